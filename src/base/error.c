@@ -1,0 +1,91 @@
+/* error.c: filling in errors. What each kind means on the wire is the table ERROR_KINDS. */
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/utf8.h"
+
+static const struct error_kind_info kinds[] = {
+#define X(name, status, kimi, openai, code) [ERR_##name] = { status, kimi, openai, code },
+	ERROR_KINDS(X)
+#undef X
+};
+
+const struct error_kind_info *error_kind_info(enum error_kind kind)
+{
+	return &kinds[kind];
+}
+
+/* A text too long for `to` is cut between two characters: half a character would make the message
+ * unfit for JSON. */
+static void format_cut(char *to, size_t size, const char *format, va_list args)
+{
+	int n = vsnprintf(to, size, format, args);
+
+	if (n < 0 || (size_t)n < size)
+		return;
+	size_t end = 0, held = strlen(to);
+	while (end < held) {
+		bool valid;
+		size_t step = utf8_step(to + end, held - end, &valid);
+		if (!valid && end + step == held)
+			break;
+		end += step;
+	}
+	to[end] = '\0';
+}
+
+/* Every fail function builds its error aside and copies it at the end, because the arguments may
+ * point into *err: `fail(err, kind, "in the header: %s", err->message)`. */
+
+bool fail(struct error *err, enum error_kind kind, const char *format, ...)
+{
+	struct error made = { .kind = kind };
+	va_list args;
+
+	va_start(args, format);
+	format_cut(made.message, sizeof(made.message), format, args);
+	va_end(args);
+	*err = made;
+	return false;
+}
+
+bool fail_param(struct error *err, const char *param, const char *code, const char *format, ...)
+{
+	struct error made = { .kind = ERR_INVALID, .code = code };
+	va_list args;
+
+	va_start(args, format);
+	format_cut(made.message, sizeof(made.message), format, args);
+	va_end(args);
+	if (param != NULL)
+		snprintf(made.param, sizeof(made.param), "%s", param);
+	*err = made;
+	return false;
+}
+
+static const char disk_full[] =
+	"The server's disk is full; nothing was stored. Try again later.";
+static const char general_fault[] = "The server had an error while processing your request.";
+
+bool fail_sys(struct error *err, int saved_errno, const char *format, ...)
+{
+	bool full = saved_errno == ENOSPC || saved_errno == EDQUOT;
+	struct error made = { .kind = full ? ERR_NO_SPACE : ERR_INTERNAL, .sys = saved_errno };
+	va_list args;
+
+	va_start(args, format);
+	format_cut(made.detail, sizeof(made.detail), format, args);
+	va_end(args);
+	snprintf(made.message, sizeof(made.message), "%s", full ? disk_full : general_fault);
+	*err = made;
+	return false;
+}
+
+bool fail_memory(struct error *err)
+{
+	return fail_sys(err, ENOMEM, "out of memory");
+}

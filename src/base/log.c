@@ -1,0 +1,220 @@
+/* log.c: one event, one line, one write.
+ *
+ * A line is put together on the stack, so that logging works when memory is out, and is at most
+ * 4,096 bytes, which a pipe takes in one piece (PIPE_BUF): lines of different threads never mix. */
+#include "base/log.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+
+#define LINE_SIZE 4096
+#define VALUE_MAX 1024 /* bytes of one value shown: no field crowds out the others */
+
+static const char *const level_names[] = {
+	[LOG_DEBUG] = "debug",
+	[LOG_INFO] = "info",
+	[LOG_WARN] = "warn",
+	[LOG_ERROR] = "error",
+};
+
+static atomic_int least_level = LOG_INFO;
+
+void log_set_level(enum log_level level)
+{
+	atomic_store_explicit(&least_level, (int)level, memory_order_relaxed);
+}
+
+struct line {
+	char text[LINE_SIZE];
+	size_t n;
+};
+
+/* What does not fit is cut off; one byte is kept for the newline. */
+static void line_bytes(struct line *l, const char *p, size_t n)
+{
+	size_t room = LINE_SIZE - 1 - l->n;
+
+	if (n > room)
+		n = room;
+	memcpy(l->text + l->n, p, n);
+	l->n += n;
+}
+
+static void PRINTF_LIKE(2, 3) line_printf(struct line *l, const char *format, ...)
+{
+	char text[64];
+	va_list args;
+
+	va_start(args, format);
+	int n = vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	if (n > 0)
+		line_bytes(l, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+}
+
+static void line_text(struct line *l, const char *text)
+{
+	line_bytes(l, text, strlen(text));
+}
+
+/* Whether the character of `n` bytes at `p` would break the line's form, or a terminal: control
+ * characters (also U+0080 to U+009F). */
+static bool is_control(const char *p, size_t n)
+{
+	unsigned char first = (unsigned char)p[0];
+
+	if (n == 1)
+		return first < 0x20 || first == 0x7F;
+	return n == 2 && first == 0xC2 && (unsigned char)p[1] < 0xA0;
+}
+
+static bool needs_quotes(struct slice value)
+{
+	if (value.n == 0)
+		return true;
+	for (size_t i = 0; i < value.n;) {
+		bool valid;
+		size_t step = utf8_step(value.p + i, value.n - i, &valid);
+		if (!valid || is_control(value.p + i, step) || strchr(" \"=\\", value.p[i]) != NULL)
+			return true;
+		i += step;
+	}
+	return false;
+}
+
+static void line_escaped(struct line *l, const char *p, size_t n)
+{
+	if (*p == '\n')
+		line_text(l, "\\n");
+	else if (*p == '\r')
+		line_text(l, "\\r");
+	else if (*p == '\t')
+		line_text(l, "\\t");
+	else
+		for (size_t i = 0; i < n; i++)
+			line_printf(l, "\\x%02x", (unsigned char)p[i]);
+}
+
+static void line_value(struct line *l, struct slice value)
+{
+	bool cut = value.n > VALUE_MAX;
+	size_t end = cut ? VALUE_MAX : value.n;
+
+	if (!cut && !needs_quotes(value)) {
+		line_bytes(l, value.p, value.n);
+		return;
+	}
+	line_text(l, "\"");
+	for (size_t i = 0; i < end;) { /* by whole characters, so maybe a few bytes past `end` */
+		bool valid;
+		size_t step = utf8_step(value.p + i, value.n - i, &valid);
+		if (!valid || is_control(value.p + i, step)) {
+			line_escaped(l, value.p + i, step);
+		} else {
+			if (value.p[i] == '"' || value.p[i] == '\\')
+				line_text(l, "\\");
+			line_bytes(l, value.p + i, step);
+		}
+		i += step;
+	}
+	line_text(l, cut ? "…\"" : "\"");
+}
+
+/* Starts the line. */
+static void line_head(struct line *l, enum log_level level, const char *event)
+{
+	struct timespec now;
+	struct tm utc;
+	char second[32];
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	gmtime_r(&now.tv_sec, &utc);
+	strftime(second, sizeof(second), "%Y-%m-%dT%H:%M:%S", &utc);
+	l->n = 0;
+	line_printf(l, "%s.%03ldZ %-5s ", second, now.tv_nsec / 1000000, level_names[level]);
+	line_text(l, event);
+}
+
+static void line_fields(struct line *l, const struct log_field *fields)
+{
+	for (const struct log_field *f = fields; f->key != NULL; f++) {
+		line_text(l, " ");
+		line_text(l, f->key);
+		line_text(l, "=");
+		switch (f->type) {
+		case LOG_TEXT:
+			line_value(l, slice_of(f->text != NULL ? f->text : ""));
+			break;
+		case LOG_SLICE:
+			line_value(l, f->slice);
+			break;
+		case LOG_U64:
+			line_printf(l, "%" PRIu64, f->u64);
+			break;
+		case LOG_I64:
+			line_printf(l, "%" PRId64, f->i64);
+			break;
+		}
+	}
+}
+
+/* A log that cannot be written is nobody's error to handle: the server goes on. */
+static void line_write(struct line *l)
+{
+	ssize_t n;
+
+	l->text[l->n++] = '\n';
+	do
+		n = write(STDERR_FILENO, l->text, l->n);
+	while (n < 0 && errno == EINTR);
+}
+
+static bool is_shown(enum log_level level)
+{
+	return level < LOG_OFF &&
+	       (int)level >= atomic_load_explicit(&least_level, memory_order_relaxed);
+}
+
+void log_write(enum log_level level, const char *event, const struct log_field *fields)
+{
+	struct line l;
+	int saved_errno = errno; /* the caller may yet want it */
+
+	if (!is_shown(level))
+		return;
+	line_head(&l, level, event);
+	line_fields(&l, fields);
+	line_write(&l);
+	errno = saved_errno;
+}
+
+void log_write_error(enum log_level level, const char *event, const struct error *err,
+		     const struct log_field *fields)
+{
+	struct log_field about[5] = { kv_str("error", err->message) };
+	struct line l;
+	int saved_errno = errno;
+	int n = 1;
+
+	if (!is_shown(level))
+		return;
+	if (err->detail[0] != '\0')
+		about[n++] = kv_str("detail", err->detail);
+	if (err->sys != 0)
+		about[n++] = kv_int("errno", err->sys);
+	if (err->line != 0)
+		about[n++] = kv_u64("line", err->line);
+	about[n].key = NULL;
+	line_head(&l, level, event);
+	line_fields(&l, about);
+	line_fields(&l, fields);
+	line_write(&l);
+	errno = saved_errno;
+}

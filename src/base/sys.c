@@ -1,0 +1,198 @@
+/* sys.c: the real system calls, the helpers over them, and the failpoints of test builds. */
+#include "base/sys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+static int64_t real_now_s(void)
+{
+	return (int64_t)time(NULL);
+}
+
+static uint64_t real_monotonic_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+struct sys sys = {
+	.now_s = real_now_s,
+	.monotonic_ms = real_monotonic_ms,
+	.write = write,
+	.pwrite = pwrite,
+	.fsync = fsync,
+	.fdatasync = fdatasync,
+	.rename = rename,
+	.ftruncate = ftruncate,
+};
+
+bool sys_pwrite_all(int fd, const void *p, size_t n, off_t at)
+{
+	const char *from = p;
+
+	while (n > 0) {
+		ssize_t done = sys.pwrite(fd, from, n, at);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done == 0)
+			errno = EIO; /* POSIX allows it nowhere; looping on it would hang */
+		if (done <= 0)
+			return false;
+		from += done;
+		n -= (size_t)done;
+		at += done;
+	}
+	return true;
+}
+
+bool sys_write_all(int fd, const void *p, size_t n)
+{
+	const char *from = p;
+
+	while (n > 0) {
+		ssize_t done = sys.write(fd, from, n);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done == 0)
+			errno = EIO;
+		if (done <= 0)
+			return false;
+		from += done;
+		n -= (size_t)done;
+	}
+	return true;
+}
+
+bool sys_pread_all(int fd, void *p, size_t n, off_t at)
+{
+	char *to = p;
+
+	while (n > 0) {
+		ssize_t done = pread(fd, to, n, at);
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done == 0)
+			errno = EIO; /* the file ends before what we wrote there */
+		if (done <= 0)
+			return false;
+		to += done;
+		n -= (size_t)done;
+		at += done;
+	}
+	return true;
+}
+
+bool sys_sync_dir(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	bool ok = sys.fsync(fd) == 0;
+	int saved_errno = errno;
+	close(fd);
+	errno = saved_errno;
+	return ok;
+}
+
+#ifdef LOWTIDE_FAILPOINTS
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FAILPOINTS_MAX 32
+
+/* Written by failpoints_init() before threads start, then only read, but for the count. */
+static struct failpoint {
+	const char *name;
+	enum { POINT_KILL, POINT_ERRNO } action;
+	unsigned long nth;          /* POINT_KILL: which passing kills, from 1 */
+	atomic_ulong passings;
+	int error;                  /* POINT_ERRNO: what to fail with ... */
+	const char *flag_path;      /* ... while this file exists */
+} points[FAILPOINTS_MAX];
+static size_t points_n;
+
+static void malformed(const char *entry)
+{
+	fprintf(stderr, "LOWTIDE_FAILPOINTS: '%s' is not NAME=kill[@NTH], NAME=enospc:/FILE or "
+			"NAME=eio:/FILE\n", entry);
+	exit(2);
+}
+
+/* "name=kill@3" or "name=enospc:/path"; `entry` is cut in place and kept. */
+static void point_add(char *entry)
+{
+	char *equals = strchr(entry, '=');
+
+	if (equals == NULL || equals == entry || points_n == FAILPOINTS_MAX)
+		malformed(entry);
+	const char *action = equals + 1;
+	struct failpoint *f = &points[points_n];
+	if (strncmp(action, "kill", 4) == 0 && (action[4] == '\0' || action[4] == '@')) {
+		char *end = NULL;
+		f->action = POINT_KILL;
+		f->nth = action[4] == '\0' ? 1 : strtoul(action + 5, &end, 10);
+		if (f->nth == 0 || (end != NULL && *end != '\0'))
+			malformed(entry);
+	} else if (strncmp(action, "enospc:/", 8) == 0) {
+		f->action = POINT_ERRNO;
+		f->error = ENOSPC;
+		f->flag_path = action + 7;
+	} else if (strncmp(action, "eio:/", 5) == 0) {
+		f->action = POINT_ERRNO;
+		f->error = EIO;
+		f->flag_path = action + 4;
+	} else {
+		malformed(entry);
+	}
+	*equals = '\0';
+	f->name = entry;
+	points_n++;
+}
+
+void failpoints_init(void)
+{
+	static char *kept; /* the entries point into it for good */
+	const char *text = getenv("LOWTIDE_FAILPOINTS");
+
+	points_n = 0;
+	free(kept);
+	kept = NULL;
+	if (text == NULL)
+		return;
+	kept = strdup(text);
+	if (kept == NULL)
+		abort();
+	char *rest = kept, *entry;
+	while ((entry = strsep(&rest, ",")) != NULL)
+		if (*entry != '\0')
+			point_add(entry);
+}
+
+int failpoint(const char *name)
+{
+	for (size_t i = 0; i < points_n; i++) {
+		struct failpoint *f = &points[i];
+		if (strcmp(f->name, name) != 0)
+			continue;
+		if (f->action == POINT_ERRNO) {
+			if (access(f->flag_path, F_OK) == 0)
+				return f->error;
+		} else if (atomic_fetch_add(&f->passings, 1) + 1 == f->nth) {
+			kill(getpid(), SIGKILL);
+			for (;;)
+				pause(); /* not one instruction further */
+		}
+	}
+	return 0;
+}
+
+#endif

@@ -1,0 +1,191 @@
+/* worker.c: the pool: a queue in order of posting, and a list of delayed jobs in order of time.
+ *
+ * A delayed job goes to the end of the queue when its time has come; any idle thread sees to that,
+ * as each sleeps no longer than until the first delayed job is due. */
+#include "base/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct workers {
+	pthread_mutex_t lock;      /* guards all below but the threads */
+	pthread_cond_t wake;       /* on CLOCK_MONOTONIC: steps of the wall clock delay nothing */
+	struct work *first, **end; /* the queue; *end is where the next node goes */
+	struct work *delayed;      /* by due_ms, equal ones in order of posting */
+	bool closing;
+	unsigned started;
+	pthread_t threads[];
+};
+
+/* The real clock, not sys.monotonic_ms: a condition variable waits by the real one. */
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+static void queue_put(struct workers *w, struct work *work)
+{
+	work->next = NULL;
+	*w->end = work;
+	w->end = &work->next;
+}
+
+static struct work *queue_take(struct workers *w)
+{
+	struct work *work = w->first;
+
+	if (work == NULL)
+		return NULL;
+	w->first = work->next;
+	if (w->first == NULL)
+		w->end = &w->first;
+	return work;
+}
+
+static void queue_put_due(struct workers *w)
+{
+	uint64_t now = w->delayed != NULL ? now_ms() : 0;
+
+	while (w->delayed != NULL && w->delayed->due_ms <= now) {
+		struct work *work = w->delayed;
+		w->delayed = work->next;
+		queue_put(w, work);
+	}
+}
+
+static void wait_for_work(struct workers *w)
+{
+	if (w->delayed == NULL) {
+		pthread_cond_wait(&w->wake, &w->lock);
+		return;
+	}
+	struct timespec until = {
+		.tv_sec = (time_t)(w->delayed->due_ms / 1000),
+		.tv_nsec = (long)(w->delayed->due_ms % 1000) * 1000000,
+	};
+	pthread_cond_timedwait(&w->wake, &w->lock, &until);
+}
+
+static void *worker_main(void *arg)
+{
+	struct workers *w = arg;
+
+	pthread_mutex_lock(&w->lock);
+	for (;;) {
+		queue_put_due(w);
+		struct work *work = queue_take(w);
+		if (work != NULL) {
+			/* The node is the caller's again as soon as the job has begun: it may be
+			 * posted anew or freed by the job itself. */
+			worker_fn fn = work->fn;
+			void *job = work->arg;
+			if (w->first != NULL)
+				pthread_cond_signal(&w->wake); /* several came due at once */
+			pthread_mutex_unlock(&w->lock);
+			fn(job);
+			pthread_mutex_lock(&w->lock);
+		} else if (w->closing) {
+			break;
+		} else {
+			wait_for_work(w);
+		}
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+bool thread_start(pthread_t *ret, const char *name, void *(*fn)(void *), void *arg,
+		  struct error *err)
+{
+	char shown[16]; /* the kernel keeps 15 characters */
+	sigset_t all, before;
+
+	/* A thread is born with its maker's signal mask; only the main thread takes signals. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	int fault = pthread_create(ret, NULL, fn, arg);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (fault != 0)
+		return fail_sys(err, fault, "starting thread %s", name);
+	snprintf(shown, sizeof(shown), "%s", name);
+	pthread_setname_np(*ret, shown);
+	return true;
+}
+
+bool workers_open(const char *name, unsigned threads, struct workers **ret, struct error *err)
+{
+	struct workers *w = calloc(1, sizeof(*w) + threads * sizeof(w->threads[0]));
+	pthread_condattr_t monotonic;
+
+	if (w == NULL)
+		return fail_memory(err);
+	w->end = &w->first;
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	for (; w->started < threads; w->started++) {
+		char shown[16];
+		snprintf(shown, sizeof(shown), "%.11s-%u", name, w->started % 1000);
+		if (!thread_start(&w->threads[w->started], shown, worker_main, w, err)) {
+			workers_close(w);
+			return false;
+		}
+	}
+	*ret = w;
+	return true;
+}
+
+void workers_post(struct workers *w, struct work *work, worker_fn fn, void *arg)
+{
+	work->fn = fn;
+	work->arg = arg;
+	work->due_ms = 0;
+	pthread_mutex_lock(&w->lock);
+	queue_put(w, work);
+	pthread_cond_signal(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void workers_post_after(struct workers *w, struct work *work, worker_fn fn, void *arg,
+			uint64_t delay_ms)
+{
+	if (delay_ms == 0) {
+		workers_post(w, work, fn, arg);
+		return;
+	}
+	work->fn = fn;
+	work->arg = arg;
+	/* This millisecond has partly passed: without the one more the job could run early. */
+	work->due_ms = now_ms() + delay_ms + 1;
+	pthread_mutex_lock(&w->lock);
+	struct work **at = &w->delayed;
+	while (*at != NULL && (*at)->due_ms <= work->due_ms)
+		at = &(*at)->next;
+	work->next = *at;
+	*at = work;
+	if (at == &w->delayed)
+		pthread_cond_signal(&w->wake); /* some thread must sleep shorter now */
+	pthread_mutex_unlock(&w->lock);
+}
+
+void workers_close(struct workers *w)
+{
+	if (w == NULL)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->closing = true;
+	pthread_cond_broadcast(&w->wake);
+	pthread_mutex_unlock(&w->lock);
+	for (unsigned i = 0; i < w->started; i++)
+		pthread_join(w->threads[i], NULL);
+	pthread_cond_destroy(&w->wake);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
