@@ -1,0 +1,553 @@
+/* Blobs on disk: whole or not there, whatever call fails and wherever the process is killed. */
+#include "unit.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "blob/blob.h"
+
+static char *dir;
+static struct blobs *blobs;
+
+static void open_blobs(void)
+{
+	struct error err;
+
+	if (!blobs_open(dir, &blobs, &err))
+		fail_msg("%s (%s)", err.message, err.detail);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	log_set_level(LOG_OFF);
+	dir = scratch_dir_new();
+	open_blobs();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	blobs_close(blobs);
+	scratch_dir_remove(dir);
+	return 0;
+}
+
+/* A blob of two writes, all the way to its durable name; stops at the first error. */
+static bool put(const char *id, struct slice first, struct slice second, struct error *err)
+{
+	struct blob_writer *w;
+
+	if (!blob_create(blobs, &w, err))
+		return false;
+	if (!blob_write(w, first, err) || !blob_write(w, second, err) || !blob_sync(w, err)) {
+		blob_abort(w);
+		return false;
+	}
+	return blob_commit(w, id, BLOB_DATA, err) && blobs_sync(blobs, err);
+}
+
+static void put_text(const char *id, const char *text)
+{
+	struct error err;
+
+	assert_true(put(id, slice_of(text), SLICE(""), &err));
+}
+
+static void assert_blob(const char *id, const char *expected)
+{
+	char text[64] = "";
+	struct error err;
+	uint64_t bytes;
+	int fd;
+
+	assert_true(blob_open(blobs, id, BLOB_DATA, &fd, &bytes, &err));
+	assert_int_equal(bytes, strlen(expected));
+	assert_true(sys_pread_all(fd, text, bytes, 0));
+	assert_string_equal(text, expected);
+	close(fd);
+}
+
+static void assert_no_blob(const char *id)
+{
+	struct error err;
+	uint64_t bytes;
+	int fd = -7;
+
+	assert_false(blob_open(blobs, id, BLOB_DATA, &fd, &bytes, &err));
+	assert_int_equal(err.kind, ERR_NOT_FOUND);
+	assert_string_equal(err.param, "id");
+	assert_int_equal(fd, -7);
+}
+
+/* ---- one blob's life ---- */
+
+static void what_was_written_reads_back_and_can_be_removed(void **state)
+{
+	struct error err;
+
+	(void)state;
+	assert_true(put("file-a", SLICE("{\"a\":1}\n"), SLICE("{\"b\":2}"), &err));
+	assert_blob("file-a", "{\"a\":1}\n{\"b\":2}");
+	assert_int_equal(scratch_count(dir, "tmp"), 0);
+	assert_true(blob_remove(blobs, "file-a", &err));
+	assert_no_blob("file-a");
+	assert_true(blob_remove(blobs, "file-a", &err)); /* gone already: no error */
+}
+
+static void data_and_index_are_two_blobs_of_one_id(void **state)
+{
+	struct blob_writer *w;
+	struct error err;
+	uint64_t bytes;
+	char back[6] = "";
+	int fd;
+
+	(void)state;
+	put_text("file-a", "data");
+	assert_true(blob_create(blobs, &w, &err));
+	assert_true(blob_write(w, SLICE("-ndex"), &err));
+	assert_true(sys_pwrite_all(blob_writer_fd(w), "i", 1, 0)); /* the owner's header */
+	assert_true(blob_sync(w, &err));
+	assert_true(blob_commit(w, "file-a", BLOB_INDEX, &err));
+	assert_true(blob_open(blobs, "file-a", BLOB_INDEX, &fd, &bytes, &err));
+	assert_int_equal(bytes, 5);
+	assert_true(sys_pread_all(fd, back, 5, 0));
+	assert_string_equal(back, "index");
+	close(fd);
+	assert_blob("file-a", "data");
+	assert_true(scratch_exists(dir, "files/file-a.index"));
+	assert_true(blob_remove(blobs, "file-a", &err));
+	assert_int_equal(scratch_count(dir, "files"), 0);
+}
+
+static void an_empty_blob_is_one(void **state)
+{
+	(void)state;
+	put_text("file-empty", "");
+	assert_blob("file-empty", "");
+}
+
+static void an_aborted_blob_never_was(void **state)
+{
+	struct blob_writer *w;
+	struct error err;
+
+	(void)state;
+	assert_true(blob_create(blobs, &w, &err));
+	assert_true(blob_write(w, SLICE("x"), &err));
+	assert_int_equal(scratch_count(dir, "tmp"), 1);
+	blob_abort(w);
+	assert_int_equal(scratch_count(dir, "tmp"), 0);
+	assert_int_equal(scratch_count(dir, "files"), 0);
+	blob_abort(NULL);
+}
+
+static void blobs_are_for_the_owner_alone(void **state)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	(void)state;
+	put_text("file-a", "prompt");
+	snprintf(path, sizeof(path), "%s/files/file-a.jsonl", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	snprintf(path, sizeof(path), "%s/files", dir);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+}
+
+static void large_blobs_are_handed_to_the_disk_meanwhile(void **state)
+{
+	static char block[1 << 20];
+	struct blob_writer *w;
+	struct error err;
+	uint64_t bytes;
+	int fd;
+
+	(void)state;
+	assert_true(blob_create(blobs, &w, &err));
+	for (int i = 0; i < 20; i++) { /* past two marks of write-back */
+		memset(block, 'a' + i, sizeof(block));
+		assert_true(blob_write(w, (struct slice){ block, sizeof(block) }, &err));
+	}
+	assert_true(blob_sync(w, &err));
+	assert_true(blob_commit(w, "file-big", BLOB_DATA, &err));
+	assert_true(blob_open(blobs, "file-big", BLOB_DATA, &fd, &bytes, &err));
+	assert_int_equal(bytes, 20 << 20);
+	for (int i = 0; i < 20; i++) {
+		char ends[2];
+		assert_true(sys_pread_all(fd, ends, 1, (off_t)i << 20));
+		assert_true(sys_pread_all(fd, ends + 1, 1, ((off_t)(i + 1) << 20) - 1));
+		assert_true(ends[0] == 'a' + i && ends[1] == 'a' + i);
+	}
+	close(fd);
+}
+
+/* ---- ids come from strangers ---- */
+
+static void ids_that_are_no_plain_names_are_not_found(void **state)
+{
+	static const char *const bad[] = {
+		"", ".", "..", "../meta", "a/b", "/etc/passwd", "a.jsonl", "a b", "a\nb", "é",
+		"file-0123456789012345678901234567890123456789012345678901234567890123456789",
+	};
+	char target[PATH_MAX];
+	struct error err;
+	int fd;
+
+	(void)state;
+	snprintf(target, sizeof(target), "%s/secret.jsonl", dir);
+	fd = open(target, O_WRONLY | O_CREAT, 0600);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_no_blob("../secret");
+	assert_true(blob_remove(blobs, "../secret", &err));
+	assert_true(scratch_exists(dir, "secret.jsonl"));
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct blob_writer *w;
+		assert_no_blob(bad[i]);
+		assert_false(blob_append_open(blobs, bad[i], 0, &fd, &err));
+		assert_int_equal(err.kind, ERR_NOT_FOUND);
+		assert_false(blob_link(blobs, bad[i], target, &err));
+		assert_int_equal(err.kind, ERR_NOT_FOUND);
+		assert_true(blob_create(blobs, &w, &err));
+		assert_false(blob_commit(w, bad[i], BLOB_DATA, &err));
+		assert_int_equal(err.kind, ERR_NOT_FOUND);
+	}
+	assert_int_equal(scratch_count(dir, "tmp"), 0);
+	assert_int_equal(scratch_count(dir, "files"), 0);
+}
+
+/* ---- links ---- */
+
+static void a_link_reads_the_users_own_file_and_never_removes_it(void **state)
+{
+	char path[PATH_MAX];
+	struct error err;
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/./mine.jsonl", dir);
+	int fd = open(path, O_WRONLY | O_CREAT, 0600);
+	assert_true(sys_write_all(fd, "mine", 4));
+	close(fd);
+	assert_true(blob_link(blobs, "file-mine", path, &err));
+	assert_true(blob_link(blobs, "file-mine", path, &err)); /* again: replaced */
+	assert_true(blobs_sync(blobs, &err));
+	assert_blob("file-mine", "mine");
+	assert_int_equal(scratch_count(dir, "tmp"), 0);
+	assert_true(blob_remove(blobs, "file-mine", &err));
+	assert_no_blob("file-mine");
+	assert_true(scratch_exists(dir, "mine.jsonl"));
+
+	assert_false(blob_link(blobs, "file-mine", "/nonexistent", &err));
+	assert_int_equal(err.sys, ENOENT);
+	assert_false(blob_link(blobs, "file-mine", dir, &err)); /* no regular file */
+	assert_int_equal(err.sys, EINVAL);
+	sys_fail_nth(1, EIO);
+	assert_false(blob_link(blobs, "file-mine", path, &err));
+	assert_true(sys_restore());
+	assert_int_equal(scratch_count(dir, "tmp"), 0);
+	assert_no_blob("file-mine");
+}
+
+static void a_relative_link_holds_from_any_directory(void **state)
+{
+	char here[PATH_MAX];
+	struct error err;
+
+	(void)state;
+	assert_non_null(getcwd(here, sizeof(here)));
+	assert_int_equal(chdir(dir), 0);
+	int fd = open("mine.jsonl", O_WRONLY | O_CREAT, 0600);
+	close(fd);
+	assert_true(blob_link(blobs, "file-mine", "mine.jsonl", &err));
+	assert_int_equal(chdir(here), 0);
+	assert_blob("file-mine", "");
+}
+
+/* ---- appending ---- */
+
+static void appending_cuts_what_was_never_acknowledged(void **state)
+{
+	struct error err;
+	int fd;
+
+	(void)state;
+	assert_true(blob_append_open(blobs, "file-out", 0, &fd, &err));
+	assert_true(sys_pwrite_all(fd, "one\ntwo\nthr", 11, 0));
+	close(fd);
+	assert_true(blob_append_open(blobs, "file-out", 8, &fd, &err));
+	assert_true(sys_pwrite_all(fd, "three\n", 6, 8));
+	close(fd);
+	assert_blob("file-out", "one\ntwo\nthree\n");
+
+	sys_fail_nth(1, EIO);
+	assert_false(blob_append_open(blobs, "file-out", 4, &fd, &err));
+	assert_true(sys_restore());
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	assert_blob("file-out", "one\ntwo\nthree\n");
+}
+
+static void lost_results_are_an_error_and_not_made_anew(void **state)
+{
+	struct error err;
+	int fd;
+
+	(void)state;
+	put_text("file-out", "one\n");
+	assert_false(blob_append_open(blobs, "file-out", 5, &fd, &err)); /* shorter than it was */
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	assert_false(blob_append_open(blobs, "file-gone", 5, &fd, &err));
+	assert_int_equal(err.kind, ERR_INTERNAL);
+	assert_no_blob("file-gone");
+	assert_blob("file-out", "one\n");
+}
+
+/* ---- start: tmp and sweep ---- */
+
+static void opening_clears_tmp_and_keeps_files(void **state)
+{
+	struct blob_writer *w;
+	struct error err;
+
+	(void)state;
+	put_text("file-a", "kept");
+	assert_true(blob_create(blobs, &w, &err)); /* of a server that is killed now */
+	blobs_close(blobs);
+	open_blobs();
+	assert_int_equal(scratch_count(dir, "tmp"), 0);
+	assert_blob("file-a", "kept");
+	blob_abort(w);
+}
+
+static bool known(void *ctx, const char *id)
+{
+	++*(int *)ctx;
+	return strcmp(id, "file-known") == 0;
+}
+
+static void the_sweep_removes_what_has_no_row(void **state)
+{
+	char path[PATH_MAX];
+	struct error err;
+	int asked = 0;
+
+	(void)state;
+	put_text("file-known", "k");
+	put_text("file-orphan", "o");
+	snprintf(path, sizeof(path), "%s/files/file-orphan.index", dir);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	snprintf(path, sizeof(path), "%s/files/notes.txt", dir);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+	assert_true(blobs_sweep(blobs, known, &asked, &err));
+	assert_int_equal(asked, 3);
+	assert_blob("file-known", "k");
+	assert_no_blob("file-orphan");
+	assert_false(scratch_exists(dir, "files/file-orphan.index"));
+	assert_true(scratch_exists(dir, "files/notes.txt")); /* not of our making */
+}
+
+static void a_directory_that_cannot_be_is_an_error(void **state)
+{
+	struct blobs *other = NULL;
+	char path[PATH_MAX];
+	struct error err;
+
+	(void)state;
+	assert_false(blobs_open("/nonexistent/lowtide", &other, &err));
+	assert_int_equal(err.sys, ENOENT);
+	memset(path, 'x', sizeof(path) - 1);
+	path[sizeof(path) - 1] = '\0';
+	assert_false(blobs_open(path, &other, &err));
+	assert_int_equal(err.sys, ENAMETOOLONG);
+	sys_fail_nth(1, EIO);
+	assert_false(blobs_open(dir, &other, &err));
+	assert_true(sys_restore());
+	assert_null(other);
+}
+
+/* ---- faults ---- */
+
+static void nothing_half_made_becomes_visible(int error, enum error_kind kind)
+{
+	bool fired = true;
+	int nth;
+
+	for (nth = 1; fired; nth++) { /* until every call has had its turn */
+		struct error err;
+		sys_fail_nth(nth, error);
+		bool ok = put("file-a", SLICE("first half, "), SLICE("second half"), &err);
+		fired = sys_restore();
+		assert_int_equal(ok, !fired);
+		if (!ok) {
+			assert_int_equal(err.kind, kind);
+			assert_int_equal(err.sys, error);
+			assert_true(strstr(err.message, dir) == NULL); /* no paths for the client */
+		}
+		assert_int_equal(scratch_count(dir, "tmp"), 0);
+		/* The last call is the sync of the directory: the blob is whole already then. */
+		if (scratch_count(dir, "files") > 0)
+			assert_blob("file-a", "first half, second half");
+		assert_true(blob_remove(blobs, "file-a", &err));
+	}
+	assert_int_equal(nth - 2, 5); /* two writes, fsync, rename, fsync of the directory */
+}
+
+static void a_full_disk_at_any_call_leaves_nothing(void **state)
+{
+	(void)state;
+	nothing_half_made_becomes_visible(ENOSPC, ERR_NO_SPACE);
+	nothing_half_made_becomes_visible(EDQUOT, ERR_NO_SPACE);
+}
+
+static void a_failing_disk_at_any_call_leaves_nothing(void **state)
+{
+	(void)state;
+	nothing_half_made_becomes_visible(EIO, ERR_INTERNAL);
+}
+
+static void a_failed_write_can_be_tried_again(void **state)
+{
+	struct blob_writer *w;
+	struct error err;
+
+	(void)state;
+	assert_true(blob_create(blobs, &w, &err));
+	assert_true(blob_write(w, SLICE("one "), &err));
+	sys_fail_nth(1, ENOSPC); /* leaves half of it */
+	assert_false(blob_write(w, SLICE("XXXX"), &err));
+	assert_true(sys_restore());
+	assert_true(blob_write(w, SLICE("two"), &err));
+	assert_true(blob_commit(w, "file-a", BLOB_DATA, &err)); /* syncs, as nobody has */
+	assert_blob("file-a", "one two");
+}
+
+static void after_a_failed_fsync_there_is_no_second_chance(void **state)
+{
+	struct blob_writer *w;
+	struct error err;
+
+	(void)state;
+	assert_true(blob_create(blobs, &w, &err));
+	assert_true(blob_write(w, SLICE("x"), &err));
+	sys_fail_nth(1, EIO);
+	assert_false(blob_sync(w, &err));
+	assert_true(sys_restore());
+	assert_false(blob_sync(w, &err));
+	assert_false(blob_commit(w, "file-a", BLOB_DATA, &err));
+	assert_no_blob("file-a");
+	assert_int_equal(scratch_count(dir, "tmp"), 0);
+}
+
+/* ---- kill -9 at the failpoints ---- */
+
+#ifdef LOWTIDE_FAILPOINTS
+
+static bool known_none(void *ctx, const char *id)
+{
+	(void)ctx;
+	(void)id;
+	return false;
+}
+
+/* Puts file-a in a child that the failpoint kills. */
+static void put_and_be_killed(const char *setting)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct error err;
+		setenv("LOWTIDE_FAILPOINTS", setting, 1);
+		failpoints_init();
+		(void)!put("file-a", SLICE("first, "), SLICE("second"), &err);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static void killed_before_the_name_only_tmp_is_left(void **state)
+{
+	static const char *const settings[] = { "blob.write=kill", "blob.write=kill@2",
+						"ingest.before_rename=kill" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(settings); i++) {
+		put_and_be_killed(settings[i]);
+		assert_int_equal(scratch_count(dir, "tmp"), 1);
+		assert_int_equal(scratch_count(dir, "files"), 0);
+		blobs_close(blobs);
+		open_blobs();
+		assert_int_equal(scratch_count(dir, "tmp"), 0);
+	}
+}
+
+static void killed_after_the_name_the_blob_is_whole_and_swept(void **state)
+{
+	struct error err;
+
+	(void)state;
+	put_and_be_killed("ingest.after_rename=kill");
+	assert_int_equal(scratch_count(dir, "tmp"), 0);
+	assert_blob("file-a", "first, second");
+	assert_true(blobs_sweep(blobs, known_none, NULL, &err));
+	assert_no_blob("file-a");
+}
+
+static void a_full_disk_by_failpoint_is_no_space(void **state)
+{
+	char setting[PATH_MAX];
+	struct error err;
+
+	(void)state;
+	snprintf(setting, sizeof(setting), "blob.write=enospc:%s", dir); /* which is there */
+	setenv("LOWTIDE_FAILPOINTS", setting, 1);
+	failpoints_init();
+	assert_false(put("file-a", SLICE("x"), SLICE("y"), &err));
+	assert_int_equal(err.kind, ERR_NO_SPACE);
+	unsetenv("LOWTIDE_FAILPOINTS");
+	failpoints_init();
+	assert_true(put("file-a", SLICE("x"), SLICE("y"), &err));
+}
+
+#endif
+
+#define ON_DISK(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_DISK(what_was_written_reads_back_and_can_be_removed),
+		ON_DISK(data_and_index_are_two_blobs_of_one_id),
+		ON_DISK(an_empty_blob_is_one),
+		ON_DISK(an_aborted_blob_never_was),
+		ON_DISK(blobs_are_for_the_owner_alone),
+		ON_DISK(large_blobs_are_handed_to_the_disk_meanwhile),
+		ON_DISK(ids_that_are_no_plain_names_are_not_found),
+		ON_DISK(a_link_reads_the_users_own_file_and_never_removes_it),
+		ON_DISK(a_relative_link_holds_from_any_directory),
+		ON_DISK(appending_cuts_what_was_never_acknowledged),
+		ON_DISK(lost_results_are_an_error_and_not_made_anew),
+		ON_DISK(opening_clears_tmp_and_keeps_files),
+		ON_DISK(the_sweep_removes_what_has_no_row),
+		ON_DISK(a_directory_that_cannot_be_is_an_error),
+		ON_DISK(a_full_disk_at_any_call_leaves_nothing),
+		ON_DISK(a_failing_disk_at_any_call_leaves_nothing),
+		ON_DISK(a_failed_write_can_be_tried_again),
+		ON_DISK(after_a_failed_fsync_there_is_no_second_chance),
+#ifdef LOWTIDE_FAILPOINTS
+		ON_DISK(killed_before_the_name_only_tmp_is_left),
+		ON_DISK(killed_after_the_name_the_blob_is_whole_and_swept),
+		ON_DISK(a_full_disk_by_failpoint_is_no_space),
+#endif
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
