@@ -149,7 +149,8 @@ static void kimi_takes_hours_and_days_from_12h_to_7d(void **state)
 
 static void openai_takes_24h_alone(void **state)
 {
-	static const char *const bad[] = { "12h", "1d", "3d", "7d", "168h", "1440m", "24", "", "024h" };
+	static const char *const bad[] = { "12h",  "1d",    "3d", "7d",
+					   "168h", "1440m", "24", "", "024h" };
 
 	(void)state;
 	assert_window(&openai, "24h", DAY);
