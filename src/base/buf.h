@@ -1,0 +1,38 @@
+/* buf.h: a growable run of bytes with a largest size given at birth.
+ *
+ * Appending past the largest size, or failing to allocate, sets `failed` and leaves the contents as
+ * they were; later appends do nothing. So a writer appends freely and checks `failed` once.
+ * Owned by whoever holds the struct; not for sharing between threads. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/slice.h"
+
+struct buf {
+	char *p;
+	size_t n;   /* bytes held */
+	size_t cap; /* bytes allocated */
+	size_t max; /* largest `n` */
+	bool failed;
+};
+
+#define BUF(max_bytes) ((struct buf){ .max = (max_bytes) })
+
+void buf_free(struct buf *b); /* releases the bytes; the buf is empty and usable again */
+void buf_clear(struct buf *b); /* empty, keeps the memory, clears `failed` */
+bool buf_reserve(struct buf *b, size_t more); /* false and `failed` if not possible */
+void buf_append(struct buf *b, const void *p, size_t n);
+void buf_add(struct buf *b, struct slice s);
+void buf_text(struct buf *b, const char *text);
+void buf_char(struct buf *b, char c);
+void buf_u64(struct buf *b, uint64_t value);
+void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
+/* `s` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
+void buf_json_string(struct buf *b, struct slice s);
+
+static inline struct slice buf_slice(const struct buf *b)
+{
+	return (struct slice){ b->p, b->n };
+}

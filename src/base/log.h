@@ -1,0 +1,44 @@
+/* log.h: events with fields, one line each on standard error:
+ *
+ *   2026-11-24T00:39:21.123Z info  batch.started batch=batch_… lines=300000
+ *
+ * Event names are stable and can be searched for. Bodies, prompts and keys are never logged.
+ * Any thread may log; a line is written with one write(2). */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_OFF };
+
+struct log_field {
+	const char *key; /* NULL ends the list */
+	enum { LOG_TEXT, LOG_U64, LOG_I64, LOG_SLICE } type;
+	union {
+		const char *text;
+		uint64_t u64;
+		int64_t i64;
+		struct slice slice;
+	};
+};
+
+#define kv_str(k, v) ((struct log_field){ .key = (k), .type = LOG_TEXT, .text = (v) })
+#define kv_u64(k, v) ((struct log_field){ .key = (k), .type = LOG_U64, .u64 = (v) })
+#define kv_int(k, v) ((struct log_field){ .key = (k), .type = LOG_I64, .i64 = (v) })
+#define kv_slice(k, v) ((struct log_field){ .key = (k), .type = LOG_SLICE, .slice = (v) })
+
+void log_set_level(enum log_level level); /* default LOG_INFO */
+void log_write(enum log_level level, const char *event, const struct log_field *fields);
+/* `err` as fields error=, detail=, errno=, line= before the rest. */
+void log_write_error(enum log_level level, const char *event, const struct error *err,
+		     const struct log_field *fields);
+
+#define LOG_FIELDS(...) \
+	(const struct log_field[]) { __VA_ARGS__ __VA_OPT__(, ) { .key = NULL } }
+#define log_debug(event, ...) log_write(LOG_DEBUG, event, LOG_FIELDS(__VA_ARGS__))
+#define log_info(event, ...) log_write(LOG_INFO, event, LOG_FIELDS(__VA_ARGS__))
+#define log_warn(event, ...) log_write(LOG_WARN, event, LOG_FIELDS(__VA_ARGS__))
+#define log_error(event, ...) log_write(LOG_ERROR, event, LOG_FIELDS(__VA_ARGS__))
+#define log_fault(event, err, ...) log_write_error(LOG_ERROR, event, err, LOG_FIELDS(__VA_ARGS__))

@@ -1,0 +1,114 @@
+/* batch.h: the nouns: organization, file, batch, and the states a batch goes through.
+ * Plain values, no I/O; any thread may hold its own copy. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/id.h"
+#include "base/slice.h"
+
+/* ---- profile: which vendor's rules hold (contract 1) ---- */
+
+enum profile { PROFILE_KIMI, PROFILE_OPENAI };
+
+/* The endpoints a batch may name in `profile`, NULL-ended. */
+const char *const *profile_endpoints(enum profile profile);
+
+/* ---- file ---- */
+
+enum file_purpose { PURPOSE_BATCH, PURPOSE_BATCH_OUTPUT };
+const char *file_purpose_name(enum file_purpose purpose); /* "batch", "batch_output" */
+
+/* A file of an organization, as the API shows it. Its bytes are the blob named by `id`. */
+struct file {
+	char id[ID_SIZE];
+	char org[ID_SIZE];
+	enum file_purpose purpose;
+	uint64_t bytes;
+	int64_t created_at; /* Unix s */
+	int64_t expires_at; /* Unix s, 0: never */
+	char sha256[65];    /* hex of the content; "" for result files */
+	char filename[512]; /* as the client gave it, without directories */
+};
+
+/* ---- batch ---- */
+
+/*       name          may go on to (contract 6)                     stamped member */
+#define BATCH_STATES(X)                                                                        \
+	X(VALIDATING, "validating", TO(IN_PROGRESS) | TO(FAILED) | TO(CANCELLING) |            \
+					    TO(CANCELLED) | TO(EXPIRED))                       \
+	X(IN_PROGRESS, "in_progress", TO(FINALIZING) | TO(EXPIRED) | TO(CANCELLING) |          \
+					      TO(FAILED))                                      \
+	X(FINALIZING, "finalizing", TO(COMPLETED) | TO(CANCELLING) | TO(FAILED))               \
+	X(CANCELLING, "cancelling", TO(CANCELLED))                                             \
+	X(COMPLETED, "completed", 0)                                                           \
+	X(FAILED, "failed", 0)                                                                 \
+	X(EXPIRED, "expired", 0)                                                               \
+	X(CANCELLED, "cancelled", 0)
+
+enum batch_status {
+#define X(name, text, next) BATCH_##name,
+	BATCH_STATES(X)
+#undef X
+	BATCH_STATUS_COUNT
+};
+
+const char *batch_status_name(enum batch_status status);
+bool batch_status_from_name(struct slice name, enum batch_status *ret);
+/* Whether contract 6 has the edge. */
+bool batch_may(enum batch_status from, enum batch_status to);
+bool batch_is_final(enum batch_status status);
+
+/* Token sums over the 2xx lines (contract 8.2). */
+struct usage {
+	uint64_t input, cached, output, reasoning, total;
+};
+
+/* Lines by how they ended; `total` is fixed once validated. What is in none of them is pending or
+ * running (struct progress in pipeline.h tells them apart). */
+struct counts {
+	uint64_t total;
+	uint64_t completed; /* 2xx */
+	uint64_t failed;    /* HTTP error, transport failure, timeout */
+	uint64_t expired;   /* cut off by the window */
+	uint64_t cancelled; /* cut off by a cancel */
+	uint64_t retried;   /* attempts beyond the first, over all lines */
+};
+
+/* A batch, as the store keeps it. Timestamps are Unix seconds, 0: not set. `metadata`, `model` and
+ * `errors` are malloc'ed and NULL when null; batch_done() frees them. */
+struct batch {
+	char id[ID_SIZE];
+	char org[ID_SIZE];
+	char endpoint[64];
+	char input_file_id[80]; /* as asked for */
+	bool input_missing;     /* it named no file of the organization when the batch was made */
+	char completion_window[24]; /* as asked for */
+	enum batch_status status;
+	int64_t created_at, expires_at;
+	int64_t at[BATCH_STATUS_COUNT]; /* when the state was entered; [VALIDATING] unused */
+	int64_t output_expires_after_s; /* 0: never, or the configured default */
+	struct counts counts;           /* of what is merged; whole once final */
+	struct usage usage;             /* likewise */
+	char output_file_id[ID_SIZE];   /* "": null. Shown only once the state is final */
+	char error_file_id[ID_SIZE];
+	char *model;    /* of all lines, or NULL */
+	char *metadata; /* JSON text of the object as given */
+	char *errors;   /* JSON text: the array `errors.data` */
+};
+
+void batch_done(struct batch *b);
+
+/* ---- completion_window (contract 5.1) ---- */
+
+/* Least and longest window, and how it may be written. */
+struct window_rule {
+	uint64_t min_s, max_s;
+	bool seconds_and_minutes; /* `s` and `m` allowed: the least was configured below 12 h */
+	bool only_24h;            /* openai, unless configured */
+};
+
+/* True and the length in seconds if `text` is a window that `rule` allows. */
+bool window_parse(struct slice text, const struct window_rule *rule, uint64_t *ret_s);
+/* "'24h'" or "a whole number of hours or days from 12h to 7d, such as '24h' or '3d'". */
+void window_describe(const struct window_rule *rule, char *to, size_t size);

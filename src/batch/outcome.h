@@ -1,0 +1,60 @@
+/* outcome.h: how one request line ended: what dispatch hands over and the journal records; and the
+ * line of the result file that it becomes (contract 9). */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "batch/batch.h"
+
+/* Why a line has no HTTP answer; the codes of contract 9. */
+#define OUTCOME_FAULTS(X)                                                                          \
+	X(TIMEOUT, "request_timeout")            /* no answer within the line's time */            \
+	X(UPSTREAM, "upstream_error")            /* the connection broke, attempt after attempt */ \
+	X(INVALID, "invalid_upstream_response")  /* 2xx that is no JSON, or too large */           \
+	X(EXPIRED, "batch_expired")                                                                \
+	X(CANCELLED, "batch_cancelled")                                                            \
+	X(BATCH_FAILED, "batch_failed")          /* a fault of the service itself */
+
+enum outcome_fault {
+	OUTCOME_ANSWERED, /* there is an HTTP answer, whatever its status */
+#define X(name, code) OUTCOME_##name,
+	OUTCOME_FAULTS(X)
+#undef X
+};
+
+/* malloc'ed by whoever ends the line, freed by outcome_free() once it is durable. */
+struct outcome {
+	struct outcome *next;
+	void *owner;            /* the batch's run: opaque here */
+	uint64_t record;        /* number in the index, from 0 */
+	uint32_t attempts;      /* requests spent, from 1 */
+	enum outcome_fault fault;
+	int http_status;        /* if answered */
+	struct buf body;        /* the answer's bytes, owned */
+	const char *message;    /* of a fault: static text; NULL: the code's own */
+	char request_id[128];   /* the upstream's x-request-id, "": none */
+	/* set while it is recorded */
+	uint64_t journal_at;    /* where its journal record stands, and its size */
+	uint64_t journal_bytes;
+	bool success;           /* it is a line of the output file */
+	struct usage usage;
+	size_t custom_id_n;
+	char custom_id[];       /* raw, without its quotes */
+};
+
+/* Copies `custom_id`; NULL when memory is out. */
+struct outcome *outcome_new(void *owner, uint64_t record, struct slice custom_id);
+void outcome_free(struct outcome *o);
+
+/* Appends the result line of `o` with its LF to `to`, and sets o->success and o->usage: an answer of
+ * 2xx that is JSON goes to the output file, everything else to the error file. */
+void outcome_line(struct outcome *o, struct buf *to);
+
+/* Appends the error line of a line that never ended by itself. `custom_id` raw, without quotes;
+ * p NULL: null. */
+void outcome_missing_line(struct slice custom_id, enum outcome_fault fault, struct buf *to);
+
+/* Token counts of a 2xx answer (contract 8.2): false if `body` is no JSON. */
+bool usage_scan(struct slice body, struct usage *ret);
+void usage_add(struct usage *sum, const struct usage *u);

@@ -1,0 +1,58 @@
+/* index.h: the line index of an uploaded file: one fixed-size record a line, in a file of its own
+ * beside the blob, read with pread and never loaded whole.
+ *
+ *	header    64 bytes: magic "LTINDEX\0", version, record size, record count, footer offset
+ *	records   48 bytes each, in file order; blank lines have none
+ *	footer    summary: urls, models, flag counts (JSON text)
+ *
+ * Native little-endian; other machines refuse it by its magic. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/slice.h"
+#include "ingest/line.h"
+
+struct index_record {
+	uint64_t offset;           /* of the line in the blob */
+	uint64_t custom_id_hash;   /* XXH3 of the decoded custom_id, keyed per file */
+	uint32_t length;           /* of the line, without LF */
+	uint32_t line;             /* physical line, from 1 */
+	uint32_t body_offset;      /* in the line */
+	uint32_t body_length;
+	uint32_t custom_id_offset; /* in the line, of the raw text between the quotes */
+	uint16_t custom_id_length; /* raw bytes (escapes make it up to 6 times the decoded length) */
+	uint16_t model;            /* number in the summary, INDEX_OTHER: not listed */
+	uint16_t url;              /* likewise */
+	uint16_t flags;            /* enum line_flag */
+	uint32_t inputs;
+};
+_Static_assert(sizeof(struct index_record) == 48, "the index file's record is 48 bytes");
+
+#define INDEX_OTHER UINT16_MAX
+#define INDEX_NAMES_MAX 256 /* distinct urls, and models, that a summary lists */
+
+/* What is known of a whole file without reading its records. */
+struct index_summary {
+	uint64_t lines;         /* records */
+	uint64_t inputs;        /* sum over the lines */
+	uint64_t body_bytes;
+	uint32_t flags_any;     /* flags of all lines or-ed */
+	unsigned url_count, model_count;
+	bool url_overflow, model_overflow; /* some line has INDEX_OTHER */
+	char *urls[INDEX_NAMES_MAX];       /* decoded, malloc'ed */
+	char *models[INDEX_NAMES_MAX];
+};
+void index_summary_done(struct index_summary *s);
+
+struct index; /* an index open for reading; any thread, the calls are preads */
+
+/* Takes `fd` over, also on failure. INTERNAL "corrupt" if header or footer do not fit. */
+MUST_USE bool index_open(int fd, struct index **ret, struct error *err);
+void index_close(struct index *ix);
+const struct index_summary *index_summary(const struct index *ix);
+/* Reads `n` records from number `first` (from 0) on. */
+MUST_USE bool index_read(const struct index *ix, uint64_t first, struct index_record *to, size_t n,
+			 struct error *err);

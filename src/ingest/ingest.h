@@ -1,0 +1,43 @@
+/* ingest.h: the one pass over the bytes of an upload: blob, sha256, line index, duplicate check.
+ *
+ *	ingest_open -> ingest_write, as the bytes arrive -> ingest_finish -> ingest_commit
+ *	                                                 \-> ingest_abort at any time before commit
+ *
+ * Memory: fixed buffers, one line where it straddles two writes (at most `line_bytes`), 2 MiB of
+ * custom_id hashes; more hashes than that are spilled to disk as sorted runs and merged.
+ * Belongs to one thread at a time. */
+#pragma once
+
+#include "base/error.h"
+#include "blob/blob.h"
+#include "ingest/index.h"
+
+struct ingest;
+
+struct ingest_limits {
+	uint64_t file_bytes; /* 0: none. Over it ingest_write fails: INVALID, message of contract 3.2 */
+	uint64_t line_bytes; /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */
+	/* what the client reads when the file is too large: depends on profile and limit */
+	const char *too_large_message;
+};
+
+MUST_USE bool ingest_open(struct blobs *blobs, const struct ingest_limits *limits,
+			  struct ingest **ret, struct error *err);
+/* After a failure the ingest is spent: only ingest_abort may follow. */
+MUST_USE bool ingest_write(struct ingest *in, struct slice bytes, struct error *err);
+/* The last line, the duplicate check, fsync of blob and index. Blocks: worker threads only. */
+MUST_USE bool ingest_finish(struct ingest *in, struct error *err);
+/* After ingest_finish. Owned by `in`. */
+uint64_t ingest_bytes(const struct ingest *in);
+const char *ingest_sha256(const struct ingest *in); /* hex */
+const struct index_summary *ingest_summary(const struct ingest *in);
+/* Gives blob and index the name `id`, durable on return, and frees `in`, whatever the outcome. */
+MUST_USE bool ingest_commit(struct ingest *in, const char *id, struct error *err);
+void ingest_abort(struct ingest *in); /* NULL is fine; leaves nothing on disk */
+
+/* Indexes a file that stays where it is (`lowtide run`, `lowtide check`): reads `fd` to its end and
+ * leaves index as `id`'s; the blob itself is blob_link's business. With `blobs` NULL the index is an
+ * unnamed temporary file. *ret_index is the caller's. */
+MUST_USE bool ingest_file(struct blobs *blobs, int fd, const struct ingest_limits *limits,
+			  const char *id, char ret_sha256[static 65], struct index **ret_index,
+			  struct error *err);

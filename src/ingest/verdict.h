@@ -1,0 +1,42 @@
+/* verdict.h: the findings of a file, judged for one batch: contract 7.2, codes, order and texts.
+ * Parses nothing again: decides from the index; only the text of a finding that quotes the line
+ * (a duplicate's custom_id, a model) reads that one line from the blob. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "batch/batch.h"
+#include "ingest/index.h"
+
+struct verdict_rules {
+	enum profile profile;
+	const char *endpoint;   /* of the batch; NULL: the first line's url (lowtide check) */
+	bool strict_lines;      /* method and url required in every line */
+	bool refuse_sampling;   /* Kimi's rule on temperature, top_p, n and the penalties */
+	uint64_t lines_max;     /* 0: none */
+	uint64_t inputs_max;    /* /v1/embeddings; 0: none */
+	uint64_t line_bytes;    /* for the message of LINE_TOO_LONG */
+	/* Says whether an upstream serves the model; NULL: they do not say. */
+	bool (*model_served)(void *ctx, const char *model);
+	void *ctx;
+};
+
+/* One entry of `errors.data`. Texts are valid during the call. */
+struct finding {
+	const char *code;
+	uint64_t line;     /* 0: null */
+	const char *param; /* or NULL */
+	const char *message;
+};
+typedef void (*finding_fn)(void *ctx, const struct finding *finding);
+
+/* Calls `each` for every bad line, in line order, one finding each (the first in the table's
+ * order), and for the faults of the whole file; *ret_count is how many. False only if reading
+ * failed. `each` may be NULL: then at the first finding it returns with *ret_count = 1. */
+MUST_USE bool verdict_judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
+			    finding_fn each, void *ctx, uint64_t *ret_count, struct error *err);
+
+/* The same as JSON text of the array `errors.data`: at most 1,000 entries, then one
+ * `too_many_errors` with the full count. *ret_count 0: the file is good, `to` is empty. */
+MUST_USE bool verdict_errors(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
+			     struct buf *to, uint64_t *ret_count, struct error *err);

@@ -1,0 +1,78 @@
+/* journal.h: the append-only record of finished request lines, one file a batch.
+ *
+ *	DATA/batches/<batch_id>.journal
+ *
+ *	+--------------------------+
+ *	| "LTJOURNL", version      |  16 bytes
+ *	+--------------------------+
+ *	| head, 48 bytes           |  check, length, record, status, kind, attempts, token counts
+ *	| the result line with LF  |  `length` bytes
+ *	+--------------------------+
+ *	| head ...                 |  in the order in which the lines ended
+ *
+ * Native little-endian. `check` is XXH3 over the rest of the head and the line. A line is finished
+ * once its record is synced, not when the upstream answered. Records behind the synced end may be
+ * torn by a crash: journal_open() cuts the file at the first one that does not check.
+ *
+ * Threads: append, sync and rewind belong to the recorder; reading below the synced end is free. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "batch/outcome.h"
+
+#define JOURNAL_START 16u /* offset of the first record */
+
+enum journal_kind { JOURNAL_OUTPUT = 1, JOURNAL_ERROR = 2 };
+
+struct journal_head {
+	uint64_t check;
+	uint32_t length;
+	uint32_t record;
+	uint16_t http_status;
+	uint8_t kind; /* enum journal_kind */
+	uint8_t zero;
+	uint32_t attempts;
+	uint32_t input, cached, output, reasoning, total; /* tokens */
+	uint32_t zero2;
+};
+_Static_assert(sizeof(struct journal_head) == 48, "the journal's record head is 48 bytes");
+
+struct journal;
+
+/* Called for each whole record from `from` on, in file order. */
+typedef void (*journal_fn)(void *ctx, const struct journal_head *head, uint64_t at);
+
+/* Opens or creates the journal at `path` and replays it from offset `from` (JOURNAL_START, or where
+ * merge_state says). *ret_cut: bytes of a torn tail that were cut off; that is a crash, not an error.
+ * INTERNAL if magic or version are not ours, or `from` is beyond the end. */
+MUST_USE bool journal_open(const char *path, uint64_t from, journal_fn each, void *ctx,
+			   struct journal **ret, uint64_t *ret_cut, struct error *err);
+void journal_close(struct journal *j); /* NULL is fine */
+
+/* Formats `o` as a record at the end of `to` (see outcome_line), and sets what o says of it but
+ * journal_at. False (and `to` as it was) when memory is out or the line is over 2^31 bytes. */
+MUST_USE bool journal_encode(struct outcome *o, struct buf *to);
+/* Writes records at the end. Not durable yet. */
+MUST_USE bool journal_append(struct journal *j, struct slice records, struct error *err);
+/* After it returns true everything appended is durable. */
+MUST_USE bool journal_sync(struct journal *j, struct error *err);
+/* Forgets what was appended since the last sync: after a failed append or sync, before the same
+ * records are appended again. (After a failed fsync the kernel may have dropped the pages, so only
+ * writing again helps.) */
+void journal_rewind(struct journal *j);
+uint64_t journal_end(const struct journal *j); /* offset where the next record will stand */
+
+/* Reads heads and lines below the synced end. */
+MUST_USE bool journal_read(const struct journal *j, uint64_t at, void *to, size_t n,
+			   struct error *err);
+
+/* Checksum of a record, fed in pieces: for readers that copy long lines through a small buffer. */
+struct journal_check;
+MUST_USE struct journal_check *journal_check_new(void);
+void journal_check_free(struct journal_check *c);
+void journal_check_start(struct journal_check *c, const struct journal_head *head);
+void journal_check_feed(struct journal_check *c, const void *p, size_t n);
+MUST_USE bool journal_check_ok(const struct journal_check *c, const struct journal_head *head);

@@ -1,0 +1,321 @@
+/* recorder.c: see recorder.h.
+ *
+ * The queue is one linked list under a mutex; the thread takes it whole, so dispatch is never held
+ * up for longer than a push. Outcomes keep their answer's bytes until their group is synced: a group
+ * that failed is formatted and written again from them. */
+#include "journal/recorder.h"
+
+#include <time.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/sys.h"
+#include "base/worker.h"
+
+#define GROUP_MS 4
+#define GROUP_BYTES (256u << 10)
+#define QUEUE_BYTES_MAX (16u << 20) /* more than that waiting: no room */
+#define WRITE_BYTES (1u << 20)      /* formatted bytes that make a write */
+#define RETRY_MS 500
+
+struct flush {
+	struct flush *next;
+	void *owner;
+};
+
+struct recorder {
+	struct recorder_ops ops;
+	void *ctx;
+	pthread_t thread;
+	bool thread_started;
+
+	pthread_mutex_t lock;
+	pthread_cond_t wake;    /* for the thread */
+	pthread_cond_t durable; /* for recorder_wait() */
+	struct outcome *head, **tail;
+	struct flush *flushes;
+	uint64_t pushed, done; /* outcomes, since the start */
+	bool closing;
+
+	_Atomic uint64_t queued_bytes; /* pushed and not yet durable */
+	_Atomic bool stalled;
+	bool told_full; /* dispatch was told that there is no room; recorder thread and room() */
+
+	struct buf buffer;
+};
+
+static size_t outcome_bytes(const struct outcome *o)
+{
+	return sizeof(*o) + o->body.n + 512;
+}
+
+bool recorder_room(const struct recorder *r)
+{
+	return !r->stalled && r->queued_bytes < QUEUE_BYTES_MAX;
+}
+
+bool recorder_stalled(const struct recorder *r)
+{
+	return r->stalled;
+}
+
+void recorder_push(struct recorder *r, struct outcome *o)
+{
+	o->next = NULL;
+	pthread_mutex_lock(&r->lock);
+	bool was_empty = r->head == NULL;
+	*r->tail = o;
+	r->tail = &o->next;
+	r->pushed++;
+	r->queued_bytes += outcome_bytes(o);
+	bool group_full = r->queued_bytes >= GROUP_BYTES;
+	pthread_mutex_unlock(&r->lock);
+	if (was_empty || group_full)
+		pthread_cond_signal(&r->wake);
+}
+
+void recorder_flush(struct recorder *r, void *owner)
+{
+	struct flush *f = must_calloc(1, sizeof(*f));
+	pthread_mutex_lock(&r->lock);
+	*f = (struct flush){ .next = r->flushes, .owner = owner };
+	r->flushes = f;
+	pthread_mutex_unlock(&r->lock);
+	pthread_cond_signal(&r->wake);
+}
+
+static void deadline_after(struct timespec *ts, uint64_t ms)
+{
+	clock_gettime(CLOCK_MONOTONIC, ts);
+	ts->tv_sec += (time_t)(ms / 1000);
+	ts->tv_nsec += (long)(ms % 1000) * 1000000L;
+	if (ts->tv_nsec >= 1000000000L) {
+		ts->tv_nsec -= 1000000000L;
+		ts->tv_sec++;
+	}
+}
+
+bool recorder_wait(struct recorder *r, uint64_t timeout_ms)
+{
+	struct timespec until;
+	deadline_after(&until, timeout_ms);
+	pthread_mutex_lock(&r->lock);
+	uint64_t target = r->pushed;
+	while (r->done < target &&
+	       pthread_cond_timedwait(&r->durable, &r->lock, &until) == 0)
+		;
+	bool all = r->done >= target;
+	pthread_mutex_unlock(&r->lock);
+	return all;
+}
+
+/* ---- the thread ---- */
+
+/* Writes what is formatted for `owner` so far. */
+static bool buffer_write(struct recorder *r, void *owner, struct error *err)
+{
+	if (r->buffer.n == 0)
+		return true;
+	bool ok = journal_append(r->ops.journal(owner), buf_slice(&r->buffer), err);
+	buf_clear(&r->buffer);
+	return ok;
+}
+
+/* Formats and appends the run of outcomes of one owner that begins at `first`, up to `end`. */
+static bool owner_append(struct recorder *r, struct outcome *first, const struct outcome *end,
+			 struct error *err)
+{
+	struct journal *j = r->ops.journal(first->owner);
+	buf_clear(&r->buffer);
+	for (struct outcome *o = first; o != end; o = o->next) {
+		size_t before = r->buffer.n;
+		o->journal_at = journal_end(j) + before;
+		if (!journal_encode(o, &r->buffer))
+			return fail_memory(err);
+		o->journal_bytes = r->buffer.n - before;
+		if (r->buffer.n >= WRITE_BYTES && !buffer_write(r, first->owner, err))
+			return false;
+	}
+	return buffer_write(r, first->owner, err) && journal_sync(j, err);
+}
+
+/* Moves all outcomes of the first one's owner to the front, in order; returns what follows them. */
+static struct outcome *owner_gather(struct outcome *first)
+{
+	struct outcome *own_last = first;
+	while (own_last->next != NULL && own_last->next->owner == first->owner)
+		own_last = own_last->next;
+	struct outcome **rest = &own_last->next;
+	while (*rest != NULL) {
+		struct outcome *o = *rest;
+		if (o->owner != first->owner) {
+			rest = &o->next;
+			continue;
+		}
+		*rest = o->next;
+		o->next = own_last->next;
+		if (rest == &own_last->next)
+			rest = &o->next;
+		own_last->next = o;
+		own_last = o;
+	}
+	return own_last->next;
+}
+
+static bool closing(struct recorder *r)
+{
+	pthread_mutex_lock(&r->lock);
+	bool is = r->closing;
+	pthread_mutex_unlock(&r->lock);
+	return is;
+}
+
+/* Until it is durable; false only when the disk refuses and the recorder is closing. */
+static bool owner_record(struct recorder *r, struct outcome *first, const struct outcome *end)
+{
+	struct error err;
+	while (!owner_append(r, first, end, &err)) {
+		journal_rewind(r->ops.journal(first->owner));
+		if (!r->stalled)
+			log_fault("journal.paused", &err,
+				  kv_str("batch", r->ops.name(first->owner)));
+		r->stalled = true;
+		if (closing(r))
+			return false;
+		struct timespec pause = { .tv_nsec = RETRY_MS * 1000000L };
+		nanosleep(&pause, NULL);
+	}
+	if (r->stalled) {
+		log_info("journal.resumed", kv_str("batch", r->ops.name(first->owner)));
+		r->stalled = false;
+		r->told_full = true;
+	}
+	return true;
+}
+
+/* Makes one owner's outcomes durable, acknowledges and frees them; false if it could not. */
+static bool owner_finish(struct recorder *r, struct outcome *first, struct outcome *rest)
+{
+	struct outcome *last = first;
+	while (last->next != rest)
+		last = last->next;
+	bool durable = owner_record(r, first, rest);
+	last->next = NULL;
+	if (durable)
+		r->ops.durable(r->ctx, first->owner, first);
+	uint64_t count = 0, bytes = 0;
+	while (first != NULL) {
+		struct outcome *next = first->next;
+		bytes += outcome_bytes(first);
+		count++;
+		outcome_free(first);
+		first = next;
+	}
+	if (r->queued_bytes >= QUEUE_BYTES_MAX)
+		r->told_full = true;
+	r->queued_bytes -= bytes;
+	pthread_mutex_lock(&r->lock);
+	r->done += count;
+	pthread_mutex_unlock(&r->lock);
+	pthread_cond_broadcast(&r->durable);
+	return durable;
+}
+
+static void flushes_answer(struct recorder *r, struct flush *flushes, bool durable)
+{
+	while (flushes != NULL) {
+		struct flush *next = flushes->next;
+		if (durable)
+			r->ops.flushed(r->ctx, flushes->owner);
+		free(flushes);
+		flushes = next;
+	}
+}
+
+/* Waits for work, then for the group to fill; false when closing and nothing is left. */
+static bool group_take(struct recorder *r, struct outcome **ret, struct flush **ret_flushes)
+{
+	pthread_mutex_lock(&r->lock);
+	while (r->head == NULL && r->flushes == NULL && !r->closing)
+		pthread_cond_wait(&r->wake, &r->lock);
+	if (r->head != NULL && r->flushes == NULL && !r->closing &&
+	    r->queued_bytes < GROUP_BYTES) {
+		struct timespec until;
+		deadline_after(&until, GROUP_MS);
+		while (r->flushes == NULL && !r->closing && r->queued_bytes < GROUP_BYTES &&
+		       pthread_cond_timedwait(&r->wake, &r->lock, &until) == 0)
+			;
+	}
+	*ret = r->head;
+	*ret_flushes = r->flushes;
+	r->head = NULL;
+	r->tail = &r->head;
+	r->flushes = NULL;
+	bool more = *ret != NULL || *ret_flushes != NULL || !r->closing;
+	pthread_mutex_unlock(&r->lock);
+	return more;
+}
+
+static void *recorder_main(void *arg)
+{
+	struct recorder *r = arg;
+	struct outcome *group;
+	struct flush *flushes;
+	while (group_take(r, &group, &flushes)) {
+		bool durable = true;
+		while (group != NULL) {
+			struct outcome *rest = owner_gather(group);
+			durable = owner_finish(r, group, rest) && durable;
+			group = rest;
+		}
+		flushes_answer(r, flushes, durable);
+		if (r->told_full && recorder_room(r)) {
+			r->told_full = false;
+			r->ops.room(r->ctx);
+		}
+	}
+	return NULL;
+}
+
+bool recorder_open(const struct recorder_ops *ops, void *ctx, struct recorder **ret,
+		   struct error *err)
+{
+	struct recorder *r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return fail_memory(err);
+	r->ops = *ops;
+	r->ctx = ctx;
+	r->tail = &r->head;
+	r->buffer = BUF((size_t)INT32_MAX * 2);
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->wake, &monotonic);
+	pthread_cond_init(&r->durable, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	r->thread_started = thread_start(&r->thread, "recorder", recorder_main, r, err);
+	if (!r->thread_started) {
+		recorder_close(r);
+		return false;
+	}
+	*ret = r;
+	return true;
+}
+
+void recorder_close(struct recorder *r)
+{
+	if (r == NULL)
+		return;
+	pthread_mutex_lock(&r->lock);
+	r->closing = true;
+	pthread_mutex_unlock(&r->lock);
+	pthread_cond_signal(&r->wake);
+	if (r->thread_started)
+		pthread_join(r->thread, NULL);
+	buf_free(&r->buffer);
+	pthread_cond_destroy(&r->wake);
+	pthread_cond_destroy(&r->durable);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}

@@ -1,0 +1,373 @@
+/* pipeline.c: see pipeline.h. The table of runs, the clock that watches windows, the sweep of old
+ * files, and the wiring of the stages. */
+#include "pipeline/pipeline.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "pipeline/run.h"
+
+#define WORKERS 2
+#define BUCKETS 1024u
+#define WINDOW_CHECK_MS 200
+#define SWEEP_AT_ONCE 64
+
+struct pipeline {
+	char data_dir[400];
+	struct pipeline_config config;
+	struct dispatch_upstream *upstreams;
+	struct run_env env;
+	_Atomic bool draining;
+	bool open; /* to the end */
+
+	pthread_mutex_t lock; /* for the table */
+	struct run *runs[BUCKETS];
+
+	struct work window_work, sweep_work;
+	pthread_mutex_t sweep_lock;
+	bool sweep_asked, sweep_posted;
+};
+
+/* ---- the table ---- */
+
+static struct run **bucket_of(struct pipeline *p, const char *id)
+{
+	uint32_t h = 2166136261u; /* FNV-1a: ids are random already */
+	for (; *id != '\0'; id++)
+		h = (h ^ (unsigned char)*id) * 16777619u;
+	return &p->runs[h % BUCKETS];
+}
+
+/* Under the lock. */
+static struct run *run_find(struct pipeline *p, const char *id)
+{
+	for (struct run *r = *bucket_of(p, id); r != NULL; r = *run_next(r))
+		if (strcmp(run_id(r), id) == 0)
+			return r;
+	return NULL;
+}
+
+static void on_ended(void *ctx, struct run *run)
+{
+	struct pipeline *p = ctx;
+	pthread_mutex_lock(&p->lock);
+	struct run **link = bucket_of(p, run_id(run));
+	while (*link != run)
+		link = run_next(*link);
+	*link = *run_next(run);
+	pthread_mutex_unlock(&p->lock);
+	pipeline_sweep(p); /* its input may have been waiting to go */
+}
+
+void pipeline_submit(struct pipeline *p, const char *batch_id)
+{
+	struct run *run = run_new(&p->env, batch_id);
+	if (run == NULL) {
+		/* It is in the store: the next start takes it up. */
+		log_error("batch.not_started", kv_str("batch", batch_id));
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	bool known = run_find(p, batch_id) != NULL;
+	if (!known) {
+		*run_next(run) = *bucket_of(p, batch_id);
+		*bucket_of(p, batch_id) = run;
+	}
+	pthread_mutex_unlock(&p->lock);
+	if (known)
+		run_free(run);
+	else
+		run_kick(run);
+}
+
+/* ---- cancel ---- */
+
+static void run_cancel(struct pipeline *p, const char *batch_id)
+{
+	pthread_mutex_lock(&p->lock);
+	struct run *run = run_find(p, batch_id);
+	if (run != NULL)
+		run_end(run, OUTCOME_CANCELLED);
+	pthread_mutex_unlock(&p->lock);
+}
+
+bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, bool *ret_final,
+		     struct error *err)
+{
+	const unsigned running = 1u << BATCH_IN_PROGRESS | 1u << BATCH_FINALIZING;
+	*ret_final = false;
+	for (;;) { /* the batch may move on between the look and the move: look again */
+		struct batch b;
+		bool moved = false;
+		if (!store_batch_get(p->env.store, org, batch_id, &b, err))
+			return false;
+		enum batch_status status = b.status;
+		batch_done(&b);
+		if (status == BATCH_CANCELLING || status == BATCH_CANCELLED)
+			return true;
+		if (batch_is_final(status)) {
+			*ret_final = true;
+			return true;
+		}
+		bool ok = status == BATCH_VALIDATING ?
+				  store_batch_cancel_early(p->env.store, batch_id, sys.now_s(),
+							   &moved, err) :
+				  store_batch_move(p->env.store, batch_id, running,
+						   BATCH_CANCELLING, sys.now_s(), &moved, err);
+		if (!ok)
+			return false;
+		if (moved) {
+			run_cancel(p, batch_id);
+			return true;
+		}
+	}
+}
+
+/* ---- progress ---- */
+
+void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret)
+{
+	*ret = (struct progress){ .counts = b->counts, .usage = b->usage };
+	const struct counts *c = &b->counts;
+	if (batch_is_final(b->status) || b->status == BATCH_VALIDATING)
+		return;
+	pthread_mutex_lock(&p->lock);
+	struct run *run = run_find(p, b->id);
+	if (run != NULL)
+		run_progress(run, b, ret);
+	else
+		ret->pending = c->total - c->completed - c->failed - c->expired - c->cancelled;
+	pthread_mutex_unlock(&p->lock);
+	if (p->draining && b->status == BATCH_IN_PROGRESS)
+		ret->stall_reason = STALL_PAUSED;
+}
+
+/* ---- windows and old files ---- */
+
+static void check_windows(void *arg)
+{
+	struct pipeline *p = arg;
+	int64_t now = sys.now_s();
+	pthread_mutex_lock(&p->lock);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
+			run_check_window(r, now);
+	pthread_mutex_unlock(&p->lock);
+	if (!p->env.closing)
+		workers_post_after(p->env.workers, &p->window_work, check_windows, p,
+				   WINDOW_CHECK_MS);
+}
+
+static bool blobs_spare_remove(struct pipeline *p, size_t *ret_n, struct error *err)
+{
+	char ids[SWEEP_AT_ONCE][ID_SIZE];
+	if (!store_blobs_spare(p->env.store, ids, SWEEP_AT_ONCE, ret_n, err))
+		return false;
+	for (size_t i = 0; i < *ret_n; i++)
+		/* A crash in between leaves a blob that is asked for again, or a row whose blob is
+		 * gone and is asked for again: both end the same way. */
+		if (!blob_remove(p->env.blobs, ids[i], err) ||
+		    !store_blob_gone(p->env.store, ids[i], err))
+			return false;
+	return true;
+}
+
+static void sweep(void *arg)
+{
+	struct pipeline *p = arg;
+	struct error err;
+	size_t n = SWEEP_AT_ONCE;
+	int64_t next;
+	pthread_mutex_lock(&p->sweep_lock);
+	p->sweep_asked = p->sweep_posted = false;
+	pthread_mutex_unlock(&p->sweep_lock);
+	bool ok = store_sweep(p->env.store, sys.now_s(), &next, &err);
+	while (ok && n == SWEEP_AT_ONCE)
+		ok = blobs_spare_remove(p, &n, &err);
+	if (!ok)
+		log_fault("sweep.failed", &err);
+	pthread_mutex_lock(&p->sweep_lock);
+	bool post = !p->sweep_posted && !p->env.closing;
+	p->sweep_posted = p->sweep_posted || post;
+	uint64_t delay_ms = p->sweep_asked ? 0 : p->config.sweep_ms;
+	pthread_mutex_unlock(&p->sweep_lock);
+	if (post)
+		workers_post_after(p->env.workers, &p->sweep_work, sweep, p, delay_ms);
+}
+
+void pipeline_sweep(struct pipeline *p)
+{
+	/* The regular sweep is at most sweep_ms away and does it; nothing waits for it. */
+	pthread_mutex_lock(&p->sweep_lock);
+	p->sweep_asked = true;
+	pthread_mutex_unlock(&p->sweep_lock);
+}
+
+/* ---- opening and closing ---- */
+
+static bool journals_dir(struct pipeline *p, char *to, size_t size, struct error *err)
+{
+	snprintf(to, size, "%s/batches", p->data_dir);
+	if (mkdir(to, 0700) != 0 && errno != EEXIST)
+		return fail_sys(err, errno, "making %s", to);
+	if (!sys_sync_dir(p->data_dir))
+		return fail_sys(err, errno, "syncing %s", p->data_dir);
+	return true;
+}
+
+/* Journals of batches that are final or unknown: left by a crash right after the end. */
+static bool journals_sweep(struct pipeline *p, struct error *err)
+{
+	char dir[420], path[800];
+	if (!journals_dir(p, dir, sizeof(dir), err))
+		return false;
+	DIR *d = opendir(dir);
+	if (d == NULL)
+		return fail_sys(err, errno, "reading %s", dir);
+	for (struct dirent *e; (e = readdir(d)) != NULL;) {
+		struct batch b;
+		struct error missing;
+		char id[ID_SIZE];
+		const char *dot = strrchr(e->d_name, '.');
+		if (dot == NULL || strcmp(dot, ".journal") != 0 ||
+		    !slice_copy((struct slice){ e->d_name, (size_t)(dot - e->d_name) }, id,
+				sizeof(id)))
+			continue;
+		bool found = store_batch_get(p->env.store, NULL, id, &b, &missing);
+		bool spare = found ? batch_is_final(b.status) : missing.kind == ERR_NOT_FOUND;
+		if (found)
+			batch_done(&b);
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (spare && unlink(path) != 0)
+			log_warn("journal.unlink_failed", kv_str("batch", id),
+				 kv_int("errno", errno));
+	}
+	closedir(d);
+	return true;
+}
+
+static bool on_room(void *ctx)
+{
+	return recorder_room(((struct pipeline *)ctx)->env.recorder);
+}
+
+static void on_room_again(void *ctx)
+{
+	dispatch_wake(((struct pipeline *)ctx)->env.dispatch);
+}
+
+static void on_line_ended(void *ctx, struct outcome *o)
+{
+	recorder_push(((struct pipeline *)ctx)->env.recorder, o);
+}
+
+static bool stages_open(struct pipeline *p, struct error *err)
+{
+	const struct recorder_ops recorder_ops = {
+		.journal = run_journal,
+		.name = run_name,
+		.durable = run_durable,
+		.room = on_room_again,
+		.flushed = run_flushed,
+	};
+	const struct dispatch_ops dispatch_ops = {
+		.line_read = run_line_read,
+		.ended = on_line_ended,
+		.dropped = run_dropped,
+		.fault = run_fault,
+		.room = on_room,
+	};
+	p->upstreams = calloc(p->config.upstream_count + 1, sizeof(*p->upstreams));
+	if (p->upstreams == NULL)
+		return fail_memory(err);
+	for (size_t i = 0; i < p->config.upstream_count; i++) {
+		const struct upstream_config *u = &p->config.upstreams[i];
+		p->upstreams[i] = (struct dispatch_upstream){ .name = u->name,
+							      .base_url = u->base_url,
+							      .api_key = u->api_key,
+							      .concurrency = u->concurrency };
+	}
+	const struct dispatch_config dispatch_config = {
+		.upstreams = p->upstreams,
+		.upstream_count = p->config.upstream_count,
+		.max_attempts = p->config.max_attempts,
+		.line_timeout_ms = p->config.line_timeout_ms,
+		.response_bytes_max = p->config.response_bytes_max,
+	};
+	return recorder_open(&recorder_ops, p, &p->env.recorder, err) &&
+	       dispatch_open(&dispatch_config, &dispatch_ops, p, &p->env.dispatch, err) &&
+	       workers_open("pipeline", WORKERS, &p->env.workers, err);
+}
+
+bool pipeline_open(const char *data_dir, const struct pipeline_config *config, struct store *store,
+		   struct blobs *blobs, struct pipeline **ret, struct error *err)
+{
+	struct pipeline *p = calloc(1, sizeof(*p));
+	if (p == NULL)
+		return fail_memory(err);
+	p->config = *config;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_mutex_init(&p->sweep_lock, NULL);
+	p->env = (struct run_env){
+		.data_dir = p->data_dir,
+		.config = &p->config,
+		.store = store,
+		.blobs = blobs,
+		.ended = on_ended,
+		.ctx = p,
+	};
+	AUTO(auto_free) char (*ids)[ID_SIZE] = NULL;
+	size_t n = 0;
+	bool ok = slice_copy(slice_of(data_dir), p->data_dir, sizeof(p->data_dir)) ||
+		  fail_sys(err, ENAMETOOLONG, "opening %s", data_dir);
+	ok = ok && journals_sweep(p, err) && stages_open(p, err) &&
+	     store_batches_open(store, &ids, &n, err);
+	if (!ok) {
+		pipeline_close(p);
+		return false;
+	}
+	for (size_t i = 0; i < n; i++)
+		pipeline_submit(p, ids[i]);
+	check_windows(p);
+	p->sweep_posted = true;
+	workers_post(p->env.workers, &p->sweep_work, sweep, p);
+	*ret = p;
+	return true;
+}
+
+void pipeline_drain(struct pipeline *p)
+{
+	p->draining = true;
+	log_info("pipeline.draining", kv_u64("at_most_ms", p->config.drain_ms));
+	bool idle = dispatch_drain(p->env.dispatch, p->config.drain_ms);
+	bool durable = recorder_wait(p->env.recorder, p->config.drain_ms);
+	log_info("pipeline.drained", kv_str("in_flight", idle ? "none" : "some dropped"),
+		 kv_str("recorded", durable ? "all" : "not all: the disk refuses"));
+}
+
+void pipeline_close(struct pipeline *p)
+{
+	if (p == NULL)
+		return;
+	p->env.closing = true;
+	workers_close(p->env.workers);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
+			run_abandon(r);
+	dispatch_close(p->env.dispatch);
+	recorder_close(p->env.recorder);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct run *r = p->runs[i], *next; r != NULL; r = next) {
+			next = *run_next(r);
+			run_free(r);
+		}
+	free(p->upstreams);
+	pthread_mutex_destroy(&p->lock);
+	pthread_mutex_destroy(&p->sweep_lock);
+	free(p);
+}

@@ -1,0 +1,74 @@
+/* pipeline.h: joins the stages: validate -> schedule -> dispatch -> journal -> results. The only
+ * place that knows every one of them; the API and the CLI see a batch's run through this header.
+ *
+ * Threads of its own: dispatch, recorder, two workers. All calls may come from any thread and do
+ * not block on the network; submit and cancel may block on SQL. */
+#pragma once
+
+#include "base/error.h"
+#include "batch/batch.h"
+#include "blob/blob.h"
+#include "store/store.h"
+
+struct pipeline;
+
+struct upstream_config {
+	char *name;          /* for log and messages */
+	char *base_url;      /* "http://127.0.0.1:8080/v1", no slash at the end */
+	char *api_key;       /* or NULL; sent as Authorization: Bearer */
+	char **models;       /* NULL-ended; NULL: it takes any */
+	unsigned concurrency; /* requests in flight */
+};
+
+struct pipeline_config {
+	enum profile profile;
+	const struct upstream_config *upstreams;
+	size_t upstream_count;
+	unsigned max_attempts;
+	uint64_t line_timeout_ms;
+	uint64_t response_bytes_max;
+	uint64_t drain_ms;
+	/* validation (ingest/verdict.h) */
+	bool strict_lines, refuse_sampling;
+	uint64_t lines_max, inputs_max, line_bytes;
+	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
+	/* retention */
+	uint64_t result_expires_after_s; /* 0: never */
+	uint64_t sweep_ms;               /* between sweeps of expired files */
+};
+
+/* Opens the pipeline on `data_dir` and goes on with every batch that is not final. The config, its
+ * strings, `store` and `blobs` stay the caller's and must outlive it. */
+MUST_USE bool pipeline_open(const char *data_dir, const struct pipeline_config *config,
+			    struct store *store, struct blobs *blobs, struct pipeline **ret,
+			    struct error *err);
+/* Sends no new lines; waits up to drain_ms for those in flight; what was answered is durable. */
+void pipeline_drain(struct pipeline *p);
+/* Ends the threads. Lines in flight are dropped: they run again at the next start. */
+void pipeline_close(struct pipeline *p);
+
+/* Tells the pipeline of a batch that store_batch_insert has made. */
+void pipeline_submit(struct pipeline *p, const char *batch_id);
+/* Contract 6, Cancel. *ret_final: the batch is completed, failed or expired and cannot be
+ * cancelled. Durable on return; the lines in flight are dropped right after. */
+MUST_USE bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id,
+			      bool *ret_final, struct error *err);
+
+/* Why a batch that is in progress does not move, or NULL (contract 11.2). */
+#define STALL_UPSTREAM_429 "upstream_429"
+#define STALL_UPSTREAM_DOWN "upstream_down"
+#define STALL_PAUSED "paused"
+
+/* A batch at this moment; of one that does not run, what the store has. */
+struct progress {
+	struct counts counts;
+	struct usage usage;
+	uint64_t pending, running;
+	const char *stall_reason; /* static, or NULL */
+};
+/* The stored batch with its live numbers laid over it: what a client is shown. `counts` in `b` are
+ * brought up to date too, consistently with *ret. */
+void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret);
+
+/* Wakes the sweep: a file was deleted, its blob may go. */
+void pipeline_sweep(struct pipeline *p);

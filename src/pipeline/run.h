@@ -1,0 +1,65 @@
+/* run.h: one batch that is not final, while this process works on it. Private to pipeline/.
+ *
+ *	         validated           every line ended, cancel,           dispatch and recorder
+ *	         or resumed          window over, fault                  have let go
+ *	NEW ----------------> RUNNING ----------------------> STOPPING ----------------> STOPPED -> freed
+ *	  \-> freed (failed, expired, cancelled before it ran)
+ *
+ * Threads. `work` (a pipeline worker, one at a time for a run) moves the phase, merges and talks to
+ * the store. Dispatch calls lease_next, line_read, dropped, fault; the recorder calls durable,
+ * flushed. What they share is under `lock`, held for microseconds. */
+#pragma once
+
+#include "base/worker.h"
+#include "blob/blob.h"
+#include "dispatch/dispatch.h"
+#include "ingest/index.h"
+#include "journal/recorder.h"
+#include "pipeline/pipeline.h"
+#include "results/results.h"
+#include "store/store.h"
+
+struct run;
+
+/* What a run needs of the pipeline. */
+struct run_env {
+	const char *data_dir;
+	const struct pipeline_config *config;
+	struct store *store;
+	struct blobs *blobs;
+	struct workers *workers;
+	struct dispatch *dispatch;
+	struct recorder *recorder;
+	_Atomic bool closing;
+	/* The run has ended and is out of the table when this returns; it is freed right after. */
+	void (*ended)(void *ctx, struct run *run);
+	void *ctx;
+};
+
+struct run *run_new(struct run_env *env, const char *batch_id); /* NULL: no memory */
+/* Starts, or has another look. Any thread. */
+void run_kick(struct run *run);
+/* Lets go of dispatch and recorder's hold before they close; then run_free(). */
+void run_abandon(struct run *run);
+void run_free(struct run *run);
+
+const char *run_id(const struct run *run);
+struct run **run_next(struct run *run); /* link of the pipeline's table */
+
+/* Ends it before its lines have: OUTCOME_CANCELLED or OUTCOME_EXPIRED. Any thread. */
+void run_end(struct run *run, enum outcome_fault why);
+/* Ends it if its window is over. */
+void run_check_window(struct run *run, int64_t now);
+/* Live numbers over what the store has. */
+void run_progress(struct run *run, struct batch *b, struct progress *ret);
+
+/* For dispatch_ops and recorder_ops. */
+bool run_lease_next(void *owner, struct lease *ret);
+bool run_line_read(void *owner, uint64_t record, struct buf *to, struct request_line *ret,
+		   struct error *err);
+void run_dropped(void *owner);
+void run_fault(void *owner, const struct error *err);
+struct journal *run_journal(void *owner);
+const char *run_name(void *owner);
+void run_durable(void *ctx, void *owner, const struct outcome *first);
+void run_flushed(void *ctx, void *owner);

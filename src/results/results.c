@@ -1,0 +1,259 @@
+/* results.c: see results.h. Merging a segment reads the heads of its stretch of the journal once,
+ * notes where each line stands, and then copies the lines in input order. */
+#include "results/results.h"
+
+#include <errno.h>
+
+#include "base/sys.h"
+
+#define COPY_BYTES (256u << 10)
+#define SCAN_BYTES (64u << 10)
+
+/* One of the two files. */
+struct sink {
+	int fd;
+	uint64_t at; /* length written; `pending` comes behind it */
+	uint64_t lines;
+	struct buf pending;
+	bool dirty; /* written since the last sync */
+};
+
+struct results {
+	struct sink output, error;
+	struct journal_check *check;
+	char *scratch; /* COPY_BYTES */
+};
+
+/* Where a line of the segment stands in the journal; at 0: nowhere. */
+struct place {
+	uint64_t at;
+	struct journal_head head;
+};
+
+bool results_open(struct blobs *blobs, const char *output_id, const char *error_id,
+		  const struct merge_state *m, struct results **ret, struct error *err)
+{
+	struct results *r = calloc(1, sizeof(*r));
+	if (r == NULL)
+		return fail_memory(err);
+	r->output.fd = r->error.fd = -1;
+	r->output.pending = r->error.pending = BUF(2 * COPY_BYTES);
+	r->check = journal_check_new();
+	r->scratch = malloc(COPY_BYTES);
+	bool ok = r->check != NULL && r->scratch != NULL;
+	if (!ok)
+		fail_memory(err);
+	/* A crash after this leaves empty files of a batch that is in progress: they are opened here
+	 * again. Their names are durable before bytes in them count. */
+	ok = ok && blob_append_open(blobs, output_id, m->output_bytes, &r->output.fd, err) &&
+	     blob_append_open(blobs, error_id, m->error_bytes, &r->error.fd, err) &&
+	     blobs_sync(blobs, err);
+	if (!ok) {
+		results_close(r);
+		return false;
+	}
+	results_rewind(r, m);
+	*ret = r;
+	return true;
+}
+
+void results_close(struct results *r)
+{
+	if (r == NULL)
+		return;
+	if (r->output.fd >= 0)
+		close(r->output.fd);
+	if (r->error.fd >= 0)
+		close(r->error.fd);
+	buf_free(&r->output.pending);
+	buf_free(&r->error.pending);
+	journal_check_free(r->check);
+	free(r->scratch);
+	free(r);
+}
+
+void results_rewind(struct results *r, const struct merge_state *m)
+{
+	r->output.at = m->output_bytes;
+	r->output.lines = m->output_lines;
+	r->error.at = m->error_bytes;
+	r->error.lines = m->error_lines;
+	buf_clear(&r->output.pending);
+	buf_clear(&r->error.pending);
+}
+
+static bool sink_flush(struct sink *s, struct error *err)
+{
+	if (s->pending.n == 0)
+		return true;
+	int injected = failpoint("results.write");
+	if (injected != 0)
+		return fail_sys(err, injected, "writing a result file");
+	if (!sys_pwrite_all(s->fd, s->pending.p, s->pending.n, (off_t)s->at))
+		return fail_sys(err, errno, "writing a result file");
+	s->at += s->pending.n;
+	s->dirty = true;
+	buf_clear(&s->pending);
+	return true;
+}
+
+/* A piece of a line, at most COPY_BYTES. */
+static bool sink_put(struct sink *s, struct slice piece, struct error *err)
+{
+	if (s->pending.n + piece.n > COPY_BYTES && !sink_flush(s, err))
+		return false;
+	buf_add(&s->pending, piece);
+	return s->pending.failed ? fail_memory(err) : true;
+}
+
+/* Finds the records of the segment between its bounds. */
+static bool places_find(const struct results *r, const struct journal *j,
+			const struct results_segment *segment, struct place *places,
+			struct error *err)
+{
+	uint64_t at = segment->journal_at, window_at = 0;
+	size_t window_n = 0;
+	struct journal_head head;
+	while (at < segment->journal_end) {
+		if (at < window_at || at + sizeof(head) > window_at + window_n) {
+			uint64_t left = segment->journal_end - at;
+			window_at = at;
+			window_n = left < SCAN_BYTES ? (size_t)left : SCAN_BYTES;
+			if (!journal_read(j, at, r->scratch, window_n, err))
+				return false;
+			if (window_n < sizeof(head))
+				break; /* no whole record: its line counts as missing */
+		}
+		memcpy(&head, r->scratch + (at - window_at), sizeof(head));
+		if (head.record >= segment->first && head.record < segment->first + segment->lines)
+			places[head.record - segment->first] = (struct place){ at, head };
+		at += sizeof(head) + head.length;
+	}
+	return true;
+}
+
+/* Reads the line of `place` in pieces of COPY_BYTES; with `to` NULL only checks it. */
+static bool line_copy(struct results *r, const struct journal *j, const struct place *place,
+		      struct sink *to, struct error *err)
+{
+	uint64_t at = place->at + sizeof(place->head), end = at + place->head.length;
+	while (at < end) {
+		size_t n = end - at < COPY_BYTES ? (size_t)(end - at) : COPY_BYTES;
+		if (!journal_read(j, at, r->scratch, n, err))
+			return false;
+		if (to == NULL)
+			journal_check_feed(r->check, r->scratch, n);
+		else if (!sink_put(to, (struct slice){ r->scratch, n }, err))
+			return false;
+		at += n;
+	}
+	return true;
+}
+
+/* Appends the line at `place`; *ret_good false, and nothing appended, if it does not check. */
+static bool line_append(struct results *r, const struct journal *j, const struct place *place,
+			bool *ret_good, struct error *err)
+{
+	struct sink *to = place->head.kind == JOURNAL_OUTPUT ? &r->output : &r->error;
+	journal_check_start(r->check, &place->head);
+	if (!line_copy(r, j, place, NULL, err))
+		return false;
+	*ret_good = journal_check_ok(r->check, &place->head);
+	if (!*ret_good)
+		return true;
+	to->lines++;
+	if (place->head.length <= COPY_BYTES) /* still in scratch, whole */
+		return sink_put(to, (struct slice){ r->scratch, place->head.length }, err);
+	return line_copy(r, j, place, to, err);
+}
+
+static bool missing_append(struct results *r, uint64_t record, enum outcome_fault fault,
+			   custom_id_fn custom_id, void *ctx, struct error *err)
+{
+	AUTO(buf_free) struct buf id = BUF(64u << 10);
+	AUTO(buf_free) struct buf line = BUF(COPY_BYTES);
+	struct slice raw = { NULL, 0 };
+	if (custom_id(ctx, record, &id) && !id.failed)
+		raw = id.n > 0 ? buf_slice(&id) : SLICE("");
+	outcome_missing_line(raw, fault, &line);
+	if (line.failed)
+		return fail_memory(err);
+	r->error.lines++;
+	return sink_put(&r->error, buf_slice(&line), err);
+}
+
+static void sums_add(struct merge_state *m, const struct journal_head *head)
+{
+	if (head->kind == JOURNAL_OUTPUT)
+		m->counts.completed++;
+	else
+		m->counts.failed++;
+	m->counts.retried += head->attempts > 0 ? head->attempts - 1 : 0;
+	usage_add(&m->usage, &(struct usage){ head->input, head->cached, head->output,
+					      head->reasoning, head->total });
+}
+
+static void sums_add_missing(struct merge_state *m, enum outcome_fault fault)
+{
+	if (fault == OUTCOME_EXPIRED)
+		m->counts.expired++;
+	else if (fault == OUTCOME_CANCELLED)
+		m->counts.cancelled++;
+	else
+		m->counts.failed++;
+}
+
+bool results_append(struct results *r, const struct journal *j,
+		    const struct results_segment *segment, custom_id_fn custom_id, void *ctx,
+		    struct merge_state *m, uint64_t *ret_corrupt, struct error *err)
+{
+	AUTO(auto_free) struct place *places = calloc(segment->lines, sizeof(*places));
+	struct merge_state sums = *m;
+	if (places == NULL)
+		return fail_memory(err);
+	if (!places_find(r, j, segment, places, err))
+		return false;
+	for (uint32_t i = 0; i < segment->lines; i++) {
+		enum outcome_fault missing = segment->missing;
+		bool good = false;
+		if (places[i].at != 0 && !line_append(r, j, &places[i], &good, err))
+			return false;
+		if (good) {
+			sums_add(&sums, &places[i].head);
+			continue;
+		}
+		if (places[i].at != 0 || missing == OUTCOME_ANSWERED) {
+			(*ret_corrupt)++;
+			missing = OUTCOME_BATCH_FAILED;
+		}
+		if (!missing_append(r, segment->first + i, missing, custom_id, ctx, err))
+			return false;
+		sums_add_missing(&sums, missing);
+	}
+	if (!sink_flush(&r->output, err) || !sink_flush(&r->error, err))
+		return false;
+	sums.output_bytes = r->output.at;
+	sums.output_lines = r->output.lines;
+	sums.error_bytes = r->error.at;
+	sums.error_lines = r->error.lines;
+	*m = sums;
+	return true;
+}
+
+static bool sink_sync(struct sink *s, struct error *err)
+{
+	if (!s->dirty)
+		return true;
+	if (sys.fdatasync(s->fd) != 0)
+		return fail_sys(err, errno, "syncing a result file");
+	s->dirty = false;
+	return true;
+}
+
+bool results_sync(struct results *r, struct error *err)
+{
+	(void)failpoint("results.before_sync");
+	bool ok = sink_sync(&r->output, err) && sink_sync(&r->error, err);
+	(void)failpoint("results.after_sync");
+	return ok;
+}

@@ -1,0 +1,47 @@
+/* results.h: the output and the error file of one batch. Finished segments are appended in input
+ * order, so the files are sorted by line, each byte is copied once, and a batch ends in the time of
+ * its last segments whatever its size.
+ *
+ * What is appended counts once merge_state says so (store_merge_put). A crash before that leaves
+ * bytes behind the recorded length: results_open() cuts them and the segment is merged again.
+ *
+ * Belongs to one thread at a time (a worker of the pipeline). */
+#pragma once
+
+#include "base/error.h"
+#include "batch/lease.h"
+#include "batch/outcome.h"
+#include "blob/blob.h"
+#include "journal/journal.h"
+#include "store/store.h"
+
+struct results;
+
+/* Opens both files at the lengths that `m` says. */
+MUST_USE bool results_open(struct blobs *blobs, const char *output_id, const char *error_id,
+			   const struct merge_state *m, struct results **ret, struct error *err);
+void results_close(struct results *r); /* NULL is fine */
+
+/* One segment to append. */
+struct results_segment {
+	uint64_t first;                  /* its first record */
+	uint32_t lines;
+	uint64_t journal_at, journal_end; /* between them stand all its journal records; equal: none */
+	/* What becomes of a line without a record: OUTCOME_EXPIRED, _CANCELLED or _BATCH_FAILED.
+	 * OUTCOME_ANSWERED: there is no such line, or the journal is corrupt. */
+	enum outcome_fault missing;
+};
+/* Gives the raw custom_id of a record, for the lines that are missing: appended to `to`; false when
+ * it cannot be read (then it is null). */
+typedef bool (*custom_id_fn)(void *ctx, uint64_t record, struct buf *to);
+
+/* Appends the segment to the files and to the sums in `m` (not `segments`, `journal_from`). A
+ * record that does not check becomes a `batch_failed` line and is counted in *ret_corrupt. On
+ * failure the files may hold a part of it and `m` is as it was: call results_rewind(m), then again. */
+MUST_USE bool results_append(struct results *r, const struct journal *j,
+			     const struct results_segment *segment, custom_id_fn custom_id, void *ctx,
+			     struct merge_state *m, uint64_t *ret_corrupt, struct error *err);
+/* Makes what was appended durable: before `m` goes to the store. */
+MUST_USE bool results_sync(struct results *r, struct error *err);
+/* Back to the lengths in `m`. */
+void results_rewind(struct results *r, const struct merge_state *m);
