@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Runs the C tests of build-test/ and prints cmocka's own closing lines, which meson keeps to itself.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+export UBSAN_OPTIONS=print_stacktrace=1
+meson test -C build-test --no-rebuild --print-errorlogs
+status=$?
+grep -E '^\[(==========|  PASSED  |  FAILED  )\] .*test' build-test/meson-logs/testlog.txt
+exit $status
