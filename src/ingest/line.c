@@ -1,0 +1,276 @@
+/* line.c: what one input line says about itself. One pass: the JSON scanner validates the line while
+ * this file looks at the members that matter, those of the line and those of its body. */
+#include "ingest/line.h"
+
+#include "base/attr.h"
+#include "base/json.h"
+
+/* The members of a line, and of a body, that count. */
+enum line_member { LINE_CUSTOM_ID, LINE_METHOD, LINE_URL, LINE_BODY };
+static const struct slice line_members[] = {
+	[LINE_CUSTOM_ID] = SLICE("custom_id"),
+	[LINE_METHOD] = SLICE("method"),
+	[LINE_URL] = SLICE("url"),
+	[LINE_BODY] = SLICE("body"),
+};
+
+enum body_member { BODY_MODEL, BODY_MESSAGES, BODY_STREAM, BODY_INPUT, BODY_SAMPLING };
+static const struct slice body_members[] = {
+	[BODY_MODEL] = SLICE("model"),
+	[BODY_MESSAGES] = SLICE("messages"),
+	[BODY_STREAM] = SLICE("stream"),
+	[BODY_INPUT] = SLICE("input"),
+	/* the rest are the sampling parameters, in the order in which a finding looks for them */
+	[BODY_SAMPLING] = SLICE("temperature"),
+	SLICE("top_p"),
+	SLICE("n"),
+	SLICE("presence_penalty"),
+	SLICE("frequency_penalty"),
+};
+
+/* Number of `key` in `names`, `count` if it is not there. Keys are hardly ever written with escapes:
+ * those are looked at only after plain comparison has found nothing. */
+static size_t member_find(struct slice key, const struct slice *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (slice_eq(key, names[i]))
+			return i;
+	if (key.n > 0 && memchr(key.p, '\\', key.n) != NULL)
+		for (size_t i = 0; i < count; i++)
+			if (json_same_string(key, names[i]))
+				return i;
+	return count;
+}
+
+static struct slice unquoted(struct slice string)
+{
+	return (struct slice){ string.p + 1, string.n - 2 };
+}
+
+/* Reads the value at hand whole; false if it is not JSON (the scanner keeps that in mind). */
+static bool value_read(struct json *j, enum json_type *ret_type, struct slice *ret_text)
+{
+	*ret_type = json_peek(j);
+	return json_skip(j, ret_text);
+}
+
+/* Each of these reads one member's value. It first forgets what an earlier member of that name
+ * said: the last one counts. A value of null is as good as no member at all. */
+
+static void custom_id_scan(struct json *j, struct line_facts *facts)
+{
+	enum json_type type;
+	struct slice text;
+
+	facts->flags &= ~(uint32_t)(LINE_CUSTOM_ID_MISSING | LINE_CUSTOM_ID_NOT_STRING |
+				    LINE_CUSTOM_ID_LENGTH);
+	facts->custom_id = (struct slice){ NULL, 0 };
+	if (!value_read(j, &type, &text))
+		return;
+	if (type == JSON_NULL) {
+		facts->flags |= LINE_CUSTOM_ID_MISSING;
+	} else if (type != JSON_STRING) {
+		facts->flags |= LINE_CUSTOM_ID_NOT_STRING;
+	} else {
+		facts->custom_id = unquoted(text);
+		/* decoded text is never longer than raw text: short ones need no decoding */
+		if (facts->custom_id.n == 0 ||
+		    (facts->custom_id.n > CUSTOM_ID_MAX_BYTES &&
+		     json_decode(facts->custom_id, NULL, 0) > CUSTOM_ID_MAX_BYTES))
+			facts->flags |= LINE_CUSTOM_ID_LENGTH;
+	}
+}
+
+static void method_scan(struct json *j, struct line_facts *facts)
+{
+	enum json_type type;
+	struct slice text;
+
+	facts->flags &= ~(uint32_t)(LINE_METHOD_MISSING | LINE_METHOD_NOT_POST);
+	if (!value_read(j, &type, &text))
+		return;
+	if (type == JSON_NULL)
+		facts->flags |= LINE_METHOD_MISSING;
+	else if (type != JSON_STRING || !json_key_is(unquoted(text), "POST"))
+		facts->flags |= LINE_METHOD_NOT_POST;
+}
+
+static void url_scan(struct json *j, struct line_facts *facts)
+{
+	enum json_type type;
+	struct slice text;
+
+	facts->flags &= ~(uint32_t)LINE_URL_MISSING;
+	facts->url = (struct slice){ NULL, 0 };
+	if (!value_read(j, &type, &text))
+		return;
+	if (type == JSON_NULL)
+		facts->flags |= LINE_URL_MISSING;
+	else
+		facts->url = type == JSON_STRING ? unquoted(text) : SLICE("");
+}
+
+static void model_scan(struct json *j, struct line_facts *facts)
+{
+	enum json_type type;
+	struct slice text;
+
+	facts->flags |= LINE_MODEL_MISSING;
+	facts->model = (struct slice){ NULL, 0 };
+	if (!value_read(j, &type, &text) || type != JSON_STRING || text.n == 2)
+		return;
+	facts->flags &= ~(uint32_t)LINE_MODEL_MISSING;
+	facts->model = unquoted(text);
+}
+
+/* One input, unless `input` is an array of several: texts, or lists of tokens. An array of numbers
+ * is one list of tokens. */
+static uint32_t inputs_scan(struct json *j)
+{
+	struct slice text;
+	uint32_t count = 0;
+	bool tokens = false;
+
+	if (json_peek(j) != JSON_ARRAY) {
+		json_skip(j, &text);
+		return 1;
+	}
+	json_next(j);
+	while (json_element(j)) {
+		tokens |= json_peek(j) == JSON_NUMBER;
+		if (!json_skip(j, &text))
+			break;
+		count++;
+	}
+	return tokens || count == 0 ? 1 : count;
+}
+
+/* What no body has said anything of yet. */
+static void body_forget(struct line_facts *facts)
+{
+	facts->flags &= ~(uint32_t)(LINE_BODY_MISSING | LINE_BODY_NOT_OBJECT | LINE_STREAM |
+				    LINE_SAMPLING);
+	facts->flags |= LINE_MODEL_MISSING | LINE_MESSAGES_MISSING;
+	facts->body = facts->model = (struct slice){ NULL, 0 };
+	facts->inputs = 1;
+}
+
+/* Goes through the object at hand; a bit is set in *ret_sampling for each sampling parameter, in
+ * the order of `body_members`, that is there and not null. */
+static void body_members_scan(struct json *j, struct line_facts *facts, unsigned *ret_sampling)
+{
+	enum json_type type;
+	struct slice key, text;
+
+	*ret_sampling = 0;
+	json_next(j);
+	while (json_member(j, &key)) {
+		size_t member = member_find(key, body_members, ARRAY_LEN(body_members));
+
+		switch (member) {
+		case BODY_MODEL:
+			model_scan(j, facts);
+			break;
+		case BODY_INPUT:
+			facts->inputs = inputs_scan(j);
+			break;
+		case ARRAY_LEN(body_members):
+			json_skip(j, &text);
+			break;
+		default:
+			if (!value_read(j, &type, &text))
+				return;
+			if (member == BODY_MESSAGES) {
+				facts->flags &= ~(uint32_t)LINE_MESSAGES_MISSING;
+				if (type == JSON_NULL)
+					facts->flags |= LINE_MESSAGES_MISSING;
+			} else if (member == BODY_STREAM) {
+				facts->flags &= ~(uint32_t)LINE_STREAM;
+				if (type != JSON_NULL && type != JSON_FALSE)
+					facts->flags |= LINE_STREAM;
+			} else {
+				unsigned bit = 1U << (member - BODY_SAMPLING);
+
+				*ret_sampling &= ~bit;
+				if (type != JSON_NULL)
+					*ret_sampling |= bit;
+			}
+		}
+	}
+}
+
+static void body_scan(struct json *j, struct line_facts *facts)
+{
+	enum json_type type = json_peek(j);
+	struct slice text;
+	unsigned sampling;
+
+	body_forget(facts);
+	if (type == JSON_OBJECT) {
+		size_t from = json_offset(j);
+
+		body_members_scan(j, facts, &sampling);
+		facts->body = (struct slice){ j->start + from, json_offset(j) - from };
+		if (sampling != 0)
+			facts->flags |= LINE_SAMPLING;
+	} else if (json_skip(j, &text)) {
+		facts->flags |= type == JSON_NULL ? LINE_BODY_MISSING : LINE_BODY_NOT_OBJECT;
+	}
+}
+
+/* Nothing is known of it but `fault`. */
+static struct line_facts unreadable(enum line_flag fault)
+{
+	return (struct line_facts){ .flags = fault, .inputs = 1 };
+}
+
+void line_scan(struct slice line, struct line_facts *ret)
+{
+	struct json j;
+	struct slice key, text;
+
+	json_init(&j, line);
+	if (json_peek(&j) != JSON_OBJECT) {
+		bool valid = json_skip(&j, &text) && json_end(&j);
+
+		*ret = unreadable(valid ? LINE_NOT_OBJECT : LINE_NOT_JSON);
+		return;
+	}
+	*ret = (struct line_facts){ 0 };
+	body_forget(ret);
+	ret->flags |= LINE_CUSTOM_ID_MISSING | LINE_METHOD_MISSING | LINE_URL_MISSING |
+		      LINE_BODY_MISSING;
+	json_next(&j);
+	while (json_member(&j, &key)) {
+		switch (member_find(key, line_members, ARRAY_LEN(line_members))) {
+		case LINE_CUSTOM_ID:
+			custom_id_scan(&j, ret);
+			break;
+		case LINE_METHOD:
+			method_scan(&j, ret);
+			break;
+		case LINE_URL:
+			url_scan(&j, ret);
+			break;
+		case LINE_BODY:
+			body_scan(&j, ret);
+			break;
+		default:
+			json_skip(&j, &text);
+		}
+	}
+	if (!json_end(&j))
+		*ret = unreadable(LINE_NOT_JSON);
+}
+
+const char *line_sampling_member(struct slice body)
+{
+	struct line_facts facts = { 0 };
+	struct json j;
+	unsigned sampling = 0;
+
+	json_init(&j, body);
+	if (json_peek(&j) == JSON_OBJECT)
+		body_members_scan(&j, &facts, &sampling);
+	return sampling == 0 ? NULL : body_members[BODY_SAMPLING + __builtin_ctz(sampling)].p;
+}
