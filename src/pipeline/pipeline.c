@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,14 +24,13 @@ struct pipeline {
 	struct dispatch_upstream *upstreams;
 	struct run_env env;
 	_Atomic bool draining;
-	bool open; /* to the end */
 
 	pthread_mutex_t lock; /* for the table */
 	struct run *runs[BUCKETS];
 
-	struct work window_work, sweep_work;
+	struct work window_work, sweep_work, sweep_asked_work;
 	pthread_mutex_t sweep_lock;
-	bool sweep_asked, sweep_posted;
+	_Atomic bool sweep_is_asked;
 };
 
 /* ---- the table ---- */
@@ -177,35 +177,40 @@ static bool blobs_spare_remove(struct pipeline *p, size_t *ret_n, struct error *
 	return true;
 }
 
-static void sweep(void *arg)
+static void sweep_once(struct pipeline *p)
 {
-	struct pipeline *p = arg;
 	struct error err;
 	size_t n = SWEEP_AT_ONCE;
 	int64_t next;
-	pthread_mutex_lock(&p->sweep_lock);
-	p->sweep_asked = p->sweep_posted = false;
-	pthread_mutex_unlock(&p->sweep_lock);
+	pthread_mutex_lock(&p->sweep_lock); /* one at a time */
 	bool ok = store_sweep(p->env.store, sys.now_s(), &next, &err);
 	while (ok && n == SWEEP_AT_ONCE)
 		ok = blobs_spare_remove(p, &n, &err);
+	pthread_mutex_unlock(&p->sweep_lock);
 	if (!ok)
 		log_fault("sweep.failed", &err);
-	pthread_mutex_lock(&p->sweep_lock);
-	bool post = !p->sweep_posted && !p->env.closing;
-	p->sweep_posted = p->sweep_posted || post;
-	uint64_t delay_ms = p->sweep_asked ? 0 : p->config.sweep_ms;
-	pthread_mutex_unlock(&p->sweep_lock);
-	if (post)
-		workers_post_after(p->env.workers, &p->sweep_work, sweep, p, delay_ms);
+}
+
+static void sweep_regularly(void *arg)
+{
+	struct pipeline *p = arg;
+	sweep_once(p);
+	if (!p->env.closing)
+		workers_post_after(p->env.workers, &p->sweep_work, sweep_regularly, p,
+				   p->config.sweep_ms);
+}
+
+static void sweep_asked(void *arg)
+{
+	struct pipeline *p = arg;
+	p->sweep_is_asked = false;
+	sweep_once(p);
 }
 
 void pipeline_sweep(struct pipeline *p)
 {
-	/* The regular sweep is at most sweep_ms away and does it; nothing waits for it. */
-	pthread_mutex_lock(&p->sweep_lock);
-	p->sweep_asked = true;
-	pthread_mutex_unlock(&p->sweep_lock);
+	if (!atomic_exchange(&p->sweep_is_asked, true))
+		workers_post(p->env.workers, &p->sweep_asked_work, sweep_asked, p);
 }
 
 /* ---- opening and closing ---- */
@@ -334,8 +339,7 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 	for (size_t i = 0; i < n; i++)
 		pipeline_submit(p, ids[i]);
 	check_windows(p);
-	p->sweep_posted = true;
-	workers_post(p->env.workers, &p->sweep_work, sweep, p);
+	sweep_regularly(p);
 	*ret = p;
 	return true;
 }

@@ -1,0 +1,177 @@
+/* test_recorder.c: groups, several owners, a disk that refuses for a while, flushes. */
+#include "unit.h"
+
+#include <stdatomic.h>
+
+#include "base/log.h"
+#include "journal/recorder.h"
+
+#define OWNERS 3
+#define LINES 300
+
+struct owner {
+	struct journal *journal;
+	char name[8];
+	atomic_uint durable;
+	uint64_t next; /* in the order pushed */
+	atomic_bool flushed;
+	unsigned durable_at_flush;
+};
+
+static void nothing(void *ctx, const struct journal_head *head, uint64_t at)
+{
+	(void)head;
+	(void)at;
+	++*(unsigned *)ctx;
+}
+
+static struct journal *on_journal(void *owner)
+{
+	return ((struct owner *)owner)->journal;
+}
+
+static const char *on_name(void *owner)
+{
+	return ((struct owner *)owner)->name;
+}
+
+static void on_durable(void *ctx, void *owner, const struct outcome *first)
+{
+	(void)ctx;
+	struct owner *w = owner;
+	for (const struct outcome *o = first; o != NULL; o = o->next) {
+		assert_ptr_equal(o->owner, owner);
+		assert_int_equal(o->record, w->next++);
+		w->durable++;
+	}
+}
+
+static void on_room(void *ctx)
+{
+	(void)ctx;
+}
+
+static void on_flushed(void *ctx, void *owner)
+{
+	(void)ctx;
+	struct owner *w = owner;
+	w->durable_at_flush = w->durable;
+	w->flushed = true;
+}
+
+static const struct recorder_ops ops = { on_journal, on_name, on_durable, on_room, on_flushed };
+
+static void push(struct recorder *r, struct owner *w, uint64_t record)
+{
+	struct outcome *o = outcome_new(w, record, SLICE("c"));
+	assert_non_null(o);
+	o->attempts = 1;
+	o->http_status = 200;
+	o->body = BUF(64);
+	buf_text(&o->body, "{}");
+	recorder_push(r, o);
+}
+
+static void owners_open(struct owner *w, const char *dir)
+{
+	for (int i = 0; i < OWNERS; i++) {
+		char path[PATH_MAX];
+		struct error err;
+		uint64_t cut;
+		unsigned found = 0;
+		w[i] = (struct owner){ 0 };
+		snprintf(w[i].name, sizeof(w[i].name), "b%d", i);
+		snprintf(path, sizeof(path), "%s/b%d.journal", dir, i);
+		assert_true(journal_open(path, JOURNAL_START, nothing, &found, &w[i].journal, &cut,
+					 &err));
+	}
+}
+
+static void owners_check(struct owner *w, const char *dir)
+{
+	for (int i = 0; i < OWNERS; i++) {
+		char path[PATH_MAX];
+		struct error err;
+		uint64_t cut;
+		unsigned found = 0;
+		journal_close(w[i].journal);
+		snprintf(path, sizeof(path), "%s/b%d.journal", dir, i);
+		assert_true(journal_open(path, JOURNAL_START, nothing, &found, &w[i].journal, &cut,
+					 &err));
+		assert_int_equal(found, LINES);
+		assert_int_equal(cut, 0);
+		journal_close(w[i].journal);
+	}
+}
+
+static void all_is_durable_in_order(void **state)
+{
+	(void)state;
+	char *dir = scratch_dir_new();
+	struct owner w[OWNERS];
+	struct recorder *r;
+	struct error err;
+	owners_open(w, dir);
+	assert_true(recorder_open(&ops, NULL, &r, &err));
+	for (unsigned k = 0; k < LINES; k++)
+		for (int i = 0; i < OWNERS; i++)
+			push(r, &w[i], k);
+	recorder_flush(r, &w[1]);
+	assert_true(recorder_wait(r, 60000));
+	recorder_close(r); /* the flush has been answered by now */
+	assert_true(w[1].flushed);
+	assert_int_equal(w[1].durable_at_flush, LINES);
+	owners_check(w, dir);
+	scratch_dir_remove(dir);
+}
+
+static atomic_bool disk_full;
+static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
+
+static ssize_t full_pwrite(int fd, const void *p, size_t n, off_t at)
+{
+	if (!disk_full)
+		return real_pwrite(fd, p, n, at);
+	(void)!real_pwrite(fd, p, n / 3, at);
+	errno = ENOSPC;
+	return -1;
+}
+
+static void full_disk_pauses_and_loses_nothing(void **state)
+{
+	(void)state;
+	char *dir = scratch_dir_new();
+	struct owner w[OWNERS];
+	struct recorder *r;
+	struct error err;
+	owners_open(w, dir);
+	real_pwrite = sys.pwrite;
+	disk_full = true;
+	sys.pwrite = full_pwrite;
+	assert_true(recorder_open(&ops, NULL, &r, &err));
+	for (unsigned k = 0; k < LINES; k++)
+		for (int i = 0; i < OWNERS; i++)
+			push(r, &w[i], k);
+	assert_false(recorder_wait(r, 50));
+	while (!recorder_stalled(r))
+		usleep(1000);
+	assert_false(recorder_room(r));
+	assert_int_equal(w[0].durable, 0);
+	disk_full = false;
+	assert_true(recorder_wait(r, 60000));
+	assert_false(recorder_stalled(r));
+	recorder_close(r);
+	sys.pwrite = real_pwrite;
+	owners_check(w, dir);
+	scratch_dir_remove(dir);
+}
+
+int main(void)
+{
+	log_set_level(LOG_OFF);
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_is_durable_in_order),
+		cmocka_unit_test(full_disk_pauses_and_loses_nothing),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,225 @@
+/* test_results.c: segments become sorted files; missing and damaged lines; any single fault. */
+#include "unit.h"
+
+#include <fcntl.h>
+
+#include "results/results.h"
+
+#define OUTPUT_ID "file-out"
+#define ERROR_ID "file-err"
+
+struct world {
+	char *dir;
+	struct blobs *blobs;
+	struct journal *journal;
+};
+
+static void nothing(void *ctx, const struct journal_head *head, uint64_t at)
+{
+	(void)ctx;
+	(void)head;
+	(void)at;
+}
+
+static bool custom_id(void *ctx, uint64_t record, struct buf *to)
+{
+	(void)ctx;
+	buf_printf(to, "id-%d", (int)record);
+	return true;
+}
+
+/* Records of `lines` lines in a scrambled order, `skip` left out; every fifth failed. */
+static void journal_fill(struct world *w, unsigned lines, unsigned skip, size_t padding)
+{
+	struct error err;
+	for (unsigned k = 0; k < lines; k++) {
+		unsigned record = (k * 7u + 3u) % lines;
+		char id[32];
+		if (record == skip)
+			continue;
+		snprintf(id, sizeof(id), "id-%u", record);
+		struct outcome *o = outcome_new(NULL, record, slice_of(id));
+		struct buf group = BUF(8 << 20);
+		o->attempts = 2;
+		o->http_status = record % 5 == 0 ? 404 : 200;
+		o->body = BUF(4 << 20);
+		buf_text(&o->body, "{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2},\"p\":\"");
+		for (size_t i = 0; i < padding; i++)
+			buf_char(&o->body, 'p');
+		buf_text(&o->body, "\"}");
+		assert_true(journal_encode(o, &group));
+		assert_true(journal_append(w->journal, buf_slice(&group), &err));
+		buf_free(&group);
+		outcome_free(o);
+	}
+	assert_true(journal_sync(w->journal, &err));
+}
+
+static void world_open(struct world *w)
+{
+	char path[PATH_MAX];
+	struct error err;
+	uint64_t cut;
+	w->dir = scratch_dir_new();
+	assert_true(blobs_open(w->dir, &w->blobs, &err));
+	snprintf(path, sizeof(path), "%s/b.journal", w->dir);
+	assert_true(journal_open(path, JOURNAL_START, nothing, NULL, &w->journal, &cut, &err));
+}
+
+static void world_close(struct world *w)
+{
+	journal_close(w->journal);
+	blobs_close(w->blobs);
+	scratch_dir_remove(w->dir);
+}
+
+/* Reads a result file: that its custom_ids ascend, and how many lines it has. */
+static unsigned lines_ascending(const struct world *w, const char *id)
+{
+	char path[PATH_MAX];
+	size_t cap = 0;
+	char *line = NULL;
+	long last = -1;
+	unsigned n = 0;
+	snprintf(path, sizeof(path), "%s/files/%s.jsonl", w->dir, id);
+	FILE *f = fopen(path, "r");
+	assert_non_null(f);
+	while (getline(&line, &cap, f) > 0) {
+		const char *at = strstr(line, "\"custom_id\":\"id-");
+		assert_non_null(at);
+		long number = strtol(at + 16, NULL, 10);
+		assert_true(number > last);
+		last = number;
+		n++;
+	}
+	free(line);
+	fclose(f);
+	return n;
+}
+
+static bool merge(struct world *w, struct results *r, unsigned lines, enum outcome_fault missing,
+		  struct merge_state *m, uint64_t *corrupt, struct error *err)
+{
+	for (unsigned first = (unsigned)m->segments * SEGMENT_LINES; first < lines;
+	     first += SEGMENT_LINES) {
+		struct results_segment s = {
+			.first = first,
+			.lines = lines - first < SEGMENT_LINES ? lines - first : SEGMENT_LINES,
+			.journal_at = JOURNAL_START,
+			.journal_end = journal_end(w->journal),
+			.missing = missing,
+		};
+		if (!results_append(r, w->journal, &s, custom_id, NULL, m, corrupt, err))
+			return false;
+		m->segments++;
+	}
+	return results_sync(r, err);
+}
+
+static void sorted_and_counted(void **state)
+{
+	(void)state;
+	struct world w;
+	struct results *r;
+	struct error err;
+	struct merge_state m = { 0 };
+	uint64_t corrupt = 0;
+	world_open(&w);
+	journal_fill(&w, 2501, UINT32_MAX, 10);
+	assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+	assert_true(merge(&w, r, 2501, OUTCOME_ANSWERED, &m, &corrupt, &err));
+	results_close(r);
+	assert_int_equal(lines_ascending(&w, OUTPUT_ID), 2000);
+	assert_int_equal(lines_ascending(&w, ERROR_ID), 501);
+	assert_int_equal(m.counts.completed, 2000);
+	assert_int_equal(m.counts.failed, 501);
+	assert_int_equal(m.counts.retried, 2501);
+	assert_int_equal(m.usage.total, 6000);
+	assert_int_equal(corrupt, 0);
+	world_close(&w);
+}
+
+static void missing_lines_are_written(void **state)
+{
+	(void)state;
+	struct world w;
+	struct results *r;
+	struct error err;
+	struct merge_state m = { 0 };
+	uint64_t corrupt = 0;
+	world_open(&w);
+	journal_fill(&w, 100, 42, 10);
+	assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+	assert_true(merge(&w, r, 100, OUTCOME_EXPIRED, &m, &corrupt, &err));
+	results_close(r);
+	assert_int_equal(m.counts.expired, 1);
+	assert_int_equal(m.counts.completed + m.counts.failed, 99);
+	assert_int_equal(lines_ascending(&w, OUTPUT_ID) + lines_ascending(&w, ERROR_ID), 100);
+	world_close(&w);
+}
+
+/* Lines longer than the copy buffer, and a flipped bit in one of them. */
+static void long_and_damaged_lines(void **state)
+{
+	(void)state;
+	struct world w;
+	struct results *r;
+	struct error err;
+	struct merge_state m = { 0 };
+	uint64_t corrupt = 0;
+	char path[PATH_MAX];
+	world_open(&w);
+	journal_fill(&w, 4, UINT32_MAX, 700000);
+	snprintf(path, sizeof(path), "%s/b.journal", w.dir);
+	int fd = open(path, O_RDWR);
+	assert_int_equal(pwrite(fd, "Q", 1, 500000), 1);
+	close(fd);
+	assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+	assert_true(merge(&w, r, 4, OUTCOME_ANSWERED, &m, &corrupt, &err));
+	results_close(r);
+	assert_int_equal(corrupt, 1);
+	assert_int_equal(lines_ascending(&w, OUTPUT_ID) + lines_ascending(&w, ERROR_ID), 4);
+	world_close(&w);
+}
+
+static void any_single_fault_is_healed_by_doing_it_again(void **state)
+{
+	(void)state;
+	bool fired = true;
+	for (int nth = 1; fired; nth++) {
+		struct world w;
+		struct results *r = NULL;
+		struct error err;
+		struct merge_state m = { 0 }, none = { 0 };
+		uint64_t corrupt = 0;
+		world_open(&w);
+		journal_fill(&w, 1500, UINT32_MAX, 200);
+		sys_fail_nth(nth, ENOSPC);
+		bool ok = results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err) &&
+			  merge(&w, r, 1500, OUTCOME_ANSWERED, &m, &corrupt, &err);
+		fired = sys_restore();
+		assert_int_equal(ok, !fired);
+		if (!ok) {
+			/* nothing was recorded in the store: as after a crash */
+			results_close(r);
+			m = none;
+			assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+			assert_true(merge(&w, r, 1500, OUTCOME_ANSWERED, &m, &corrupt, &err));
+		}
+		results_close(r);
+		assert_int_equal(lines_ascending(&w, OUTPUT_ID), 1200);
+		assert_int_equal(lines_ascending(&w, ERROR_ID), 300);
+		world_close(&w);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sorted_and_counted),
+		cmocka_unit_test(missing_lines_are_written),
+		cmocka_unit_test(long_and_damaged_lines),
+		cmocka_unit_test(any_single_fault_is_healed_by_doing_it_again),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
