@@ -1,0 +1,90 @@
+/* run_impl.h: what the files of a run share: run.c moves it from phase to phase, run_input.c reads and
+ * judges its input, run_lines.c follows its lines for dispatch and recorder, run_merge.c makes its
+ * result files. */
+#pragma once
+
+#include "pipeline/run.h"
+
+#define BYTES_PER_TOKEN 4 /* for the estimate of what a batch will take */
+#define INDEX_CACHE 64    /* records read at once; dispatch goes through them in order */
+
+/* What is known of one segment of lines. */
+struct segment {
+	uint64_t journal_at, journal_end; /* where its records stand, among others; 0: none */
+	uint8_t *done;                    /* bit a line; NULL: none has ended, or merged */
+	uint32_t left;                    /* lines that have not ended, once `done` is there */
+};
+
+enum phase { RUN_NEW, RUN_RUNNING, RUN_STOPPING, RUN_STOPPED };
+
+struct run {
+	struct run *next;
+	struct run_env *env;
+	char id[ID_SIZE];
+
+	/* set while NEW, then constant */
+	struct batch batch; /* as it was when loaded */
+	struct index *index;
+	int blob_fd;
+	uint64_t lines, segment_count;
+	struct journal *journal;
+	struct results *results;
+	_Atomic bool dispatched; /* dispatch knows it */
+
+	/* dispatch thread */
+	struct dispatch_batch dispatch;
+	struct index_record cache[INDEX_CACHE];
+	uint64_t cache_first, cache_n;
+
+	/* the worker */
+	_Atomic enum phase phase; /* the others only read it, to say why a batch does not move */
+	struct merge_state merged;
+	bool told; /* that it is held up */
+
+	pthread_mutex_t lock; /* for all below */
+	struct segment *segments;
+	uint64_t lease_at;      /* next segment to lend */
+	uint64_t ended_lines;
+	uint64_t journal_end;   /* behind the last durable record */
+	struct counts counts;   /* of durable lines */
+	struct usage usage;
+	int64_t expires_at;
+	enum outcome_fault end; /* why it ends early; OUTCOME_ANSWERED: it does not */
+	char fault[256];        /* for errors.data, when end is OUTCOME_BATCH_FAILED */
+	bool let_go;            /* dispatch and recorder are done with it */
+	bool held_up;           /* the disk refuses */
+	bool queued, working, again;
+	struct work work;
+};
+
+/* Lines of segment `segment`: SEGMENT_LINES, but for the last one. */
+uint32_t segment_lines(const struct run *run, uint64_t segment);
+bool segment_finished(const struct segment *s);
+enum outcome_fault run_end_reason(struct run *run);
+
+/* ---- run_input.c ---- */
+
+/* Opens blob and index of the input; sets lines and segment_count. */
+MUST_USE bool run_input_open(struct run *run, struct error *err);
+/* validating -> in_progress or failed. *ret_started false: it has ended, or was ended. */
+MUST_USE bool run_validate(struct run *run, bool *ret_started, struct error *err);
+/* The number of the upstream that serves `model` (NULL: any); false: none does. */
+bool run_upstream_find(const struct pipeline_config *config, const char *model, unsigned *ret);
+/* JSON text of an array with one entry for `errors.data`, `line` null. */
+void run_error_entry(struct buf *to, const char *code, const char *param, const char *message);
+/* The raw custom_id of a record, appended to `to`. For results (custom_id_fn). */
+bool run_custom_id(void *ctx, uint64_t record, struct buf *to);
+
+/* ---- run_lines.c ---- */
+
+/* A journal record that was found at the start. */
+void run_replay(void *ctx, const struct journal_head *head, uint64_t at);
+
+/* ---- run_merge.c ---- */
+
+/* Appends what is ready to the result files, durably; with `missing` other than OUTCOME_ANSWERED all
+ * the rest, lines that have not ended becoming that. *ret_more: there may be more at once. */
+MUST_USE bool run_merge(struct run *run, enum outcome_fault missing, bool *ret_more,
+			struct error *err);
+/* Makes the batch final. */
+MUST_USE bool run_finish(struct run *run, struct error *err);
