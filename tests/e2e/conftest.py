@@ -135,7 +135,8 @@ def own_upstream(new_upstream):
 def serve(request, tmp_path, own_upstream):
     """serve(profile=..., settings=..., ...): an Api on a server that only this test uses.
 
-    upstream=False: none is named on the command line. With start=False it is not running yet: `api.server.start(env=...)`.
+    upstream=False: none is named on the command line. With start=False it is not running yet:
+    `api.server.start(env=...)`.
     """
     apis = []
     request.node.servers = getattr(request.node, "servers", [])
@@ -168,6 +169,5 @@ def failpoints():
     )  # fmt: skip
     if done.returncode == 2:
         return
-    if program.os.environ.get("LOWTIDE_BIN"):
-        pytest.skip("LOWTIDE_BIN was built without -Dfailpoints=true")
-    pytest.fail("build-test/lowtide was built without -Dfailpoints=true")
+    assert "build-test" not in str(program.BINARY), "build-test is without -Dfailpoints=true"
+    pytest.skip(f"{program.BINARY} was built without -Dfailpoints=true")

@@ -41,7 +41,9 @@ def test_2_3_no_key_and_unknown_key(api, method, path):
         bad_key(bare.request(method, path, headers=headers), api.profile)
 
 
-@pytest.mark.parametrize("value", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "sk-only", "\x01"])
+@pytest.mark.parametrize(
+    "value", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "sk-only", "\x01"]
+)
 def test_2_3_malformed_authorization(api, value):
     response = httpx.get(
         f"{api.server.base_url}/files", headers={"Authorization": value}, trust_env=False

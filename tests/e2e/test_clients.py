@@ -197,7 +197,8 @@ def node(api, name, *args):
 
 
 @pytest.mark.parametrize(
-    "name", ["upload_to_delete.mjs", "paging.mjs", "cancel.mjs", "streamed_content.mjs", "errors.mjs"]
+    "name",
+    ["upload_to_delete.mjs", "paging.mjs", "cancel.mjs", "streamed_content.mjs", "errors.mjs"],
 )
 def test_16_24_node(api, name):
     node(api, name)

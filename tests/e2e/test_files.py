@@ -73,7 +73,9 @@ def test_3_1_upload_in_chunks_of_unknown_length(api):
 def test_3_1_bytes_that_look_like_a_boundary(api):
     """Nothing in the content is taken for the form's own text."""
     form = Multipart().add('name="purpose"', b"batch")
-    data = b"\r\n--\r\n--b-\r\n" + b"\r\n--" + form.boundary[:-1].encode() + b"\r\n\r\n\x00\xff--\r\n"
+    data = (
+        b"\r\n--\r\n--b-\r\n" + b"\r\n--" + form.boundary[:-1].encode() + b"\r\n\r\n\x00\xff--\r\n"
+    )
     form.add('name="file"; filename="in.jsonl"', data)
     assert api.content(check_file(post(api, form).json())["id"]) == data
 
@@ -105,7 +107,9 @@ def test_3_2_purposes_taken(api, purpose):
     assert api.file(api.upload(DATA, purpose=purpose))["purpose"] == "batch"
 
 
-@pytest.mark.parametrize("purpose", ["fine-tune", "assistants", "batch_output", "Batch", "b" * 5000])
+@pytest.mark.parametrize(
+    "purpose", ["fine-tune", "assistants", "batch_output", "Batch", "b" * 5000]
+)
 def test_3_2_other_purposes(api, purpose):
     answer = api.upload_raw(DATA, purpose=purpose)
     message = "Invalid purpose: only 'batch' accepted"
@@ -154,7 +158,9 @@ def test_3_2_names_are_only_names(api, filename):
         assert got.headers["content-disposition"].startswith("attachment")
 
 
-@pytest.mark.parametrize("name", [b"a\x00b.jsonl", b"\xff\xfe.jsonl", b"a\tb.jsonl", b"\x1b[2J.jsonl"])
+@pytest.mark.parametrize(
+    "name", [b"a\x00b.jsonl", b"\xff\xfe.jsonl", b"a\tb.jsonl", b"\x1b[2J.jsonl"]
+)
 def test_3_2_names_of_odd_bytes(api, name):
     form = Multipart().add('name="purpose"', b"batch")
     form.add('name="file"; filename="NAME"', DATA)

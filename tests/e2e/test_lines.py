@@ -482,7 +482,7 @@ def test_7_2_model_not_found(serve, own_upstream, tmp_path):
     config.write_text(
         "upstreams:\n"
         "  - name: main\n"
-        f"    base_url: {own_upstream.url}\n"
+        f"    url: {own_upstream.url}\n"
         "    models: [served, also-served]\n"
     )
     api = serve("openai", upstream=False, args=["--config", str(config)])

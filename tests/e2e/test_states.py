@@ -148,7 +148,7 @@ def test_16_18_cancel_near_the_end(api):
     for n in range(12):
         batch = api.create(numbered(fresh(), 40))
         if n % 3:
-            api.wait(batch, lambda b: b["request_counts"]["completed"] > 10 * (n % 4))
+            api.wait(batch, lambda b, n=n: b["request_counts"]["completed"] > 10 * (n % 4))
         response = api.http.post(f"batches/{batch['id']}/cancel")
         if response.status_code == 200:
             api.watch.see(response.json())

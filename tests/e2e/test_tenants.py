@@ -19,7 +19,12 @@ def two(api, on_server):
 def test_16_21_every_route_with_an_id(two):
     a, b, files, batches = two
     for file_id in files:
-        for method, path in (("GET", ""), ("GET", "/content"), ("DELETE", ""), ("HEAD", "/content")):
+        for method, path in (
+            ("GET", ""),
+            ("GET", "/content"),
+            ("DELETE", ""),
+            ("HEAD", "/content"),
+        ):
             response = b.http.request(method, f"files/{file_id}{path}")
             assert response.status_code == 404
             if method != "HEAD":

@@ -281,7 +281,9 @@ class Api:
 
     # ---- batches ----
 
-    def create_raw(self, input_file_id, endpoint=CHAT, completion_window="24h", headers=None, **more):
+    def create_raw(
+        self, input_file_id, endpoint=CHAT, completion_window="24h", headers=None, **more
+    ):
         members = {
             "input_file_id": input_file_id,
             "endpoint": endpoint,

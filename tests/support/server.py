@@ -31,7 +31,7 @@ def clean_env(extra=None):
 
 def check_report(text, what):
     found = REPORT.search(text)
-    assert not found, f"{what}: sanitizer report\n{text[max(0, found.start() - 200):][:6000]}"
+    assert not found, f"{what}: sanitizer report\n{text[max(0, found.start() - 200) :][:6000]}"
 
 
 def run(*args, env=None, cwd=None, stdin=None, timeout=60, expect=0):
@@ -128,7 +128,9 @@ class Server:
             code = self.process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             self.kill()
-            raise AssertionError(f"still running {seconds} s after SIGTERM\n{self.tail()}") from None
+            raise AssertionError(
+                f"still running {seconds} s after SIGTERM\n{self.tail()}"
+            ) from None
         self.check_report()
         assert code == expect, f"exit {code}, not {expect}\n{self.tail()}"
 

@@ -163,7 +163,7 @@ def answer_of_step(step):
 
 
 def parse_script(text):
-    """"status:500 x2 then ok" -> [Answer, Answer, Answer]"""
+    """ "status:500 x2 then ok" -> [Answer, Answer, Answer]"""
     answers = []
     for part in text.split(" then "):
         words = part.split()
@@ -232,9 +232,7 @@ class _Connection(asyncio.Protocol):
         body = bytes(self.buffer[start : start + length])
         del self.buffer[: start + length]
         self.continued = False
-        self.task = asyncio.get_running_loop().create_task(
-            self._serve(method, path, headers, body)
-        )
+        self.task = asyncio.get_running_loop().create_task(self._serve(method, path, headers, body))
 
     async def _serve(self, method, path, headers, body):
         request, answer = self.upstream._arrived(method, path, headers, body, self.number)

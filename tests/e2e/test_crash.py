@@ -1,0 +1,304 @@
+"""kill -9 at named points and at random (design 1.1, contract 16.5, 16.9).
+
+The promise: a line that ended is never sent again, none is lost, none stands twice. It is checked
+by counting at the upstream, which outlives the server. Lines in flight at the kill may be sent
+again: not more than `execution.concurrency` of them a kill.
+"""
+
+import contextlib
+import random
+import time
+
+import httpx
+import pytest
+from support.api import FINAL, output_text
+from support.jsonl import fresh, line, numbered
+from support.wire import wait_until
+
+CONCURRENCY = 16
+
+
+@pytest.fixture
+def crashing(serve):
+    def make(**settings):
+        merged = {"execution.concurrency": CONCURRENCY, **settings}
+        return serve(
+            settings={name.replace("__", "."): v for name, v in merged.items()}, start=False
+        )
+
+    return make
+
+
+def check_promise(api, upstream, batch, mark, count, kills):
+    """A completed batch of numbered(mark, count): whole, in order, hardly anything sent twice."""
+    assert batch["request_counts"] == {"total": count, "completed": count, "failed": 0}
+    output, error = api.results(batch)
+    assert list(output) == [f"{mark}-{n}" for n in range(count)] and not error
+    for custom_id, one in output.items():
+        assert output_text(one) == f"echo {custom_id}"
+    extra = upstream.sent(mark) - count
+    assert extra <= kills * CONCURRENCY, f"{extra} lines sent again after {kills} kills"
+    assert batch["usage"]["total_tokens"] == 10 * count
+
+
+# ---- named points, while a batch runs ----
+
+# name: (lines, which passings)
+RUNNING = {
+    "batch.before_in_progress": (40, [1]),
+    "journal.before_write": (400, [1, 4]),
+    "journal.torn_write": (400, [1, 2, 5]),
+    "journal.before_sync": (400, [1, 3]),
+    "journal.after_sync": (400, [1, 3]),
+    "results.before_sync": (2500, [1, 2]),
+    "results.after_sync": (2500, [1, 2]),
+    "results.after_commit": (2500, [1, 2]),
+    "batch.before_final": (1100, [1]),
+    "batch.after_final": (1100, [1]),
+}
+POINTS = [(name, nth) for name, (_, passings) in RUNNING.items() for nth in passings]
+
+
+@pytest.mark.parametrize(("name", "nth"), POINTS)
+def test_16_9_killed_at_a_point(crashing, own_upstream, failpoints, name, nth):
+    api = crashing()
+    api.server.start(env={"LOWTIDE_FAILPOINTS": f"{name}=kill@{nth}"})
+    mark, count = fresh(), RUNNING[name][0]
+    file_id = api.upload(numbered(mark, count))
+    batch = api.create(file_id)
+    watch_until_killed(api, batch["id"])
+    visible = api.watch.last[batch["id"]]["request_counts"]["completed"]
+    before = own_upstream.sent(mark)
+    api.server.start()
+    batch = api.wait(batch, "completed")
+    check_promise(api, own_upstream, batch, mark, count, kills=1)
+    assert own_upstream.sent(mark) - before <= count - visible, "a visible line was sent again"
+    assert api.content(file_id).count(b"\n") == count
+
+
+def watch_until_killed(api, batch_id, seconds=60):
+    """Looks at the batch until the server is gone; the last look stays in api.watch."""
+    end = time.monotonic() + seconds
+    while api.server.alive():
+        with contextlib.suppress(httpx.TransportError):
+            api.get(batch_id)
+        assert time.monotonic() < end, f"the failpoint was not passed\n{api.server.tail()}"
+        time.sleep(0.005)
+    api.server.wait_killed()
+
+
+@pytest.mark.parametrize(
+    "name", ["journal.torn_write", "journal.before_sync", "results.after_sync"]
+)
+def test_16_9_killed_at_the_same_point_again_and_again(crashing, own_upstream, failpoints, name):
+    """Recovery that is itself cut short leaves nothing worse."""
+    api = crashing()
+    api.server.start()
+    mark = fresh()
+    count = 2200 if name.startswith("results") else 300
+    batch = api.create(numbered(mark, count, "slow:0.002"))
+    kills = 0
+    for _ in range(4):
+        with contextlib.suppress(httpx.TransportError):
+            if api.get(batch["id"])["status"] in FINAL:
+                break
+        if api.server.alive():
+            api.server.kill()
+            kills += 1
+        api.server.start(env={"LOWTIDE_FAILPOINTS": f"{name}=kill@2"}, wait=False)
+        end = time.monotonic() + 30
+        while api.server.alive() and time.monotonic() < end:
+            with contextlib.suppress(httpx.TransportError, AssertionError):
+                api.server.wait_ready()
+                if api.get(batch["id"])["status"] in FINAL:
+                    break
+            time.sleep(0.02)
+        kills += not api.server.alive()
+    if api.server.alive():
+        api.server.kill()
+    api.server.start()
+    batch = api.wait(batch, "completed")
+    check_promise(api, own_upstream, batch, mark, count, kills)
+
+
+# ---- named points of upload, create and cancel ----
+
+
+@pytest.mark.parametrize("name", ["ingest.before_rename", "ingest.after_rename"])
+def test_killed_in_an_upload(crashing, failpoints, name):
+    """The client got no answer, and nothing is there; the upload can be sent again."""
+    api = crashing()
+    api.server.start(env={"LOWTIDE_FAILPOINTS": f"{name}=kill"})
+    before = api.server.blobs()
+    with pytest.raises(httpx.TransportError):
+        api.upload_raw([line("a", fresh())])
+    api.server.wait_killed()
+    api.server.start()
+    assert api.http.get("files").json()["data"] == []
+    wait_until(lambda: api.server.blobs() == before, "nothing is left of the upload")
+    api.run([line("a", fresh())])
+
+
+def test_killed_in_a_create(crashing, own_upstream, failpoints):
+    """The row was there: the batch runs. A resend with the same key makes no second one."""
+    api = crashing()
+    api.server.start(env={"LOWTIDE_FAILPOINTS": "batch.after_insert=kill"})
+    mark = fresh()
+    file_id = api.upload(numbered(mark, 20))
+    headers = {"Idempotency-Key": fresh()}
+    with pytest.raises(httpx.TransportError):
+        api.create_raw(file_id, headers=headers)
+    api.server.wait_killed()
+    api.server.start()
+    again = api.create_raw(file_id, headers=headers)
+    assert again.status_code == 200
+    listed = api.http.get("batches").json()["data"]
+    assert [one["id"] for one in listed] == [again.json()["id"]]
+    batch = api.wait(listed[0]["id"], "completed")
+    check_promise(api, own_upstream, batch, mark, 20, kills=0)
+
+
+def test_killed_in_a_cancel(crashing, own_upstream, failpoints):
+    """`cancelling` was durable: it goes on to `cancelled`, with what was done."""
+    api = crashing()
+    api.server.start(env={"LOWTIDE_FAILPOINTS": "cancel.after_cancelling=kill"})
+    mark = fresh()
+    batch = api.create([*numbered(mark, 10), *numbered(mark + "n", 50, "never")])
+    api.wait(batch, lambda b: b["request_counts"]["completed"] == 10)
+    with pytest.raises(httpx.TransportError):
+        api.http.post(f"batches/{batch['id']}/cancel")
+    api.server.wait_killed()
+    sent = own_upstream.sent(mark)
+    api.server.start()
+    batch = api.wait(batch, "cancelled", seconds=30)
+    output, error = api.results(batch)
+    assert list(output) == [f"{mark}-{n}" for n in range(10)]
+    assert {one["error"]["code"] for one in error.values()} == {"batch_cancelled"}
+    assert own_upstream.sent(mark) == sent, "sent although cancelling"
+
+
+# ---- at random ----
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_16_9_killed_at_random(crashing, own_upstream, seed):
+    rng = random.Random(seed)
+    api = crashing()
+    api.server.start()
+    mark, count = fresh(), 3500
+    batch = api.create(numbered(mark, count, "slow:0.004"))
+    kills = 0
+    while kills < 5:
+        end = time.monotonic() + rng.uniform(0.05, 0.6)
+        while time.monotonic() < end:
+            api.get(batch["id"])
+        seen = api.watch.last[batch["id"]]
+        if seen["status"] in FINAL:
+            break
+        api.server.kill()
+        kills += 1
+        before = own_upstream.sent(mark)
+        api.server.start()
+        ended = api.get(batch["id"])["request_counts"]["completed"]
+        assert ended >= seen["request_counts"]["completed"]
+        assert before <= count + kills * CONCURRENCY
+    batch = api.wait(batch, "completed", seconds=120)
+    check_promise(api, own_upstream, batch, mark, count, kills)
+    assert kills >= 2, "it was over before it was killed: not much of a test"
+
+
+def test_16_9_killed_while_starting(crashing, own_upstream):
+    """A server that dies over and over while it recovers."""
+    rng = random.Random(7)
+    api = crashing()
+    api.server.start()
+    mark, count = fresh(), 1500
+    batch = api.create(numbered(mark, count, "slow:0.002"))
+    api.wait(batch, lambda b: b["request_counts"]["completed"] > 200)
+    api.server.kill()
+    for _ in range(6):
+        api.server.start(wait=False)
+        time.sleep(rng.uniform(0.02, 0.5))
+        api.server.kill()
+    api.server.start()
+    batch = api.wait(batch, "completed")
+    check_promise(api, own_upstream, batch, mark, count, kills=7)
+
+
+def test_16_9_failed_and_retried_lines_too(crashing, own_upstream):
+    """What ended in the error file stays ended; each kind once."""
+    rng = random.Random(3)
+    api = crashing(execution__max_attempts=2)
+    api.server.start()
+    mark = fresh()
+    scripts = [
+        "ok",
+        "status:400",
+        "status:500",
+        "slow:0.01",
+        "text",
+        "html:404",
+        "status:503 then ok",
+    ]
+    lines = [line(f"{mark}-{n}", f"{mark}-{n} | {scripts[n % 7]}") for n in range(700)]
+    batch = api.create(lines)
+    kills = 0
+    for _ in range(3):
+        time.sleep(rng.uniform(0.2, 0.7))
+        if api.get(batch["id"])["status"] in FINAL:
+            break
+        api.server.kill()
+        kills += 1
+        api.server.start()
+    batch = api.wait(batch, "completed", seconds=120)
+    output, error = api.results(batch)
+    for n in range(700):
+        kind = scripts[n % 7]
+        well = kind in ("ok", "slow:0.01", "status:503 then ok")
+        assert (f"{mark}-{n}" in output) == well, (n, kind)
+    assert list(output) == [f"{mark}-{n}" for n in range(700) if f"{mark}-{n}" in output]
+    assert list(error) == [f"{mark}-{n}" for n in range(700) if f"{mark}-{n}" in error]
+    once = [n for n in range(700) if scripts[n % 7] in ("ok", "status:400", "text", "html:404")]
+    sent = own_upstream.counts(mark)
+    assert sum(sent[f"{mark}-{n}"] - 1 for n in once) <= kills * CONCURRENCY
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_16_5_everything_at_random(crashing, own_upstream, seed):
+    """Creates, cancels, windows that end, and kills; Api checks each look against the last."""
+    rng = random.Random(100 + seed)
+    api = crashing(limits__window_min="1s")
+    api.server.start()
+    batches = {}
+    for _ in range(5):
+        for _ in range(3):
+            mark, count = fresh(), rng.choice([1, 30, 1100])
+            window = rng.choice(["24h", "24h", "2s", "4s"])
+            script = rng.choice(["ok", "slow:0.02", "status:500 then ok"])
+            batch = api.create(numbered(mark, count, script), completion_window=window)
+            batches[batch["id"]] = mark
+        for batch_id in rng.sample(sorted(batches), 2):
+            if rng.random() < 0.5:
+                response = api.http.post(f"batches/{batch_id}/cancel")
+                assert response.status_code in (200, 400), response.text
+        end = time.monotonic() + rng.uniform(0.1, 0.8)
+        while time.monotonic() < end:
+            for batch_id in batches:
+                api.get(batch_id)
+        api.server.kill()
+        api.server.start()
+    for batch_id, mark in batches.items():
+        batch = api.wait(batch_id, FINAL, seconds=120)
+        output, _ = api.results(batch)
+        answered = own_upstream.answered(mark)
+        assert set(output) <= set(answered)
+
+
+def test_a_torn_database_file_is_no_silent_loss(crashing):
+    """A killed server's -wal and -shm beside the database are recovered, not dropped."""
+    api = crashing()
+    api.server.start()
+    ids = [api.upload([line("a", fresh())]) for _ in range(5)]
+    api.server.kill()
+    api.server.start()
+    assert {one["id"] for one in api.http.get("files").json()["data"]} == set(ids)
