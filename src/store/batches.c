@@ -1,0 +1,429 @@
+/* batches.c: batches, the moves between their states, and how far they are. */
+#include <assert.h>
+#include <stdio.h>
+
+#include "base/sys.h"
+#include "store/store_priv.h"
+
+/* The numbers stand in databases: the state table may gain a state, at its end, but not move one.
+ * batch_move.sql and the tables (migrations/) name them too. */
+_Static_assert(BATCH_VALIDATING == 0 && BATCH_IN_PROGRESS == 1 && BATCH_FINALIZING == 2 &&
+		       BATCH_CANCELLING == 3 && BATCH_COMPLETED == 4 && BATCH_FAILED == 5 &&
+		       BATCH_EXPIRED == 6 && BATCH_CANCELLED == 7 && BATCH_STATUS_COUNT == 8,
+	       "batch states are numbered as in the database");
+
+/* ---- rows ---- */
+
+static void counts_read(struct query *q, struct counts *ret)
+{
+	ret->total = query_u64(q);
+	ret->completed = query_u64(q);
+	ret->failed = query_u64(q);
+	ret->expired = query_u64(q);
+	ret->cancelled = query_u64(q);
+	ret->retried = query_u64(q);
+}
+
+static void usage_read(struct query *q, struct usage *ret)
+{
+	ret->input = query_u64(q);
+	ret->cached = query_u64(q);
+	ret->output = query_u64(q);
+	ret->reasoning = query_u64(q);
+	ret->total = query_u64(q);
+}
+
+/* The columns of the view batch_whole. On failure nothing in *ret is left to free. */
+static bool batch_read(struct query *q, struct batch *ret, struct error *err)
+{
+	*ret = (struct batch){ 0 };
+	query_text(q, ret->id, sizeof(ret->id));
+	query_text(q, ret->org, sizeof(ret->org));
+	query_text(q, ret->endpoint, sizeof(ret->endpoint));
+	query_text(q, ret->input_file_id, sizeof(ret->input_file_id));
+	ret->input_missing = query_int(q) != 0;
+	query_text(q, ret->completion_window, sizeof(ret->completion_window));
+	ret->status = (enum batch_status)query_int(q);
+	ret->created_at = query_int(q);
+	ret->expires_at = query_int(q);
+	for (int i = BATCH_IN_PROGRESS; i < BATCH_STATUS_COUNT; i++)
+		ret->at[i] = query_int(q);
+	ret->output_expires_after_s = query_int(q);
+	counts_read(q, &ret->counts);
+	usage_read(q, &ret->usage);
+	query_text(q, ret->output_file_id, sizeof(ret->output_file_id));
+	query_text(q, ret->error_file_id, sizeof(ret->error_file_id));
+	ret->model = query_text_copy(q);
+	ret->metadata = query_text_copy(q);
+	ret->errors = query_text_copy(q);
+	if (query_row_ok(q, err))
+		return true;
+	batch_done(ret);
+	return false;
+}
+
+/* ---- making ---- */
+
+/* Whether the input file is there; an error if it has to be, or is of the wrong purpose. */
+static bool find_input(struct db *db, const struct batch *b, bool may_miss, bool *ret_missing,
+		       struct error *err)
+{
+	struct file input;
+	bool found;
+
+	if (!file_find(db, b->org, b->input_file_id, b->created_at, &input, &found, err))
+		return false;
+	if (!found && !may_miss)
+		return fail_param(err, "input_file_id", "invalid_value",
+				  "Invalid value for 'input_file_id': no file has the id '%s'.",
+				  b->input_file_id);
+	if (found && input.purpose != PURPOSE_BATCH)
+		return fail_param(err, "input_file_id", "invalid_value",
+				  "Invalid value for 'input_file_id': the purpose of file '%s' is "
+				  "'%s', not 'batch'.",
+				  b->input_file_id, file_purpose_name(input.purpose));
+	*ret_missing = !found;
+	return true;
+}
+
+static bool batch_insert(struct db *db, const struct batch *b, bool input_missing,
+			 struct error *err)
+{
+	return sql_run(db, SQL_batch_insert,
+		       VALUES(txt(b->id), txt(b->org), txt(b->endpoint), txt(b->input_file_id),
+			      num(input_missing), txt(b->completion_window),
+			      num(b->output_expires_after_s), txt(b->metadata), num(b->created_at),
+			      num(b->expires_at)),
+		       NULL, err) &&
+	       sql_run(db, SQL_progress_insert, VALUES(txt(b->id)), NULL, err);
+}
+
+bool store_batch_insert(struct store *s, const struct batch *b, const struct call *call,
+			bool input_may_miss, char ret_id[static ID_SIZE], struct error *err)
+{
+	AUTO(txn_end) struct txn t;
+	char id[ID_SIZE];
+	bool missing;
+
+	if (!txn_begin(&t, s, err) || !call_find(t.db, call, b->created_at, id, err))
+		return false;
+	if (id[0] == '\0') {
+		memcpy(id, b->id, sizeof(id));
+		if (!find_input(t.db, b, input_may_miss, &missing, err) ||
+		    !batch_insert(t.db, b, missing, err) ||
+		    !call_record(t.db, call, b->id, b->created_at, err) || !txn_commit(&t, err))
+			return false;
+		failpoint("batch.after_insert");
+	}
+	memcpy(ret_id, id, sizeof(id));
+	return true;
+}
+
+/* ---- reading ---- */
+
+bool store_batch_get(struct store *s, const char *org, const char *id, struct batch *ret,
+		     struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_batch_get, VALUES(txt(id), txt(org)));
+	bool found;
+
+	if (!query_step(&q, &found, err))
+		return false;
+	if (!found)
+		return fail(err, ERR_NOT_FOUND, "No batch found with id '%s'.", id);
+	return batch_read(&q, ret, err);
+}
+
+/* The time of the batch `after` in *ret_created_at. */
+static bool find_cursor(struct db *db, const char *org, const char *after, int64_t *ret_created_at,
+			struct error *err)
+{
+	AUTO(query_done) struct query q = query(db, SQL_batch_cursor, VALUES(txt(after), txt(org)));
+	bool known;
+
+	if (!query_step(&q, &known, err))
+		return false;
+	if (!known)
+		return fail_param(err, "after", "invalid_value",
+				  "Invalid value for 'after': no batch has the id '%s'.", after);
+	*ret_created_at = query_int(&q);
+	return true;
+}
+
+struct page {
+	struct batch *batches;
+	size_t n;
+};
+
+static void page_free(struct page *page)
+{
+	for (size_t i = 0; i < page->n; i++)
+		batch_done(&page->batches[i]);
+	free(page->batches);
+}
+
+bool store_batch_list(struct store *s, const char *org, const char *after, unsigned limit,
+		      struct batch **ret, size_t *ret_n, bool *ret_more, struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	int64_t before = INT64_MAX;
+
+	if (after != NULL && !find_cursor(db, org, after, &before, err))
+		return false;
+
+	/* One more than the page holds tells whether there is a next. */
+	AUTO(query_done)
+	struct query q = query(db, SQL_batch_list,
+			       VALUES(txt(org), num(before), txt(after != NULL ? after : ""),
+				      num((int64_t)limit + 1)));
+	AUTO(page_free) struct page page = { 0 };
+	bool row;
+	for (;;) {
+		struct batch *grown = array_room(page.batches, page.n, sizeof(*grown));
+		if (grown == NULL)
+			return fail_memory(err);
+		page.batches = grown;
+		if (!query_step(&q, &row, err))
+			return false;
+		if (!row || page.n == limit)
+			break;
+		if (!batch_read(&q, &page.batches[page.n], err))
+			return false;
+		page.n++;
+	}
+	*ret_n = page.n;
+	page.n = 0;
+	*ret = TAKE(page.batches);
+	*ret_more = row;
+	return true;
+}
+
+bool store_batches_open(struct store *s, char (**ret)[ID_SIZE], size_t *ret_n, struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_batch_list_open, VALUES());
+	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
+	size_t n = 0;
+	bool row;
+
+	for (;;) {
+		char(*grown)[ID_SIZE] = array_room(ids, n, sizeof(*ids));
+		if (grown == NULL)
+			return fail_memory(err);
+		ids = grown;
+		if (!query_step(&q, &row, err))
+			return false;
+		if (!row)
+			break;
+		query_text(&q, ids[n++], ID_SIZE);
+	}
+	*ret = TAKE(ids);
+	*ret_n = n;
+	return true;
+}
+
+bool store_batches_enqueued(struct store *s, const char *org, const char *model, const char *except,
+			    uint64_t *ret_requests, uint64_t *ret_tokens, struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done)
+	struct query q = query(db, SQL_batch_enqueued, VALUES(txt(org), txt(model), txt(except)));
+	bool row;
+
+	if (!query_step(&q, &row, err))
+		return false;
+	*ret_requests = query_u64(&q);
+	*ret_tokens = query_u64(&q);
+	return query_row_ok(&q, err);
+}
+
+/* ---- how far it is ---- */
+
+bool store_merge_get(struct store *s, const char *batch_id, struct merge_state *ret,
+		     struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_progress_get, VALUES(txt(batch_id)));
+	bool found;
+
+	if (!query_step(&q, &found, err))
+		return false;
+	if (!found)
+		return fail(err, ERR_NOT_FOUND, "No batch found with id '%s'.", batch_id);
+	ret->segments = query_u64(&q);
+	ret->output_bytes = query_u64(&q);
+	ret->error_bytes = query_u64(&q);
+	ret->output_lines = query_u64(&q);
+	ret->error_lines = query_u64(&q);
+	ret->journal_from = query_u64(&q);
+	counts_read(&q, &ret->counts);
+	usage_read(&q, &ret->usage);
+	return query_row_ok(&q, err);
+}
+
+static struct value u64(uint64_t number)
+{
+	assert(number <= INT64_MAX);
+	return num((int64_t)number);
+}
+
+/* *ret_put false if there is no such batch, or it is final. */
+static bool progress_put(struct db *db, const char *batch_id, const struct merge_state *m,
+			 bool *ret_put, struct error *err)
+{
+	const struct counts *c = &m->counts;
+	const struct usage *u = &m->usage;
+	uint64_t changes;
+
+	if (!sql_run(db, SQL_progress_put,
+		     VALUES(txt(batch_id), u64(m->segments), u64(m->output_bytes),
+			    u64(m->error_bytes), u64(m->output_lines), u64(m->error_lines),
+			    u64(m->journal_from), u64(c->completed), u64(c->failed),
+			    u64(c->expired), u64(c->cancelled), u64(c->retried), u64(u->input),
+			    u64(u->cached), u64(u->output), u64(u->reasoning), u64(u->total)),
+		     &changes, err))
+		return false;
+	*ret_put = changes > 0;
+	return true;
+}
+
+bool store_merge_put(struct store *s, const char *batch_id, const struct merge_state *m,
+		     struct error *err)
+{
+	AUTO(txn_end) struct txn t;
+	bool put;
+
+	if (!txn_begin(&t, s, err) || !progress_put(t.db, batch_id, m, &put, err))
+		return false;
+	if (!put)
+		return fail(err, ERR_NOT_FOUND, "No open batch found with id '%s'.", batch_id);
+	return txn_commit(&t, err);
+}
+
+/* ---- moves ----
+ *
+ * batch_move() is the only way from one state to another. What goes with a move is written in the
+ * same transaction; when the move does not happen, neither does the rest. */
+
+/* The states that have an edge to `to`. */
+static unsigned states_before(enum batch_status to)
+{
+	unsigned mask = 0;
+
+	for (unsigned from = 0; from < BATCH_STATUS_COUNT; from++)
+		if (batch_may((enum batch_status)from, to))
+			mask |= 1u << from;
+	return mask;
+}
+
+static bool batch_move(struct db *db, const char *id, unsigned from, enum batch_status to,
+		       int64_t now, bool *ret_moved, struct error *err)
+{
+	uint64_t changes;
+
+	assert((from & ~states_before(to)) == 0); /* no other edge exists */
+	if (!sql_run(db, SQL_batch_move, VALUES(txt(id), num(from), num(to), num(now)), &changes,
+		     err))
+		return false;
+	*ret_moved = changes > 0;
+	return true;
+}
+
+bool store_batch_move(struct store *s, const char *id, unsigned from, enum batch_status to,
+		      int64_t now, bool *ret_moved, struct error *err)
+{
+	AUTO(txn_end) struct txn t;
+
+	if (!txn_begin(&t, s, err) || !batch_move(t.db, id, from, to, now, ret_moved, err) ||
+	    !txn_commit(&t, err))
+		return false;
+	if (*ret_moved && to == BATCH_CANCELLING)
+		failpoint("cancel.after_cancelling");
+	return true;
+}
+
+bool store_batch_start(struct store *s, const char *id, uint64_t total, uint64_t tokens,
+		       const char *model, const char *output_file_id, const char *error_file_id,
+		       int64_t now, bool *ret_moved, struct error *err)
+{
+	AUTO(txn_end) struct txn t;
+
+	if (!txn_begin(&t, s, err) ||
+	    !batch_move(t.db, id, 1u << BATCH_VALIDATING, BATCH_IN_PROGRESS, now, ret_moved, err))
+		return false;
+	if (!*ret_moved)
+		return true;
+	if (!sql_run(t.db, SQL_batch_validated,
+		     VALUES(txt(id), u64(total), u64(tokens), txt(model), txt(output_file_id),
+			    txt(error_file_id)),
+		     NULL, err))
+		return false;
+	failpoint("batch.before_in_progress");
+	return txn_commit(&t, err);
+}
+
+bool store_batch_fail(struct store *s, const char *id, const char *errors, int64_t now,
+		      bool *ret_moved, struct error *err)
+{
+	AUTO(txn_end) struct txn t;
+
+	if (!txn_begin(&t, s, err) ||
+	    !batch_move(t.db, id, states_before(BATCH_FAILED), BATCH_FAILED, now, ret_moved, err))
+		return false;
+	if (!*ret_moved)
+		return true;
+	return sql_run(t.db, SQL_batch_errors, VALUES(txt(id), txt(errors)), NULL, err) &&
+	       txn_commit(&t, err);
+}
+
+bool store_batch_cancel_early(struct store *s, const char *id, int64_t now, bool *ret_moved,
+			      struct error *err)
+{
+	AUTO(txn_end) struct txn t;
+
+	if (!txn_begin(&t, s, err) ||
+	    !batch_move(t.db, id, 1u << BATCH_VALIDATING, BATCH_CANCELLING, now, ret_moved, err))
+		return false;
+	if (!*ret_moved)
+		return true;
+	return batch_move(t.db, id, 1u << BATCH_CANCELLING, BATCH_CANCELLED, now, ret_moved, err) &&
+	       txn_commit(&t, err);
+}
+
+/* The result files' rows, and their ids in the batch; NULL: a file without lines is none. */
+static bool put_results(struct db *db, const char *id, const struct file *output,
+			const struct file *error, const char *errors, struct error *err)
+{
+	if ((output != NULL && !file_insert(db, output, err)) ||
+	    (error != NULL && !file_insert(db, error, err)))
+		return false;
+	return sql_run(db, SQL_batch_results,
+		       VALUES(txt(id), txt(output != NULL ? output->id : NULL),
+			      txt(error != NULL ? error->id : NULL), txt(errors)),
+		       NULL, err);
+}
+
+bool store_batch_finish(struct store *s, const char *id, enum batch_status to,
+			const struct merge_state *m, const struct file *output,
+			const struct file *error, const char *errors, int64_t now, bool *ret_moved,
+			struct error *err)
+{
+	AUTO(txn_end) struct txn t;
+	bool put;
+
+	/* The numbers first: those of a final batch are not to be changed. */
+	if (!txn_begin(&t, s, err) || !progress_put(t.db, id, m, &put, err) ||
+	    !batch_move(t.db, id, states_before(to), to, now, ret_moved, err))
+		return false;
+	if (!*ret_moved)
+		return true;
+	assert(put);
+	if (!put_results(t.db, id, output, error, errors, err))
+		return false;
+	failpoint("batch.before_final");
+	if (!txn_commit(&t, err))
+		return false;
+	failpoint("batch.after_final");
+	return true;
+}

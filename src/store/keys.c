@@ -1,0 +1,206 @@
+/* keys.c: organizations and their API keys. */
+#include <stdio.h>
+
+#include "store/store_priv.h"
+
+/* ---- organizations ---- */
+
+static bool org_read(struct query *q, struct org *ret, struct error *err)
+{
+	query_text(q, ret->id, sizeof(ret->id));
+	query_text(q, ret->name, sizeof(ret->name));
+	ret->created_at = query_int(q);
+	ret->keys = query_u64(q);
+	return query_row_ok(q, err);
+}
+
+static bool org_find(struct db *db, const char *name, struct org *ret, struct error *err)
+{
+	AUTO(query_done) struct query q = query(db, SQL_org_find, VALUES(txt(name)));
+	bool found;
+
+	if (!query_step(&q, &found, err))
+		return false;
+	if (!found)
+		return fail(err, ERR_NOT_FOUND, "No organization is named '%s'.", name);
+	return org_read(&q, ret, err);
+}
+
+/* The organization of that name, made if there is none. */
+static bool org_put(struct store *s, const char *name, int64_t now, struct org *ret, bool *ret_made,
+		    struct error *err)
+{
+	AUTO(txn_end) struct txn t;
+	char id[ID_SIZE];
+	uint64_t made;
+
+	if (name[0] == '\0' || strlen(name) >= sizeof(ret->name))
+		return fail_param(err, "name", "invalid_value",
+				  "The name of an organization has 1 to %zu bytes.",
+				  sizeof(ret->name) - 1);
+	id_org(id);
+	if (!txn_begin(&t, s, err) ||
+	    !sql_run(t.db, SQL_org_insert, VALUES(txt(id), txt(name), num(now)), &made, err) ||
+	    !org_find(t.db, name, ret, err) || !txn_commit(&t, err))
+		return false;
+	*ret_made = made > 0;
+	return true;
+}
+
+bool store_org_ensure(struct store *s, const char *name, int64_t now, struct org *ret,
+		      struct error *err)
+{
+	bool made;
+
+	return org_put(s, name, now, ret, &made, err);
+}
+
+bool store_org_create(struct store *s, const char *name, int64_t now, struct org *ret,
+		      struct error *err)
+{
+	bool made;
+
+	if (!org_put(s, name, now, ret, &made, err))
+		return false;
+	if (!made)
+		return fail_param(err, "name", "invalid_value",
+				  "There is an organization named '%s' already.", name);
+	return true;
+}
+
+bool store_org_list(struct store *s, struct org **ret, size_t *ret_n, struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_org_list, VALUES());
+	AUTO(auto_free) struct org *orgs = NULL;
+	size_t n = 0;
+	bool row;
+
+	for (;;) {
+		struct org *grown = array_room(orgs, n, sizeof(*orgs));
+		if (grown == NULL)
+			return fail_memory(err);
+		orgs = grown;
+		if (!query_step(&q, &row, err))
+			return false;
+		if (!row)
+			break;
+		if (!org_read(&q, &orgs[n++], err))
+			return false;
+	}
+	*ret = TAKE(orgs);
+	*ret_n = n;
+	return true;
+}
+
+/* ---- keys ---- */
+
+static bool key_read(struct query *q, struct key *ret, struct error *err)
+{
+	query_text(q, ret->id, sizeof(ret->id));
+	query_text(q, ret->org, sizeof(ret->org));
+	query_text(q, ret->org_name, sizeof(ret->org_name));
+	query_text(q, ret->hint, sizeof(ret->hint));
+	ret->created_at = query_int(q);
+	ret->revoked_at = query_int(q);
+	return query_row_ok(q, err);
+}
+
+bool store_key_create(struct store *s, const char *org, const char *hash, const char *hint,
+		      int64_t now, struct error *err)
+{
+	AUTO(txn_end) struct txn t;
+	char id[ID_SIZE];
+	int64_t known;
+
+	id_key(id);
+	if (!txn_begin(&t, s, err) ||
+	    !sql_number(t.db, SQL_org_known, VALUES(txt(org)), &known, err))
+		return false;
+	if (!known)
+		return fail(err, ERR_NOT_FOUND, "No organization found with id '%s'.", org);
+	return sql_run(t.db, SQL_key_insert,
+		       VALUES(txt(id), txt(org), txt(hash), txt(hint), num(now)), NULL, err) &&
+	       txn_commit(&t, err);
+}
+
+bool store_key_list(struct store *s, const char *org, struct key **ret, size_t *ret_n,
+		    struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_key_list, VALUES(txt(org)));
+	AUTO(auto_free) struct key *keys = NULL;
+	size_t n = 0;
+	bool row;
+
+	for (;;) {
+		struct key *grown = array_room(keys, n, sizeof(*keys));
+		if (grown == NULL)
+			return fail_memory(err);
+		keys = grown;
+		if (!query_step(&q, &row, err))
+			return false;
+		if (!row)
+			break;
+		if (!key_read(&q, &keys[n++], err))
+			return false;
+	}
+	*ret = TAKE(keys);
+	*ret_n = n;
+	return true;
+}
+
+/* How many keys go by the id or hint `name`, and how many of those are in force. */
+static bool keys_named(struct db *db, const char *name, int64_t *ret_known, int64_t *ret_in_force,
+		       struct error *err)
+{
+	AUTO(query_done) struct query q = query(db, SQL_key_named, VALUES(txt(name)));
+	bool row;
+
+	if (!query_step(&q, &row, err))
+		return false;
+	*ret_known = query_int(&q);
+	*ret_in_force = query_int(&q);
+	return true;
+}
+
+bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error *err)
+{
+	AUTO(txn_end) struct txn t;
+	int64_t known, in_force;
+
+	if (!txn_begin(&t, s, err) || !keys_named(t.db, id, &known, &in_force, err))
+		return false;
+	if (known == 0)
+		return fail(err, ERR_NOT_FOUND, "No API key found with id or hint '%s'.", id);
+	if (in_force > 1)
+		return fail_param(err, "id", "invalid_value",
+				  "%lld keys begin like '%s'. Name the one to revoke by its id.",
+				  (long long)in_force, id);
+	return sql_run(t.db, SQL_key_revoke, VALUES(txt(id), num(now)), NULL, err) &&
+	       txn_commit(&t, err);
+}
+
+bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_key_find, VALUES(txt(hash)));
+	bool found;
+
+	if (!query_step(&q, &found, err))
+		return false;
+	if (!found)
+		return fail(err, ERR_BAD_KEY, "Incorrect API key provided");
+	return key_read(&q, ret, err);
+}
+
+bool store_key_count(struct store *s, uint64_t *ret, struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	int64_t n;
+
+	if (!sql_number(db, SQL_key_count, VALUES(), &n, err))
+		return false;
+	*ret = (uint64_t)n;
+	return true;
+}

@@ -1,0 +1,95 @@
+/* migrate.c: from whatever stands in the file to the tables this program knows.
+ *
+ * The application id in the file's head says that the database is ours, the user version how many
+ * of the migrations below it has seen. They only go forward, each in one transaction with its
+ * version number, so a crash or a second process leaves a database of one version or the next.
+ * A migration that has been released is never changed: add a file and a line. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "store/migration_texts.h"
+#include "store/sqlite.h"
+
+#define APPLICATION_ID 0x4c6f7754 /* "LowT" */
+
+static const char *const migrations[] = {
+	text_001_initial,
+};
+#define VERSION ((int64_t)ARRAY_LEN(migrations))
+
+/* The number that `text` gives. Not prepared statements: those need the tables. */
+static bool read_number(struct db *db, const char *text, int64_t *ret, struct error *err)
+{
+	sqlite3_stmt *statement = NULL;
+	int code = sqlite3_prepare_v2(db->handle, text, -1, &statement, NULL);
+
+	if (code == SQLITE_OK)
+		code = sqlite3_step(statement);
+	if (code == SQLITE_ROW)
+		*ret = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return code == SQLITE_ROW || fail_sqlite(err, db, code, text);
+}
+
+/* How many migrations the database has seen; refuses what is not ours, or newer than we are. */
+static bool read_version(struct db *db, int64_t *ret, struct error *err)
+{
+	int64_t application, version, tables;
+
+	if (!read_number(db, "PRAGMA application_id", &application, err) ||
+	    !read_number(db, "PRAGMA user_version", &version, err) ||
+	    !read_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err))
+		return false;
+	bool is_new = application == 0 && version == 0 && tables == 0;
+	if (application != APPLICATION_ID && !is_new)
+		return fail(err, ERR_INTERNAL, "meta.db is not a database of lowtide");
+	if (version < 0 || version > VERSION)
+		return fail(err, ERR_INTERNAL,
+			    "meta.db has version %lld, made by a newer lowtide; this one knows "
+			    "versions up to %lld",
+			    (long long)version, (long long)VERSION);
+	*ret = version;
+	return true;
+}
+
+static bool run_migration(struct db *db, int64_t version, struct error *err)
+{
+	char mark[96];
+
+	snprintf(mark, sizeof(mark), "PRAGMA application_id = %d; PRAGMA user_version = %lld",
+		 APPLICATION_ID, (long long)version + 1);
+	if (!db_exec(db, migrations[version], err) || !db_exec(db, mark, err) ||
+	    !db_exec(db, "COMMIT", err))
+		return false;
+	log_info("store.migrated", kv_int("version", version + 1));
+	return true;
+}
+
+/* One step further, unless another process has made it meanwhile. */
+static bool migrate_one(struct db *db, struct error *err)
+{
+	int64_t version;
+
+	if (!db_exec(db, "BEGIN IMMEDIATE", err))
+		return false;
+	bool ok = read_version(db, &version, err);
+	if (ok && version < VERSION)
+		ok = run_migration(db, version, err);
+	if (!sqlite3_get_autocommit(db->handle))
+		sqlite3_exec(db->handle, "ROLLBACK", NULL, NULL, NULL);
+	return ok;
+}
+
+bool db_migrate(struct db *db, struct error *err)
+{
+	int64_t version;
+
+	if (!read_version(db, &version, err)) /* before anything is written to a stranger's file */
+		return false;
+	if (!db_exec(db, "PRAGMA journal_mode = WAL", err))
+		return false;
+	while (version < VERSION)
+		if (!migrate_one(db, err) || !read_version(db, &version, err))
+			return false;
+	return true;
+}

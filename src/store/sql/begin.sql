@@ -1,0 +1,2 @@
+-- IMMEDIATE: waits for another process' writer here, and can no longer fail with BUSY later.
+BEGIN IMMEDIATE

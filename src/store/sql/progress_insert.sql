@@ -1,0 +1,2 @@
+-- Batch ?1 has done nothing yet.
+INSERT INTO progress (batch) VALUES (?1)

@@ -1,0 +1,140 @@
+/* store.c: a store's connections: one that writes, a few that read. */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "base/sys.h"
+#include "store/store_priv.h"
+
+/* ---- opening ---- */
+
+/* SQLite gives its other files the mode of this one: hashes of keys and names of files are nobody
+ * else's to read. Only a file that was not there is ever opened by us, because closing one that is
+ * open in SQLite too would drop SQLite's locks. */
+static bool create_private(const char *path, struct error *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (fd < 0 && errno != EEXIST)
+		return fail_sys(err, errno, "creating %s", path);
+	if (fd >= 0)
+		close(fd);
+	return true;
+}
+
+static bool open_connections(struct store *s, const char *path, struct error *err)
+{
+	s->writer.store = s;
+	if (!db_open(&s->writer, path, err) || !db_migrate(&s->writer, err) ||
+	    !db_prepare(&s->writer, err))
+		return false;
+	for (int i = 0; i < READERS; i++) {
+		struct db *db = &s->readers[i];
+		if (!db_open(db, path, err) || !db_prepare(db, err) ||
+		    !db_exec(db, "PRAGMA query_only = ON", err))
+			return false;
+		db->store = s;
+		db->next_idle = s->idle;
+		s->idle = db;
+	}
+	return true;
+}
+
+bool store_open(const char *data_dir, struct store **ret, struct error *err)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/meta.db", data_dir) >= (int)sizeof(path))
+		return fail_sys(err, ENAMETOOLONG, "%s/meta.db", data_dir);
+	if (mkdir(data_dir, 0700) != 0 && errno != EEXIST)
+		return fail_sys(err, errno, "creating %s", data_dir);
+	if (!create_private(path, err))
+		return false;
+	struct store *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return fail_memory(err);
+	pthread_mutex_init(&s->write_lock, NULL);
+	pthread_mutex_init(&s->idle_lock, NULL);
+	pthread_cond_init(&s->idle_more, NULL);
+	if (!open_connections(s, path, err)) {
+		store_close(s);
+		return false;
+	}
+	*ret = s;
+	return true;
+}
+
+void store_close(struct store *s)
+{
+	if (s == NULL)
+		return;
+	for (int i = 0; i < READERS; i++)
+		db_close(&s->readers[i]);
+	db_close(&s->writer); /* the last one out folds the log into the database */
+	pthread_cond_destroy(&s->idle_more);
+	pthread_mutex_destroy(&s->idle_lock);
+	pthread_mutex_destroy(&s->write_lock);
+	free(s);
+}
+
+/* ---- readers ---- */
+
+struct db *reader_borrow(struct store *s)
+{
+	pthread_mutex_lock(&s->idle_lock);
+	while (s->idle == NULL)
+		pthread_cond_wait(&s->idle_more, &s->idle_lock);
+	struct db *db = s->idle;
+	s->idle = db->next_idle;
+	pthread_mutex_unlock(&s->idle_lock);
+	return db;
+}
+
+void reader_return(struct db **db)
+{
+	struct store *s = (*db)->store;
+
+	pthread_mutex_lock(&s->idle_lock);
+	(*db)->next_idle = s->idle;
+	s->idle = *db;
+	pthread_cond_signal(&s->idle_more);
+	pthread_mutex_unlock(&s->idle_lock);
+}
+
+/* ---- transactions ---- */
+
+bool txn_begin(struct txn *t, struct store *s, struct error *err)
+{
+	*t = (struct txn){ 0 };
+	pthread_mutex_lock(&s->write_lock);
+	if (!sql_run(&s->writer, SQL_begin, VALUES(), NULL, err)) {
+		pthread_mutex_unlock(&s->write_lock);
+		return false;
+	}
+	t->db = &s->writer;
+	return true;
+}
+
+/* A commit that fails may have rolled back already, or not. */
+bool txn_commit(struct txn *t, struct error *err)
+{
+	int fault = failpoint("store.commit");
+
+	if (fault != 0)
+		return fail_sys(err, fault, "failpoint store.commit");
+	return sql_run(t->db, SQL_commit, VALUES(), NULL, err);
+}
+
+void txn_end(struct txn *t)
+{
+	struct error ignored; /* of a rollback: a transaction that cannot end ends with the process */
+
+	if (t->db == NULL)
+		return;
+	if (!sqlite3_get_autocommit(t->db->handle))
+		(void)!sql_run(t->db, SQL_rollback, VALUES(), NULL, &ignored);
+	pthread_mutex_unlock(&t->db->store->write_lock);
+}

@@ -1,0 +1,185 @@
+/* store.h: metadata: organizations, keys, files, batches. One interface; SQLite behind it
+ * (one connection writes, a few read). Everything that has to hold together is one call and one transaction; metadata is
+ * written a segment at a time, never a line.
+ *
+ * Threads: any, except dispatch and recorder. Writes queue for one connection and return once they
+ * are durable (milliseconds); reads have connections of their own and do not wait for writes.
+ * Errors: NOT_FOUND where a row is missing or belongs to another organization (never FORBIDDEN);
+ * NO_SPACE when the disk is full; UNAVAILABLE when another process held the database for 10 s;
+ * else INTERNAL. err->sys is the SQLite code. On any failure nothing has changed.
+ *
+ * `lowtide key|org` open the same database while a server runs: SQLite's own locks suffice. */
+#pragma once
+
+#include "base/error.h"
+#include "batch/batch.h"
+
+struct store;
+
+/* Opens DATA/meta.db, creating and migrating it. A database of a newer version is refused. */
+MUST_USE bool store_open(const char *data_dir, struct store **ret, struct error *err);
+void store_close(struct store *s);
+
+/* ---- organizations and keys ---- */
+
+struct org {
+	char id[ID_SIZE];
+	char name[128];
+	int64_t created_at;
+	uint64_t keys; /* not revoked */
+};
+
+struct key {
+	char id[ID_SIZE];
+	char org[ID_SIZE];
+	char org_name[128];
+	char hint[16]; /* first characters of the key, to recognise it by: "sk-AbCd…" */
+	int64_t created_at;
+	int64_t revoked_at; /* 0: in force */
+};
+
+/* Finds the organization of that name or makes it. */
+MUST_USE bool store_org_ensure(struct store *s, const char *name, int64_t now, struct org *ret,
+			       struct error *err);
+/* INVALID if there is one of that name. */
+MUST_USE bool store_org_create(struct store *s, const char *name, int64_t now, struct org *ret,
+			       struct error *err);
+/* A malloc'ed array. */
+MUST_USE bool store_org_list(struct store *s, struct org **ret, size_t *ret_n, struct error *err);
+/* Makes a key of the organization `org`; `hash` is id_secret_hash() of it. The same hash again is
+ * no error and changes nothing (bootstrap key). */
+MUST_USE bool store_key_create(struct store *s, const char *org, const char *hash, const char *hint,
+			       int64_t now, struct error *err);
+/* `org` NULL: of all. A malloc'ed array. */
+MUST_USE bool store_key_list(struct store *s, const char *org, struct key **ret, size_t *ret_n,
+			     struct error *err);
+/* `id` is a key's id or its hint; NOT_FOUND, or INVALID if a hint names several in force. Revoking
+ * again is no error and keeps the time of the first. */
+MUST_USE bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error *err);
+/* Point read; BAD_KEY if unknown or revoked. */
+MUST_USE bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err);
+/* Keys in force. */
+MUST_USE bool store_key_count(struct store *s, uint64_t *ret, struct error *err);
+
+/* ---- repeated calls (contract 2.4) ---- */
+
+/* What makes two calls the same. `answer` is the object id that the first call made. */
+struct call {
+	char key[ID_SIZE];         /* API key's id */
+	const char *route;         /* "POST /v1/files" … static */
+	char idempotency_key[256]; /* "": none given */
+	char fingerprint[65];      /* hex of SHA-256 over the content */
+	bool resent;               /* x-stainless-retry-count >= 1 */
+};
+/* *ret_id is the first call's object, or "" when this call is to go on. KEY_REUSED when the key came
+ * with other content. A key counts for 24 h, a resend for 120 s (of calls without a key; with one the
+ * key alone decides). The inserts below look again in
+ * their own transaction and record the call, so two calls at once cannot both make one. */
+MUST_USE bool store_call_find(struct store *s, const struct call *call, int64_t now,
+			      char ret_id[static ID_SIZE], struct error *err);
+
+/* ---- files ---- */
+
+struct file_quota {
+	uint64_t files_max, bytes_max; /* an organization's input files; 0: none */
+};
+
+/* Inserts `f` and records `call` (may be NULL); INVALID file_quota_exceeded over the quota. When the
+ * call turns out to be a repetition nothing is inserted and *ret_id is the first one's id, else it
+ * is f->id. */
+MUST_USE bool store_file_insert(struct store *s, const struct file *f,
+				const struct file_quota *quota, const struct call *call,
+				char ret_id[static ID_SIZE], struct error *err);
+/* Not if deleted or expired at `now`. `org` NULL: whatever organization (the pipeline). */
+MUST_USE bool store_file_get(struct store *s, const char *org, const char *id, int64_t now,
+			     struct file *ret, struct error *err);
+
+struct file_query {
+	const char *org;
+	const char *after;   /* id, or NULL */
+	const char *purpose; /* name, or NULL; an unknown one matches nothing */
+	unsigned limit;
+	bool ascending;
+	int64_t now;
+};
+/* A page as a malloc'ed array; *ret_more: there is a next. INVALID param after, code invalid_value
+ * for an unknown `after` (a file deleted less than 24 h ago is known). */
+MUST_USE bool store_file_list(struct store *s, const struct file_query *q, struct file **ret,
+			      size_t *ret_n, bool *ret_more, struct error *err);
+MUST_USE bool store_file_delete(struct store *s, const char *org, const char *id, int64_t now,
+				struct error *err);
+/* Marks what has expired at `now` as deleted, forgets calls older than 24 h and tombstones older
+ * than 24 h whose blob is gone; *ret_next is the earliest expires_at to come, 0: none. */
+MUST_USE bool store_sweep(struct store *s, int64_t now, int64_t *ret_next, struct error *err);
+/* Ids of blobs that may go: their file is deleted and no batch that is not final reads or writes
+ * them. At most `max`; the caller removes the blobs and then calls store_blob_gone for each. */
+MUST_USE bool store_blobs_spare(struct store *s, char (*ids)[ID_SIZE], size_t max, size_t *ret_n,
+				struct error *err);
+MUST_USE bool store_blob_gone(struct store *s, const char *id, struct error *err);
+/* Whether a blob of that id belongs to a file whose blob is not gone, or to a batch's result files
+ * while it is not final. For the sweep at start. */
+MUST_USE bool store_blob_known(struct store *s, const char *id, bool *ret, struct error *err);
+
+/* ---- batches ---- */
+
+/* Inserts `b` as `validating` and records `call` (may be NULL); *ret_id as in store_file_insert.
+ * The input file must still be there (INVALID input_file_id) unless `input_may_miss`: then the row
+ * notes input_missing. (The note is needed later: a file that was there may be deleted by the time
+ * the batch is validated, which disturbs nothing.) */
+MUST_USE bool store_batch_insert(struct store *s, const struct batch *b, const struct call *call,
+				 bool input_may_miss, char ret_id[static ID_SIZE],
+				 struct error *err);
+/* `org` NULL: whatever organization. batch_done(ret) is the caller's. */
+MUST_USE bool store_batch_get(struct store *s, const char *org, const char *id, struct batch *ret,
+			      struct error *err);
+/* A page, newest first; batch_done() each and free(). */
+MUST_USE bool store_batch_list(struct store *s, const char *org, const char *after, unsigned limit,
+			       struct batch **ret, size_t *ret_n, bool *ret_more,
+			       struct error *err);
+/* Ids of all batches that are not final, by expires_at. A malloc'ed array. */
+MUST_USE bool store_batches_open(struct store *s, char (**ret)[ID_SIZE], size_t *ret_n,
+				 struct error *err);
+/* Requests and (estimated) tokens still to do in an organization's batches of `model` that are
+ * not final, `except` left out. */
+MUST_USE bool store_batches_enqueued(struct store *s, const char *org, const char *model,
+				     const char *except, uint64_t *ret_requests,
+				     uint64_t *ret_tokens, struct error *err);
+
+/* How far the result files of a running batch are: what recovery starts from. */
+struct merge_state {
+	uint64_t segments; /* merged: the first that many */
+	uint64_t output_bytes, error_bytes;
+	uint64_t output_lines, error_lines;
+	uint64_t journal_from; /* below it no record of an unmerged segment stands */
+	struct counts counts;  /* of the merged segments; total is not looked at */
+	struct usage usage;
+};
+MUST_USE bool store_merge_get(struct store *s, const char *batch_id, struct merge_state *ret,
+			      struct error *err);
+MUST_USE bool store_merge_put(struct store *s, const char *batch_id, const struct merge_state *m,
+			      struct error *err);
+
+/* Moves the batch along one edge of contract 6 and stamps the state with `now`; *ret_moved false
+ * (and nothing changed) if it is not in one of the states of the mask `from` (1 << status). */
+MUST_USE bool store_batch_move(struct store *s, const char *id, unsigned from, enum batch_status to,
+			       int64_t now, bool *ret_moved, struct error *err);
+/* validating -> in_progress with what validation found. The ids of the result files to come are kept
+ * hidden until the state is final. `tokens` is the estimate for store_batches_enqueued. */
+MUST_USE bool store_batch_start(struct store *s, const char *id, uint64_t total, uint64_t tokens,
+				const char *model, const char *output_file_id,
+				const char *error_file_id, int64_t now, bool *ret_moved,
+				struct error *err);
+/* -> failed with `errors` (JSON text of the array); from validating, in_progress or finalizing. */
+MUST_USE bool store_batch_fail(struct store *s, const char *id, const char *errors, int64_t now,
+			       bool *ret_moved, struct error *err);
+/* validating -> cancelled, both timestamps; no files. */
+MUST_USE bool store_batch_cancel_early(struct store *s, const char *id, int64_t now,
+				       bool *ret_moved, struct error *err);
+/* The end of a batch that ran, in one transaction: state `to` (completed, expired, cancelled, or
+ * failed by a fault of the service; from the states that may), final counts and usage, and the rows
+ * of the result files; a file with 0 bytes is NULL here and its id in the batch becomes null.
+ * `errors`: JSON text of the array for `failed`, else NULL. */
+MUST_USE bool store_batch_finish(struct store *s, const char *id, enum batch_status to,
+				 const struct merge_state *m, const struct file *output,
+				 const struct file *error, const char *errors, int64_t now,
+				 bool *ret_moved, struct error *err);

@@ -1,0 +1,61 @@
+/* store_priv.h: what the files of store/ share: the connections of a store and how to borrow one,
+ * transactions, and the steps that are part of a bigger transaction elsewhere.
+ *
+ * Reads:   AUTO(reader_return) struct db *db = reader_borrow(s);
+ * Writes:  AUTO(txn_end) struct txn t;
+ *          if (!txn_begin(&t, s, err))
+ *                  return false;
+ *          ... t.db ...
+ *          return txn_commit(&t, err);
+ * Any return before the commit rolls back. */
+#pragma once
+
+#include <pthread.h>
+
+#include "store/sqlite.h"
+#include "store/store.h"
+
+/* Reads that may run at once. A read takes tens of microseconds, the longest list some 20 ms. */
+#define READERS 4
+
+struct store {
+	pthread_mutex_t write_lock; /* around every transaction of `writer` */
+	struct db writer;
+	pthread_mutex_t idle_lock; /* around `idle` */
+	pthread_cond_t idle_more;
+	struct db *idle; /* readers that nobody has */
+	struct db readers[READERS];
+};
+
+/* Waits for an idle reader. Never while holding one, or inside a transaction. */
+struct db *reader_borrow(struct store *s);
+void reader_return(struct db **db);
+
+struct txn {
+	struct db *db; /* NULL: not begun */
+};
+
+/* Waits for the writer, and for other processes' writers. */
+MUST_USE bool txn_begin(struct txn *t, struct store *s, struct error *err);
+/* Durable when true; rolled back when false. */
+MUST_USE bool txn_commit(struct txn *t, struct error *err);
+/* Rolls back what is not committed and lets the writer go. */
+void txn_end(struct txn *t);
+
+/* ---- calls.c ---- */
+
+#define CALL_KEPT_S (24 * 3600)
+
+/* store_call_find() on a connection; `call` may be NULL, which repeats nothing. */
+MUST_USE bool call_find(struct db *db, const struct call *call, int64_t now,
+			char ret_id[static ID_SIZE], struct error *err);
+/* Records that `call` (or NULL) made `answer`. */
+MUST_USE bool call_record(struct db *db, const struct call *call, const char *answer, int64_t now,
+			  struct error *err);
+
+/* ---- files.c ---- */
+
+MUST_USE bool file_insert(struct db *db, const struct file *f, struct error *err);
+/* store_file_get() on a connection, but *ret_found false instead of NOT_FOUND. */
+MUST_USE bool file_find(struct db *db, const char *org, const char *id, int64_t now,
+			struct file *ret, bool *ret_found, struct error *err);
