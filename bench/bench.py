@@ -1,0 +1,446 @@
+#!/usr/bin/env python3
+"""Measures what README.md claims, on this machine, in one run: `make bench`.
+
+Prints one JSON object a figure as soon as it is known, a table at the end, and keeps both under
+build/bench/. Needs wrk and nothing but Python's standard library. The client side is cheap on
+purpose (sendfile, a poll every 50 ms): it shares the cores with what is measured.
+"""
+
+import argparse
+import atexit
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+KEY = "sk-bench-0000000000000000000000000000"
+IN_FLIGHT = 64
+BODY_BYTES = 300
+MB = 1000 * 1000
+MIB = 1024 * 1024
+
+figures = []
+processes = []
+
+
+def say(text):
+    print(f"# {text}", file=sys.stderr, flush=True)
+
+
+def figure(name, value, unit, wanted=None, **more):
+    """Prints and keeps one figure. `wanted` is like (">=", 0.22)."""
+    met = None
+    if wanted is not None:
+        met = value >= wanted[1] if wanted[0] == ">=" else value <= wanted[1]
+    made = {"figure": name, "value": round(value, 3), "unit": unit}
+    made |= {"wanted": f"{wanted[0]} {wanted[1]:g}" if wanted else None, "met": met, **more}
+    figures.append(made)
+    print(json.dumps(made), flush=True)
+
+
+def rounded(values):
+    return [round(value, 3) for value in values]
+
+
+# ---- processes ----
+
+
+def start(command, **more):
+    process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, **more)
+    processes.append(process)
+    return process
+
+
+@atexit.register
+def stop_all():
+    for process in processes:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+class Upstream:
+    """bench/upstream.c, running."""
+
+    def __init__(self, program):
+        self.process = start([program], stdout=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().strip()
+        self.port = int(re.search(r":(\d+)/", self.url)[1])
+
+    def requests(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port)
+        connection.request("GET", "/stats")
+        return json.load(connection.getresponse())["requests"]
+
+
+class Cpu:
+    """CPU time of a process so far, in seconds, all of it and by thread name."""
+
+    TICK = os.sysconf("SC_CLK_TCK")
+
+    def __init__(self, pid):
+        self.user, self.system = self.read(f"/proc/{pid}/stat")[1:]
+        self.threads = {}
+        for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            name, user, system = self.read(task / "stat")
+            self.threads[name] = self.threads.get(name, 0) + user + system
+
+    def read(self, path):
+        text = pathlib.Path(path).read_text()
+        after = text[text.rindex(")") + 2 :].split()
+        name = text[text.index("(") + 1 : text.rindex(")")]
+        return name, int(after[11]) / self.TICK, int(after[12]) / self.TICK
+
+
+class Server:
+    """lowtide, running on a data directory, and a client of it."""
+
+    def __init__(self, program, directory, upstream):
+        self.data = directory / "data"
+        self.log = directory / "lowtide.log"
+        with socket.socket() as probe:  # a free port that stays the same across a restart
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.command = [program, "serve", "--listen", f"127.0.0.1:{self.port}"]
+        self.command += ["--data", self.data, "--upstream", upstream.url]
+        settings = {
+            "execution.concurrency": IN_FLIGHT,
+            "limits.file_bytes": 0,
+            "limits.bytes_per_org": 0,
+            "limits.files_per_org": 0,
+        }
+        for name, value in settings.items():
+            self.command += ["--set", f"{name}={value}"]
+        self.connection = None
+
+    def start(self):
+        """Returns the seconds from exec until /readyz answers 200."""
+        began = time.monotonic()
+        with open(self.log, "a") as log:
+            environment = {**os.environ, "LOWTIDE_BOOTSTRAP_KEY": KEY}
+            self.process = start(self.command, stdout=log, stderr=log, env=environment)
+        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        while True:
+            with contextlib.suppress(OSError):
+                self.connection.request("GET", "/readyz")
+                answer = self.connection.getresponse()
+                answer.read()
+                if answer.status == 200:
+                    return time.monotonic() - began
+            if self.process.poll() is not None or time.monotonic() > began + 60:
+                sys.exit(f"lowtide does not start:\n{self.log.read_text()[-2000:]}")
+            self.connection.close()
+            time.sleep(0.005)
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.connection.close()
+
+    def call(self, method, path, body=None):
+        headers = {"Authorization": f"Bearer {KEY}"}
+        text = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            text = json.dumps(body)
+        self.connection.request(method, path, text, headers)
+        answer = self.connection.getresponse()
+        data = answer.read()
+        if answer.status != 200:
+            sys.exit(f"{method} {path}: {answer.status} {data[:500]!r}\n{self.log}")
+        return json.loads(data)
+
+    def upload(self, path):
+        """The file's id and the seconds from connect to the answer."""
+        boundary = "bench-boundary"
+        head = (
+            f"--{boundary}\r\n"
+            'Content-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            f"--{boundary}\r\n"
+            'Content-Disposition: form-data; name="file"; filename="in.jsonl"\r\n'
+            "Content-Type: application/jsonl\r\n\r\n"
+        ).encode()
+        tail = f"\r\n--{boundary}--\r\n".encode()
+        size = len(head) + path.stat().st_size + len(tail)
+        began = time.monotonic()
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        connection.putrequest("POST", "/v1/files")
+        connection.putheader("Authorization", f"Bearer {KEY}")
+        connection.putheader("Content-Type", f"multipart/form-data; boundary={boundary}")
+        connection.putheader("Content-Length", str(size))
+        connection.endheaders(head)
+        with open(path, "rb") as file:
+            connection.sock.sendfile(file)
+        connection.sock.sendall(tail)
+        answer = connection.getresponse()
+        data = answer.read()
+        took = time.monotonic() - began
+        if answer.status != 200:
+            sys.exit(f"upload: {answer.status} {data[:500]!r}")
+        return json.loads(data)["id"], took
+
+    def batch_create(self, file_id):
+        body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions"}
+        return self.call("POST", "/v1/batches", body | {"completion_window": "24h"})["id"]
+
+    def batch_wait(self, batch_id, until, timeout_s=600):
+        """Polls until `until(batch)`; returns the batch and the time."""
+        began = time.monotonic()
+        while True:
+            batch = self.call("GET", f"/v1/batches/{batch_id}")
+            now = time.monotonic()
+            if until(batch):
+                return batch, now
+            if batch["status"] in ("completed", "failed", "expired", "cancelled"):
+                sys.exit(f"the batch ended early: {json.dumps(batch)[:1500]}")
+            if now > began + timeout_s:
+                sys.exit(f"no end after {timeout_s} s: {json.dumps(batch)[:1500]}")
+            time.sleep(0.05)
+
+    def peak_mib(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+
+
+def done(batch):
+    return batch["request_counts"]["completed"]
+
+
+# ---- inputs ----
+
+
+def body_text():
+    body = {"model": "bench", "messages": [{"role": "user", "content": ""}], "max_tokens": 20}
+    room = BODY_BYTES - len(json.dumps(body))
+    body["messages"][0]["content"] = ("tide " * BODY_BYTES)[:room]
+    return json.dumps(body)
+
+
+def line_id(n):
+    return b"line-%07d" % n
+
+
+def line_pattern():
+    head = b'{"custom_id":"%s","method":"POST","url":"/v1/chat/completions","body":'
+    return head + body_text().encode() + b"}\n"
+
+
+def line_size():
+    return len(line_pattern() % line_id(0))
+
+
+def input_make(path, lines):
+    """A file of `lines` request lines. Kept for the next run."""
+    if path.exists() and path.stat().st_size == lines * line_size():
+        return
+    say(f"making {path.name}")
+    pattern = line_pattern()
+    with open(path, "wb") as out:
+        for first in range(0, lines, 10000):
+            last = min(first + 10000, lines)
+            out.write(b"".join(pattern % line_id(n) for n in range(first, last)))
+
+
+def read_through(path):
+    """Has the file in the page cache."""
+    with open(path, "rb") as file:
+        while file.read(MIB):
+            pass
+
+
+# ---- measurements ----
+
+
+class Bench:
+    def __init__(self, options):
+        self.options = options
+        self.work = options.work
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.upstream = Upstream(options.upstream)
+
+    @contextlib.contextmanager
+    def server(self):
+        """A fresh server on an empty data directory, which goes afterwards."""
+        directory = self.work / "server"
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir()
+        os.sync()  # what the round before left dirty is not this round's to write
+        server = Server(self.options.lowtide, directory, self.upstream)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
+            shutil.rmtree(server.data, ignore_errors=True)
+
+    def input(self, lines):
+        path = self.work / f"in-{lines}.jsonl"
+        input_make(path, lines)
+        return path
+
+    def wrk(self):
+        """Requests per second of wrk against the bare upstream."""
+        command = ["wrk", "-t1", f"-c{IN_FLIGHT}", f"-d{self.options.wrk_seconds}s"]
+        command += ["-s", ROOT / "bench/post.lua", f"http://127.0.0.1:{self.upstream.port}"]
+        environment = {**os.environ, "BENCH_BODY": body_text()}
+        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        if "Non-2xx" in run.stdout or "Socket errors" in run.stdout:
+            sys.exit(run.stdout)
+        return float(re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)[1])
+
+    def dispatch_round(self, path, lines):
+        with self.server() as server:
+            file_id, _ = server.upload(path)
+            before, began = Cpu(server.process.pid), time.monotonic()
+            batch_id = server.batch_create(file_id)
+            _, ended = server.batch_wait(batch_id, lambda batch: done(batch) == lines)
+            _, ready = server.batch_wait(batch_id, lambda batch: batch["status"] == "completed")
+            after = Cpu(server.process.pid)
+            threads = {
+                name: round((used - before.threads.get(name, 0)) / lines * 1e6, 1)
+                for name, used in sorted(after.threads.items(), key=lambda item: -item[1])
+            }
+            return {
+                "rate": lines / (ended - began),
+                "user_us": (after.user - before.user) / lines * 1e6,
+                "system_us": (after.system - before.system) / lines * 1e6,
+                "finalize_s": ready - ended,
+                "peak_mib": server.peak_mib(),
+                "threads": {name: us for name, us in threads.items() if us > 0},
+            }
+
+    def dispatch(self):
+        lines = self.options.lines
+        path = self.input(lines)
+        wrk, rounds = [], []
+        for n in range(self.options.rounds):
+            say(f"dispatch, round {n + 1}: wrk, then a batch of {lines:,} lines")
+            wrk.append(self.wrk())
+            rounds.append(self.dispatch_round(path, lines))
+
+        def middle(name):
+            return statistics.median(one[name] for one in rounds)
+
+        cpu = [one["user_us"] + one["system_us"] for one in rounds]
+        rates = [one["rate"] for one in rounds]
+        figure("dispatch.wrk", statistics.median(wrk), "requests/s", rounds=rounded(wrk))
+        figure("dispatch.rate", middle("rate"), "lines/s", rounds=rounded(rates))
+        shares = [rate / of for rate, of in zip(rates, wrk, strict=True)]
+        figure("dispatch.of_wrk", statistics.median(shares), "", (">=", 0.22), rounds=rounded(shares))
+        figure(
+            "dispatch.cpu_per_line", statistics.median(cpu), "us", ("<=", 60), rounds=rounded(cpu),
+            user=round(middle("user_us"), 1), system=round(middle("system_us"), 1),
+            threads=rounds[-1]["threads"],
+        )  # fmt: skip
+        figure("dispatch.finalize", middle("finalize_s"), "s")
+        peaks = [one["peak_mib"] for one in rounds]
+        figure("memory.batch", max(peaks), "MiB", ("<=", 64), lines=lines, rounds=rounded(peaks))
+
+    def upload(self):
+        path = self.input(self.options.upload_bytes // line_size())
+        size = path.stat().st_size
+        dd, upload, peaks = [], [], []
+        for n in range(self.options.rounds):
+            say(f"upload, round {n + 1}: dd, then {size / MB:,.0f} MB")
+            target = self.work / "dd.out"
+            read_through(path)
+            os.sync()
+            began = time.monotonic()
+            command = ["dd", f"if={path}", f"of={target}", "bs=1M", "conv=fsync", "status=none"]
+            subprocess.run(command, check=True)
+            dd.append(size / MB / (time.monotonic() - began))
+            target.unlink()
+            with self.server() as server:
+                _, took = server.upload(path)
+                upload.append(size / MB / took)
+                peaks.append(server.peak_mib())
+        shares = [rate / of for rate, of in zip(upload, dd, strict=True)]
+        figure("upload.dd", statistics.median(dd), "MB/s", rounds=rounded(dd))
+        figure("upload.rate", statistics.median(upload), "MB/s", rounds=rounded(upload))
+        figure("upload.of_dd", statistics.median(shares), "", (">=", 0.5), rounds=rounded(shares))
+        figure("memory.upload", max(peaks), "MiB", ("<=", 64), mb=size // MB, rounds=rounded(peaks))
+
+    def restart(self):
+        lines = self.options.restart_lines
+        path = self.input(lines)
+        say(f"restart: a batch of {lines:,} lines, killed half way")
+        with self.server() as server:
+            file_id, _ = server.upload(path)
+            before = self.upstream.requests()
+            batch_id = server.batch_create(file_id)
+            server.batch_wait(batch_id, lambda batch: done(batch) >= lines // 2)
+            server.kill()
+            began = time.monotonic()
+            ready_s = server.start()
+            at_start = done(server.call("GET", f"/v1/batches/{batch_id}"))
+            _, moved = server.batch_wait(batch_id, lambda batch: done(batch) > at_start)
+            figure("restart.ready", ready_s, "s", ("<=", 3), lines=lines, done=at_start)
+            figure("restart.working", moved - began, "s", ("<=", 3))
+            batch, _ = server.batch_wait(batch_id, lambda batch: batch["status"] == "completed")
+            resent = self.upstream.requests() - before - lines
+            # In flight or not yet synced at the kill: not finished, so sent again.
+            figure("restart.sent_again", resent, "lines")
+            wrong = self.output_wrong(server, batch, lines)
+            figure("restart.lines_wrong", wrong, "lines", ("<=", 0))
+
+    def output_wrong(self, server, batch, lines):
+        """How many lines of the output are not the one that belongs there."""
+        headers = {"Authorization": f"Bearer {KEY}"}
+        path = f"/v1/files/{batch['output_file_id']}/content"
+        server.connection.request("GET", path, None, headers)
+        wrong = n = 0
+        for n, line in enumerate(server.connection.getresponse(), 1):
+            wrong += line_id(n - 1) not in line[:200]
+        return wrong + abs(lines - n)
+
+
+def table():
+    rows = [("figure", "measured", "wanted", "")]
+    for one in figures:
+        met = {True: "met", False: "MISSED", None: ""}[one["met"]]
+        rows.append((one["figure"], f"{one['value']:,g} {one['unit']}", one["wanted"] or "", met))
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="dispatch,upload,restart", help="comma-separated")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--lines", type=int, default=300_000, help="of a dispatch batch")
+    parser.add_argument("--restart-lines", type=int, default=1_000_000)
+    parser.add_argument("--upload-bytes", type=int, default=1_000_000_000)
+    parser.add_argument("--wrk-seconds", type=int, default=8)
+    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/bench/work")
+    parser.add_argument("--lowtide", type=pathlib.Path, default=ROOT / "build/lowtide")
+    upstream = ROOT / "build/bench/bench-upstream"
+    parser.add_argument("--upstream", type=pathlib.Path, default=upstream)
+    options = parser.parse_args()
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    bench = Bench(options)
+    for name in options.only.split(","):
+        getattr(bench, name)()
+    text = "\n".join(table())
+    print(text)
+    with open(options.work.parent / "results.txt", "w") as out:
+        out.writelines(json.dumps(one) + "\n" for one in figures)
+        out.write(text + "\n")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
