@@ -186,7 +186,8 @@ def batch_run(client, input_path):
         time.sleep(0.25)
         batch = client.batches.retrieve(batch.id)
         last = progress(batch, began, last)
-    print()
+    if sys.stdout.isatty():
+        print()
     for file_id, name in ((batch.output_file_id, "output"), (batch.error_file_id, "errors")):
         if file_id:
             client.files.content(file_id).write_to_file(HERE / f"{name}.jsonl")
