@@ -20,11 +20,11 @@
 
 /* Every statement is the file sql/NAME.sql. Each is prepared when a connection opens, so a typing
  * error fails at once and not at the first cancel. */
+/* clang-format off: a line for each table reads better */
 #define SQL_STATEMENTS(X)                                                                          \
 	X(begin)                                                                                   \
-	X(commit)                                                                                  \
-	X(rollback) X(org_insert) X(org_find) X(org_list) X(org_known) X(key_insert) X(key_list)   \
-		X(key_find) X(key_named) X(key_revoke) X(key_count) X(call_insert) X(              \
+	X(commit) X(rollback) X(org_insert) X(org_find) X(org_list) X(org_known) X(key_insert)     \
+		X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count) X(call_insert) X(  \
 			call_by_key) X(call_by_content) X(call_forget) X(file_insert) X(file_get)  \
 			X(file_usage) X(file_cursor) X(file_list_desc) X(file_list_asc) X(         \
 				file_list_purpose_desc) X(file_list_purpose_asc) X(file_delete)    \
@@ -35,6 +35,7 @@
 							X(batch_errors) X(batch_results)           \
 								X(progress_insert) X(progress_get) \
 									X(progress_put)
+/* clang-format on */
 
 enum sql {
 #define X(name) SQL_##name,
@@ -127,7 +128,7 @@ int64_t query_int(struct query *q); /* NULL: 0 */
 uint64_t query_u64(struct query *q);
 void query_text(struct query *q, char *to, size_t size); /* NULL: "" */
 char *query_text_copy(struct query *q);                  /* NULL: NULL; malloc'ed */
-/* After the last column that is wanted: INTERNAL if any of them made no sense, or memory ran out. */
+/* After the last column wanted: INTERNAL if any of them made no sense, or memory ran out. */
 MUST_USE bool query_row_ok(const struct query *q, struct error *err);
 
 /* A statement that gives no row. *ret_changes, which may be NULL: the rows it touched. */

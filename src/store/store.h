@@ -1,6 +1,6 @@
-/* store.h: metadata: organizations, keys, files, batches. One interface; SQLite behind it
- * (one connection writes, a few read). Everything that has to hold together is one call and one transaction; metadata is
- * written a segment at a time, never a line.
+/* store.h: metadata: organizations, keys, files, batches. One interface; SQLite behind it (one
+ * connection writes, a few read). Everything that has to hold together is one call and one
+ * transaction; metadata is written a segment at a time, never a line.
  *
  * Threads: any, except dispatch and recorder. Writes queue for one connection and return once they
  * are durable (milliseconds); reads have connections of their own and do not wait for writes.
@@ -71,10 +71,10 @@ struct call {
 	char fingerprint[65];      /* hex of SHA-256 over the content */
 	bool resent;               /* x-stainless-retry-count >= 1 */
 };
-/* *ret_id is the first call's object, or "" when this call is to go on. KEY_REUSED when the key came
- * with other content. A key counts for 24 h, a resend for 120 s (of calls without a key; with one the
- * key alone decides). The inserts below look again in
- * their own transaction and record the call, so two calls at once cannot both make one. */
+/* *ret_id is the first call's object, or "" when this call is to go on. An idempotency key counts
+ * for 24 h: KEY_REUSED when it came with other content. A resend without a key is that of the last
+ * plain call with its content within 120 s. The inserts below look again in their own transaction
+ * and record the call, so two calls at once cannot both make one. */
 MUST_USE bool store_call_find(struct store *s, const struct call *call, int64_t now,
 			      char ret_id[static ID_SIZE], struct error *err);
 
@@ -84,9 +84,9 @@ struct file_quota {
 	uint64_t files_max, bytes_max; /* an organization's input files; 0: none */
 };
 
-/* Inserts `f` and records `call` (may be NULL); INVALID file_quota_exceeded over the quota. When the
- * call turns out to be a repetition nothing is inserted and *ret_id is the first one's id, else it
- * is f->id. */
+/* Inserts `f` and records `call` (may be NULL); INVALID file_quota_exceeded over the quota. When
+ * the call turns out to be a repetition nothing is inserted and *ret_id is the first one's id, else
+ * it is f->id. `quota` NULL: none. */
 MUST_USE bool store_file_insert(struct store *s, const struct file *f,
 				const struct file_quota *quota, const struct call *call,
 				char ret_id[static ID_SIZE], struct error *err);
@@ -163,8 +163,8 @@ MUST_USE bool store_merge_put(struct store *s, const char *batch_id, const struc
  * (and nothing changed) if it is not in one of the states of the mask `from` (1 << status). */
 MUST_USE bool store_batch_move(struct store *s, const char *id, unsigned from, enum batch_status to,
 			       int64_t now, bool *ret_moved, struct error *err);
-/* validating -> in_progress with what validation found. The ids of the result files to come are kept
- * hidden until the state is final. `tokens` is the estimate for store_batches_enqueued. */
+/* validating -> in_progress with what validation found. The ids of the result files to come are
+ * kept hidden until the state is final. `tokens` is the estimate for store_batches_enqueued. */
 MUST_USE bool store_batch_start(struct store *s, const char *id, uint64_t total, uint64_t tokens,
 				const char *model, const char *output_file_id,
 				const char *error_file_id, int64_t now, bool *ret_moved,
