@@ -366,6 +366,38 @@ def test_3_2_an_expired_file_is_gone_and_its_batch_runs_on(serve, own_upstream):
     )
 
 
+def test_3_2_retention_by_configuration(serve):
+    """Files that expire by themselves, while the server runs; batches keep their ids."""
+    settings = {
+        "retention.input_files": "4s",
+        "retention.result_files": "2s",
+        "retention.sweep": "1s",
+    }
+    api = serve(settings=settings)
+    before = api.server.blobs()
+    batch = api.run([line("a", fresh())])
+    made, output = api.file(batch["input_file_id"]), api.file(batch["output_file_id"])
+    assert made["expires_at"] == made["created_at"] + 4
+    assert output["expires_at"] == output["created_at"] + 2
+    for one in (output, made):
+        wait_until(
+            lambda one=one: api.http.get(f"files/{one['id']}").status_code == 404, "it expired"
+        )
+        assert time.time() >= one["expires_at"]
+    assert listed(api)["data"] == []
+    wait_until(lambda: api.server.blobs() == before, "the bytes are removed")
+    assert api.get(batch["id"])["output_file_id"] == output["id"]
+
+
+def test_3_2_option_to_refuse_a_first_line(serve, profile):
+    api = serve(profile, {"validation.first_line": "true"})
+    before = api.server.blobs()
+    for data in (b"{\n", b"no json\n" + DATA, b"\n\n\xff\n" + DATA):
+        check_error(api.upload_raw(data), profile, 400, code=ANY, param=ANY)
+    wait_until(lambda: api.server.blobs() == before, "nothing is left of a refused upload")
+    api.upload(DATA + b"{\n")
+
+
 # ---- 3.1: list ----
 
 

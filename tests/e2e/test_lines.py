@@ -491,3 +491,39 @@ def test_7_2_model_not_found(serve, own_upstream, tmp_path):
     assert api.errors(batch) == [("model_not_found", "body.model", n) for n in (1, 2)]
     message = "The provided model 'other' is not supported by the Batch API."
     assert batch["errors"]["data"][0]["message"] == message
+
+
+# ---- options ----
+
+
+@pytest.mark.parametrize("limit", ["requests", "tokens"])
+def test_7_2_enqueued_limits(serve, own_upstream, on_server, limit):
+    """Only if configured; per organization and model; free again when a batch has ended."""
+    api = serve("openai", {f"limits.enqueued_{limit}": 10 if limit == "requests" else 600})
+    mark, pad = fresh(), "word " * 200  # some 250 tokens a line, however they are estimated
+    pad = "" if limit == "requests" else pad
+    count = 8 if limit == "requests" else 1
+    first = api.create(numbered(mark, count, f"hold:{mark}", pad=pad))
+    own_upstream.wait_sent(mark, count)
+    more = numbered(fresh(), 8, pad=pad)
+    batch = api.run(more, until="failed")
+    code = "request_limit_exceeded" if limit == "requests" else "token_limit_exceeded"
+    assert api.errors(batch) == [(code, None, None)]
+    message = batch["errors"]["data"][0]["message"]
+    assert message.startswith(f"Enqueued {limit[:-1]} limit reached for m-1 in organization ")
+    assert f"Limit: {10 if limit == 'requests' else 600} enqueued {limit}." in message
+    api.run(numbered(fresh(), count, model="m-2", pad=pad))
+    on_server(api.server).run(numbered(fresh(), count, pad=pad))
+    own_upstream.release(mark)
+    api.wait(first, "completed")
+    api.run(numbered(fresh(), count, pad=pad))
+
+
+def test_7_1_option_to_refuse_sampling(serve):
+    """Kimi's rule, where it is configured."""
+    api = serve(settings={"validation.refuse_sampling": "true"})
+    names = ["temperature", "top_p", "n", "presence_penalty", "frequency_penalty"]
+    lines = [line("good", fresh())] + [line(name, **{name: 1}) for name in names]
+    found = api.errors(api.run(lines, until="failed"))
+    assert [number for _, _, number in found] == [2, 3, 4, 5, 6]
+    assert all(param.startswith("body") for _, param, _ in found)
