@@ -20,29 +20,27 @@
 
 /* Every statement is the file sql/NAME.sql. Each is prepared when a connection opens, so a typing
  * error fails at once and not at the first cancel. */
-/* clang-format off: a line for each table reads better */
+/* clang-format off */
 #define SQL_STATEMENTS(X)                                                                          \
-	X(begin)                                                                                   \
-	X(commit) X(rollback) X(org_insert) X(org_find) X(org_list) X(org_known) X(key_insert)     \
-		X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count) X(call_insert) X(  \
-			call_by_key) X(call_by_content) X(call_forget) X(file_insert) X(file_get)  \
-			X(file_usage) X(file_cursor) X(file_list_desc) X(file_list_asc) X(         \
-				file_list_purpose_desc) X(file_list_purpose_asc) X(file_delete)    \
-				X(file_expire) X(file_next_expiry) X(file_forget) X(blob_spare)    \
-					X(blob_gone) X(blob_known) X(batch_insert) X(batch_get) X( \
-						batch_cursor) X(batch_list) X(batch_list_open)     \
-						X(batch_enqueued) X(batch_move) X(batch_validated) \
-							X(batch_errors) X(batch_results)           \
-								X(progress_insert) X(progress_get) \
-									X(progress_put)
-/* clang-format on */
+	X(begin) X(commit) X(rollback)                                                             \
+	X(org_insert) X(org_find) X(org_list) X(org_known)                                         \
+	X(key_insert) X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count)              \
+	X(call_insert) X(call_by_key) X(call_by_content) X(call_forget)                            \
+	X(file_insert) X(file_get) X(file_usage) X(file_cursor)                                    \
+	X(file_list_desc) X(file_list_asc) X(file_list_purpose_desc) X(file_list_purpose_asc)      \
+	X(file_delete) X(file_expire) X(file_next_expiry) X(file_forget)                           \
+	X(blob_spare) X(blob_gone) X(blob_known)                                                   \
+	X(batch_insert) X(batch_get) X(batch_cursor) X(batch_list) X(batch_list_open)              \
+	X(batch_enqueued) X(batch_move) X(batch_validated) X(batch_errors) X(batch_results)        \
+	X(progress_insert) X(progress_get) X(progress_put)
 
 enum sql {
 #define X(name) SQL_##name,
 	SQL_STATEMENTS(X)
 #undef X
-		SQL_COUNT
+	SQL_COUNT
 };
+/* clang-format on */
 
 /* The name of the file, for logs. */
 const char *sql_name(enum sql id);

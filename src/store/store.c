@@ -130,7 +130,7 @@ bool txn_commit(struct txn *t, struct error *err)
 
 void txn_end(struct txn *t)
 {
-	struct error ignored; /* of a rollback: a transaction that cannot end ends with the process */
+	struct error ignored; /* after a rollback no transaction is open, whatever it returned */
 
 	if (t->db == NULL)
 		return;
