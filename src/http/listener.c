@@ -1,0 +1,153 @@
+/* listener.c: socket, bind, listen; one thread that accepts. */
+#include "http/listener.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/worker.h"
+
+#define BACKLOG 511
+#define PAUSE_MS 100 /* after accept fails for want of descriptors or memory */
+
+struct listener {
+	int fd;
+	int stop_fd; /* readable: end */
+	uint16_t port;
+	pthread_t thread;
+	listener_fn accepted;
+	void *ctx;
+};
+
+static bool address_of(const char *host, uint16_t port, struct addrinfo **ret, struct error *err)
+{
+	struct addrinfo hints = {
+		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
+		.ai_socktype = SOCK_STREAM,
+	};
+	char service[8];
+
+	if (strcmp(host, "localhost") == 0)
+		host = "127.0.0.1"; /* no look-up: it has to work with no network at all */
+	snprintf(service, sizeof(service), "%u", (unsigned)port);
+	if (getaddrinfo(host, service, &hints, ret) != 0)
+		return fail(err, ERR_INVALID, "cannot listen on '%s': it is no numeric address",
+			    host);
+	return true;
+}
+
+static bool bind_to(struct listener *l, const char *host, uint16_t port, struct error *err)
+{
+	struct addrinfo *a;
+	struct sockaddr_storage bound;
+	socklen_t size = sizeof(bound);
+	int one = 1;
+
+	if (!address_of(host, port, &a, err))
+		return false;
+	l->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool ok = l->fd >= 0 &&
+		  setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+		  bind(l->fd, a->ai_addr, a->ai_addrlen) == 0 && listen(l->fd, BACKLOG) == 0 &&
+		  getsockname(l->fd, (struct sockaddr *)&bound, &size) == 0;
+	int saved_errno = errno;
+	freeaddrinfo(a);
+	if (!ok) {
+		bool failed = fail(err, ERR_INVALID, "cannot listen on %s port %u: %s", host,
+				   (unsigned)port, strerrordesc_np(saved_errno));
+		err->sys = saved_errno;
+		return failed;
+	}
+	l->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+						    : ((struct sockaddr_in *)&bound)->sin_port);
+	return true;
+}
+
+/* Accepts all that wait; false when there is nothing to accept with. */
+static bool accept_all(struct listener *l)
+{
+	for (;;) {
+		struct sockaddr_storage from;
+		socklen_t size = sizeof(from);
+		int fd = accept4(l->fd, (struct sockaddr *)&from, &size,
+				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0)
+			l->accepted(l->ctx, fd, (struct sockaddr *)&from, size);
+		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			return false;
+		else if (errno == EAGAIN)
+			return true;
+		/* Anything else befell that connection alone (it was aborted, or interrupted). */
+	}
+}
+
+static void *listener_main(void *arg)
+{
+	struct listener *l = arg;
+	struct pollfd wait[] = { { .fd = l->stop_fd, .events = POLLIN },
+				 { .fd = l->fd, .events = POLLIN } };
+	bool paused = false;
+
+	for (;;) {
+		/* Paused, only the end is waited for: the socket stays readable. */
+		int n = poll(wait, paused ? 1 : 2, paused ? PAUSE_MS : -1);
+		if (wait[0].revents != 0)
+			return NULL;
+		if (n < 0)
+			continue;
+		bool was_paused = paused;
+		paused = !accept_all(l);
+		if (paused && !was_paused)
+			log_warn("http.accept_paused",
+				 kv_str("why", "out of file descriptors or memory"));
+	}
+}
+
+bool listener_open(const char *host, uint16_t port, listener_fn accepted, void *ctx,
+		   struct listener **ret, struct error *err)
+{
+	struct listener *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return fail_memory(err);
+	*l = (struct listener){ .fd = -1, .accepted = accepted, .ctx = ctx };
+	l->stop_fd = eventfd(0, EFD_CLOEXEC);
+	bool ok = l->stop_fd >= 0 || fail_sys(err, errno, "eventfd");
+	ok = ok && bind_to(l, host, port, err) &&
+	     thread_start(&l->thread, "http-accept", listener_main, l, err);
+	if (!ok) {
+		auto_close(&l->fd);
+		auto_close(&l->stop_fd);
+		free(l);
+		return false;
+	}
+	*ret = l;
+	return true;
+}
+
+uint16_t listener_port(const struct listener *l)
+{
+	return l->port;
+}
+
+void listener_close(struct listener *l)
+{
+	uint64_t one = 1;
+
+	if (l == NULL)
+		return;
+	while (write(l->stop_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+	pthread_join(l->thread, NULL);
+	close(l->fd);
+	close(l->stop_fd);
+	free(l);
+}

@@ -1,0 +1,29 @@
+/* multipart.h: multipart/form-data (RFC 7578) as it streams in, split anywhere, fields in any order.
+ *
+ * A parser of our own: libmicrohttpd's cuts a filename at an escaped quote, knows no filename*, and
+ * searches for the boundary byte by byte. This one holds no part's content back but a piece that may
+ * be the beginning of a boundary; a part's head may be up to 16 KiB. Knows nothing of HTTP.
+ * Belongs to one thread at a time. */
+#pragma once
+
+#include "base/attr.h"
+#include "base/slice.h"
+
+struct multipart;
+
+struct multipart_part {
+	const char *name;     /* of the field; "" if none */
+	const char *filename; /* as given, also with directories; NULL: none given */
+	bool first;           /* the part's beginning; the piece is empty */
+};
+/* A piece of a field, in the order of the body: for each part once with `first`, then its content
+ * in any number of pieces. False ends the parsing (multipart_write returns false). */
+typedef bool (*multipart_fn)(void *ctx, const struct multipart_part *part, struct slice piece);
+
+/* `content_type` is the request's header or NULL. NULL if it is no multipart/form-data with a
+ * boundary, or there is no memory. */
+struct multipart *multipart_open(const char *content_type, multipart_fn each, void *ctx);
+/* False when the form is malformed or `each` said so; from then on always. */
+bool multipart_write(struct multipart *m, struct slice piece);
+/* True if all was well and the closing boundary was seen. Frees `m`. NULL is fine (false). */
+bool multipart_close(struct multipart *m);

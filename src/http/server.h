@@ -1,0 +1,105 @@
+/* http/server.h: HTTP/1.1 by libmicrohttpd: sockets, requests, bodies, responses. Knows HTTP, not
+ * the API.
+ *
+ * Threads. A few event loops own the sockets. For each request the loop calls `begin` when the
+ * headers are in, `body` for each piece of the body, and then either answers at once or hands the
+ * request to the server's workers, where `handle` may block on disk and SQL; the connection is
+ * suspended meanwhile. One request is only ever in one thread at a time, so handlers need no locks
+ * of their own.
+ *
+ * Back-pressure: `body` runs in the loop; while it writes, its sockets are not read.
+ *
+ * What libmicrohttpd lets through although two readers could disagree on where the request ends
+ * (request smuggling) is a fault, see http_request_fault(). Answers to text that is no HTTP at all
+ * are libmicrohttpd's own. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/worker.h"
+
+struct http_server;
+struct http_request;
+
+/* Where a response's bytes come from. */
+struct http_file {
+	int fd; /* taken over: closed when sent; < 0: none */
+	uint64_t offset, length;
+	bool gzip; /* compress while sending (then no Content-Length); not on HEAD */
+};
+
+#define HTTP_HEADERS_MAX 12
+
+/* What a handler fills in; freed by the server. Begins as 200, an empty body, no file. */
+struct http_response {
+	int status;      /* 304: of `file` only the length is used */
+	struct buf body; /* sent if `file.fd` < 0 */
+	struct http_file file;
+	const char *content_type; /* static; NULL: application/json */
+	struct {
+		const char *name; /* static */
+		char *value;      /* malloc'ed */
+	} headers[HTTP_HEADERS_MAX];
+	unsigned header_count;
+};
+/* Adds a header; none is added without memory for it. */
+void http_header(struct http_response *r, const char *name, const char *format, ...)
+	PRINTF_LIKE(3, 4);
+
+/* The application. `ctx` is http_config.ctx. */
+struct http_app {
+	/* Headers are in. Sets request data by http_set_data(). Returns true to go on with the
+	 * body; false when r holds the answer already (the body is then read and dropped, so that
+	 * the client comes to read the answer; or, where it waits for 100-continue, not asked for).
+	 * Loop thread: no blocking but point reads. */
+	bool (*begin)(void *ctx, struct http_request *q, struct http_response *r);
+	/* A piece of the body. It cannot answer; note the fault and answer in `handle`. */
+	void (*body)(void *ctx, struct http_request *q, struct slice piece);
+	/* The body is whole. Worker thread. */
+	void (*handle)(void *ctx, struct http_request *q, struct http_response *r);
+	/* The request is over, also when the client went away in the middle. Once for every
+	 * `begin`. Loop thread. */
+	void (*end)(void *ctx, struct http_request *q);
+};
+
+struct http_config {
+	const char *host; /* numeric address or "localhost" */
+	uint16_t port;    /* 0: any free one, see http_server_port */
+	unsigned threads;
+	unsigned workers;
+	unsigned connections_max;
+	unsigned idle_s; /* a connection on which nothing moves is closed; 0: after 120 s */
+	struct http_app app;
+	void *ctx;
+};
+
+/* INVALID if it cannot listen there; err->message is for the one who starts the server. */
+MUST_USE bool http_server_open(const struct http_config *config, struct http_server **ret,
+			       struct error *err);
+uint16_t http_server_port(const struct http_server *s);
+/* Stops listening; requests under way, and new ones on open connections, go on. */
+void http_server_quiesce(struct http_server *s);
+/* Waits for every `handle` that runs, then closes all connections. NULL is fine. */
+void http_server_close(struct http_server *s);
+
+/* ---- the request, during the calls above ---- */
+
+void http_set_data(struct http_request *q, void *data);
+void *http_data(const struct http_request *q);
+/* Why the request is not to be trusted to end where it seems to, or NULL: Content-Length together
+ * with Transfer-Encoding, two Content-Lengths, a Transfer-Encoding other than chunked, white space
+ * in a header's name; also no Host, or two. `begin` answers 400 to it; whatever it returns, the body
+ * is not read and the connection is closed. */
+const char *http_request_fault(const struct http_request *q);
+const char *http_method(const struct http_request *q);
+/* Decoded, without the query. %00 stays as it is written: a path holds no NUL. */
+const char *http_path(const struct http_request *q);
+/* NULL if absent; the value up to the first NUL. Borrowed until `end`. */
+const char *http_request_header(const struct http_request *q, const char *name);
+/* Likewise; decoded as the path is; "" for a name without a value. */
+const char *http_query(const struct http_request *q, const char *name);
+/* From the Content-Length header; UINT64_MAX: none given. */
+uint64_t http_content_length(const struct http_request *q);
+bool http_has_body(const struct http_request *q);
