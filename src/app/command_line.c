@@ -1,0 +1,478 @@
+/* command_line.c: argp for every subcommand. Flags that are settings (--listen, --set, ...) are
+ * collected as such and go through the one table; the rest becomes the options of src/cli. */
+#include "app/command_line.h"
+
+#include <argp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "app/config.h"
+#include "app/serve.h"
+#include "base/attr.h"
+#include "cli/check.h"
+#include "cli/keys.h"
+#include "cli/report.h"
+#include "cli/run.h"
+
+/* ---- flags that are settings ---- */
+
+enum option_key {
+	OPTION_CHECK = 256, /* above every character: no short form */
+	OPTION_DATA,
+	OPTION_ENDPOINT,
+	OPTION_ERRORS,
+	OPTION_FORCE,
+	OPTION_LISTEN,
+	OPTION_ORG,
+	OPTION_PROFILE,
+	OPTION_SET,
+	OPTION_STRICT,
+	OPTION_UPSTREAM,
+};
+
+/* One row of argp's table: name, key, argument, text. */
+#define OPTION(name, key, argument, text) { name, key, argument, 0, text, 0 }
+#define CONFIG_ROW OPTION("config", 'c', "FILE", "read settings from a YAML file")
+#define SET_ROW OPTION("set", OPTION_SET, "KEY=VALUE", "set any setting; may be repeated")
+#define DATA_ROW OPTION("data", OPTION_DATA, "DIR", "data directory (./lowtide-data)")
+#define PROFILE_ROW \
+	OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules and limits hold (kimi)")
+#define UPSTREAM_ROW                            \
+	OPTION("upstream", OPTION_UPSTREAM, "URL", \
+	       "base URL of the OpenAI-compatible server that lines are sent to")
+
+struct settings_given {
+	const char *file;
+	struct config_flag *flags;
+	size_t count;
+};
+
+static void flag_add(struct settings_given *given, const char *flag, const char *key,
+		     const char *value, const struct argp_state *state)
+{
+	struct config_flag *more = reallocarray(given->flags, given->count + 1, sizeof(*more));
+
+	if (more == NULL)
+		argp_failure(state, EXIT_FAULT, 0, "out of memory");
+	given->flags = more;
+	given->flags[given->count++] = (struct config_flag){ flag, key, value };
+}
+
+static void set_add(struct settings_given *given, char *assignment, struct argp_state *state)
+{
+	char *equals = strchr(assignment, '=');
+
+	if (equals == NULL)
+		argp_error(state, "--set wants KEY=VALUE, such as execution.concurrency=64");
+	*equals = '\0';
+	flag_add(given, "--set", assignment, equals + 1, state);
+}
+
+/* The options that several subcommands share. */
+static error_t parse_setting(int key, char *arg, struct argp_state *state,
+			     struct settings_given *given)
+{
+	switch (key) {
+	case 'c':
+		given->file = arg;
+		return 0;
+	case OPTION_SET:
+		set_add(given, arg, state);
+		return 0;
+	case OPTION_DATA:
+		flag_add(given, "--data", "data", arg, state);
+		return 0;
+	case OPTION_LISTEN:
+		flag_add(given, "--listen", "listen", arg, state);
+		return 0;
+	case OPTION_PROFILE:
+		flag_add(given, "--profile", "profile", arg, state);
+		return 0;
+	case OPTION_UPSTREAM:
+		flag_add(given, "--upstream", "upstreams", arg, state);
+		return 0;
+	case OPTION_STRICT:
+		flag_add(given, "--strict", "validation.strict_lines", "true", state);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* On failure it has been reported: the exit code is 2. */
+static bool load(struct settings_given *given, bool with_keys, struct config *ret)
+{
+	struct error err;
+	bool good = config_load(given->file, given->flags, given->count, ret, &err);
+
+	if (good && with_keys && !config_read_keys(ret, &err)) {
+		config_done(ret);
+		good = false;
+	}
+	free(given->flags);
+	given->flags = NULL;
+	if (!good) {
+		report(&err);
+		return false;
+	}
+	log_set_level((enum log_level)ret->log_level);
+	return true;
+}
+
+/* Shown by commands that send lines when nobody said where to. */
+static const char no_upstream[] =
+	"lowtide: no upstream: nowhere to send lines to.\n"
+	"Name the OpenAI-compatible server that does the work, as its clients know it:\n"
+	"  %s --upstream http://127.0.0.1:8080/v1\n"
+	"or list `upstreams` in a config file (--config); lowtide.example.yaml shows how.\n";
+
+/* ---- serve ---- */
+
+struct serve_arguments {
+	struct settings_given settings;
+	bool check;
+};
+
+static error_t parse_serve(int key, char *arg, struct argp_state *state)
+{
+	struct serve_arguments *a = state->input;
+
+	if (key == OPTION_CHECK) {
+		a->check = true;
+		return 0;
+	}
+	return parse_setting(key, arg, state, &a->settings);
+}
+
+static int command_serve(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		OPTION("listen", OPTION_LISTEN, "HOST:PORT",
+		       "where to listen (127.0.0.1:8000); port 0 takes any free one"),
+		DATA_ROW,
+		UPSTREAM_ROW,
+		PROFILE_ROW,
+		CONFIG_ROW,
+		SET_ROW,
+		OPTION("check", OPTION_CHECK, NULL, "only check the configuration, and print it"),
+		{ 0 },
+	};
+	static const struct argp argp = {
+		options, parse_serve, NULL,
+		"Run the server.\v"
+		"Flags win over the environment (LOWTIDE_LISTEN, LOWTIDE_EXECUTION_CONCURRENCY: "
+		"each setting has its variable), the environment over the file. The upstream's API "
+		"key is taken from LOWTIDE_UPSTREAM_API_KEY, or from where the file says. At the "
+		"first start an API key is made and printed, or LOWTIDE_BOOTSTRAP_KEY is taken.",
+		NULL, NULL, NULL,
+	};
+	struct serve_arguments a = { 0 };
+	struct config config;
+	int code = EXIT_GOOD;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (!load(&a.settings, true, &config))
+		return EXIT_USAGE;
+	if (config.upstream_count == 0) {
+		fprintf(stderr, no_upstream, argv[0]);
+		code = EXIT_USAGE;
+	} else if (a.check) {
+		config_print(&config, stdout);
+		puts("configuration is valid");
+	} else {
+		code = serve(&config);
+	}
+	config_done(&config);
+	return code;
+}
+
+/* ---- run ---- */
+
+struct run_arguments {
+	struct settings_given settings;
+	struct run_options run;
+};
+
+static error_t parse_run(int key, char *arg, struct argp_state *state)
+{
+	struct run_arguments *a = state->input;
+
+	switch (key) {
+	case 'o':
+		a->run.output = arg;
+		return 0;
+	case OPTION_ERRORS:
+		a->run.errors = arg;
+		return 0;
+	case OPTION_ENDPOINT:
+		a->run.endpoint = arg;
+		return 0;
+	case OPTION_FORCE:
+		a->run.force = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (a->run.input != NULL)
+			argp_error(state, "one input file at a time; '%s' is a second", arg);
+		a->run.input = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (a->run.input == NULL)
+			argp_error(state, "which file? lowtide run IN.jsonl -o OUT.jsonl");
+		if (a->run.output == NULL)
+			argp_error(state, "where to? -o OUT.jsonl is missing");
+		return 0;
+	default:
+		return parse_setting(key, arg, state, &a->settings);
+	}
+}
+
+/* Who runs a batch at a terminal waits for the end of the command. */
+#define RUN_DRAIN_MS 5000
+
+/* The limits on files protect a server from its users; here both are the same person. */
+static struct pipeline_config run_pipeline(const struct config *c)
+{
+	struct pipeline_config pipeline = config_pipeline(c);
+
+	pipeline.lines_max = 0;
+	pipeline.inputs_max = 0;
+	pipeline.enqueued_requests_max = 0;
+	pipeline.enqueued_tokens_max = 0;
+	pipeline.result_expires_after_s = 0;
+	if (config_is_default(c, "execution.drain"))
+		pipeline.drain_ms = RUN_DRAIN_MS;
+	return pipeline;
+}
+
+static int command_run(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		OPTION("output", 'o', "FILE", "where the answers go, in the order of the input"),
+		OPTION("errors", OPTION_ERRORS, "FILE",
+		       "where lines without an answer go (the output's name with .errors.jsonl)"),
+		UPSTREAM_ROW,
+		OPTION("endpoint", OPTION_ENDPOINT, "PATH",
+		       "such as /v1/embeddings (the url in the file, else /v1/chat/completions)"),
+		OPTION("force", OPTION_FORCE, NULL, "overwrite the files of an earlier run"),
+		PROFILE_ROW,
+		CONFIG_ROW,
+		SET_ROW,
+		{ 0 },
+	};
+	static const struct argp argp = {
+		options, parse_run, "IN.jsonl -o OUT.jsonl",
+		"Run one batch without a server.\v"
+		"Killed or stopped, it goes on where it was when called again: until it is done its "
+		"work is kept in OUT.jsonl.lowtide beside the output. Exit code: 0 every line "
+		"completed, 1 some failed, 2 wrong use or bad lines in the file.",
+		NULL, NULL, NULL,
+	};
+	struct run_arguments a = { 0 };
+	struct config config;
+	int code = EXIT_USAGE;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (!load(&a.settings, true, &config))
+		return EXIT_USAGE;
+	if (config.upstream_count == 0) {
+		fprintf(stderr, no_upstream, "lowtide run IN.jsonl -o OUT.jsonl");
+	} else {
+		if (config_is_default(&config, "log.level"))
+			log_set_level(LOG_WARN); /* the bar tells the rest */
+		a.run.pipeline = run_pipeline(&config);
+		code = run_batch(&a.run);
+	}
+	config_done(&config);
+	return code;
+}
+
+/* ---- check ---- */
+
+struct check_arguments {
+	struct settings_given settings;
+	struct check_options check;
+	char **paths;
+};
+
+static error_t parse_check(int key, char *arg, struct argp_state *state)
+{
+	struct check_arguments *a = state->input;
+	struct check_options *check = &a->check;
+
+	switch (key) {
+	case OPTION_ENDPOINT:
+		check->rules.endpoint = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		a->paths = reallocarray(a->paths, check->path_count + 1, sizeof(*a->paths));
+		if (a->paths == NULL)
+			argp_failure(state, EXIT_FAULT, 0, "out of memory");
+		a->paths[check->path_count++] = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (check->path_count == 0)
+			argp_error(state, "which file? lowtide check IN.jsonl");
+		return 0;
+	default:
+		return parse_setting(key, arg, state, &a->settings);
+	}
+}
+
+static int command_check(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		OPTION("endpoint", OPTION_ENDPOINT, "PATH",
+		       "the batch's endpoint (the url of the first line that has one)"),
+		OPTION("strict", OPTION_STRICT, NULL, "method and url are required in every line"),
+		PROFILE_ROW,
+		CONFIG_ROW,
+		SET_ROW,
+		{ 0 },
+	};
+	static const struct argp argp = {
+		options, parse_check, "FILE...",
+		"Check input files as a batch would.\v"
+		"Each finding is printed as file:line: code: message. Exit code: 0 nothing found, "
+		"1 findings, 2 a file cannot be read.",
+		NULL, NULL, NULL,
+	};
+	struct check_arguments a = { 0 };
+	struct config config;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	AUTO(auto_free) char **paths = a.paths;
+	if (!load(&a.settings, false, &config))
+		return EXIT_USAGE;
+	a.check.paths = paths;
+	a.check.rules.profile = (enum profile)config.profile;
+	a.check.rules.strict_lines = config.strict_lines;
+	a.check.rules.refuse_sampling = config.refuse_sampling;
+	a.check.rules.lines_max = config.lines_per_file;
+	a.check.rules.inputs_max = config.inputs_per_file;
+	a.check.rules.line_bytes = config.line_bytes;
+	int code = check_files(&a.check);
+	config_done(&config);
+	return code;
+}
+
+/* ---- key, org ---- */
+
+struct key_arguments {
+	struct settings_given settings;
+	const char *action, *subject; /* the words after the command */
+	const char *org;
+};
+
+static error_t parse_key(int key, char *arg, struct argp_state *state)
+{
+	struct key_arguments *a = state->input;
+
+	switch (key) {
+	case OPTION_ORG:
+		a->org = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (a->subject != NULL)
+			argp_error(state, "'%s' is one word too many", arg);
+		*(a->action == NULL ? &a->action : &a->subject) = arg;
+		return 0;
+	default:
+		return parse_setting(key, arg, state, &a->settings);
+	}
+}
+
+static bool is(const char *action, const char *name)
+{
+	return action != NULL && strcmp(action, name) == 0;
+}
+
+/* Says how the command is used: as argp_error does, after the parsing. */
+static int usage(const char *command, const char *uses)
+{
+	fprintf(stderr, "Usage: %s\nTry '%s --help' for more.\n", uses, command);
+	return EXIT_USAGE;
+}
+
+static int key_action(const struct key_arguments *a, const char *data)
+{
+	static const char create[] = "lowtide key create --org NAME [--data DIR]";
+	static const char list[] = "lowtide key list [--org NAME] [--data DIR]";
+	static const char revoke[] = "lowtide key revoke KEY [--data DIR]";
+
+	if (is(a->action, "create"))
+		return a->org != NULL && a->subject == NULL ? key_create(data, a->org)
+							    : usage("lowtide key", create);
+	if (is(a->action, "list"))
+		return a->subject == NULL ? key_list(data, a->org) : usage("lowtide key", list);
+	if (is(a->action, "revoke"))
+		return a->subject != NULL && a->org == NULL ? key_revoke(data, a->subject)
+							    : usage("lowtide key", revoke);
+	return usage("lowtide key", "lowtide key create|list|revoke");
+}
+
+static int org_action(const struct key_arguments *a, const char *data)
+{
+	if (is(a->action, "create"))
+		return a->subject != NULL
+			       ? org_create(data, a->subject)
+			       : usage("lowtide org", "lowtide org create NAME [--data DIR]");
+	if (is(a->action, "list"))
+		return a->subject == NULL ? org_list(data)
+					  : usage("lowtide org", "lowtide org list [--data DIR]");
+	return usage("lowtide org", "lowtide org create|list");
+}
+
+static int run_key_command(const struct argp *argp, int argc, char **argv,
+			   int (*action)(const struct key_arguments *a, const char *data))
+{
+	struct key_arguments a = { 0 };
+	struct config config;
+
+	argp_parse(argp, argc, argv, 0, NULL, &a);
+	if (!load(&a.settings, false, &config))
+		return EXIT_USAGE;
+	int code = action(&a, config.data);
+	config_done(&config);
+	return code;
+}
+
+static int command_key(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		DATA_ROW,
+		OPTION("org", OPTION_ORG, "NAME", "the organization that the key belongs to"),
+		CONFIG_ROW,
+		{ 0 },
+	};
+	static const struct argp argp = {
+		options, parse_key, "create --org NAME\nlist [--org NAME]\nrevoke KEY",
+		"API keys: make one, list them, revoke one. Also while the server runs.\v"
+		"'create' makes the organization if there is none and prints the key and nothing "
+		"else; it is not kept and cannot be shown again. KEY is an id as 'list' shows it, "
+		"or the first characters of the key.",
+		NULL, NULL, NULL,
+	};
+
+	return run_key_command(&argp, argc, argv, key_action);
+}
+
+static int command_org(int argc, char **argv)
+{
+	static const struct argp_option options[] = { DATA_ROW, CONFIG_ROW, { 0 } };
+	static const struct argp argp = {
+		options, parse_key, "create NAME\nlist",
+		"Organizations: files and batches belong to one, and do not exist for others.",
+		NULL, NULL, NULL,
+	};
+
+	return run_key_command(&argp, argc, argv, org_action);
+}
+
+const struct command commands[] = {
+	{ "serve", "", "run the server", command_serve },
+	{ "run", "IN.jsonl -o OUT.jsonl", "run one batch without a server", command_run },
+	{ "check", "FILE...", "check input files", command_check },
+	{ "key", "create|list|revoke", "API keys", command_key },
+	{ "org", "create|list", "organizations", command_org },
+	{ NULL, NULL, NULL, NULL },
+};

@@ -1,0 +1,99 @@
+/* config.h: what the program is told to do, put together from four places:
+ *
+ *	flags  over  environment  over  the YAML file  over  defaults (by profile)
+ *
+ * The settings themselves are one table (settings.h). A mistake is reported with where it stands,
+ * what is wrong and what is allowed: "lowtide.yaml:12: limits.window_min: '11' is not a duration
+ * from 1s to 3650d, such as 30s, 10m, 12h or 7d".
+ *
+ * Here, unlike elsewhere, messages of `struct error` are for the terminal and name files. */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdio.h>
+
+#include "api/api.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "pipeline/pipeline.h"
+
+/* Where a value comes from; a later one wins over an earlier one. */
+enum layer { LAYER_DEFAULT, LAYER_FILE, LAYER_ENVIRONMENT, LAYER_FLAG };
+
+struct origin {
+	enum layer layer;
+	const char *name; /* file, variable or flag; borrowed */
+	uint64_t line;    /* of the file, from 1 */
+};
+
+struct address {
+	char host[INET6_ADDRSTRLEN]; /* numeric, without brackets */
+	uint16_t port;               /* 0: any free one */
+};
+
+/* An entry of `upstreams`, as written. */
+struct upstream_setting {
+	char *name, *url;
+	char *api_key_env, *api_key_file; /* where the key is; at most one of them */
+	char **models;                    /* NULL-ended; NULL: any */
+	uint64_t concurrency;             /* 0: execution.concurrency */
+	struct origin origin;
+};
+
+struct config {
+	/* one member a setting, see the table in settings.c */
+	struct address listen;
+	char *data;
+	int profile; /* enum profile */
+	uint64_t concurrency, max_attempts, line_timeout_s, drain_s, response_bytes;
+	uint64_t file_bytes, lines_per_file, inputs_per_file, files_per_org, bytes_per_org;
+	uint64_t line_bytes, window_min_s, window_max_s;
+	uint64_t enqueued_requests, enqueued_tokens, connections;
+	bool strict_lines, refuse_sampling, first_line;
+	int missing_file; /* enum missing_file */
+	uint64_t input_files_s, result_files_s, sweep_s;
+	int log_level; /* enum log_level */
+	struct upstream_setting *upstreams;
+	size_t upstream_count;
+
+	/* the upstreams as the pipeline takes them, once config_read_keys() has been called; its
+	 * strings are those of `upstreams` but for the keys */
+	struct upstream_config *ready_upstreams;
+
+	struct given *given; /* what each setting was given, in the table's order */
+	char *file;          /* path of the YAML file, or NULL */
+};
+
+enum missing_file { MISSING_FILE_REFUSE, MISSING_FILE_FAIL };
+
+/* A key set on the command line. All borrowed; they must outlive the config. */
+struct config_flag {
+	const char *flag; /* "--listen", "--set": for messages */
+	const char *key, *value;
+};
+
+/* `file` NULL: none. On failure *ret is empty. config_done(ret) is the caller's. */
+MUST_USE bool config_load(const char *file, const struct config_flag *flags, size_t flag_count,
+			  struct config *ret, struct error *err);
+void config_done(struct config *c);
+
+/* Reads the upstreams' keys from where the settings say they are. A failure names that place and
+ * never shows what was in it. */
+MUST_USE bool config_read_keys(struct config *c, struct error *err);
+
+/* Whether nobody has set `key`: a command may then have a default of its own. */
+bool config_is_default(const struct config *c, const char *key);
+
+/* Every setting, one a line, as `key: value` with where it comes from. */
+void config_print(const struct config *c, FILE *to);
+
+/* ---- the parts that the program's parts want; borrowed from `c` ---- */
+
+struct pipeline_config config_pipeline(const struct config *c);
+struct api_config config_api(const struct config *c);
+struct window_rule config_windows(const struct config *c);
+
+/* The name that an upstream has when it was given no other. */
+#define UPSTREAM_NAME "default"
+/* The environment variable with the key of an upstream that was given as a mere URL. */
+#define UPSTREAM_KEY_VARIABLE "LOWTIDE_UPSTREAM_API_KEY"

@@ -1,0 +1,82 @@
+/* main.c: `lowtide SUBCOMMAND ...`: finds the subcommand and runs it. */
+#include <argp.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "app/command_line.h"
+#include "app/version.h"
+#include "base/sys.h"
+#include "cli/report.h"
+
+static void print_version(FILE *to, struct argp_state *state)
+{
+	(void)state;
+	fprintf(to, "lowtide %s\n", lowtide_version);
+}
+
+static void print_commands(FILE *to)
+{
+	for (const struct command *c = commands; c->name != NULL; c++) {
+		char use[64];
+		snprintf(use, sizeof(use), "%s %s", c->name, c->arguments);
+		fprintf(to, "  lowtide %-28s %s\n", use, c->about);
+	}
+}
+
+static void print_help(FILE *to)
+{
+	fputs("lowtide: files of requests in, files of answers out: a batch server in front of\n"
+	      "any OpenAI-compatible upstream.\n\n",
+	      to);
+	print_commands(to);
+	fputs("\n"
+	      "  lowtide SUBCOMMAND --help            all its options\n"
+	      "  lowtide --version\n"
+	      "\n"
+	      "To begin: lowtide serve --upstream http://127.0.0.1:8080/v1\n",
+	      to);
+}
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+	char name[32]; /* argp shows argv[0] in its messages */
+
+	snprintf(name, sizeof(name), "lowtide %s", command->name);
+	argv[0] = name;
+	return command->run(argc, argv);
+}
+
+static const struct command *command_find(const char *name)
+{
+	for (const struct command *c = commands; c->name != NULL; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : "";
+	const struct command *command = command_find(word);
+
+	argp_err_exit_status = EXIT_USAGE;
+	argp_program_version_hook = print_version;
+	failpoints_init();
+	if (command != NULL)
+		return run_command(command, argc - 1, argv + 1);
+	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+		print_version(stdout, NULL);
+		return EXIT_GOOD;
+	}
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-?") == 0 || strcmp(word, "-h") == 0 ||
+	    strcmp(word, "help") == 0) {
+		print_help(stdout);
+		return EXIT_GOOD;
+	}
+	if (word[0] != '\0')
+		fprintf(stderr, "lowtide: there is no subcommand '%s'; there are:\n", word);
+	else
+		fputs("lowtide: which subcommand? There are:\n", stderr);
+	print_commands(stderr);
+	return EXIT_USAGE;
+}

@@ -1,0 +1,188 @@
+/* serve.c: joins the stages into a server, and takes them apart in the opposite order. */
+#include "app/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "app/version.h"
+#include "base/sys.h"
+#include "cli/data_dir.h"
+#include "cli/keys.h"
+#include "cli/report.h"
+#include "cli/signals.h"
+
+#define HTTP_THREADS 4
+#define HTTP_WORKERS 8
+
+#define FIRST_ORG "default"
+#define FIRST_KEY_VARIABLE "LOWTIDE_BOOTSTRAP_KEY"
+
+struct server {
+	int lock_fd; /* -1: not locked */
+	struct store *store;
+	struct blobs *blobs;
+	struct pipeline *pipeline;
+	struct api *api;
+	struct http_server *http;
+};
+
+/* ---- start ---- */
+
+/* Connections and files are many; the soft limit is often 1,024. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_warn("serve.file_limit", kv_int("errno", errno));
+}
+
+/* When in doubt a blob is kept: the next start asks again. */
+static bool blob_known(void *ctx, const char *id)
+{
+	struct server *s = ctx;
+	struct error err;
+	bool known;
+
+	if (store_blob_known(s->store, id, &known, &err))
+		return known;
+	log_fault("serve.sweep_failed", &err, kv_str("blob", id));
+	return true;
+}
+
+/* A store without any key is new: nobody could use the server. */
+static bool first_key(struct server *s, struct error *err)
+{
+	const char *chosen = getenv(FIRST_KEY_VARIABLE);
+	char secret[256];
+	uint64_t keys;
+
+	if (!store_key_count(s->store, &keys, err))
+		return false;
+	if (keys > 0)
+		return true;
+	if (chosen != NULL && chosen[0] == '\0')
+		chosen = NULL;
+	if (!key_add(s->store, FIRST_ORG, chosen, secret, err)) {
+		struct error why = *err;
+		if (chosen == NULL || why.kind != ERR_INVALID)
+			return false;
+		return fail(err, ERR_INVALID, "%s in the environment: %s", FIRST_KEY_VARIABLE,
+			    why.message);
+	}
+	if (chosen == NULL)
+		printf("first start: API key of the organization '%s', shown only this once:\n"
+		       "%s\n",
+		       FIRST_ORG, secret);
+	explicit_bzero(secret, sizeof(secret));
+	fflush(stdout);
+	return true;
+}
+
+static bool open_http(struct server *s, const struct config *c, struct error *err)
+{
+	struct http_config http = {
+		.host = c->listen.host,
+		.port = c->listen.port,
+		.threads = HTTP_THREADS,
+		.workers = HTTP_WORKERS,
+		.connections_max = (unsigned)c->connections,
+		.app = api_http_app(),
+		.ctx = s->api,
+	};
+
+	return http_server_open(&http, &s->http, err);
+}
+
+static bool server_open(struct server *s, const struct config *c,
+			const struct pipeline_config *pipeline, struct error *err)
+{
+	struct api_config api = config_api(c);
+
+	return data_dir_make(c->data, err) && data_dir_lock(c->data, &s->lock_fd, err) &&
+	       store_open(c->data, &s->store, err) && blobs_open(c->data, &s->blobs, err) &&
+	       blobs_sweep(s->blobs, blob_known, s, err) && first_key(s, err) &&
+	       pipeline_open(c->data, pipeline, s->store, s->blobs, &s->pipeline, err) &&
+	       api_open(&api, s->store, s->blobs, s->pipeline, &s->api, err) &&
+	       open_http(s, c, err);
+}
+
+/* "http://127.0.0.1:8000": what people and scripts look for. */
+static void print_ready(const struct server *s, const struct config *c)
+{
+	bool ipv6 = strchr(c->listen.host, ':') != NULL;
+
+	printf("lowtide %s listens on http://%s%s%s:%u/v1, keeps its data in %s, sends to ",
+	       lowtide_version, ipv6 ? "[" : "", c->listen.host, ipv6 ? "]" : "",
+	       http_server_port(s->http), c->data);
+	for (size_t i = 0; i < c->upstream_count; i++)
+		printf("%s%s", i > 0 ? ", " : "", c->upstreams[i].url);
+	printf("\n");
+	fflush(stdout);
+}
+
+/* ---- end ---- */
+
+/* Clients can ask how things are until the lines in flight have ended. */
+static void server_drain(struct server *s)
+{
+	api_drain(s->api);
+	pipeline_drain(s->pipeline);
+	http_server_quiesce(s->http);
+}
+
+/* Closes as much as was opened. Calls under way use the api, the api uses the pipeline, and the
+ * pipeline's workers use the stores: so in this order. */
+static void server_close(struct server *s)
+{
+	http_server_close(s->http);
+	if (s->api != NULL)
+		api_close(s->api);
+	if (s->pipeline != NULL)
+		pipeline_close(s->pipeline);
+	if (s->blobs != NULL)
+		blobs_close(s->blobs);
+	if (s->store != NULL)
+		store_close(s->store);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+}
+
+static void run_until_signal(struct server *s, const struct config *c)
+{
+	print_ready(s, c);
+	log_info("serve.started", kv_str("data", c->data), kv_u64("port", http_server_port(s->http)));
+	int number = signals_wait(-1);
+	log_info("serve.draining", kv_str("signal", number == SIGINT ? "SIGINT" : "SIGTERM"),
+		 kv_u64("at_most_s", c->drain_s));
+	signals_end_at_once();
+	server_drain(s);
+}
+
+int serve(struct config *config)
+{
+	struct server s = { .lock_fd = -1 };
+	struct pipeline_config pipeline = config_pipeline(config);
+	struct error err;
+
+	signals_block();
+	raise_file_limit();
+	bool opened = server_open(&s, config, &pipeline, &err);
+	if (opened)
+		run_until_signal(&s, config);
+	server_close(&s);
+	if (!opened) {
+		report(&err);
+		return EXIT_FAULT;
+	}
+	log_info("serve.stopped", kv_str("data", config->data));
+	return EXIT_GOOD;
+}

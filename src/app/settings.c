@@ -1,0 +1,509 @@
+/* settings.c: the table, and how texts become values. */
+#include "app/settings.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/duration.h"
+
+#define KB (UINT64_C(1) << 10)
+#define MB (UINT64_C(1) << 20)
+#define GB (UINT64_C(1) << 30)
+#define DAY UINT64_C(86400)
+#define ANY_COUNT (UINT64_C(1) << 50)
+
+static const char *const profile_words[] = { "kimi", "openai", NULL };
+static const char *const missing_file_words[] = { "refuse", "fail", NULL };
+static const char *const log_level_words[] = { "debug", "info", "warn", "error", "off", NULL };
+
+#define AT(member) .at = offsetof(struct config, member)
+#define BOTH(text) .initial = { text, text }
+#define KIMI_OPENAI(kimi, openai) .initial = { [PROFILE_KIMI] = kimi, [PROFILE_OPENAI] = openai }
+#define FROM_TO(from, to) .least = from, .most = to
+
+const struct setting settings[] = {
+	{ "listen", SETTING_ADDRESS, AT(listen), BOTH("127.0.0.1:8000"),
+	  .about = "address and port to listen on; port 0 takes any free one" },
+	{ "data", SETTING_TEXT, AT(data), BOTH("./lowtide-data"),
+	  .about = "directory of everything that lasts; made if it is not there" },
+	{ "profile", SETTING_CHOICE, AT(profile), BOTH("kimi"), .words = profile_words,
+	  .about = "whose rules and limits hold: Kimi's or OpenAI's" },
+	{ "upstreams", SETTING_UPSTREAMS, AT(upstreams), BOTH(NULL),
+	  .about = "where lines are sent: OpenAI-compatible servers" },
+
+	{ "execution.concurrency", SETTING_COUNT, AT(concurrency), BOTH("32"), FROM_TO(1, 10000),
+	  .about = "requests in flight, to an upstream that names no number of its own" },
+	{ "execution.max_attempts", SETTING_COUNT, AT(max_attempts), BOTH("6"), FROM_TO(1, 1000),
+	  .about = "how often a line is sent before its failure is final" },
+	{ "execution.line_timeout", SETTING_DURATION, AT(line_timeout_s), BOTH("10m"),
+	  FROM_TO(1, 7 * DAY), .about = "how long one attempt at a line may take" },
+	{ "execution.drain", SETTING_DURATION, AT(drain_s), BOTH("30s"), FROM_TO(0, DAY),
+	  .about = "after SIGTERM: how long lines in flight may take to finish" },
+	{ "execution.response_bytes", SETTING_SIZE, AT(response_bytes), BOTH("64MB"),
+	  FROM_TO(KB, GB), .about = "the largest answer taken from an upstream" },
+
+	{ "limits.file_bytes", SETTING_SIZE, AT(file_bytes), KIMI_OPENAI("100MB", "200MB"),
+	  FROM_TO(1, ANY_COUNT), .zero = "no limit", .about = "one uploaded file" },
+	{ "limits.lines_per_file", SETTING_COUNT, AT(lines_per_file), KIMI_OPENAI("0", "50000"),
+	  FROM_TO(1, ANY_COUNT), .zero = "no limit", .about = "lines of a batch" },
+	{ "limits.inputs_per_file", SETTING_COUNT, AT(inputs_per_file), KIMI_OPENAI("0", "50000"),
+	  FROM_TO(1, ANY_COUNT), .zero = "no limit",
+	  .about = "inputs over all lines of a batch for /v1/embeddings" },
+	{ "limits.files_per_org", SETTING_COUNT, AT(files_per_org), KIMI_OPENAI("1000", "0"),
+	  FROM_TO(1, ANY_COUNT), .zero = "no limit", .about = "input files of an organization" },
+	{ "limits.bytes_per_org", SETTING_SIZE, AT(bytes_per_org), KIMI_OPENAI("10GB", "0"),
+	  FROM_TO(1, ANY_COUNT), .zero = "no limit",
+	  .about = "all input files of an organization together" },
+	{ "limits.line_bytes", SETTING_SIZE, AT(line_bytes), BOTH("16MB"), FROM_TO(1, GB),
+	  .zero = "no limit", .about = "one line of an input file" },
+	{ "limits.window_min", SETTING_DURATION, AT(window_min_s), KIMI_OPENAI("12h", "24h"),
+	  FROM_TO(1, 3650 * DAY),
+	  .about = "shortest completion_window; below 12h it may be written in s and m, too" },
+	{ "limits.window_max", SETTING_DURATION, AT(window_max_s), KIMI_OPENAI("7d", "24h"),
+	  FROM_TO(1, 3650 * DAY), .about = "longest completion_window" },
+	{ "limits.enqueued_requests", SETTING_COUNT, AT(enqueued_requests), BOTH("0"),
+	  FROM_TO(1, ANY_COUNT), .zero = "batches queue without end",
+	  .about = "lines that an organization's batches of one model may have to do" },
+	{ "limits.enqueued_tokens", SETTING_COUNT, AT(enqueued_tokens), BOTH("0"),
+	  FROM_TO(1, ANY_COUNT), .zero = "batches queue without end",
+	  .about = "the same in (estimated) tokens" },
+	{ "limits.connections", SETTING_COUNT, AT(connections), BOTH("1024"), FROM_TO(1, 100000),
+	  .about = "client connections at once" },
+
+	{ "validation.strict_lines", SETTING_SWITCH, AT(strict_lines),
+	  KIMI_OPENAI("false", "true"), .about = "method and url are required in every line" },
+	{ "validation.refuse_sampling", SETTING_SWITCH, AT(refuse_sampling), BOTH("false"),
+	  .about = "refuse temperature, top_p, n and the penalties, as Kimi's guide says" },
+	{ "validation.missing_file", SETTING_CHOICE, AT(missing_file),
+	  KIMI_OPENAI("refuse", "fail"), .words = missing_file_words,
+	  .about = "a batch on a file that is not there: refuse with 400, or make it and fail it" },
+	{ "validation.first_line", SETTING_SWITCH, AT(first_line), BOTH("false"),
+	  .about = "refuse an upload whose first line is not JSON" },
+
+	{ "retention.input_files", SETTING_DURATION, AT(input_files_s), KIMI_OPENAI("0", "30d"),
+	  FROM_TO(1, 36500 * DAY), .zero = "for ever",
+	  .about = "how long uploaded files are kept, if the upload does not say" },
+	{ "retention.result_files", SETTING_DURATION, AT(result_files_s), KIMI_OPENAI("0", "30d"),
+	  FROM_TO(1, 36500 * DAY), .zero = "for ever",
+	  .about = "how long result files are kept, if the batch does not say" },
+	{ "retention.sweep", SETTING_DURATION, AT(sweep_s), BOTH("10s"), FROM_TO(1, DAY),
+	  .about = "how often to look for files to remove" },
+
+	{ "log.level", SETTING_CHOICE, AT(log_level), BOTH("info"), .words = log_level_words,
+	  .about = "least level that is logged (to standard error)" },
+};
+const size_t setting_count = ARRAY_LEN(settings);
+
+#undef AT
+#define AT(member) .at = offsetof(struct upstream_setting, member)
+
+const struct setting upstream_settings[] = {
+	{ "name", SETTING_TEXT, AT(name), BOTH(UPSTREAM_NAME), .about = "what the log calls it" },
+	{ "url", SETTING_URL, AT(url), .about = "its base URL, as clients of it have it" },
+	{ "api_key_env", SETTING_TEXT, AT(api_key_env),
+	  .about = "environment variable that holds its API key" },
+	{ "api_key_file", SETTING_TEXT, AT(api_key_file), .about = "file that holds its API key" },
+	{ "models", SETTING_NAMES, AT(models),
+	  .about = "the models that it serves; without this it is sent any" },
+	{ "concurrency", SETTING_COUNT, AT(concurrency), FROM_TO(1, 10000),
+	  .about = "requests in flight; without this execution.concurrency" },
+};
+const size_t upstream_setting_count = ARRAY_LEN(upstream_settings);
+
+/* ---- finding keys ---- */
+
+const struct setting *setting_find(const struct setting *table, size_t count, const char *key)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(table[i].key, key) == 0)
+			return &table[i];
+	return NULL;
+}
+
+bool setting_is_group(const struct setting *table, size_t count, const char *group)
+{
+	size_t n = strlen(group);
+
+	for (size_t i = 0; i < count; i++)
+		if (strncmp(table[i].key, group, n) == 0 && table[i].key[n] == '.')
+			return true;
+	return false;
+}
+
+void setting_variable(const char *key, char *to, size_t size)
+{
+	snprintf(to, size, "LOWTIDE_%s", key);
+	for (char *p = to; *p != '\0'; p++)
+		*p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+}
+
+/* ---- suggesting keys ---- */
+
+#define WORD_MAX 40 /* longer than any key; what is longer is like none */
+
+static unsigned least_of(unsigned a, unsigned b, unsigned c)
+{
+	unsigned least = a < b ? a : b;
+	return least < c ? least : c;
+}
+
+/* Letters to insert, remove or replace to make `b` of `a` (Levenshtein), case aside. */
+static unsigned word_distance(const char *a, const char *b)
+{
+	size_t n = strlen(b);
+	unsigned row[WORD_MAX + 1];
+
+	if (strlen(a) > WORD_MAX || n > WORD_MAX)
+		return WORD_MAX;
+	for (unsigned j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i] != '\0'; i++) {
+		unsigned diagonal = row[0];
+		row[0] = (unsigned)i + 1;
+		for (size_t j = 0; j < n; j++) {
+			unsigned replaced = diagonal + (tolower((unsigned char)a[i]) !=
+							tolower((unsigned char)b[j]));
+			diagonal = row[j + 1];
+			row[j + 1] = least_of(replaced, row[j + 1] + 1, row[j] + 1);
+		}
+	}
+	return row[n];
+}
+
+static const char *last_part(const char *key)
+{
+	const char *dot = strrchr(key, '.');
+	return dot != NULL ? dot + 1 : key;
+}
+
+/* People mistype a letter, or forget the group, or take the wrong one. */
+static unsigned key_distance(const char *wrong, const char *key)
+{
+	unsigned whole = word_distance(wrong, key);
+	unsigned last = word_distance(last_part(wrong), last_part(key));
+
+	return whole < last + 1 ? whole : last + 1;
+}
+
+static bool is_near(const char *wrong, unsigned distance)
+{
+	return distance <= 1 + strlen(last_part(wrong)) / 4;
+}
+
+static void text_add(char *to, size_t size, const char *before, const char *text)
+{
+	size_t n = strlen(to);
+	snprintf(to + n, size - n, "%s%s", before, text);
+}
+
+static bool suggest_nearest(const struct setting *table, size_t count, const char *wrong, char *to,
+			    size_t size)
+{
+	unsigned shown = 0;
+
+	snprintf(to, size, "nearest:");
+	for (unsigned distance = 0; is_near(wrong, distance) && shown < 3; distance++)
+		for (size_t i = 0; i < count && shown < 3; i++)
+			if (key_distance(wrong, table[i].key) == distance)
+				text_add(to, size, shown++ > 0 ? ", " : " ", table[i].key);
+	return shown > 0;
+}
+
+void setting_suggest(const struct setting *table, size_t count, const char *wrong, char *to,
+		     size_t size)
+{
+	char group[WORD_MAX] = "", before[WORD_MAX] = "";
+	size_t group_n = strcspn(wrong, ".");
+	const char *between = " ";
+
+	if (suggest_nearest(table, count, wrong, to, size))
+		return;
+	if (slice_copy((struct slice){ wrong, group_n }, group, sizeof(group)) &&
+	    !setting_is_group(table, count, group))
+		group[0] = '\0';
+	snprintf(to, size, "allowed here:");
+	for (size_t i = 0; i < count; i++) {
+		const char *key = table[i].key;
+		size_t n = strcspn(key, ".");
+		if (group[0] != '\0') { /* the keys of that group */
+			if (n != group_n || strncmp(key, group, n) != 0)
+				continue;
+		} else if (n == strlen(before) && strncmp(key, before, n) == 0) {
+			continue; /* the group is there already */
+		} else {
+			snprintf(before, sizeof(before), "%.*s", (int)n, key);
+			key = before;
+		}
+		text_add(to, size, between, key);
+		between = ", ";
+	}
+}
+
+/* ---- what is allowed ---- */
+
+static void amount_format(const struct setting *s, uint64_t amount, char to[static 24])
+{
+	if (s->type == SETTING_SIZE)
+		size_format(amount, to);
+	else if (s->type == SETTING_DURATION)
+		duration_format(amount, to);
+	else
+		snprintf(to, 24, "%" PRIu64, amount);
+}
+
+/* Bounds that nobody runs into are not worth reading. */
+static void describe_amount(const struct setting *s, const char *what, const char *such_as,
+			    char *to, size_t size)
+{
+	char least[24], most[24];
+
+	amount_format(s, s->least, least);
+	amount_format(s, s->most, most);
+	if (s->most == ANY_COUNT)
+		snprintf(to, size, "%s%s", what, such_as);
+	else
+		snprintf(to, size, "%s from %s to %s%s", what, least, most, such_as);
+	if (s->zero != NULL)
+		text_add(to, size, ", or 0: ", s->zero);
+}
+
+void setting_describe(const struct setting *s, char *to, size_t size)
+{
+	switch (s->type) {
+	case SETTING_TEXT:
+		snprintf(to, size, "a text that is not empty");
+		break;
+	case SETTING_NAMES:
+		snprintf(to, size, "a list of names");
+		break;
+	case SETTING_URL:
+		snprintf(to, size, "a URL with http or https, a host, and no user, query or "
+				   "fragment, such as http://127.0.0.1:8080/v1");
+		break;
+	case SETTING_ADDRESS:
+		snprintf(to, size, "a numeric address and a port, such as 127.0.0.1:8000, "
+				   "0.0.0.0:8000 or [::1]:8000");
+		break;
+	case SETTING_CHOICE:
+		snprintf(to, size, "one of:");
+		for (size_t i = 0; s->words[i] != NULL; i++)
+			text_add(to, size, i > 0 ? ", " : " ", s->words[i]);
+		break;
+	case SETTING_SWITCH:
+		snprintf(to, size, "true or false");
+		break;
+	case SETTING_COUNT:
+		describe_amount(s, "a whole number", "", to, size);
+		break;
+	case SETTING_SIZE:
+		describe_amount(s, "a size", ", such as 512KB, 16MB or 1GB", to, size);
+		break;
+	case SETTING_DURATION:
+		describe_amount(s, "a duration", ", such as 30s, 10m, 12h or 7d", to, size);
+		break;
+	case SETTING_UPSTREAMS:
+		snprintf(to, size, "a list of upstreams, each with at least a url");
+		break;
+	}
+}
+
+/* ---- reading values ---- */
+
+/* Digits and nothing else: no sign, no unit, no 1e6. */
+static bool count_parse(struct slice text, uint64_t *ret)
+{
+	if (text.n == 0 || !isdigit((unsigned char)text.p[text.n - 1]))
+		return false;
+	return size_parse(text, ret); /* digits without a unit are a size, too */
+}
+
+/* A duration wants its unit, but nothing needs none. */
+static bool span_parse(struct slice text, uint64_t *ret_s)
+{
+	*ret_s = 0;
+	return slice_is(text, "0") || duration_parse(text, ret_s);
+}
+
+static bool amount_parse(const struct setting *s, const char *text, uint64_t *ret)
+{
+	bool (*parse)(struct slice text, uint64_t *ret) = s->type == SETTING_SIZE       ? size_parse
+							  : s->type == SETTING_DURATION ? span_parse
+											: count_parse;
+	uint64_t amount;
+
+	if (!parse(slice_of(text), &amount))
+		return false;
+	if (!(amount == 0 && s->zero != NULL) && (amount < s->least || amount > s->most))
+		return false;
+	*ret = amount;
+	return true;
+}
+
+static bool choice_parse(const struct setting *s, const char *text, int *ret)
+{
+	for (int i = 0; s->words[i] != NULL; i++)
+		if (strcmp(s->words[i], text) == 0) {
+			*ret = i;
+			return true;
+		}
+	return false;
+}
+
+static bool switch_parse(const char *text, bool *ret)
+{
+	*ret = strcmp(text, "true") == 0;
+	return *ret || strcmp(text, "false") == 0;
+}
+
+static bool text_keep(const char *text, char **ret)
+{
+	char *copy = text[0] != '\0' ? strdup(text) : NULL;
+
+	if (copy == NULL)
+		return false;
+	free(*ret);
+	*ret = copy;
+	return true;
+}
+
+static bool url_keep(const char *text, char **ret)
+{
+	char *url;
+
+	if (!url_parse(text, &url))
+		return false;
+	free(*ret);
+	*ret = url;
+	return true;
+}
+
+void *setting_member(const struct setting *s, void *base)
+{
+	return (char *)base + s->at;
+}
+
+bool setting_read(const struct setting *s, const char *text, void *member)
+{
+	switch (s->type) {
+	case SETTING_TEXT:
+		return text_keep(text, member);
+	case SETTING_URL:
+		return url_keep(text, member);
+	case SETTING_ADDRESS:
+		return address_parse(text, member);
+	case SETTING_CHOICE:
+		return choice_parse(s, text, member);
+	case SETTING_SWITCH:
+		return switch_parse(text, member);
+	case SETTING_COUNT:
+	case SETTING_SIZE:
+	case SETTING_DURATION:
+		return amount_parse(s, text, member);
+	case SETTING_NAMES:
+	case SETTING_UPSTREAMS: /* lists: config.c reads their parts */
+		break;
+	}
+	return false;
+}
+
+bool setting_allows(const struct setting *s, const char *text)
+{
+	union {
+		char *text;
+		struct address address;
+		int choice;
+		bool on;
+		uint64_t amount;
+	} scratch = { NULL };
+	bool allowed = setting_read(s, text, &scratch);
+
+	if (s->type == SETTING_TEXT || s->type == SETTING_URL)
+		free(scratch.text);
+	return allowed;
+}
+
+/* ---- parts ---- */
+
+bool address_parse(const char *text, struct address *ret)
+{
+	const char *colon = strrchr(text, ':');
+	struct address made;
+	unsigned char numeric[sizeof(struct in6_addr)];
+	uint64_t port;
+
+	if (colon == NULL || !count_parse(slice_of(colon + 1), &port) || port > UINT16_MAX)
+		return false;
+	struct slice host = { text, (size_t)(colon - text) };
+	bool brackets = host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
+	if (brackets)
+		host = (struct slice){ host.p + 1, host.n - 2 };
+	if (slice_is(host, "localhost"))
+		host = SLICE("127.0.0.1");
+	if (!slice_copy(host, made.host, sizeof(made.host)) ||
+	    inet_pton(brackets ? AF_INET6 : AF_INET, made.host, numeric) != 1)
+		return false;
+	made.port = (uint16_t)port;
+	*ret = made;
+	return true;
+}
+
+static size_t scheme_length(const char *url)
+{
+	return strncasecmp(url, "http://", 7) == 0    ? 7
+	       : strncasecmp(url, "https://", 8) == 0 ? 8
+						      : 0;
+}
+
+/* HOST, HOST:PORT or [IPV6]:PORT. A user name would be a secret on the command line: '@' is not
+ * among what a host may hold. */
+static bool authority_valid(struct slice authority)
+{
+	const char *end = authority.p + authority.n;
+	const char *p = authority.p;
+	uint64_t port;
+
+	if (p < end && *p == '[') {
+		struct slice host = { p + 1, strcspn(p, "]") - 1 };
+		char text[INET6_ADDRSTRLEN];
+		unsigned char numeric[sizeof(struct in6_addr)];
+		if (!slice_copy(host, text, sizeof(text)) || inet_pton(AF_INET6, text, numeric) != 1)
+			return false;
+		p += host.n + 2;
+	} else {
+		while (p < end && (isalnum((unsigned char)*p) || strchr("-._", *p) != NULL))
+			p++;
+		if (p == authority.p || p - authority.p > 253)
+			return false;
+	}
+	if (p == end)
+		return true;
+	return *p == ':' && count_parse((struct slice){ p + 1, (size_t)(end - p) - 1 }, &port) &&
+	       port > 0 && port <= UINT16_MAX;
+}
+
+bool url_parse(const char *text, char **ret)
+{
+	size_t scheme_n = scheme_length(text), n = strlen(text);
+	size_t authority_n = strcspn(text + scheme_n, "/?#");
+
+	if (scheme_n == 0 || !authority_valid((struct slice){ text + scheme_n, authority_n }))
+		return false;
+	for (const char *p = text; *p != '\0'; p++)
+		if (*p <= ' ' || *p > '~' || strchr("?#\\\"<>", *p) != NULL)
+			return false;
+	while (text[n - 1] == '/') /* ends at the host, at the latest */
+		n--;
+	char *url = strndup(text, n);
+	if (url == NULL)
+		return false;
+	for (size_t i = 0; i < scheme_n + authority_n; i++)
+		url[i] = (char)tolower((unsigned char)url[i]);
+	*ret = url;
+	return true;
+}

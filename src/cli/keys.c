@@ -1,0 +1,221 @@
+/* keys.c: organizations and API keys from the command line. */
+#include "cli/keys.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/attr.h"
+#include "base/id.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "cli/data_dir.h"
+#include "cli/report.h"
+
+#define SECRET_MAX 255
+#define SECRET_SHORT 16 /* below it a key that people chose themselves can be guessed */
+
+/* Enough of a key to tell it from others, and too little to be of use: "sk-AbCd…". */
+static void hint_make(const char *secret, char ret[static 16])
+{
+	size_t n = strlen(secret) / 4;
+
+	snprintf(ret, 16, "%.*s…", n < 7 ? (int)n : 7, secret);
+}
+
+static bool secret_check(const char *secret, struct error *err)
+{
+	size_t n = strlen(secret);
+
+	if (n == 0 || n > SECRET_MAX)
+		return fail(err, ERR_INVALID, "a key has 1 to %d characters; this one has %zu",
+			    SECRET_MAX, n);
+	for (const char *p = secret; *p != '\0'; p++)
+		if (*p <= ' ' || *p > '~')
+			return fail(err, ERR_INVALID,
+				    "a key is of letters, digits and signs of ASCII, without spaces");
+	if (n < SECRET_SHORT)
+		log_warn("key.short", kv_u64("characters", n), kv_u64("advised", SECRET_SHORT));
+	return true;
+}
+
+static bool org_name_check(const char *name, struct error *err)
+{
+	size_t n = strlen(name);
+
+	if (n == 0 || n >= sizeof((struct org){ 0 }.name))
+		return fail(err, ERR_INVALID,
+			    "the name of an organization has 1 to %zu bytes; this one has %zu",
+			    sizeof((struct org){ 0 }.name) - 1, n);
+	for (const char *p = name; *p != '\0'; p++)
+		if ((unsigned char)*p < ' ' || *p == 0x7f)
+			return fail(err, ERR_INVALID,
+				    "the name of an organization holds no control characters");
+	return true;
+}
+
+bool key_add(struct store *store, const char *org, const char *secret,
+	     char ret_secret[static 256], struct error *err)
+{
+	char hash[65], hint[16];
+	struct org owner;
+	int64_t now = sys.now_s();
+
+	if (secret == NULL)
+		id_secret(ret_secret);
+	else if (!secret_check(secret, err))
+		return false;
+	else
+		snprintf(ret_secret, 256, "%s", secret);
+	id_secret_hash(slice_of(ret_secret), hash);
+	hint_make(ret_secret, hint);
+	return org_name_check(org, err) && store_org_ensure(store, org, now, &owner, err) &&
+	       store_key_create(store, owner.id, hash, hint, now, err);
+}
+
+/* ---- commands: open the store, do one thing, say how it went ---- */
+
+/* `make`: the directory may be missing. */
+static bool open_store(const char *data_dir, bool make, struct store **ret, struct error *err)
+{
+	char name[4096];
+
+	if (make && !data_dir_make(data_dir, err))
+		return false;
+	snprintf(name, sizeof(name), "%s/meta.db", data_dir);
+	if (!make && access(name, R_OK) != 0)
+		return fail(err, ERR_INVALID, "there is no lowtide data in %s (--data says where)",
+			    data_dir);
+	return store_open(data_dir, ret, err);
+}
+
+static int done(struct store *store, bool good, const struct error *err)
+{
+	store_close(store);
+	if (good && fflush(stdout) == 0)
+		return EXIT_GOOD;
+	if (good)
+		perror("lowtide: writing standard output");
+	else
+		report(err);
+	return !good && err->kind == ERR_INVALID ? EXIT_USAGE : EXIT_FAULT;
+}
+
+static void date_format(int64_t at, char to[static 32])
+{
+	time_t t = (time_t)at;
+	struct tm utc;
+
+	gmtime_r(&t, &utc);
+	strftime(to, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
+}
+
+int key_create(const char *data_dir, const char *org)
+{
+	struct store *store = NULL;
+	char secret[256];
+	struct error err;
+	bool good = open_store(data_dir, true, &store, &err) &&
+		    key_add(store, org, NULL, secret, &err);
+
+	if (good)
+		puts(secret);
+	return done(store, good, &err);
+}
+
+/* The id of the organization of that name. */
+static bool org_find(struct store *store, const char *name, char ret[static ID_SIZE],
+		     struct error *err)
+{
+	AUTO(auto_free) struct org *orgs = NULL;
+	size_t n;
+
+	if (!store_org_list(store, &orgs, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(orgs[i].name, name) != 0)
+			continue;
+		snprintf(ret, ID_SIZE, "%s", orgs[i].id);
+		return true;
+	}
+	return fail(err, ERR_INVALID, "there is no organization '%s'; 'lowtide org list' has all",
+		    name);
+}
+
+static bool print_keys(struct store *store, const char *org, struct error *err)
+{
+	AUTO(auto_free) struct key *keys = NULL;
+	char org_id[ID_SIZE], created[32], revoked[32];
+	size_t n;
+
+	if (org != NULL && !org_find(store, org, org_id, err))
+		return false;
+	if (!store_key_list(store, org != NULL ? org_id : NULL, &keys, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		date_format(keys[i].created_at, created);
+		date_format(keys[i].revoked_at, revoked);
+		printf("%s  %-10s  created %s  %s%s  %s\n", keys[i].id, keys[i].hint, created,
+		       keys[i].revoked_at != 0 ? "revoked " : "in force",
+		       keys[i].revoked_at != 0 ? revoked : "", keys[i].org_name);
+	}
+	return true;
+}
+
+int key_list(const char *data_dir, const char *org)
+{
+	struct store *store = NULL;
+	struct error err;
+	bool good = open_store(data_dir, false, &store, &err) && print_keys(store, org, &err);
+
+	return done(store, good, &err);
+}
+
+int key_revoke(const char *data_dir, const char *id)
+{
+	struct store *store = NULL;
+	struct error err;
+	bool good = open_store(data_dir, false, &store, &err) &&
+		    store_key_revoke(store, id, sys.now_s(), &err);
+
+	return done(store, good, &err);
+}
+
+int org_create(const char *data_dir, const char *name)
+{
+	struct store *store = NULL;
+	struct error err;
+	struct org org;
+	bool good = org_name_check(name, &err) && open_store(data_dir, true, &store, &err) &&
+		    store_org_create(store, name, sys.now_s(), &org, &err);
+
+	if (good)
+		puts(org.id);
+	return done(store, good, &err);
+}
+
+static bool print_orgs(struct store *store, struct error *err)
+{
+	AUTO(auto_free) struct org *orgs = NULL;
+	char created[32];
+	size_t n;
+
+	if (!store_org_list(store, &orgs, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		date_format(orgs[i].created_at, created);
+		printf("%s  created %s  keys %llu  %s\n", orgs[i].id, created,
+		       (unsigned long long)orgs[i].keys, orgs[i].name);
+	}
+	return true;
+}
+
+int org_list(const char *data_dir)
+{
+	struct store *store = NULL;
+	struct error err;
+	bool good = open_store(data_dir, false, &store, &err) && print_orgs(store, &err);
+
+	return done(store, good, &err);
+}

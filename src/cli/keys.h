@@ -1,0 +1,22 @@
+/* keys.h: organizations and API keys from the command line, against a data directory, also while a
+ * server runs on it: the database's own locks suffice. Each returns an exit code. */
+#pragma once
+
+#include "store/store.h"
+
+/* Makes a random key of the organization `org`, which is made if there is none. The key is printed
+ * on standard output and kept nowhere. */
+int key_create(const char *data_dir, const char *org);
+/* `org` NULL: of all organizations. */
+int key_list(const char *data_dir, const char *org);
+/* `id`: as key_list shows it, or the key's first characters. */
+int key_revoke(const char *data_dir, const char *id);
+int org_create(const char *data_dir, const char *name);
+int org_list(const char *data_dir);
+
+/* ---- for the server's first start ---- */
+
+/* Makes a key of the organization named `org`. `secret` NULL: a random one. The key itself is left
+ * in ret_secret. */
+MUST_USE bool key_add(struct store *store, const char *org, const char *secret,
+		      char ret_secret[static 256], struct error *err);

@@ -1,0 +1,53 @@
+/* run_files.h: what a run leaves on disk, beside what the store keeps:
+ *
+ *	OUT.lowtide/run.json    which input, and which batch: written last of all beginnings, removed
+ *	                        first of all ends, so it is there exactly while there is something
+ *	                        to go on with
+ *	OUT, OUT's errors file  moved there when the batch is done, the answers last: where OUT
+ *	                        stands, all of it stands */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/id.h"
+
+struct run_paths {
+	char *input;  /* as given */
+	char *output, *errors;
+	char *work;   /* OUT.lowtide */
+	char *state;  /* OUT.lowtide/run.json */
+};
+
+/* `errors` NULL: the output's name with .errors.jsonl. */
+MUST_USE bool run_paths_make(const char *input, const char *output, const char *errors,
+			     struct run_paths *ret, struct error *err);
+void run_paths_done(struct run_paths *p);
+
+/* The input as it was when the run began. */
+struct run_input {
+	uint64_t bytes;
+	int64_t modified_ns; /* Unix time */
+	char sha256[65];
+};
+
+struct run_state {
+	struct run_input input;
+	char endpoint[64];
+	char file_id[ID_SIZE], batch_id[ID_SIZE];
+};
+
+/* *ret_found false: there is nothing to go on with. */
+MUST_USE bool run_state_load(const char *path, struct run_state *ret, bool *ret_found,
+			     struct error *err);
+/* Durable on return. */
+MUST_USE bool run_state_save(const struct run_paths *p, const struct run_state *s,
+			     struct error *err);
+
+/* Moves a result file of the store to where the user wants it, durable on return. `id` "": there are
+ * no such lines; then `to` becomes an empty file if `always`, else goes. What was moved before a
+ * crash stays as it is. */
+MUST_USE bool run_result_place(const struct run_paths *p, const char *id, const char *to,
+			       bool always, struct error *err);
+/* Removes OUT.lowtide, the state first. */
+MUST_USE bool run_work_remove(const struct run_paths *p, struct error *err);

@@ -1,0 +1,55 @@
+/* signals.c: both signals are blocked in every thread and the main thread asks for them, so no
+ * handler ever runs in the middle of anything until the very end. */
+#include "cli/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <time.h>
+#include <unistd.h>
+
+static sigset_t ending_signals(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	return set;
+}
+
+void signals_block(void)
+{
+	sigset_t set = ending_signals();
+
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write(), no more */
+}
+
+int signals_wait(int timeout_ms)
+{
+	struct timespec timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
+	sigset_t set = ending_signals();
+	int number;
+
+	do
+		number = timeout_ms < 0 ? sigwaitinfo(&set, NULL)
+					: sigtimedwait(&set, NULL, &timeout);
+	while (number < 0 && errno == EINTR);
+	return number < 0 ? 0 : number;
+}
+
+static void end_at_once(int number)
+{
+	_exit(128 + number);
+}
+
+void signals_end_at_once(void)
+{
+	struct sigaction action = { .sa_handler = end_at_once };
+	sigset_t set = ending_signals();
+
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}

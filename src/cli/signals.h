@@ -1,0 +1,11 @@
+/* signals.h: SIGTERM and SIGINT end the program: the first in good order, a second one at once. */
+#pragma once
+
+/* Blocks both for every thread that is started from now on, and ignores SIGPIPE. To be called
+ * before the first thread starts. */
+void signals_block(void);
+/* Waits for one of them, at most `timeout_ms` (-1: without end); its number, or 0. Main thread. */
+int signals_wait(int timeout_ms);
+/* From now on either ends the process at once with 128 + number: what is on disk is good for the
+ * next start at any moment. */
+void signals_end_at_once(void);
