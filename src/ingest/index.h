@@ -23,8 +23,9 @@ struct index_record {
 	uint32_t body_offset;      /* in the line */
 	uint32_t body_length;
 	uint32_t custom_id_offset; /* in the line, of the raw text between the quotes */
-	uint16_t custom_id_length; /* raw bytes (escapes make it up to 6 times the decoded length) */
-	uint16_t model;            /* number in the summary, INDEX_OTHER: not listed */
+	uint16_t custom_id_length; /* raw bytes (escapes make it up to 6 times the decoded length);
+	                              0 under LINE_CUSTOM_ID_* */
+	uint16_t model;            /* number in the summary, INDEX_OTHER: missing or not listed */
 	uint16_t url;              /* likewise */
 	uint16_t flags;            /* enum line_flag */
 	uint32_t inputs;
@@ -33,6 +34,7 @@ _Static_assert(sizeof(struct index_record) == 48, "the index file's record is 48
 
 #define INDEX_OTHER UINT16_MAX
 #define INDEX_NAMES_MAX 256 /* distinct urls, and models, that a summary lists */
+#define INDEX_NAME_BYTES 256 /* of one of them, decoded; longer ones, and NUL bytes, are not listed */
 
 /* What is known of a whole file without reading its records. */
 struct index_summary {
@@ -41,15 +43,15 @@ struct index_summary {
 	uint64_t body_bytes;
 	uint32_t flags_any;     /* flags of all lines or-ed */
 	unsigned url_count, model_count;
-	bool url_overflow, model_overflow; /* some line has INDEX_OTHER */
-	char *urls[INDEX_NAMES_MAX];       /* decoded, malloc'ed */
+	bool url_overflow, model_overflow; /* some line names one that is not listed */
+	char *urls[INDEX_NAMES_MAX];       /* decoded, malloc'ed, in order of appearance */
 	char *models[INDEX_NAMES_MAX];
 };
 void index_summary_done(struct index_summary *s);
 
 struct index; /* an index open for reading; any thread, the calls are preads */
 
-/* Takes `fd` over, also on failure. INTERNAL "corrupt" if header or footer do not fit. */
+/* Takes `fd` over, also on failure. INTERNAL, detail "index: ...", if it is no index or torn. */
 MUST_USE bool index_open(int fd, struct index **ret, struct error *err);
 void index_close(struct index *ix);
 const struct index_summary *index_summary(const struct index *ix);

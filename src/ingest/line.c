@@ -87,11 +87,15 @@ static void method_scan(struct json *j, struct line_facts *facts)
 	struct slice text;
 
 	facts->flags &= ~(uint32_t)(LINE_METHOD_MISSING | LINE_METHOD_NOT_POST);
+	facts->method = (struct slice){ NULL, 0 };
 	if (!value_read(j, &type, &text))
 		return;
-	if (type == JSON_NULL)
+	if (type == JSON_NULL) {
 		facts->flags |= LINE_METHOD_MISSING;
-	else if (type != JSON_STRING || !json_key_is(unquoted(text), "POST"))
+		return;
+	}
+	facts->method = type == JSON_STRING ? unquoted(text) : text;
+	if (type != JSON_STRING || !json_key_is(facts->method, "POST"))
 		facts->flags |= LINE_METHOD_NOT_POST;
 }
 
@@ -152,17 +156,17 @@ static void body_forget(struct line_facts *facts)
 				    LINE_SAMPLING);
 	facts->flags |= LINE_MODEL_MISSING | LINE_MESSAGES_MISSING;
 	facts->body = facts->model = (struct slice){ NULL, 0 };
+	facts->sampling = NULL;
 	facts->inputs = 1;
 }
 
-/* Goes through the object at hand; a bit is set in *ret_sampling for each sampling parameter, in
- * the order of `body_members`, that is there and not null. */
-static void body_members_scan(struct json *j, struct line_facts *facts, unsigned *ret_sampling)
+/* The members of the object at hand. */
+static void body_members_scan(struct json *j, struct line_facts *facts)
 {
 	enum json_type type;
 	struct slice key, text;
+	unsigned sampling = 0; /* a bit for each parameter that is there and not null */
 
-	*ret_sampling = 0;
 	json_next(j);
 	while (json_member(j, &key)) {
 		size_t member = member_find(key, body_members, ARRAY_LEN(body_members));
@@ -191,11 +195,15 @@ static void body_members_scan(struct json *j, struct line_facts *facts, unsigned
 			} else {
 				unsigned bit = 1U << (member - BODY_SAMPLING);
 
-				*ret_sampling &= ~bit;
+				sampling &= ~bit;
 				if (type != JSON_NULL)
-					*ret_sampling |= bit;
+					sampling |= bit;
 			}
 		}
+	}
+	if (sampling != 0) {
+		facts->flags |= LINE_SAMPLING;
+		facts->sampling = body_members[BODY_SAMPLING + __builtin_ctz(sampling)].p;
 	}
 }
 
@@ -203,16 +211,13 @@ static void body_scan(struct json *j, struct line_facts *facts)
 {
 	enum json_type type = json_peek(j);
 	struct slice text;
-	unsigned sampling;
 
 	body_forget(facts);
 	if (type == JSON_OBJECT) {
 		size_t from = json_offset(j);
 
-		body_members_scan(j, facts, &sampling);
+		body_members_scan(j, facts);
 		facts->body = (struct slice){ j->start + from, json_offset(j) - from };
-		if (sampling != 0)
-			facts->flags |= LINE_SAMPLING;
 	} else if (json_skip(j, &text)) {
 		facts->flags |= type == JSON_NULL ? LINE_BODY_MISSING : LINE_BODY_NOT_OBJECT;
 	}
@@ -261,16 +266,4 @@ void line_scan(struct slice line, struct line_facts *ret)
 	}
 	if (!json_end(&j))
 		*ret = unreadable(LINE_NOT_JSON);
-}
-
-const char *line_sampling_member(struct slice body)
-{
-	struct line_facts facts = { 0 };
-	struct json j;
-	unsigned sampling = 0;
-
-	json_init(&j, body);
-	if (json_peek(&j) == JSON_OBJECT)
-		body_members_scan(&j, &facts, &sampling);
-	return sampling == 0 ? NULL : body_members[BODY_SAMPLING + __builtin_ctz(sampling)].p;
 }

@@ -35,12 +35,11 @@ struct line_facts {
 	struct slice body;      /* from `{` to `}`; in the line */
 	struct slice url;       /* raw, between its quotes; {NULL,0} if missing */
 	struct slice model;     /* likewise */
+	struct slice method;    /* likewise; of a value that is no string, its text */
+	const char *sampling;   /* static: the first parameter behind LINE_SAMPLING, or NULL */
 	uint32_t inputs;        /* elements of body.input if an array of non-numbers, else 1 */
 };
 
 /* `line` is without its LF (a CR before it may stand). Of a member given twice the last counts, as
- * JSON parsers do. */
+ * JSON parsers do; one that is null counts as missing. */
 void line_scan(struct slice line, struct line_facts *ret);
-
-/* Which sampling parameter `body` sets: static text; NULL if none. For the text of a finding. */
-const char *line_sampling_member(struct slice body);

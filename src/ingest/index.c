@@ -1,0 +1,488 @@
+/* index.c: the line index of a file, written (index_writer.h) and read (index.h).
+ *
+ *	+--------------------+ 0
+ *	| struct header      |   64 bytes, written last: what was cut off in the making has no magic
+ *	+--------------------+ 64
+ *	| struct index_record|   48 bytes each
+ *	| ...                |
+ *	+--------------------+ header.footer_at
+ *	| summary            |   JSON text, header.footer_bytes
+ *	+--------------------+ the file ends here
+ *
+ * To change the layout: raise INDEX_VERSION. An index of another version is refused; it could be
+ * made anew from the blob, for it holds nothing that the blob does not. */
+#include "ingest/index.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/json.h"
+#include "base/sys.h"
+#include "ingest/index_writer.h"
+
+#define INDEX_MAGIC UINT64_C(0x005845444e49544c) /* "LTINDEX\0"; on a big-endian machine another */
+#define INDEX_VERSION 1
+
+struct header {
+	uint64_t magic;
+	uint32_t version;
+	uint32_t record_bytes;
+	uint64_t records;
+	uint64_t footer_at;
+	uint64_t footer_bytes;
+	uint64_t check; /* XXH3 of the footer, seeded with XXH3 of this header where check is 0 */
+	uint64_t spare[2];
+};
+_Static_assert(sizeof(struct header) == 64, "the index file's header is 64 bytes");
+
+/* Names of 256 bytes, each byte six in JSON, twice 256 of them, and some numbers. */
+#define FOOTER_MAX (1u << 20)
+
+static uint64_t header_check(struct header h, struct slice footer)
+{
+	h.check = 0;
+	return XXH3_64bits_withSeed(footer.p, footer.n, XXH3_64bits(&h, sizeof(h)));
+}
+
+static uint64_t record_offset(uint64_t number)
+{
+	return sizeof(struct header) + number * sizeof(struct index_record);
+}
+
+void index_summary_done(struct index_summary *s)
+{
+	for (unsigned i = 0; i < s->url_count; i++)
+		free(s->urls[i]);
+	for (unsigned i = 0; i < s->model_count; i++)
+		free(s->models[i]);
+	*s = (struct index_summary){ 0 };
+}
+
+/* ---- the summary as JSON ---- */
+
+static void names_format(struct buf *to, const char *member, char *const *names, unsigned count)
+{
+	buf_printf(to, ",\"%s\":[", member);
+	for (unsigned i = 0; i < count; i++) {
+		if (i > 0)
+			buf_char(to, ',');
+		buf_json_string(to, slice_of(names[i]));
+	}
+	buf_char(to, ']');
+}
+
+static void summary_format(const struct index_summary *s, struct buf *to)
+{
+	buf_printf(to, "{\"lines\":%llu,\"inputs\":%llu,\"body_bytes\":%llu,\"flags\":%u",
+		   (unsigned long long)s->lines, (unsigned long long)s->inputs,
+		   (unsigned long long)s->body_bytes, s->flags_any);
+	buf_printf(to, ",\"url_overflow\":%u,\"model_overflow\":%u", s->url_overflow,
+		   s->model_overflow);
+	names_format(to, "urls", s->urls, s->url_count);
+	names_format(to, "models", s->models, s->model_count);
+	buf_char(to, '}');
+}
+
+static bool names_parse(struct json *j, char **names, unsigned *ret_count)
+{
+	if (json_next(j) != JSON_ARRAY)
+		return false;
+	while (json_element(j)) {
+		if (json_next(j) != JSON_STRING || *ret_count == INDEX_NAMES_MAX)
+			return false;
+		struct slice raw = { j->value.p + 1, j->value.n - 2 };
+		size_t n = json_decode(raw, NULL, 0);
+		char *name = malloc(n + 1);
+		if (name == NULL)
+			return false;
+		json_decode(raw, name, n);
+		name[n] = '\0';
+		names[(*ret_count)++] = name;
+	}
+	return !j->bad;
+}
+
+static bool number_parse(struct json *j, uint64_t *ret)
+{
+	return json_next(j) == JSON_NUMBER && json_u64(j->value, ret);
+}
+
+static bool summary_parse(struct slice text, struct index_summary *s)
+{
+	uint64_t flags = 0, urls_over = 0, models_over = 0;
+	const struct {
+		const char *name;
+		uint64_t *to;
+	} numbers[] = {
+		{ "lines", &s->lines },           { "inputs", &s->inputs },
+		{ "body_bytes", &s->body_bytes }, { "flags", &flags },
+		{ "url_overflow", &urls_over },   { "model_overflow", &models_over },
+	};
+	struct json j;
+	struct slice key;
+
+	json_init(&j, text);
+	if (json_next(&j) != JSON_OBJECT)
+		return false;
+	while (json_member(&j, &key)) {
+		uint64_t *number = NULL;
+		for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+			if (json_key_is(key, numbers[i].name))
+				number = numbers[i].to;
+		bool ok = number != NULL             ? number_parse(&j, number)
+			  : json_key_is(key, "urls") ? names_parse(&j, s->urls, &s->url_count)
+						     : names_parse(&j, s->models, &s->model_count);
+		if (!ok)
+			return false;
+	}
+	s->flags_any = (uint32_t)flags;
+	s->url_overflow = urls_over != 0;
+	s->model_overflow = models_over != 0;
+	return json_end(&j);
+}
+
+/* ---- writing ---- */
+
+/* The names of a summary as they are met: each has its number, the order of its first appearance. */
+struct names {
+	char **texts; /* of the summary, as are the next two */
+	unsigned *count;
+	bool *overflow;
+	uint64_t hashes[INDEX_NAMES_MAX];
+	/* Nearly every line has the name that the line before it has. */
+	char last[INDEX_NAME_BYTES]; /* raw */
+	size_t last_n;               /* 0: none */
+	uint16_t last_number;
+};
+
+#define BUFFER_RECORDS 1024
+#define WINDOW_RECORDS 64
+
+struct index_writer {
+	struct scratch file;
+	struct index_summary summary;
+	struct names urls, models;
+	/* While adding: records not yet written, those from number `first` on. After that, a window
+	 * of the written ones, so that neighbours cost one read and one write together. */
+	struct index_record buffer[BUFFER_RECORDS];
+	uint64_t first;
+	size_t held;
+	bool window, changed;
+};
+
+bool index_writer_open(struct blobs *blobs, struct index_writer **ret, struct error *err)
+{
+	static const struct header none;
+	struct index_writer *w = calloc(1, sizeof(*w));
+
+	if (w == NULL)
+		return fail_memory(err);
+	struct index_summary *s = &w->summary;
+	w->urls = (struct names){ s->urls, &s->url_count, &s->url_overflow };
+	w->models = (struct names){ s->models, &s->model_count, &s->model_overflow };
+	w->file = SCRATCH_NONE;
+	if (!scratch_open(blobs, &w->file, err) ||
+	    !scratch_append(&w->file, (struct slice){ (const char *)&none, sizeof(none) }, err)) {
+		index_writer_close(w);
+		return false;
+	}
+	*ret = w;
+	return true;
+}
+
+void index_writer_close(struct index_writer *w)
+{
+	if (w == NULL)
+		return;
+	scratch_close(&w->file);
+	index_summary_done(&w->summary);
+	free(w);
+}
+
+/* The number of a name that is not the last one's; a new one is listed if there is room. */
+static bool name_find(struct names *names, struct slice raw, uint16_t *ret, struct error *err)
+{
+	char text[INDEX_NAME_BYTES];
+	size_t n = json_decode(raw, text, sizeof(text));
+
+	*ret = INDEX_OTHER;
+	if (n > sizeof(text) || memchr(text, '\0', n) != NULL) {
+		*names->overflow = true;
+		return true;
+	}
+	uint64_t hash = XXH3_64bits(text, n);
+	for (unsigned i = 0; i < *names->count; i++) {
+		if (names->hashes[i] == hash &&
+		    slice_eq(slice_of(names->texts[i]), (struct slice){ text, n })) {
+			*ret = (uint16_t)i;
+			return true;
+		}
+	}
+	if (*names->count == INDEX_NAMES_MAX) {
+		*names->overflow = true;
+		return true;
+	}
+	char *name = strndup(text, n);
+	if (name == NULL)
+		return fail_memory(err);
+	names->hashes[*names->count] = hash;
+	names->texts[*names->count] = name;
+	*ret = (uint16_t)(*names->count)++;
+	return true;
+}
+
+static bool name_number(struct names *names, struct slice raw, uint16_t *ret, struct error *err)
+{
+	*ret = INDEX_OTHER;
+	if (raw.p == NULL)
+		return true;
+	if (raw.n > 0 && slice_eq(raw, (struct slice){ names->last, names->last_n })) {
+		*ret = names->last_number;
+		return true;
+	}
+	if (!name_find(names, raw, ret, err))
+		return false;
+	names->last_n = 0;
+	if (*ret != INDEX_OTHER && raw.n <= sizeof(names->last)) {
+		memcpy(names->last, raw.p, raw.n);
+		names->last_n = raw.n;
+		names->last_number = *ret;
+	}
+	return true;
+}
+
+static struct slice held_bytes(const struct index_writer *w)
+{
+	return (struct slice){ (const char *)w->buffer, w->held * sizeof(w->buffer[0]) };
+}
+
+static bool buffer_flush(struct index_writer *w, struct error *err)
+{
+	if (!scratch_append(&w->file, held_bytes(w), err))
+		return false;
+	w->first += w->held;
+	w->held = 0;
+	return true;
+}
+
+bool index_writer_add(struct index_writer *w, struct index_record *record, struct slice model,
+		      struct slice url, struct error *err)
+{
+	struct index_summary *s = &w->summary;
+
+	if (!name_number(&w->models, model, &record->model, err) ||
+	    !name_number(&w->urls, url, &record->url, err))
+		return false;
+	if (w->held == BUFFER_RECORDS && !buffer_flush(w, err))
+		return false;
+	w->buffer[w->held++] = *record;
+	s->lines++;
+	s->inputs += record->inputs;
+	s->body_bytes += record->body_length;
+	s->flags_any |= record->flags;
+	return true;
+}
+
+/* Ends adding, or writes back what was changed in the window. */
+static bool buffer_settle(struct index_writer *w, struct error *err)
+{
+	if (!w->window) {
+		w->window = true;
+		return buffer_flush(w, err);
+	}
+	if (w->changed && !scratch_overwrite(&w->file, record_offset(w->first), held_bytes(w), err))
+		return false;
+	w->changed = false;
+	return true;
+}
+
+static bool window_move(struct index_writer *w, uint64_t number, struct error *err)
+{
+	if (!buffer_settle(w, err))
+		return false;
+	uint64_t first = number - number % WINDOW_RECORDS;
+	uint64_t left = w->summary.lines - first;
+	size_t n = left < WINDOW_RECORDS ? (size_t)left : WINDOW_RECORDS;
+
+	w->held = 0;
+	if (!scratch_read(&w->file, record_offset(first), w->buffer, n * sizeof(w->buffer[0]), err))
+		return false;
+	w->first = first;
+	w->held = n;
+	return true;
+}
+
+static bool record_reach(struct index_writer *w, uint64_t number, struct index_record **ret,
+			 struct error *err)
+{
+	bool near = w->window && number >= w->first && number - w->first < w->held;
+
+	if (!near && !window_move(w, number, err))
+		return false;
+	*ret = &w->buffer[number - w->first];
+	return true;
+}
+
+bool index_writer_record(struct index_writer *w, uint64_t number, const struct index_record **ret,
+			 struct error *err)
+{
+	struct index_record *record;
+
+	if (!record_reach(w, number, &record, err))
+		return false;
+	*ret = record;
+	return true;
+}
+
+bool index_writer_mark(struct index_writer *w, uint64_t number, enum line_flag flag,
+		       struct error *err)
+{
+	struct index_record *record;
+
+	if (!record_reach(w, number, &record, err))
+		return false;
+	record->flags |= (uint16_t)flag;
+	w->summary.flags_any |= flag;
+	w->changed = true;
+	return true;
+}
+
+bool index_writer_finish(struct index_writer *w, struct error *err)
+{
+	AUTO(buf_free) struct buf footer = BUF(FOOTER_MAX);
+
+	summary_format(&w->summary, &footer);
+	if (footer.failed)
+		return fail_memory(err);
+	struct header h = {
+		.magic = INDEX_MAGIC,
+		.version = INDEX_VERSION,
+		.record_bytes = sizeof(struct index_record),
+		.records = w->summary.lines,
+		.footer_at = record_offset(w->summary.lines),
+		.footer_bytes = footer.n,
+	};
+	h.check = header_check(h, buf_slice(&footer));
+	return buffer_settle(w, err) && scratch_append(&w->file, buf_slice(&footer), err) &&
+	       scratch_overwrite(&w->file, 0, (struct slice){ (const char *)&h, sizeof(h) }, err) &&
+	       (w->file.writer == NULL || blob_sync(w->file.writer, err));
+}
+
+const struct index_summary *index_writer_summary(const struct index_writer *w)
+{
+	return &w->summary;
+}
+
+bool index_writer_commit(struct index_writer *w, const char *id, struct error *err)
+{
+	struct blob_writer *writer = TAKE(w->file.writer);
+
+	w->file = SCRATCH_NONE;
+	return blob_commit(writer, id, BLOB_INDEX, err);
+}
+
+int index_writer_take_fd(struct index_writer *w)
+{
+	int fd = w->file.fd;
+
+	w->file = SCRATCH_NONE;
+	return fd;
+}
+
+/* ---- reading ---- */
+
+struct index {
+	int fd;
+	struct index_summary summary;
+};
+
+static bool corrupt(struct error *err, const char *what)
+{
+	return fail_sys(err, EBADMSG, "index: %s", what);
+}
+
+static bool header_read(int fd, struct header *h, struct error *err)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) != 0)
+		return fail_sys(err, errno, "index: looking at it");
+	uint64_t size = (uint64_t)st.st_size;
+	if (size < sizeof(*h))
+		return corrupt(err, "cut off in its header");
+	if (!sys_pread_all(fd, h, sizeof(*h), 0))
+		return fail_sys(err, errno, "index: reading its header");
+	if (h->magic != INDEX_MAGIC)
+		return corrupt(err, "not an index of this kind of machine");
+	if (h->version != INDEX_VERSION || h->record_bytes != sizeof(struct index_record))
+		return corrupt(err, "of another version of the program");
+	/* no sum or product here can wrap: each part is first held against the file's size */
+	if (h->records > size / sizeof(struct index_record) ||
+	    h->footer_at != record_offset(h->records) || h->footer_bytes > FOOTER_MAX ||
+	    h->footer_at + h->footer_bytes != size)
+		return corrupt(err, "its size is not what its header says");
+	return true;
+}
+
+static bool footer_read(int fd, const struct header *h, struct index_summary *ret,
+			struct error *err)
+{
+	AUTO(buf_free) struct buf footer = BUF(FOOTER_MAX);
+
+	if (!buf_reserve(&footer, h->footer_bytes))
+		return fail_memory(err);
+	if (!sys_pread_all(fd, footer.p, h->footer_bytes, (off_t)h->footer_at))
+		return fail_sys(err, errno, "index: reading its summary");
+	footer.n = h->footer_bytes;
+	if (h->check != header_check(*h, buf_slice(&footer)))
+		return corrupt(err, "its summary is damaged");
+	if (!summary_parse(buf_slice(&footer), ret) || ret->lines != h->records)
+		return corrupt(err, "its summary makes no sense");
+	return true;
+}
+
+bool index_open(int fd, struct index **ret, struct error *err)
+{
+	struct index *ix = calloc(1, sizeof(*ix));
+	struct header h;
+
+	if (ix == NULL) {
+		close(fd);
+		return fail_memory(err);
+	}
+	ix->fd = fd;
+	if (!header_read(fd, &h, err) || !footer_read(fd, &h, &ix->summary, err)) {
+		index_close(ix);
+		return false;
+	}
+	*ret = ix;
+	return true;
+}
+
+void index_close(struct index *ix)
+{
+	if (ix == NULL)
+		return;
+	close(ix->fd);
+	index_summary_done(&ix->summary);
+	free(ix);
+}
+
+const struct index_summary *index_summary(const struct index *ix)
+{
+	return &ix->summary;
+}
+
+bool index_read(const struct index *ix, uint64_t first, struct index_record *to, size_t n,
+		struct error *err)
+{
+	if (first > ix->summary.lines || n > ix->summary.lines - first)
+		return corrupt(err, "records were asked for that it does not have");
+	if (!sys_pread_all(ix->fd, to, n * sizeof(*to), (off_t)record_offset(first)))
+		return fail_sys(err, errno, "index: reading records");
+	return true;
+}

@@ -1,0 +1,419 @@
+/* ingest.c: bytes in, lines found, each looked at once.
+ *
+ * Lines are read where they lie, in the caller's chunk; only one that straddles two chunks is put
+ * together in `carry`. What a crash leaves: before ingest_commit, files in tmp. During it, index or
+ * data or both under their name but no row in the store, for that is inserted after both are durable.
+ * The start clears tmp and sweeps blobs without a row (blob.h), so neither is ever seen. The index
+ * gets its name first: then data under a name has an index. */
+#include "ingest/ingest.h"
+
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "base/sys.h"
+#include "ingest/duplicates.h"
+#include "ingest/index_writer.h"
+#include "ingest/line.h"
+
+/* Offsets inside a line are 32 bits wide. */
+#define LINE_BYTES_MOST (UINT64_C(1) << 31)
+
+/* A chunk is written, hashed and scanned in pieces that stay in the processor's cache meanwhile. */
+#define PIECE_BYTES (128u << 10)
+
+/* A long line's carry is given back at once: one upload may hold it, a hundred may not. */
+#define CARRY_KEPT_BYTES (64u << 10)
+
+#define BOM "\xef\xbb\xbf"
+#define BOM_BYTES 3
+
+struct ingest {
+	struct blobs *blobs;
+	struct blob_writer *data; /* NULL: the bytes stay in a file of somebody else's */
+	int data_fd;              /* where they can be read again */
+	struct index_writer *index;
+	struct duplicates *duplicates;
+	EVP_MD_CTX *sha256;
+	char sha256_hex[65];
+	/* Keys the hashes of custom_ids: nobody can prepare a file in which they all collide. */
+	unsigned char hash_key[XXH3_SECRET_SIZE_MIN];
+
+	struct ingest_limits limits; /* line_bytes is never 0 here */
+	uint64_t bytes;
+
+	/* the line at hand, of which the end has not come yet */
+	uint64_t line_offset;
+	uint32_t line; /* lines before it */
+	uint64_t line_seen;
+	struct buf carry; /* its beginning: at most what a line may have */
+};
+
+/* ---- opening and closing ---- */
+
+static bool common_open(struct ingest *in, struct error *err)
+{
+	in->sha256 = EVP_MD_CTX_new();
+	if (in->sha256 == NULL || EVP_DigestInit_ex(in->sha256, EVP_sha256(), NULL) != 1)
+		return fail_memory(err);
+	random_bytes(in->hash_key, sizeof(in->hash_key));
+	return index_writer_open(in->blobs, &in->index, err) &&
+	       duplicates_open(in->blobs, &in->duplicates, err);
+}
+
+static bool ingest_new(struct blobs *blobs, const struct ingest_limits *limits, struct ingest **ret,
+		       struct error *err)
+{
+	struct ingest *in = calloc(1, sizeof(*in));
+
+	if (in == NULL)
+		return fail_memory(err);
+	in->blobs = blobs;
+	in->data_fd = -1;
+	in->limits = *limits;
+	if (in->limits.line_bytes == 0 || in->limits.line_bytes > LINE_BYTES_MOST)
+		in->limits.line_bytes = LINE_BYTES_MOST;
+	/* a BOM before, a CR behind, and one byte by which it shows that a line is longer */
+	in->carry = BUF(in->limits.line_bytes + BOM_BYTES + 2);
+	if (!common_open(in, err)) {
+		ingest_abort(in);
+		return false;
+	}
+	*ret = in;
+	return true;
+}
+
+bool ingest_open(struct blobs *blobs, const struct ingest_limits *limits, struct ingest **ret,
+		 struct error *err)
+{
+	struct ingest *in;
+
+	if (!ingest_new(blobs, limits, &in, err))
+		return false;
+	if (!blob_create(blobs, &in->data, err)) {
+		ingest_abort(in);
+		return false;
+	}
+	in->data_fd = blob_writer_fd(in->data);
+	*ret = in;
+	return true;
+}
+
+void ingest_abort(struct ingest *in)
+{
+	if (in == NULL)
+		return;
+	blob_abort(in->data);
+	index_writer_close(in->index);
+	duplicates_close(in->duplicates);
+	EVP_MD_CTX_free(in->sha256);
+	buf_free(&in->carry);
+	free(in);
+}
+
+/* ---- a line ---- */
+
+static bool is_blank(struct slice line)
+{
+	for (size_t i = 0; i < line.n; i++)
+		if (line.p[i] != ' ' && line.p[i] != '\t' && line.p[i] != '\r')
+			return false;
+	return true;
+}
+
+static uint64_t custom_id_hash(const struct ingest *in, struct slice raw)
+{
+	char text[CUSTOM_ID_MAX_BYTES];
+	size_t n = json_decode(raw, text, sizeof(text));
+
+	return XXH3_64bits_withSecret(text, n, in->hash_key, sizeof(in->hash_key));
+}
+
+static uint32_t offset_in(struct slice line, struct slice part)
+{
+	return part.p == NULL ? 0 : (uint32_t)(part.p - line.p);
+}
+
+#define CUSTOM_ID_FAULTS                                                            \
+	(LINE_NOT_JSON | LINE_NOT_OBJECT | LINE_TOO_LONG | LINE_CUSTOM_ID_MISSING | \
+	 LINE_CUSTOM_ID_NOT_STRING | LINE_CUSTOM_ID_LENGTH)
+
+/* A line that is neither blank nor too long. */
+static bool line_index(struct ingest *in, struct slice line, uint64_t offset, struct error *err)
+{
+	struct line_facts facts;
+
+	line_scan(line, &facts);
+	struct index_record record = {
+		.offset = offset,
+		.length = (uint32_t)line.n,
+		.line = in->line,
+		.body_offset = offset_in(line, facts.body),
+		.body_length = (uint32_t)facts.body.n,
+		.custom_id_offset = offset_in(line, facts.custom_id),
+		.flags = (uint16_t)facts.flags,
+		.inputs = facts.inputs,
+	};
+	uint64_t number = index_writer_summary(in->index)->lines;
+	if ((facts.flags & CUSTOM_ID_FAULTS) == 0) {
+		record.custom_id_length = (uint16_t)facts.custom_id.n;
+		record.custom_id_hash = custom_id_hash(in, facts.custom_id);
+		if (!duplicates_add(in->duplicates, record.custom_id_hash, number, err))
+			return false;
+	}
+	return index_writer_add(in->index, &record, facts.model, facts.url, err);
+}
+
+static bool long_line_index(struct ingest *in, uint64_t length, uint64_t offset, struct error *err)
+{
+	struct index_record record = {
+		.offset = offset,
+		.length = length < UINT32_MAX ? (uint32_t)length : UINT32_MAX,
+		.line = in->line,
+		.flags = LINE_TOO_LONG,
+		.inputs = 1,
+	};
+	struct slice none = { NULL, 0 };
+
+	return index_writer_add(in->index, &record, none, none, err);
+}
+
+/* The line at hand has ended (its LF, if any, is not in `line`) and had `length` bytes; of one that
+ * is too long, `line` is the beginning. */
+static bool line_end(struct ingest *in, struct slice line, uint64_t length, struct error *err)
+{
+	uint64_t offset = in->line_offset;
+
+	if (in->line == UINT32_MAX)
+		return fail(err, ERR_INVALID, "The file has more than %u lines.", UINT32_MAX);
+	in->line++;
+	in->line_offset += length + 1;
+	in->line_seen = 0;
+	if (offset == 0 && line.n >= BOM_BYTES && memcmp(line.p, BOM, BOM_BYTES) == 0) {
+		line.p += BOM_BYTES;
+		line.n -= BOM_BYTES;
+		length -= BOM_BYTES;
+		offset += BOM_BYTES;
+	}
+	bool return_ends = line.n == length && line.n > 0 && line.p[line.n - 1] == '\r';
+	if (length - return_ends > in->limits.line_bytes)
+		return long_line_index(in, length, offset, err);
+	return is_blank(line) || line_index(in, line, offset, err);
+}
+
+static bool carry_add(struct ingest *in, struct slice part, struct error *err)
+{
+	size_t room = in->carry.max - in->carry.n;
+
+	in->line_seen += part.n;
+	if (part.n > room)
+		part.n = room;
+	buf_add(&in->carry, part);
+	return !in->carry.failed || fail_memory(err);
+}
+
+static bool carry_end(struct ingest *in, struct error *err)
+{
+	if (!line_end(in, buf_slice(&in->carry), in->line_seen, err))
+		return false;
+	buf_clear(&in->carry);
+	if (in->carry.cap > CARRY_KEPT_BYTES)
+		buf_free(&in->carry);
+	return true;
+}
+
+static bool lines_find(struct ingest *in, struct slice bytes, struct error *err)
+{
+	while (bytes.n > 0) {
+		const char *lf = memchr(bytes.p, '\n', bytes.n);
+		struct slice part = { bytes.p, lf != NULL ? (size_t)(lf - bytes.p) : bytes.n };
+
+		if (lf == NULL)
+			return carry_add(in, part, err);
+		if (in->line_seen == 0) {
+			if (!line_end(in, part, part.n, err))
+				return false;
+		} else if (!carry_add(in, part, err) || !carry_end(in, err)) {
+			return false;
+		}
+		bytes.p = lf + 1;
+		bytes.n -= part.n + 1;
+	}
+	return true;
+}
+
+/* ---- the bytes ---- */
+
+static bool piece_take(struct ingest *in, struct slice piece, struct error *err)
+{
+	if (in->data != NULL && !blob_write(in->data, piece, err))
+		return false;
+	if (EVP_DigestUpdate(in->sha256, piece.p, piece.n) != 1)
+		return fail_sys(err, 0, "sha256 of an upload");
+	in->bytes += piece.n;
+	return lines_find(in, piece, err);
+}
+
+bool ingest_write(struct ingest *in, struct slice bytes, struct error *err)
+{
+	uint64_t most = in->limits.file_bytes;
+
+	if (most != 0 && bytes.n > most - in->bytes)
+		return fail(err, ERR_INVALID, "%s", in->limits.too_large_message);
+	while (bytes.n > 0) {
+		struct slice piece = { bytes.p, bytes.n < PIECE_BYTES ? bytes.n : PIECE_BYTES };
+
+		if (!piece_take(in, piece, err))
+			return false;
+		bytes.p += piece.n;
+		bytes.n -= piece.n;
+	}
+	return true;
+}
+
+/* ---- the end ---- */
+
+static bool custom_id_read(void *ctx, uint64_t number, char to[static CUSTOM_ID_MAX_BYTES],
+			   size_t *ret_n, struct error *err)
+{
+	struct ingest *in = ctx;
+	const struct index_record *record;
+	char raw[UINT16_MAX];
+
+	if (!index_writer_record(in->index, number, &record, err))
+		return false;
+	if (!sys_pread_all(in->data_fd, raw, record->custom_id_length,
+			   (off_t)(record->offset + record->custom_id_offset)))
+		return fail_sys(err, errno, "reading a custom_id again");
+	size_t n = json_decode((struct slice){ raw, record->custom_id_length }, to,
+			       CUSTOM_ID_MAX_BYTES);
+	/* a file that is not ours may have changed meanwhile */
+	*ret_n = n < CUSTOM_ID_MAX_BYTES ? n : CUSTOM_ID_MAX_BYTES;
+	return true;
+}
+
+static bool duplicate_mark(void *ctx, uint64_t number, struct error *err)
+{
+	struct ingest *in = ctx;
+
+	return index_writer_mark(in->index, number, LINE_DUPLICATE_ID, err);
+}
+
+static bool sha256_end(struct ingest *in, struct error *err)
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned n;
+
+	if (EVP_DigestFinal_ex(in->sha256, digest, &n) != 1)
+		return fail_sys(err, 0, "sha256 of an upload");
+	for (unsigned i = 0; i < n; i++)
+		snprintf(in->sha256_hex + 2 * i, 3, "%02x", digest[i]);
+	return true;
+}
+
+bool ingest_finish(struct ingest *in, struct error *err)
+{
+	struct duplicates_io io = { custom_id_read, duplicate_mark, in };
+
+	if (in->line_seen > 0 && !carry_end(in, err)) /* no LF at the end */
+		return false;
+	return sha256_end(in, err) && duplicates_resolve(in->duplicates, &io, err) &&
+	       index_writer_finish(in->index, err) &&
+	       (in->data == NULL || blob_sync(in->data, err));
+}
+
+uint64_t ingest_bytes(const struct ingest *in)
+{
+	return in->bytes;
+}
+
+const char *ingest_sha256(const struct ingest *in)
+{
+	return in->sha256_hex;
+}
+
+const struct index_summary *ingest_summary(const struct ingest *in)
+{
+	return index_writer_summary(in->index);
+}
+
+static bool names_give(struct ingest *in, const char *id, struct error *err)
+{
+	if (!index_writer_commit(in->index, id, err))
+		return false;
+	if (in->data != NULL && !blob_commit(TAKE(in->data), id, BLOB_DATA, err))
+		return false;
+	return blobs_sync(in->blobs, err);
+}
+
+bool ingest_commit(struct ingest *in, const char *id, struct error *err)
+{
+	struct blobs *blobs = in->blobs;
+	bool own_data = in->data != NULL;
+	bool ok = names_give(in, id, err);
+
+	ingest_abort(in); /* what got a name is out of its reach */
+	if (!ok && own_data) {
+		struct error unheard; /* of two faults the first is told */
+		(void)!blob_remove(blobs, id, &unheard);
+	}
+	return ok;
+}
+
+/* ---- a file that stays where it is ---- */
+
+static bool file_read(struct ingest *in, struct error *err)
+{
+	AUTO(auto_free) char *piece = malloc(PIECE_BYTES);
+	ssize_t n;
+
+	if (piece == NULL)
+		return fail_memory(err);
+	while ((n = pread(in->data_fd, piece, PIECE_BYTES, (off_t)in->bytes)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_sys(err, errno, "reading the input file");
+		if (!ingest_write(in, (struct slice){ piece, (size_t)n }, err))
+			return false;
+	}
+	return true;
+}
+
+static bool index_of_file(struct ingest *in, const char *id, struct index **ret, struct error *err)
+{
+	struct blobs *blobs = in->blobs;
+	uint64_t bytes;
+	int fd;
+
+	if (blobs == NULL) {
+		fd = index_writer_take_fd(in->index);
+		ingest_abort(in);
+	} else if (!ingest_commit(in, id, err) ||
+		   !blob_open(blobs, id, BLOB_INDEX, &fd, &bytes, err)) {
+		return false;
+	}
+	return index_open(fd, ret, err);
+}
+
+bool ingest_file(struct blobs *blobs, int fd, const struct ingest_limits *limits, const char *id,
+		 char ret_sha256[static 65], struct index **ret_index, struct error *err)
+{
+	struct ingest *in;
+
+	if (!ingest_new(blobs, limits, &in, err))
+		return false;
+	in->data_fd = fd;
+	if (!file_read(in, err) || !ingest_finish(in, err)) {
+		ingest_abort(in);
+		return false;
+	}
+	memcpy(ret_sha256, in->sha256_hex, sizeof(in->sha256_hex));
+	return index_of_file(in, id, ret_index, err);
+}

@@ -1,0 +1,559 @@
+/* verdict.c: contract 7.2 as a table, applied to what the index says.
+ *
+ * Most files are good, and the summary alone shows it: then no record is read. Otherwise the records
+ * are gone through once, and only lines whose finding quotes them are read from the blob. */
+#include "ingest/verdict.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/sys.h"
+#include "base/utf8.h"
+
+#define CHAT "/v1/chat/completions"
+#define EMBEDDINGS "/v1/embeddings"
+
+#define FINDINGS_MAX 1000 /* that verdict_errors lists */
+#define RECORDS_AT_ONCE 512
+
+/* A custom_id, a model, a method inside a message: more of it is cut off. */
+#define QUOTE_MAX 512
+
+/* Faults that a line has only in a batch, beside the flags that it brings along. */
+enum {
+	FAULT_URL_WRONG = 1 << 16,
+	FAULT_MODEL_UNSERVED = 1 << 17,
+	FAULT_MODEL_MIXED = 1 << 18,
+};
+
+struct judge {
+	int blob_fd;
+	const struct verdict_rules *rules;
+	const struct index_summary *summary;
+	const char *endpoint;
+	uint16_t endpoint_url; /* its number in the summary; INDEX_OTHER: not listed there */
+	uint32_t fatal;        /* flags and FAULT_* that make a line bad in this batch */
+	bool unserved[INDEX_NAMES_MAX];
+	bool some_unserved;
+
+	/* the model that the lines must name: of the first line that has no other fault */
+	bool reference_known;
+	uint16_t reference;
+	struct buf reference_text; /* raw, where it is INDEX_OTHER */
+
+	uint64_t count; /* findings so far */
+	uint64_t texts; /* so many of them are given to `each`; the others only counted */
+	finding_fn each;
+	void *ctx;
+
+	struct buf line; /* the line last read */
+	char message[QUOTE_MAX + 256];
+	char param[64];
+};
+
+/* ---- what a finding says ---- */
+
+/* Reads the line from the blob and scans it again. *ret points into judge->line. */
+static bool line_read(struct judge *j, const struct index_record *r, struct line_facts *ret,
+		      struct error *err)
+{
+	buf_clear(&j->line);
+	if (!buf_reserve(&j->line, r->length))
+		return fail_memory(err);
+	if (!sys_pread_all(j->blob_fd, j->line.p, r->length, (off_t)r->offset))
+		return fail_sys(err, errno, "reading line %u of an input file", r->line);
+	j->line.n = r->length;
+	line_scan(buf_slice(&j->line), ret);
+	return true;
+}
+
+/* The raw string decoded, as text that can stand in a message: whole characters, no NUL. */
+static void quote(struct slice raw, char to[static QUOTE_MAX + 4])
+{
+	size_t n = json_decode(raw, to, QUOTE_MAX), end = 0;
+	bool valid;
+
+	if (n <= QUOTE_MAX) {
+		end = n;
+	} else {
+		while (end < QUOTE_MAX) { /* to the last character that is whole */
+			size_t step = utf8_step(to + end, QUOTE_MAX - end, &valid);
+			if (end + step > QUOTE_MAX || (!valid && end + step == QUOTE_MAX))
+				break;
+			end += step;
+		}
+		memcpy(to + end, "...", 3);
+		end += 3;
+	}
+	to[end] = '\0';
+	for (char *nul = to; (nul = memchr(nul, '\0', end - (size_t)(nul - to))) != NULL;)
+		*nul = '?';
+}
+
+/* Each explain function fills judge->message (and ->param) for one kind of finding. */
+
+static bool explain_too_long(struct judge *j, const struct index_record *r, struct error *err)
+{
+	(void)r;
+	(void)err;
+	snprintf(j->message, sizeof(j->message),
+		 "This line is longer than the limit of %llu bytes.",
+		 (unsigned long long)j->rules->line_bytes);
+	return true;
+}
+
+static bool explain_method(struct judge *j, const struct index_record *r, struct error *err)
+{
+	struct line_facts facts;
+	char method[QUOTE_MAX + 4];
+
+	if (!line_read(j, r, &facts, err))
+		return false;
+	quote(facts.method, method);
+	snprintf(j->message, sizeof(j->message),
+		 "Invalid value: '%s'. Supported values are: 'POST'.", method);
+	return true;
+}
+
+static bool explain_stream(struct judge *j, const struct index_record *r, struct error *err)
+{
+	(void)r;
+	(void)err;
+	snprintf(j->message, sizeof(j->message), "%sStreaming is not supported in the Batch API.",
+		 strcmp(j->endpoint, CHAT) == 0 ? "Chat Completions: " : "");
+	return true;
+}
+
+static bool explain_sampling(struct judge *j, const struct index_record *r, struct error *err)
+{
+	struct line_facts facts;
+
+	if (!line_read(j, r, &facts, err))
+		return false;
+	const char *name = facts.sampling != NULL ? facts.sampling : "";
+	snprintf(j->param, sizeof(j->param), "body.%s", name);
+	snprintf(j->message, sizeof(j->message),
+		 "The parameter '%s' cannot be set in a batch: leave it out.", name);
+	return true;
+}
+
+static bool explain_duplicate(struct judge *j, const struct index_record *r, struct error *err)
+{
+	char raw[UINT16_MAX], custom_id[QUOTE_MAX + 4];
+
+	if (!sys_pread_all(j->blob_fd, raw, r->custom_id_length,
+			   (off_t)(r->offset + r->custom_id_offset)))
+		return fail_sys(err, errno, "reading line %u of an input file", r->line);
+	quote((struct slice){ raw, r->custom_id_length }, custom_id);
+	snprintf(j->message, sizeof(j->message),
+		 "The custom_id '%s' for this request is a duplicate of another request. "
+		 "The custom_id parameter must be unique for each request in a batch.",
+		 custom_id);
+	return true;
+}
+
+/* NULL: not listed in the summary. */
+static const char *model_listed(const struct judge *j, uint16_t number)
+{
+	bool listed = number < INDEX_NAMES_MAX && number < j->summary->model_count;
+
+	return listed ? j->summary->models[number] : NULL;
+}
+
+/* The line's model, fit for a message: from the summary, or from the line. */
+static bool model_quote(struct judge *j, const struct index_record *r,
+			char to[static QUOTE_MAX + 4], struct error *err)
+{
+	const char *listed = model_listed(j, r->model);
+	struct line_facts facts;
+
+	if (listed != NULL) {
+		snprintf(to, QUOTE_MAX + 4, "%s", listed);
+		return true;
+	}
+	if (!line_read(j, r, &facts, err))
+		return false;
+	quote(facts.model, to);
+	return true;
+}
+
+static bool explain_unserved(struct judge *j, const struct index_record *r, struct error *err)
+{
+	char model[QUOTE_MAX + 4];
+
+	if (!model_quote(j, r, model, err))
+		return false;
+	snprintf(j->message, sizeof(j->message),
+		 "The provided model '%s' is not supported by the Batch API.", model);
+	return true;
+}
+
+static bool explain_mixed(struct judge *j, const struct index_record *r, struct error *err)
+{
+	char model[QUOTE_MAX + 4];
+
+	if (!model_quote(j, r, model, err))
+		return false;
+	snprintf(j->message, sizeof(j->message),
+		 "The model '%s' for this request does not match the rest of the batch. "
+		 "Each batch must contain requests for a single model.",
+		 model);
+	return true;
+}
+
+/* Contract 7.2, in its order: of several faults of a line the first is told. */
+static const struct {
+	uint32_t fault;
+	const char *code, *param, *message;
+	/* where the text depends on the line; then `message` and maybe `param` are NULL */
+	bool (*explain)(struct judge *j, const struct index_record *r, struct error *err);
+} line_faults[] = {
+	{ LINE_NOT_JSON, "invalid_json_line", NULL, "This line is not parseable as valid JSON." },
+	{ LINE_NOT_OBJECT, "invalid_request", NULL, "Each line must be a JSON dictionary object" },
+	{ LINE_TOO_LONG, "invalid_request", NULL, NULL, explain_too_long },
+	{ LINE_CUSTOM_ID_MISSING, "missing_required_parameter", "custom_id",
+	  "Missing required parameter: 'custom_id'." },
+	{ LINE_METHOD_MISSING, "missing_required_parameter", "method",
+	  "Missing required parameter: 'method'." },
+	{ LINE_URL_MISSING, "missing_required_parameter", "url",
+	  "Missing required parameter: 'url'." },
+	{ LINE_BODY_MISSING, "missing_required_parameter", "body",
+	  "Missing required parameter: 'body'." },
+	{ LINE_CUSTOM_ID_NOT_STRING, "invalid_type", "custom_id",
+	  "Invalid type for 'custom_id': expected a string." },
+	{ LINE_BODY_NOT_OBJECT, "invalid_type", "body",
+	  "Invalid type for 'body': expected an object." },
+	{ LINE_CUSTOM_ID_LENGTH, "invalid_value", "custom_id",
+	  "Invalid 'custom_id': it must have 1 to 512 bytes." },
+	{ LINE_METHOD_NOT_POST, "invalid_method", "method", NULL, explain_method },
+	{ FAULT_URL_WRONG, "invalid_url", "url",
+	  "The URL provided for this request does not match the batch endpoint." },
+	{ LINE_MODEL_MISSING, "invalid_request", "body.model", "Model parameter is required." },
+	{ LINE_MESSAGES_MISSING, "invalid_request", "body.messages",
+	  "Messages parameter is required." },
+	{ LINE_STREAM, "streaming_unsupported", "body.stream", NULL, explain_stream },
+	{ LINE_SAMPLING, "invalid_value", NULL, NULL, explain_sampling },
+	{ LINE_DUPLICATE_ID, "duplicate_custom_id", "custom_id", NULL, explain_duplicate },
+	{ FAULT_MODEL_UNSERVED, "model_not_found", "body.model", NULL, explain_unserved },
+	{ FAULT_MODEL_MIXED, "mismatched_model", "body.model", NULL, explain_mixed },
+};
+
+/* ---- what is wrong ---- */
+
+static void tell(struct judge *j, const struct finding *finding)
+{
+	j->count++;
+	if (j->each != NULL && j->count <= j->texts)
+		j->each(j->ctx, finding);
+}
+
+/* Somebody who gives no function only wants to know whether there is a finding. */
+static bool satisfied(const struct judge *j)
+{
+	return j->each == NULL && j->count > 0;
+}
+
+static bool fault_tell(struct judge *j, const struct index_record *r, uint32_t faults,
+		       struct error *err)
+{
+	size_t i = 0;
+
+	while ((line_faults[i].fault & faults) == 0)
+		i++;
+	struct finding finding = {
+		.code = line_faults[i].code,
+		.line = r->line,
+		.param = line_faults[i].param,
+		.message = line_faults[i].message,
+	};
+	if (line_faults[i].explain != NULL && j->each != NULL && j->count < j->texts) {
+		j->param[0] = '\0';
+		if (!line_faults[i].explain(j, r, err))
+			return false;
+		finding.message = j->message;
+		if (j->param[0] != '\0')
+			finding.param = j->param;
+	}
+	tell(j, &finding);
+	return true;
+}
+
+/* A line without a url is at home in every batch that does not insist on one. */
+static bool url_is_wrong(struct judge *j, const struct index_record *r, bool *ret,
+			 struct error *err)
+{
+	struct line_facts facts;
+
+	*ret = false;
+	if ((r->flags & (LINE_NOT_JSON | LINE_NOT_OBJECT | LINE_TOO_LONG | LINE_URL_MISSING)) != 0)
+		return true;
+	*ret = r->url != j->endpoint_url;
+	if (r->url != INDEX_OTHER || j->endpoint_url != INDEX_OTHER)
+		return true;
+	/* Both are among the urls that the summary has no room for. */
+	if (!line_read(j, r, &facts, err))
+		return false;
+	*ret = !json_key_is(facts.url, j->endpoint);
+	return true;
+}
+
+static bool model_is_unserved(struct judge *j, const struct index_record *r, bool *ret,
+			      struct error *err)
+{
+	char model[QUOTE_MAX + 4];
+
+	*ret = false;
+	if (j->rules->model_served == NULL)
+		return true;
+	if (model_listed(j, r->model) != NULL) {
+		*ret = j->unserved[r->model];
+		return true;
+	}
+	if (!model_quote(j, r, model, err))
+		return false;
+	*ret = !j->rules->model_served(j->rules->ctx, model); /* a very long name is cut off */
+	return true;
+}
+
+static bool model_is_mixed(struct judge *j, const struct index_record *r, bool *ret,
+			   struct error *err)
+{
+	struct line_facts facts;
+
+	*ret = j->reference_known && r->model != j->reference;
+	if (r->model == INDEX_OTHER && (!j->reference_known || !*ret)) {
+		if (!line_read(j, r, &facts, err))
+			return false;
+		if (!j->reference_known)
+			buf_add(&j->reference_text, facts.model);
+		else
+			*ret = !json_same_string(facts.model, buf_slice(&j->reference_text));
+	}
+	if (!j->reference_known) {
+		j->reference_known = true;
+		j->reference = r->model;
+	}
+	return !j->reference_text.failed || fail_memory(err);
+}
+
+/* All that is wrong with a line in this batch. The models are looked at last and only in lines that
+ * are good otherwise: the table names these faults last, too. */
+static bool line_judge(struct judge *j, const struct index_record *r, uint32_t *ret_faults,
+		       struct error *err)
+{
+	bool url_wrong, unserved, mixed;
+
+	*ret_faults = r->flags & j->fatal;
+	if (!url_is_wrong(j, r, &url_wrong, err))
+		return false;
+	if (url_wrong)
+		*ret_faults |= FAULT_URL_WRONG;
+	if (*ret_faults != 0)
+		return true;
+	if (!model_is_unserved(j, r, &unserved, err))
+		return false;
+	if (unserved) {
+		*ret_faults = FAULT_MODEL_UNSERVED;
+		return true;
+	}
+	if (!model_is_mixed(j, r, &mixed, err))
+		return false;
+	if (mixed)
+		*ret_faults = FAULT_MODEL_MIXED;
+	return true;
+}
+
+static bool lines_judge(struct judge *j, const struct index *ix, struct error *err)
+{
+	struct index_record records[RECORDS_AT_ONCE];
+	uint64_t lines = j->summary->lines;
+
+	for (uint64_t first = 0; first < lines; first += RECORDS_AT_ONCE) {
+		uint64_t left = lines - first;
+		size_t n = left < RECORDS_AT_ONCE ? (size_t)left : RECORDS_AT_ONCE;
+
+		if (!index_read(ix, first, records, n, err))
+			return false;
+		for (size_t i = 0; i < n; i++) {
+			uint32_t faults;
+
+			if (!line_judge(j, &records[i], &faults, err) ||
+			    (faults != 0 && !fault_tell(j, &records[i], faults, err)))
+				return false;
+			if (satisfied(j))
+				return true;
+		}
+	}
+	return true;
+}
+
+/* ---- the file as a whole ---- */
+
+/* Whether the summary already shows that no line can be bad. */
+static bool summary_is_clean(const struct judge *j)
+{
+	const struct index_summary *s = j->summary;
+
+	if ((s->flags_any & j->fatal) != 0 || s->url_overflow || s->model_overflow)
+		return false;
+	for (unsigned i = 0; i < s->url_count; i++)
+		if (i != j->endpoint_url)
+			return false;
+	return s->model_count <= 1 && !j->some_unserved;
+}
+
+static void too_many(struct judge *j, const char *things, uint64_t held, uint64_t most)
+{
+	if (most == 0 || held <= most)
+		return;
+	snprintf(j->message, sizeof(j->message),
+		 "The input file has %llu %s, more than the limit of %llu.",
+		 (unsigned long long)held, things, (unsigned long long)most);
+	tell(j, &(struct finding){ .code = "too_many_tasks", .message = j->message });
+}
+
+static bool file_judge(struct judge *j, const struct index *ix, struct error *err)
+{
+	const struct index_summary *s = j->summary;
+
+	if (s->lines == 0) {
+		tell(j, &(struct finding){ .code = "empty_file",
+					   .message = "The input file is empty. Please ensure that "
+						      "the batch contains at least one request." });
+		return true;
+	}
+	too_many(j, "lines", s->lines, j->rules->lines_max);
+	if (strcmp(j->endpoint, EMBEDDINGS) == 0)
+		too_many(j, "inputs over all its lines", s->inputs, j->rules->inputs_max);
+	if (satisfied(j) || summary_is_clean(j))
+		return true;
+	return lines_judge(j, ix, err);
+}
+
+/* ---- the rules of the batch ---- */
+
+/* `lowtide check` knows no batch: the file's first url speaks for all. */
+static const char *endpoint_of(const struct verdict_rules *rules, const struct index_summary *s)
+{
+	if (rules->endpoint != NULL)
+		return rules->endpoint;
+	for (unsigned i = 0; i < s->url_count; i++)
+		if (s->urls[i][0] != '\0')
+			return s->urls[i];
+	return CHAT;
+}
+
+static uint32_t fatal_flags(const struct verdict_rules *rules, const char *endpoint)
+{
+	uint32_t fatal = LINE_NOT_JSON | LINE_NOT_OBJECT | LINE_TOO_LONG | LINE_CUSTOM_ID_MISSING |
+			 LINE_CUSTOM_ID_NOT_STRING | LINE_CUSTOM_ID_LENGTH | LINE_METHOD_NOT_POST |
+			 LINE_BODY_MISSING | LINE_BODY_NOT_OBJECT | LINE_MODEL_MISSING |
+			 LINE_STREAM | LINE_DUPLICATE_ID;
+
+	if (rules->strict_lines || rules->profile == PROFILE_OPENAI)
+		fatal |= LINE_METHOD_MISSING | LINE_URL_MISSING;
+	if (rules->refuse_sampling)
+		fatal |= LINE_SAMPLING;
+	if (strcmp(endpoint, CHAT) == 0)
+		fatal |= LINE_MESSAGES_MISSING;
+	return fatal;
+}
+
+static void judge_init(struct judge *j, const struct index *ix, int blob_fd,
+		       const struct verdict_rules *rules)
+{
+	const struct index_summary *s = index_summary(ix);
+
+	*j = (struct judge){
+		.blob_fd = blob_fd,
+		.rules = rules,
+		.summary = s,
+		.endpoint = endpoint_of(rules, s),
+		.endpoint_url = INDEX_OTHER,
+		.reference_text = BUF(UINT32_MAX),
+		.line = BUF(UINT32_MAX),
+	};
+	j->fatal = fatal_flags(rules, j->endpoint);
+	for (unsigned i = 0; i < s->url_count; i++)
+		if (strcmp(s->urls[i], j->endpoint) == 0)
+			j->endpoint_url = (uint16_t)i;
+	for (unsigned i = 0; i < s->model_count && rules->model_served != NULL; i++) {
+		j->unserved[i] = !rules->model_served(rules->ctx, s->models[i]);
+		j->some_unserved |= j->unserved[i];
+	}
+}
+
+/* As verdict_judge, but only the first `texts` findings are given to `each`. */
+static bool judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
+		  uint64_t texts, finding_fn each, void *ctx, uint64_t *ret_count,
+		  struct error *err)
+{
+	struct judge j;
+
+	judge_init(&j, ix, blob_fd, rules);
+	j.texts = texts;
+	j.each = each;
+	j.ctx = ctx;
+	bool ok = file_judge(&j, ix, err);
+	*ret_count = j.count;
+	buf_free(&j.line);
+	buf_free(&j.reference_text);
+	return ok;
+}
+
+bool verdict_judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
+		   finding_fn each, void *ctx, uint64_t *ret_count, struct error *err)
+{
+	return judge(ix, blob_fd, rules, UINT64_MAX, each, ctx, ret_count, err);
+}
+
+/* ---- as JSON ---- */
+
+static void text_format(struct buf *to, const char *text)
+{
+	if (text == NULL)
+		buf_text(to, "null");
+	else
+		buf_json_string(to, slice_of(text));
+}
+
+static void finding_format(void *ctx, const struct finding *finding)
+{
+	struct buf *to = ctx;
+
+	buf_text(to, to->n == 0 ? "[{\"code\":" : ",{\"code\":");
+	text_format(to, finding->code);
+	buf_text(to, ",\"line\":");
+	if (finding->line == 0)
+		buf_text(to, "null");
+	else
+		buf_u64(to, finding->line);
+	buf_text(to, ",\"message\":");
+	text_format(to, finding->message);
+	buf_text(to, ",\"param\":");
+	text_format(to, finding->param);
+	buf_char(to, '}');
+}
+
+bool verdict_errors(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
+		    struct buf *to, uint64_t *ret_count, struct error *err)
+{
+	buf_clear(to);
+	if (!judge(ix, blob_fd, rules, FINDINGS_MAX, finding_format, to, ret_count, err))
+		return false;
+	if (*ret_count > FINDINGS_MAX) {
+		char message[128];
+
+		snprintf(message, sizeof(message),
+			 "The input file has %llu errors; the first %d of them are listed.",
+			 (unsigned long long)*ret_count, FINDINGS_MAX);
+		finding_format(to,
+			       &(struct finding){ .code = "too_many_errors", .message = message });
+	}
+	if (*ret_count > 0)
+		buf_char(to, ']');
+	return !to->failed || fail_memory(err);
+}
