@@ -101,7 +101,7 @@ static bool batch_insert(struct db *db, const struct batch *b, bool input_missin
 bool store_batch_insert(struct store *s, const struct batch *b, const struct call *call,
 			bool input_may_miss, char ret_id[static ID_SIZE], struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 	char id[ID_SIZE];
 	bool missing;
 
@@ -291,7 +291,7 @@ static bool progress_put(struct db *db, const char *batch_id, const struct merge
 bool store_merge_put(struct store *s, const char *batch_id, const struct merge_state *m,
 		     struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 	bool put;
 
 	if (!txn_begin(&t, s, err) || !progress_put(t.db, batch_id, m, &put, err))
@@ -333,7 +333,7 @@ static bool batch_move(struct db *db, const char *id, unsigned from, enum batch_
 bool store_batch_move(struct store *s, const char *id, unsigned from, enum batch_status to,
 		      int64_t now, bool *ret_moved, struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 
 	if (!txn_begin(&t, s, err) || !batch_move(t.db, id, from, to, now, ret_moved, err) ||
 	    !txn_commit(&t, err))
@@ -347,7 +347,7 @@ bool store_batch_start(struct store *s, const char *id, uint64_t total, uint64_t
 		       const char *model, const char *output_file_id, const char *error_file_id,
 		       int64_t now, bool *ret_moved, struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 
 	if (!txn_begin(&t, s, err) ||
 	    !batch_move(t.db, id, 1u << BATCH_VALIDATING, BATCH_IN_PROGRESS, now, ret_moved, err))
@@ -366,7 +366,7 @@ bool store_batch_start(struct store *s, const char *id, uint64_t total, uint64_t
 bool store_batch_fail(struct store *s, const char *id, const char *errors, int64_t now,
 		      bool *ret_moved, struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 
 	if (!txn_begin(&t, s, err) ||
 	    !batch_move(t.db, id, states_before(BATCH_FAILED), BATCH_FAILED, now, ret_moved, err))
@@ -380,7 +380,7 @@ bool store_batch_fail(struct store *s, const char *id, const char *errors, int64
 bool store_batch_cancel_early(struct store *s, const char *id, int64_t now, bool *ret_moved,
 			      struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 
 	if (!txn_begin(&t, s, err) ||
 	    !batch_move(t.db, id, 1u << BATCH_VALIDATING, BATCH_CANCELLING, now, ret_moved, err))
@@ -409,7 +409,7 @@ bool store_batch_finish(struct store *s, const char *id, enum batch_status to,
 			const struct file *error, const char *errors, int64_t now, bool *ret_moved,
 			struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 	bool put;
 
 	/* The numbers first: those of a final batch are not to be changed. */

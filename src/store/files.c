@@ -112,7 +112,7 @@ static bool quota_allows(struct db *db, const struct file *f, const struct file_
 bool store_file_insert(struct store *s, const struct file *f, const struct file_quota *quota,
 		       const struct call *call, char ret_id[static ID_SIZE], struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 	char id[ID_SIZE];
 
 	if (!txn_begin(&t, s, err) || !call_find(t.db, call, f->created_at, id, err))
@@ -141,7 +141,7 @@ bool store_file_get(struct store *s, const char *org, const char *id, int64_t no
 bool store_file_delete(struct store *s, const char *org, const char *id, int64_t now,
 		       struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 	uint64_t deleted;
 
 	if (!txn_begin(&t, s, err) ||
@@ -227,7 +227,7 @@ bool store_file_list(struct store *s, const struct file_query *q, struct file **
 
 bool store_sweep(struct store *s, int64_t now, int64_t *ret_next, struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 	int64_t next;
 
 	if (!txn_begin(&t, s, err) ||
@@ -260,7 +260,7 @@ bool store_blobs_spare(struct store *s, char (*ids)[ID_SIZE], size_t max, size_t
 
 bool store_blob_gone(struct store *s, const char *id, struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 
 	return txn_begin(&t, s, err) && sql_run(t.db, SQL_blob_gone, VALUES(txt(id)), NULL, err) &&
 	       txn_commit(&t, err);

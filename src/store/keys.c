@@ -30,7 +30,7 @@ static bool org_find(struct db *db, const char *name, struct org *ret, struct er
 static bool org_put(struct store *s, const char *name, int64_t now, struct org *ret, bool *ret_made,
 		    struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 	char id[ID_SIZE];
 	uint64_t made;
 
@@ -109,7 +109,7 @@ static bool key_read(struct query *q, struct key *ret, struct error *err)
 bool store_key_create(struct store *s, const char *org, const char *hash, const char *hint,
 		      int64_t now, struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 	char id[ID_SIZE];
 	int64_t known;
 
@@ -166,7 +166,7 @@ static bool keys_named(struct db *db, const char *name, int64_t *ret_known, int6
 
 bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error *err)
 {
-	AUTO(txn_end) struct txn t;
+	AUTO(txn_end) struct txn t = { 0 };
 	int64_t known, in_force;
 
 	if (!txn_begin(&t, s, err) || !keys_named(t.db, id, &known, &in_force, err))

@@ -28,17 +28,18 @@ const char *sql_name(enum sql id)
 
 /* ---- errors ---- */
 
-/* A full disk shows as FULL when a write fails, and as an I/O error where another call does. */
-static bool is_disk_full(const struct db *db, int code)
+/* A full disk shows as FULL where a write fails with ENOSPC; a spent quota, or a sync that fails,
+ * only as an I/O error. What kind is left in errno, which every call of SQLite finds at 0:
+ * sqlite3_system_errno() does not know when it was a COMMIT that failed. */
+static bool is_disk_full(int code, int system)
 {
-	if ((code & 0xff) == SQLITE_FULL)
-		return true;
-	int system = sqlite3_system_errno(db->handle);
-	return (code & 0xff) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT);
+	return (code & 0xff) == SQLITE_FULL ||
+	       ((code & 0xff) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT));
 }
 
 bool fail_sqlite(struct error *err, const struct db *db, int code, const char *doing)
 {
+	bool full = is_disk_full(code, errno);
 	char detail[sizeof(err->detail)];
 
 	snprintf(detail, sizeof(detail), "%s: %s", doing,
@@ -48,7 +49,7 @@ bool fail_sqlite(struct error *err, const struct db *db, int code, const char *d
 			    "The server is busy with other changes. Try again in a moment.");
 		snprintf(err->detail, sizeof(err->detail), "%s", detail);
 	} else {
-		(void)!fail_sys(err, is_disk_full(db, code) ? ENOSPC : EIO, "%s", detail);
+		(void)!fail_sys(err, full ? ENOSPC : EIO, "%s", detail);
 	}
 	err->sys = code;
 	return false;
@@ -58,6 +59,7 @@ bool fail_sqlite(struct error *err, const struct db *db, int code, const char *d
 
 bool db_exec(struct db *db, const char *text, struct error *err)
 {
+	errno = 0;
 	int code = sqlite3_exec(db->handle, text, NULL, NULL, NULL);
 
 	return code == SQLITE_OK || fail_sqlite(err, db, code, "setting up");
@@ -131,6 +133,7 @@ bool query_step(struct query *q, bool *ret_row, struct error *err)
 {
 	if (!query_row_ok(q, err))
 		return false;
+	errno = 0;
 	int code = q->bind_code == SQLITE_OK ? sqlite3_step(q->statement) : q->bind_code;
 	if (code != SQLITE_ROW && code != SQLITE_DONE)
 		return fail_sqlite(err, q->db, code, sql_name(q->id));

@@ -108,7 +108,6 @@ void reader_return(struct db **db)
 
 bool txn_begin(struct txn *t, struct store *s, struct error *err)
 {
-	*t = (struct txn){ 0 };
 	pthread_mutex_lock(&s->write_lock);
 	if (!sql_run(&s->writer, SQL_begin, VALUES(), NULL, err)) {
 		pthread_mutex_unlock(&s->write_lock);

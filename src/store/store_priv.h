@@ -2,7 +2,7 @@
  * transactions, and the steps that are part of a bigger transaction elsewhere.
  *
  * Reads:   AUTO(reader_return) struct db *db = reader_borrow(s);
- * Writes:  AUTO(txn_end) struct txn t;
+ * Writes:  AUTO(txn_end) struct txn t = { 0 };
  *          if (!txn_begin(&t, s, err))
  *                  return false;
  *          ... t.db ...
@@ -32,7 +32,7 @@ struct db *reader_borrow(struct store *s);
 void reader_return(struct db **db);
 
 struct txn {
-	struct db *db; /* NULL: not begun */
+	struct db *db; /* NULL: not begun, as in { 0 }, or ended */
 };
 
 /* Waits for the writer, and for other processes' writers. */

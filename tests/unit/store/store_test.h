@@ -1,0 +1,147 @@
+/* store_test.h: a store in a scratch directory with two organizations, and rows to put in it. */
+#pragma once
+
+#include "unit.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "base/log.h"
+#include "store/store_priv.h"
+
+#define NOW INT64_C(1750000000)
+#define DAY 86400
+
+static char *dir;
+static struct store *store;
+static struct org ours, theirs;
+static struct error err;
+
+#define MUST(call)                                                                            \
+	do {                                                                                  \
+		if (!(call))                                                                  \
+			fail_msg("%s: %s (%s, %d)", #call, err.message, err.detail, err.sys); \
+	} while (0)
+
+#define FAILS(call, expected_kind)                               \
+	do {                                                     \
+		assert_false(call);                              \
+		assert_int_equal(err.kind, ERR_##expected_kind); \
+	} while (0)
+
+static inline void reopen(void)
+{
+	store_close(store);
+	MUST(store_open(dir, &store, &err));
+}
+
+static inline int setup(void **state)
+{
+	(void)state;
+	log_set_level(LOG_OFF);
+	dir = scratch_dir_new();
+	MUST(store_open(dir, &store, &err));
+	MUST(store_org_ensure(store, "ours", NOW, &ours, &err));
+	MUST(store_org_ensure(store, "theirs", NOW, &theirs, &err));
+	return 0;
+}
+
+static inline int teardown(void **state)
+{
+	(void)state;
+	store_close(store);
+	scratch_dir_remove(dir);
+	return 0;
+}
+
+/* What stands in the tables, where the interface does not tell. */
+static inline int64_t number_of(const char *sql)
+{
+	sqlite3_stmt *statement;
+
+	assert_int_equal(sqlite3_prepare_v2(store->writer.handle, sql, -1, &statement, NULL), 0);
+	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+	int64_t number = sqlite3_column_int64(statement, 0);
+	sqlite3_finalize(statement);
+	return number;
+}
+
+#define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+static inline struct file file_of(const struct org *org, int64_t created_at)
+{
+	struct file f = { .bytes = 100, .created_at = created_at };
+
+	id_file(f.id);
+	memcpy(f.org, org->id, sizeof(f.org));
+	memset(f.sha256, 'a', 64);
+	snprintf(f.filename, sizeof(f.filename), "requests.jsonl");
+	return f;
+}
+
+static inline struct file put_file(const struct org *org, int64_t created_at)
+{
+	struct file f = file_of(org, created_at);
+	char id[ID_SIZE];
+
+	MUST(store_file_insert(store, &f, NULL, NULL, id, &err));
+	assert_string_equal(id, f.id);
+	return f;
+}
+
+/* On an input file that is there. */
+static inline struct batch batch_of(const struct org *org, int64_t created_at)
+{
+	struct batch b = { .created_at = created_at, .expires_at = created_at + DAY };
+	struct file input = put_file(org, created_at);
+
+	id_batch(b.id);
+	memcpy(b.org, org->id, sizeof(b.org));
+	snprintf(b.endpoint, sizeof(b.endpoint), "/v1/chat/completions");
+	snprintf(b.input_file_id, sizeof(b.input_file_id), "%s", input.id);
+	snprintf(b.completion_window, sizeof(b.completion_window), "24h");
+	return b;
+}
+
+static inline struct batch put_batch(const struct org *org, int64_t created_at)
+{
+	struct batch b = batch_of(org, created_at);
+	char id[ID_SIZE];
+
+	MUST(store_batch_insert(store, &b, NULL, false, id, &err));
+	assert_string_equal(id, b.id);
+	return b;
+}
+
+/* The status of a batch; its row is checked by others. */
+static inline enum batch_status status_of(const char *id)
+{
+	struct batch b;
+
+	MUST(store_batch_get(store, NULL, id, &b, &err));
+	enum batch_status status = b.status;
+	batch_done(&b);
+	return status;
+}
+
+/* Runs `child` in a process of its own; how it ended, as waitpid() says. */
+static inline int in_a_child(void (*child)(void))
+{
+	int status;
+
+	fflush(NULL);
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		child();
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static inline bool was_killed(int status)
+{
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}

@@ -1,0 +1,213 @@
+/* Organizations and keys: made once, found by hash, gone for good once revoked. */
+#include "store_test.h"
+
+static void put_key(const struct org *org, const char *hash, const char *hint, int64_t now)
+{
+	MUST(store_key_create(store, org->id, hash, hint, now, &err));
+}
+
+static void an_organization_is_made_once(void **state)
+{
+	struct org again, other;
+
+	(void)state;
+	MUST(store_org_ensure(store, "ours", NOW + 5, &again, &err));
+	assert_string_equal(again.id, ours.id);
+	assert_int_equal(again.created_at, NOW);
+	assert_string_not_equal(ours.id, theirs.id);
+	FAILS(store_org_create(store, "ours", NOW, &other, &err), INVALID);
+	assert_string_equal(err.param, "name");
+	MUST(store_org_create(store, "third", NOW, &other, &err));
+	assert_string_equal(other.name, "third");
+	assert_int_equal(other.keys, 0);
+}
+
+static void a_name_has_1_to_127_bytes(void **state)
+{
+	char name[129];
+	struct org org;
+
+	(void)state;
+	memset(name, 'x', sizeof(name));
+	name[128] = '\0';
+	FAILS(store_org_ensure(store, name, NOW, &org, &err), INVALID);
+	name[127] = '\0';
+	MUST(store_org_ensure(store, name, NOW, &org, &err));
+	assert_string_equal(org.name, name);
+	FAILS(store_org_create(store, "", NOW, &org, &err), INVALID);
+}
+
+static void organizations_are_listed_by_name_with_their_keys(void **state)
+{
+	struct org *orgs;
+	size_t n;
+
+	(void)state;
+	put_key(&theirs, "h1", "sk-1", NOW);
+	put_key(&theirs, "h2", "sk-2", NOW);
+	put_key(&theirs, "h3", "sk-3", NOW);
+	MUST(store_key_revoke(store, "sk-3", NOW, &err));
+	MUST(store_org_list(store, &orgs, &n, &err));
+	assert_int_equal(n, 2);
+	assert_string_equal(orgs[0].name, "ours");
+	assert_int_equal(orgs[0].keys, 0);
+	assert_string_equal(orgs[1].id, theirs.id);
+	assert_int_equal(orgs[1].keys, 2);
+	assert_int_equal(orgs[1].created_at, NOW);
+	free(orgs);
+}
+
+static void a_key_is_found_by_its_hash(void **state)
+{
+	struct key key;
+	uint64_t n;
+
+	(void)state;
+	put_key(&ours, "hash-a", "sk-AbCd…", NOW + 1);
+	MUST(store_key_find(store, "hash-a", &key, &err));
+	assert_memory_equal(key.id, "key_", 4);
+	assert_string_equal(key.org, ours.id);
+	assert_string_equal(key.org_name, "ours");
+	assert_string_equal(key.hint, "sk-AbCd…");
+	assert_int_equal(key.created_at, NOW + 1);
+	assert_int_equal(key.revoked_at, 0);
+	FAILS(store_key_find(store, "hash-b", &key, &err), BAD_KEY);
+	assert_string_equal(err.message, "Incorrect API key provided");
+	MUST(store_key_count(store, &n, &err));
+	assert_int_equal(n, 1);
+}
+
+static void the_same_hash_again_changes_nothing(void **state)
+{
+	struct key first, again;
+
+	(void)state;
+	put_key(&ours, "hash", "sk-1", NOW);
+	MUST(store_key_find(store, "hash", &first, &err));
+	put_key(&theirs, "hash", "sk-2", NOW + 9);
+	MUST(store_key_find(store, "hash", &again, &err));
+	assert_string_equal(again.id, first.id);
+	assert_string_equal(again.org, ours.id);
+	assert_string_equal(again.hint, "sk-1");
+	assert_int_equal(again.created_at, NOW);
+	MUST(store_key_revoke(store, first.id, NOW + 10, &err));
+	put_key(&ours, "hash", "sk-1", NOW + 11); /* nor does it bring a revoked one back */
+	FAILS(store_key_find(store, "hash", &again, &err), BAD_KEY);
+}
+
+static void a_key_needs_an_organization(void **state)
+{
+	uint64_t n;
+
+	(void)state;
+	FAILS(store_key_create(store, "org-none", "hash", "sk-1", NOW, &err), NOT_FOUND);
+	MUST(store_key_count(store, &n, &err));
+	assert_int_equal(n, 0);
+}
+
+static void keys_are_listed_oldest_first(void **state)
+{
+	struct key *keys;
+	size_t n;
+
+	(void)state;
+	put_key(&ours, "h2", "sk-2", NOW + 2);
+	put_key(&theirs, "h3", "sk-3", NOW + 3);
+	put_key(&ours, "h1", "sk-1", NOW + 1);
+	MUST(store_key_revoke(store, "sk-2", NOW + 7, &err));
+	MUST(store_key_list(store, NULL, &keys, &n, &err));
+	assert_int_equal(n, 3);
+	assert_string_equal(keys[0].hint, "sk-1");
+	assert_string_equal(keys[1].hint, "sk-2");
+	assert_int_equal(keys[1].revoked_at, NOW + 7);
+	assert_string_equal(keys[2].org_name, "theirs");
+	free(keys);
+	MUST(store_key_list(store, ours.id, &keys, &n, &err));
+	assert_int_equal(n, 2);
+	free(keys);
+	MUST(store_key_list(store, "org-none", &keys, &n, &err));
+	assert_int_equal(n, 0);
+	free(keys);
+}
+
+static void a_key_is_revoked_by_id_or_hint(void **state)
+{
+	struct key key;
+
+	(void)state;
+	put_key(&ours, "h1", "sk-1", NOW);
+	put_key(&ours, "h2", "sk-2", NOW);
+	MUST(store_key_find(store, "h1", &key, &err));
+	MUST(store_key_revoke(store, key.id, NOW, &err));
+	FAILS(store_key_find(store, "h1", &key, &err), BAD_KEY);
+	MUST(store_key_revoke(store, "sk-2", NOW, &err));
+	FAILS(store_key_find(store, "h2", &key, &err), BAD_KEY);
+	FAILS(store_key_revoke(store, "sk-3", NOW, &err), NOT_FOUND);
+}
+
+static void a_hint_of_several_keys_revokes_none(void **state)
+{
+	struct key key;
+
+	(void)state;
+	put_key(&ours, "h1", "sk-x", NOW);
+	put_key(&ours, "h2", "sk-x", NOW);
+	FAILS(store_key_revoke(store, "sk-x", NOW, &err), INVALID);
+	MUST(store_key_find(store, "h1", &key, &err));
+	MUST(store_key_revoke(store, key.id, NOW, &err));
+	MUST(store_key_revoke(store, "sk-x", NOW, &err)); /* one is left that it can mean */
+	FAILS(store_key_find(store, "h2", &key, &err), BAD_KEY);
+}
+
+static void revoking_again_keeps_the_first_time(void **state)
+{
+	struct key *keys;
+	size_t n;
+
+	(void)state;
+	put_key(&ours, "h1", "sk-1", NOW);
+	MUST(store_key_revoke(store, "sk-1", NOW + 1, &err));
+	MUST(store_key_revoke(store, "sk-1", NOW + 2, &err));
+	MUST(store_key_list(store, ours.id, &keys, &n, &err));
+	assert_int_equal(keys[0].revoked_at, NOW + 1);
+	free(keys);
+}
+
+/* `lowtide key` beside a running server. */
+static void another_process_is_seen_at_once(void **state)
+{
+	struct store *other;
+	struct key key;
+
+	(void)state;
+	MUST(store_open(dir, &other, &err));
+	for (int i = 0; i < 20; i++) {
+		char hash[16];
+		snprintf(hash, sizeof(hash), "hash-%d", i);
+		MUST(store_key_create(other, ours.id, hash, "sk-1", NOW, &err));
+		MUST(store_key_find(store, hash, &key, &err));
+		MUST(store_key_revoke(other, key.id, NOW, &err));
+		FAILS(store_key_find(store, hash, &key, &err), BAD_KEY);
+	}
+	store_close(other);
+	put_key(&ours, "after", "sk-2", NOW); /* its going disturbs nobody */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_STORE(an_organization_is_made_once),
+		WITH_STORE(a_name_has_1_to_127_bytes),
+		WITH_STORE(organizations_are_listed_by_name_with_their_keys),
+		WITH_STORE(a_key_is_found_by_its_hash),
+		WITH_STORE(the_same_hash_again_changes_nothing),
+		WITH_STORE(a_key_needs_an_organization),
+		WITH_STORE(keys_are_listed_oldest_first),
+		WITH_STORE(a_key_is_revoked_by_id_or_hint),
+		WITH_STORE(a_hint_of_several_keys_revokes_none),
+		WITH_STORE(revoking_again_keeps_the_first_time),
+		WITH_STORE(another_process_is_seen_at_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

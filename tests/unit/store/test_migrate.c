@@ -1,0 +1,198 @@
+/* Opening a database: made when absent, left alone when it is not ours or too new. */
+#include "store_test.h"
+
+static void path_of(char ret[static PATH_MAX])
+{
+	snprintf(ret, PATH_MAX, "%s/meta.db", dir);
+}
+
+static int scratch_setup(void **state)
+{
+	(void)state;
+	log_set_level(LOG_OFF);
+	dir = scratch_dir_new();
+	store = NULL;
+	return 0;
+}
+
+#define IN_SCRATCH(test) cmocka_unit_test_setup_teardown(test, scratch_setup, teardown)
+
+/* Runs `sql` on meta.db behind the store's back. */
+static void by_hand(const char *sql)
+{
+	char path[PATH_MAX];
+	sqlite3 *db;
+
+	path_of(path);
+	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+	assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(sqlite3_close(db), SQLITE_OK);
+}
+
+static void a_new_database_is_made_and_found_again(void **state)
+{
+	struct org org;
+
+	(void)state;
+	MUST(store_open(dir, &store, &err));
+	assert_int_equal(number_of("PRAGMA application_id"), 0x4c6f7754);
+	assert_int_equal(number_of("PRAGMA user_version"), 1);
+	MUST(store_org_create(store, "ours", NOW, &org, &err));
+	reopen();
+	FAILS(store_org_create(store, "ours", NOW, &org, &err), INVALID);
+}
+
+static void it_is_in_wal_mode_with_full_syncs_and_foreign_keys(void **state)
+{
+	(void)state;
+	MUST(store_open(dir, &store, &err));
+	assert_true(scratch_exists(dir, "meta.db-wal"));
+	assert_int_equal(number_of("PRAGMA synchronous"), 2);
+	assert_int_equal(number_of("PRAGMA foreign_keys"), 1);
+}
+
+static void the_directory_is_made_but_not_its_parents(void **state)
+{
+	char path[PATH_MAX];
+
+	(void)state;
+	snprintf(path, sizeof(path), "%s/data", dir);
+	MUST(store_open(path, &store, &err));
+	store_close(store);
+	store = NULL;
+	snprintf(path, sizeof(path), "%s/no/data", dir);
+	FAILS(store_open(path, &store, &err), INTERNAL);
+	assert_int_equal(err.sys, ENOENT);
+}
+
+static void it_is_for_the_owner_alone(void **state)
+{
+	static const char *const names[] = { "meta.db", "meta.db-wal", "meta.db-shm" };
+	char path[PATH_MAX];
+	struct stat st;
+
+	(void)state;
+	mode_t old = umask(0);
+	MUST(store_open(dir, &store, &err));
+	umask(old);
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+		assert_int_equal(stat(path, &st), 0);
+		assert_int_equal(st.st_mode & 0777, 0600);
+	}
+}
+
+static void a_newer_database_is_refused(void **state)
+{
+	(void)state;
+	MUST(store_open(dir, &store, &err));
+	store_close(store);
+	store = NULL;
+	by_hand("PRAGMA user_version = 7");
+	FAILS(store_open(dir, &store, &err), INTERNAL);
+	assert_string_equal(err.message, "meta.db has version 7, made by a newer lowtide; this one "
+					 "knows versions up to 1");
+	assert_null(store);
+	by_hand("PRAGMA user_version = 1");
+	MUST(store_open(dir, &store, &err));
+}
+
+static void somebody_elses_database_is_left_alone(void **state)
+{
+	struct stat before, after;
+	char path[PATH_MAX];
+
+	(void)state;
+	by_hand("CREATE TABLE t (a); INSERT INTO t VALUES (1)");
+	path_of(path);
+	assert_int_equal(stat(path, &before), 0);
+	FAILS(store_open(dir, &store, &err), INTERNAL);
+	assert_string_equal(err.message, "meta.db is not a database of lowtide");
+	assert_int_equal(stat(path, &after), 0);
+	assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+	assert_int_equal(before.st_size, after.st_size);
+}
+
+static void a_file_that_is_no_database_is_refused(void **state)
+{
+	char path[PATH_MAX];
+
+	(void)state;
+	path_of(path);
+	FILE *f = fopen(path, "w");
+	assert_non_null(f);
+	for (int i = 0; i < 5000; i++)
+		fprintf(f, "no database\n");
+	fclose(f);
+	FAILS(store_open(dir, &store, &err), INTERNAL);
+	assert_int_equal(err.sys, SQLITE_NOTADB);
+}
+
+/* A migration that failed, or was cut off, has not begun. */
+static void a_migration_is_all_or_nothing(void **state)
+{
+	struct db db = { 0 };
+	char path[PATH_MAX];
+
+	(void)state;
+	path_of(path);
+	by_hand("PRAGMA journal_mode = WAL");
+	MUST(db_open(&db, path, &err));
+	MUST(db_exec(&db, "PRAGMA max_page_count = 4", &err));
+	FAILS(db_migrate(&db, &err), NO_SPACE);
+	db_close(&db);
+	MUST(store_open(dir, &store, &err));
+	assert_int_equal(number_of("PRAGMA user_version"), 1);
+}
+
+/* ---- many at once ---- */
+
+static void child_open(void)
+{
+	struct org org;
+
+	if (!store_open(dir, &store, &err) || !store_org_ensure(store, "same", NOW, &org, &err)) {
+		fprintf(stderr, "%s (%s)\n", err.message, err.detail);
+		_exit(1);
+	}
+	store_close(store);
+}
+
+static void processes_that_open_at_once_agree(void **state)
+{
+	pid_t pids[8];
+	int status;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+		pids[i] = fork();
+		assert_true(pids[i] >= 0);
+		if (pids[i] == 0) {
+			child_open();
+			_exit(0);
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+		assert_int_equal(waitpid(pids[i], &status, 0), pids[i]);
+		assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	}
+	MUST(store_open(dir, &store, &err));
+	assert_int_equal(number_of("SELECT count(*) FROM org"), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_SCRATCH(a_new_database_is_made_and_found_again),
+		IN_SCRATCH(it_is_in_wal_mode_with_full_syncs_and_foreign_keys),
+		IN_SCRATCH(the_directory_is_made_but_not_its_parents),
+		IN_SCRATCH(it_is_for_the_owner_alone),
+		IN_SCRATCH(a_newer_database_is_refused),
+		IN_SCRATCH(somebody_elses_database_is_left_alone),
+		IN_SCRATCH(a_file_that_is_no_database_is_refused),
+		IN_SCRATCH(a_migration_is_all_or_nothing),
+		IN_SCRATCH(processes_that_open_at_once_agree),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
