@@ -191,9 +191,11 @@ static unsigned key_distance(const char *wrong, const char *key)
 	return whole < last + 1 ? whole : last + 1;
 }
 
+#define NEAR_MAX 4
+
 static bool is_near(const char *wrong, unsigned distance)
 {
-	return distance <= 1 + strlen(last_part(wrong)) / 4;
+	return distance <= NEAR_MAX && distance <= 1 + strlen(last_part(wrong)) / 4;
 }
 
 static void text_add(char *to, size_t size, const char *before, const char *text)

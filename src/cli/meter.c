@@ -87,9 +87,8 @@ enum piece { PIECE_BAR, PIECE_PERCENT, PIECE_COUNT, PIECE_FAILED, PIECE_LINES, P
 	     PIECE_ETA, PIECE_WAITING, PIECES };
 
 /* What goes first when there is little room; the count stays. */
-static const enum piece dispensable[] = { PIECE_TOKENS, PIECE_LINES,  PIECE_BAR,
-					  PIECE_FAILED, PIECE_PERCENT, PIECE_ETA,
-					  PIECE_WAITING };
+static const enum piece dispensable[] = { PIECE_PERCENT, PIECE_BAR, PIECE_TOKENS, PIECE_LINES,
+					  PIECE_FAILED,  PIECE_ETA, PIECE_WAITING };
 
 struct pieces {
 	char text[PIECES][64]; /* "": not shown */

@@ -328,7 +328,7 @@ static bool is_terminal(void)
 {
 	const char *term = getenv("TERM");
 
-	return isatty(STDERR_FILENO) && term != NULL && strcmp(term, "dumb") != 0;
+	return isatty(STDERR_FILENO) && (term == NULL || strcmp(term, "dumb") != 0);
 }
 
 static size_t screen_columns(void)

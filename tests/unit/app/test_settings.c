@@ -1,0 +1,306 @@
+/* The table of settings: its own order, texts to values, and what is said of wrong ones. */
+#include "unit.h"
+
+#include "app/settings.h"
+#include "base/duration.h"
+
+static const struct setting *of(const char *key)
+{
+	const struct setting *s = setting_find(settings, setting_count, key);
+
+	if (s == NULL)
+		fail_msg("no setting '%s'", key);
+	return s;
+}
+
+/* ---- the table ---- */
+
+static void every_row_is_whole(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < setting_count; i++) {
+		const struct setting *s = &settings[i];
+		assert_true(s->about != NULL && s->about[0] != '\0');
+		assert_ptr_equal(setting_find(settings, setting_count, s->key), s);
+		if ((s->type == SETTING_CHOICE) != (s->words != NULL))
+			fail_msg("%s: words belong to choices", s->key);
+		for (size_t k = 0; k < i; k++)
+			if (settings[k].at == s->at)
+				fail_msg("%s and %s share a member", settings[k].key, s->key);
+	}
+}
+
+static void every_default_is_allowed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < setting_count; i++)
+		for (int profile = PROFILE_KIMI; profile <= PROFILE_OPENAI; profile++) {
+			const char *text = settings[i].initial[profile];
+			if (settings[i].type == SETTING_UPSTREAMS)
+				assert_null(text);
+			else if (text == NULL || !setting_allows(&settings[i], text))
+				fail_msg("%s: default '%s'", settings[i].key,
+					 text != NULL ? text : "none");
+		}
+}
+
+static void defaults_are_those_of_the_contract(void **state)
+{
+	static const struct {
+		const char *key, *kimi, *openai;
+	} contract[] = {
+		{ "limits.file_bytes", "100MB", "200MB" },
+		{ "limits.files_per_org", "1000", "0" },
+		{ "limits.bytes_per_org", "10GB", "0" },
+		{ "limits.lines_per_file", "0", "50000" },
+		{ "limits.inputs_per_file", "0", "50000" },
+		{ "limits.line_bytes", "16MB", "16MB" },
+		{ "limits.window_min", "12h", "24h" },
+		{ "limits.window_max", "7d", "24h" },
+		{ "validation.strict_lines", "false", "true" },
+		{ "validation.missing_file", "refuse", "fail" },
+		{ "retention.input_files", "0", "30d" },
+		{ "retention.result_files", "0", "30d" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(contract); i++) {
+		assert_string_equal(of(contract[i].key)->initial[PROFILE_KIMI], contract[i].kimi);
+		assert_string_equal(of(contract[i].key)->initial[PROFILE_OPENAI],
+				    contract[i].openai);
+	}
+}
+
+/* ---- texts to values ---- */
+
+static void assert_allows(const char *key, bool allowed, const char *const *texts)
+{
+	for (; *texts != NULL; texts++)
+		if (setting_allows(of(key), *texts) != allowed)
+			fail_msg("%s: '%s' is %s", key, *texts, allowed ? "refused" : "taken");
+}
+
+#define TEXTS(...) \
+	(const char *const[]) { __VA_ARGS__, NULL }
+
+static void amounts(void **state)
+{
+	(void)state;
+	assert_allows("execution.concurrency", true, TEXTS("1", "32", "10000"));
+	assert_allows("execution.concurrency", false,
+		      TEXTS("", "0", "10001", "-1", "+1", "1.5", "1e3", "32 ", "3MB", "3B", "0x10",
+			    "99999999999999999999", "many"));
+	assert_allows("limits.file_bytes", true, TEXTS("0", "1", "2097152", "100MB", "8GB", "1TB"));
+	assert_allows("limits.file_bytes", false, TEXTS("", "ten", "1.5GB", "10 MB", "-1", "10mb"));
+	assert_allows("execution.line_timeout", true, TEXTS("1s", "10m", "2h", "7d"));
+	assert_allows("execution.line_timeout", false,
+		      TEXTS("", "0", "0s", "30", "30 seconds", "8d", "1w", "1.5h", "-1s"));
+	assert_allows("execution.drain", true, TEXTS("0", "0s", "30s"));
+	assert_allows("retention.input_files", true, TEXTS("0", "30d", "4s"));
+}
+
+static void words(void **state)
+{
+	(void)state;
+	assert_allows("profile", true, TEXTS("kimi", "openai"));
+	assert_allows("profile", false, TEXTS("", "Kimi", "claude", "kimi "));
+	assert_allows("validation.first_line", true, TEXTS("true", "false"));
+	assert_allows("validation.first_line", false, TEXTS("", "yes", "1", "True", "on"));
+	assert_allows("data", true, TEXTS("/var/lib/lowtide", "a b"));
+	assert_allows("data", false, TEXTS(""));
+}
+
+static void choices_follow_their_enums(void **state)
+{
+	struct config c = { 0 };
+
+	(void)state;
+	assert_true(setting_read(of("profile"), "openai", &c.profile));
+	assert_int_equal(c.profile, PROFILE_OPENAI);
+	assert_true(setting_read(of("validation.missing_file"), "fail", &c.missing_file));
+	assert_int_equal(c.missing_file, MISSING_FILE_FAIL);
+	assert_true(setting_read(of("log.level"), "off", &c.log_level));
+	assert_int_equal(c.log_level, LOG_OFF);
+	assert_true(setting_read(of("log.level"), "debug", &c.log_level));
+	assert_int_equal(c.log_level, LOG_DEBUG);
+}
+
+static void a_refused_text_changes_nothing(void **state)
+{
+	uint64_t amount = 7;
+
+	(void)state;
+	assert_false(setting_read(of("execution.concurrency"), "0", &amount));
+	assert_int_equal(amount, 7);
+}
+
+static void addresses(void **state)
+{
+	static const struct {
+		const char *text, *host;
+		uint16_t port;
+	} good[] = { { "127.0.0.1:8000", "127.0.0.1", 8000 },
+		     { "0.0.0.0:0", "0.0.0.0", 0 },
+		     { "localhost:65535", "127.0.0.1", 65535 },
+		     { "[::1]:80", "::1", 80 } };
+	static const char *const bad[] = { "",        "everywhere",   "8000",      ":8000",
+					   "1.2.3.4", "1.2.3.4:",     "1.2.3:80",  "1.2.3.4:65536",
+					   "::1:80",  "[1.2.3.4]:80", "a.b:80",    "1.2.3.4:-1",
+					   "[::1:80", "1.2.3.4:80 ",  "[]:80",     "1.2.3.4:8MB" };
+	struct address a;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		if (!address_parse(good[i].text, &a))
+			fail_msg("'%s' is refused", good[i].text);
+		assert_string_equal(a.host, good[i].host);
+		assert_int_equal(a.port, good[i].port);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (address_parse(bad[i], &a))
+			fail_msg("'%s' is taken", bad[i]);
+}
+
+static void urls(void **state)
+{
+	static const char *const good[][2] = {
+		{ "http://127.0.0.1:8080/v1", "http://127.0.0.1:8080/v1" },
+		{ "https://api.example.com/v1/", "https://api.example.com/v1" },
+		{ "HTTP://Host.Example/V1//", "http://host.example/V1" },
+		{ "http://localhost", "http://localhost" },
+		{ "http://localhost/", "http://localhost" },
+		{ "http://[::1]:8080/v1", "http://[::1]:8080/v1" },
+		{ "http://my_host:1/a%20b/c", "http://my_host:1/a%20b/c" },
+	};
+	static const char *const bad[] = {
+		"",
+		"127.0.0.1:8080",
+		"not a url",
+		"ftp://x/v1",
+		"http:/x",
+		"http://",
+		"http:///v1",
+		"http://:80/v1",
+		"http://x:/v1",
+		"http://x:0/v1",
+		"http://x:65536/v1",
+		"http://x:80a/v1",
+		"http://user:secret@x/v1",
+		"http://x/v1?key=secret",
+		"http://x/v1#part",
+		"http://x?a",
+		"http://x/a b",
+		"http://x/\x01",
+		"http://x/\xc3\xa4",
+		"http://[::1/v1",
+		"http://[]/v1",
+		"http://[::1]x/v1",
+		"http://x y/v1",
+	};
+	char *url;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+		if (!url_parse(good[i][0], &url))
+			fail_msg("'%s' is refused", good[i][0]);
+		assert_string_equal(url, good[i][1]);
+		free(url);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (url_parse(bad[i], &url))
+			fail_msg("'%s' is taken", bad[i]);
+}
+
+/* ---- what is said ---- */
+
+static void assert_described(const char *key, const char *expected)
+{
+	char text[256];
+
+	setting_describe(of(key), text, sizeof(text));
+	assert_string_equal(text, expected);
+}
+
+static void what_is_allowed_is_described(void **state)
+{
+	(void)state;
+	assert_described("execution.concurrency", "a whole number from 1 to 10000");
+	assert_described("execution.line_timeout",
+			 "a duration from 1s to 7d, such as 30s, 10m, 12h or 7d");
+	assert_described("limits.file_bytes",
+			 "a size, such as 512KB, 16MB or 1GB, or 0: no limit");
+	assert_described("limits.lines_per_file", "a whole number, or 0: no limit");
+	assert_described("profile", "one of: kimi, openai");
+	assert_described("validation.first_line", "true or false");
+}
+
+static void assert_suggested(const char *wrong, const char *expected)
+{
+	char text[400];
+
+	setting_suggest(settings, setting_count, wrong, text, sizeof(text));
+	assert_string_equal(text, expected);
+}
+
+static void keys_are_suggested(void **state)
+{
+	(void)state;
+	assert_suggested("profil", "nearest: profile");
+	assert_suggested("execution.concurency", "nearest: execution.concurrency");
+	assert_suggested("executoin.drain", "nearest: execution.drain");
+	/* the group forgotten, or a wrong one */
+	assert_suggested("concurrency", "nearest: execution.concurrency");
+	assert_suggested("execution.file_bytes", "nearest: limits.file_bytes, limits.line_bytes");
+	/* nothing is like it: what there is in that group, or the groups */
+	assert_suggested("retention.quux",
+			 "allowed here: retention.input_files, retention.result_files, "
+			 "retention.sweep");
+	assert_suggested("webhooks",
+			 "allowed here: listen, data, profile, upstreams, execution, limits, "
+			 "validation, retention, log");
+	assert_suggested("", "allowed here: listen, data, profile, upstreams, execution, limits, "
+			     "validation, retention, log");
+}
+
+static void endless_keys_are_cut(void **state)
+{
+	char wrong[5000], text[60];
+
+	(void)state;
+	memset(wrong, 'x', sizeof(wrong) - 1);
+	wrong[sizeof(wrong) - 1] = '\0';
+	setting_suggest(settings, setting_count, wrong, text, sizeof(text));
+	assert_int_equal(strlen(text), sizeof(text) - 1);
+}
+
+static void variables(void **state)
+{
+	char name[64];
+
+	(void)state;
+	setting_variable("execution.max_attempts", name, sizeof(name));
+	assert_string_equal(name, "LOWTIDE_EXECUTION_MAX_ATTEMPTS");
+	setting_variable("data", name, sizeof(name));
+	assert_string_equal(name, "LOWTIDE_DATA");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_row_is_whole),
+		cmocka_unit_test(every_default_is_allowed),
+		cmocka_unit_test(defaults_are_those_of_the_contract),
+		cmocka_unit_test(amounts),
+		cmocka_unit_test(words),
+		cmocka_unit_test(choices_follow_their_enums),
+		cmocka_unit_test(a_refused_text_changes_nothing),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(urls),
+		cmocka_unit_test(what_is_allowed_is_described),
+		cmocka_unit_test(keys_are_suggested),
+		cmocka_unit_test(endless_keys_are_cut),
+		cmocka_unit_test(variables),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
