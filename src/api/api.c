@@ -1,0 +1,239 @@
+/* api.c: a request's way through the API.
+ *
+ *	begin    the loop: framing, key, route, then what the body's kind asks for
+ *	body     the loop: JSON is collected, an upload goes to ingest
+ *	handle   a worker: the route's function
+ *
+ * Each either goes on or fails with an error value; errors.c makes the answer of it, and every answer
+ * leaves through request_answered(). */
+#include "api/api.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "api/auth.h"
+#include "api/errors.h"
+#include "api/health.h"
+#include "api/routes.h"
+#include "api/upload.h"
+#include "base/duration.h"
+#include "base/log.h"
+#include "base/sys.h"
+
+#define OPENAI_VERSION "2020-10-01" /* what OpenAI's own answers carry */
+
+/* ---- the answer ---- */
+
+/* What every answer carries (contract 2.1). */
+static void request_answered(struct request *rq, struct http_response *r)
+{
+	uint64_t took_ms = sys.monotonic_ms() - rq->began_ms;
+
+	http_header(r, "x-request-id", "%s", rq->id);
+	http_header(r, "openai-processing-ms", "%llu", (unsigned long long)took_ms);
+	http_header(r, "openai-version", "%s", OPENAI_VERSION);
+	log_debug("http.request", kv_str("request", rq->id),
+		  kv_str("method", http_method(rq->http)), kv_str("path", http_path(rq->http)),
+		  kv_int("status", r->status), kv_u64("took_ms", took_ms),
+		  kv_str("org", rq->key.org));
+}
+
+/* ---- begin ---- */
+
+static bool has_prefix(const char *text, const char *prefix)
+{
+	return strncasecmp(text, prefix, strlen(prefix)) == 0;
+}
+
+/* Types that cannot be meant as JSON; anything else is read as such (contract 2.1). */
+static bool type_is_refused(const char *type)
+{
+	static const char *const refused[] = { "multipart/", "image/", "audio/", "video/" };
+
+	if (type == NULL)
+		return false;
+	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
+		if (has_prefix(type, refused[i]))
+			return true;
+	size_t n = strcspn(type, "; ");
+	return n >= 4 && strncasecmp(type + n - 4, "/xml", 4) == 0;
+}
+
+static bool fail_too_large(struct error *err)
+{
+	return fail(err, ERR_TOO_LARGE, "The request body is larger than %u bytes.", JSON_BODY_MAX);
+}
+
+static bool json_begin(struct request *rq, struct error *err)
+{
+	const char *type = http_request_header(rq->http, "Content-Type");
+	uint64_t length = http_content_length(rq->http);
+
+	if (type_is_refused(type))
+		return fail(err, ERR_MEDIA_TYPE,
+			    "Unsupported Content-Type '%s'. This endpoint reads application/json.",
+			    type);
+	rq->body = BUF(JSON_BODY_MAX);
+	return length == UINT64_MAX || length <= JSON_BODY_MAX || fail_too_large(err);
+}
+
+static bool request_admit(struct request *rq, struct http_response *r, struct error *err)
+{
+	const char *fault = http_request_fault(rq->http);
+
+	if (fault != NULL)
+		return fail(err, ERR_INVALID, "Malformed request: %s.", fault);
+	if (route_needs_key(http_path(rq->http)) && !auth_check(rq, err))
+		return false;
+	if (!route_find(rq, r, err))
+		return false;
+	if (rq->route->creates &&
+	    (!health_takes_work(rq, err) || !repeat_begin(rq, rq->route->name, r, err)))
+		return false;
+	switch (rq->route->body) {
+	case BODY_JSON:
+		return json_begin(rq, err);
+	case BODY_FORM:
+		return upload_begin(rq, err);
+	case BODY_NONE:
+		break;
+	}
+	return true;
+}
+
+/* There is not even memory for a request: an answer that needs none but its text. */
+static void answer_no_memory(struct api *api, struct http_response *r)
+{
+	struct error err;
+
+	r->status = 500;
+	if (!fail_memory(&err))
+		error_write(&r->body, &err, api->config.profile);
+}
+
+static bool on_begin(void *ctx, struct http_request *q, struct http_response *r)
+{
+	struct request *rq = calloc(1, sizeof(*rq));
+	struct error err;
+
+	if (rq == NULL) {
+		answer_no_memory(ctx, r);
+		return false;
+	}
+	rq->api = ctx;
+	rq->http = q;
+	rq->began_ms = sys.monotonic_ms();
+	id_request(rq->id);
+	http_set_data(q, rq);
+	if (request_admit(rq, r, &err))
+		return true;
+	repeat_end(rq);
+	error_answer(rq, r, &err);
+	request_answered(rq, r);
+	return false;
+}
+
+/* ---- body, handle, end ---- */
+
+static void on_body(void *ctx, struct http_request *q, struct slice piece)
+{
+	struct request *rq = http_data(q);
+
+	(void)ctx;
+	if (rq->route->body == BODY_JSON)
+		buf_add(&rq->body, piece);
+	else if (rq->route->body == BODY_FORM)
+		upload_body(rq, piece);
+}
+
+static bool request_run(struct request *rq, struct http_response *r, struct error *err)
+{
+	if (rq->body.failed)
+		return fail_too_large(err);
+	if (!rq->route->handle(rq, r, err))
+		return false;
+	return !r->body.failed || fail_memory(err);
+}
+
+static void on_handle(void *ctx, struct http_request *q, struct http_response *r)
+{
+	struct request *rq = http_data(q);
+	struct error err;
+
+	(void)ctx;
+	if (!request_run(rq, r, &err))
+		error_answer(rq, r, &err);
+	repeat_end(rq); /* before the client can know, and call again */
+	request_answered(rq, r);
+}
+
+static void on_end(void *ctx, struct http_request *q)
+{
+	struct request *rq = http_data(q);
+
+	(void)ctx;
+	if (rq == NULL)
+		return;
+	upload_free(rq->upload);
+	repeat_end(rq);
+	buf_free(&rq->body);
+	free(rq);
+}
+
+struct http_app api_http_app(void)
+{
+	return (struct http_app){
+		.begin = on_begin,
+		.body = on_body,
+		.handle = on_handle,
+		.end = on_end,
+	};
+}
+
+/* ---- open, close ---- */
+
+/* Contract 3.2, size. */
+static void describe_too_large(const struct api_config *config, char *to, size_t size)
+{
+	char limit[24];
+
+	size_format(config->file_bytes_max, limit);
+	if (config->profile == PROFILE_OPENAI)
+		snprintf(to, size, "File is too large.");
+	else
+		snprintf(to, size,
+			 "File size is too large, max file size is %s, please confirm and "
+			 "re-upload the file",
+			 limit);
+}
+
+bool api_open(const struct api_config *config, struct store *store, struct blobs *blobs,
+	      struct pipeline *pipeline, struct api **ret, struct error *err)
+{
+	struct api *api = calloc(1, sizeof(*api));
+
+	if (api == NULL)
+		return fail_memory(err);
+	api->config = *config;
+	api->store = store;
+	api->blobs = blobs;
+	api->pipeline = pipeline;
+	pthread_mutex_init(&api->claims.lock, NULL);
+	describe_too_large(config, api->too_large, sizeof(api->too_large));
+	*ret = api;
+	return true;
+}
+
+void api_close(struct api *api)
+{
+	if (api == NULL)
+		return;
+	pthread_mutex_destroy(&api->claims.lock);
+	free(api);
+}
+
+void api_drain(struct api *api)
+{
+	atomic_store(&api->draining, true);
+}

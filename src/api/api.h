@@ -1,0 +1,29 @@
+/* api.h: the wire contract on top of the stages: routes, JSON in and out, errors, both profiles.
+ * Fills an http_app; holds no state of its own but calls under way. */
+#pragma once
+
+#include "blob/blob.h"
+#include "http/server.h"
+#include "pipeline/pipeline.h"
+#include "store/store.h"
+
+struct api;
+
+struct api_config {
+	enum profile profile;
+	struct window_rule windows;
+	uint64_t file_bytes_max, line_bytes_max; /* 0: none */
+	struct file_quota quota;
+	bool missing_input_refused; /* create with an unknown file: 400 (kimi) or failed (openai) */
+	bool first_line_checked;    /* an upload whose first line is not JSON is refused */
+	uint64_t input_expires_after_s; /* of uploads that say nothing; 0: never */
+	uint64_t result_expires_after_s;
+};
+
+MUST_USE bool api_open(const struct api_config *config, struct store *store, struct blobs *blobs,
+		       struct pipeline *pipeline, struct api **ret, struct error *err);
+void api_close(struct api *api);
+/* The callbacks for http_server_open, with `api` as their ctx. */
+struct http_app api_http_app(void);
+/* From now on /readyz and calls that create answer 503: the server is stopping. */
+void api_drain(struct api *api);

@@ -1,0 +1,46 @@
+/* auth.c: the key from the headers, its hash in the store. */
+#include "api/auth.h"
+
+#include <strings.h>
+
+#define SCHEME "Bearer"
+
+static struct slice bearer_key(const char *authorization)
+{
+	size_t n = strlen(SCHEME);
+
+	if (strncasecmp(authorization, SCHEME, n) != 0 || authorization[n] != ' ')
+		return SLICE("");
+	const char *key = authorization + n + strspn(authorization + n, " ");
+	return (struct slice){ key, strcspn(key, " ") };
+}
+
+static struct slice key_given(const struct http_request *q)
+{
+	const char *authorization = http_request_header(q, "Authorization");
+	const char *azure = http_request_header(q, "api-key");
+
+	if (authorization != NULL)
+		return bearer_key(authorization);
+	return slice_of(azure != NULL ? azure : "");
+}
+
+bool auth_check(struct request *rq, struct error *err)
+{
+	struct slice key = key_given(rq->http);
+	char hash[65];
+
+	if (key.n == 0)
+		return fail(err, ERR_NO_KEY, "%s",
+			    is_openai(rq)
+				    ? "You didn't provide an API key. You need to provide it in "
+				      "an Authorization header using Bearer auth (i.e. "
+				      "Authorization: Bearer YOUR_KEY)."
+				    : "Invalid Authentication");
+	id_secret_hash(key, hash);
+	if (store_key_find(rq->api->store, hash, &rq->key, err))
+		return true;
+	if (err->kind == ERR_BAD_KEY)
+		return fail(err, ERR_BAD_KEY, "Incorrect API key provided");
+	return false;
+}

@@ -1,0 +1,179 @@
+/* batches.c: batches in the store and the pipeline, as the client asks for them. */
+#include "api/batches.h"
+
+#include "api/create.h"
+#include "api/members.h"
+#include "api/objects.h"
+#include "api/paging.h"
+#include "base/sys.h"
+
+#define LIMIT_MAX 100
+#define LIMIT_DEFAULT 20
+
+static void batch_answer(struct request *rq, struct batch *b, struct buf *to)
+{
+	struct progress p;
+
+	pipeline_progress(rq->api->pipeline, b, &p);
+	batch_write(to, b, &p);
+}
+
+/* ---- create ---- */
+
+/* The batch as it was when it was made: a create always answers `validating`, a repeated one what
+ * the first was answered (contract 2.4, 5). */
+static void new_batch_answer(struct batch *b, struct buf *to)
+{
+	struct progress none = { 0 };
+
+	b->status = BATCH_VALIDATING;
+	memset(b->at, 0, sizeof(b->at));
+	free(TAKE(b->model));
+	free(TAKE(b->errors));
+	batch_write(to, b, &none);
+}
+
+static bool first_answer_again(struct request *rq, const char *id, struct http_response *r,
+			       struct error *err)
+{
+	AUTO(batch_done) struct batch b = { 0 };
+
+	if (!store_batch_get(rq->api->store, rq->key.org, id, &b, err))
+		return false;
+	new_batch_answer(&b, &r->body);
+	return true;
+}
+
+/* Contract 1 and 5.2: a file of another purpose is refused; a missing one is, or fails the batch. */
+static bool check_input(struct request *rq, const struct batch *b, struct error *err)
+{
+	const struct api_config *config = &rq->api->config;
+	struct file f;
+
+	if (store_file_get(rq->api->store, rq->key.org, b->input_file_id, b->created_at, &f, err)) {
+		if (f.purpose == PURPOSE_BATCH)
+			return true;
+		return fail_param(
+			err, "input_file_id", "invalid_value",
+			"Invalid value for 'input_file_id': the file '%s' has the purpose "
+			"'%s', not 'batch'.",
+			b->input_file_id, file_purpose_name(f.purpose));
+	}
+	if (err->kind != ERR_NOT_FOUND)
+		return false;
+	if (!config->missing_input_refused)
+		return true;
+	return fail_param(err, "input_file_id", "invalid_value",
+			  "Invalid value for 'input_file_id': there is no file '%s'.",
+			  b->input_file_id);
+}
+
+static bool batch_make(struct request *rq, struct batch *b, struct http_response *r,
+		       struct error *err)
+{
+	struct api *api = rq->api;
+	char id[ID_SIZE];
+
+	if (!check_input(rq, b, err))
+		return false;
+	id_batch(b->id);
+	if (b->output_expires_after_s == 0)
+		b->output_expires_after_s = (int64_t)api->config.result_expires_after_s;
+	if (!store_batch_insert(api->store, b, &rq->claim.call, !api->config.missing_input_refused,
+				id, err))
+		return false;
+	if (strcmp(id, b->id) != 0)
+		return first_answer_again(rq, id, r, err);
+	pipeline_submit(api->pipeline, b->id);
+	new_batch_answer(b, &r->body);
+	return true;
+}
+
+bool batches_create(struct request *rq, struct http_response *r, struct error *err)
+{
+	AUTO(batch_done) struct batch b = { .status = BATCH_VALIDATING };
+	AUTO(buf_free) struct buf content = BUF(JSON_BODY_MAX + 4096);
+	uint64_t window_s;
+	char first[ID_SIZE];
+
+	if (!create_read(buf_slice(&rq->body), &rq->api->config, &b, &window_s, err))
+		return false;
+	memcpy(b.org, rq->key.org, sizeof(b.org));
+	b.created_at = sys.now_s();
+	b.expires_at = b.created_at + (int64_t)window_s;
+	create_content(&b, &content);
+	if (content.failed)
+		return fail_memory(err);
+	if (!repeat_find(rq, buf_slice(&content), r, first, err))
+		return false;
+	if (first[0] != '\0')
+		return first_answer_again(rq, first, r, err);
+	return batch_make(rq, &b, r, err);
+}
+
+/* ---- get, list ---- */
+
+bool batches_get(struct request *rq, struct http_response *r, struct error *err)
+{
+	AUTO(batch_done) struct batch b = { 0 };
+
+	if (!store_batch_get(rq->api->store, rq->key.org, rq->object_id, &b, err))
+		return false;
+	batch_answer(rq, &b, &r->body);
+	return true;
+}
+
+bool batches_list(struct request *rq, struct http_response *r, struct error *err)
+{
+	struct page page;
+	struct batch *found;
+	size_t n;
+	bool more;
+
+	if (!page_read(rq->http, LIMIT_MAX, LIMIT_DEFAULT, &page, err) ||
+	    !store_batch_list(rq->api->store, rq->key.org, page.after, page.limit, &found, &n,
+			      &more, err))
+		return false;
+	list_begin(&r->body);
+	for (size_t i = 0; i < n; i++) {
+		list_item(&r->body, i);
+		batch_answer(rq, &found[i], &r->body);
+	}
+	list_end(&r->body, n > 0 ? found[0].id : NULL, n > 0 ? found[n - 1].id : NULL, more);
+	for (size_t i = 0; i < n; i++)
+		batch_done(&found[i]);
+	free(found);
+	return true;
+}
+
+/* ---- cancel ---- */
+
+static bool fail_final(struct request *rq, struct http_response *r, struct error *err)
+{
+	AUTO(batch_done) struct batch b = { 0 };
+
+	if (!store_batch_get(rq->api->store, rq->key.org, rq->object_id, &b, err))
+		return false;
+	if (is_openai(rq))
+		http_header(r, "x-should-retry", "false"); /* SDKs retry a 409 by themselves */
+	return fail(err, is_openai(rq) ? ERR_CONFLICT : ERR_INVALID,
+		    "Cannot cancel a batch with status '%s'.", batch_status_name(b.status));
+}
+
+/* Contract 5: no body, or an empty object. What is in an object is nobody's concern. */
+static bool check_cancel_body(struct slice body, struct error *err)
+{
+	if (body.n == 0 || members_find(body, NULL, 0))
+		return true;
+	return fail(err, ERR_INVALID, "We could not parse the JSON body of your request.");
+}
+
+bool batches_cancel(struct request *rq, struct http_response *r, struct error *err)
+{
+	bool final;
+
+	if (!check_cancel_body(buf_slice(&rq->body), err) ||
+	    !pipeline_cancel(rq->api->pipeline, rq->key.org, rq->object_id, &final, err))
+		return false;
+	return final ? fail_final(rq, r, err) : batches_get(rq, r, err);
+}

@@ -1,0 +1,9 @@
+/* batches.h: POST and GET /v1/batches, GET /v1/batches/{id}, POST …/cancel (contract 5, 6, 10). */
+#pragma once
+
+#include "api/request.h"
+
+bool batches_create(struct request *rq, struct http_response *r, struct error *err);
+bool batches_list(struct request *rq, struct http_response *r, struct error *err);
+bool batches_get(struct request *rq, struct http_response *r, struct error *err);
+bool batches_cancel(struct request *rq, struct http_response *r, struct error *err);

@@ -1,0 +1,104 @@
+/* content.c: the bytes of a file: whole or a range by sendfile, or compressed, or not at all because
+ * the client has them. */
+#include "api/content.h"
+
+#include <stdio.h>
+
+#include "api/conditions.h"
+#include "api/filename.h"
+#include "base/sys.h"
+
+/* A blob never changes under its id, so what names its bytes may be either. */
+static void make_etag(const struct file *f, char to[static 72])
+{
+	snprintf(to, 72, "\"%s\"", f->sha256[0] != '\0' ? f->sha256 : f->id);
+}
+
+static bool open_bytes(struct request *rq, const struct file *f, struct http_file *to,
+		       struct error *err)
+{
+	uint64_t stored;
+
+	if (!blob_open(rq->api->blobs, f->id, BLOB_DATA, &to->fd, &stored, err)) {
+		if (err->kind != ERR_NOT_FOUND)
+			return false;
+		/* It has a row: that it has no bytes is our fault, or it went this moment. */
+		return store_file_get(rq->api->store, rq->key.org, f->id, sys.now_s(),
+				      &(struct file){ 0 }, err) &&
+		       fail(err, ERR_INTERNAL, "The content of this file is lost.");
+	}
+	if (stored < f->bytes)
+		return fail(err, ERR_INTERNAL, "The content of this file is damaged.");
+	to->offset = 0;
+	to->length = f->bytes;
+	return true;
+}
+
+static void add_name(struct http_response *r, const struct file *f)
+{
+	AUTO(buf_free) struct buf value = BUF(4096);
+
+	filename_disposition(f->filename, &value);
+	http_header(r, "Content-Disposition", "%.*s", SLICE_ARG(buf_slice(&value)));
+}
+
+static bool answer_range(const struct http_request *q, const char *etag, struct http_response *r,
+			 struct error *err)
+{
+	const char *if_range = http_request_header(q, "If-Range");
+	uint64_t size = r->file.length, offset, length;
+
+	/* If-Range compares strongly; a date, which it may hold too, never matches. */
+	if (if_range != NULL && strcmp(if_range, etag) != 0)
+		return true;
+	switch (range_read(http_request_header(q, "Range"), size, &offset, &length)) {
+	case RANGE_NONE:
+		return true;
+	case RANGE_UNSATISFIABLE:
+		http_header(r, "Content-Range", "bytes */%llu", (unsigned long long)size);
+		return fail(err, ERR_RANGE, "The range lies outside of the file's %llu bytes.",
+			    (unsigned long long)size);
+	case RANGE_PART:
+		break;
+	}
+	r->status = 206;
+	r->file.offset = offset;
+	r->file.length = length;
+	http_header(r, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)offset,
+		    (unsigned long long)(offset + length - 1), (unsigned long long)size);
+	return true;
+}
+
+bool content_get(struct request *rq, struct http_response *r, struct error *err)
+{
+	const struct http_request *q = rq->http;
+	bool get = strcmp(http_method(q), "GET") == 0;
+	struct file f;
+	char etag[72];
+
+	if (!store_file_get(rq->api->store, rq->key.org, rq->object_id, sys.now_s(), &f, err) ||
+	    !open_bytes(rq, &f, &r->file, err))
+		return false;
+	make_etag(&f, etag);
+	r->content_type = "application/octet-stream";
+	http_header(r, "Accept-Ranges", "bytes");
+	http_header(r, "Vary", "Accept-Encoding");
+	if (etag_listed(http_request_header(q, "If-None-Match"), etag)) {
+		http_header(r, "ETag", "%s", etag);
+		r->status = 304;
+		return true;
+	}
+	/* Range and gzip are defined for GET alone, or would make HEAD's length a guess. */
+	if (get && http_request_header(q, "Range") != NULL && !answer_range(q, etag, r, err))
+		return false;
+	r->file.gzip = get && r->status == 200 && http_request_header(q, "Range") == NULL &&
+		       gzip_asked(http_request_header(q, "Accept-Encoding"));
+	if (r->file.gzip) {
+		http_header(r, "Content-Encoding", "gzip");
+		http_header(r, "ETag", "%.*s-gzip\"", (int)strlen(etag) - 1, etag);
+	} else {
+		http_header(r, "ETag", "%s", etag);
+	}
+	add_name(r, &f);
+	return true;
+}

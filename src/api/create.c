@@ -1,0 +1,131 @@
+/* create.c: the checks stand in the order of contract 5.2's table; the first that fails is told. */
+#include "api/create.h"
+
+#include <stdio.h>
+
+#include "api/expiry.h"
+#include "api/members.h"
+#include "api/metadata.h"
+
+enum { INPUT_FILE_ID, ENDPOINT, WINDOW, METADATA, OUTPUT_EXPIRES_AFTER, MEMBER_COUNT };
+
+/* The text of a string member, ready for a message and for comparing. */
+struct text {
+	char *p;
+	size_t n;
+};
+
+static void text_done(struct text *t)
+{
+	free(t->p);
+}
+
+static struct slice text_slice(const struct text *t)
+{
+	return (struct slice){ t->p, t->n };
+}
+
+static bool read_endpoint(struct slice given, enum profile profile, struct batch *ret,
+			  struct error *err)
+{
+	const char *const *known = profile_endpoints(profile);
+	AUTO(buf_free) struct buf all = BUF(512);
+
+	for (size_t i = 0; known[i] != NULL; i++) {
+		if (slice_is(given, known[i]))
+			return slice_copy(given, ret->endpoint, sizeof(ret->endpoint));
+		buf_printf(&all, "%s'%s'", i > 0 ? ", " : "", known[i]);
+	}
+	return fail_param(err, "endpoint", "invalid_value",
+			  "Invalid value: '%.*s'. Supported values are: %.*s.",
+			  given.n > 200 ? 200 : (int)given.n, given.p, SLICE_ARG(buf_slice(&all)));
+}
+
+static bool read_window(struct slice given, const struct window_rule *rule, struct batch *ret,
+			uint64_t *ret_window_s, struct error *err)
+{
+	char allowed[160];
+
+	if (window_parse(given, rule, ret_window_s) &&
+	    slice_copy(given, ret->completion_window, sizeof(ret->completion_window)))
+		return true;
+	window_describe(rule, allowed, sizeof(allowed));
+	return fail_param(err, "completion_window", "invalid_value",
+			  "Invalid value: '%.*s'. Supported values are: %s.",
+			  given.n > 200 ? 200 : (int)given.n, given.p, allowed);
+}
+
+/* Any text may be asked for, and is shown as it was; but what no id can be is refused at once. */
+static bool read_input_file_id(struct slice given, struct batch *ret, struct error *err)
+{
+	if (given.n > 0 && slice_copy(given, ret->input_file_id, sizeof(ret->input_file_id)))
+		return true;
+	return fail_param(err, "input_file_id", "invalid_value",
+			  "Invalid value for 'input_file_id': this is not the id of a file.");
+}
+
+static bool read_metadata(const struct member *m, struct batch *ret, struct error *err)
+{
+	if (member_absent(m))
+		return true;
+	return member_require(m, JSON_OBJECT, err) && metadata_read(m->text, &ret->metadata, err);
+}
+
+static bool read_output_expiry(const struct member *m, struct batch *ret, struct error *err)
+{
+	struct member members[] = {
+		{ .name = "anchor", .path = "output_expires_after.anchor" },
+		{ .name = "seconds", .path = "output_expires_after.seconds" },
+	};
+	AUTO(text_done) struct text anchor = { 0 };
+
+	if (member_absent(m))
+		return true;
+	if (!member_require(m, JSON_OBJECT, err))
+		return false;
+	if (!members_find(m->text, members, ARRAY_LEN(members)))
+		return fail(err, ERR_INTERNAL, "A checked object could not be read again.");
+	return member_require(&members[0], JSON_STRING, err) &&
+	       member_require(&members[1], JSON_NUMBER, err) &&
+	       member_text(&members[0], &anchor.p, &anchor.n, err) &&
+	       expiry_anchor(members[0].path, text_slice(&anchor), err) &&
+	       expiry_seconds(members[1].path, members[1].text, &ret->output_expires_after_s, err);
+}
+
+bool create_read(struct slice body, const struct api_config *config, struct batch *ret,
+		 uint64_t *ret_window_s, struct error *err)
+{
+	struct member m[MEMBER_COUNT] = {
+		[INPUT_FILE_ID].name = "input_file_id",
+		[ENDPOINT].name = "endpoint",
+		[WINDOW].name = "completion_window",
+		[METADATA].name = "metadata",
+		[OUTPUT_EXPIRES_AFTER].name = "output_expires_after",
+	};
+	AUTO(text_done) struct text id = { 0 }, endpoint = { 0 }, window = { 0 };
+
+	if (!members_find(body, m, MEMBER_COUNT))
+		return fail(err, ERR_INVALID, "We could not parse the JSON body of your request.");
+	return member_require(&m[INPUT_FILE_ID], JSON_STRING, err) &&
+	       member_require(&m[ENDPOINT], JSON_STRING, err) &&
+	       member_require(&m[WINDOW], JSON_STRING, err) &&
+	       member_text(&m[INPUT_FILE_ID], &id.p, &id.n, err) &&
+	       member_text(&m[ENDPOINT], &endpoint.p, &endpoint.n, err) &&
+	       member_text(&m[WINDOW], &window.p, &window.n, err) &&
+	       read_endpoint(text_slice(&endpoint), config->profile, ret, err) &&
+	       read_window(text_slice(&window), &config->windows, ret, ret_window_s, err) &&
+	       read_metadata(&m[METADATA], ret, err) &&
+	       read_output_expiry(&m[OUTPUT_EXPIRES_AFTER], ret, err) &&
+	       read_input_file_id(text_slice(&id), ret, err);
+}
+
+/* Each part ends in a NUL, which none of them holds. */
+void create_content(const struct batch *b, struct buf *to)
+{
+	const char *parts[] = { b->input_file_id, b->endpoint, b->completion_window,
+				b->metadata != NULL ? b->metadata : "" };
+
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		buf_append(to, parts[i], strlen(parts[i]) + 1);
+	buf_printf(to, "%lld", (long long)b->output_expires_after_s);
+}

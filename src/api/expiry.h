@@ -1,0 +1,12 @@
+/* expiry.h: `expires_after` of an upload and `output_expires_after` of a batch (contract 3.1, 5.1). */
+#pragma once
+
+#include "base/attr.h"
+#include "base/error.h"
+
+/* `seconds` is a number's text; `param` names it to the client. INVALID if it is no integer from
+ * 3600 to 2592000. */
+MUST_USE bool expiry_seconds(const char *param, struct slice seconds, int64_t *ret_s,
+			     struct error *err);
+/* The only anchor there is, `created_at`. */
+MUST_USE bool expiry_anchor(const char *param, struct slice anchor, struct error *err);

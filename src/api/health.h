@@ -1,0 +1,10 @@
+/* health.h: GET /healthz and /readyz (contract 13): no key needed. */
+#pragma once
+
+#include "api/request.h"
+
+bool health_alive(struct request *rq, struct http_response *r, struct error *err);
+/* 503 once the server is draining, so that a load balancer turns away in time. */
+bool health_ready(struct request *rq, struct http_response *r, struct error *err);
+/* The refusal of whatever would begin something new: UNAVAILABLE while draining. */
+MUST_USE bool health_takes_work(const struct request *rq, struct error *err);

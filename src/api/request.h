@@ -1,0 +1,45 @@
+/* request.h: what every part of the API shares: the api itself and one request on its way. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "api/api.h"
+#include "api/repeat.h"
+#include "base/error.h"
+
+struct api {
+	struct api_config config;
+	struct store *store;
+	struct blobs *blobs;
+	struct pipeline *pipeline;
+	struct claims claims;
+	atomic_bool draining;
+	char too_large[160]; /* what is answered to an upload over the limit */
+};
+
+struct upload;
+
+/* From the headers to the answer. Belongs to one thread at a time, as http/server.h says. */
+struct request {
+	struct api *api;
+	struct http_request *http;
+	const struct route *route;
+	char id[ID_SIZE]; /* x-request-id */
+	uint64_t began_ms;
+	struct key key;      /* whose call it is; nobody's where a route needs no key */
+	char object_id[256]; /* from the path; one that was longer names nothing either */
+	struct claim claim;
+	struct buf body;       /* of a JSON route */
+	struct upload *upload; /* of an upload */
+};
+
+/* What answers a route: fills `r`, or fails and errors.h makes the answer. Headers that `r` was given
+ * before a failure stay. */
+typedef bool (*route_fn)(struct request *rq, struct http_response *r, struct error *err);
+
+#define JSON_BODY_MAX (1u << 20) /* contract 2.3: over it 413 */
+
+static inline bool is_openai(const struct request *rq)
+{
+	return rq->api->config.profile == PROFILE_OPENAI;
+}

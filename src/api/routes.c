@@ -1,0 +1,96 @@
+/* routes.c: the table, and the look-up in it. */
+#include "api/routes.h"
+
+#include <stdio.h>
+
+#include "api/batches.h"
+#include "api/content.h"
+#include "api/files.h"
+#include "api/health.h"
+#include "api/upload.h"
+
+static const struct route routes[] = {
+	{ "GET", "/healthz", .handle = health_alive },
+	{ "GET", "/readyz", .handle = health_ready },
+	{ "POST", "/v1/files", BODY_FORM, .creates = true, .name = "POST /v1/files",
+	  .handle = upload_handle },
+	{ "GET", "/v1/files", .handle = files_list },
+	{ "GET", "/v1/files/{id}", .handle = files_get },
+	{ "DELETE", "/v1/files/{id}", .handle = files_delete },
+	{ "GET", "/v1/files/{id}/content", .handle = content_get },
+	{ "POST", "/v1/batches", BODY_JSON, .creates = true, .name = "POST /v1/batches",
+	  .handle = batches_create },
+	{ "GET", "/v1/batches", .handle = batches_list },
+	{ "GET", "/v1/batches/{id}", .handle = batches_get },
+	{ "POST", "/v1/batches/{id}/cancel", BODY_JSON, .handle = batches_cancel },
+};
+
+bool route_needs_key(const char *path)
+{
+	return strncmp(path, "/v1", 3) == 0 && (path[3] == '/' || path[3] == '\0');
+}
+
+/* The segment that `*path` stands at, behind its slash; steps to the next slash or the end. */
+static struct slice take_segment(const char **path)
+{
+	size_t slash = **path == '/', n = strcspn(*path + slash, "/");
+	struct slice segment = { *path + slash, n };
+
+	*path += slash + n;
+	return segment;
+}
+
+/* An id is one segment that is not empty; what it says is nobody's business here (2.2). */
+static bool path_matches(const char *pattern, const char *path, struct slice *ret_id)
+{
+	*ret_id = SLICE("");
+	while (*pattern == '/' && *path == '/') {
+		struct slice want = take_segment(&pattern);
+		struct slice given = take_segment(&path);
+		if (slice_is(want, "{id}") && given.n > 0)
+			*ret_id = given;
+		else if (!slice_eq(want, given))
+			return false;
+	}
+	return *pattern == '\0' && *path == '\0';
+}
+
+static bool is_method(const struct route *route, const char *method)
+{
+	if (strcmp(method, "HEAD") == 0)
+		method = "GET";
+	return strcmp(route->method, method) == 0;
+}
+
+static bool fail_method(const char *allow, const char *only, struct http_response *r,
+			struct error *err)
+{
+	http_header(r, "Allow", "%s", allow);
+	return fail(err, ERR_METHOD, "Only %s requests are accepted.", only);
+}
+
+bool route_find(struct request *rq, struct http_response *r, struct error *err)
+{
+	const char *method = http_method(rq->http), *path = http_path(rq->http);
+	char allow[64] = "", only[64] = ""; /* "GET, HEAD, POST" and "GET and POST" */
+	struct slice id;
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		const struct route *route = &routes[i];
+		if (!path_matches(route->path, path, &id))
+			continue;
+		if (is_method(route, method)) {
+			rq->route = route;
+			snprintf(rq->object_id, sizeof(rq->object_id), "%.*s", SLICE_ARG(id));
+			return true;
+		}
+		bool first = allow[0] == '\0';
+		strcat(strcat(allow, first ? "" : ", "), route->method);
+		strcat(strcat(only, first ? "" : " and "), route->method);
+		if (strcmp(route->method, "GET") == 0)
+			strcat(allow, ", HEAD");
+	}
+	if (allow[0] != '\0')
+		return fail_method(allow, only, r, err);
+	return fail(err, ERR_NOT_FOUND, "Invalid URL (%s %s)", method, path);
+}

@@ -1,0 +1,26 @@
+/* routes.h: which call a method and a path are (contract 3.1, 5, 13). */
+#pragma once
+
+#include "api/request.h"
+
+/* What comes in the request's body. */
+enum route_body {
+	BODY_NONE, /* whatever comes is ignored */
+	BODY_JSON, /* collected in rq->body before `handle` */
+	BODY_FORM, /* the upload's own (upload.h) */
+};
+
+struct route {
+	const char *method;
+	const char *path; /* "{id}" stands for one segment */
+	enum route_body body;
+	bool creates;     /* may be repeated by a client (2.4); refused while draining */
+	const char *name; /* "POST /v1/files": what repeated calls are kept under */
+	route_fn handle;
+};
+
+/* Finds the route and sets rq->route and rq->object_id. NOT_FOUND for a path that is none; METHOD,
+ * with Allow, for a method that it has not. HEAD goes wherever GET goes. */
+MUST_USE bool route_find(struct request *rq, struct http_response *r, struct error *err);
+/* Whether a path needs a key: all under /v1, known or not. */
+bool route_needs_key(const char *path);

@@ -1,0 +1,317 @@
+/* upload.c: fields in any order, so the file may be in before the purpose is known: what can be judged
+ * early spares the disk, but the answer comes from upload_judge() once all is there.
+ *
+ * Order at the end: bytes durable under their name, then the row in the store. A crash between them
+ * leaves a blob without a row, which the next start sweeps; a failure between them is undone here. */
+#include "api/upload.h"
+
+#include <stdlib.h>
+
+#include "api/expiry.h"
+#include "api/filename.h"
+#include "api/objects.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "http/multipart.h"
+#include "ingest/ingest.h"
+
+/* What a form may be longer than its file by, before its length alone says too large. */
+#define FORM_BYTES (64u << 10)
+#define FIELD_MAX 128 /* all values there are are shorter */
+
+/* A small field. Longer than FIELD_MAX: `text.failed`, and no valid value. */
+struct field {
+	const char *name;
+	bool given;
+	struct buf text;
+};
+
+enum { PURPOSE, ANCHOR, SECONDS, FIELD_COUNT };
+
+struct upload {
+	struct api *api;
+	struct multipart *form;
+	bool whole; /* the form was read to its end without a fault */
+	struct field fields[FIELD_COUNT];
+	unsigned files;
+	char filename[sizeof(((struct file *)0)->filename)];
+	struct ingest *ingest; /* NULL: nothing to store (yet, or any more) */
+	bool failed;           /* `fault` says why the bytes cannot be taken */
+	struct error fault;
+};
+
+/* ---- rules: each may be asked as soon as its field is in ---- */
+
+static bool fail_missing(struct error *err, const char *name)
+{
+	return fail_param(err, name, "missing_required_parameter",
+			  "Missing required parameter: '%s'.", name);
+}
+
+static bool check_purpose(const struct upload *u, struct error *err)
+{
+	const struct field *purpose = &u->fields[PURPOSE];
+	struct slice text = buf_slice(&purpose->text);
+
+	if (!purpose->given)
+		return fail_missing(err, "purpose");
+	if (!purpose->text.failed && (slice_is(text, "batch") || slice_is(text, "batch-api")))
+		return true;
+	return fail_param(err, "purpose", "invalid_value",
+			  "Invalid purpose: only 'batch' accepted");
+}
+
+/* *ret_s: 0 if the client said nothing. */
+static bool check_expiry(const struct upload *u, int64_t *ret_s, struct error *err)
+{
+	const struct field *anchor = &u->fields[ANCHOR], *seconds = &u->fields[SECONDS];
+
+	*ret_s = 0;
+	if (!anchor->given && !seconds->given)
+		return true;
+	if (!anchor->given || !seconds->given)
+		return fail_missing(err, anchor->given ? seconds->name : anchor->name);
+	return expiry_anchor(anchor->name, buf_slice(&anchor->text), err) &&
+	       expiry_seconds(seconds->name, buf_slice(&seconds->text), ret_s, err);
+}
+
+static bool check_size(const struct upload *u, struct error *err)
+{
+	if (ingest_bytes(u->ingest) > 0 || u->api->config.profile == PROFILE_OPENAI)
+		return true;
+	return fail(err, ERR_INVALID, "File size is zero, please confirm and re-upload the file");
+}
+
+/* The form as a whole, in the order in which faults are told. */
+static bool upload_judge(const struct upload *u, int64_t *ret_expires_after_s, struct error *err)
+{
+	if (!u->whole)
+		return fail(err, ERR_INVALID,
+			    "Invalid multipart form: it is malformed or ends before its closing "
+			    "boundary.");
+	if (u->files == 0)
+		return fail_missing(err, "file");
+	if (u->files > 1)
+		return fail_param(err, "file", "invalid_value",
+				  "Invalid value for 'file': only one file is accepted.");
+	if (!check_purpose(u, err))
+		return false;
+	if (u->failed) {
+		*err = u->fault;
+		return false;
+	}
+	return check_expiry(u, ret_expires_after_s, err);
+}
+
+/* ---- the form as it streams in ---- */
+
+static void field_add(struct upload *u, const struct multipart_part *part, struct slice piece)
+{
+	for (unsigned i = 0; i < FIELD_COUNT; i++) {
+		struct field *f = &u->fields[i];
+		if (strcmp(part->name, f->name) != 0)
+			continue;
+		if (part->first)
+			buf_clear(&f->text); /* of one given twice the last counts */
+		f->given = true;
+		buf_add(&f->text, piece);
+	}
+}
+
+/* From here on the bytes are read and dropped; disk space is given back at once. */
+static void upload_fail(struct upload *u)
+{
+	u->failed = true;
+	ingest_abort(TAKE(u->ingest));
+}
+
+static void file_begin(struct upload *u, const char *filename)
+{
+	struct ingest_limits limits = {
+		.file_bytes = u->api->config.file_bytes_max,
+		.line_bytes = u->api->config.line_bytes_max,
+		.too_large_message = u->api->too_large,
+	};
+	bool ok = filename_read(filename, u->filename, sizeof(u->filename), &u->fault) &&
+		  filename_check(u->filename, &u->fault) &&
+		  (!u->fields[PURPOSE].given || check_purpose(u, &u->fault)) &&
+		  ingest_open(u->api->blobs, &limits, &u->ingest, &u->fault);
+
+	u->files++;
+	if (!ok || u->files > 1)
+		upload_fail(u);
+}
+
+/* A file without a filename is no file (contract 3.2). */
+static bool on_piece(void *ctx, const struct multipart_part *part, struct slice piece)
+{
+	struct upload *u = ctx;
+
+	if (strcmp(part->name, "file") != 0)
+		field_add(u, part, piece);
+	else if (part->filename == NULL || part->filename[0] == '\0')
+		return true;
+	else if (part->first)
+		file_begin(u, part->filename);
+	else if (u->ingest != NULL && !ingest_write(u->ingest, piece, &u->fault))
+		upload_fail(u);
+	return true;
+}
+
+/* ---- begin, body ---- */
+
+static struct upload *upload_new(struct api *api, const char *content_type)
+{
+	struct upload *u = calloc(1, sizeof(*u));
+
+	if (u == NULL)
+		return NULL;
+	u->api = api;
+	u->fields[PURPOSE].name = "purpose";
+	u->fields[ANCHOR].name = "expires_after[anchor]";
+	u->fields[SECONDS].name = "expires_after[seconds]";
+	for (unsigned i = 0; i < FIELD_COUNT; i++)
+		u->fields[i].text = BUF(FIELD_MAX);
+	u->form = multipart_open(content_type, on_piece, u);
+	return u;
+}
+
+bool upload_begin(struct request *rq, struct error *err)
+{
+	uint64_t length = http_content_length(rq->http), most = rq->api->config.file_bytes_max;
+
+	rq->upload = upload_new(rq->api, http_request_header(rq->http, "Content-Type"));
+	if (rq->upload == NULL)
+		return fail_memory(err);
+	if (rq->upload->form == NULL || !http_has_body(rq->http))
+		return fail_missing(err, "file"); /* not multipart: there can be no file in it */
+	if (most > 0 && length != UINT64_MAX && length > FORM_BYTES && length - FORM_BYTES > most)
+		return fail(err, ERR_INVALID, "%s", rq->api->too_large);
+	return true;
+}
+
+void upload_body(struct request *rq, struct slice piece)
+{
+	/* A form that is malformed stays so: upload_handle hears of it. */
+	(void)!multipart_write(rq->upload->form, piece);
+}
+
+void upload_free(struct upload *u)
+{
+	if (u == NULL)
+		return;
+	(void)!multipart_close(u->form);
+	ingest_abort(u->ingest);
+	for (unsigned i = 0; i < FIELD_COUNT; i++)
+		buf_free(&u->fields[i].text);
+	free(u);
+}
+
+/* ---- handle ---- */
+
+/* Contract 2.4: content of an upload = name, purpose, expiry, SHA-256. */
+static void upload_content(const struct file *f, int64_t expires_after_s, struct buf *to)
+{
+	buf_append(to, f->filename, strlen(f->filename) + 1);
+	buf_printf(to, "%s %lld %s", file_purpose_name(f->purpose), (long long)expires_after_s,
+		   f->sha256);
+}
+
+static void describe_file(const struct request *rq, int64_t expires_after_s, struct file *to)
+{
+	const struct upload *u = rq->upload;
+	int64_t after_s = expires_after_s > 0 ? expires_after_s
+					      : (int64_t)rq->api->config.input_expires_after_s;
+
+	*to = (struct file){
+		.purpose = PURPOSE_BATCH,
+		.bytes = ingest_bytes(u->ingest),
+		.created_at = sys.now_s(),
+	};
+	id_file(to->id);
+	memcpy(to->org, rq->key.org, sizeof(to->org));
+	memcpy(to->filename, u->filename, sizeof(to->filename));
+	memcpy(to->sha256, ingest_sha256(u->ingest), sizeof(to->sha256));
+	to->expires_at = after_s > 0 ? to->created_at + after_s : 0;
+}
+
+/* The option `first_line_checked`: an upload whose first line is not JSON is refused at once. */
+static bool check_first_line(struct api *api, const char *id, struct error *err)
+{
+	struct index *index;
+	struct index_record first;
+	uint64_t bytes;
+	int fd;
+
+	if (!api->config.first_line_checked)
+		return true;
+	if (!blob_open(api->blobs, id, BLOB_INDEX, &fd, &bytes, err) ||
+	    !index_open(fd, &index, err))
+		return false;
+	bool any = index_summary(index)->lines > 0;
+	bool ok = !any || index_read(index, 0, &first, 1, err);
+	index_close(index);
+	if (ok && any && (first.flags & (LINE_NOT_JSON | LINE_NOT_OBJECT)) != 0)
+		return fail(
+			err, ERR_INVALID,
+			"Invalid file format for Batch API. The first line is not a JSON object.");
+	return ok;
+}
+
+/* The bytes lie under their name; without a row they have to go again. *ret_id is the file's, or
+ * that of a repeated call's first. */
+static bool enter_in_store(struct request *rq, const struct file *f, char ret_id[static ID_SIZE],
+			   struct error *err)
+{
+	struct api *api = rq->api;
+	struct error ignored;
+
+	bool ok = check_first_line(api, f->id, err) &&
+		  store_file_insert(api->store, f, &api->config.quota, &rq->claim.call, ret_id,
+				    err);
+	if (ok && strcmp(ret_id, f->id) == 0)
+		return true;
+	/* If even that fails, the next start sweeps it. */
+	if (!blob_remove(api->blobs, f->id, &ignored))
+		log_fault("upload.orphan", &ignored, kv_str("file", f->id));
+	return ok;
+}
+
+static bool answer_file(struct request *rq, const char *id, struct http_response *r,
+			struct error *err)
+{
+	struct file f;
+
+	if (!store_file_get(rq->api->store, rq->key.org, id, sys.now_s(), &f, err))
+		return false;
+	file_write(&r->body, &f);
+	return true;
+}
+
+bool upload_handle(struct request *rq, struct http_response *r, struct error *err)
+{
+	struct upload *u = rq->upload;
+	AUTO(buf_free) struct buf content = BUF(4096);
+	struct file f;
+	int64_t expires_after_s;
+	char id[ID_SIZE];
+
+	u->whole = multipart_close(TAKE(u->form));
+	if (!upload_judge(u, &expires_after_s, err) || !ingest_finish(u->ingest, err) ||
+	    !check_size(u, err))
+		return false;
+	describe_file(rq, expires_after_s, &f);
+	upload_content(&f, expires_after_s, &content);
+	if (content.failed)
+		return fail_memory(err);
+	if (!repeat_find(rq, buf_slice(&content), r, id, err))
+		return false;
+	if (id[0] != '\0')
+		return answer_file(rq, id, r, err); /* upload_free drops the copy */
+	if (!ingest_commit(TAKE(u->ingest), f.id, err) || !enter_in_store(rq, &f, id, err))
+		return false;
+	if (strcmp(id, f.id) != 0)
+		return answer_file(rq, id, r, err);
+	file_write(&r->body, &f);
+	return true;
+}

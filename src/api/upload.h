@@ -1,0 +1,13 @@
+/* upload.h: POST /v1/files (contract 3.1 to 3.3): a form that streams into ingest. */
+#pragma once
+
+#include "api/request.h"
+
+/* Headers are in. Loop thread. */
+MUST_USE bool upload_begin(struct request *rq, struct error *err);
+/* A piece of the form, written to disk before the next is read. Loop thread. */
+void upload_body(struct request *rq, struct slice piece);
+/* The form is whole: judged, made durable, entered in the store. Worker thread. */
+bool upload_handle(struct request *rq, struct http_response *r, struct error *err);
+/* Whatever is not finished leaves nothing on disk. NULL is fine. */
+void upload_free(struct upload *u);
