@@ -8,6 +8,12 @@
 
 #include "base/utf8.h"
 
+/* The analyzer's macros of error.h: here stand the functions. */
+#undef fail
+#undef fail_param
+#undef fail_sys
+#undef fail_memory
+
 static const struct error_kind_info kinds[] = {
 #define X(name, status, kimi, openai, code) [ERR_##name] = { status, kimi, openai, code },
 	ERROR_KINDS(X)

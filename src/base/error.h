@@ -68,3 +68,11 @@ bool fail_param(struct error *err, const char *param, const char *code, const ch
 bool fail_sys(struct error *err, int saved_errno, const char *format, ...)
 	PRINTF_LIKE(3, 4);
 bool fail_memory(struct error *err);
+
+/* clang's analyzer reads one file at a time and would go on where they returned true. */
+#ifdef __clang_analyzer__
+#define fail(...) (fail(__VA_ARGS__), false)
+#define fail_param(...) (fail_param(__VA_ARGS__), false)
+#define fail_sys(...) (fail_sys(__VA_ARGS__), false)
+#define fail_memory(err) (fail_memory(err), false)
+#endif
