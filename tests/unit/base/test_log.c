@@ -167,7 +167,7 @@ static void *log_lines(void *arg)
 
 static void lines_of_threads_do_not_mix(void **state)
 {
-	static char *names[THREADS] = { "a", "b", "c", "d" };
+	static char names[THREADS][2] = { "a", "b", "c", "d" };
 	pthread_t threads[THREADS];
 	int next[THREADS] = { 0 };
 
