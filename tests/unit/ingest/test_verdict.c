@@ -1,0 +1,523 @@
+/* The verdict: each row of contract 7.2, their order, and what a file is spared that is good. */
+#include "ingest_unit.h"
+
+#include <fcntl.h>
+
+#include "base/json.h"
+#include "ingest/verdict.h"
+
+#define CHAT "/v1/chat/completions"
+#define ID "\"custom_id\":\"a\""
+#define METHOD "\"method\":\"POST\""
+#define URL "\"url\":\"" CHAT "\""
+#define BODY "\"body\":{\"model\":\"m\",\"messages\":[]}"
+#define GOOD(id) "{\"custom_id\":\"" id "\"," METHOD "," URL "," BODY "}"
+#define MODEL(id, model)                                                            \
+	"{\"custom_id\":\"" id "\"," METHOD "," URL ",\"body\":{\"model\":\"" model \
+	"\",\"messages\":[]}}"
+
+/* ---- collecting findings as one text: "code line param message", a line each ---- */
+
+static char found[1 << 16];
+static size_t found_n;
+
+static void note(void *ctx, const struct finding *f)
+{
+	(void)ctx;
+	found_n += (size_t)snprintf(found + found_n, sizeof(found) - found_n, "%s %llu %s %s\n",
+				    f->code, (unsigned long long)f->line,
+				    f->param != NULL ? f->param : "-", f->message);
+	assert_true(found_n < sizeof(found));
+}
+
+static const struct verdict_rules kimi = { .profile = PROFILE_KIMI,
+					   .endpoint = CHAT,
+					   .line_bytes = 600 };
+static const struct verdict_rules openai = { .profile = PROFILE_OPENAI,
+					     .endpoint = CHAT,
+					     .line_bytes = 600 };
+
+static void check(const struct verdict_rules *rules, const char *text, const char *want)
+{
+	struct ingest_limits limits = { .line_bytes = rules->line_bytes };
+	struct ingested f = ingested_limited(slice_of(text), SIZE_MAX, &limits);
+	struct error err;
+	uint64_t count, any, lines = 0;
+
+	found_n = 0;
+	found[0] = '\0';
+	if (!verdict_judge(f.index, f.fd, rules, note, NULL, &count, &err))
+		fail_msg("%s", err.detail);
+	assert_string_equal(found, want);
+	for (size_t i = 0; i < found_n; i++)
+		lines += found[i] == '\n';
+	assert_int_equal(count, lines);
+	assert_true(verdict_judge(f.index, f.fd, rules, NULL, NULL, &any, &err));
+	assert_int_equal(any, count > 0);
+	ingested_close(&f);
+}
+
+/* ---- each row ---- */
+
+static void good_files_have_none(void **state)
+{
+	(void)state;
+	check(&kimi, GOOD("a") "\n" GOOD("b") "\n", "");
+	check(&openai, GOOD("a") "\n\n" GOOD("b"), "");
+	check(&kimi, "{" ID "," BODY "}", "");
+	check(&kimi, "{" ID ",\"method\":null,\"url\":null," BODY "}", "");
+}
+
+static void the_whole_file(void **state)
+{
+	static const char empty[] =
+		"empty_file 0 - The input file is empty. Please ensure that the "
+		"batch contains at least one request.\n";
+	struct verdict_rules few = kimi;
+
+	(void)state;
+	check(&kimi, "", empty);
+	check(&openai, "\r\n \n\xef\xbb\xbf",
+	      "invalid_json_line 3 - This line is not parseable as "
+	      "valid JSON.\n");
+	check(&openai, "\xef\xbb\xbf\r\n \n", empty);
+	few.lines_max = 2;
+	check(&few, GOOD("a") "\n\n\n" GOOD("b"), "");
+	check(&few, GOOD("a") "\n" GOOD("b") "\n" GOOD("c"),
+	      "too_many_tasks 0 - The input file has 3 lines, more than the limit of 2.\n");
+	check(&few, GOOD("a") "\nx\n" GOOD("c"),
+	      "too_many_tasks 0 - The input file has 3 lines, more than the limit of 2.\n"
+	      "invalid_json_line 2 - This line is not parseable as valid JSON.\n");
+}
+
+static void inputs_of_embeddings(void **state)
+{
+	static const char text[] =
+		"{" ID "," METHOD
+		",\"url\":\"/v1/embeddings\",\"body\":{\"model\":\"m\",\"input\":[\"a\",\"b\"]}}\n"
+		"{\"custom_id\":\"b\"," METHOD
+		",\"url\":\"/v1/embeddings\",\"body\":{\"model\":\"m\",\"input\":\"c\"}}\n";
+	struct verdict_rules rules = openai;
+
+	(void)state;
+	rules.endpoint = "/v1/embeddings";
+	rules.inputs_max = 3;
+	check(&rules, text, "");
+	rules.inputs_max = 2;
+	check(&rules, text,
+	      "too_many_tasks 0 - The input file has 3 inputs over all its lines, more "
+	      "than the limit of 2.\n");
+	rules.inputs_max = 0;
+	check(&rules, text, "");
+}
+
+static void each_fault_of_a_line(void **state)
+{
+	char text[2000];
+
+	(void)state;
+	check(&kimi, "x\n[1]\n\"\xff\"",
+	      "invalid_json_line 1 - This line is not parseable as valid JSON.\n"
+	      "invalid_request 2 - Each line must be a JSON dictionary object\n"
+	      "invalid_json_line 3 - This line is not parseable as valid JSON.\n");
+	snprintf(text, sizeof(text), "%601s\n" GOOD("b"), "{}");
+	check(&kimi, text,
+	      "invalid_request 1 - This line is longer than the limit of 600 bytes.\n");
+	check(&kimi, "{" BODY "}",
+	      "missing_required_parameter 1 custom_id Missing required parameter: 'custom_id'.\n");
+	check(&openai, "{" ID "," URL "," BODY "}",
+	      "missing_required_parameter 1 method Missing required parameter: 'method'.\n");
+	check(&openai, "{" ID "," METHOD "," BODY "}",
+	      "missing_required_parameter 1 url Missing required parameter: 'url'.\n");
+	check(&kimi, "{" ID "}",
+	      "missing_required_parameter 1 body Missing required parameter: 'body'.\n");
+	check(&kimi, "{\"custom_id\":1," BODY "}",
+	      "invalid_type 1 custom_id Invalid type for 'custom_id': expected a string.\n");
+	check(&kimi, "{" ID ",\"body\":[]}",
+	      "invalid_type 1 body Invalid type for 'body': expected an object.\n");
+	check(&kimi, "{\"custom_id\":\"\"," BODY "}",
+	      "invalid_value 1 custom_id Invalid 'custom_id': it must have 1 to 512 bytes.\n");
+	check(&kimi, "{" ID ",\"method\":\"GET\"," BODY "}",
+	      "invalid_method 1 method Invalid value: 'GET'. Supported values are: 'POST'.\n");
+	check(&kimi, "{" ID ",\"method\":7," BODY "}",
+	      "invalid_method 1 method Invalid value: '7'. Supported values are: 'POST'.\n");
+	check(&kimi, "{" ID ",\"url\":\"/v1/x\"," BODY "}",
+	      "invalid_url 1 url The URL provided for this request does not match the batch "
+	      "endpoint.\n");
+	check(&kimi, "{" ID ",\"url\":5," BODY "}",
+	      "invalid_url 1 url The URL provided for this request does not match the batch "
+	      "endpoint.\n");
+	check(&kimi, "{" ID ",\"body\":{\"messages\":[]}}",
+	      "invalid_request 1 body.model Model parameter is required.\n");
+	check(&kimi, "{" ID ",\"body\":{\"model\":\"m\"}}",
+	      "invalid_request 1 body.messages Messages parameter is required.\n");
+	check(&kimi, "{" ID ",\"body\":{\"model\":\"m\",\"messages\":[],\"stream\":true}}",
+	      "streaming_unsupported 1 body.stream Chat Completions: Streaming is not supported in "
+	      "the Batch API.\n");
+}
+
+static void duplicates_are_told_on_the_later_lines(void **state)
+{
+	(void)state;
+	check(&kimi, GOOD("a") "\n" GOOD("b") "\n" GOOD("\\u0061") "\n" GOOD("a"),
+	      "duplicate_custom_id 3 custom_id The custom_id 'a' for this request is a duplicate of "
+	      "another request. The custom_id parameter must be unique for each request in a batch.\n"
+	      "duplicate_custom_id 4 custom_id The custom_id 'a' for this request is a duplicate of "
+	      "another request. The custom_id parameter must be unique for each request in a batch.\n");
+	check(&kimi, GOOD("x\\u0000y") "\n" GOOD("x\\u0000y"),
+	      "duplicate_custom_id 2 custom_id The custom_id 'x?y' for this request is a duplicate of "
+	      "another request. The custom_id parameter must be unique for each request in a batch.\n");
+}
+
+static void options_that_refuse_more(void **state)
+{
+	struct verdict_rules strict = kimi, sampling = kimi;
+
+	(void)state;
+	strict.strict_lines = true;
+	check(&strict, "{" ID "," BODY "}",
+	      "missing_required_parameter 1 method Missing required parameter: 'method'.\n");
+#define SAMPLED "{" ID ",\"body\":{\"model\":\"m\",\"messages\":[],\"top_p\":1}}"
+	check(&kimi, SAMPLED, "");
+	sampling.refuse_sampling = true;
+	check(&sampling, SAMPLED,
+	      "invalid_value 1 body.top_p The parameter 'top_p' cannot be set in a batch: leave it "
+	      "out.\n");
+}
+
+static void other_endpoints(void **state)
+{
+#define COMPLETION        \
+	"{" ID "," METHOD \
+	",\"url\":\"/v1/completions\",\"body\":{\"model\":\"m\",\"prompt\":\"x\"}}"
+	struct verdict_rules rules = openai;
+
+	(void)state;
+	rules.endpoint = "/v1/completions";
+	check(&rules, COMPLETION, "");
+	check(&openai, COMPLETION,
+	      "invalid_url 1 url The URL provided for this request does not match the batch "
+	      "endpoint.\n");
+	check(&rules,
+	      "{" ID "," METHOD
+	      ",\"url\":\"\\/v1\\/completions\",\"body\":{\"model\":\"m\",\"stream\":1}}",
+	      "streaming_unsupported 1 body.stream Streaming is not supported in the Batch API.\n");
+	/* lowtide check: no batch says which */
+	rules.endpoint = NULL;
+	check(&rules, COMPLETION, "");
+	check(&rules, GOOD("a"), "");
+	check(&rules, GOOD("a") "\n" COMPLETION,
+	      "invalid_url 2 url The URL provided for this request does not match the batch "
+	      "endpoint.\n");
+	rules.profile = PROFILE_KIMI;
+	check(&rules, "{" ID ",\"body\":{\"model\":\"m\"}}",
+	      "invalid_request 1 body.messages Messages parameter is required.\n");
+}
+
+/* ---- models ---- */
+
+static void one_model_a_batch(void **state)
+{
+	(void)state;
+	check(&kimi, MODEL("a", "m") "\n" MODEL("b", "\\u006d") "\n" MODEL("c", "n"),
+	      "mismatched_model 3 body.model The model 'n' for this request does not match the rest of "
+	      "the batch. Each batch must contain requests for a single model.\n");
+	/* the first good line speaks for the batch */
+	check(&kimi,
+	      "{\"custom_id\":1,\"body\":{\"model\":\"bad\",\"messages\":[]}}\n" MODEL(
+		      "a", "m") "\n" MODEL("b", "bad") "\n" MODEL("c", "m"),
+	      "invalid_type 1 custom_id Invalid type for 'custom_id': expected a string.\n"
+	      "mismatched_model 3 body.model The model 'bad' for this request does not match the rest "
+	      "of the batch. Each batch must contain requests for a single model.\n");
+	check(&kimi, MODEL("a", "m") "\n" MODEL("b", "M") "\nx\n",
+	      "mismatched_model 2 body.model The model 'M' for this request does not match the rest of "
+	      "the batch. Each batch must contain requests for a single model.\n"
+	      "invalid_json_line 3 - This line is not parseable as valid JSON.\n");
+}
+
+/* Names that the summary does not list, for they are too long or hold a NUL. */
+static void models_with_odd_names(void **state)
+{
+	char text[2000], want[2000];
+
+	(void)state;
+	snprintf(text, sizeof(text), MODEL("a", "%0300d") "\n" MODEL("b", "%0300d"), 1, 1);
+	check(&kimi, text, "");
+	snprintf(text, sizeof(text),
+		 MODEL("a", "%0300d") "\n" MODEL("b", "%0300d") "\n" MODEL("c", "m"), 1, 2);
+	snprintf(
+		want, sizeof(want),
+		"mismatched_model 2 body.model The model '%0300d' for this request does not match the "
+		"rest of the batch. Each batch must contain requests for a single model.\n"
+		"mismatched_model 3 body.model The model 'm' for this request does not match the "
+		"rest of the batch. Each batch must contain requests for a single model.\n",
+		2);
+	check(&kimi, text, want);
+	check(&kimi, MODEL("a", "m") "\n" MODEL("b", "m\\u0000"),
+	      "mismatched_model 2 body.model The model 'm?' for this request does not match the "
+	      "rest of the batch. Each batch must contain requests for a single model.\n");
+	check(&kimi, MODEL("a", "m\\u0000") "\n" MODEL("b", "\\u006d\\u0000"), "");
+}
+
+static unsigned asked;
+
+static bool serves_m(void *ctx, const char *model)
+{
+	asked++;
+	assert_ptr_equal(ctx, &asked);
+	return strcmp(model, "m") == 0;
+}
+
+static void models_that_nobody_serves(void **state)
+{
+	struct verdict_rules rules = kimi;
+	char text[1000], want[1000];
+
+	(void)state;
+	rules.model_served = serves_m;
+	rules.ctx = &asked;
+	check(&rules, MODEL("a", "m") "\n" MODEL("b", "m"), "");
+	asked = 0;
+	check(&rules,
+	      MODEL("a", "x") "\n" MODEL("b", "m") "\n" MODEL("c", "x") "\n" MODEL("d", "m"),
+	      "model_not_found 1 body.model The provided model 'x' is not supported by the Batch API.\n"
+	      "model_not_found 3 body.model The provided model 'x' is not supported by the Batch API.\n");
+	assert_int_equal(asked, 4); /* twice for each model: judged with and without a function */
+	snprintf(text, sizeof(text), MODEL("a", "%0300d") "\n" MODEL("b", "m"), 1);
+	snprintf(want, sizeof(want),
+		 "model_not_found 1 body.model The provided model '%0300d' is not "
+		 "supported by the Batch API.\n",
+		 1);
+	check(&rules, text, want);
+}
+
+/* ---- which of several faults ---- */
+
+/* A line that has all faults from one on says that one; the fault is then mended. */
+static void the_first_fault_in_the_order_of_the_table(void **state)
+{
+	static const struct {
+		const char *line, *code, *param;
+	} cases[] = {
+		{ "{\"url\":5,\"body\":[]}", "missing_required_parameter", "custom_id" },
+		{ "{\"custom_id\":1,\"url\":5,\"body\":[]}", "missing_required_parameter",
+		  "method" },
+		{ "{\"custom_id\":1,\"method\":\"X\",\"body\":[]}", "missing_required_parameter",
+		  "url" },
+		{ "{\"custom_id\":1,\"method\":\"X\",\"url\":5}", "missing_required_parameter",
+		  "body" },
+		{ "{\"custom_id\":1,\"method\":\"X\",\"url\":5,\"body\":[]}", "invalid_type",
+		  "custom_id" },
+		{ "{\"custom_id\":\"\",\"method\":\"X\",\"url\":5,\"body\":[]}", "invalid_type",
+		  "body" },
+		{ "{\"custom_id\":\"\",\"method\":\"X\",\"url\":5,\"body\":{\"stream\":1}}",
+		  "invalid_value", "custom_id" },
+		{ "{\"custom_id\":\"first\",\"method\":\"X\",\"url\":5,\"body\":{\"stream\":1}}",
+		  "invalid_method", "method" },
+		{ "{\"custom_id\":\"first\"," METHOD ",\"url\":5,\"body\":{\"stream\":1}}",
+		  "invalid_url", "url" },
+		{ "{\"custom_id\":\"first\"," METHOD "," URL ",\"body\":{\"stream\":1,\"n\":2}}",
+		  "invalid_request", "body.model" },
+		{ "{\"custom_id\":\"first\"," METHOD "," URL
+		  ",\"body\":{\"model\":\"x\",\"stream\":1,\"n\":2}}",
+		  "invalid_request", "body.messages" },
+		{ "{\"custom_id\":\"first\"," METHOD "," URL
+		  ",\"body\":{\"model\":\"x\",\"messages\":1,\"stream\":1,\"n\":2}}",
+		  "streaming_unsupported", "body.stream" },
+		{ "{\"custom_id\":\"first\"," METHOD "," URL
+		  ",\"body\":{\"model\":\"x\",\"messages\":1,\"n\":2}}",
+		  "invalid_value", "body.n" },
+		{ MODEL("first", "x"), "duplicate_custom_id", "custom_id" },
+		{ MODEL("second", "x"), "model_not_found", "body.model" },
+	};
+	struct verdict_rules rules = openai;
+	char text[2000], want[200];
+
+	(void)state;
+	rules.refuse_sampling = true;
+	rules.model_served = serves_m;
+	rules.ctx = &asked;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct error err;
+		uint64_t count;
+		snprintf(text, sizeof(text), "%s\n%s", MODEL("first", "m"), cases[i].line);
+		snprintf(want, sizeof(want), "%s 2 %s ", cases[i].code, cases[i].param);
+		struct ingested f = ingested_text(text);
+		found_n = 0;
+		assert_true(verdict_judge(f.index, f.fd, &rules, note, NULL, &count, &err));
+		if (count != 1 || strncmp(found, want, strlen(want)) != 0)
+			fail_msg("%s: %s", cases[i].line, found);
+		ingested_close(&f);
+	}
+}
+
+/* ---- urls beyond the summary's room ---- */
+
+static void more_urls_than_the_summary_lists(void **state)
+{
+	static char text[64000];
+	struct verdict_rules rules = openai;
+	size_t n = 0;
+
+	(void)state;
+	for (int i = 0; i < 300; i++)
+		n += (size_t)sprintf(text + n,
+				     "{\"custom_id\":\"%d\"," METHOD ",\"url\":\"/v1/%d\",\"body\":"
+				     "{\"model\":\"m\"}}\n",
+				     i, i);
+	struct ingested f = ingested_text(text);
+	assert_true(index_summary(f.index)->url_overflow);
+	for (int listed = 0; listed < 2; listed++) {
+		struct error err;
+		uint64_t count;
+		rules.endpoint = listed ? "/v1/7" : "/v1/280";
+		found_n = 0;
+		assert_true(verdict_judge(f.index, f.fd, &rules, note, NULL, &count, &err));
+		assert_int_equal(count, 299);
+		assert_null(strstr(found, listed ? " 8 " : " 281 "));
+	}
+	ingested_close(&f);
+}
+
+/* ---- errors.data ---- */
+
+static void as_json(const char *text, const struct verdict_rules *rules, uint64_t want_count,
+		    struct buf *to)
+{
+	struct ingested f = ingested_text(text);
+	struct error err;
+	uint64_t count;
+
+	assert_true(verdict_errors(f.index, f.fd, rules, to, &count, &err));
+	assert_int_equal(count, want_count);
+	ingested_close(&f);
+}
+
+static void errors_are_an_array(void **state)
+{
+	AUTO(buf_free) struct buf to = BUF(1 << 20);
+
+	(void)state;
+	as_json(GOOD("a"), &kimi, 0, &to);
+	assert_int_equal(to.n, 0);
+	as_json("", &kimi, 1, &to);
+	assert_true(
+		slice_is(buf_slice(&to),
+			 "[{\"code\":\"empty_file\",\"line\":null,\"message\":\"The input file is "
+			 "empty. Please ensure that the batch contains at least one request.\","
+			 "\"param\":null}]"));
+	as_json("{" ID ",\"method\":\"\\\"\"," BODY "}\n[]", &kimi, 2, &to);
+	assert_true(slice_is(
+		buf_slice(&to),
+		"[{\"code\":\"invalid_method\",\"line\":1,\"message\":\"Invalid value: '\\\"'. Supported "
+		"values are: 'POST'.\",\"param\":\"method\"},{\"code\":\"invalid_request\",\"line\":2,"
+		"\"message\":\"Each line must be a JSON dictionary object\",\"param\":null}]"));
+	struct buf small = BUF(50);
+	struct ingested f = ingested_text("x");
+	struct error err;
+	uint64_t count;
+	assert_false(verdict_errors(f.index, f.fd, &kimi, &small, &count, &err));
+	buf_free(&small);
+	ingested_close(&f);
+}
+
+static void of_1500_bad_lines_1000_are_listed(void **state)
+{
+	static char text[200000];
+	AUTO(buf_free) struct buf to = BUF(1 << 20);
+	size_t n = 0;
+	struct json j;
+	struct slice entry;
+	char want[200];
+
+	(void)state;
+	for (unsigned bad = 1000; bad <= 1500; bad += 1) {
+		if (bad > 1001)
+			bad = 1500;
+		n = 0;
+		for (unsigned i = 0; i < bad; i++)
+			n += (size_t)sprintf(text + n, "%s\n", i % 3 == 0 ? "\nx" : "[]");
+		as_json(text, &kimi, bad, &to);
+		assert_int_equal(json_array_count(buf_slice(&to)), bad == 1000 ? 1000 : 1001);
+	}
+	json_init(&j, buf_slice(&to));
+	assert_int_equal(json_next(&j), JSON_ARRAY);
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_true(json_element(&j) && json_skip(&j, &entry));
+		snprintf(want, sizeof(want), "\"line\":%u,",
+			 i + i / 3 + (i % 3 != 0) + 1 + (i % 3 == 0));
+		if (memmem(entry.p, entry.n, want, strlen(want)) == NULL)
+			fail_msg("%s in %.*s", want, SLICE_ARG(entry));
+	}
+	assert_true(json_element(&j) && json_skip(&j, &entry));
+	assert_true(slice_is(entry,
+			     "{\"code\":\"too_many_errors\",\"line\":null,\"message\":\"The input "
+			     "file has 1500 errors; the first 1000 of them are listed.\","
+			     "\"param\":null}"));
+}
+
+static void long_quotes_are_cut_between_characters(void **state)
+{
+	static char text[20000];
+	AUTO(buf_free) struct buf to = BUF(1 << 20);
+	char unit[16];
+
+	(void)state;
+	for (size_t lead = 0; lead < 4; lead++) {
+		for (int escaped = 0; escaped < 2; escaped++) {
+			strcpy(unit, escaped ? "\\u4f60" : "\xe4\xbd\xa0");
+			size_t n = (size_t)sprintf(text, "{" ID ",\"method\":\"%.*s", (int)lead,
+						   "abc");
+			for (int i = 0; i < 400; i++)
+				n += (size_t)sprintf(text + n, "%s", unit);
+			sprintf(text + n, "\"," BODY "}");
+			as_json(text, &kimi, 1, &to);
+			assert_null(memmem(to.p, to.n, "\xef\xbf\xbd", 3)); /* no half character */
+			assert_non_null(memmem(to.p, to.n, "\xe4\xbd\xa0...'", 7));
+			assert_true(to.n > 500 && to.n < 700);
+		}
+	}
+}
+
+/* ---- what is read ---- */
+
+/* A good file's blob and records are not touched: with a bad descriptor the verdict stands. */
+static void a_good_file_is_judged_by_its_summary(void **state)
+{
+	struct ingested f = ingested_text(GOOD("a") "\n" GOOD("b"));
+	struct error err;
+	uint64_t count;
+
+	(void)state;
+	assert_true(verdict_judge(f.index, -1, &openai, note, NULL, &count, &err));
+	assert_int_equal(count, 0);
+	ingested_close(&f);
+	f = ingested_text(GOOD("a") "\n" GOOD("a"));
+	assert_false(verdict_judge(f.index, -1, &openai, note, NULL, &count, &err));
+	assert_int_equal(err.sys, EBADF);
+	ingested_close(&f);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_files_have_none),
+		cmocka_unit_test(the_whole_file),
+		cmocka_unit_test(inputs_of_embeddings),
+		cmocka_unit_test(each_fault_of_a_line),
+		cmocka_unit_test(duplicates_are_told_on_the_later_lines),
+		cmocka_unit_test(options_that_refuse_more),
+		cmocka_unit_test(other_endpoints),
+		cmocka_unit_test(one_model_a_batch),
+		cmocka_unit_test(models_with_odd_names),
+		cmocka_unit_test(models_that_nobody_serves),
+		cmocka_unit_test(the_first_fault_in_the_order_of_the_table),
+		cmocka_unit_test(more_urls_than_the_summary_lists),
+		cmocka_unit_test(errors_are_an_array),
+		cmocka_unit_test(of_1500_bad_lines_1000_are_listed),
+		cmocka_unit_test(long_quotes_are_cut_between_characters),
+		cmocka_unit_test(a_good_file_is_judged_by_its_summary),
+	};
+
+	return cmocka_run_group_tests(tests, store_setup, store_teardown);
+}
