@@ -98,7 +98,6 @@ struct dispatch {
 	unsigned in_flight; /* of all upstreams; written by the thread under the lock when it drains */
 	bool stopping;
 	_Atomic bool draining;
-	_Atomic bool woken; /* a wake-up is under way */
 };
 
 static uint32_t random_u32(void)
@@ -578,7 +577,6 @@ static void batch_add(struct dispatch *d, struct dispatch_batch *b)
 static void commands_run(struct dispatch *d)
 {
 	uint64_t count;
-	d->woken = false;
 	if (read(d->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		log_warn("dispatch.wake_failed", kv_int("errno", errno));
 	pthread_mutex_lock(&d->lock);
@@ -624,11 +622,8 @@ void dispatch_drop(struct dispatch *d, struct dispatch_batch *b)
 void dispatch_wake(struct dispatch *d)
 {
 	uint64_t one = 1;
-	if (!d->woken) {
-		d->woken = true;
-		if (write(d->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-			log_warn("dispatch.wake_failed", kv_int("errno", errno));
-	}
+	if (write(d->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_warn("dispatch.wake_failed", kv_int("errno", errno));
 }
 
 enum dispatch_stall dispatch_stalled(const struct dispatch *d, unsigned upstream)
@@ -709,7 +704,10 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
 	(void)multi;
 	struct dispatch *d = arg;
-	d->curl_due_ms = timeout_ms < 0 ? UINT64_MAX : sys.monotonic_ms() + (uint64_t)timeout_ms;
+	/* One more, because our clock cuts off fractions: libcurl takes a timer that fires early for
+	 * none at all and does not set it again. */
+	uint64_t wait = timeout_ms > 0 ? (uint64_t)timeout_ms + 1 : 0;
+	d->curl_due_ms = timeout_ms < 0 ? UINT64_MAX : sys.monotonic_ms() + wait;
 	return 0;
 }
 
@@ -788,13 +786,15 @@ static void *dispatch_main(void *arg)
 {
 	struct dispatch *d = arg;
 	struct epoll_event events[EVENTS_MAX];
+	bool sent = false;
 	while (loop_goes_on(d)) {
-		int n = epoll_wait(d->epoll_fd, events, EVENTS_MAX, loop_timeout(d));
+		/* What was just sent may have been answered already, while it was being sent. */
+		int n = epoll_wait(d->epoll_fd, events, EVENTS_MAX, sent ? 0 : loop_timeout(d));
 		for (int i = 0; i < n; i++)
 			socket_ready(d, &events[i]);
 		curl_due(d);
 		transfers_take(d);
-		bool sent = false;
+		sent = false;
 		for (size_t i = 0; i < d->config.upstream_count; i++)
 			sent = upstream_fill(d, &d->upstreams[i]) || sent;
 		if (sent)
