@@ -100,23 +100,39 @@ static error_t parse_setting(int key, char *arg, struct argp_state *state,
 }
 
 /* On failure it has been reported: the exit code is 2. */
-static bool load(struct settings_given *given, bool with_keys, struct config *ret)
+static bool load(struct settings_given *given, struct config *ret)
 {
 	struct error err;
 	bool good = config_load(given->file, given->flags, given->count, ret, &err);
 
-	if (good && with_keys && !config_read_keys(ret, &err)) {
-		config_done(ret);
-		good = false;
-	}
 	free(given->flags);
 	given->flags = NULL;
-	if (!good) {
+	if (good)
+		log_set_level((enum log_level)ret->log_level);
+	else
 		report(&err);
+	return good;
+}
+
+/* For commands that send lines: with the upstreams' keys. */
+static bool load_with_keys(struct settings_given *given, struct config *ret)
+{
+	struct error err;
+
+	if (!load(given, ret))
 		return false;
-	}
-	log_set_level((enum log_level)ret->log_level);
-	return true;
+	if (config_read_keys(ret, &err))
+		return true;
+	config_done(ret);
+	report(&err);
+	return false;
+}
+
+/* Commands that answer on the terminal log only what is wrong, unless asked for more. */
+static void log_less(const struct config *c)
+{
+	if (config_is_default(c, "log.level"))
+		log_set_level(LOG_WARN);
 }
 
 /* Shown by commands that send lines when nobody said where to. */
@@ -171,7 +187,7 @@ static int command_serve(int argc, char **argv)
 	int code = EXIT_GOOD;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	if (!load(&a.settings, true, &config))
+	if (!load_with_keys(&a.settings, &config))
 		return EXIT_USAGE;
 	if (config.upstream_count == 0) {
 		fprintf(stderr, no_upstream, argv[0]);
@@ -272,13 +288,12 @@ static int command_run(int argc, char **argv)
 	int code = EXIT_USAGE;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	if (!load(&a.settings, true, &config))
+	if (!load_with_keys(&a.settings, &config))
 		return EXIT_USAGE;
 	if (config.upstream_count == 0) {
 		fprintf(stderr, no_upstream, "lowtide run IN.jsonl -o OUT.jsonl");
 	} else {
-		if (config_is_default(&config, "log.level"))
-			log_set_level(LOG_WARN); /* the bar tells the rest */
+		log_less(&config);
 		a.run.pipeline = run_pipeline(&config);
 		code = run_batch(&a.run);
 	}
@@ -341,7 +356,7 @@ static int command_check(int argc, char **argv)
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
 	AUTO(auto_free) char **paths = a.paths;
-	if (!load(&a.settings, false, &config))
+	if (!load(&a.settings, &config))
 		return EXIT_USAGE;
 	a.check.paths = paths;
 	a.check.rules.profile = (enum profile)config.profile;
@@ -350,6 +365,7 @@ static int command_check(int argc, char **argv)
 	a.check.rules.lines_max = config.lines_per_file;
 	a.check.rules.inputs_max = config.inputs_per_file;
 	a.check.rules.line_bytes = config.line_bytes;
+	log_less(&config);
 	int code = check_files(&a.check);
 	config_done(&config);
 	return code;
@@ -429,8 +445,9 @@ static int run_key_command(const struct argp *argp, int argc, char **argv,
 	struct config config;
 
 	argp_parse(argp, argc, argv, 0, NULL, &a);
-	if (!load(&a.settings, false, &config))
+	if (!load(&a.settings, &config))
 		return EXIT_USAGE;
+	log_less(&config);
 	int code = action(&a, config.data);
 	config_done(&config);
 	return code;

@@ -706,7 +706,8 @@ void config_print(const struct config *c, FILE *to)
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
 		bool upstreams = s->type == SETTING_UPSTREAMS;
-		fprintf(to, "%s: %s", s->key, upstreams ? "" : effective_text(c, s));
+		fprintf(to, "%s:%s%s", s->key, upstreams ? "" : " ",
+			upstreams ? "" : effective_text(c, s));
 		print_origin(c, s, to);
 		if (upstreams)
 			print_upstreams(c, to);
