@@ -316,6 +316,13 @@ static enum step step_stopping(struct run *run)
 	return STEP_AGAIN;
 }
 
+static void spare_remove(struct run *run, const char *id)
+{
+	struct error err;
+	if (!blob_remove(run->env->blobs, id, &err))
+		log_fault("results.spare_not_removed", &err, kv_str("batch", run->id));
+}
+
 static enum step step_stopped(struct run *run)
 {
 	struct error err;
@@ -330,8 +337,13 @@ static enum step step_stopped(struct run *run)
 		held_up(run, "finishing", &err);
 		return STEP_LATER;
 	}
-	/* The batch is final and its files are there: the journal is spare. A crash before this leaves
-	 * it behind; pipeline_open() removes journals of batches that are final. */
+	/* The batch is final and its files are there: the journal, and a result file without lines, are
+	 * spare. A crash before this leaves them behind: pipeline_open() removes journals of batches that
+	 * are final, and the sweep at start blobs that no row names. */
+	if (run->merged.output_lines == 0)
+		spare_remove(run, run->batch.output_file_id);
+	if (run->merged.error_lines == 0)
+		spare_remove(run, run->batch.error_file_id);
 	journal_path(run, path, sizeof(path));
 	if (unlink(path) != 0 && errno != ENOENT)
 		log_warn("journal.unlink_failed", kv_str("batch", run->id), kv_int("errno", errno));
