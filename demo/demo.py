@@ -23,7 +23,7 @@ import sys
 import time
 import urllib.request
 
-from openai import OpenAI
+from openai import OpenAI, OpenAIError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 HERE = ROOT / "build/demo"  # everything that the demo writes
@@ -267,7 +267,11 @@ def main():
         running("model", model_command, f"{model}/health"),
         running("lowtide", lowtide_command, f"{lowtide}/readyz", LOWTIDE_BOOTSTRAP_KEY=key),
     ):
-        batch = batch_run(OpenAI(base_url=f"{lowtide}/v1", api_key=key), HERE / "input.jsonl")
+        client = OpenAI(base_url=f"{lowtide}/v1", api_key=key)
+        try:
+            batch = batch_run(client, HERE / "input.jsonl")
+        except OpenAIError as error:
+            sys.exit(f"demo: {error}; lowtide's log ends with\n{tail(HERE / 'lowtide.log')}")
     if not report(batch, asked, output_read(HERE / "output.jsonl")):
         sys.exit(1)
 
