@@ -32,7 +32,7 @@ static bool org_put(struct store *s, const char *name, int64_t now, struct org *
 {
 	AUTO(txn_end) struct txn t = { 0 };
 	char id[ID_SIZE];
-	uint64_t made;
+	uint64_t made = 0;
 
 	if (name[0] == '\0' || strlen(name) >= sizeof(ret->name))
 		return fail_param(err, "name", "invalid_value",
@@ -50,7 +50,7 @@ static bool org_put(struct store *s, const char *name, int64_t now, struct org *
 bool store_org_ensure(struct store *s, const char *name, int64_t now, struct org *ret,
 		      struct error *err)
 {
-	bool made;
+	bool made = false;
 
 	return org_put(s, name, now, ret, &made, err);
 }
@@ -58,7 +58,7 @@ bool store_org_ensure(struct store *s, const char *name, int64_t now, struct org
 bool store_org_create(struct store *s, const char *name, int64_t now, struct org *ret,
 		      struct error *err)
 {
-	bool made;
+	bool made = false;
 
 	if (!org_put(s, name, now, ret, &made, err))
 		return false;

@@ -17,38 +17,47 @@ static const char *const migrations[] = {
 };
 #define VERSION ((int64_t)ARRAY_LEN(migrations))
 
-/* The number that `text` gives. Not prepared statements: those need the tables. */
-static bool read_number(struct db *db, const char *text, int64_t *ret, struct error *err)
+/* What the head of the file says, and how many tables and the like there are. One statement, so one
+ * moment: another process may be migrating. Not a prepared one, because those need the tables. */
+struct head {
+	int64_t application, version, tables;
+};
+
+static bool read_head(struct db *db, struct head *ret, struct error *err)
 {
+	static const char text[] = "SELECT application_id, user_version,"
+				   " (SELECT count(*) FROM sqlite_schema)"
+				   " FROM pragma_application_id, pragma_user_version";
 	sqlite3_stmt *statement = NULL;
 	int code = sqlite3_prepare_v2(db->handle, text, -1, &statement, NULL);
 
 	if (code == SQLITE_OK)
 		code = sqlite3_step(statement);
 	if (code == SQLITE_ROW)
-		*ret = sqlite3_column_int64(statement, 0);
+		*ret = (struct head){ sqlite3_column_int64(statement, 0),
+				      sqlite3_column_int64(statement, 1),
+				      sqlite3_column_int64(statement, 2) };
+	bool ok = code == SQLITE_ROW || fail_sqlite(err, db, code, "reading the version");
 	sqlite3_finalize(statement);
-	return code == SQLITE_ROW || fail_sqlite(err, db, code, text);
+	return ok;
 }
 
 /* How many migrations the database has seen; refuses what is not ours, or newer than we are. */
 static bool read_version(struct db *db, int64_t *ret, struct error *err)
 {
-	int64_t application, version, tables;
+	struct head head = { 0 };
 
-	if (!read_number(db, "PRAGMA application_id", &application, err) ||
-	    !read_number(db, "PRAGMA user_version", &version, err) ||
-	    !read_number(db, "SELECT count(*) FROM sqlite_schema", &tables, err))
+	if (!read_head(db, &head, err))
 		return false;
-	bool is_new = application == 0 && version == 0 && tables == 0;
-	if (application != APPLICATION_ID && !is_new)
+	bool is_new = head.application == 0 && head.version == 0 && head.tables == 0;
+	if (head.application != APPLICATION_ID && !is_new)
 		return fail(err, ERR_INTERNAL, "meta.db is not a database of lowtide");
-	if (version < 0 || version > VERSION)
+	if (head.version < 0 || head.version > VERSION)
 		return fail(err, ERR_INTERNAL,
 			    "meta.db has version %lld, made by a newer lowtide; this one knows "
 			    "versions up to %lld",
-			    (long long)version, (long long)VERSION);
-	*ret = version;
+			    (long long)head.version, (long long)VERSION);
+	*ret = head.version;
 	return true;
 }
 

@@ -1,4 +1,4 @@
-/* Batches: the state table and nothing but it, and what goes with each move, whole or not at all. */
+/* Batches: the state table and nothing but it, and what goes with a move, whole or not at all. */
 #include "store_test.h"
 
 #define BIT(status) (1u << BATCH_##status)

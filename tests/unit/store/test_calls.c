@@ -1,4 +1,4 @@
-/* Repeated calls (contract 2.4): the same one makes one object, two that only look alike make two. */
+/* Repeated calls (contract 2.4): the same one makes one object, two that look alike make two. */
 #include "store_test.h"
 
 #define ROUTE "POST /v1/batches"

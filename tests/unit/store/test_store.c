@@ -1,4 +1,4 @@
-/* The store as a whole: many threads, a kill at any moment, a full disk, a database that is held. */
+/* The store as a whole: many threads, a kill at any moment, a full disk, a database held by others. */
 #include "store_test.h"
 
 /* ---- readers and the writer ---- */
@@ -91,27 +91,35 @@ static void a_database_held_too_long_is_unavailable(void **state)
 	store_close(other);
 }
 
-static void *let_go_soon(void *arg)
+static pthread_barrier_t held;
+
+static void *hold_shortly(void *other)
 {
+	struct txn t = { 0 };
+	struct error mine;
+	bool ok = txn_begin(&t, other, &mine);
+
+	pthread_barrier_wait(&held);
 	usleep(100000);
-	txn_end(arg);
-	return NULL;
+	txn_end(&t);
+	return ok ? other : NULL;
 }
 
 static void a_database_held_shortly_is_waited_for(void **state)
 {
 	struct store *other;
-	struct txn t = { 0 };
 	pthread_t thread;
+	void *ok;
 
 	(void)state;
 	MUST(store_open(dir, &other, &err));
-	MUST(txn_begin(&t, other, &err));
-	/* The transaction's lock is let go by another thread, so it is not a mutex of ours alone that
-	 * is tested here. */
-	assert_int_equal(pthread_create(&thread, NULL, let_go_soon, &t), 0);
+	pthread_barrier_init(&held, NULL, 2);
+	assert_int_equal(pthread_create(&thread, NULL, hold_shortly, other), 0);
+	pthread_barrier_wait(&held);
 	put_file(&ours, NOW);
-	pthread_join(thread, NULL);
+	pthread_join(thread, &ok);
+	assert_non_null(ok);
+	pthread_barrier_destroy(&held);
 	store_close(other);
 }
 
