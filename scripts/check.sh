@@ -40,10 +40,10 @@ layout() {
     return 1
 }
 
-# One clang-tidy a file, as many as there are cores: run-clang-tidy cannot do without its colours.
+# One clang-tidy a file that is compiled, as many at a time as there are cores.
 tidy() {
-    printf '%s\n' "${files[@]}" | grep '\.c$' |
-        xargs -P "$(nproc)" -n 1 clang-tidy -quiet -p $BUILD 2>$BUILD/tidy.err
+    (cd $BUILD && sed -n 's/^ *"file": "\(.*\.c\)",*$/\1/p' compile_commands.json | sort -u |
+        xargs -P "$(nproc)" -n 1 clang-tidy -quiet -p . 2>tidy.err)
 }
 
 # cppcheck 2.10 knows neither __VA_OPT__ nor __attribute__((cleanup)): the first is defined away,
