@@ -7,7 +7,7 @@
 
 build:   ## build/lowtide, the release build
 	@scripts/bootstrap.sh build
-	@test -f build/build.ninja || meson setup build
+	@test -f build/build.ninja || meson setup build -Dtests=disabled
 	@ninja -C build
 
 test: unit e2e  ## every test, under ASan and UBSan in build-test/
