@@ -1,6 +1,5 @@
 /* batches.c: batches, the moves between their states, and how far they are. */
 #include <assert.h>
-#include <stdio.h>
 
 #include "base/sys.h"
 #include "store/store_priv.h"

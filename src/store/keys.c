@@ -1,6 +1,4 @@
 /* keys.c: organizations and their API keys. */
-#include <stdio.h>
-
 #include "store/store_priv.h"
 
 /* ---- organizations ---- */
