@@ -31,13 +31,16 @@ enum option_key {
 };
 
 /* One row of argp's table: name, key, argument, text. */
-#define OPTION(name, key, argument, text) { name, key, argument, 0, text, 0 }
+#define OPTION(name, key, argument, text)       \
+	{                                       \
+		name, key, argument, 0, text, 0 \
+	}
 #define CONFIG_ROW OPTION("config", 'c', "FILE", "read settings from a YAML file")
 #define SET_ROW OPTION("set", OPTION_SET, "KEY=VALUE", "set any setting; may be repeated")
 #define DATA_ROW OPTION("data", OPTION_DATA, "DIR", "data directory (./lowtide-data)")
 #define PROFILE_ROW \
 	OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules and limits hold (kimi)")
-#define UPSTREAM_ROW                            \
+#define UPSTREAM_ROW                               \
 	OPTION("upstream", OPTION_UPSTREAM, "URL", \
 	       "base URL of the OpenAI-compatible server that lines are sent to")
 
@@ -174,13 +177,14 @@ static int command_serve(int argc, char **argv)
 		{ 0 },
 	};
 	static const struct argp argp = {
-		options, parse_serve, NULL,
-		"Run the server.\v"
-		"Flags win over the environment (LOWTIDE_LISTEN, LOWTIDE_EXECUTION_CONCURRENCY: "
-		"each setting has its variable), the environment over the file. The upstream's API "
-		"key is taken from LOWTIDE_UPSTREAM_API_KEY, or from where the file says. At the "
-		"first start an API key is made and printed, or LOWTIDE_BOOTSTRAP_KEY is taken.",
-		NULL, NULL, NULL,
+		.options = options,
+		.parser = parse_serve,
+		.doc = "Run the server.\v"
+		       "Flags win over the environment (LOWTIDE_LISTEN, "
+		       "LOWTIDE_EXECUTION_CONCURRENCY: each setting has its variable), the "
+		       "environment over the file. The upstream's API key is taken from "
+		       "LOWTIDE_UPSTREAM_API_KEY, or from where the file says. At the first "
+		       "start an API key is made and printed, or LOWTIDE_BOOTSTRAP_KEY is taken.",
 	};
 	struct serve_arguments a = { 0 };
 	struct config config;
@@ -276,12 +280,14 @@ static int command_run(int argc, char **argv)
 		{ 0 },
 	};
 	static const struct argp argp = {
-		options, parse_run, "IN.jsonl -o OUT.jsonl",
-		"Run one batch without a server.\v"
-		"Killed or stopped, it goes on where it was when called again: until it is done its "
-		"work is kept in OUT.jsonl.lowtide beside the output. Exit code: 0 every line "
-		"completed, 1 some failed, 2 wrong use or bad lines in the file.",
-		NULL, NULL, NULL,
+		.options = options,
+		.parser = parse_run,
+		.args_doc = "IN.jsonl -o OUT.jsonl",
+		.doc = "Run one batch without a server.\v"
+		       "Killed or stopped, it goes on where it was when called again: until it "
+		       "is done its work is kept in OUT.jsonl.lowtide beside the output. Exit "
+		       "code: 0 every line completed, 1 some failed, 2 wrong use or bad lines in "
+		       "the file.",
 	};
 	struct run_arguments a = { 0 };
 	struct config config;
@@ -345,11 +351,12 @@ static int command_check(int argc, char **argv)
 		{ 0 },
 	};
 	static const struct argp argp = {
-		options, parse_check, "FILE...",
-		"Check input files as a batch would.\v"
-		"Each finding is printed as file:line: code: message. Exit code: 0 nothing found, "
-		"1 findings, 2 a file cannot be read.",
-		NULL, NULL, NULL,
+		.options = options,
+		.parser = parse_check,
+		.args_doc = "FILE...",
+		.doc = "Check input files as a batch would.\v"
+		       "Each finding is printed as file:line: code: message. Exit code: 0 "
+		       "nothing found, 1 findings, 2 a file cannot be read.",
 	};
 	struct check_arguments a = { 0 };
 	struct config config;
@@ -462,12 +469,13 @@ static int command_key(int argc, char **argv)
 		{ 0 },
 	};
 	static const struct argp argp = {
-		options, parse_key, "create --org NAME\nlist [--org NAME]\nrevoke KEY",
-		"API keys: make one, list them, revoke one. Also while the server runs.\v"
-		"'create' makes the organization if there is none and prints the key and nothing "
-		"else; it is not kept and cannot be shown again. KEY is an id as 'list' shows it, "
-		"or the first characters of the key.",
-		NULL, NULL, NULL,
+		.options = options,
+		.parser = parse_key,
+		.args_doc = "create --org NAME\nlist [--org NAME]\nrevoke KEY",
+		.doc = "API keys: make one, list them, revoke one. Also while the server runs.\v"
+		       "'create' makes the organization if there is none and prints the key and "
+		       "nothing else; it is not kept and cannot be shown again. KEY is an id as "
+		       "'list' shows it, or the first characters of the key.",
 	};
 
 	return run_key_command(&argp, argc, argv, key_action);
@@ -477,9 +485,10 @@ static int command_org(int argc, char **argv)
 {
 	static const struct argp_option options[] = { DATA_ROW, CONFIG_ROW, { 0 } };
 	static const struct argp argp = {
-		options, parse_key, "create NAME\nlist",
-		"Organizations: files and batches belong to one, and do not exist for others.",
-		NULL, NULL, NULL,
+		.options = options,
+		.parser = parse_key,
+		.args_doc = "create NAME\nlist",
+		.doc = "Organizations: files and batches belong to one, and do not exist for others.",
 	};
 
 	return run_key_command(&argp, argc, argv, org_action);

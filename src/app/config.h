@@ -9,10 +9,10 @@
  * Here, unlike elsewhere, messages of `struct error` are for the terminal and name files. */
 #pragma once
 
-#include <netinet/in.h>
 #include <stdio.h>
 
 #include "api/api.h"
+#include "app/address.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "pipeline/pipeline.h"
@@ -24,11 +24,6 @@ struct origin {
 	enum layer layer;
 	const char *name; /* file, variable or flag; borrowed */
 	uint64_t line;    /* of the file, from 1 */
-};
-
-struct address {
-	char host[INET6_ADDRSTRLEN]; /* numeric, without brackets */
-	uint16_t port;               /* 0: any free one */
 };
 
 /* An entry of `upstreams`, as written. */

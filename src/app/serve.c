@@ -159,7 +159,8 @@ static void server_close(struct server *s)
 static void run_until_signal(struct server *s, const struct config *c)
 {
 	print_ready(s, c);
-	log_info("serve.started", kv_str("data", c->data), kv_u64("port", http_server_port(s->http)));
+	log_info("serve.started", kv_str("data", c->data),
+		 kv_u64("port", http_server_port(s->http)));
 	int number = signals_wait(-1);
 	log_info("serve.draining", kv_str("signal", number == SIGINT ? "SIGINT" : "SIGTERM"),
 		 kv_u64("at_most_s", c->drain_s));

@@ -1,14 +1,12 @@
 /* settings.c: the table, and how texts become values. */
 #include "app/settings.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/duration.h"
 
@@ -76,8 +74,8 @@ const struct setting settings[] = {
 	{ "limits.connections", SETTING_COUNT, AT(connections), BOTH("1024"), FROM_TO(1, 100000),
 	  .about = "client connections at once" },
 
-	{ "validation.strict_lines", SETTING_SWITCH, AT(strict_lines),
-	  KIMI_OPENAI("false", "true"), .about = "method and url are required in every line" },
+	{ "validation.strict_lines", SETTING_SWITCH, AT(strict_lines), KIMI_OPENAI("false", "true"),
+	  .about = "method and url are required in every line" },
 	{ "validation.refuse_sampling", SETTING_SWITCH, AT(refuse_sampling), BOTH("false"),
 	  .about = "refuse temperature, top_p, n and the penalties, as Kimi's guide says" },
 	{ "validation.missing_file", SETTING_CHOICE, AT(missing_file),
@@ -143,110 +141,6 @@ void setting_variable(const char *key, char *to, size_t size)
 		*p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
 }
 
-/* ---- suggesting keys ---- */
-
-#define WORD_MAX 40 /* longer than any key; what is longer is like none */
-
-static unsigned least_of(unsigned a, unsigned b, unsigned c)
-{
-	unsigned least = a < b ? a : b;
-	return least < c ? least : c;
-}
-
-/* Letters to insert, remove or replace to make `b` of `a` (Levenshtein), case aside. */
-static unsigned word_distance(const char *a, const char *b)
-{
-	size_t n = strlen(b);
-	unsigned row[WORD_MAX + 1];
-
-	if (strlen(a) > WORD_MAX || n > WORD_MAX)
-		return WORD_MAX;
-	for (unsigned j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i] != '\0'; i++) {
-		unsigned diagonal = row[0];
-		row[0] = (unsigned)i + 1;
-		for (size_t j = 0; j < n; j++) {
-			unsigned replaced = diagonal + (tolower((unsigned char)a[i]) !=
-							tolower((unsigned char)b[j]));
-			diagonal = row[j + 1];
-			row[j + 1] = least_of(replaced, row[j + 1] + 1, row[j] + 1);
-		}
-	}
-	return row[n];
-}
-
-static const char *last_part(const char *key)
-{
-	const char *dot = strrchr(key, '.');
-	return dot != NULL ? dot + 1 : key;
-}
-
-/* People mistype a letter, or forget the group, or take the wrong one. */
-static unsigned key_distance(const char *wrong, const char *key)
-{
-	unsigned whole = word_distance(wrong, key);
-	unsigned last = word_distance(last_part(wrong), last_part(key));
-
-	return whole < last + 1 ? whole : last + 1;
-}
-
-#define NEAR_MAX 4
-
-static bool is_near(const char *wrong, unsigned distance)
-{
-	return distance <= NEAR_MAX && distance <= 1 + strlen(last_part(wrong)) / 4;
-}
-
-static void text_add(char *to, size_t size, const char *before, const char *text)
-{
-	size_t n = strlen(to);
-	snprintf(to + n, size - n, "%s%s", before, text);
-}
-
-static bool suggest_nearest(const struct setting *table, size_t count, const char *wrong, char *to,
-			    size_t size)
-{
-	unsigned shown = 0;
-
-	snprintf(to, size, "nearest:");
-	for (unsigned distance = 0; is_near(wrong, distance) && shown < 3; distance++)
-		for (size_t i = 0; i < count && shown < 3; i++)
-			if (key_distance(wrong, table[i].key) == distance)
-				text_add(to, size, shown++ > 0 ? ", " : " ", table[i].key);
-	return shown > 0;
-}
-
-void setting_suggest(const struct setting *table, size_t count, const char *wrong, char *to,
-		     size_t size)
-{
-	char group[WORD_MAX] = "", before[WORD_MAX] = "";
-	size_t group_n = strcspn(wrong, ".");
-	const char *between = " ";
-
-	if (suggest_nearest(table, count, wrong, to, size))
-		return;
-	if (slice_copy((struct slice){ wrong, group_n }, group, sizeof(group)) &&
-	    !setting_is_group(table, count, group))
-		group[0] = '\0';
-	snprintf(to, size, "allowed here:");
-	for (size_t i = 0; i < count; i++) {
-		const char *key = table[i].key;
-		size_t n = strcspn(key, ".");
-		if (group[0] != '\0') { /* the keys of that group */
-			if (n != group_n || strncmp(key, group, n) != 0)
-				continue;
-		} else if (n == strlen(before) && strncmp(key, before, n) == 0) {
-			continue; /* the group is there already */
-		} else {
-			snprintf(before, sizeof(before), "%.*s", (int)n, key);
-			key = before;
-		}
-		text_add(to, size, between, key);
-		between = ", ";
-	}
-}
-
 /* ---- what is allowed ---- */
 
 static void amount_format(const struct setting *s, uint64_t amount, char to[static 24])
@@ -263,16 +157,22 @@ static void amount_format(const struct setting *s, uint64_t amount, char to[stat
 static void describe_amount(const struct setting *s, const char *what, const char *such_as,
 			    char *to, size_t size)
 {
-	char least[24], most[24];
+	char least[24], most[24], bounds[64] = "";
 
 	amount_format(s, s->least, least);
 	amount_format(s, s->most, most);
-	if (s->most == ANY_COUNT)
-		snprintf(to, size, "%s%s", what, such_as);
-	else
-		snprintf(to, size, "%s from %s to %s%s", what, least, most, such_as);
-	if (s->zero != NULL)
-		text_add(to, size, ", or 0: ", s->zero);
+	if (s->most != ANY_COUNT)
+		snprintf(bounds, sizeof(bounds), " from %s to %s", least, most);
+	snprintf(to, size, "%s%s%s%s%s", what, bounds, such_as, s->zero != NULL ? ", or 0: " : "",
+		 s->zero != NULL ? s->zero : "");
+}
+
+static void describe_choice(const struct setting *s, char *to, size_t size)
+{
+	size_t n = (size_t)snprintf(to, size, "one of:");
+
+	for (size_t i = 0; s->words[i] != NULL && n < size; i++)
+		n += (size_t)snprintf(to + n, size - n, "%s %s", i > 0 ? "," : "", s->words[i]);
 }
 
 void setting_describe(const struct setting *s, char *to, size_t size)
@@ -285,17 +185,17 @@ void setting_describe(const struct setting *s, char *to, size_t size)
 		snprintf(to, size, "a list of names");
 		break;
 	case SETTING_URL:
-		snprintf(to, size, "a URL with http or https, a host, and no user, query or "
-				   "fragment, such as http://127.0.0.1:8080/v1");
+		snprintf(to, size,
+			 "a URL with http or https, a host, and no user, query or "
+			 "fragment, such as http://127.0.0.1:8080/v1");
 		break;
 	case SETTING_ADDRESS:
-		snprintf(to, size, "a numeric address and a port, such as 127.0.0.1:8000, "
-				   "0.0.0.0:8000 or [::1]:8000");
+		snprintf(to, size,
+			 "a numeric address and a port, such as 127.0.0.1:8000, "
+			 "0.0.0.0:8000 or [::1]:8000");
 		break;
 	case SETTING_CHOICE:
-		snprintf(to, size, "one of:");
-		for (size_t i = 0; s->words[i] != NULL; i++)
-			text_add(to, size, i > 0 ? ", " : " ", s->words[i]);
+		describe_choice(s, to, size);
 		break;
 	case SETTING_SWITCH:
 		snprintf(to, size, "true or false");
@@ -334,9 +234,10 @@ static bool span_parse(struct slice text, uint64_t *ret_s)
 
 static bool amount_parse(const struct setting *s, const char *text, uint64_t *ret)
 {
-	bool (*parse)(struct slice text, uint64_t *ret) = s->type == SETTING_SIZE       ? size_parse
-							  : s->type == SETTING_DURATION ? span_parse
-											: count_parse;
+	bool (*parse)(struct slice text, uint64_t * ret) = s->type == SETTING_SIZE ? size_parse
+							   : s->type == SETTING_DURATION
+								   ? span_parse
+								   : count_parse;
 	uint64_t amount;
 
 	if (!parse(slice_of(text), &amount))
@@ -428,84 +329,4 @@ bool setting_allows(const struct setting *s, const char *text)
 	if (s->type == SETTING_TEXT || s->type == SETTING_URL)
 		free(scratch.text);
 	return allowed;
-}
-
-/* ---- parts ---- */
-
-bool address_parse(const char *text, struct address *ret)
-{
-	const char *colon = strrchr(text, ':');
-	struct address made;
-	unsigned char numeric[sizeof(struct in6_addr)];
-	uint64_t port;
-
-	if (colon == NULL || !count_parse(slice_of(colon + 1), &port) || port > UINT16_MAX)
-		return false;
-	struct slice host = { text, (size_t)(colon - text) };
-	bool brackets = host.n >= 2 && host.p[0] == '[' && host.p[host.n - 1] == ']';
-	if (brackets)
-		host = (struct slice){ host.p + 1, host.n - 2 };
-	if (slice_is(host, "localhost"))
-		host = SLICE("127.0.0.1");
-	if (!slice_copy(host, made.host, sizeof(made.host)) ||
-	    inet_pton(brackets ? AF_INET6 : AF_INET, made.host, numeric) != 1)
-		return false;
-	made.port = (uint16_t)port;
-	*ret = made;
-	return true;
-}
-
-static size_t scheme_length(const char *url)
-{
-	return strncasecmp(url, "http://", 7) == 0    ? 7
-	       : strncasecmp(url, "https://", 8) == 0 ? 8
-						      : 0;
-}
-
-/* HOST, HOST:PORT or [IPV6]:PORT. A user name would be a secret on the command line: '@' is not
- * among what a host may hold. */
-static bool authority_valid(struct slice authority)
-{
-	const char *end = authority.p + authority.n;
-	const char *p = authority.p;
-	uint64_t port;
-
-	if (p < end && *p == '[') {
-		struct slice host = { p + 1, strcspn(p, "]") - 1 };
-		char text[INET6_ADDRSTRLEN];
-		unsigned char numeric[sizeof(struct in6_addr)];
-		if (!slice_copy(host, text, sizeof(text)) || inet_pton(AF_INET6, text, numeric) != 1)
-			return false;
-		p += host.n + 2;
-	} else {
-		while (p < end && (isalnum((unsigned char)*p) || strchr("-._", *p) != NULL))
-			p++;
-		if (p == authority.p || p - authority.p > 253)
-			return false;
-	}
-	if (p == end)
-		return true;
-	return *p == ':' && count_parse((struct slice){ p + 1, (size_t)(end - p) - 1 }, &port) &&
-	       port > 0 && port <= UINT16_MAX;
-}
-
-bool url_parse(const char *text, char **ret)
-{
-	size_t scheme_n = scheme_length(text), n = strlen(text);
-	size_t authority_n = strcspn(text + scheme_n, "/?#");
-
-	if (scheme_n == 0 || !authority_valid((struct slice){ text + scheme_n, authority_n }))
-		return false;
-	for (const char *p = text; *p != '\0'; p++)
-		if (*p <= ' ' || *p > '~' || strchr("?#\\\"<>", *p) != NULL)
-			return false;
-	while (text[n - 1] == '/') /* ends at the host, at the latest */
-		n--;
-	char *url = strndup(text, n);
-	if (url == NULL)
-		return false;
-	for (size_t i = 0; i < scheme_n + authority_n; i++)
-		url[i] = (char)tolower((unsigned char)url[i]);
-	*ret = url;
-	return true;
 }

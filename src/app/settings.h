@@ -8,17 +8,17 @@
 #include "app/config.h"
 #include "base/slice.h"
 
-enum setting_type {  /* the member it is kept in */
-	SETTING_TEXT,      /* char *, not empty */
-	SETTING_NAMES,     /* char **, NULL-ended: a list of texts; only in `upstreams` */
-	SETTING_URL,       /* char *, http or https, without slashes at the end */
-	SETTING_ADDRESS,   /* struct address */
-	SETTING_CHOICE,    /* int: number of the word in `words` */
-	SETTING_SWITCH,    /* bool */
-	SETTING_COUNT,     /* uint64_t */
-	SETTING_SIZE,      /* uint64_t, bytes */
-	SETTING_DURATION,  /* uint64_t, seconds */
-	SETTING_UPSTREAMS, /* the list of upstreams; as mere text it is the URL of one */
+enum setting_type {                  /* the member it is kept in */
+		    SETTING_TEXT,    /* char *, not empty */
+		    SETTING_NAMES,   /* char **, NULL-ended: a list of texts; only in `upstreams` */
+		    SETTING_URL,     /* char *, http or https, without slashes at the end */
+		    SETTING_ADDRESS, /* struct address */
+		    SETTING_CHOICE,  /* int: number of the word in `words` */
+		    SETTING_SWITCH,  /* bool */
+		    SETTING_COUNT,   /* uint64_t */
+		    SETTING_SIZE,    /* uint64_t, bytes */
+		    SETTING_DURATION,  /* uint64_t, seconds */
+		    SETTING_UPSTREAMS, /* the list of upstreams; as mere text it is the URL of one */
 };
 
 struct setting {
@@ -59,11 +59,3 @@ MUST_USE bool setting_read(const struct setting *s, const char *text, void *memb
 bool setting_allows(const struct setting *s, const char *text);
 /* "LOWTIDE_EXECUTION_CONCURRENCY". */
 void setting_variable(const char *key, char *to, size_t size);
-
-/* ---- parts, for the tests ---- */
-
-/* *ret is malloc'ed: scheme and host in lower case, no slash at the end. False if `text` is no
- * http(s) URL with a host, or has user, query or fragment. */
-MUST_USE bool url_parse(const char *text, char **ret);
-/* "127.0.0.1:8000", "[::1]:0", "localhost:8000" (127.0.0.1). */
-MUST_USE bool address_parse(const char *text, struct address *ret);

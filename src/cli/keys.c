@@ -33,8 +33,9 @@ static bool secret_check(const char *secret, struct error *err)
 			    SECRET_MAX, n);
 	for (const char *p = secret; *p != '\0'; p++)
 		if (*p <= ' ' || *p > '~')
-			return fail(err, ERR_INVALID,
-				    "a key is of letters, digits and signs of ASCII, without spaces");
+			return fail(
+				err, ERR_INVALID,
+				"a key is of letters, digits and signs of ASCII, without spaces");
 	if (n < SECRET_SHORT)
 		log_warn("key.short", kv_u64("characters", n), kv_u64("advised", SECRET_SHORT));
 	return true;
@@ -55,8 +56,8 @@ static bool org_name_check(const char *name, struct error *err)
 	return true;
 }
 
-bool key_add(struct store *store, const char *org, const char *secret,
-	     char ret_secret[static 256], struct error *err)
+bool key_add(struct store *store, const char *org, const char *secret, char ret_secret[static 256],
+	     struct error *err)
 {
 	char hash[65], hint[16];
 	struct org owner;

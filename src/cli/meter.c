@@ -27,8 +27,8 @@ void meter_add(struct meter *m, uint64_t now_ms, uint64_t lines, uint64_t tokens
 		m->first = (m->first + 1) % METER_SAMPLES;
 	else if (!replace)
 		m->count++;
-	m->samples[(m->first + m->count - 1) % METER_SAMPLES] =
-		(struct sample){ now_ms, lines, tokens };
+	m->samples[(m->first + m->count - 1) % METER_SAMPLES] = (struct sample){ now_ms, lines,
+										 tokens };
 }
 
 void meter_speed(const struct meter *m, struct meter_view *view)
@@ -45,7 +45,8 @@ void meter_speed(const struct meter *m, struct meter_view *view)
 	view->lines_per_s = (double)(new->lines - old->lines) / seconds;
 	view->tokens_per_s = (double)(new->tokens - old->tokens) / seconds;
 	if (view->lines_per_s > 0 && view->done <= view->total)
-		view->eta_s = (int64_t)((double)(view->total - view->done) / view->lines_per_s + 0.5);
+		view->eta_s = (int64_t)((double)(view->total - view->done) / view->lines_per_s +
+					0.5);
 }
 
 /* ---- figures ---- */
@@ -83,8 +84,17 @@ void meter_rate(double per_s, char to[static 24])
 #define BETWEEN 2 /* blanks */
 
 /* In the order shown. */
-enum piece { PIECE_BAR, PIECE_PERCENT, PIECE_COUNT, PIECE_FAILED, PIECE_LINES, PIECE_TOKENS,
-	     PIECE_ETA, PIECE_WAITING, PIECES };
+enum piece {
+	PIECE_BAR,
+	PIECE_PERCENT,
+	PIECE_COUNT,
+	PIECE_FAILED,
+	PIECE_LINES,
+	PIECE_TOKENS,
+	PIECE_ETA,
+	PIECE_WAITING,
+	PIECES
+};
 
 /* What goes first when there is little room; the count stays. */
 static const enum piece dispensable[] = { PIECE_PERCENT, PIECE_BAR, PIECE_TOKENS, PIECE_LINES,
@@ -171,6 +181,6 @@ void meter_line(const struct meter_view *view, char *to, size_t size)
 
 	pieces_fill(&p, view);
 	snprintf(to, size, "%s lines, %s, %s, %s, %s%s%s", p.text[PIECE_COUNT],
-		 p.text[PIECE_FAILED], p.text[PIECE_LINES], p.text[PIECE_TOKENS],
-		 p.text[PIECE_ETA], view->waiting != NULL ? ", " : "", p.text[PIECE_WAITING]);
+		 p.text[PIECE_FAILED], p.text[PIECE_LINES], p.text[PIECE_TOKENS], p.text[PIECE_ETA],
+		 view->waiting != NULL ? ", " : "", p.text[PIECE_WAITING]);
 }

@@ -19,16 +19,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/sys.h"
 #include "cli/check.h"
 #include "cli/data_dir.h"
-#include "cli/meter.h"
 #include "cli/report.h"
 #include "cli/run_files.h"
+#include "cli/screen.h"
 #include "cli/signals.h"
 #include "ingest/ingest.h"
 
@@ -37,10 +36,7 @@
 #define RUN_WINDOW_S (INT64_C(7) * 86400)
 #define DEFAULT_ENDPOINT "/v1/chat/completions"
 
-#define LOOK_EVERY_MS 50      /* at whether it is done */
-#define BAR_EVERY_MS 200
-#define LINE_EVERY_MS 10000
-#define BAR_COLUMNS_MAX 200
+#define LOOK_EVERY_MS 50 /* whether it is done */
 
 struct run {
 	const struct run_options *options;
@@ -55,8 +51,8 @@ struct run {
 	struct blobs *blobs;
 	struct pipeline *pipeline;
 
-	struct batch batch;        /* as last looked at */
-	struct progress progress;  /* likewise */
+	struct batch batch;       /* as last looked at */
+	struct progress progress; /* likewise */
 };
 
 /* ---- the input ---- */
@@ -103,10 +99,11 @@ static bool places_free(const struct run *r, struct error *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(places) && !r->options->force; i++)
 		if (access(places[i], F_OK) == 0)
-			return fail(err, ERR_INVALID,
-				    "%s is there already: an earlier run is done. Take another name "
-				    "with -o, or overwrite it with --force",
-				    places[i]);
+			return fail(
+				err, ERR_INVALID,
+				"%s is there already: an earlier run is done. Take another name "
+				"with -o, or overwrite it with --force",
+				places[i]);
 	return true;
 }
 
@@ -241,10 +238,11 @@ static bool go_on(struct run *r, const struct run_input *input, struct error *er
 	const char *endpoint = r->options->endpoint;
 
 	if (endpoint != NULL && strcmp(endpoint, r->state.endpoint) != 0)
-		return fail(err, ERR_INVALID,
-			    "this run began with the endpoint %s and cannot go on with %s; remove %s "
-			    "to start over",
-			    r->state.endpoint, endpoint, r->paths.work);
+		return fail(
+			err, ERR_INVALID,
+			"this run began with the endpoint %s and cannot go on with %s; remove %s "
+			"to start over",
+			r->state.endpoint, endpoint, r->paths.work);
 	/* The link again: the file may have been moved and be named anew. */
 	return input_unchanged(r, input, err) &&
 	       blob_link(r->blobs, r->state.file_id, r->paths.input, err);
@@ -276,8 +274,8 @@ static bool leftovers_clear(const struct run *r, struct error *err)
 	if (!run_state_load(r->paths.state, &state, &found, err))
 		return false;
 	AUTO(auto_close) int lock_fd = -1;
-	return found || (data_dir_lock(r->paths.work, &lock_fd, err) &&
-			 run_work_remove(&r->paths, err));
+	return found ||
+	       (data_dir_lock(r->paths.work, &lock_fd, err) && run_work_remove(&r->paths, err));
 }
 
 static bool run_open(struct run *r, struct error *err)
@@ -287,8 +285,8 @@ static bool run_open(struct run *r, struct error *err)
 	return endpoint_check(r->options->endpoint, err) && input_open(r, &input, err) &&
 	       places_check(r, err) && leftovers_clear(r, err) && work_open(r, err) &&
 	       (r->continued ? go_on(r, &input, err) : begin(r, &input, err)) &&
-	       pipeline_open(r->paths.work, &r->options->pipeline, r->store, r->blobs,
-			     &r->pipeline, err);
+	       pipeline_open(r->paths.work, &r->options->pipeline, r->store, r->blobs, &r->pipeline,
+			     err);
 }
 
 static void run_close(struct run *r)
@@ -317,30 +315,6 @@ static void run_done(struct run *r)
 
 /* ---- watch ---- */
 
-struct screen {
-	bool terminal;
-	bool drawn; /* a bar stands in the last line */
-	uint64_t next_ms;
-	struct meter meter;
-};
-
-static bool is_terminal(void)
-{
-	const char *term = getenv("TERM");
-
-	return isatty(STDERR_FILENO) && (term == NULL || strcmp(term, "dumb") != 0);
-}
-
-static size_t screen_columns(void)
-{
-	struct winsize size;
-
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 2)
-		return 79;
-	/* Not the last column: there terminals wrap. */
-	return size.ws_col - 1u < BAR_COLUMNS_MAX ? size.ws_col - 1u : BAR_COLUMNS_MAX;
-}
-
 static const char *stall_text(const char *reason)
 {
 	if (reason == NULL)
@@ -351,37 +325,16 @@ static const char *stall_text(const char *reason)
 							 : reason;
 }
 
-static struct meter_view screen_view(struct screen *s, const struct run *r, uint64_t now_ms)
+static struct meter_view view_of(const struct run *r)
 {
 	const struct counts *c = &r->progress.counts;
-	struct meter_view view = {
+
+	return (struct meter_view){
 		.done = c->completed + c->failed + c->expired + c->cancelled,
 		.total = c->total,
 		.failed = c->failed,
 		.waiting = stall_text(r->progress.stall_reason),
 	};
-
-	meter_add(&s->meter, now_ms, view.done, r->progress.usage.total);
-	meter_speed(&s->meter, &view);
-	return view;
-}
-
-/* The cursor goes back to the first column, so that a line of the log overwrites the bar and is not
- * appended to it. */
-static void screen_draw(struct screen *s, const struct run *r, uint64_t now_ms, bool last)
-{
-	struct meter_view view = screen_view(s, r, now_ms);
-	char text[BAR_COLUMNS_MAX + 8];
-
-	if (s->terminal) {
-		meter_bar(&view, screen_columns(), text, sizeof(text));
-		fprintf(stderr, "\r%s\033[K%s", text, last ? "\n" : "\r");
-	} else {
-		meter_line(&view, text, sizeof(text));
-		fprintf(stderr, "%s\n", text);
-	}
-	s->drawn = !last;
-	s->next_ms = now_ms + (s->terminal ? BAR_EVERY_MS : LINE_EVERY_MS);
 }
 
 static bool look(struct run *r, struct error *err)
@@ -397,22 +350,17 @@ static bool look(struct run *r, struct error *err)
 /* Until the batch is final or a signal comes: its number is left in *ret_signal. */
 static bool watch(struct run *r, int *ret_signal, struct error *err)
 {
-	struct screen screen = { .terminal = is_terminal() };
+	struct screen screen;
 
-	screen.next_ms = sys.monotonic_ms() + (screen.terminal ? 0 : LINE_EVERY_MS);
+	screen_open(&screen, sys.monotonic_ms());
 	for (;;) {
 		if (!look(r, err))
 			return false;
-		uint64_t now_ms = sys.monotonic_ms();
-		bool final = batch_is_final(r->batch.status);
-		if (final || *ret_signal != 0) {
-			screen_draw(&screen, r, now_ms, true);
+		bool last = batch_is_final(r->batch.status) || *ret_signal != 0;
+		struct meter_view view = view_of(r);
+		screen_show(&screen, &view, r->progress.usage.total, sys.monotonic_ms(), last);
+		if (last)
 			return true;
-		}
-		if (now_ms >= screen.next_ms)
-			screen_draw(&screen, r, now_ms, false);
-		else if (!screen.terminal)
-			(void)screen_view(&screen, r, now_ms); /* the speed of a line a minute ago */
 		*ret_signal = signals_wait(LOOK_EVERY_MS);
 	}
 }
@@ -426,7 +374,8 @@ static void print_findings(const struct run *r)
 	json_t *entry;
 	size_t i;
 
-	json_array_foreach (errors, i, entry) {
+	json_array_foreach(errors, i, entry)
+	{
 		const char *code = json_string_value(json_object_get(entry, "code"));
 		const char *message = json_string_value(json_object_get(entry, "message"));
 		struct finding finding = {
@@ -449,8 +398,7 @@ static int end_failed(struct run *r)
 	print_findings(r);
 	run_close(r);
 	if (ran) {
-		fprintf(stderr, "lowtide: the run failed; what is there is in %s\n",
-			r->paths.work);
+		fprintf(stderr, "lowtide: the run failed; what is there is in %s\n", r->paths.work);
 		return EXIT_FAULT;
 	}
 	fprintf(stderr, "lowtide: nothing was sent: %s cannot be run as it is\n", r->paths.input);
@@ -499,15 +447,17 @@ static int end_by_signal(struct run *r, int number)
 {
 	struct error err;
 
-	fprintf(stderr, "lowtide: stopping: up to %" PRIu64
-			" s for the lines in flight; again to stop at once\n",
+	fprintf(stderr,
+		"lowtide: stopping: up to %" PRIu64
+		" s for the lines in flight; again to stop at once\n",
 		r->options->pipeline.drain_ms / 1000);
 	signals_end_at_once();
 	pipeline_drain(r->pipeline);
 	if (look(r, &err)) {
 		const struct counts *c = &r->progress.counts;
-		fprintf(stderr, "lowtide: stopped with %" PRIu64 " of %" PRIu64
-				" lines done; the same command goes on from there\n",
+		fprintf(stderr,
+			"lowtide: stopped with %" PRIu64 " of %" PRIu64
+			" lines done; the same command goes on from there\n",
 			c->completed + c->failed, c->total);
 	}
 	return 128 + number;

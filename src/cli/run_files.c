@@ -43,8 +43,8 @@ bool run_paths_make(const char *input, const char *output, const char *errors,
 		ret->work = NULL;
 	if (asprintf(&ret->state, "%s.lowtide/run.json", output) < 0)
 		ret->state = NULL;
-	if (ret->input != NULL && ret->output != NULL && ret->errors != NULL &&
-	    ret->work != NULL && ret->state != NULL)
+	if (ret->input != NULL && ret->output != NULL && ret->errors != NULL && ret->work != NULL &&
+	    ret->state != NULL)
 		return true;
 	run_paths_done(ret);
 	return fail_memory(err);
@@ -129,11 +129,12 @@ static bool state_write(const char *path, const json_t *json, struct error *err)
 bool run_state_save(const struct run_paths *p, const struct run_state *s, struct error *err)
 {
 	char temporary[PATH_MAX];
-	AUTO(json_release) json_t *json = json_pack(
-		"{s:i, s:I, s:I, s:s, s:s, s:s, s:s}", "version", STATE_VERSION, "input_bytes",
-		(json_int_t)s->input.bytes, "input_modified_ns", (json_int_t)s->input.modified_ns,
-		"input_sha256", s->input.sha256, "endpoint", s->endpoint, "file_id", s->file_id,
-		"batch_id", s->batch_id);
+	AUTO(json_release)
+	json_t *json = json_pack("{s:i, s:I, s:I, s:s, s:s, s:s, s:s}", "version", STATE_VERSION,
+				 "input_bytes", (json_int_t)s->input.bytes, "input_modified_ns",
+				 (json_int_t)s->input.modified_ns, "input_sha256", s->input.sha256,
+				 "endpoint", s->endpoint, "file_id", s->file_id, "batch_id",
+				 s->batch_id);
 
 	if (json == NULL)
 		return fail_memory(err);
@@ -174,8 +175,7 @@ static bool copy_result(int from, const char *to, struct error *err)
 
 	if (snprintf(temporary, sizeof(temporary), "%s.new", to) >= PATH_MAX)
 		return fail_sys(err, ENAMETOOLONG, "%s", to);
-	AUTO(auto_close) int fd =
-		open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	AUTO(auto_close) int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (fd < 0 || !copy_all(from, fd) || sys.fsync(fd) != 0)
 		return fail_sys(err, errno, "copying the results to %s", temporary);
 	if (sys.rename(temporary, to) != 0)

@@ -13,10 +13,10 @@
 #include "base/id.h"
 
 struct run_paths {
-	char *input;  /* as given */
+	char *input; /* as given */
 	char *output, *errors;
-	char *work;   /* OUT.lowtide */
-	char *state;  /* OUT.lowtide/run.json */
+	char *work;  /* OUT.lowtide */
+	char *state; /* OUT.lowtide/run.json */
 };
 
 /* `errors` NULL: the output's name with .errors.jsonl. */

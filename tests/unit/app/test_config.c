@@ -70,8 +70,9 @@ static void assert_mistake(const char *text, size_t n, const char *expected)
 
 static void an_empty_file_is_all_defaults(void **state)
 {
-	static const char *const empty[] = { "", "\n", "# nothing\n", "---\n", "execution:\n",
-					     "execution: {}\nlimits: ~\n" };
+	static const char *const empty[] = {
+		"", "\n", "# nothing\n", "---\n", "execution:\n", "execution: {}\nlimits: ~\n"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(empty); i++) {
@@ -233,8 +234,10 @@ static void mistakes_in_flags_and_environment(void **state)
 	} mistakes[] = {
 		{ { "--set", "execution.concurrency", "0" },
 		  "--set execution.concurrency: '0' is not a whole number from 1 to 10000" },
-		{ { "--set", "no.such", "1" }, "--set no.such: there is no setting of that name; " },
-		{ { "--set", "", "1" }, "--set : there is no setting of that name; allowed here: " },
+		{ { "--set", "no.such", "1" },
+		  "--set no.such: there is no setting of that name; " },
+		{ { "--set", "", "1" },
+		  "--set : there is no setting of that name; allowed here: " },
 		{ { "--profile", "profile", "x" }, "--profile: 'x' is not one of: kimi, openai" },
 		{ { "--upstream", "upstreams", "not a url" },
 		  "--upstream: 'not a url' is not a URL with http or https, a host" },
@@ -251,7 +254,8 @@ static void mistakes_in_flags_and_environment(void **state)
 	setenv("LOWTIDE_LISTEN", "nowhere", 1);
 	assert_false(config_load(NULL, NULL, 0, &c, &err));
 	unsetenv("LOWTIDE_LISTEN");
-	assert_memory_equal(err.message, "LOWTIDE_LISTEN in the environment: 'nowhere' is not ", 50);
+	assert_memory_equal(err.message, "LOWTIDE_LISTEN in the environment: 'nowhere' is not ",
+			    50);
 }
 
 static void long_mistakes_are_cut(void **state)

@@ -80,8 +80,11 @@ static void assert_allows(const char *key, bool allowed, const char *const *text
 			fail_msg("%s: '%s' is %s", key, *texts, allowed ? "refused" : "taken");
 }
 
-#define TEXTS(...) \
-	(const char *const[]) { __VA_ARGS__, NULL }
+#define TEXTS(...)                \
+	(const char *const[])     \
+	{                         \
+		__VA_ARGS__, NULL \
+	}
 
 static void amounts(void **state)
 {
@@ -134,83 +137,6 @@ static void a_refused_text_changes_nothing(void **state)
 	assert_int_equal(amount, 7);
 }
 
-static void addresses(void **state)
-{
-	static const struct {
-		const char *text, *host;
-		uint16_t port;
-	} good[] = { { "127.0.0.1:8000", "127.0.0.1", 8000 },
-		     { "0.0.0.0:0", "0.0.0.0", 0 },
-		     { "localhost:65535", "127.0.0.1", 65535 },
-		     { "[::1]:80", "::1", 80 } };
-	static const char *const bad[] = { "",        "everywhere",   "8000",      ":8000",
-					   "1.2.3.4", "1.2.3.4:",     "1.2.3:80",  "1.2.3.4:65536",
-					   "::1:80",  "[1.2.3.4]:80", "a.b:80",    "1.2.3.4:-1",
-					   "[::1:80", "1.2.3.4:80 ",  "[]:80",     "1.2.3.4:8MB" };
-	struct address a;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-		if (!address_parse(good[i].text, &a))
-			fail_msg("'%s' is refused", good[i].text);
-		assert_string_equal(a.host, good[i].host);
-		assert_int_equal(a.port, good[i].port);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		if (address_parse(bad[i], &a))
-			fail_msg("'%s' is taken", bad[i]);
-}
-
-static void urls(void **state)
-{
-	static const char *const good[][2] = {
-		{ "http://127.0.0.1:8080/v1", "http://127.0.0.1:8080/v1" },
-		{ "https://api.example.com/v1/", "https://api.example.com/v1" },
-		{ "HTTP://Host.Example/V1//", "http://host.example/V1" },
-		{ "http://localhost", "http://localhost" },
-		{ "http://localhost/", "http://localhost" },
-		{ "http://[::1]:8080/v1", "http://[::1]:8080/v1" },
-		{ "http://my_host:1/a%20b/c", "http://my_host:1/a%20b/c" },
-	};
-	static const char *const bad[] = {
-		"",
-		"127.0.0.1:8080",
-		"not a url",
-		"ftp://x/v1",
-		"http:/x",
-		"http://",
-		"http:///v1",
-		"http://:80/v1",
-		"http://x:/v1",
-		"http://x:0/v1",
-		"http://x:65536/v1",
-		"http://x:80a/v1",
-		"http://user:secret@x/v1",
-		"http://x/v1?key=secret",
-		"http://x/v1#part",
-		"http://x?a",
-		"http://x/a b",
-		"http://x/\x01",
-		"http://x/\xc3\xa4",
-		"http://[::1/v1",
-		"http://[]/v1",
-		"http://[::1]x/v1",
-		"http://x y/v1",
-	};
-	char *url;
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-		if (!url_parse(good[i][0], &url))
-			fail_msg("'%s' is refused", good[i][0]);
-		assert_string_equal(url, good[i][1]);
-		free(url);
-	}
-	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-		if (url_parse(bad[i], &url))
-			fail_msg("'%s' is taken", bad[i]);
-}
-
 /* ---- what is said ---- */
 
 static void assert_described(const char *key, const char *expected)
@@ -227,8 +153,7 @@ static void what_is_allowed_is_described(void **state)
 	assert_described("execution.concurrency", "a whole number from 1 to 10000");
 	assert_described("execution.line_timeout",
 			 "a duration from 1s to 7d, such as 30s, 10m, 12h or 7d");
-	assert_described("limits.file_bytes",
-			 "a size, such as 512KB, 16MB or 1GB, or 0: no limit");
+	assert_described("limits.file_bytes", "a size, such as 512KB, 16MB or 1GB, or 0: no limit");
 	assert_described("limits.lines_per_file", "a whole number, or 0: no limit");
 	assert_described("profile", "one of: kimi, openai");
 	assert_described("validation.first_line", "true or false");
@@ -294,8 +219,6 @@ int main(void)
 		cmocka_unit_test(words),
 		cmocka_unit_test(choices_follow_their_enums),
 		cmocka_unit_test(a_refused_text_changes_nothing),
-		cmocka_unit_test(addresses),
-		cmocka_unit_test(urls),
 		cmocka_unit_test(what_is_allowed_is_described),
 		cmocka_unit_test(keys_are_suggested),
 		cmocka_unit_test(endless_keys_are_cut),

@@ -8,9 +8,9 @@ static void spans(void **state)
 	static const struct {
 		int64_t seconds;
 		const char *text;
-	} cases[] = { { 0, "0s" },         { 45, "45s" },        { 60, "1m00s" },
-		      { 62, "1m02s" },     { 3599, "59m59s" },   { 3600, "1h00m" },
-		      { 7500, "2h05m" },   { 86399, "23h59m" },  { 86400, "1d00h" },
+	} cases[] = { { 0, "0s" },         { 45, "45s" },         { 60, "1m00s" },
+		      { 62, "1m02s" },     { 3599, "59m59s" },    { 3600, "1h00m" },
+		      { 7500, "2h05m" },   { 86399, "23h59m" },   { 86400, "1d00h" },
 		      { 273600, "3d04h" }, { 8640000, "100d00h" } };
 	char text[24];
 
@@ -26,9 +26,9 @@ static void rates(void **state)
 	static const struct {
 		double per_s;
 		const char *text;
-	} cases[] = { { 0, "0.0" },       { 0.43, "0.4" },      { 7.46, "7.5" },
-		      { 9.94, "9.9" },    { 9.96, "10" },       { 532.4, "532" },
-		      { 9999, "9999" },   { 12345, "12.3k" },   { 999900, "999.9k" },
+	} cases[] = { { 0, "0.0" },       { 0.43, "0.4" },    { 7.46, "7.5" },
+		      { 9.94, "9.9" },    { 9.96, "10" },     { 532.4, "532" },
+		      { 9999, "9999" },   { 12345, "12.3k" }, { 999900, "999.9k" },
 		      { 999960, "1.0M" }, { 1234567, "1.2M" } };
 	char text[24];
 
@@ -100,7 +100,11 @@ static void looks_every_ten_seconds_do(void **state)
 /* ---- the bar ---- */
 
 static const struct meter_view some = {
-	.done = 1234, .total = 3000, .failed = 12, .lines_per_s = 532, .tokens_per_s = 12345,
+	.done = 1234,
+	.total = 3000,
+	.failed = 12,
+	.lines_per_s = 532,
+	.tokens_per_s = 12345,
 	.eta_s = 62,
 };
 
@@ -115,10 +119,12 @@ static void assert_bar(const struct meter_view *view, size_t columns, const char
 static void the_bar_gives_way_piece_by_piece(void **state)
 {
 	(void)state;
-	assert_bar(&some, 200, "[===============>                      ]   41%  1234/3000  "
-			       "12 failed  532 lines/s  12.3k tokens/s  ETA 1m02s");
-	assert_bar(&some, 79, "[===>     ]   41%  1234/3000  12 failed  532 lines/s  "
-			      "12.3k tokens/s  ETA 1m02s");
+	assert_bar(&some, 200,
+		   "[===============>                      ]   41%  1234/3000  "
+		   "12 failed  532 lines/s  12.3k tokens/s  ETA 1m02s");
+	assert_bar(&some, 79,
+		   "[===>     ]   41%  1234/3000  12 failed  532 lines/s  "
+		   "12.3k tokens/s  ETA 1m02s");
 }
 
 static void no_width_is_overrun(void **state)
@@ -126,10 +132,18 @@ static void no_width_is_overrun(void **state)
 	static const struct meter_view views[] = {
 		{ .done = 0, .total = 0, .eta_s = -1 },
 		{ .done = 1, .total = 3, .eta_s = -1, .waiting = "the upstream is down" },
-		{ .done = 300000, .total = 300000, .failed = 300000, .lines_per_s = 21000,
-		  .tokens_per_s = 2.1e6, .eta_s = 0 },
-		{ .done = UINT64_MAX / 100, .total = UINT64_MAX / 100, .failed = UINT64_MAX,
-		  .lines_per_s = 1e18, .tokens_per_s = 1e18, .eta_s = INT64_MAX,
+		{ .done = 300000,
+		  .total = 300000,
+		  .failed = 300000,
+		  .lines_per_s = 21000,
+		  .tokens_per_s = 2.1e6,
+		  .eta_s = 0 },
+		{ .done = UINT64_MAX / 100,
+		  .total = UINT64_MAX / 100,
+		  .failed = UINT64_MAX,
+		  .lines_per_s = 1e18,
+		  .tokens_per_s = 1e18,
+		  .eta_s = INT64_MAX,
 		  .waiting = "the upstream is busy" },
 	};
 	char text[256];
@@ -162,9 +176,11 @@ static void a_full_and_an_empty_bar(void **state)
 	struct meter_view view = { .done = 0, .total = 7, .eta_s = -1 };
 
 	(void)state;
-	assert_bar(&view, 70, "[>            ]    0%  0/7  0 failed  0.0 lines/s  0.0 tokens/s  ETA -");
+	assert_bar(&view, 70,
+		   "[>            ]    0%  0/7  0 failed  0.0 lines/s  0.0 tokens/s  ETA -");
 	view.done = 7;
-	assert_bar(&view, 70, "[=============]  100%  7/7  0 failed  0.0 lines/s  0.0 tokens/s  ETA -");
+	assert_bar(&view, 70,
+		   "[=============]  100%  7/7  0 failed  0.0 lines/s  0.0 tokens/s  ETA -");
 }
 
 static void the_plain_line(void **state)

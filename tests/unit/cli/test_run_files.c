@@ -106,8 +106,9 @@ static void the_state_is_read_back(void **state)
 
 static void a_foreign_state_is_refused(void **state)
 {
-	static const char *const foreign[] = { "", "{", "[]", "{}", "{\"version\": 2}",
-					       "{\"version\": 1, \"input_bytes\": \"5\"}" };
+	static const char *const foreign[] = {
+		"", "{", "[]", "{}", "{\"version\": 2}", "{\"version\": 1, \"input_bytes\": \"5\"}"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(foreign); i++) {
