@@ -27,7 +27,7 @@ static inline const char *plain_end(const char *p, const char *end)
 	const __m128i blank = _mm_set1_epi8(' ');
 
 	for (; end - p >= 16; p += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)p);
+		__m128i v = _mm_loadu_si128((const void *)p);
 		/* as signed bytes, controls and all beyond ASCII are less than a blank */
 		__m128i stop = _mm_or_si128(_mm_cmplt_epi8(v, blank),
 					    _mm_or_si128(_mm_cmpeq_epi8(v, quote),
@@ -189,6 +189,8 @@ static inline enum json_type enter(struct json *j, enum json_type type)
 	uint64_t bit = UINT64_C(1) << (j->depth % 64);
 	uint64_t *levels = &j->objects[j->depth / 64];
 
+	if (j->depth % 64 == 0)
+		*levels = 0; /* rather than all of them in json_init */
 	*levels = type == JSON_OBJECT ? *levels | bit : *levels & ~bit;
 	j->depth++;
 	j->p++;
@@ -219,7 +221,6 @@ void json_init(struct json *j, struct slice text)
 {
 	if (text.n == 0)
 		text.p = ""; /* so that pointer arithmetic below is never done on NULL */
-	/* not the bit stack: a level's bit is set when it is entered */
 	j->start = j->p = text.p;
 	j->end = text.p + text.n;
 	j->depth = 0;
@@ -543,12 +544,12 @@ size_t json_copy_one_line(struct slice text, char *to)
 		/* No answer of an API is pretty-printed all through: blocks without a break are
 		 * copied whole. The room suffices, since `at` never is further along than `p`. */
 		if (end - p >= 16) {
-			__m128i v = _mm_loadu_si128((const __m128i *)p);
+			__m128i v = _mm_loadu_si128((const void *)p);
 			__m128i breaks = _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\n')),
 						      _mm_cmpeq_epi8(v, _mm_set1_epi8('\r')));
 
 			if (_mm_movemask_epi8(breaks) == 0) {
-				_mm_storeu_si128((__m128i *)at, v);
+				_mm_storeu_si128((void *)at, v);
 				p += 16;
 				at += 16;
 				continue;

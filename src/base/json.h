@@ -40,7 +40,7 @@ struct json {
 	const char *start, *p, *end;
 	unsigned depth;
 	bool bad;
-	bool first; /* right after an opening bracket */
+	bool first;         /* right after an opening bracket */
 	struct slice value; /* text of the scalar last read; strings with their quotes */
 	uint64_t objects[JSON_DEPTH_MAX / 64]; /* bit set: that level is an object */
 };

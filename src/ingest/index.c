@@ -147,7 +147,7 @@ static bool summary_parse(struct slice text, struct index_summary *s)
 
 /* ---- writing ---- */
 
-/* The names of a summary as they are met: each has its number, the order of its first appearance. */
+/* The names of a summary as they are met: the number of each is the order of first appearance. */
 struct names {
 	char **texts; /* of the summary, as are the next two */
 	unsigned *count;

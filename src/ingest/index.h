@@ -16,11 +16,11 @@
 #include "ingest/line.h"
 
 struct index_record {
-	uint64_t offset;           /* of the line in the blob */
-	uint64_t custom_id_hash;   /* XXH3 of the decoded custom_id, keyed per file */
-	uint32_t length;           /* of the line, without LF */
-	uint32_t line;             /* physical line, from 1 */
-	uint32_t body_offset;      /* in the line */
+	uint64_t offset;         /* of the line in the blob */
+	uint64_t custom_id_hash; /* XXH3 of the decoded custom_id, keyed per file */
+	uint32_t length;         /* of the line, without LF */
+	uint32_t line;           /* physical line, from 1 */
+	uint32_t body_offset;    /* in the line */
 	uint32_t body_length;
 	uint32_t custom_id_offset; /* in the line, of the raw text between the quotes */
 	uint16_t custom_id_length; /* raw bytes (escapes make it up to 6 times the decoded length);
@@ -34,14 +34,15 @@ _Static_assert(sizeof(struct index_record) == 48, "the index file's record is 48
 
 #define INDEX_OTHER UINT16_MAX
 #define INDEX_NAMES_MAX 256 /* distinct urls, and models, that a summary lists */
-#define INDEX_NAME_BYTES 256 /* of one of them, decoded; longer ones, and NUL bytes, are not listed */
+/* A url or model, decoded, that a summary lists; no longer ones, and none that holds a NUL byte. */
+#define INDEX_NAME_BYTES 256
 
 /* What is known of a whole file without reading its records. */
 struct index_summary {
-	uint64_t lines;         /* records */
-	uint64_t inputs;        /* sum over the lines */
+	uint64_t lines;  /* records */
+	uint64_t inputs; /* sum over the lines */
 	uint64_t body_bytes;
-	uint32_t flags_any;     /* flags of all lines or-ed */
+	uint32_t flags_any; /* flags of all lines or-ed */
 	unsigned url_count, model_count;
 	bool url_overflow, model_overflow; /* some line names one that is not listed */
 	char *urls[INDEX_NAMES_MAX];       /* decoded, malloc'ed, in order of appearance */

@@ -1,10 +1,12 @@
 /* ingest.c: bytes in, lines found, each looked at once.
  *
  * Lines are read where they lie, in the caller's chunk; only one that straddles two chunks is put
- * together in `carry`. What a crash leaves: before ingest_commit, files in tmp. During it, index or
- * data or both under their name but no row in the store, for that is inserted after both are durable.
- * The start clears tmp and sweeps blobs without a row (blob.h), so neither is ever seen. The index
- * gets its name first: then data under a name has an index. */
+ * together in `carry`.
+ *
+ * What a crash leaves: before ingest_commit, files in tmp. During it, index or data or both under
+ * their name but no row in the store, for that is inserted after both are durable. The start clears
+ * tmp and sweeps blobs without a row (blob.h), so neither is ever seen. The index gets its name
+ * first: then data under a name has an index. */
 #include "ingest/ingest.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* line.c: what one input line says about itself. One pass: the JSON scanner validates the line while
- * this file looks at the members that matter, those of the line and those of its body. */
+/* line.c: what one input line says about itself. One pass: the JSON scanner validates the line
+ * while this file looks at the members that matter, those of the line and those of its body. */
 #include "ingest/line.h"
 
 #include "base/attr.h"

@@ -9,22 +9,22 @@
 /* What was found. Of CUSTOM_ID_*, METHOD_*, URL_*, BODY_*, MODEL_* the absence of all bits means
  * that the member is there and as it should be. */
 enum line_flag {
-	LINE_NOT_JSON = 1 << 0,           /* or not UTF-8 */
+	LINE_NOT_JSON = 1 << 0, /* or not UTF-8 */
 	LINE_NOT_OBJECT = 1 << 1,
-	LINE_TOO_LONG = 1 << 2,           /* over the limit on bytes; nothing else is known */
+	LINE_TOO_LONG = 1 << 2, /* over the limit on bytes; nothing else is known */
 	LINE_CUSTOM_ID_MISSING = 1 << 3,
 	LINE_CUSTOM_ID_NOT_STRING = 1 << 4,
-	LINE_CUSTOM_ID_LENGTH = 1 << 5,   /* empty, or over 512 bytes of UTF-8 */
+	LINE_CUSTOM_ID_LENGTH = 1 << 5, /* empty, or over 512 bytes of UTF-8 */
 	LINE_METHOD_MISSING = 1 << 6,
-	LINE_METHOD_NOT_POST = 1 << 7,    /* another string, or no string */
-	LINE_URL_MISSING = 1 << 8,        /* else `url` is its text; no string counts as ""  */
+	LINE_METHOD_NOT_POST = 1 << 7, /* another string, or no string */
+	LINE_URL_MISSING = 1 << 8,     /* else `url` is its text; no string counts as ""  */
 	LINE_BODY_MISSING = 1 << 9,
 	LINE_BODY_NOT_OBJECT = 1 << 10,
-	LINE_MODEL_MISSING = 1 << 11,     /* or no string, or empty */
-	LINE_MESSAGES_MISSING = 1 << 12,  /* absent or null */
-	LINE_STREAM = 1 << 13,            /* "stream" is neither absent, false nor null */
-	LINE_SAMPLING = 1 << 14,          /* temperature, top_p, n or a penalty is set */
-	LINE_DUPLICATE_ID = 1 << 15,      /* set by the index, not by line_scan */
+	LINE_MODEL_MISSING = 1 << 11,    /* or no string, or empty */
+	LINE_MESSAGES_MISSING = 1 << 12, /* absent or null */
+	LINE_STREAM = 1 << 13,           /* "stream" is neither absent, false nor null */
+	LINE_SAMPLING = 1 << 14,         /* temperature, top_p, n or a penalty is set */
+	LINE_DUPLICATE_ID = 1 << 15,     /* set by the index, not by line_scan */
 };
 
 #define CUSTOM_ID_MAX_BYTES 512

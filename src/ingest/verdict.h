@@ -10,12 +10,12 @@
 
 struct verdict_rules {
 	enum profile profile;
-	const char *endpoint;   /* of the batch; NULL: the first line's url (lowtide check) */
-	bool strict_lines;      /* method and url required in every line */
-	bool refuse_sampling;   /* Kimi's rule on temperature, top_p, n and the penalties */
-	uint64_t lines_max;     /* 0: none */
-	uint64_t inputs_max;    /* /v1/embeddings; 0: none */
-	uint64_t line_bytes;    /* for the message of LINE_TOO_LONG */
+	const char *endpoint; /* of the batch; NULL: the first line's url (lowtide check) */
+	bool strict_lines;    /* method and url required in every line */
+	bool refuse_sampling; /* Kimi's rule on temperature, top_p, n and the penalties */
+	uint64_t lines_max;   /* 0: none */
+	uint64_t inputs_max;  /* /v1/embeddings; 0: none */
+	uint64_t line_bytes;  /* for the message of LINE_TOO_LONG */
 	/* Says whether an upstream serves the model; NULL: they do not say. */
 	bool (*model_served)(void *ctx, const char *model);
 	void *ctx;

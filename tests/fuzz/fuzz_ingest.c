@@ -1,0 +1,148 @@
+/* A whole file: in chunks through an upload, and at once where it lies; both give the same index,
+ * and every verdict on it is JSON with as many entries as it says. */
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/sys.h"
+#include "fuzz.h"
+#include "ingest/ingest.h"
+#include "ingest/verdict.h"
+
+#define FILE_ID "file-fuzz"
+
+static char dir[] = "/dev/shm/lowtide-fuzz-XXXXXX";
+static struct blobs *blobs;
+
+static int no_sync(int fd)
+{
+	(void)fd;
+	return 0;
+}
+
+static void clean_up(void)
+{
+	char path[sizeof(dir) + 8];
+
+	blobs_close(blobs);
+	snprintf(path, sizeof(path), "%s/files", dir);
+	rmdir(path);
+	snprintf(path, sizeof(path), "%s/tmp", dir);
+	rmdir(path);
+	rmdir(dir);
+}
+
+static void start(void)
+{
+	struct error err;
+
+	if (blobs != NULL)
+		return;
+	PROMISE(mkdtemp(dir) != NULL && blobs_open(dir, &blobs, &err));
+	atexit(clean_up);
+	sys.fsync = no_sync;
+}
+
+static struct index *upload(struct slice text, size_t chunk, const struct ingest_limits *limits,
+			    int *ret_fd)
+{
+	struct ingest *in;
+	struct index *ix;
+	struct error err;
+	uint64_t bytes;
+	int fd;
+
+	PROMISE(ingest_open(blobs, limits, &in, &err));
+	for (size_t at = 0; at < text.n; at += chunk) {
+		size_t n = text.n - at < chunk ? text.n - at : chunk;
+		PROMISE(ingest_write(in, (struct slice){ text.p + at, n }, &err));
+	}
+	PROMISE(ingest_finish(in, &err) && ingest_commit(in, FILE_ID, &err));
+	PROMISE(blob_open(blobs, FILE_ID, BLOB_DATA, ret_fd, &bytes, &err) && bytes == text.n);
+	PROMISE(blob_open(blobs, FILE_ID, BLOB_INDEX, &fd, &bytes, &err));
+	PROMISE(index_open(fd, &ix, &err));
+	return ix;
+}
+
+static struct index *where_it_lies(struct slice text, const struct ingest_limits *limits)
+{
+	struct index *ix;
+	struct error err;
+	char sha256[65];
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+
+	PROMISE(fd >= 0 && sys_write_all(fd, text.p, text.n));
+	PROMISE(ingest_file(NULL, fd, limits, FILE_ID, sha256, &ix, &err));
+	close(fd);
+	return ix;
+}
+
+static void same(const struct index *a, const struct index *b)
+{
+	uint64_t lines = index_summary(a)->lines;
+	struct index_record ra, rb;
+	struct error err;
+
+	PROMISE(index_summary(b)->lines == lines);
+	PROMISE(index_summary(b)->flags_any == index_summary(a)->flags_any);
+	for (uint64_t i = 0; i < lines; i++) {
+		PROMISE(index_read(a, i, &ra, 1, &err) && index_read(b, i, &rb, 1, &err));
+		ra.custom_id_hash = rb.custom_id_hash = 0; /* keyed per file */
+		PROMISE(memcmp(&ra, &rb, sizeof(ra)) == 0);
+	}
+}
+
+static bool serves_short_names(void *ctx, const char *model)
+{
+	(void)ctx;
+	return strlen(model) < 10;
+}
+
+static void judge(const struct index *ix, int fd, const struct verdict_rules *rules)
+{
+	AUTO(buf_free) struct buf errors = BUF(16 << 20);
+	struct error err;
+	struct json j;
+	struct slice value;
+	uint64_t count, any;
+
+	PROMISE(verdict_errors(ix, fd, rules, &errors, &count, &err));
+	PROMISE(verdict_judge(ix, fd, rules, NULL, NULL, &any, &err) && any == (count > 0));
+	PROMISE((errors.n == 0) == (count == 0));
+	if (count == 0)
+		return;
+	json_init(&j, buf_slice(&errors));
+	PROMISE(json_skip(&j, &value) && json_end(&j));
+	PROMISE(json_array_count(value) == (count > 1000 ? 1001 : count));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct slice text = { (const char *)data, size };
+	struct ingest_limits limits = { .line_bytes = size % 3 == 0 ? 200 : 0 };
+	int fd;
+
+	start();
+	struct index *ix = upload(text, 1 + size % 61, &limits, &fd);
+	struct index *other = where_it_lies(text, &limits);
+	same(ix, other);
+	for (unsigned i = 0; i < 16; i++)
+		judge(ix, fd,
+		      &(struct verdict_rules){
+			      .profile = i % 2 == 0 ? PROFILE_KIMI : PROFILE_OPENAI,
+			      .endpoint = i % 4 < 2 ? "/v1/chat/completions" : NULL,
+			      .refuse_sampling = i % 8 < 4,
+			      .lines_max = i % 8 < 4 ? 3 : 0,
+			      .line_bytes = 200,
+			      .model_served = i % 16 < 8 ? serves_short_names : NULL,
+		      });
+	index_close(ix);
+	index_close(other);
+	close(fd);
+	struct error err;
+	PROMISE(blob_remove(blobs, FILE_ID, &err));
+	return 0;
+}

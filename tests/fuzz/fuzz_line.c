@@ -1,0 +1,48 @@
+/* line_scan: its slices lie in the line and are what they are said to be. */
+#include "base/json.h"
+#include "fuzz.h"
+#include "ingest/line.h"
+
+static struct slice line;
+
+static void inside(struct slice part)
+{
+	PROMISE(part.n == 0 || (part.p >= line.p && part.p + part.n <= line.p + line.n));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct line_facts f;
+	struct json j;
+	struct slice value;
+
+	line = (struct slice){ (const char *)data, size };
+	line_scan(line, &f);
+	inside(f.custom_id);
+	inside(f.body);
+	inside(f.url);
+	inside(f.model);
+	inside(f.method);
+	json_init(&j, line);
+	bool valid = json_skip(&j, &value) && json_end(&j);
+	PROMISE(valid == ((f.flags & LINE_NOT_JSON) == 0));
+	PROMISE(f.inputs >= 1);
+	PROMISE((f.sampling != NULL) == ((f.flags & LINE_SAMPLING) != 0));
+	if ((f.flags & (LINE_NOT_JSON | LINE_NOT_OBJECT)) != 0) {
+		PROMISE(f.body.p == NULL && f.custom_id.p == NULL && f.model.p == NULL);
+		return 0;
+	}
+	if ((f.flags & (LINE_BODY_MISSING | LINE_BODY_NOT_OBJECT)) == 0) {
+		json_init(&j, f.body);
+		PROMISE(json_peek(&j) == JSON_OBJECT && json_skip(&j, &value) && json_end(&j));
+		PROMISE(value.p == f.body.p && value.n == f.body.n);
+	}
+	if ((f.flags & (LINE_CUSTOM_ID_MISSING | LINE_CUSTOM_ID_NOT_STRING)) == 0) {
+		size_t n = json_decode(f.custom_id, NULL, 0);
+		bool fits = n >= 1 && n <= CUSTOM_ID_MAX_BYTES;
+		PROMISE(fits == ((f.flags & LINE_CUSTOM_ID_LENGTH) == 0));
+		PROMISE(!fits || f.custom_id.n <= 6 * CUSTOM_ID_MAX_BYTES);
+	}
+	PROMISE((f.flags & LINE_MODEL_MISSING) != 0 || json_decode(f.model, NULL, 0) > 0);
+	return 0;
+}
