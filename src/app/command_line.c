@@ -55,8 +55,10 @@ static void flag_add(struct settings_given *given, const char *flag, const char 
 {
 	struct config_flag *more = reallocarray(given->flags, given->count + 1, sizeof(*more));
 
-	if (more == NULL)
+	if (more == NULL) {
 		argp_failure(state, EXIT_FAULT, 0, "out of memory");
+		return;
+	}
 	given->flags = more;
 	given->flags[given->count++] = (struct config_flag){ flag, key, value };
 }
@@ -65,8 +67,10 @@ static void set_add(struct settings_given *given, char *assignment, struct argp_
 {
 	char *equals = strchr(assignment, '=');
 
-	if (equals == NULL)
+	if (equals == NULL) {
 		argp_error(state, "--set wants KEY=VALUE, such as execution.concurrency=64");
+		return;
+	}
 	*equals = '\0';
 	flag_add(given, "--set", assignment, equals + 1, state);
 }
@@ -315,23 +319,31 @@ struct check_arguments {
 	char **paths;
 };
 
+static void path_add(struct check_arguments *a, char *path, const struct argp_state *state)
+{
+	char **more = reallocarray(a->paths, a->check.path_count + 1, sizeof(*more));
+
+	if (more == NULL) {
+		argp_failure(state, EXIT_FAULT, 0, "out of memory");
+		return;
+	}
+	a->paths = more;
+	a->paths[a->check.path_count++] = path;
+}
+
 static error_t parse_check(int key, char *arg, struct argp_state *state)
 {
 	struct check_arguments *a = state->input;
-	struct check_options *check = &a->check;
 
 	switch (key) {
 	case OPTION_ENDPOINT:
-		check->rules.endpoint = arg;
+		a->check.rules.endpoint = arg;
 		return 0;
 	case ARGP_KEY_ARG:
-		a->paths = reallocarray(a->paths, check->path_count + 1, sizeof(*a->paths));
-		if (a->paths == NULL)
-			argp_failure(state, EXIT_FAULT, 0, "out of memory");
-		a->paths[check->path_count++] = arg;
+		path_add(a, arg, state);
 		return 0;
 	case ARGP_KEY_END:
-		if (check->path_count == 0)
+		if (a->check.path_count == 0)
 			argp_error(state, "which file? lowtide check IN.jsonl");
 		return 0;
 	default:

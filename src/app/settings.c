@@ -138,7 +138,7 @@ void setting_variable(const char *key, char *to, size_t size)
 {
 	snprintf(to, size, "LOWTIDE_%s", key);
 	for (char *p = to; *p != '\0'; p++)
-		*p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+		*p = (char)(*p == '.' ? '_' : toupper((unsigned char)*p));
 }
 
 /* ---- what is allowed ---- */

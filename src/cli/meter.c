@@ -148,8 +148,11 @@ static void draw_bar(const struct meter_view *view, size_t width, char to[static
 	size_t n = 0;
 
 	to[n++] = '[';
-	for (size_t i = 0; i < room; i++)
-		to[n++] = i < full ? '=' : i == full ? '>' : ' ';
+	memset(to + n, ' ', room);
+	memset(to + n, '=', full);
+	if (full < room)
+		to[n + full] = '>';
+	n += room;
 	to[n++] = ']';
 	to[n] = '\0';
 }

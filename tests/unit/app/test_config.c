@@ -307,7 +307,7 @@ static void upstreams_of_the_file(void **state)
 static void one_upstream_by_url(void **state)
 {
 	static const struct config_flag flag = { "--upstream", "upstreams", "http://flag/v1" };
-	static const struct config_flag twice[] = { flag, flag };
+	const struct config_flag twice[] = { flag, flag };
 	struct config c;
 	struct error err;
 
