@@ -65,6 +65,7 @@ struct upstream {
 	size_t heap_n, heap_cap;
 	struct transfer *free_transfers;
 	unsigned in_flight;
+	_Atomic unsigned unrecorded; /* answered, and not durable yet: they hold their slots */
 
 	uint64_t closed_until_ms; /* 429 or 503 with Retry-After: nothing is sent before */
 	unsigned suspects;        /* see SUSPECTS_MAX */
@@ -384,11 +385,14 @@ static void line_end(struct dispatch *d, struct line *l, struct transfer *t,
 		o->http_status = (int)status;
 		if (curl_easy_header(t->easy, "x-request-id", 0, CURLH_HEADER, -1, &header) ==
 		    CURLHE_OK)
-			(void)slice_copy(slice_of(header->value), o->request_id,
-					 sizeof(o->request_id));
+			/* an empty header's value is its line end: that is none */
+			(void)slice_copy((struct slice){ header->value,
+							 strcspn(header->value, "\r\n") },
+					 o->request_id, sizeof(o->request_id));
 		o->body = t->answer;
 		t->answer = BUF(d->config.response_bytes_max);
 	}
+	upstream_of(d, l->batch)->unrecorded++;
 	line_free(l);
 	d->ops.ended(d->ctx, o);
 }
@@ -482,11 +486,18 @@ static struct line *upstream_line(struct upstream *u, uint64_t now)
 	return schedule_next(&u->schedule, &batch, &record) ? line_new(u, batch, record) : NULL;
 }
 
+/* A slot is taken until its line is durable. So a kill at any instant makes at most `concurrency`
+ * lines run again, and while the disk is slow or refuses nothing more is sent. */
+static bool upstream_has_slot(const struct upstream *u, uint64_t now)
+{
+	return u->in_flight + u->unrecorded < upstream_width(u, now);
+}
+
 static bool upstream_fill(struct dispatch *d, struct upstream *u)
 {
 	bool sent = false;
 	uint64_t now = sys.monotonic_ms();
-	while (u->in_flight < upstream_width(u, now) && !d->draining && d->ops.room(d->ctx)) {
+	while (upstream_has_slot(u, now) && !d->draining) {
 		struct line *l = upstream_line(u, now);
 		if (l == NULL)
 			break;
@@ -596,6 +607,13 @@ static void commands_run(struct dispatch *d)
 	}
 }
 
+static void dispatch_wake(struct dispatch *d)
+{
+	uint64_t one = 1;
+	if (write(d->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+		log_warn("dispatch.wake_failed", kv_int("errno", errno));
+}
+
 static void command_post(struct dispatch *d, struct dispatch_batch *b, enum command command)
 {
 	pthread_mutex_lock(&d->lock);
@@ -619,11 +637,11 @@ void dispatch_drop(struct dispatch *d, struct dispatch_batch *b)
 	command_post(d, b, COMMAND_DROP);
 }
 
-void dispatch_wake(struct dispatch *d)
+void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, unsigned lines)
 {
-	uint64_t one = 1;
-	if (write(d->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_warn("dispatch.wake_failed", kv_int("errno", errno));
+	b->running -= lines;
+	upstream_of(d, b)->unrecorded -= lines;
+	dispatch_wake(d);
 }
 
 enum dispatch_stall dispatch_stalled(const struct dispatch *d, unsigned upstream)
@@ -740,15 +758,14 @@ static int loop_timeout(struct dispatch *d)
 	uint64_t due = d->curl_due_ms, now = sys.monotonic_ms();
 	for (size_t i = 0; i < d->config.upstream_count && !d->draining; i++) {
 		const struct upstream *u = &d->upstreams[i];
-		bool work = u->schedule.turn != NULL || u->heap_n > 0;
-		if (!work || !d->ops.room(d->ctx))
+		if (u->schedule.turn == NULL && u->heap_n == 0)
 			continue;
 		uint64_t at = u->schedule.turn != NULL ? 0 : u->heap[0]->due_ms;
 		if (u->closed_until_ms > at)
 			at = u->closed_until_ms;
 		if (u->down && u->probe_at_ms > at)
 			at = u->probe_at_ms;
-		if (u->in_flight >= upstream_width(u, at > now ? at : now))
+		if (!upstream_has_slot(u, at > now ? at : now))
 			continue; /* full: an answer comes first */
 		if (at < due)
 			due = at;
@@ -912,19 +929,25 @@ static void upstream_close(struct upstream *u)
 	curl_slist_free_all(u->headers);
 }
 
-void dispatch_close(struct dispatch *d)
+void dispatch_stop(struct dispatch *d)
 {
-	if (d == NULL)
+	if (d == NULL || !d->thread_started)
 		return;
 	d->draining = true;
 	pthread_mutex_lock(&d->lock);
 	d->stopping = true;
 	pthread_cond_broadcast(&d->idle);
 	pthread_mutex_unlock(&d->lock);
-	if (d->thread_started) {
-		dispatch_wake(d);
-		pthread_join(d->thread, NULL);
-	}
+	dispatch_wake(d);
+	pthread_join(d->thread, NULL);
+	d->thread_started = false;
+}
+
+void dispatch_close(struct dispatch *d)
+{
+	if (d == NULL)
+		return;
+	dispatch_stop(d);
 	for (size_t i = 0; d->upstreams != NULL && i < d->config.upstream_count; i++)
 		upstream_close(&d->upstreams[i]);
 	curl_multi_cleanup(d->multi);

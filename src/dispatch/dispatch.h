@@ -21,7 +21,7 @@ struct dispatch_upstream {
 	const char *name;
 	const char *base_url;  /* without a slash at the end */
 	const char *api_key;   /* or NULL */
-	unsigned concurrency;  /* requests in flight */
+	unsigned concurrency;  /* lines in flight: sent, and not durable yet */
 };
 
 struct dispatch_config {
@@ -39,9 +39,8 @@ struct dispatch_batch {
 	const char *endpoint;  /* "/v1/chat/completions" */
 	unsigned upstream;     /* number in the config */
 
-	/* readable from any thread. `running` counts lines that were sent and are not durable yet:
-	 * the owner takes one off for each outcome that became durable. */
-	_Atomic uint64_t running;
+	/* readable from any thread */
+	_Atomic uint64_t running; /* lines that were sent and are not durable yet */
 	_Atomic uint64_t retried; /* attempts beyond the first, of lines that have not ended */
 
 	/* dispatch's own */
@@ -72,21 +71,22 @@ struct dispatch_ops {
 	void (*dropped)(void *owner);
 	/* The input cannot be read: no more lines of this batch are sent. */
 	void (*fault)(void *owner, const struct error *err);
-	/* Whether finished lines can be taken; when false, dispatch_wake() tells that they can again. */
-	bool (*room)(void *ctx);
 };
 
 MUST_USE bool dispatch_open(const struct dispatch_config *config, const struct dispatch_ops *ops,
 			    void *ctx, struct dispatch **ret, struct error *err);
 /* Ends the thread. Every batch has been dropped before (the call may still be under way); lines that
  * were in flight end without an outcome and run again at the next start. NULL is fine. */
+void dispatch_stop(struct dispatch *d);
+/* Stops and frees. Nobody may call dispatch_recorded() any more. NULL is fine. */
 void dispatch_close(struct dispatch *d);
 
 /* ---- from any thread ---- */
 void dispatch_add(struct dispatch *d, struct dispatch_batch *b);
 /* Lets go of the batch's lines, in flight or waiting, and then calls ops->dropped. */
 void dispatch_drop(struct dispatch *d, struct dispatch_batch *b);
-void dispatch_wake(struct dispatch *d);
+/* So many of the batch's outcomes are durable: their slots are free. */
+void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, unsigned lines);
 /* Sends nothing new from now on; returns when nothing is in flight, or after `timeout_ms`. */
 bool dispatch_drain(struct dispatch *d, uint64_t timeout_ms);
 /* Why the upstream takes nothing at the moment. */

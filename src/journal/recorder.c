@@ -12,10 +12,7 @@
 #include "base/sys.h"
 #include "base/worker.h"
 
-#define GROUP_MS 4
-#define GROUP_BYTES (256u << 10)
-#define QUEUE_BYTES_MAX (16u << 20) /* more than that waiting: no room */
-#define WRITE_BYTES (1u << 20)      /* formatted bytes that make a write */
+#define WRITE_BYTES (1u << 20) /* formatted bytes that make a write */
 #define RETRY_MS 500
 
 struct flush {
@@ -37,22 +34,10 @@ struct recorder {
 	uint64_t pushed, done; /* outcomes, since the start */
 	bool closing;
 
-	_Atomic uint64_t queued_bytes; /* pushed and not yet durable */
 	_Atomic bool stalled;
-	bool told_full; /* dispatch was told that there is no room; recorder thread and room() */
 
 	struct buf buffer;
 };
-
-static size_t outcome_bytes(const struct outcome *o)
-{
-	return sizeof(*o) + o->body.n + 512;
-}
-
-bool recorder_room(const struct recorder *r)
-{
-	return !r->stalled && r->queued_bytes < QUEUE_BYTES_MAX;
-}
 
 bool recorder_stalled(const struct recorder *r)
 {
@@ -67,10 +52,8 @@ void recorder_push(struct recorder *r, struct outcome *o)
 	*r->tail = o;
 	r->tail = &o->next;
 	r->pushed++;
-	r->queued_bytes += outcome_bytes(o);
-	bool group_full = r->queued_bytes >= GROUP_BYTES;
 	pthread_mutex_unlock(&r->lock);
-	if (was_empty || group_full)
+	if (was_empty)
 		pthread_cond_signal(&r->wake);
 }
 
@@ -188,7 +171,6 @@ static bool owner_record(struct recorder *r, struct outcome *first, const struct
 	if (r->stalled) {
 		log_info("journal.resumed", kv_str("batch", r->ops.name(first->owner)));
 		r->stalled = false;
-		r->told_full = true;
 	}
 	return true;
 }
@@ -203,17 +185,13 @@ static bool owner_finish(struct recorder *r, struct outcome *first, struct outco
 	last->next = NULL;
 	if (durable)
 		r->ops.durable(r->ctx, first->owner, first);
-	uint64_t count = 0, bytes = 0;
+	uint64_t count = 0;
 	while (first != NULL) {
 		struct outcome *next = first->next;
-		bytes += outcome_bytes(first);
 		count++;
 		outcome_free(first);
 		first = next;
 	}
-	if (r->queued_bytes >= QUEUE_BYTES_MAX)
-		r->told_full = true;
-	r->queued_bytes -= bytes;
 	pthread_mutex_lock(&r->lock);
 	r->done += count;
 	pthread_mutex_unlock(&r->lock);
@@ -232,20 +210,12 @@ static void flushes_answer(struct recorder *r, struct flush *flushes, bool durab
 	}
 }
 
-/* Waits for work, then for the group to fill; false when closing and nothing is left. */
+/* Waits for work and takes all of it; false when closing and nothing is left. */
 static bool group_take(struct recorder *r, struct outcome **ret, struct flush **ret_flushes)
 {
 	pthread_mutex_lock(&r->lock);
 	while (r->head == NULL && r->flushes == NULL && !r->closing)
 		pthread_cond_wait(&r->wake, &r->lock);
-	if (r->head != NULL && r->flushes == NULL && !r->closing &&
-	    r->queued_bytes < GROUP_BYTES) {
-		struct timespec until;
-		deadline_after(&until, GROUP_MS);
-		while (r->flushes == NULL && !r->closing && r->queued_bytes < GROUP_BYTES &&
-		       pthread_cond_timedwait(&r->wake, &r->lock, &until) == 0)
-			;
-	}
 	*ret = r->head;
 	*ret_flushes = r->flushes;
 	r->head = NULL;
@@ -269,10 +239,6 @@ static void *recorder_main(void *arg)
 			group = rest;
 		}
 		flushes_answer(r, flushes, durable);
-		if (r->told_full && recorder_room(r)) {
-			r->told_full = false;
-			r->ops.room(r->ctx);
-		}
 	}
 	return NULL;
 }

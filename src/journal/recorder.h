@@ -1,9 +1,9 @@
 /* recorder.h: the thread that makes finished lines durable: takes outcomes, formats them, appends
  * them to their batches' journals, syncs once a group, and then acknowledges.
  *
- * A group is what came within GROUP_MS of the first outcome, or GROUP_BYTES. While the disk refuses
- * (full, failing) the recorder keeps the group, says so once in the log, tries again every half
- * second, and recorder_room() is false, so that dispatch sends no more: nothing is lost. */
+ * A group is what came while the one before was being synced. While the disk refuses (full, failing)
+ * the recorder keeps the group, says so once in the log and tries again every half second. What waits
+ * here is bounded by the slots of dispatch, which stay taken until their lines are durable. */
 #pragma once
 
 #include "base/error.h"
@@ -19,8 +19,6 @@ struct recorder_ops {
 	/* These outcomes of one owner, linked by `next`, are durable. Recorder thread; they are freed
 	 * afterwards. */
 	void (*durable)(void *ctx, void *owner, const struct outcome *first);
-	/* There is room again after recorder_room() said no. Recorder thread. */
-	void (*room)(void *ctx);
 	/* All that was pushed for `owner` before recorder_flush() is durable. Recorder thread. */
 	void (*flushed)(void *ctx, void *owner);
 };
@@ -36,7 +34,5 @@ void recorder_push(struct recorder *r, struct outcome *o);
 void recorder_flush(struct recorder *r, void *owner);
 /* Returns once everything pushed so far is durable, or false after `timeout_ms`. */
 bool recorder_wait(struct recorder *r, uint64_t timeout_ms);
-/* False while too much waits to be written, or the disk refuses. Any thread. */
-bool recorder_room(const struct recorder *r);
 /* True while the disk refuses. Any thread. */
 bool recorder_stalled(const struct recorder *r);

@@ -256,16 +256,6 @@ static bool journals_sweep(struct pipeline *p, struct error *err)
 	return true;
 }
 
-static bool on_room(void *ctx)
-{
-	return recorder_room(((struct pipeline *)ctx)->env.recorder);
-}
-
-static void on_room_again(void *ctx)
-{
-	dispatch_wake(((struct pipeline *)ctx)->env.dispatch);
-}
-
 static void on_line_ended(void *ctx, struct outcome *o)
 {
 	recorder_push(((struct pipeline *)ctx)->env.recorder, o);
@@ -277,7 +267,6 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.journal = run_journal,
 		.name = run_name,
 		.durable = run_durable,
-		.room = on_room_again,
 		.flushed = run_flushed,
 	};
 	const struct dispatch_ops dispatch_ops = {
@@ -285,7 +274,6 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.ended = on_line_ended,
 		.dropped = run_dropped,
 		.fault = run_fault,
-		.room = on_room,
 	};
 	p->upstreams = calloc(p->config.upstream_count + 1, sizeof(*p->upstreams));
 	if (p->upstreams == NULL)
@@ -363,8 +351,9 @@ void pipeline_close(struct pipeline *p)
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
 			run_abandon(r);
+	dispatch_stop(p->env.dispatch);
+	recorder_close(p->env.recorder); /* it still tells dispatch what is durable */
 	dispatch_close(p->env.dispatch);
-	recorder_close(p->env.recorder);
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct run *r = p->runs[i], *next; r != NULL; r = next) {
 			next = *run_next(r);

@@ -54,7 +54,7 @@ void run_durable(void *ctx, void *owner, const struct outcome *first)
 	(void)ctx;
 	struct run *run = owner;
 	bool finished = false;
-	uint64_t n = 0;
+	unsigned n = 0;
 	pthread_mutex_lock(&run->lock);
 	for (const struct outcome *o = first; o != NULL; o = o->next, n++) {
 		bool fresh = line_mark(run, o->record, o->journal_at, o->journal_bytes);
@@ -63,7 +63,7 @@ void run_durable(void *ctx, void *owner, const struct outcome *first)
 		sums_add(run, o->success, o->attempts, &o->usage);
 		finished = finished || segment_finished(&run->segments[o->record / SEGMENT_LINES]);
 	}
-	run->dispatch.running -= n;
+	dispatch_recorded(run->env->dispatch, &run->dispatch, n);
 	pthread_mutex_unlock(&run->lock);
 	if (finished)
 		run_kick(run);

@@ -46,11 +46,6 @@ static void on_durable(void *ctx, void *owner, const struct outcome *first)
 	}
 }
 
-static void on_room(void *ctx)
-{
-	(void)ctx;
-}
-
 static void on_flushed(void *ctx, void *owner)
 {
 	(void)ctx;
@@ -59,7 +54,7 @@ static void on_flushed(void *ctx, void *owner)
 	w->flushed = true;
 }
 
-static const struct recorder_ops ops = { on_journal, on_name, on_durable, on_room, on_flushed };
+static const struct recorder_ops ops = { on_journal, on_name, on_durable, on_flushed };
 
 static void push(struct recorder *r, struct owner *w, uint64_t record)
 {
@@ -155,7 +150,6 @@ static void full_disk_pauses_and_loses_nothing(void **state)
 	assert_false(recorder_wait(r, 50));
 	while (!recorder_stalled(r))
 		usleep(1000);
-	assert_false(recorder_room(r));
 	assert_int_equal(w[0].durable, 0);
 	disk_full = false;
 	assert_true(recorder_wait(r, 60000));
