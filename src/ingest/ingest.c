@@ -24,9 +24,6 @@
 #include "ingest/index_writer.h"
 #include "ingest/line.h"
 
-/* Offsets inside a line are 32 bits wide. */
-#define LINE_BYTES_MOST (UINT64_C(1) << 31)
-
 /* A chunk is written, hashed and scanned in pieces that stay in the processor's cache meanwhile. */
 #define PIECE_BYTES (128u << 10)
 

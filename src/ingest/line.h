@@ -28,6 +28,7 @@ enum line_flag {
 };
 
 #define CUSTOM_ID_MAX_BYTES 512
+#define LINE_BYTES_MOST (UINT64_C(1) << 31) /* where no limit is set: offsets in it are 32 bits */
 
 struct line_facts {
 	uint32_t flags;

@@ -97,11 +97,12 @@ static void quote(struct slice raw, char to[static QUOTE_MAX + 4])
 
 static bool explain_too_long(struct judge *j, const struct index_record *r, struct error *err)
 {
+	uint64_t most = j->rules->line_bytes != 0 ? j->rules->line_bytes : LINE_BYTES_MOST;
+
 	(void)r;
 	(void)err;
 	snprintf(j->message, sizeof(j->message),
-		 "This line is longer than the limit of %llu bytes.",
-		 (unsigned long long)j->rules->line_bytes);
+		 "This line is longer than the limit of %llu bytes.", (unsigned long long)most);
 	return true;
 }
 
