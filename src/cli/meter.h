@@ -17,7 +17,7 @@ struct meter {
 };
 
 struct meter_view {
-	uint64_t done, total, failed;
+	uint64_t done, total, failed, running;
 	double lines_per_s, tokens_per_s;
 	int64_t eta_s;       /* -1: not known */
 	const char *waiting; /* why nothing moves, or NULL */

@@ -333,6 +333,7 @@ static struct meter_view view_of(const struct run *r)
 		.done = c->completed + c->failed + c->expired + c->cancelled,
 		.total = c->total,
 		.failed = c->failed,
+		.running = r->progress.running,
 		.waiting = stall_text(r->progress.stall_reason),
 	};
 }

@@ -57,7 +57,10 @@ static void print_line(const struct meter_view *view)
 void screen_show(struct screen *s, struct meter_view *view, uint64_t tokens, uint64_t now_ms,
 		 bool last)
 {
-	meter_add(&s->meter, now_ms, view->done, tokens);
+	/* A run that goes on shows nothing done until its journal has been read, and then all of it
+	 * at once: that is no speed. */
+	if (view->done > 0 || view->running > 0)
+		meter_add(&s->meter, now_ms, view->done, tokens);
 	if (now_ms < s->next_ms && !last)
 		return;
 	meter_speed(&s->meter, view);
