@@ -54,6 +54,8 @@ struct transfer {
 	struct request_line text;
 	struct buf answer;
 	bool too_large;
+	unsigned requests;    /* sent for this attempt; libcurl may send it again, see on_request */
+	unsigned attempts_max;
 	const char *endpoint; /* that the URL is set to */
 };
 
@@ -216,6 +218,24 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	return size * n;
 }
 
+/* Called before each request. When a kept-alive connection turns out to be dead libcurl sends the
+ * request again by itself; that is an attempt as well, and there may be none left. */
+static int on_request(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+	(void)ip;
+	(void)local_ip;
+	(void)port;
+	(void)local_port;
+	struct transfer *t = arg;
+	if (++t->requests == 1)
+		return CURL_PREREQFUNC_OK;
+	if (t->line->attempts >= t->attempts_max)
+		return CURL_PREREQFUNC_ABORT;
+	t->line->attempts++;
+	t->line->batch->retried++;
+	return CURL_PREREQFUNC_OK;
+}
+
 static int on_socket_close(void *arg, curl_socket_t fd)
 {
 	struct dispatch *d = arg;
@@ -229,6 +249,8 @@ static bool transfer_setup(struct dispatch *d, struct upstream *u, CURL *easy, s
 	return curl_easy_setopt(easy, CURLOPT_PRIVATE, t) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, t) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQDATA, t) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_socket_close) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, d) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HTTPHEADER, u->headers) == CURLE_OK &&
@@ -253,6 +275,7 @@ static struct transfer *transfer_take(struct dispatch *d, struct upstream *u)
 	if (t == NULL)
 		return NULL;
 	t->upstream = u;
+	t->attempts_max = d->config.max_attempts;
 	t->request = BUF(INT32_MAX);
 	t->answer = BUF(d->config.response_bytes_max);
 	t->easy = curl_easy_init();
@@ -327,6 +350,7 @@ static bool line_send(struct dispatch *d, struct upstream *u, struct line *l)
 		return true;
 	}
 	t->too_large = false;
+	t->requests = 0;
 	bool ok = transfer_url(t, l->batch->endpoint) &&
 		  curl_easy_setopt(t->easy, CURLOPT_POSTFIELDS, t->text.body.p) == CURLE_OK &&
 		  curl_easy_setopt(t->easy, CURLOPT_POSTFIELDSIZE_LARGE,

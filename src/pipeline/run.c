@@ -262,7 +262,8 @@ static enum step step_new(struct run *run)
 	run->phase = RUN_RUNNING;
 	if (run->batch.status == BATCH_CANCELLING)
 		run_end(run, OUTCOME_CANCELLED);
-	else if (run->ended_lines < run->lines)
+	run_check_window(run, sys.now_s()); /* it may have passed while no server ran */
+	if (run_end_reason(run) == OUTCOME_ANSWERED && run->ended_lines < run->lines)
 		run_dispatch(run);
 	return STEP_AGAIN;
 }
