@@ -27,7 +27,7 @@ def strict(serve):
     return serve(
         settings={
             "execution.max_attempts": 1,
-            "execution.line_timeout": "1s",
+            "execution.line_timeout": "3s",
             "execution.response_bytes": 100_000,
         }
     )
@@ -44,7 +44,7 @@ def test_9_no_connection(strict, step):
 def test_9_line_timeout(strict, step):
     one, took = run_among_good(strict, step)
     assert one["response"] is None and one["error"]["code"] == "request_timeout"
-    assert 1 <= took < 15
+    assert 3 <= took < 25
 
 
 @pytest.mark.parametrize("step", ["text", "empty"])
@@ -59,7 +59,7 @@ def test_9_huge_answer(strict, step):
     one, took = run_among_good(strict, step)
     assert one["response"] is None and one["error"]["message"]
     assert one["error"]["code"] in ("invalid_upstream_response", "upstream_error")
-    assert took < 15
+    assert took < 25
 
 
 def test_9_answer_of_just_under_the_limit(strict):
