@@ -1,0 +1,71 @@
+/* Paths against the table. */
+#include "unit.h"
+
+#include "../../../src/api/routes.c"
+
+static void check(const char *pattern, const char *path, const char *id)
+{
+	struct slice found;
+
+	bool ok = path_matches(pattern, path, &found);
+	if (ok != (id != NULL))
+		fail_msg("%s and %s", pattern, path);
+	if (ok)
+		assert_true(slice_is(found, id));
+}
+
+static void paths(void **state)
+{
+	static const char *const others[] = { "",           "/",          "/v1",
+					      "/v1/files/", "/v1//files", "//v1/files",
+					      "/v1/filess", "/v1/file",   "v1/files",
+					      "/v1/files/a" };
+
+	(void)state;
+	check("/v1/files", "/v1/files", "");
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		check("/v1/files", others[i], NULL);
+	check("/v1/files/{id}", "/v1/files/file-1", "file-1");
+	check("/v1/files/{id}", "/v1/files/..", "..");
+	check("/v1/files/{id}", "/v1/files/", NULL);
+	check("/v1/files/{id}", "/v1/files/a/", NULL);
+	check("/v1/files/{id}", "/v1/files/a/b", NULL);
+	check("/v1/files/{id}/content", "/v1/files/a/content", "a");
+	check("/v1/files/{id}/content", "/v1/files//content", NULL);
+	check("/v1/files/{id}/content", "/v1/files/a/contents", NULL);
+}
+
+static void what_needs_a_key(void **state)
+{
+	(void)state;
+	assert_true(route_needs_key("/v1/files"));
+	assert_true(route_needs_key("/v1/no/such/thing"));
+	assert_true(route_needs_key("/v1"));
+	assert_false(route_needs_key("/healthz"));
+	assert_false(route_needs_key("/v10"));
+	assert_false(route_needs_key("/"));
+}
+
+/* Every route of the table is found by its own path, and none twice. */
+static void routes_do_not_overlap(void **state)
+{
+	struct slice id;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+		for (size_t k = 0; k < ARRAY_LEN(routes); k++)
+			if (path_matches(routes[k].path, routes[i].path, &id) &&
+			    strcmp(routes[i].method, routes[k].method) == 0)
+				assert_int_equal(i, k);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(paths),
+		cmocka_unit_test(what_needs_a_key),
+		cmocka_unit_test(routes_do_not_overlap),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
