@@ -69,11 +69,14 @@ void filename_disposition(const char *name, struct buf *to)
 
 	buf_text(to, "attachment; filename=\"");
 	for (const char *p = name; *p != '\0'; p++) {
-		bool as_it_is = is_plain((unsigned char)*p);
-		plain = plain && as_it_is;
+		if (is_plain((unsigned char)*p)) {
+			buf_char(to, *p);
+			continue;
+		}
+		plain = false;
 		/* one stand-in for each character, not for each of its bytes */
-		if (as_it_is || ((unsigned char)*p & 0xC0) != 0x80)
-			buf_char(to, as_it_is ? *p : '_');
+		if (((unsigned char)*p & 0xC0) != 0x80)
+			buf_char(to, '_');
 	}
 	buf_char(to, '"');
 	if (plain)

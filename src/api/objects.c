@@ -5,9 +5,9 @@
 
 static void name(struct buf *to, const char *text)
 {
-	char last = to->n > 0 ? to->p[to->n - 1] : '{';
+	bool first = to->n == 0 || to->p[to->n - 1] == '{';
 
-	if (last != '{')
+	if (!first)
 		buf_char(to, ',');
 	buf_printf(to, "\"%s\":", text);
 }

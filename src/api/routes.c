@@ -27,7 +27,7 @@ static const struct route routes[] = {
 
 bool route_needs_key(const char *path)
 {
-	return strncmp(path, "/v1", 3) == 0 && (path[3] == '/' || path[3] == '\0');
+	return strcmp(path, "/v1") == 0 || strncmp(path, "/v1/", 4) == 0;
 }
 
 /* The segment that `*path` stands at, behind its slash; steps to the next slash or the end. */
@@ -62,17 +62,31 @@ static bool is_method(const struct route *route, const char *method)
 	return strcmp(route->method, method) == 0;
 }
 
-static bool fail_method(const char *allow, const char *only, struct http_response *r,
-			struct error *err)
+/* What a path allows, as the header "GET, HEAD, POST" and the message "GET and POST". */
+struct allowed {
+	struct buf header, message;
+};
+
+static void allow(struct allowed *a, const char *method)
 {
-	http_header(r, "Allow", "%s", allow);
-	return fail(err, ERR_METHOD, "Only %s requests are accepted.", only);
+	bool first = a->header.n == 0;
+
+	buf_printf(&a->header, "%s%s", first ? "" : ", ", method);
+	buf_printf(&a->message, "%s%s", first ? "" : " and ", method);
+	if (strcmp(method, "GET") == 0)
+		buf_text(&a->header, ", HEAD");
+}
+
+static void allowed_done(struct allowed *a)
+{
+	buf_free(&a->header);
+	buf_free(&a->message);
 }
 
 bool route_find(struct request *rq, struct http_response *r, struct error *err)
 {
 	const char *method = http_method(rq->http), *path = http_path(rq->http);
-	char allow[64] = "", only[64] = ""; /* "GET, HEAD, POST" and "GET and POST" */
+	AUTO(allowed_done) struct allowed allowed = { BUF(64), BUF(64) };
 	struct slice id;
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
@@ -84,13 +98,11 @@ bool route_find(struct request *rq, struct http_response *r, struct error *err)
 			snprintf(rq->object_id, sizeof(rq->object_id), "%.*s", SLICE_ARG(id));
 			return true;
 		}
-		bool first = allow[0] == '\0';
-		strcat(strcat(allow, first ? "" : ", "), route->method);
-		strcat(strcat(only, first ? "" : " and "), route->method);
-		if (strcmp(route->method, "GET") == 0)
-			strcat(allow, ", HEAD");
+		allow(&allowed, route->method);
 	}
-	if (allow[0] != '\0')
-		return fail_method(allow, only, r, err);
-	return fail(err, ERR_NOT_FOUND, "Invalid URL (%s %s)", method, path);
+	if (allowed.header.n == 0)
+		return fail(err, ERR_NOT_FOUND, "Invalid URL (%s %s)", method, path);
+	http_header(r, "Allow", "%.*s", SLICE_ARG(buf_slice(&allowed.header)));
+	return fail(err, ERR_METHOD, "Only %.*s requests are accepted.",
+		    SLICE_ARG(buf_slice(&allowed.message)));
 }

@@ -46,7 +46,11 @@ static bool address_of(const char *host, uint16_t port, struct addrinfo **ret, s
 static bool bind_to(struct listener *l, const char *host, uint16_t port, struct error *err)
 {
 	struct addrinfo *a;
-	struct sockaddr_storage bound;
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} bound = { 0 };
 	socklen_t size = sizeof(bound);
 	int one = 1;
 
@@ -56,7 +60,7 @@ static bool bind_to(struct listener *l, const char *host, uint16_t port, struct 
 	bool ok = l->fd >= 0 &&
 		  setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
 		  bind(l->fd, a->ai_addr, a->ai_addrlen) == 0 && listen(l->fd, BACKLOG) == 0 &&
-		  getsockname(l->fd, (struct sockaddr *)&bound, &size) == 0;
+		  getsockname(l->fd, &bound.any, &size) == 0;
 	int saved_errno = errno;
 	freeaddrinfo(a);
 	if (!ok) {
@@ -65,8 +69,7 @@ static bool bind_to(struct listener *l, const char *host, uint16_t port, struct 
 		err->sys = saved_errno;
 		return failed;
 	}
-	l->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-						    : ((struct sockaddr_in *)&bound)->sin_port);
+	l->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
 	return true;
 }
 

@@ -160,11 +160,14 @@ static bool decode_extended(struct buf *value)
 			high = hex_value(value->p[from + 1]);
 			low = hex_value(value->p[from + 2]);
 		}
-		bool escape = high >= 0 && low >= 0;
-		value->p[n] = escape ? (char)(high * 16 + low) : value->p[from];
+		if (high >= 0 && low >= 0) {
+			value->p[n] = (char)(high * 16 + low);
+			from += 3;
+		} else {
+			value->p[n] = value->p[from++];
+		}
 		if (value->p[n] == '\0')
 			return false;
-		from += escape ? 3 : 1;
 	}
 	value->n = n;
 	return true;

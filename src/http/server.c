@@ -208,6 +208,7 @@ static void close_packed(void *cls)
 	gzip_close(cls);
 }
 
+// NOLINTNEXTLINE(readability-non-const-parameter): the type of a callback
 static ssize_t read_nothing(void *cls, uint64_t at, char *to, size_t size)
 {
 	(void)cls;
@@ -408,6 +409,7 @@ static size_t on_unescape(void *cls, struct MHD_Connection *connection, char *te
 	return (size_t)(to - text);
 }
 
+PRINTF_LIKE(2, 0)
 static void on_log(void *cls, const char *format, va_list args)
 {
 	char text[256];

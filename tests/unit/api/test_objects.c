@@ -99,12 +99,12 @@ static void a_batch_that_ran(void **state)
 		"\"in_progress_at\":1,",
 		"\"failed_at\":2,",
 		"\"request_counts\":{\"total\":9,\"completed\":1,\"failed\":2}",
-		"{\"input_tokens\":10,\"input_tokens_details\":{\"cached_tokens\":11},"
-		"\"output_tokens\":12,\"output_tokens_details\":{\"reasoning_tokens\":13},"
-		"\"total_tokens\":14}",
+		("{\"input_tokens\":10,\"input_tokens_details\":{\"cached_tokens\":11},"
+		 "\"output_tokens\":12,\"output_tokens_details\":{\"reasoning_tokens\":13},"
+		 "\"total_tokens\":14}"),
 		"\"metadata\":{\"k\":\"v\"}",
-		"{\"pending\":6,\"running\":7,\"expired\":3,\"cancelled\":4,\"retried\":5,"
-		"\"stall_reason\":\"upstream_down\"}",
+		("{\"pending\":6,\"running\":7,\"expired\":3,\"cancelled\":4,\"retried\":5,"
+		 "\"stall_reason\":\"upstream_down\"}"),
 	};
 	struct buf to = BUF(4096);
 

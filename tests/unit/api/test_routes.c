@@ -1,6 +1,7 @@
 /* Paths against the table. */
 #include "unit.h"
 
+// NOLINTNEXTLINE(bugprone-suspicious-include): its statics are what is tested
 #include "../../../src/api/routes.c"
 
 static void check(const char *pattern, const char *path, const char *id)
@@ -10,7 +11,7 @@ static void check(const char *pattern, const char *path, const char *id)
 	bool ok = path_matches(pattern, path, &found);
 	if (ok != (id != NULL))
 		fail_msg("%s and %s", pattern, path);
-	if (ok)
+	if (ok && id != NULL)
 		assert_true(slice_is(found, id));
 }
 
