@@ -2,10 +2,14 @@
 // They take address and key from the environment; tests/e2e/test_clients.py starts them.
 
 import assert from "node:assert/strict";
+import { File } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import path from "node:path";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
+
+// Debian 12's Node 18 has it only there, and the client wants it as a global.
+globalThis.File ??= File;
 
 // The package may be installed elsewhere than beside this file.
 const modules = process.env.LOWTIDE_NODE_MODULES;
