@@ -88,6 +88,7 @@ struct dispatch {
 	struct upstream *upstreams;
 	CURLM *multi;
 	char *no_proxy;
+	unsigned in_flight; /* of all upstreams */
 	int epoll_fd, wake_fd;
 	struct socket_watch *sockets; /* by descriptor */
 	size_t socket_cap;
@@ -98,7 +99,7 @@ struct dispatch {
 	pthread_mutex_t lock;
 	pthread_cond_t idle;
 	struct dispatch_batch *commands, **commands_tail;
-	unsigned in_flight; /* of all upstreams; written by the thread under the lock when it drains */
+	bool idle_now; /* it drains, and nothing is in flight */
 	bool stopping;
 	_Atomic bool draining;
 };
@@ -686,10 +687,10 @@ bool dispatch_drain(struct dispatch *d, uint64_t timeout_ms)
 	d->draining = true;
 	dispatch_wake(d);
 	pthread_mutex_lock(&d->lock);
-	while (!d->stopping && d->in_flight > 0 &&
+	while (!d->stopping && !d->idle_now &&
 	       pthread_cond_timedwait(&d->idle, &d->lock, &until) == 0)
 		;
-	bool idle = d->in_flight == 0;
+	bool idle = d->idle_now;
 	pthread_mutex_unlock(&d->lock);
 	return idle;
 }
@@ -817,7 +818,8 @@ static bool loop_goes_on(struct dispatch *d)
 		return true;
 	pthread_mutex_lock(&d->lock);
 	bool stopping = d->stopping;
-	if (d->in_flight == 0)
+	d->idle_now = d->in_flight == 0;
+	if (d->idle_now)
 		pthread_cond_broadcast(&d->idle);
 	pthread_mutex_unlock(&d->lock);
 	return !stopping;
