@@ -132,13 +132,14 @@ static void file_begin(struct upload *u, const char *filename)
 		.line_bytes = u->api->config.line_bytes_max,
 		.too_large_message = u->api->too_large,
 	};
-	bool ok = filename_read(filename, u->filename, sizeof(u->filename), &u->fault) &&
+
+	u->files++;
+	bool ok = u->files == 1 &&
+		  filename_read(filename, u->filename, sizeof(u->filename), &u->fault) &&
 		  filename_check(u->filename, &u->fault) &&
 		  (!u->fields[PURPOSE].given || check_purpose(u, &u->fault)) &&
 		  ingest_open(u->api->blobs, &limits, &u->ingest, &u->fault);
-
-	u->files++;
-	if (!ok || u->files > 1)
+	if (!ok)
 		upload_fail(u);
 }
 
