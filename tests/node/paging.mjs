@@ -21,7 +21,7 @@ assert.deepEqual(new Set(listed), new Set(batches));
 const oldestFirst = await collect(client.files.list({ limit: 3, order: "asc", purpose: "batch" }));
 const newestFirst = await collect(client.files.list({ limit: 3, purpose: "batch" }));
 assert.deepEqual(new Set(oldestFirst), new Set(files));
-assert.deepEqual(oldestFirst, newestFirst.toReversed());
+assert.deepEqual(oldestFirst, [...newestFirst].reverse());
 
 const page = await client.batches.list({ limit: 4 });
 assert.ok(page.hasNextPage());
