@@ -711,6 +711,7 @@ static bool sockets_reserve(struct dispatch *d, int fd)
 	return true;
 }
 
+/* `registered` is what we believe; where the kernel knows better it is right. */
 static void socket_register(struct dispatch *d, int fd, uint32_t events)
 {
 	struct socket_watch *w = &d->sockets[fd];
@@ -718,10 +719,14 @@ static void socket_register(struct dispatch *d, int fd, uint32_t events)
 	int op = w->registered == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
 	if (events == 0)
 		op = EPOLL_CTL_DEL;
-	if (epoll_ctl(d->epoll_fd, op, fd, &e) != 0)
+	int failed = epoll_ctl(d->epoll_fd, op, fd, &e);
+	if (failed != 0 && op == EPOLL_CTL_MOD && errno == ENOENT)
+		failed = epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &e);
+	else if (failed != 0 && op == EPOLL_CTL_ADD && errno == EEXIST)
+		failed = epoll_ctl(d->epoll_fd, EPOLL_CTL_MOD, fd, &e);
+	if (failed != 0)
 		log_warn("dispatch.epoll_failed", kv_int("errno", errno));
-	else
-		w->registered = events;
+	w->registered = failed != 0 ? 0 : events;
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
