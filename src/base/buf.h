@@ -20,7 +20,7 @@ struct buf {
 
 #define BUF(max_bytes) ((struct buf){ .max = (max_bytes) })
 
-void buf_free(struct buf *b); /* releases the bytes; the buf is empty and usable again */
+void buf_free(struct buf *b);  /* releases the bytes; the buf is empty and usable again */
 void buf_clear(struct buf *b); /* empty, keeps the memory, clears `failed` */
 bool buf_reserve(struct buf *b, size_t more); /* false and `failed` if not possible */
 void buf_append(struct buf *b, const void *p, size_t n);

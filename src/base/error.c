@@ -27,8 +27,10 @@ const struct error_kind_info *error_kind_info(enum error_kind kind)
 
 /* A text too long for `to` is cut between two characters: half a character would make the message
  * unfit for JSON. */
+PRINTF_LIKE(3, 0)
 static void format_cut(char *to, size_t size, const char *format, va_list args)
 {
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): every caller has started it */
 	int n = vsnprintf(to, size, format, args);
 
 	if (n < 0 || (size_t)n < size)
@@ -73,8 +75,7 @@ bool fail_param(struct error *err, const char *param, const char *code, const ch
 	return false;
 }
 
-static const char disk_full[] =
-	"The server's disk is full; nothing was stored. Try again later.";
+static const char disk_full[] = "The server's disk is full; nothing was stored. Try again later.";
 static const char general_fault[] = "The server had an error while processing your request.";
 
 bool fail_sys(struct error *err, int saved_errno, const char *format, ...)

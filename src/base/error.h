@@ -13,22 +13,22 @@
 #include "base/slice.h"
 
 /*       kind             HTTP  error.type, kimi               error.type, openai       code */
-#define ERROR_KINDS(X)                                                                              \
-	X(INVALID, 400, "invalid_request_error", "invalid_request_error", NULL)                     \
-	X(NO_KEY, 401, "invalid_authentication_error", "invalid_request_error", NULL)               \
-	X(BAD_KEY, 401, "incorrect_api_key_error", "invalid_request_error", "invalid_api_key")      \
-	X(FORBIDDEN, 403, "permission_denied_error", "invalid_request_error", NULL)                 \
-	X(NOT_FOUND, 404, "resource_not_found_error", "invalid_request_error", NULL)                \
-	X(METHOD, 405, "invalid_request_error", "invalid_request_error", "method_not_supported")    \
-	X(CONFLICT, 409, "invalid_request_error", "invalid_request_error", NULL)                    \
-	X(TOO_LARGE, 413, "invalid_request_error", "invalid_request_error", "request_too_large")    \
-	X(MEDIA_TYPE, 415, "invalid_request_error", "invalid_request_error",                        \
-	  "unsupported_media_type")                                                                 \
-	X(RANGE, 416, "invalid_request_error", "invalid_request_error", "invalid_range")            \
-	X(KEY_REUSED, 422, "invalid_request_error", "invalid_request_error",                        \
-	  "idempotency_key_reused")                                                                 \
-	X(INTERNAL, 500, "server_error", "server_error", NULL)                                      \
-	X(UNAVAILABLE, 503, "server_error", "server_error", NULL)                                   \
+#define ERROR_KINDS(X)                                                                           \
+	X(INVALID, 400, "invalid_request_error", "invalid_request_error", NULL)                  \
+	X(NO_KEY, 401, "invalid_authentication_error", "invalid_request_error", NULL)            \
+	X(BAD_KEY, 401, "incorrect_api_key_error", "invalid_request_error", "invalid_api_key")   \
+	X(FORBIDDEN, 403, "permission_denied_error", "invalid_request_error", NULL)              \
+	X(NOT_FOUND, 404, "resource_not_found_error", "invalid_request_error", NULL)             \
+	X(METHOD, 405, "invalid_request_error", "invalid_request_error", "method_not_supported") \
+	X(CONFLICT, 409, "invalid_request_error", "invalid_request_error", NULL)                 \
+	X(TOO_LARGE, 413, "invalid_request_error", "invalid_request_error", "request_too_large") \
+	X(MEDIA_TYPE, 415, "invalid_request_error", "invalid_request_error",                     \
+	  "unsupported_media_type")                                                              \
+	X(RANGE, 416, "invalid_request_error", "invalid_request_error", "invalid_range")         \
+	X(KEY_REUSED, 422, "invalid_request_error", "invalid_request_error",                     \
+	  "idempotency_key_reused")                                                              \
+	X(INTERNAL, 500, "server_error", "server_error", NULL)                                   \
+	X(UNAVAILABLE, 503, "server_error", "server_error", NULL)                                \
 	X(NO_SPACE, 507, "server_error", "server_error", "insufficient_storage")
 
 enum error_kind {
@@ -39,12 +39,12 @@ enum error_kind {
 
 struct error {
 	enum error_kind kind;
-	int sys;             /* errno, SQLite or curl code, 0: none. For the log */
-	uint64_t line;       /* physical line of the input or config file, from 1; 0: none */
-	const char *code;    /* static text or NULL: then the kind's own */
-	char param[160];     /* request member at fault; "": null */
-	char message[700];   /* for the client */
-	char detail[256];    /* what was being done, with paths: for the log */
+	int sys;           /* errno, SQLite or curl code, 0: none. For the log */
+	uint64_t line;     /* physical line of the input or config file, from 1; 0: none */
+	const char *code;  /* static text or NULL: then the kind's own */
+	char param[160];   /* request member at fault; "": null */
+	char message[700]; /* for the client */
+	char detail[256];  /* what was being done, with paths: for the log */
 };
 
 struct error_kind_info {
@@ -58,15 +58,13 @@ struct error_kind_info {
 const struct error_kind_info *error_kind_info(enum error_kind kind);
 
 /* Each fills `*err` whole and returns false, always, so that `return fail(...)` reads well. */
-bool fail(struct error *err, enum error_kind kind, const char *format, ...)
-	PRINTF_LIKE(3, 4);
+bool fail(struct error *err, enum error_kind kind, const char *format, ...) PRINTF_LIKE(3, 4);
 /* `code` is static text or NULL; `param` is copied, NULL for none. */
-bool fail_param(struct error *err, const char *param, const char *code, const char *format,
-			 ...) PRINTF_LIKE(4, 5);
+bool fail_param(struct error *err, const char *param, const char *code, const char *format, ...)
+	PRINTF_LIKE(4, 5);
 /* A system call failed: kind NO_SPACE for ENOSPC and EDQUOT, else INTERNAL; the client reads a
  * general message, the log gets errno and the formatted detail. */
-bool fail_sys(struct error *err, int saved_errno, const char *format, ...)
-	PRINTF_LIKE(3, 4);
+bool fail_sys(struct error *err, int saved_errno, const char *format, ...) PRINTF_LIKE(3, 4);
 bool fail_memory(struct error *err);
 
 /* clang's analyzer reads one file at a time and would go on where they returned true. */

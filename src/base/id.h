@@ -5,15 +5,16 @@
 
 #include "base/slice.h"
 
-#define ID_SIZE 48 /* bytes with the NUL: every id of ours fits; longer ones in requests are unknown */
+#define ID_SIZE \
+	48 /* bytes with the NUL: every id of ours fits; longer ones in requests are unknown */
 
-void id_file(char ret[static ID_SIZE]);         /* file- + 24 base62 */
-void id_batch(char ret[static ID_SIZE]);        /* batch_ + 32 hex */
-void id_batch_request(char ret[static ID_SIZE]);/* batch_req_ + 24 base62 */
-void id_request(char ret[static ID_SIZE]);      /* req_ + 32 hex */
-void id_org(char ret[static ID_SIZE]);          /* org- + 24 base62 */
-void id_key(char ret[static ID_SIZE]);          /* key_ + 24 base62: names a key, is not the key */
-void id_secret(char ret[static 64]);            /* sk- + 48 base62: the API key itself */
+void id_file(char ret[static ID_SIZE]);          /* file- + 24 base62 */
+void id_batch(char ret[static ID_SIZE]);         /* batch_ + 32 hex */
+void id_batch_request(char ret[static ID_SIZE]); /* batch_req_ + 24 base62 */
+void id_request(char ret[static ID_SIZE]);       /* req_ + 32 hex */
+void id_org(char ret[static ID_SIZE]);           /* org- + 24 base62 */
+void id_key(char ret[static ID_SIZE]);           /* key_ + 24 base62: names a key, is not the key */
+void id_secret(char ret[static 64]);             /* sk- + 48 base62: the API key itself */
 
 /* SHA-256 of `secret` in lower-case hex: all that is stored of a key. */
 void id_secret_hash(struct slice secret, char ret[static 65]);

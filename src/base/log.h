@@ -35,8 +35,14 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 void log_write_error(enum log_level level, const char *event, const struct error *err,
 		     const struct log_field *fields);
 
-#define LOG_FIELDS(...) \
-	(const struct log_field[]) { __VA_ARGS__ __VA_OPT__(, ) { .key = NULL } }
+#define LOG_FIELDS(...)                    \
+	(const struct log_field[])         \
+	{                                  \
+		__VA_ARGS__ __VA_OPT__(, ) \
+		{                          \
+			.key = NULL        \
+		}                          \
+	}
 #define log_debug(event, ...) log_write(LOG_DEBUG, event, LOG_FIELDS(__VA_ARGS__))
 #define log_info(event, ...) log_write(LOG_INFO, event, LOG_FIELDS(__VA_ARGS__))
 #define log_warn(event, ...) log_write(LOG_WARN, event, LOG_FIELDS(__VA_ARGS__))

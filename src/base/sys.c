@@ -113,17 +113,19 @@ bool sys_sync_dir(const char *path)
 static struct failpoint {
 	const char *name;
 	enum { POINT_KILL, POINT_ERRNO } action;
-	unsigned long nth;          /* POINT_KILL: which passing kills, from 1 */
+	unsigned long nth; /* POINT_KILL: which passing kills, from 1 */
 	atomic_ulong passings;
-	int error;                  /* POINT_ERRNO: what to fail with ... */
-	const char *flag_path;      /* ... while this file exists */
+	int error;             /* POINT_ERRNO: what to fail with ... */
+	const char *flag_path; /* ... while this file exists */
 } points[FAILPOINTS_MAX];
 static size_t points_n;
 
 static void malformed(const char *entry)
 {
-	fprintf(stderr, "LOWTIDE_FAILPOINTS: '%s' is not NAME=kill[@NTH], NAME=enospc:/FILE or "
-			"NAME=eio:/FILE\n", entry);
+	fprintf(stderr,
+		"LOWTIDE_FAILPOINTS: '%s' is not NAME=kill[@NTH], NAME=enospc:/FILE or "
+		"NAME=eio:/FILE\n",
+		entry);
 	exit(2);
 }
 

@@ -18,8 +18,8 @@
 #include "base/slice.h"
 
 struct sys {
-	int64_t (*now_s)(void);           /* Unix time, seconds */
-	uint64_t (*monotonic_ms)(void);   /* never goes back */
+	int64_t (*now_s)(void);         /* Unix time, seconds */
+	uint64_t (*monotonic_ms)(void); /* never goes back */
 	ssize_t (*write)(int fd, const void *p, size_t n);
 	ssize_t (*pwrite)(int fd, const void *p, size_t n, off_t at);
 	int (*fsync)(int fd);

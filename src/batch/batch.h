@@ -34,23 +34,22 @@ struct file {
 /* ---- batch ---- */
 
 /*       name          may go on to (contract 6)                     stamped member */
-#define BATCH_STATES(X)                                                                        \
-	X(VALIDATING, "validating", TO(IN_PROGRESS) | TO(FAILED) | TO(CANCELLING) |            \
-					    TO(CANCELLED) | TO(EXPIRED))                       \
-	X(IN_PROGRESS, "in_progress", TO(FINALIZING) | TO(EXPIRED) | TO(CANCELLING) |          \
-					      TO(FAILED))                                      \
-	X(FINALIZING, "finalizing", TO(COMPLETED) | TO(CANCELLING) | TO(FAILED))               \
-	X(CANCELLING, "cancelling", TO(CANCELLED))                                             \
-	X(COMPLETED, "completed", 0)                                                           \
-	X(FAILED, "failed", 0)                                                                 \
-	X(EXPIRED, "expired", 0)                                                               \
+#define BATCH_STATES(X)                                                                           \
+	X(VALIDATING, "validating",                                                               \
+	  TO(IN_PROGRESS) | TO(FAILED) | TO(CANCELLING) | TO(CANCELLED) | TO(EXPIRED))            \
+	X(IN_PROGRESS, "in_progress", TO(FINALIZING) | TO(EXPIRED) | TO(CANCELLING) | TO(FAILED)) \
+	X(FINALIZING, "finalizing", TO(COMPLETED) | TO(CANCELLING) | TO(FAILED))                  \
+	X(CANCELLING, "cancelling", TO(CANCELLED))                                                \
+	X(COMPLETED, "completed", 0)                                                              \
+	X(FAILED, "failed", 0)                                                                    \
+	X(EXPIRED, "expired", 0)                                                                  \
 	X(CANCELLED, "cancelled", 0)
 
 enum batch_status {
 #define X(name, text, next) BATCH_##name,
 	BATCH_STATES(X)
 #undef X
-	BATCH_STATUS_COUNT
+		BATCH_STATUS_COUNT
 };
 
 const char *batch_status_name(enum batch_status status);

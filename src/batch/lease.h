@@ -10,11 +10,11 @@
 /* One process leases from itself, so a lease lives as long as the process; where many nodes share
  * the work this is the row (batch, segment, owner, until, epoch) of the design. */
 struct lease {
-	uint64_t segment;                 /* number, from 0 */
-	uint64_t first;                   /* its first record */
-	uint32_t lines;                   /* records in it */
-	uint32_t cursor;                  /* the next to look at */
-	uint8_t done[SEGMENT_LINES / 8];  /* bit set: that line has ended already */
+	uint64_t segment;                /* number, from 0 */
+	uint64_t first;                  /* its first record */
+	uint32_t lines;                  /* records in it */
+	uint32_t cursor;                 /* the next to look at */
+	uint8_t done[SEGMENT_LINES / 8]; /* bit set: that line has ended already */
 };
 
 static inline bool bit_get(const uint8_t *bits, uint32_t i)

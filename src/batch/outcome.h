@@ -8,13 +8,13 @@
 #include "batch/batch.h"
 
 /* Why a line has no HTTP answer; the codes of contract 9. */
-#define OUTCOME_FAULTS(X)                                                                          \
-	X(TIMEOUT, "request_timeout")            /* no answer within the line's time */            \
-	X(UPSTREAM, "upstream_error")            /* the connection broke, attempt after attempt */ \
-	X(INVALID, "invalid_upstream_response")  /* 2xx that is no JSON, or too large */           \
-	X(EXPIRED, "batch_expired")                                                                \
-	X(CANCELLED, "batch_cancelled")                                                            \
-	X(BATCH_FAILED, "batch_failed")          /* a fault of the service itself */
+#define OUTCOME_FAULTS(X)                                                                         \
+	X(TIMEOUT, "request_timeout")           /* no answer within the line's time */            \
+	X(UPSTREAM, "upstream_error")           /* the connection broke, attempt after attempt */ \
+	X(INVALID, "invalid_upstream_response") /* 2xx that is no JSON, or too large */           \
+	X(EXPIRED, "batch_expired")                                                               \
+	X(CANCELLED, "batch_cancelled")                                                           \
+	X(BATCH_FAILED, "batch_failed") /* a fault of the service itself */
 
 enum outcome_fault {
 	OUTCOME_ANSWERED, /* there is an HTTP answer, whatever its status */
@@ -26,21 +26,21 @@ enum outcome_fault {
 /* malloc'ed by whoever ends the line, freed by outcome_free() once it is durable. */
 struct outcome {
 	struct outcome *next;
-	void *owner;            /* the batch's run: opaque here */
-	uint64_t record;        /* number in the index, from 0 */
-	uint32_t attempts;      /* requests spent, from 1 */
+	void *owner;       /* the batch's run: opaque here */
+	uint64_t record;   /* number in the index, from 0 */
+	uint32_t attempts; /* requests spent, from 1 */
 	enum outcome_fault fault;
-	int http_status;        /* if answered */
-	struct buf body;        /* the answer's bytes, owned */
-	const char *message;    /* of a fault: static text; NULL: the code's own */
-	char request_id[128];   /* the upstream's x-request-id, "": none */
+	int http_status;      /* if answered */
+	struct buf body;      /* the answer's bytes, owned */
+	const char *message;  /* of a fault: static text; NULL: the code's own */
+	char request_id[128]; /* the upstream's x-request-id, "": none */
 	/* set while it is recorded */
-	uint64_t journal_at;    /* where its journal record stands, and its size */
+	uint64_t journal_at; /* where its journal record stands, and its size */
 	uint64_t journal_bytes;
-	bool success;           /* it is a line of the output file */
+	bool success; /* it is a line of the output file */
 	struct usage usage;
 	size_t custom_id_n;
-	char custom_id[];       /* raw, without its quotes */
+	char custom_id[]; /* raw, without its quotes */
 };
 
 /* Copies `custom_id`; NULL when memory is out. */

@@ -56,8 +56,8 @@ void blob_abort(struct blob_writer *w);
 
 /* Opens `id`'s data for appending, creating it, and cuts it to `keep_bytes`: what stands behind was
  * written but never acknowledged. The descriptor is the caller's; offset-addressed. */
-MUST_USE bool blob_append_open(struct blobs *blobs, const char *id, uint64_t keep_bytes, int *ret_fd,
-			       struct error *err);
+MUST_USE bool blob_append_open(struct blobs *blobs, const char *id, uint64_t keep_bytes,
+			       int *ret_fd, struct error *err);
 
 /* Calls `known(ctx, id)` for every id in the directory and removes those for which it says false:
  * what a crash between commit and row has left. At start only. */

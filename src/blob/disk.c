@@ -102,8 +102,8 @@ static bool dir_next(DIR *dir, const char *path, const struct dirent **ret, stru
 	do {
 		errno = 0;
 		*ret = readdir(dir);
-	} while (*ret != NULL && (strcmp((*ret)->d_name, ".") == 0 ||
-				  strcmp((*ret)->d_name, "..") == 0));
+	} while (*ret != NULL &&
+		 (strcmp((*ret)->d_name, ".") == 0 || strcmp((*ret)->d_name, "..") == 0));
 	if (*ret == NULL && errno != 0)
 		return fail_sys(err, errno, "reading %s", path);
 	return true;

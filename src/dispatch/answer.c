@@ -15,7 +15,8 @@ static struct answer_decision decide_status(long status)
 	return d;
 }
 
-struct answer_decision answer_decide(CURLcode code, long http_status, bool connected, bool too_large)
+struct answer_decision answer_decide(CURLcode code, long http_status, bool connected,
+				     bool too_large)
 {
 	if (too_large)
 		return (struct answer_decision){
@@ -32,7 +33,8 @@ struct answer_decision answer_decide(CURLcode code, long http_status, bool conne
 			.upstream_suspect = true,
 		};
 	if (code == CURLE_OPERATION_TIMEDOUT)
-		return (struct answer_decision){ .verdict = ANSWER_RETRY, .fault = OUTCOME_TIMEOUT };
+		return (struct answer_decision){ .verdict = ANSWER_RETRY,
+						 .fault = OUTCOME_TIMEOUT };
 	return (struct answer_decision){
 		.verdict = ANSWER_RETRY,
 		.fault = OUTCOME_UPSTREAM,

@@ -23,8 +23,8 @@
 
 #define EVENTS_MAX 128
 #define CONNECT_TIMEOUT_MS 10000L
-#define WAITING_MAX 1024u       /* lines of a batch waiting to be sent again; then no new ones */
-#define SUSPECTS_MAX 20u        /* lines in a row whose first attempt failed: the upstream is down */
+#define WAITING_MAX 1024u /* lines of a batch waiting to be sent again; then no new ones */
+#define SUSPECTS_MAX 20u  /* lines in a row whose first attempt failed: the upstream is down */
 #define PROBE_FIRST_MS 100u
 #define PROBE_MAX_MS 1000u
 #define KEEP_BUFFER_BYTES (256u << 10) /* larger ones are not kept for the next line */
@@ -54,7 +54,7 @@ struct transfer {
 	struct request_line text;
 	struct buf answer;
 	bool too_large;
-	unsigned requests;    /* sent for this attempt; libcurl may send it again, see on_request */
+	unsigned requests; /* sent for this attempt; libcurl may send it again, see on_request */
 	unsigned attempts_max;
 	const char *endpoint; /* that the URL is set to */
 };
@@ -221,6 +221,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 
 /* Called before each request. When a kept-alive connection turns out to be dead libcurl sends the
  * request again by itself; that is an attempt as well, and there may be none left. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
 static int on_request(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
 	(void)ip;
@@ -875,8 +876,7 @@ static bool upstream_open(struct upstream *u, const struct dispatch_upstream *co
 			return false;
 	}
 	return header_add(u, "Content-Type: application/json") &&
-	       header_add(u, "Accept: application/json") &&
-	       header_add(u, "User-Agent: lowtide") &&
+	       header_add(u, "Accept: application/json") && header_add(u, "User-Agent: lowtide") &&
 	       header_add(u, "Expect:"); /* no 100-continue round trip for large bodies */
 }
 

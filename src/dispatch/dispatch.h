@@ -19,25 +19,25 @@ struct line;
 
 struct dispatch_upstream {
 	const char *name;
-	const char *base_url;  /* without a slash at the end */
-	const char *api_key;   /* or NULL */
-	unsigned concurrency;  /* lines in flight: sent, and not durable yet */
+	const char *base_url; /* without a slash at the end */
+	const char *api_key;  /* or NULL */
+	unsigned concurrency; /* lines in flight: sent, and not durable yet */
 };
 
 struct dispatch_config {
 	const struct dispatch_upstream *upstreams;
 	size_t upstream_count;
 	unsigned max_attempts;
-	uint64_t line_timeout_ms;    /* of one attempt */
+	uint64_t line_timeout_ms; /* of one attempt */
 	uint64_t response_bytes_max;
 };
 
 struct dispatch_batch {
 	/* set by the owner before dispatch_add() */
 	void *owner;
-	const char *id;        /* for the log */
-	const char *endpoint;  /* "/v1/chat/completions" */
-	unsigned upstream;     /* number in the config */
+	const char *id;       /* for the log */
+	const char *endpoint; /* "/v1/chat/completions" */
+	unsigned upstream;    /* number in the config */
 
 	/* readable from any thread */
 	_Atomic uint64_t running; /* lines that were sent and are not durable yet */

@@ -223,8 +223,8 @@ bool journal_open(const char *path, uint64_t from, journal_fn each, void *ctx, s
 	}
 	uint64_t size = (uint64_t)st.st_size;
 	bool fresh = size < JOURNAL_START && from <= JOURNAL_START;
-	bool ok = fresh ? journal_begin(j, err) :
-			  journal_recover(j, size, from, each, ctx, ret_cut, err);
+	bool ok = fresh ? journal_begin(j, err)
+			: journal_recover(j, size, from, each, ctx, ret_cut, err);
 	if (!ok) {
 		journal_close(j);
 		return false;

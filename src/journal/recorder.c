@@ -84,8 +84,7 @@ bool recorder_wait(struct recorder *r, uint64_t timeout_ms)
 	deadline_after(&until, timeout_ms);
 	pthread_mutex_lock(&r->lock);
 	uint64_t target = r->pushed;
-	while (r->done < target &&
-	       pthread_cond_timedwait(&r->durable, &r->lock, &until) == 0)
+	while (r->done < target && pthread_cond_timedwait(&r->durable, &r->lock, &until) == 0)
 		;
 	bool all = r->done >= target;
 	pthread_mutex_unlock(&r->lock);

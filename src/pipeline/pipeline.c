@@ -114,11 +114,11 @@ bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, 
 			*ret_final = true;
 			return true;
 		}
-		bool ok = status == BATCH_VALIDATING ?
-				  store_batch_cancel_early(p->env.store, batch_id, sys.now_s(),
-							   &moved, err) :
-				  store_batch_move(p->env.store, batch_id, running,
-						   BATCH_CANCELLING, sys.now_s(), &moved, err);
+		bool ok = status == BATCH_VALIDATING
+				  ? store_batch_cancel_early(p->env.store, batch_id, sys.now_s(),
+							     &moved, err)
+				  : store_batch_move(p->env.store, batch_id, running,
+						     BATCH_CANCELLING, sys.now_s(), &moved, err);
 		if (!ok)
 			return false;
 		if (moved) {
@@ -314,7 +314,7 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 		.ended = on_ended,
 		.ctx = p,
 	};
-	AUTO(auto_free) char (*ids)[ID_SIZE] = NULL;
+	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
 	size_t n = 0;
 	bool ok = slice_copy(slice_of(data_dir), p->data_dir, sizeof(p->data_dir)) ||
 		  fail_sys(err, ENAMETOOLONG, "opening %s", data_dir);

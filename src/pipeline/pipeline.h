@@ -13,10 +13,10 @@
 struct pipeline;
 
 struct upstream_config {
-	char *name;          /* for log and messages */
-	char *base_url;      /* "http://127.0.0.1:8080/v1", no slash at the end */
-	char *api_key;       /* or NULL; sent as Authorization: Bearer */
-	char **models;       /* NULL-ended; NULL: it takes any */
+	char *name;           /* for log and messages */
+	char *base_url;       /* "http://127.0.0.1:8080/v1", no slash at the end */
+	char *api_key;        /* or NULL; sent as Authorization: Bearer */
+	char **models;        /* NULL-ended; NULL: it takes any */
 	unsigned concurrency; /* requests in flight */
 };
 

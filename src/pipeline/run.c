@@ -190,7 +190,7 @@ static void run_dispatch(struct run *run)
 	log_info("batch.started", kv_str("batch", run->id), kv_u64("lines", run->lines),
 		 kv_u64("ended_before", run->ended_lines));
 	if (!run_upstream_find(env->config, s->model_count == 1 ? s->models[0] : NULL,
-			   &run->dispatch.upstream)) {
+			       &run->dispatch.upstream)) {
 		log_warn("batch.no_upstream", kv_str("batch", run->id));
 		return; /* validated under another configuration: it waits until its window ends */
 	}
@@ -212,7 +212,7 @@ static enum step run_beyond_repair(struct run *run, const struct error *why)
 	bool moved;
 	AUTO(buf_free) struct buf errors = BUF(4096);
 	run_error_entry(&errors, "server_error", NULL,
-		    "The stored data of this batch is lost or corrupt.");
+			"The stored data of this batch is lost or corrupt.");
 	buf_char(&errors, '\0');
 	if (errors.failed ||
 	    !store_batch_fail(run->env->store, run->id, errors.p, sys.now_s(), &moved, &err)) {
@@ -238,9 +238,9 @@ static enum step step_new(struct run *run)
 		return STEP_GONE;
 	pthread_mutex_lock(&run->lock);
 	run->expires_at = run->batch.status == BATCH_CANCELLING ||
-					  run->batch.status == BATCH_FINALIZING ?
-				  0 :
-				  run->batch.expires_at;
+					  run->batch.status == BATCH_FINALIZING
+				  ? 0
+				  : run->batch.expires_at;
 	pthread_mutex_unlock(&run->lock);
 	if (run->batch.status == BATCH_VALIDATING && !run_validate(run, &started, &err)) {
 		run_suspend(run);
@@ -353,7 +353,7 @@ static enum step step_stopped(struct run *run)
 
 static enum step run_step(struct run *run)
 {
-	switch (run->phase) {
+	switch ((enum phase)run->phase) {
 	case RUN_NEW:
 		return step_new(run);
 	case RUN_RUNNING:

@@ -37,16 +37,16 @@ struct run {
 	uint64_t cache_first, cache_n;
 
 	/* the worker */
-	_Atomic enum phase phase; /* the others only read it, to say why a batch does not move */
+	_Atomic int phase; /* enum phase; the others only read it, to say why a batch does not move */
 	struct merge_state merged;
 	bool told; /* that it is held up */
 
 	pthread_mutex_t lock; /* for all below */
 	struct segment *segments;
-	uint64_t lease_at;      /* next segment to lend */
+	uint64_t lease_at; /* next segment to lend */
 	uint64_t ended_lines;
-	uint64_t journal_end;   /* behind the last durable record */
-	struct counts counts;   /* of durable lines */
+	uint64_t journal_end; /* behind the last durable record */
+	struct counts counts; /* of durable lines */
 	struct usage usage;
 	int64_t expires_at;
 	enum outcome_fault end; /* why it ends early; OUTCOME_ANSWERED: it does not */

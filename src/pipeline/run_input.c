@@ -133,8 +133,8 @@ static bool enqueued_judge(struct run *run, const char *model, uint64_t tokens, 
 	if (!store_batches_enqueued(run->env->store, run->batch.org, model, run->id, &requests,
 				    &waiting_tokens, err))
 		return false;
-	bool too_many_tokens =
-		c->enqueued_tokens_max > 0 && waiting_tokens + tokens > c->enqueued_tokens_max;
+	bool too_many_tokens = c->enqueued_tokens_max > 0 &&
+			       waiting_tokens + tokens > c->enqueued_tokens_max;
 	bool too_many_requests = c->enqueued_requests_max > 0 &&
 				 requests + run->lines > c->enqueued_requests_max;
 	if (!too_many_tokens && !too_many_requests)
@@ -145,11 +145,11 @@ static bool enqueued_judge(struct run *run, const char *model, uint64_t tokens, 
 		 "Enqueued %s limit reached for %s in organization %s. Limit: %llu enqueued %ss. "
 		 "Please try again once some in_progress batches have been completed.",
 		 what, model, run->batch.org,
-		 (unsigned long long)(too_many_tokens ? c->enqueued_tokens_max :
-							c->enqueued_requests_max),
+		 (unsigned long long)(too_many_tokens ? c->enqueued_tokens_max
+						      : c->enqueued_requests_max),
 		 what);
 	run_error_entry(errors, too_many_tokens ? "token_limit_exceeded" : "request_limit_exceeded",
-		    NULL, message);
+			NULL, message);
 	return true;
 }
 
@@ -210,9 +210,8 @@ bool run_validate(struct run *run, bool *ret_started, struct error *err)
 	id_file(run->batch.error_file_id);
 	if (!store_batch_start(run->env->store, run->id, run->lines,
 			       s->body_bytes / BYTES_PER_TOKEN,
-			       s->model_count == 1 ? s->models[0] : NULL,
-			       run->batch.output_file_id, run->batch.error_file_id, now,
-			       ret_started, err))
+			       s->model_count == 1 ? s->models[0] : NULL, run->batch.output_file_id,
+			       run->batch.error_file_id, now, ret_started, err))
 		return false;
 	run->batch.status = BATCH_IN_PROGRESS;
 	return true;

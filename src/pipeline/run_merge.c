@@ -52,7 +52,8 @@ static bool segments_append(struct run *run, enum outcome_fault missing, struct 
 		log_error("journal.corrupt", kv_str("batch", run->id), kv_u64("lines", corrupt));
 		pthread_mutex_lock(&run->lock);
 		run->end = OUTCOME_BATCH_FAILED;
-		snprintf(run->fault, sizeof(run->fault), "Results of %llu lines were damaged on disk.",
+		snprintf(run->fault, sizeof(run->fault),
+			 "Results of %llu lines were damaged on disk.",
 			 (unsigned long long)corrupt);
 		pthread_mutex_unlock(&run->lock);
 	}
@@ -62,8 +63,7 @@ static bool segments_append(struct run *run, enum outcome_fault missing, struct 
 /* Appends what is ready to the result files, durably. *ret_more: there may be more at once.
  * A crash before the sync, or between it and the store's commit, leaves bytes behind the recorded
  * length; run_resume() cuts them and the segments are merged again from the journal. */
-bool run_merge(struct run *run, enum outcome_fault missing, bool *ret_more,
-		      struct error *err)
+bool run_merge(struct run *run, enum outcome_fault missing, bool *ret_more, struct error *err)
 {
 	struct merge_state m = run->merged;
 	*ret_more = false;
@@ -96,9 +96,9 @@ bool run_merge(struct run *run, enum outcome_fault missing, bool *ret_more,
 static void result_file(const struct run *run, const char *id, const char *what, uint64_t bytes,
 			int64_t now, struct file *ret)
 {
-	uint64_t expires_s = run->batch.output_expires_after_s > 0 ?
-				     (uint64_t)run->batch.output_expires_after_s :
-				     run->env->config->result_expires_after_s;
+	uint64_t expires_s = run->batch.output_expires_after_s > 0
+				     ? (uint64_t)run->batch.output_expires_after_s
+				     : run->env->config->result_expires_after_s;
 	*ret = (struct file){ .purpose = PURPOSE_BATCH_OUTPUT, .bytes = bytes, .created_at = now };
 	memcpy(ret->id, id, sizeof(ret->id));
 	memcpy(ret->org, run->batch.org, sizeof(ret->org));

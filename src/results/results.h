@@ -24,9 +24,10 @@ void results_close(struct results *r); /* NULL is fine */
 
 /* One segment to append. */
 struct results_segment {
-	uint64_t first;                  /* its first record */
+	uint64_t first; /* its first record */
 	uint32_t lines;
-	uint64_t journal_at, journal_end; /* between them stand all its journal records; equal: none */
+	uint64_t journal_at,
+		journal_end; /* between them stand all its journal records; equal: none */
 	/* What becomes of a line without a record: OUTCOME_EXPIRED, _CANCELLED or _BATCH_FAILED.
 	 * OUTCOME_ANSWERED: there is no such line, or the journal is corrupt. */
 	enum outcome_fault missing;
@@ -39,8 +40,9 @@ typedef bool (*custom_id_fn)(void *ctx, uint64_t record, struct buf *to);
  * record that does not check becomes a `batch_failed` line and is counted in *ret_corrupt. On
  * failure the files may hold a part of it and `m` is as it was: call results_rewind(m), then again. */
 MUST_USE bool results_append(struct results *r, const struct journal *j,
-			     const struct results_segment *segment, custom_id_fn custom_id, void *ctx,
-			     struct merge_state *m, uint64_t *ret_corrupt, struct error *err);
+			     const struct results_segment *segment, custom_id_fn custom_id,
+			     void *ctx, struct merge_state *m, uint64_t *ret_corrupt,
+			     struct error *err);
 /* Makes what was appended durable: before `m` goes to the store. */
 MUST_USE bool results_sync(struct results *r, struct error *err);
 /* Back to the lengths in `m`. */

@@ -12,11 +12,11 @@
 /* cmocka's fail() is a macro, and our fail() of base/error.h is a function. */
 #undef fail
 #undef fail_msg
-#define fail_msg(...)                                            \
-	do {                                                     \
-		print_error(__VA_ARGS__);                        \
-		print_error("\n");                               \
-		_fail(__FILE__, __LINE__);                       \
+#define fail_msg(...)                      \
+	do {                               \
+		print_error(__VA_ARGS__);  \
+		print_error("\n");         \
+		_fail(__FILE__, __LINE__); \
 	} while (0)
 
 #include <dirent.h>

@@ -127,13 +127,12 @@ static void json_strings_of_bytes_that_are_no_utf8(void **state)
 	(void)state;
 	assert_json(SLICE("a\xFFz"), "\"a" BAD "z\"");
 	assert_json(SLICE("\x80"), "\"" BAD "\"");
-	assert_json(SLICE("\xC0\xAF"), "\"" BAD BAD "\"");             /* overlong '/' */
-	assert_json(SLICE("\xED\xA0\x80"), "\"" BAD BAD BAD "\"");     /* surrogate */
+	assert_json(SLICE("\xC0\xAF"), "\"" BAD BAD "\"");         /* overlong '/' */
+	assert_json(SLICE("\xED\xA0\x80"), "\"" BAD BAD BAD "\""); /* surrogate */
 	assert_json(SLICE("\xF4\x90\x80\x80"), "\"" BAD BAD BAD BAD "\"");
-	assert_json(SLICE("\xF0\x9F\x98"), "\"" BAD "\"");             /* cut off */
-	assert_json(SLICE("\xE6\xBD\"q"), "\"" BAD "\\\"q\"");         /* cut off by a quote */
-	assert_json(SLICE("\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41"),
-		    "\"" BAD BAD BAD BAD "A\"");
+	assert_json(SLICE("\xF0\x9F\x98"), "\"" BAD "\"");     /* cut off */
+	assert_json(SLICE("\xE6\xBD\"q"), "\"" BAD "\\\"q\""); /* cut off by a quote */
+	assert_json(SLICE("\xE1\x80\xE2\xF0\x91\x92\xF1\xBF\x41"), "\"" BAD BAD BAD BAD "A\"");
 }
 
 static void a_json_string_is_appended_whole_or_not_at_all(void **state)

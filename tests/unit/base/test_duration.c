@@ -10,13 +10,27 @@ static void durations(void **state)
 	static const struct {
 		const char *text;
 		uint64_t seconds;
-	} good[] = { { "0s", 0 },       { "30s", 30 },           { "10m", 600 },
-		     { "12h", 43200 },  { "7d", 604800 },        { "90m", 5400 },
-		     { "0d", 0 },       { "1099511627776s", UINT64_C(1) << 40 } };
-	static const char *const bad[] = { "",     "s",     "5",    "5 s",  " 5s",
-					   "+5s",  "-1d",   "05s",  "00s",  "1.5d",
-					   "24H",  "1w",    "1hh",  "1h ",  "1099511627777s",
-					   "18446744073709551616s", "99999999999999999d" };
+	} good[] = { { "0s", 0 },      { "30s", 30 },
+		     { "10m", 600 },   { "12h", 43200 },
+		     { "7d", 604800 }, { "90m", 5400 },
+		     { "0d", 0 },      { "1099511627776s", UINT64_C(1) << 40 } };
+	static const char *const bad[] = { "",
+					   "s",
+					   "5",
+					   "5 s",
+					   " 5s",
+					   "+5s",
+					   "-1d",
+					   "05s",
+					   "00s",
+					   "1.5d",
+					   "24H",
+					   "1w",
+					   "1hh",
+					   "1h ",
+					   "1099511627777s",
+					   "18446744073709551616s",
+					   "99999999999999999d" };
 	uint64_t seconds;
 
 	(void)state;
@@ -70,9 +84,11 @@ static void sizes(void **state)
 		     { "8GB", UINT64_C(8) << 30 },
 		     { "2TB", UINT64_C(2) << 40 },
 		     { "18446744073709551615", UINT64_MAX } };
-	static const char *const bad[] = { "",     "MB",  "-1",  "1 MB", "1mb", "1M",
-					   "1.5MB", "1PB", "1MBB", "18446744073709551616",
-					   "16777216TB" };
+	static const char *const bad[] = {
+		"",          "MB",    "-1",  "1 MB", "1mb",
+		"1M",        "1.5MB", "1PB", "1MBB", "18446744073709551616",
+		"16777216TB"
+	};
 	uint64_t bytes;
 
 	(void)state;

@@ -107,9 +107,10 @@ static void control_characters_are_escaped(void **state)
 {
 	(void)state;
 	log_info("x", kv_str("a", "1\n2026 error forged\r\t\x1b[2J\x7f"));
-	assert_string_equal(next_event(),
-			    "x a=\"1\\n2026 error forged\\r\\t\\x1b[2J\\x7f\"");
-	log_info("x", kv_slice("a", SLICE("\0z")), kv_str("b", "\xC2\x9B" "31m"),
+	assert_string_equal(next_event(), "x a=\"1\\n2026 error forged\\r\\t\\x1b[2J\\x7f\"");
+	log_info("x", kv_slice("a", SLICE("\0z")),
+		 kv_str("b", "\xC2\x9B"
+			     "31m"),
 		 kv_str("c", "\xFF"));
 	assert_string_equal(next_event(), "x a=\"\\x00z\" b=\"\\xc2\\x9b31m\" c=\"\\xff\"");
 }

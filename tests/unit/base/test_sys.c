@@ -197,9 +197,9 @@ static void kill_is_at_the_nth_passing(void **state)
 
 static void a_malformed_setting_ends_the_process(void **state)
 {
-	static const char *const bad[] = { "p",         "=kill",        "p=killer",  "p=kill@",
-					   "p=kill@0",  "p=kill@x",     "p=kill@1x", "p=enospc",
-					   "p=enospc:", "p=eio:flag",   "p=torn",    "p=" };
+	static const char *const bad[] = { "p",         "=kill",      "p=killer",  "p=kill@",
+					   "p=kill@0",  "p=kill@x",   "p=kill@1x", "p=enospc",
+					   "p=enospc:", "p=eio:flag", "p=torn",    "p=" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)

@@ -29,14 +29,14 @@ static void exactly_the_edges_of_the_contract_exist(void **state)
 {
 	static const char *const may[BATCH_STATUS_COUNT] = {
 		/*                     va ip fi ca co fa ex cd */
-		[BATCH_VALIDATING] =  "-  x  -  x  -  x  x  x",
+		[BATCH_VALIDATING] = "-  x  -  x  -  x  x  x",
 		[BATCH_IN_PROGRESS] = "-  -  x  x  -  x  x  -",
-		[BATCH_FINALIZING] =  "-  -  -  x  x  x  -  -",
-		[BATCH_CANCELLING] =  "-  -  -  -  -  -  -  x",
-		[BATCH_COMPLETED] =   "-  -  -  -  -  -  -  -",
-		[BATCH_FAILED] =      "-  -  -  -  -  -  -  -",
-		[BATCH_EXPIRED] =     "-  -  -  -  -  -  -  -",
-		[BATCH_CANCELLED] =   "-  -  -  -  -  -  -  -",
+		[BATCH_FINALIZING] = "-  -  -  x  x  x  -  -",
+		[BATCH_CANCELLING] = "-  -  -  -  -  -  -  x",
+		[BATCH_COMPLETED] = "-  -  -  -  -  -  -  -",
+		[BATCH_FAILED] = "-  -  -  -  -  -  -  -",
+		[BATCH_EXPIRED] = "-  -  -  -  -  -  -  -",
+		[BATCH_CANCELLED] = "-  -  -  -  -  -  -  -",
 	};
 
 	(void)state;
@@ -81,10 +81,10 @@ static void assert_endpoints(enum profile profile, const char *const *expected, 
 static void endpoints_by_profile(void **state)
 {
 	static const char *const kimi[] = { "/v1/chat/completions" };
-	static const char *const openai[] = { "/v1/chat/completions", "/v1/completions",
-					      "/v1/embeddings",       "/v1/responses",
-					      "/v1/moderations",      "/v1/rerank",
-					      "/v1/score" };
+	static const char *const openai[] = {
+		"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses",
+		"/v1/moderations",      "/v1/rerank",      "/v1/score"
+	};
 
 	(void)state;
 	assert_endpoints(PROFILE_KIMI, kimi, ARRAY_LEN(kimi));
@@ -129,10 +129,29 @@ static void assert_no_window(const struct window_rule *rule, const char *text)
 
 static void kimi_takes_hours_and_days_from_12h_to_7d(void **state)
 {
-	static const char *const bad[] = { "11h", "8d",  "169h", "0d",  "1.5d", "24",    "24H",
-					   "-1d", "1w",  "",     "01d", "024h", " 24h",  "24h ",
-					   "+1d", "1d1", "h",    "d",   "24hh", "1440m", "86400s",
-					   "0h",  "18446744073709551617d" };
+	static const char *const bad[] = { "11h",
+					   "8d",
+					   "169h",
+					   "0d",
+					   "1.5d",
+					   "24",
+					   "24H",
+					   "-1d",
+					   "1w",
+					   "",
+					   "01d",
+					   "024h",
+					   " 24h",
+					   "24h ",
+					   "+1d",
+					   "1d1",
+					   "h",
+					   "d",
+					   "24hh",
+					   "1440m",
+					   "86400s",
+					   "0h",
+					   "18446744073709551617d" };
 
 	(void)state;
 	assert_window(&kimi, "12h", 12 * HOUR);
@@ -149,8 +168,8 @@ static void kimi_takes_hours_and_days_from_12h_to_7d(void **state)
 
 static void openai_takes_24h_alone(void **state)
 {
-	static const char *const bad[] = { "12h",  "1d",    "3d", "7d",
-					   "168h", "1440m", "24", "", "024h" };
+	static const char *const bad[] = { "12h",   "1d", "3d", "7d",  "168h",
+					   "1440m", "24", "",   "024h" };
 
 	(void)state;
 	assert_window(&openai, "24h", DAY);

@@ -37,7 +37,8 @@ static void expect_tail(int status, const char *body, bool success, const char *
 static void answers(void **state)
 {
 	(void)state;
-	expect_tail(200, "{\"a\": 9223372036854775808, \"a\":1.0,\n\t\"s\":\"\\u00e9\\n\"}\r\n", true,
+	expect_tail(200, "{\"a\": 9223372036854775808, \"a\":1.0,\n\t\"s\":\"\\u00e9\\n\"}\r\n",
+		    true,
 		    ",\"custom_id\":\"caf\\u00e9\",\"response\":{\"status_code\":200,"
 		    "\"request_id\":\"up-1\",\"body\":{\"a\": 9223372036854775808, \"a\":1.0,"
 		    "\t\"s\":\"\\u00e9\\n\"}},\"error\":null}\n");
@@ -45,11 +46,12 @@ static void answers(void **state)
 		    ",\"custom_id\":\"caf\\u00e9\",\"response\":{\"status_code\":400,"
 		    "\"request_id\":\"up-1\",\"body\":{\"error\":{\"message\":\"no\"}}},"
 		    "\"error\":null}\n");
-	expect_tail(500, "<b>\"oops\"\n", false,
-		    ",\"custom_id\":\"caf\\u00e9\",\"response\":{\"status_code\":500,"
-		    "\"request_id\":\"up-1\",\"body\":{\"error\":{\"message\":\"<b>\\\"oops\\\"\\n\","
-		    "\"type\":\"upstream_error\",\"param\":null,\"code\":\"upstream_non_json\"}}},"
-		    "\"error\":null}\n");
+	expect_tail(
+		500, "<b>\"oops\"\n", false,
+		",\"custom_id\":\"caf\\u00e9\",\"response\":{\"status_code\":500,"
+		"\"request_id\":\"up-1\",\"body\":{\"error\":{\"message\":\"<b>\\\"oops\\\"\\n\","
+		"\"type\":\"upstream_error\",\"param\":null,\"code\":\"upstream_non_json\"}}},"
+		"\"error\":null}\n");
 	expect_tail(200, "{\"cut\":", false,
 		    ",\"custom_id\":\"caf\\u00e9\",\"response\":null,\"error\":{\"code\":"
 		    "\"invalid_upstream_response\",\"message\":\"{\\\"cut\\\":\"}}\n");
@@ -77,9 +79,10 @@ static void missing(void **state)
 	struct buf line = BUF(4096);
 	outcome_missing_line((struct slice){ NULL, 0 }, OUTCOME_CANCELLED, &line);
 	buf_char(&line, '\0');
-	assert_non_null(strstr(line.p, "\"custom_id\":null,\"response\":null,\"error\":{\"code\":"
-				       "\"batch_cancelled\",\"message\":\"This request was not executed "
-				       "because the batch was cancelled.\"}}\n"));
+	assert_non_null(strstr(line.p,
+			       "\"custom_id\":null,\"response\":null,\"error\":{\"code\":"
+			       "\"batch_cancelled\",\"message\":\"This request was not executed "
+			       "because the batch was cancelled.\"}}\n"));
 	buf_free(&line);
 }
 

@@ -194,7 +194,16 @@ static void large_blobs_are_handed_to_the_disk_meanwhile(void **state)
 static void ids_that_are_no_plain_names_are_not_found(void **state)
 {
 	static const char *const bad[] = {
-		"", ".", "..", "../meta", "a/b", "/etc/passwd", "a.jsonl", "a b", "a\nb", "é",
+		"",
+		".",
+		"..",
+		"../meta",
+		"a/b",
+		"/etc/passwd",
+		"a.jsonl",
+		"a b",
+		"a\nb",
+		"é",
 		"file-0123456789012345678901234567890123456789012345678901234567890123456789",
 	};
 	char target[PATH_MAX];

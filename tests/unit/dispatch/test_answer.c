@@ -8,7 +8,9 @@ static void statuses(void **state)
 {
 	(void)state;
 	static const int again[] = { 408, 409, 425, 429, 500, 501, 502, 503, 504, 520, 599 };
-	static const int final[] = { 200, 201, 204, 301, 302, 400, 401, 403, 404, 413, 415, 422, 451 };
+	static const int final[] = {
+		200, 201, 204, 301, 302, 400, 401, 403, 404, 413, 415, 422, 451
+	};
 	for (size_t i = 0; i < ARRAY_LEN(again); i++) {
 		struct answer_decision d = answer_decide(CURLE_OK, again[i], true, false);
 		assert_int_equal(d.verdict, ANSWER_RETRY);

@@ -43,7 +43,8 @@ static void journal_fill(struct world *w, unsigned lines, unsigned skip, size_t 
 		o->attempts = 2;
 		o->http_status = record % 5 == 0 ? 404 : 200;
 		o->body = BUF(4 << 20);
-		buf_text(&o->body, "{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2},\"p\":\"");
+		buf_text(&o->body,
+			 "{\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2},\"p\":\"");
 		for (size_t i = 0; i < padding; i++)
 			buf_char(&o->body, 'p');
 		buf_text(&o->body, "\"}");

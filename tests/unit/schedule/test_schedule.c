@@ -16,7 +16,8 @@ static bool fake_lease(void *batch, struct lease *ret)
 	if (f->lease_at * SEGMENT_LINES >= f->lines)
 		return false;
 	uint64_t first = f->lease_at * SEGMENT_LINES, rest = f->lines - first;
-	*ret = (struct lease){ .segment = f->lease_at++, .first = first,
+	*ret = (struct lease){ .segment = f->lease_at++,
+			       .first = first,
 			       .lines = rest < SEGMENT_LINES ? (uint32_t)rest : SEGMENT_LINES };
 	for (uint32_t i = 0; i < ret->lines; i++)
 		if (f->done_already[first + i])
