@@ -175,7 +175,7 @@ void workers_post_after(struct workers *w, struct work *work, worker_fn fn, void
 	pthread_mutex_unlock(&w->lock);
 }
 
-void workers_close(struct workers *w)
+void workers_stop(struct workers *w)
 {
 	if (w == NULL)
 		return;
@@ -185,6 +185,14 @@ void workers_close(struct workers *w)
 	pthread_mutex_unlock(&w->lock);
 	for (unsigned i = 0; i < w->started; i++)
 		pthread_join(w->threads[i], NULL);
+	w->started = 0;
+}
+
+void workers_close(struct workers *w)
+{
+	if (w == NULL)
+		return;
+	workers_stop(w);
 	pthread_cond_destroy(&w->wake);
 	pthread_mutex_destroy(&w->lock);
 	free(w);

@@ -364,7 +364,7 @@ static bool cut_to(int fd, const char *path, uint64_t keep_bytes, struct error *
 	if (fstat(fd, &st) != 0)
 		return fail_sys(err, errno, "looking at %s", path);
 	if ((uint64_t)st.st_size < keep_bytes)
-		return fail_sys(err, EIO, "%s has %lld bytes, %llu were acknowledged", path,
+		return fail_sys(err, EBADMSG, "%s has %lld bytes, %llu were acknowledged", path,
 				(long long)st.st_size, (unsigned long long)keep_bytes);
 	/* crash: the old tail may be back. It still stands behind `keep_bytes`, so the next opening
 	 * cuts it again. */

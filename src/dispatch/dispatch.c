@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/id.h"
@@ -56,7 +57,7 @@ struct transfer {
 	bool too_large;
 	unsigned requests; /* sent for this attempt; libcurl may send it again, see on_request */
 	unsigned attempts_max;
-	const char *endpoint; /* that the URL is set to */
+	char endpoint[64]; /* that the URL is set to */
 };
 
 struct upstream {
@@ -211,12 +212,9 @@ static void line_free(struct line *l)
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct transfer *t = arg;
+	t->too_large = t->answer.n + size * n > t->answer.max;
 	buf_append(&t->answer, p, size * n);
-	if (t->answer.failed) {
-		t->too_large = true;
-		return 0;
-	}
-	return size * n;
+	return t->answer.failed ? 0 : size * n; /* out of memory: as if the connection had broken */
 }
 
 /* Called before each request. When a kept-alive connection turns out to be dead libcurl sends the
@@ -238,6 +236,18 @@ static int on_request(void *arg, char *ip, char *local_ip, int port, int local_p
 	return CURL_PREREQFUNC_OK;
 }
 
+/* What was noted of a descriptor ends when a new socket gets it: libcurl closes those that never came
+ * to be connected without calling on_socket_close(). */
+static curl_socket_t on_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+	(void)purpose;
+	struct dispatch *d = arg;
+	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+	if (fd >= 0 && (size_t)fd < d->socket_cap)
+		d->sockets[fd] = (struct socket_watch){ 0 };
+	return fd;
+}
+
 static int on_socket_close(void *arg, curl_socket_t fd)
 {
 	struct dispatch *d = arg;
@@ -253,6 +263,8 @@ static bool transfer_setup(struct dispatch *d, struct upstream *u, CURL *easy, s
 	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, t) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PREREQDATA, t) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_open) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, d) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_socket_close) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, d) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HTTPHEADER, u->headers) == CURLE_OK &&
@@ -317,7 +329,7 @@ static void transfer_free(struct transfer *t)
 /* Upstreams' base URLs end in the version ("…/v1") that endpoints begin with. */
 static bool transfer_url(struct transfer *t, const char *endpoint)
 {
-	if (t->endpoint == endpoint)
+	if (strcmp(t->endpoint, endpoint) == 0)
 		return true;
 	AUTO(buf_free) struct buf url = BUF(4096);
 	buf_text(&url, t->upstream->config->base_url);
@@ -325,8 +337,7 @@ static bool transfer_url(struct transfer *t, const char *endpoint)
 	buf_char(&url, '\0');
 	if (url.failed || curl_easy_setopt(t->easy, CURLOPT_URL, url.p) != CURLE_OK)
 		return false;
-	t->endpoint = endpoint;
-	return true;
+	return slice_copy(slice_of(endpoint), t->endpoint, sizeof(t->endpoint));
 }
 
 /* The batch's input cannot be read: it gets no more turns, and its owner is told. */
@@ -334,6 +345,7 @@ static void line_fault(struct dispatch *d, struct line *l, const struct error *e
 {
 	struct dispatch_batch *b = l->batch;
 	schedule_remove(&upstream_of(d, b)->schedule, &b->entry);
+	b->faulted = true;
 	line_free(l);
 	d->ops.fault(b->owner, err);
 }
@@ -348,6 +360,8 @@ static bool line_send(struct dispatch *d, struct upstream *u, struct line *l)
 	buf_clear(&t->request);
 	if (!d->ops.line_read(l->batch->owner, l->record, &t->request, &t->text, &err)) {
 		transfer_give(t);
+		if (err.sys == ENOMEM)
+			return false;
 		line_fault(d, l, &err);
 		return true;
 	}
@@ -502,9 +516,13 @@ static struct line *upstream_line(struct upstream *u, uint64_t now)
 {
 	void *batch;
 	uint64_t record;
-	if (u->heap_n > 0 && u->heap[0]->due_ms <= now) {
+	while (u->heap_n > 0 && u->heap[0]->due_ms <= now) {
 		struct line *l = u->heap[0];
 		heap_remove(u, l);
+		if (l->batch->faulted) {
+			line_free(l);
+			continue;
+		}
 		if (l->batch->waiting == WAITING_MAX - 1)
 			schedule_add(&u->schedule, &l->batch->entry);
 		return l;
@@ -588,7 +606,6 @@ static void transfers_take(struct dispatch *d)
 static void batch_drop(struct dispatch *d, struct dispatch_batch *b)
 {
 	struct upstream *u = upstream_of(d, b);
-	b->dropped = true;
 	schedule_remove(&u->schedule, &b->entry);
 	while (b->lines != NULL) {
 		struct line *l = b->lines;
@@ -616,20 +633,24 @@ static void commands_run(struct dispatch *d)
 	uint64_t count;
 	if (read(d->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
 		log_warn("dispatch.wake_failed", kv_int("errno", errno));
-	pthread_mutex_lock(&d->lock);
-	struct dispatch_batch *b = d->commands;
-	d->commands = NULL;
-	d->commands_tail = &d->commands;
-	pthread_mutex_unlock(&d->lock);
-	while (b != NULL) {
-		struct dispatch_batch *next = b->next_command;
-		int command = b->command;
-		b->command = COMMAND_NONE;
+	for (;;) {
+		pthread_mutex_lock(&d->lock);
+		struct dispatch_batch *b = d->commands;
+		int command = COMMAND_NONE;
+		if (b != NULL) {
+			d->commands = b->next_command;
+			if (d->commands == NULL)
+				d->commands_tail = &d->commands;
+			command = b->command;
+			b->command = COMMAND_NONE;
+		}
+		pthread_mutex_unlock(&d->lock);
+		if (b == NULL)
+			return;
 		if (command == COMMAND_ADD)
 			batch_add(d, b);
 		else
 			batch_drop(d, b); /* may free b */
-		b = next;
 	}
 }
 

@@ -47,7 +47,7 @@ struct dispatch_batch {
 	struct schedule_entry entry;
 	struct line *lines; /* in flight or waiting to be sent again */
 	unsigned waiting;
-	bool dropped;
+	bool faulted; /* its input cannot be read: nothing more is sent */
 	struct dispatch_batch *next_command;
 	int command;
 };

@@ -266,11 +266,15 @@ bool journal_encode(struct outcome *o, struct buf *to)
 	head.http_status = (uint16_t)o->http_status;
 	head.kind = o->success ? JOURNAL_OUTPUT : JOURNAL_ERROR;
 	head.attempts = o->attempts;
-	head.input = clamp_u32(o->usage.input);
-	head.cached = clamp_u32(o->usage.cached);
-	head.output = clamp_u32(o->usage.output);
-	head.reasoning = clamp_u32(o->usage.reasoning);
-	head.total = clamp_u32(o->usage.total);
+	/* what is counted now is what a restart will count */
+	o->usage = (struct usage){ clamp_u32(o->usage.input), clamp_u32(o->usage.cached),
+				   clamp_u32(o->usage.output), clamp_u32(o->usage.reasoning),
+				   clamp_u32(o->usage.total) };
+	head.input = (uint32_t)o->usage.input;
+	head.cached = (uint32_t)o->usage.cached;
+	head.output = (uint32_t)o->usage.output;
+	head.reasoning = (uint32_t)o->usage.reasoning;
+	head.total = (uint32_t)o->usage.total;
 	memcpy(to->p + start, &head, sizeof(head));
 	head.check = XXH3_64bits(to->p + start + CHECK_SKIP, sizeof(head) - CHECK_SKIP + length);
 	memcpy(to->p + start, &head, sizeof(head));

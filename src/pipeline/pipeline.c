@@ -17,6 +17,7 @@
 #define BUCKETS 1024u
 #define WINDOW_CHECK_MS 200
 #define SWEEP_AT_ONCE 64
+#define RESUME_WAIT_MS 2000
 
 struct pipeline {
 	char data_dir[400];
@@ -130,21 +131,37 @@ bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, 
 
 /* ---- progress ---- */
 
-void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret)
+static bool progress_live(struct pipeline *p, struct batch *b, struct progress *ret)
 {
-	*ret = (struct progress){ .counts = b->counts, .usage = b->usage };
-	const struct counts *c = &b->counts;
-	if (batch_is_final(b->status) || b->status == BATCH_VALIDATING)
-		return;
 	pthread_mutex_lock(&p->lock);
 	struct run *run = run_find(p, b->id);
 	if (run != NULL)
 		run_progress(run, b, ret);
-	else
-		ret->pending = c->total - c->completed - c->failed - c->expired - c->cancelled;
 	pthread_mutex_unlock(&p->lock);
-	if (p->draining && b->status == BATCH_IN_PROGRESS)
-		ret->stall_reason = STALL_PAUSED;
+	return run != NULL;
+}
+
+void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret)
+{
+	struct batch newer;
+	struct error err;
+	*ret = (struct progress){ 0 };
+	if (!batch_is_final(b->status) && b->status != BATCH_VALIDATING) {
+		if (progress_live(p, b, ret)) {
+			if (p->draining && b->status == BATCH_IN_PROGRESS)
+				ret->stall_reason = STALL_PAUSED;
+			return;
+		}
+		/* It has ended since it was read: its last counts are in the store. */
+		if (store_batch_get(p->env.store, NULL, b->id, &newer, &err)) {
+			batch_done(b);
+			*b = newer;
+		}
+	}
+	const struct counts *c = &b->counts;
+	ret->counts = *c;
+	ret->usage = b->usage;
+	ret->pending = c->total - c->completed - c->failed - c->expired - c->cancelled;
 }
 
 /* ---- windows and old files ---- */
@@ -256,6 +273,24 @@ static bool journals_sweep(struct pipeline *p, struct error *err)
 	return true;
 }
 
+/* Until every run has read its journal: nobody is shown counts lower than before the restart. Not
+ * for ever: a disk that refuses must not keep the server from answering. */
+static void runs_wait(struct pipeline *p)
+{
+	uint64_t until = sys.monotonic_ms() + RESUME_WAIT_MS;
+	bool waiting = true;
+	while (waiting && sys.monotonic_ms() < until) {
+		waiting = false;
+		pthread_mutex_lock(&p->lock);
+		for (unsigned i = 0; i < BUCKETS; i++)
+			for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
+				waiting = waiting || run_is_new(r);
+		pthread_mutex_unlock(&p->lock);
+		if (waiting)
+			usleep(2000);
+	}
+}
+
 static void on_line_ended(void *ctx, struct outcome *o)
 {
 	recorder_push(((struct pipeline *)ctx)->env.recorder, o);
@@ -326,6 +361,7 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 	}
 	for (size_t i = 0; i < n; i++)
 		pipeline_submit(p, ids[i]);
+	runs_wait(p);
 	check_windows(p);
 	sweep_regularly(p);
 	*ret = p;
@@ -347,13 +383,14 @@ void pipeline_close(struct pipeline *p)
 	if (p == NULL)
 		return;
 	p->env.closing = true;
-	workers_close(p->env.workers);
+	workers_stop(p->env.workers); /* dispatch and recorder may still post */
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
 			run_abandon(r);
 	dispatch_stop(p->env.dispatch);
 	recorder_close(p->env.recorder); /* it still tells dispatch what is durable */
 	dispatch_close(p->env.dispatch);
+	workers_close(p->env.workers);
 	for (unsigned i = 0; i < BUCKETS; i++)
 		for (struct run *r = p->runs[i], *next; r != NULL; r = next) {
 			next = *run_next(r);

@@ -58,15 +58,38 @@ struct run **run_next(struct run *run)
 	return &run->next;
 }
 
+/* Under the lock, and the last that the caller does with the run before it gives the lock back: the
+ * worker may free it right after. */
+static void kick_locked(struct run *run)
+{
+	if (run->working)
+		run->again = true;
+	if (run->working || run->queued)
+		return;
+	run->queued = true;
+	workers_post(run->env->workers, &run->work, run_work, run);
+}
+
 void run_kick(struct run *run)
 {
 	pthread_mutex_lock(&run->lock);
-	bool post = !run->queued && !run->working;
-	run->again = run->again || run->working;
-	run->queued = run->queued || post;
+	kick_locked(run);
 	pthread_mutex_unlock(&run->lock);
-	if (post)
-		workers_post(run->env->workers, &run->work, run_work, run);
+}
+
+void run_flushed(void *ctx, void *owner)
+{
+	(void)ctx;
+	struct run *run = owner;
+	pthread_mutex_lock(&run->lock);
+	run->let_go = true;
+	kick_locked(run);
+	pthread_mutex_unlock(&run->lock);
+}
+
+bool run_is_new(struct run *run)
+{
+	return run->phase == RUN_NEW;
 }
 
 void run_end(struct run *run, enum outcome_fault why)
@@ -198,11 +221,11 @@ static void run_dispatch(struct run *run)
 	dispatch_add(env->dispatch, &run->dispatch);
 }
 
-/* Whether trying again may help: not when what is on disk is wrong. */
-static bool may_pass(const struct error *err)
+/* Whether what is on disk is missing or wrong. Every other fault may pass: a disk that refuses today
+ * has its data tomorrow, so the run waits. */
+static bool is_lost(const struct error *err)
 {
-	return err->kind == ERR_NO_SPACE || err->sys == ENOMEM || err->sys == EMFILE ||
-	       err->sys == ENFILE || err->kind == ERR_UNAVAILABLE;
+	return err->kind == ERR_NOT_FOUND || err->sys == EBADMSG || err->sys == ENOENT;
 }
 
 /* The data of the batch is lost or corrupt beyond repair (contract 6): no files can be made of it. */
@@ -215,7 +238,9 @@ static enum step run_beyond_repair(struct run *run, const struct error *why)
 			"The stored data of this batch is lost or corrupt.");
 	buf_char(&errors, '\0');
 	if (errors.failed ||
-	    !store_batch_fail(run->env->store, run->id, errors.p, sys.now_s(), &moved, &err)) {
+	    !store_batch_fail(run->env->store, run->id, errors.p, sys.now_s(), &moved, &err) ||
+	    (!moved && !store_batch_move(run->env->store, run->id, 1u << BATCH_CANCELLING,
+					 BATCH_CANCELLED, sys.now_s(), &moved, &err))) {
 		held_up(run, "failing", why);
 		return STEP_LATER;
 	}
@@ -244,7 +269,7 @@ static enum step step_new(struct run *run)
 	pthread_mutex_unlock(&run->lock);
 	if (run->batch.status == BATCH_VALIDATING && !run_validate(run, &started, &err)) {
 		run_suspend(run);
-		if (!may_pass(&err))
+		if (is_lost(&err))
 			return run_beyond_repair(run, &err);
 		held_up(run, "validating", &err);
 		return STEP_LATER;
@@ -253,7 +278,7 @@ static enum step step_new(struct run *run)
 		return STEP_GONE;
 	if (!run_resume(run, &err)) {
 		run_suspend(run);
-		if (!may_pass(&err))
+		if (is_lost(&err))
 			return run_beyond_repair(run, &err);
 		held_up(run, "opening", &err);
 		return STEP_LATER;

@@ -44,6 +44,8 @@ void run_abandon(struct run *run);
 void run_free(struct run *run);
 
 const char *run_id(const struct run *run);
+/* It has not read yet what is on disk. */
+bool run_is_new(struct run *run);
 struct run **run_next(struct run *run); /* link of the pipeline's table */
 
 /* Ends it before its lines have: OUTCOME_CANCELLED or OUTCOME_EXPIRED. Any thread. */

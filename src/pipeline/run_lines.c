@@ -133,13 +133,3 @@ void run_dropped(void *owner)
 	if (!run->env->closing)
 		recorder_flush(run->env->recorder, run);
 }
-
-void run_flushed(void *ctx, void *owner)
-{
-	(void)ctx;
-	struct run *run = owner;
-	pthread_mutex_lock(&run->lock);
-	run->let_go = true;
-	pthread_mutex_unlock(&run->lock);
-	run_kick(run);
-}

@@ -125,6 +125,8 @@ static bool places_find(const struct results *r, const struct journal *j,
 				break; /* no whole record: its line counts as missing */
 		}
 		memcpy(&head, r->scratch + (at - window_at), sizeof(head));
+		if (head.length == 0 || at + sizeof(head) + head.length > segment->journal_end)
+			break; /* damaged: the lines behind it count as corrupt */
 		if (head.record >= segment->first && head.record < segment->first + segment->lines)
 			places[head.record - segment->first] = (struct place){ at, head };
 		at += sizeof(head) + head.length;
@@ -156,8 +158,9 @@ static bool line_append(struct results *r, const struct journal *j, const struct
 {
 	struct sink *to = place->head.kind == JOURNAL_OUTPUT ? &r->output : &r->error;
 	journal_check_start(r->check, &place->head);
+	*ret_good = false;
 	if (!line_copy(r, j, place, NULL, err))
-		return false;
+		return err->sys == EIO; /* the disk cannot give it back: as good as damaged */
 	*ret_good = journal_check_ok(r->check, &place->head);
 	if (!*ret_good)
 		return true;

@@ -131,9 +131,9 @@ def test_run_goes_on_where_it_stopped(files, own_upstream, sign):
 def test_run_killed_many_times(files, own_upstream):
     given, out, err = files
     mark, count = fresh(), 1500
-    given.write_bytes(jsonl(numbered(mark, count, "slow:0.01")))
+    given.write_bytes(jsonl(numbered(mark, count, "slow:0.02")))
     kills = 0
-    for wait in (0.3, 0.8, 0.05, 1.2):
+    for wait in (0.3, 0.8, 0.05, 0.6):
         process = start_run(files, own_upstream, "--set", "execution.concurrency=16")
         time.sleep(wait)
         if process.poll() is None:
@@ -141,20 +141,25 @@ def test_run_killed_many_times(files, own_upstream):
             kills += 1
         _, text = process.communicate(timeout=60)
         program.check_report(text, "run")
-    program.run(*run_args(files, own_upstream), timeout=120)
+    if not out.exists():
+        program.run(*run_args(files, own_upstream), timeout=120)
     results = parse_results(out.read_bytes())
     assert [one["custom_id"] for one in results] == [f"{mark}-{n}" for n in range(count)]
     assert own_upstream.sent(mark) - count <= kills * 16
 
 
 def test_run_again_when_done(files, upstream):
-    """Whatever it says, a finished output is not spoilt."""
+    """A finished output is not overwritten, and nothing is sent again, but by --force."""
     given, out, err = files
     mark = fresh()
     given.write_bytes(jsonl(numbered(mark, 20)))
     program.run(*run_args(files, upstream))
-    program.run(*run_args(files, upstream), expect=None)
-    assert len(parse_results(out.read_bytes())) == 20
+    content = out.read_bytes()
+    done = program.run(*run_args(files, upstream), expect=2)
+    assert str(out) in done.stderr and "--force" in done.stderr
+    assert out.read_bytes() == content and upstream.sent(mark) == 20
+    program.run(*run_args(files, upstream, "--force"))
+    assert len(parse_results(out.read_bytes())) == 20 and upstream.sent(mark) == 40
 
 
 def test_run_with_another_input_does_not_mix(files, own_upstream):

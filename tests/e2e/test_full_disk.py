@@ -1,6 +1,7 @@
 """A full or failing disk: uploads are refused with a clear error, a running batch pauses, says so,
 and goes on when there is room. Nothing is lost and the server stays up."""
 
+import contextlib
 import os
 import subprocess
 
@@ -33,13 +34,10 @@ def small_disk(tmp_path):
             return stat.f_bavail * stat.f_frsize
 
         def fill(self):
-            with open(mount / "filler", "wb") as filler:
-                while True:
-                    try:
-                        filler.write(b"\0" * 4096)
-                        filler.flush()
-                    except OSError:
-                        break
+            with open(mount / "filler", "wb", buffering=0) as filler:
+                with contextlib.suppress(OSError):
+                    while filler.write(b"\0" * 4096):
+                        pass
 
         def clear(self):
             (mount / "filler").unlink()

@@ -180,7 +180,7 @@ def test_7_2_first_fault_in_the_order_of_the_table(api):
         expected.append((code, param, len(lines)))
     lines.append(json.dumps({"body": {}}).encode())
     expected.append(("missing_required_parameter", "custom_id", len(lines)))
-    lines.append(json.dumps({"custom_id": 5, "body": "x", "method": "GET"}).encode())
+    lines.append(json.dumps(members(5, body="x", method="GET")).encode())
     expected.append(("invalid_type", "custom_id", len(lines)))
     found = api.errors(api.run(lines, until="failed"))
     assert found == expected

@@ -174,7 +174,8 @@ def test_connection_is_kept_alive_after_an_error(api):
 
 
 def test_http_1_0(api):
-    text = exchange(api, request("GET", "/v1/files", api.key).replace(b"HTTP/1.1", b"HTTP/1.0"))
+    data = request("GET", "/v1/files", api.key).replace(b"HTTP/1.1", b"HTTP/1.0")
+    text = exchange(api, data, half_close=False)
     assert b" 200 " in text.split(b"\r\n")[0], text
 
 

@@ -183,7 +183,8 @@ class Watch:
                 if before[name] is not None:
                     assert batch[name] == before[name], f"{name} changed: {before} {batch}"
             for name in ("completed", "failed"):
-                assert batch["request_counts"][name] >= before["request_counts"][name], batch
+                fell = f"{name} fell: {before} {batch}"
+                assert batch["request_counts"][name] >= before["request_counts"][name], fell
             if before["request_counts"]["total"]:
                 assert batch["request_counts"]["total"] == before["request_counts"]["total"]
             for name in ("created_at", "expires_at", "metadata", "input_file_id", "endpoint"):
