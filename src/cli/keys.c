@@ -14,6 +14,7 @@
 #include "cli/report.h"
 
 #define SECRET_MAX 255
+#define HINT_CHARACTERS 7
 #define SECRET_SHORT 16 /* below it a key that people chose themselves can be guessed */
 
 /* Enough of a key to tell it from others, and too little to be of use: "sk-AbCd…". */
@@ -21,7 +22,7 @@ static void hint_make(const char *secret, char ret[static 16])
 {
 	size_t n = strlen(secret) / 4;
 
-	snprintf(ret, 16, "%.*s…", n < 7 ? (int)n : 7, secret);
+	snprintf(ret, 16, "%.*s…", n < HINT_CHARACTERS ? (int)n : HINT_CHARACTERS, secret);
 }
 
 static bool secret_check(const char *secret, struct error *err)
@@ -173,12 +174,33 @@ int key_list(const char *data_dir, const char *org)
 	return done(store, good, &err);
 }
 
+/* `name` is a key's id, the key itself, or its first characters; *ret is what the store knows it by.
+ * A key is never repeated in a message: it may be a good one of somewhere else. */
+static bool revoke_named(struct store *store, const char *name, struct error *err)
+{
+	struct key key;
+	char hash[65], hint[16];
+
+	if (strncmp(name, "sk-", 3) != 0)
+		return store_key_revoke(store, name, sys.now_s(), err);
+	id_secret_hash(slice_of(name), hash);
+	if (store_key_find(store, hash, &key, err))
+		return store_key_revoke(store, key.id, sys.now_s(), err);
+	snprintf(hint, sizeof(hint), "%.*s…", HINT_CHARACTERS, name);
+	if (err->kind != ERR_BAD_KEY || store_key_revoke(store, hint, sys.now_s(), err))
+		return err->kind == ERR_BAD_KEY;
+	if (err->kind == ERR_NOT_FOUND)
+		return fail(err, ERR_NOT_FOUND,
+			    "no key begins like that, or it is revoked already; 'lowtide key list' "
+			    "shows the ids and the first characters of all");
+	return false;
+}
+
 int key_revoke(const char *data_dir, const char *id)
 {
 	struct store *store = NULL;
 	struct error err;
-	bool good = open_store(data_dir, false, &store, &err) &&
-		    store_key_revoke(store, id, sys.now_s(), &err);
+	bool good = open_store(data_dir, false, &store, &err) && revoke_named(store, id, &err);
 
 	return done(store, good, &err);
 }
