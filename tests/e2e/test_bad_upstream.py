@@ -178,3 +178,17 @@ def test_server_without_a_batch_is_quiet(serve, own_upstream):
     time.sleep(1.5)
     assert cpu_seconds(api.server.process.pid) - before < 0.3
     wait_until(lambda: own_upstream.in_flight == 0, "nothing in flight")
+
+
+def test_8_2_lines_that_kill_the_connection_end_and_block_nobody(serve, own_upstream):
+    """Queries of death: each attempt is reset. They fail when their attempts are spent; the
+    upstream, which answers everybody else, does not count as down for good."""
+    api = serve(settings={"execution.max_attempts": 2})
+    mark = fresh()
+    deadly = api.create(numbered(mark, 60, "reset"))
+    good = api.create(numbered(fresh(), 200))
+    good = api.wait(good, "completed", seconds=60)
+    assert good["request_counts"]["completed"] == 200
+    deadly = api.wait(deadly, "completed", seconds=90)
+    _, error = api.results(deadly)
+    assert {one["error"]["code"] for one in error.values()} == {"upstream_error"}

@@ -107,3 +107,11 @@ def test_9_result_files_are_files(api):
     assert file_id in {one["id"] for one in api.http.get("files").json()["data"]}
     assert api.http.delete(f"files/{file_id}").json()["deleted"] is True
     assert api.http.get(f"files/{file_id}").status_code == 404
+
+
+def test_16_7_counts_never_fall_at_the_end(api):
+    """Looked at as fast as can be while batches end: each look is compared with the last."""
+    for n in range(25):
+        batch = api.create(numbered(fresh(), 80, "status:400" if n % 2 else "ok"))
+        while api.get(batch["id"])["status"] != "completed":
+            pass
