@@ -30,16 +30,12 @@ struct answer_decision answer_decide(CURLcode code, long http_status, bool conne
 		return (struct answer_decision){
 			.verdict = ANSWER_NOT_SENT,
 			.fault = OUTCOME_UPSTREAM,
-			.upstream_suspect = true,
 		};
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return (struct answer_decision){ .verdict = ANSWER_RETRY,
 						 .fault = OUTCOME_TIMEOUT };
-	return (struct answer_decision){
-		.verdict = ANSWER_RETRY,
-		.fault = OUTCOME_UPSTREAM,
-		.upstream_suspect = true,
-	};
+	/* A request that breaks its connection may be one that kills the engine: it spends attempts. */
+	return (struct answer_decision){ .verdict = ANSWER_RETRY, .fault = OUTCOME_UPSTREAM };
 }
 
 uint64_t answer_backoff_ms(uint32_t attempt, int64_t retry_after_s, uint32_t random)

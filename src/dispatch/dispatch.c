@@ -74,12 +74,14 @@ struct upstream {
 	unsigned suspects;        /* see SUSPECTS_MAX */
 	bool down;
 	uint64_t probe_at_ms, probe_delay_ms;
+	unsigned probes;
 	_Atomic int stall; /* enum dispatch_stall */
 };
 
 struct socket_watch {
 	uint32_t wanted;     /* what libcurl wants to hear */
 	uint32_t registered; /* what epoll has; may be more than wanted */
+	bool connection;     /* to an upstream; else one of libcurl's own, such as its resolver's */
 };
 
 struct dispatch {
@@ -236,6 +238,20 @@ static int on_request(void *arg, char *ip, char *local_ip, int port, int local_p
 	return CURL_PREREQFUNC_OK;
 }
 
+static bool sockets_reserve(struct dispatch *d, int fd)
+{
+	if ((size_t)fd < d->socket_cap)
+		return true;
+	size_t cap = ((size_t)fd + 1) * 2;
+	struct socket_watch *sockets = realloc(d->sockets, cap * sizeof(*sockets));
+	if (sockets == NULL)
+		return false;
+	memset(sockets + d->socket_cap, 0, (cap - d->socket_cap) * sizeof(*sockets));
+	d->sockets = sockets;
+	d->socket_cap = cap;
+	return true;
+}
+
 /* What was noted of a descriptor ends when a new socket gets it: libcurl closes those that never came
  * to be connected without calling on_socket_close(). */
 static curl_socket_t on_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
@@ -243,8 +259,8 @@ static curl_socket_t on_socket_open(void *arg, curlsocktype purpose, struct curl
 	(void)purpose;
 	struct dispatch *d = arg;
 	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-	if (fd >= 0 && (size_t)fd < d->socket_cap)
-		d->sockets[fd] = (struct socket_watch){ 0 };
+	if (fd >= 0 && sockets_reserve(d, fd))
+		d->sockets[fd] = (struct socket_watch){ .connection = true };
 	return fd;
 }
 
@@ -512,22 +528,30 @@ static unsigned upstream_width(const struct upstream *u, uint64_t now)
 	return u->config->concurrency;
 }
 
-static struct line *upstream_line(struct upstream *u, uint64_t now)
+static struct line *upstream_new_line(struct upstream *u)
 {
 	void *batch;
 	uint64_t record;
-	while (u->heap_n > 0 && u->heap[0]->due_ms <= now) {
-		struct line *l = u->heap[0];
+	return schedule_next(&u->schedule, &batch, &record) ? line_new(u, batch, record) : NULL;
+}
+
+static struct line *upstream_line(struct upstream *u, uint64_t now)
+{
+	struct line *l = NULL;
+	/* Every other probe is a new line: the waiting ones may be what the upstream cannot take. */
+	if (u->down && u->probes++ % 2 == 1)
+		l = upstream_new_line(u);
+	while (l == NULL && u->heap_n > 0 && u->heap[0]->due_ms <= now) {
+		l = u->heap[0];
 		heap_remove(u, l);
 		if (l->batch->faulted) {
 			line_free(l);
-			continue;
-		}
-		if (l->batch->waiting == WAITING_MAX - 1)
+			l = NULL;
+		} else if (l->batch->waiting == WAITING_MAX - 1) {
 			schedule_add(&u->schedule, &l->batch->entry);
-		return l;
+		}
 	}
-	return schedule_next(&u->schedule, &batch, &record) ? line_new(u, batch, record) : NULL;
+	return l != NULL ? l : upstream_new_line(u);
 }
 
 /* A slot is taken until its line is durable. So a kill at any instant makes at most `concurrency`
@@ -719,20 +743,6 @@ bool dispatch_drain(struct dispatch *d, uint64_t timeout_ms)
 
 /* ---- the loop ---- */
 
-static bool sockets_reserve(struct dispatch *d, int fd)
-{
-	if ((size_t)fd < d->socket_cap)
-		return true;
-	size_t cap = ((size_t)fd + 1) * 2;
-	struct socket_watch *sockets = realloc(d->sockets, cap * sizeof(*sockets));
-	if (sockets == NULL)
-		return false;
-	memset(sockets + d->socket_cap, 0, (cap - d->socket_cap) * sizeof(*sockets));
-	d->sockets = sockets;
-	d->socket_cap = cap;
-	return true;
-}
-
 /* `registered` is what we believe; where the kernel knows better it is right. */
 static void socket_register(struct dispatch *d, int fd, uint32_t events)
 {
@@ -746,7 +756,7 @@ static void socket_register(struct dispatch *d, int fd, uint32_t events)
 		failed = epoll_ctl(d->epoll_fd, EPOLL_CTL_ADD, fd, &e);
 	else if (failed != 0 && op == EPOLL_CTL_ADD && errno == EEXIST)
 		failed = epoll_ctl(d->epoll_fd, EPOLL_CTL_MOD, fd, &e);
-	if (failed != 0)
+	if (failed != 0 && errno != EBADF && errno != ENOENT) /* those two: it is closed already */
 		log_warn("dispatch.epoll_failed", kv_int("errno", errno));
 	w->registered = failed != 0 ? 0 : events;
 }
@@ -765,7 +775,8 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 		wanted |= EPOLLOUT;
 	struct socket_watch *w = &d->sockets[fd];
 	w->wanted = wanted;
-	if (wanted != 0 && wanted != w->registered)
+	bool keep = wanted == 0 && (w->connection || w->registered == 0);
+	if (!keep && wanted != w->registered)
 		socket_register(d, fd, wanted);
 	return 0;
 }

@@ -35,7 +35,7 @@ static void transport_faults(void **state)
 	d = answer_decide(CURLE_PARTIAL_FILE, 200, true, false);
 	assert_int_equal(d.verdict, ANSWER_RETRY);
 	assert_int_equal(d.fault, OUTCOME_UPSTREAM);
-	assert_true(d.upstream_suspect);
+	assert_false(d.upstream_suspect); /* it may be the line's own doing */
 	d = answer_decide(CURLE_WRITE_ERROR, 200, true, true);
 	assert_int_equal(d.verdict, ANSWER_FINAL);
 	assert_int_equal(d.fault, OUTCOME_INVALID);
