@@ -186,6 +186,7 @@ def test_8_2_lines_that_kill_the_connection_end_and_block_nobody(serve, own_upst
     api = serve(settings={"execution.max_attempts": 2})
     mark = fresh()
     deadly = api.create(numbered(mark, 60, "reset"))
+    own_upstream.wait_sent(mark, 25)
     good = api.create(numbered(fresh(), 200))
     good = api.wait(good, "completed", seconds=60)
     assert good["request_counts"]["completed"] == 200
