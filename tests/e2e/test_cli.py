@@ -148,6 +148,28 @@ def test_run_killed_many_times(files, own_upstream):
     assert own_upstream.sent(mark) - count <= kills * 16
 
 
+@pytest.mark.parametrize(
+    "point",
+    ["ingest.after_rename", "batch.after_insert", "journal.torn_write", "results.after_sync",
+     "results.after_commit", "batch.before_final", "batch.after_final"],
+)  # fmt: skip
+def test_run_killed_at_a_point(files, own_upstream, failpoints, point):
+    given, out, err = files
+    mark, count = fresh(), 1300
+    given.write_bytes(jsonl([*numbered(mark, count), line("bad", f"{mark}b | status:400")]))
+    args = run_args(files, own_upstream, "--set", "execution.concurrency=16")
+    died = program.run(*args, env={"LOWTIDE_FAILPOINTS": f"{point}=kill"}, expect=None)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    assert not out.exists()
+    program.run(*args, expect=1)
+    results = parse_results(out.read_bytes())
+    assert [one["custom_id"] for one in results] == [f"{mark}-{n}" for n in range(count)]
+    assert [one["custom_id"] for one in parse_results(err.read_bytes())] == ["bad"]
+    assert own_upstream.sent(mark) - count - 1 <= 16
+    left = {path.name for path in out.parent.iterdir()}
+    assert left == {"in.jsonl", "out.jsonl", "err.jsonl"}, left
+
+
 def test_run_again_when_done(files, upstream):
     """A finished output is not overwritten, and nothing is sent again, but by --force."""
     given, out, err = files

@@ -307,3 +307,73 @@ def test_a_torn_database_file_is_no_silent_loss(crashing):
     api.server.kill()
     api.server.start()
     assert {one["id"] for one in api.http.get("files").json()["data"]} == set(ids)
+
+
+# ---- what is on disk is not what was written ----
+
+
+def half_done(api, upstream):
+    """A batch with 100 lines ended and 40 that hang; the server is killed. (batch, mark)"""
+    mark = fresh()
+    batch = api.create([*numbered(mark, 100), *numbered(mark + "h", 40, f"hold:{mark}")])
+    api.wait(batch, lambda b: b["request_counts"]["completed"] == 100)
+    api.server.kill()
+    upstream.release(mark)
+    return batch, mark
+
+
+@pytest.mark.parametrize("damage", ["removed", "cut"])
+def test_6_service_fault_when_the_input_is_lost(crashing, own_upstream, damage):
+    """`failed` with server_error; the server and other batches go on."""
+    api = crashing()
+    api.server.start()
+    other = api.create(numbered(fresh(), 20, "slow:0.3"))
+    batch, _ = half_done(api, own_upstream)
+    blob = api.server.data / "files" / f"{batch['input_file_id']}.jsonl"
+    if damage == "removed":
+        blob.unlink()
+    else:
+        with open(blob, "r+b") as file:
+            file.truncate(blob.stat().st_size // 2)
+    api.server.start()
+    batch = api.wait(batch, "failed")
+    assert batch["errors"]["data"][0]["code"] == "server_error"
+    api.wait(other, "completed")
+    api.run(numbered(fresh(), 3))
+
+
+def test_6_damaged_journal_gives_whole_results_or_a_service_fault(crashing, own_upstream):
+    """Bytes flipped in its middle: never a line missing, twice, or with another's answer."""
+    rng = random.Random(5)
+    api = crashing()
+    api.server.start()
+    batch, mark = half_done(api, own_upstream)
+    (journal,) = (api.server.data / "batches").glob("*.journal")
+    data = bytearray(journal.read_bytes())
+    for _ in range(20):
+        data[rng.randrange(64, len(data))] ^= 1 << rng.randrange(8)
+    journal.write_bytes(data)
+    api.watch.last.clear()  # counts may fall: what is damaged is not finished any more
+    api.server.start()
+    batch = api.wait(batch["id"], {"completed", "failed"})
+    if batch["status"] == "failed":
+        assert batch["errors"]["data"][0]["code"] == "server_error"
+    else:
+        output, _ = api.results(batch)
+        assert len(output) == 140
+        for custom_id, one in output.items():
+            assert output_text(one) == f"echo {custom_id}"
+
+
+def test_a_damaged_database_is_a_clear_error(crashing):
+    api = crashing()
+    api.server.start()
+    api.upload([line("a", fresh())])
+    api.server.stop()
+    (api.server.data / "meta.db").write_bytes(b"this is no database" * 1000)
+    for rest in ("meta.db-wal", "meta.db-shm"):
+        (api.server.data / rest).unlink(missing_ok=True)
+    api.server.start(wait=False)
+    assert api.server.process.wait(timeout=60) not in (0, 86)
+    api.server.check_report()
+    assert "meta.db" in api.server.log() or "database" in api.server.log()

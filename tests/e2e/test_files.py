@@ -1,5 +1,6 @@
 """Contract 3.1 to 3.3: upload, get, list, delete, limits, expiry."""
 
+import concurrent.futures
 import os
 import re
 import time
@@ -225,6 +226,16 @@ def test_3_2_two_files_in_a_form(api):
     if answer.status_code == 200:
         made = check_file(answer.json())
         assert api.content(made["id"]) == (DATA if made["bytes"] == len(DATA) else DATA + DATA)
+
+
+def test_3_1_many_uploads_at_once(api):
+    """Each client gets its own bytes back."""
+    sizes = [0, 1, 1000, 65536, 1_000_000, 3_000_000] * 4
+    given = [os.urandom(size) + b"\n" for size in sizes]
+    with concurrent.futures.ThreadPoolExecutor(12) as pool:
+        ids = list(pool.map(api.upload, given))
+        assert list(pool.map(api.content, ids)) == given
+    assert len(set(ids)) == len(given)
 
 
 # ---- 3.2, 3.3: sizes and quotas ----
