@@ -228,6 +228,17 @@ static bool is_lost(const struct error *err)
 	return err->kind == ERR_NOT_FOUND || err->sys == EBADMSG || err->sys == ENOENT;
 }
 
+/* In a batch that had begun every line counts as failed: it was cut off (contract 8.1). */
+static bool run_fail(struct run *run, const char *errors, bool *ret_moved, struct error *err)
+{
+	struct merge_state m = { .counts.failed = run->batch.counts.total };
+	if (run->batch.status == BATCH_VALIDATING)
+		return store_batch_fail(run->env->store, run->id, errors, sys.now_s(), ret_moved,
+					err);
+	return store_batch_finish(run->env->store, run->id, BATCH_FAILED, &m, NULL, NULL, errors,
+				  sys.now_s(), ret_moved, err);
+}
+
 /* The data of the batch is lost or corrupt beyond repair (contract 6): no files can be made of it. */
 static enum step run_beyond_repair(struct run *run, const struct error *why)
 {
@@ -237,8 +248,7 @@ static enum step run_beyond_repair(struct run *run, const struct error *why)
 	run_error_entry(&errors, "server_error", NULL,
 			"The stored data of this batch is lost or corrupt.");
 	buf_char(&errors, '\0');
-	if (errors.failed ||
-	    !store_batch_fail(run->env->store, run->id, errors.p, sys.now_s(), &moved, &err) ||
+	if (errors.failed || !run_fail(run, errors.p, &moved, &err) ||
 	    (!moved && !store_batch_move(run->env->store, run->id, 1u << BATCH_CANCELLING,
 					 BATCH_CANCELLED, sys.now_s(), &moved, &err))) {
 		held_up(run, "failing", why);
