@@ -277,7 +277,7 @@ static int command_run(int argc, char **argv)
 		UPSTREAM_ROW,
 		OPTION("endpoint", OPTION_ENDPOINT, "PATH",
 		       "such as /v1/embeddings (the url in the file, else /v1/chat/completions)"),
-		OPTION("force", OPTION_FORCE, NULL, "overwrite the files of an earlier run"),
+		OPTION("force", OPTION_FORCE, NULL, "overwrite the output of a run that is done"),
 		PROFILE_ROW,
 		CONFIG_ROW,
 		SET_ROW,
@@ -290,8 +290,8 @@ static int command_run(int argc, char **argv)
 		.doc = "Run one batch without a server.\v"
 		       "Killed or stopped, it goes on where it was when called again: until it "
 		       "is done its work is kept in OUT.jsonl.lowtide beside the output. Exit "
-		       "code: 0 every line completed, 1 some failed, 2 wrong use or bad lines in "
-		       "the file.",
+		       "code: 0 every line completed, 1 some failed or it could not go on, 2 wrong "
+		       "use or bad lines in the file.",
 	};
 	struct run_arguments a = { 0 };
 	struct config config;

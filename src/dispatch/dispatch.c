@@ -25,7 +25,8 @@
 #define EVENTS_MAX 128
 #define CONNECT_TIMEOUT_MS 10000L
 #define WAITING_MAX 1024u /* lines of a batch waiting to be sent again; then no new ones */
-#define SUSPECTS_MAX 20u  /* lines in a row whose first attempt failed: the upstream is down */
+#define SUSPECTS_MAX \
+	20u /* lines in a row whose first attempt got 502, 503 or 504: the upstream is down */
 #define PROBE_FIRST_MS 100u
 #define PROBE_MAX_MS 1000u
 #define KEEP_BUFFER_BYTES (256u << 10) /* larger ones are not kept for the next line */
