@@ -1,0 +1,140 @@
+/* pace.c: see pace.h. */
+#include "upstream/pace.h"
+
+#include <math.h>
+#include <string.h>
+
+#define WINDOW_MS (PACE_WINDOW_S * 1000.0)
+#define BUCKETS_PER_MINUTE 240.0       /* a quarter of a second */
+#define LEAST 1e-6                     /* what rounding may take from a level */
+#define TOKENS_MAX ((uint64_t)1 << 40) /* of one request: so sums stay exact */
+
+/* Time has come to second `to_s`: what is older than the window is forgotten. */
+static void window_advance(struct pace_bucket *b, uint64_t from_s, uint64_t to_s)
+{
+	if (to_s - from_s >= PACE_WINDOW_S)
+		memset(b->used, 0, sizeof(b->used));
+	else
+		for (uint64_t s = from_s + 1; s <= to_s; s++)
+			b->used[s % PACE_WINDOW_S] = 0;
+}
+
+static void bucket_refill(struct pace_bucket *b, uint64_t passed_ms)
+{
+	b->level += b->per_ms * (double)passed_ms;
+	if (b->level > b->most)
+		b->level = b->most;
+}
+
+static void advance(struct pace *p, uint64_t now_ms)
+{
+	if (now_ms <= p->at_ms)
+		return;
+	bucket_refill(&p->requests, now_ms - p->at_ms);
+	bucket_refill(&p->tokens, now_ms - p->at_ms);
+	window_advance(&p->requests, p->at_ms / 1000, now_ms / 1000);
+	window_advance(&p->tokens, p->at_ms / 1000, now_ms / 1000);
+	p->at_ms = now_ms;
+}
+
+static void bucket_configure(struct pace_bucket *b, uint64_t limit)
+{
+	bool new = b->limit <= 0;
+
+	b->limit = (double)limit;
+	b->most = limit > 0 ? fmax(b->limit / BUCKETS_PER_MINUTE, 1) : 0;
+	/* so that a full bucket and what flows into it within a window are just under the limit + 1:
+	 * then the window seldom has to hold a line back, which would be a burst later */
+	b->per_ms = limit > 0 ? (b->limit + 1 - b->most) / WINDOW_MS : 0;
+	if (new || b->level > b->most)
+		b->level = b->most;
+}
+
+void pace_configure(struct pace *p, uint64_t requests_per_minute, uint64_t tokens_per_minute,
+		    uint64_t now_ms)
+{
+	advance(p, now_ms);
+	bucket_configure(&p->requests, requests_per_minute);
+	bucket_configure(&p->tokens, tokens_per_minute);
+}
+
+/* When enough of the window is forgotten that `need` fits into the limit. */
+static uint64_t window_due_ms(const struct pace_bucket *b, double need, uint64_t now_ms)
+{
+	uint64_t second = now_ms / 1000;
+	double sum = fmin(need, b->limit);
+
+	for (unsigned i = 0; i < PACE_WINDOW_S; i++)
+		sum += b->used[i];
+	/* The next second takes the place of the oldest one, and so on. */
+	for (uint64_t s = second + 1; sum > b->limit && s <= second + PACE_WINDOW_S; s++) {
+		sum -= b->used[s % PACE_WINDOW_S];
+		now_ms = s * 1000;
+	}
+	return now_ms;
+}
+
+static uint64_t bucket_due_ms(const struct pace_bucket *b, double need, uint64_t now_ms)
+{
+	if (b->limit <= 0)
+		return now_ms;
+	uint64_t due = window_due_ms(b, need, now_ms);
+	double missing = fmin(need, b->most) - b->level;
+	if (missing > LEAST) {
+		uint64_t full = now_ms + (uint64_t)ceil(missing / b->per_ms);
+		if (full > due)
+			due = full;
+	}
+	return due;
+}
+
+static double count_of(uint64_t tokens)
+{
+	return (double)(tokens < TOKENS_MAX ? tokens : TOKENS_MAX);
+}
+
+uint64_t pace_due_ms(struct pace *p, uint64_t tokens, uint64_t now_ms)
+{
+	advance(p, now_ms);
+	/* The window knows times by `at_ms`, should the caller's clock stand behind it. */
+	uint64_t requests = bucket_due_ms(&p->requests, 1, p->at_ms);
+	uint64_t due = bucket_due_ms(&p->tokens, count_of(tokens), p->at_ms);
+	if (requests > due)
+		due = requests;
+	return due > p->at_ms ? due : now_ms;
+}
+
+static void bucket_take(struct pace_bucket *b, double count, uint64_t now_ms)
+{
+	b->used[now_ms / 1000 % PACE_WINDOW_S] += count;
+	b->level -= count;
+	/* Debts are forgotten with the window; this one is paid just after that. */
+	double least = -b->per_ms * WINDOW_MS;
+	if (b->level < least)
+		b->level = least;
+}
+
+void pace_take(struct pace *p, uint64_t tokens, uint64_t now_ms)
+{
+	advance(p, now_ms);
+	bucket_take(&p->requests, 1, p->at_ms);
+	bucket_take(&p->tokens, count_of(tokens), p->at_ms);
+}
+
+void pace_settle(struct pace *p, int64_t tokens_more, uint64_t taken_ms, uint64_t now_ms)
+{
+	struct pace_bucket *b = &p->tokens;
+
+	advance(p, now_ms);
+	if (tokens_more >= 0) {
+		bucket_take(b, count_of((uint64_t)tokens_more), p->at_ms);
+		return;
+	}
+	double back = count_of(-(uint64_t)tokens_more);
+	b->level = fmin(b->level + back, b->most);
+	/* Only from the second that was charged: elsewhere it would hide what was really taken. */
+	if (taken_ms / 1000 + PACE_WINDOW_S > p->at_ms / 1000 && taken_ms <= p->at_ms) {
+		double *used = &b->used[taken_ms / 1000 % PACE_WINDOW_S];
+		*used = fmax(*used - back, 0);
+	}
+}

@@ -1,0 +1,39 @@
+/* pace.h: limits on requests and tokens a minute, kept in any 60 seconds.
+ *
+ * What was sent in the last PACE_WINDOW_S seconds is remembered by the second: a batch line goes out
+ * only if it fits into the limits with all of that, online requests included. The window is a little
+ * longer than a minute: requests reach the upstream at other distances than they left.
+ *
+ * That alone would send a minute's worth in a burst. So there are two buckets that refill evenly, and
+ * hold a quarter of a second's worth (one at least). Online requests are charged too and may overdraw:
+ * batch lines then wait. Begins as { 0 }: no limit. Pure; times are given in. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PACE_WINDOW_S 62 /* whole seconds: any 60 s in it, and one for what is late on its way */
+
+struct pace_bucket {
+	double limit;               /* a minute; 0: none */
+	double per_ms;              /* refill */
+	double most;                /* what it holds */
+	double level;               /* in it; < 0: overdrawn */
+	double used[PACE_WINDOW_S]; /* by second, modulo */
+};
+
+struct pace {
+	struct pace_bucket requests, tokens;
+	uint64_t at_ms;
+};
+
+/* 0: no limit. After a reload too: what was used stays used. */
+void pace_configure(struct pace *p, uint64_t requests_per_minute, uint64_t tokens_per_minute,
+		    uint64_t now_ms);
+/* When the next batch line, which is expected to take `tokens`, may be sent: at once (<= now_ms), or
+ * not before then: ask again. A line of more tokens than the limit goes alone in its minute. */
+uint64_t pace_due_ms(struct pace *p, uint64_t tokens, uint64_t now_ms);
+/* A request is sent that is expected to take `tokens`. */
+void pace_take(struct pace *p, uint64_t tokens, uint64_t now_ms);
+/* The one sent at `taken_ms` took more (> 0) or fewer. */
+void pace_settle(struct pace *p, int64_t tokens_more, uint64_t taken_ms, uint64_t now_ms);
