@@ -22,6 +22,7 @@ static const struct kind {
 	{ "4 KB, Chinese", 4096, "敏捷的棕色狐狸跳过懒狗。" },
 	{ "4 KB, Chinese, escaped", 4096, "\\u654f\\u6377\\u7684" },
 	{ "4 KB, many short messages", 4096, "\"},{\"role\":\"user\",\"content\":\"hello" },
+	{ "8 KB, text", 8192, "The quick brown fox jumps over the lazy dog. " },
 };
 
 static double now_s(void)

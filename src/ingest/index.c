@@ -3,17 +3,18 @@
  *	+--------------------+ 0
  *	| struct header      |   64 bytes, written last: what was cut off in the making has no magic
  *	+--------------------+ 64
- *	| struct index_record|   48 bytes each
+ *	| struct index_record|   72 bytes each; 48 in version 1, which ended before `prefix`
  *	| ...                |
  *	+--------------------+ header.footer_at
  *	| summary            |   JSON text, header.footer_bytes
  *	+--------------------+ the file ends here
  *
- * To change the layout: raise INDEX_VERSION. An index of another version is refused; it could be
- * made anew from the blob, for it holds nothing that the blob does not. */
+ * To change the layout: raise INDEX_VERSION, and go on reading the versions that users have: their
+ * batches go on after an upgrade. One of a later version is refused. */
 #include "ingest/index.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,7 +26,11 @@
 #include "ingest/index_writer.h"
 
 #define INDEX_MAGIC UINT64_C(0x005845444e49544c) /* "LTINDEX\0"; on a big-endian machine another */
-#define INDEX_VERSION 1
+#define INDEX_VERSION 2
+
+/* What a record of version 1 is: the beginning of one of today. */
+#define RECORD_BYTES_V1 offsetof(struct index_record, prefix)
+_Static_assert(RECORD_BYTES_V1 == 48, "the record of version 1 was 48 bytes");
 
 struct header {
 	uint64_t magic;
@@ -48,6 +53,7 @@ static uint64_t header_check(struct header h, struct slice footer)
 	return XXH3_64bits_withSeed(footer.p, footer.n, XXH3_64bits(&h, sizeof(h)));
 }
 
+/* In an index of this version. */
 static uint64_t record_offset(uint64_t number)
 {
 	return sizeof(struct header) + number * sizeof(struct index_record);
@@ -80,8 +86,8 @@ static void summary_format(const struct index_summary *s, struct buf *to)
 	buf_printf(to, "{\"lines\":%llu,\"inputs\":%llu,\"body_bytes\":%llu,\"flags\":%u",
 		   (unsigned long long)s->lines, (unsigned long long)s->inputs,
 		   (unsigned long long)s->body_bytes, s->flags_any);
-	buf_printf(to, ",\"url_overflow\":%u,\"model_overflow\":%u", s->url_overflow,
-		   s->model_overflow);
+	buf_printf(to, ",\"url_overflow\":%u,\"model_overflow\":%u,\"prefixes\":%u",
+		   s->url_overflow, s->model_overflow, s->prefixes);
 	names_format(to, "urls", s->urls, s->url_count);
 	names_format(to, "models", s->models, s->model_count);
 	buf_char(to, '}');
@@ -113,7 +119,7 @@ static bool number_parse(struct json *j, uint64_t *ret)
 
 static bool summary_parse(struct slice text, struct index_summary *s)
 {
-	uint64_t flags = 0, urls_over = 0, models_over = 0;
+	uint64_t flags = 0, urls_over = 0, models_over = 0, prefixes = 0;
 	const struct {
 		const char *name;
 		uint64_t *to;
@@ -121,6 +127,7 @@ static bool summary_parse(struct slice text, struct index_summary *s)
 		{ "lines", &s->lines },           { "inputs", &s->inputs },
 		{ "body_bytes", &s->body_bytes }, { "flags", &flags },
 		{ "url_overflow", &urls_over },   { "model_overflow", &models_over },
+		{ "prefixes", &prefixes },
 	};
 	struct json j;
 	struct slice key;
@@ -142,6 +149,7 @@ static bool summary_parse(struct slice text, struct index_summary *s)
 	s->flags_any = (uint32_t)flags;
 	s->url_overflow = urls_over != 0;
 	s->model_overflow = models_over != 0;
+	s->prefixes = prefixes != 0;
 	return json_end(&j);
 }
 
@@ -159,6 +167,52 @@ struct names {
 	uint16_t last_number;
 };
 
+#define KIN_SLOTS 4096
+#define KIN_SHARE 8 /* one line in so many */
+
+/* How many lines share a prefix with one shortly before them. A line that agrees with another at a
+ * level agrees with it at those below: it counts at the longest one. */
+struct kin {
+	uint32_t recent[KIN_SLOTS]; /* hashes of any level, each where its low bits say; 0: none */
+	uint64_t lines[PREFIX_LEVELS];
+	uint32_t first[PREFIX_LEVELS]; /* hash of the first line that has that level */
+	bool differ[PREFIX_LEVELS];    /* another line has another */
+};
+
+static void kin_add(struct kin *kin, const struct prefix *prefix)
+{
+	int longest = -1;
+
+	for (int level = 0; level < PREFIX_LEVELS && prefix->hash[level] != 0; level++) {
+		uint32_t hash = prefix->hash[level];
+		uint32_t *slot = &kin->recent[hash % KIN_SLOTS];
+
+		if (*slot == hash)
+			longest = level;
+		*slot = hash;
+		if (kin->first[level] == 0)
+			kin->first[level] = hash;
+		kin->differ[level] |= kin->first[level] != hash;
+	}
+	if (longest >= 0)
+		kin->lines[longest]++;
+}
+
+/* A level at which all lines agree tells none of them from another; one that agrees with others
+ * beyond the first level that does is worth sending next to them. */
+static bool kin_pay(const struct kin *kin, uint64_t lines)
+{
+	uint64_t paying = 0;
+	bool differ = false;
+
+	for (int level = 0; level < PREFIX_LEVELS; level++) {
+		differ |= kin->differ[level];
+		if (differ)
+			paying += kin->lines[level];
+	}
+	return paying >= 2 && paying >= lines / KIN_SHARE + (lines % KIN_SHARE != 0);
+}
+
 #define BUFFER_RECORDS 1024
 #define WINDOW_RECORDS 64
 
@@ -166,6 +220,7 @@ struct index_writer {
 	struct scratch file;
 	struct index_summary summary;
 	struct names urls, models;
+	struct kin kin;
 	/* While adding: records not yet written, those from number `first` on. After that, a window
 	 * of the written ones, so that neighbours cost one read and one write together. */
 	struct index_record buffer[BUFFER_RECORDS];
@@ -284,6 +339,7 @@ bool index_writer_add(struct index_writer *w, struct index_record *record, struc
 	s->inputs += record->inputs;
 	s->body_bytes += record->body_length;
 	s->flags_any |= record->flags;
+	kin_add(&w->kin, &record->prefix);
 	return true;
 }
 
@@ -355,6 +411,7 @@ bool index_writer_finish(struct index_writer *w, struct error *err)
 {
 	AUTO(buf_free) struct buf footer = BUF(FOOTER_MAX);
 
+	w->summary.prefixes = kin_pay(&w->kin, w->summary.lines);
 	summary_format(&w->summary, &footer);
 	if (footer.failed)
 		return fail_memory(err);
@@ -397,12 +454,21 @@ int index_writer_take_fd(struct index_writer *w)
 
 struct index {
 	int fd;
+	uint32_t record_bytes;
 	struct index_summary summary;
 };
 
 static bool corrupt(struct error *err, const char *what)
 {
 	return fail_sys(err, EBADMSG, "index: %s", what);
+}
+
+/* Of a record, by the version; 0: unknown. */
+static uint32_t version_record_bytes(uint32_t version)
+{
+	return version == INDEX_VERSION ? sizeof(struct index_record)
+	       : version == 1           ? RECORD_BYTES_V1
+					: 0;
 }
 
 static bool header_read(int fd, struct header *h, struct error *err)
@@ -418,12 +484,13 @@ static bool header_read(int fd, struct header *h, struct error *err)
 		return fail_sys(err, errno, "index: reading its header");
 	if (h->magic != INDEX_MAGIC)
 		return corrupt(err, "not an index of this kind of machine");
-	if (h->version != INDEX_VERSION || h->record_bytes != sizeof(struct index_record))
+	uint32_t record_bytes = version_record_bytes(h->version);
+	if (record_bytes == 0 || h->record_bytes != record_bytes)
 		return corrupt(err, "of another version of the program");
 	/* no sum or product here can wrap: each part is first held against the file's size */
-	if (h->records > size / sizeof(struct index_record) ||
-	    h->footer_at != record_offset(h->records) || h->footer_bytes > FOOTER_MAX ||
-	    h->footer_at + h->footer_bytes != size)
+	if (h->records > size / record_bytes ||
+	    h->footer_at != sizeof(*h) + h->records * record_bytes ||
+	    h->footer_bytes > FOOTER_MAX || h->footer_at + h->footer_bytes != size)
 		return corrupt(err, "its size is not what its header says");
 	return true;
 }
@@ -459,6 +526,7 @@ bool index_open(int fd, struct index **ret, struct error *err)
 		index_close(ix);
 		return false;
 	}
+	ix->record_bytes = h.record_bytes;
 	*ret = ix;
 	return true;
 }
@@ -477,12 +545,30 @@ const struct index_summary *index_summary(const struct index *ix)
 	return &ix->summary;
 }
 
+/* `n` records of `bytes` bytes each lie at the end of the room for `to`: they are moved to where those
+ * of today stand, from the first on. None is written over that has not been moved. */
+static void records_widen(struct index_record *to, size_t n, size_t bytes)
+{
+	const char *from = (const char *)(to + n) - n * bytes;
+
+	for (size_t i = 0; i < n; i++) {
+		struct index_record record = { 0 };
+
+		memcpy(&record, from + i * bytes, bytes);
+		to[i] = record;
+	}
+}
+
 bool index_read(const struct index *ix, uint64_t first, struct index_record *to, size_t n,
 		struct error *err)
 {
 	if (first > ix->summary.lines || n > ix->summary.lines - first)
 		return corrupt(err, "records were asked for that it does not have");
-	if (!sys_pread_all(ix->fd, to, n * sizeof(*to), (off_t)record_offset(first)))
+	size_t bytes = n * ix->record_bytes;
+	off_t at = (off_t)(sizeof(struct header) + first * ix->record_bytes);
+	if (!sys_pread_all(ix->fd, (char *)(to + n) - bytes, bytes, at))
 		return fail_sys(err, errno, "index: reading records");
+	if (ix->record_bytes != sizeof(*to))
+		records_widen(to, n, ix->record_bytes);
 	return true;
 }

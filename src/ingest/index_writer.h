@@ -3,7 +3,7 @@
  *	index_writer_open -> _add, a line each -> _record, to mark duplicates -> _finish
  *	                                       -> _commit (in a store of blobs) or _take_fd (without)
  *
- * Memory: the buffer of records, and the names of the summary. */
+ * Memory: the buffer of records, the names of the summary, and a table of 4,096 prefix hashes. */
 #pragma once
 
 #include "ingest/index.h"
@@ -27,6 +27,7 @@ MUST_USE bool index_writer_mark(struct index_writer *w, uint64_t number, enum li
 
 /* Footer, header; durable if there is a store. */
 MUST_USE bool index_writer_finish(struct index_writer *w, struct error *err);
+/* `prefixes` is known after _finish. */
 const struct index_summary *index_writer_summary(const struct index_writer *w);
 
 /* Gives it its name. */

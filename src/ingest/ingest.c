@@ -158,6 +158,7 @@ static bool line_index(struct ingest *in, struct slice line, uint64_t offset, st
 		.custom_id_offset = offset_in(line, facts.custom_id),
 		.flags = (uint16_t)facts.flags,
 		.inputs = facts.inputs,
+		.prefix = facts.prefix,
 	};
 	uint64_t number = index_writer_summary(in->index)->lines;
 	if ((facts.flags & CUSTOM_ID_FAULTS) == 0) {

@@ -2,6 +2,8 @@
  * while this file looks at the members that matter, those of the line and those of its body. */
 #include "ingest/line.h"
 
+#include <xxhash.h>
+
 #include "base/attr.h"
 #include "base/json.h"
 
@@ -14,12 +16,22 @@ static const struct slice line_members[] = {
 	[LINE_BODY] = SLICE("body"),
 };
 
-enum body_member { BODY_MODEL, BODY_MESSAGES, BODY_STREAM, BODY_INPUT, BODY_SAMPLING };
+enum body_member {
+	BODY_MODEL,
+	BODY_MESSAGES,
+	BODY_STREAM,
+	BODY_INPUT,
+	BODY_PROMPT,
+	BODY_TOOLS,
+	BODY_SAMPLING,
+};
 static const struct slice body_members[] = {
 	[BODY_MODEL] = SLICE("model"),
 	[BODY_MESSAGES] = SLICE("messages"),
 	[BODY_STREAM] = SLICE("stream"),
 	[BODY_INPUT] = SLICE("input"),
+	[BODY_PROMPT] = SLICE("prompt"),
+	[BODY_TOOLS] = SLICE("tools"),
 	/* the rest are the sampling parameters, in the order in which a finding looks for them */
 	[BODY_SAMPLING] = SLICE("temperature"),
 	SLICE("top_p"),
@@ -158,6 +170,55 @@ static void body_forget(struct line_facts *facts)
 	facts->body = facts->model = (struct slice){ NULL, 0 };
 	facts->sampling = NULL;
 	facts->inputs = 1;
+	facts->prefix = (struct prefix){ 0 };
+}
+
+/* What stands in the body for its prefix; {NULL,0}: missing. Where it stands among the other members
+ * does not matter, so it is remembered until the body has ended. */
+struct prompt_texts {
+	struct slice messages, prompt, input, tools;
+};
+
+/* A level begins where the one below ended, with the hash of that as seed: no byte is read twice. */
+static void prefix_hash(const struct prompt_texts *texts, struct prefix *ret)
+{
+	struct slice prompt = texts->messages.n > 0 ? texts->messages
+			      : texts->prompt.n > 0 ? texts->prompt
+						    : texts->input;
+	size_t from = 0;
+	uint64_t hash = 0;
+
+	if (prompt.n < PREFIX_BYTES(0))
+		return; /* most lines of most files */
+	if (texts->tools.n > 0)
+		hash = XXH3_64bits(texts->tools.p, texts->tools.n);
+	for (unsigned level = 0; level < PREFIX_LEVELS && prompt.n >= PREFIX_BYTES(level);
+	     level++) {
+		hash = XXH3_64bits_withSeed(prompt.p + from, PREFIX_BYTES(level) - from, hash);
+		ret->hash[level] = (uint32_t)hash != 0 ? (uint32_t)hash : 1;
+		from = PREFIX_BYTES(level);
+	}
+}
+
+/* Reads a value that may be of any kind; one of null is not remembered. */
+static enum json_type text_scan(struct json *j, struct slice *ret_text)
+{
+	enum json_type type;
+
+	if (!value_read(j, &type, ret_text) || type == JSON_NULL)
+		*ret_text = (struct slice){ NULL, 0 };
+	return type;
+}
+
+static void input_scan(struct json *j, struct line_facts *facts, struct slice *ret_text)
+{
+	enum json_type type = json_peek(j);
+	size_t from = json_offset(j);
+
+	facts->inputs = inputs_scan(j);
+	*ret_text = (struct slice){ NULL, 0 };
+	if (type != JSON_NULL)
+		*ret_text = (struct slice){ j->start + from, json_offset(j) - from };
 }
 
 /* The members of the object at hand. */
@@ -165,6 +226,7 @@ static void body_members_scan(struct json *j, struct line_facts *facts)
 {
 	enum json_type type;
 	struct slice key, text;
+	struct prompt_texts texts = { 0 };
 	unsigned sampling = 0; /* a bit for each parameter that is there and not null */
 
 	json_next(j);
@@ -176,7 +238,18 @@ static void body_members_scan(struct json *j, struct line_facts *facts)
 			model_scan(j, facts);
 			break;
 		case BODY_INPUT:
-			facts->inputs = inputs_scan(j);
+			input_scan(j, facts, &texts.input);
+			break;
+		case BODY_MESSAGES:
+			facts->flags &= ~(uint32_t)LINE_MESSAGES_MISSING;
+			if (text_scan(j, &texts.messages) == JSON_NULL)
+				facts->flags |= LINE_MESSAGES_MISSING;
+			break;
+		case BODY_PROMPT:
+			text_scan(j, &texts.prompt);
+			break;
+		case BODY_TOOLS:
+			text_scan(j, &texts.tools);
 			break;
 		case ARRAY_LEN(body_members):
 			json_skip(j, &text);
@@ -184,11 +257,7 @@ static void body_members_scan(struct json *j, struct line_facts *facts)
 		default:
 			if (!value_read(j, &type, &text))
 				return;
-			if (member == BODY_MESSAGES) {
-				facts->flags &= ~(uint32_t)LINE_MESSAGES_MISSING;
-				if (type == JSON_NULL)
-					facts->flags |= LINE_MESSAGES_MISSING;
-			} else if (member == BODY_STREAM) {
+			if (member == BODY_STREAM) {
 				facts->flags &= ~(uint32_t)LINE_STREAM;
 				if (type != JSON_NULL && type != JSON_FALSE)
 					facts->flags |= LINE_STREAM;
@@ -205,6 +274,8 @@ static void body_members_scan(struct json *j, struct line_facts *facts)
 		facts->flags |= LINE_SAMPLING;
 		facts->sampling = body_members[BODY_SAMPLING + __builtin_ctz(sampling)].p;
 	}
+	if (!j->bad)
+		prefix_hash(&texts, &facts->prefix);
 }
 
 static void body_scan(struct json *j, struct line_facts *facts)

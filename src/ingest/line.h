@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "batch/prefix.h"
 
 /* What was found. Of CUSTOM_ID_*, METHOD_*, URL_*, BODY_*, MODEL_* the absence of all bits means
  * that the member is there and as it should be. */
@@ -39,6 +40,7 @@ struct line_facts {
 	struct slice method;    /* likewise; of a value that is no string, its text */
 	const char *sampling;   /* static: the first parameter behind LINE_SAMPLING, or NULL */
 	uint32_t inputs;        /* elements of body.input if an array of non-numbers, else 1 */
+	struct prefix prefix;   /* of the body's prompt, after its tools; batch/prefix.h */
 };
 
 /* `line` is without its LF (a CR before it may stand). Of a member given twice the last counts, as

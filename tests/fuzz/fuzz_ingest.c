@@ -80,6 +80,25 @@ static struct index *where_it_lies(struct slice text, const struct ingest_limits
 	return ix;
 }
 
+/* What a line has of a prefix its body has room for; and lines share nothing if none has any. */
+static void prefixes_fit(const struct index *ix)
+{
+	const struct index_summary *s = index_summary(ix);
+	uint64_t with_prefix = 0;
+	struct index_record r;
+	struct error err;
+
+	for (uint64_t i = 0; i < s->lines; i++) {
+		PROMISE(index_read(ix, i, &r, 1, &err));
+		with_prefix += r.prefix.hash[0] != 0;
+		for (unsigned level = 0; level < PREFIX_LEVELS && r.prefix.hash[level] != 0;
+		     level++)
+			PROMISE(r.body_length >= PREFIX_BYTES(level) &&
+				(level == 0 || r.prefix.hash[level - 1] != 0));
+	}
+	PROMISE(!s->prefixes || (with_prefix > 2 && with_prefix >= s->lines / 8));
+}
+
 static void same(const struct index *a, const struct index *b)
 {
 	uint64_t lines = index_summary(a)->lines;
@@ -88,6 +107,7 @@ static void same(const struct index *a, const struct index *b)
 
 	PROMISE(index_summary(b)->lines == lines);
 	PROMISE(index_summary(b)->flags_any == index_summary(a)->flags_any);
+	PROMISE(index_summary(b)->prefixes == index_summary(a)->prefixes);
 	for (uint64_t i = 0; i < lines; i++) {
 		PROMISE(index_read(a, i, &ra, 1, &err) && index_read(b, i, &rb, 1, &err));
 		ra.custom_id_hash = rb.custom_id_hash = 0; /* keyed per file */
@@ -129,6 +149,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct index *ix = upload(text, 1 + size % 61, &limits, &fd);
 	struct index *other = where_it_lies(text, &limits);
 	same(ix, other);
+	prefixes_fit(ix);
 	for (unsigned i = 0; i < 16; i++)
 		judge(ix, fd,
 		      &(struct verdict_rules){

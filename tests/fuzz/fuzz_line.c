@@ -10,6 +10,40 @@ static void inside(struct slice part)
 	PROMISE(part.n == 0 || (part.p >= line.p && part.p + part.n <= line.p + line.n));
 }
 
+/* Level by level: 0 just where the prompt is shorter. */
+static void prefix_fits(const struct prefix *prefix, size_t prompt_bytes)
+{
+	for (unsigned level = 0; level < PREFIX_LEVELS; level++)
+		PROMISE((prefix->hash[level] != 0) == (prompt_bytes >= PREFIX_BYTES(level)));
+}
+
+/* Bytes of the body's member `name`, 0 if it is missing; found without line.c. */
+static size_t member_bytes(struct slice body, const char *name)
+{
+	struct json j;
+	struct slice key, value;
+	size_t n = 0;
+
+	json_init(&j, body);
+	PROMISE(json_next(&j) == JSON_OBJECT);
+	while (json_member(&j, &key)) {
+		bool null = json_peek(&j) == JSON_NULL;
+		PROMISE(json_skip(&j, &value));
+		if (json_key_is(key, name))
+			n = null ? 0 : value.n;
+	}
+	return n;
+}
+
+static size_t prompt_bytes_of(struct slice body)
+{
+	size_t n = member_bytes(body, "messages");
+
+	if (n == 0)
+		n = member_bytes(body, "prompt");
+	return n > 0 ? n : member_bytes(body, "input");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct line_facts f;
@@ -30,12 +64,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	PROMISE((f.sampling != NULL) == ((f.flags & LINE_SAMPLING) != 0));
 	if ((f.flags & (LINE_NOT_JSON | LINE_NOT_OBJECT)) != 0) {
 		PROMISE(f.body.p == NULL && f.custom_id.p == NULL && f.model.p == NULL);
+		prefix_fits(&f.prefix, 0);
 		return 0;
 	}
 	if ((f.flags & (LINE_BODY_MISSING | LINE_BODY_NOT_OBJECT)) == 0) {
 		json_init(&j, f.body);
 		PROMISE(json_peek(&j) == JSON_OBJECT && json_skip(&j, &value) && json_end(&j));
 		PROMISE(value.p == f.body.p && value.n == f.body.n);
+		prefix_fits(&f.prefix, prompt_bytes_of(f.body));
+	} else {
+		prefix_fits(&f.prefix, 0);
 	}
 	if ((f.flags & (LINE_CUSTOM_ID_MISSING | LINE_CUSTOM_ID_NOT_STRING)) == 0) {
 		size_t n = json_decode(f.custom_id, NULL, 0);

@@ -2,6 +2,7 @@
 #include "ingest_unit.h"
 
 #include <fcntl.h>
+#include <xxhash.h>
 
 #include "ingest/index_writer.h"
 
@@ -20,7 +21,8 @@ static int index_file(uint64_t lines, struct slice (*model)(uint64_t, char *))
 					  .line = (uint32_t)i + 1,
 					  .length = 99,
 					  .inputs = 2,
-					  .body_length = 10 };
+					  .body_length = 10,
+					  .prefix.hash = { 1, (uint32_t)i + 1 } };
 		assert_true(index_writer_add(w, &r, model(i, text), SLICE("/v1/x"), &err));
 	}
 	assert_true(index_writer_finish(w, &err));
@@ -56,7 +58,10 @@ static void reads_back(void **state)
 	assert_true(index_read(ix, 2900, records, 100, &err));
 	for (uint64_t i = 0; i < 100; i++)
 		assert_true(records[i].line == 2901 + i && records[i].offset == (2900 + i) * 100 &&
-			    records[i].model == 0 && records[i].url == 0);
+			    records[i].model == 0 && records[i].url == 0 &&
+			    records[i].prefix.hash[0] == 1 &&
+			    records[i].prefix.hash[1] == 2901 + i &&
+			    records[i].prefix.hash[2] == 0);
 	assert_false(index_read(ix, 2901, records, 100, &err));
 	assert_false(index_read(ix, UINT64_MAX, records, 1, &err));
 	assert_true(index_read(ix, 3000, records, 0, &err));
@@ -209,6 +214,236 @@ static void whatever_is_damaged_is_refused(void **state)
 	}
 }
 
+/* ---- version 1 ---- */
+
+struct record_v1 {
+	uint64_t offset, custom_id_hash;
+	uint32_t length, line, body_offset, body_length, custom_id_offset;
+	uint16_t custom_id_length, model, url, flags;
+	uint32_t inputs;
+};
+_Static_assert(sizeof(struct record_v1) == 48, "as it was");
+
+struct header_v1 {
+	char magic[8];
+	uint32_t version, record_bytes;
+	uint64_t records, footer_at, footer_bytes, check, spare[2];
+};
+
+/* Writes an index of `n` lines as version 1 did; returns its bytes. */
+static size_t index_v1(char *to, uint32_t n)
+{
+	struct header_v1 h = { .magic = "LTINDEX", .version = 1, .record_bytes = 48, .records = n };
+	size_t at = sizeof(h);
+
+	for (uint32_t i = 0; i < n; i++, at += sizeof(struct record_v1)) {
+		struct record_v1 r = { .offset = i * UINT64_C(10000000000),
+				       .custom_id_hash = ~UINT64_C(0) - i,
+				       .length = 99,
+				       .line = i + 1,
+				       .custom_id_length = 9,
+				       .flags = LINE_STREAM,
+				       .inputs = i + 7 };
+		memcpy(to + at, &r, sizeof(r));
+	}
+	h.footer_at = at;
+	h.footer_bytes = (uint64_t)sprintf(
+		to + at,
+		"{\"lines\":%u,\"inputs\":70,\"body_bytes\":1,\"flags\":8192,\"url_overflow\":0,"
+		"\"model_overflow\":1,\"urls\":[\"/v1/x\"],\"models\":[\"m\"]}",
+		n);
+	h.check = XXH3_64bits_withSeed(to + at, h.footer_bytes, XXH3_64bits(&h, sizeof(h)));
+	memcpy(to, &h, sizeof(h));
+	return at + h.footer_bytes;
+}
+
+static void v1_records_read(const struct index *ix, uint32_t first, uint32_t n)
+{
+	static const struct prefix no_prefix;
+	/* no more room than that: ASan sees what is written beyond it */
+	struct index_record *records = malloc((n > 0 ? n : 1) * sizeof(*records));
+	struct error err;
+
+	memset(records, 0xaa, n * sizeof(*records));
+	assert_true(index_read(ix, first, records, n, &err));
+	for (uint32_t k = 0; k < n; k++) {
+		const struct index_record *r = &records[k];
+		uint32_t i = first + k;
+		assert_true(r->offset == i * UINT64_C(10000000000) && r->length == 99 &&
+			    r->custom_id_hash == ~UINT64_C(0) - i && r->line == i + 1 &&
+			    r->custom_id_length == 9 && r->flags == LINE_STREAM &&
+			    r->inputs == i + 7);
+		assert_memory_equal(&r->prefix, &no_prefix, sizeof(no_prefix));
+	}
+	free(records);
+}
+
+static void version_1_is_read(void **state)
+{
+	static char bytes[64 + 500 * 48 + 1024];
+	struct index *ix;
+	struct error err;
+	struct index_record r;
+	size_t n = index_v1(bytes, 500);
+
+	(void)state;
+	assert_true(index_open(copy_of(bytes, n), &ix, &err));
+	const struct index_summary *s = index_summary(ix);
+	assert_true(s->lines == 500 && s->inputs == 70 && s->flags_any == LINE_STREAM);
+	assert_true(s->model_overflow && !s->url_overflow && !s->prefixes);
+	assert_string_equal(s->models[0], "m");
+	for (uint32_t some = 0; some <= 500; some += some < 8 ? 1 : 41) {
+		v1_records_read(ix, 0, some);
+		v1_records_read(ix, 500 - some, some);
+	}
+	v1_records_read(ix, 0, 500);
+	assert_false(index_read(ix, 500, &r, 1, &err));
+	index_close(ix);
+
+	n = index_v1(bytes, 3);
+	for (size_t cut = 0; cut < n; cut++)
+		refused(bytes, cut);
+	for (size_t at = 0; at < 64;
+	     at++) { /* among others: a version 1 with records of 72 bytes */
+		bytes[at] ^= 1;
+		refused(bytes, n);
+		bytes[at] ^= 1;
+	}
+	n = index_v1(bytes, 0);
+	assert_true(index_open(copy_of(bytes, n), &ix, &err));
+	index_close(ix);
+}
+
+/* ---- whether prefixes pay ---- */
+
+/* As good as random, and the same each time; never 0. */
+static uint32_t hash_of(uint64_t a, uint64_t b)
+{
+	return (uint32_t)XXH3_64bits_withSeed(&a, sizeof(a), b) | 1;
+}
+
+static bool pay(uint64_t lines, struct prefix (*prefix)(uint64_t))
+{
+	struct index_writer *w;
+	struct index *ix;
+	struct error err;
+
+	assert_true(index_writer_open(NULL, &w, &err));
+	for (uint64_t i = 0; i < lines; i++) {
+		struct index_record r = { .line = (uint32_t)i + 1, .prefix = prefix(i) };
+		assert_true(index_writer_add(w, &r, none, none, &err));
+	}
+	assert_true(index_writer_finish(w, &err));
+	assert_true(index_open(index_writer_take_fd(w), &ix, &err));
+	bool prefixes = index_summary(ix)->prefixes;
+	assert_int_equal(index_writer_summary(w)->prefixes, prefixes);
+	index_writer_close(w);
+	index_close(ix);
+	return prefixes;
+}
+
+static struct prefix no_prefix(uint64_t i)
+{
+	(void)i;
+	return (struct prefix){ { 0 } };
+}
+
+static struct prefix one_for_all(uint64_t i)
+{
+	(void)i;
+	return (struct prefix){ { 7, 8 } };
+}
+
+/* One system prompt of two levels, then a text of the line's own. */
+static struct prefix one_then_own(uint64_t i)
+{
+	return (struct prefix){ { 7, 8, hash_of(i, 0), hash_of(i, 1) } };
+}
+
+/* Some lines have no more than the system prompt. */
+static struct prefix one_or_own(uint64_t i)
+{
+	return i % 2 == 0 ? one_for_all(i) : one_then_own(i);
+}
+
+static struct prefix one_or_none(uint64_t i)
+{
+	return i % 2 == 0 ? one_for_all(i) : no_prefix(i);
+}
+
+static struct prefix own(uint64_t i)
+{
+	return (struct prefix){ { hash_of(i, 0), hash_of(i, 1) } };
+}
+
+static struct prefix two_in_turn(uint64_t i)
+{
+	return (struct prefix){ { 7 + (uint32_t)(i % 2) } };
+}
+
+/* As when ten questions are asked of each document. */
+static struct prefix ten_in_a_row(uint64_t i)
+{
+	return (struct prefix){ { 7, hash_of(i / 10, 0) } };
+}
+
+static struct prefix hundreds_in_turn(uint64_t i)
+{
+	return (struct prefix){ { 7, hash_of(i % 300, 0), hash_of(i, 1) } };
+}
+
+static struct prefix far_apart(uint64_t i)
+{
+	return (struct prefix){ { hash_of(i % 20000, 0) } };
+}
+
+/* They meet in one slot of any small table, and are not the same. */
+static struct prefix low_bits_alike(uint64_t i)
+{
+	return (struct prefix){ { 5 + ((uint32_t)i << 16) } };
+}
+
+/* Lines 70 and on are like line 69. */
+static struct prefix like_line_69(uint64_t i)
+{
+	return own(i < 69 ? i : 69);
+}
+
+static void prefixes_that_pay(void **state)
+{
+	(void)state;
+	assert_true(pay(100, two_in_turn));
+	assert_true(pay(4, two_in_turn));
+	assert_true(pay(100, ten_in_a_row));
+	assert_true(pay(100000, ten_in_a_row));
+	assert_true(pay(3000, hundreds_in_turn));
+}
+
+static void prefixes_that_do_not_pay(void **state)
+{
+	(void)state;
+	assert_false(pay(0, no_prefix));
+	assert_false(pay(100, no_prefix));
+	assert_false(pay(1, one_for_all));
+	assert_false(pay(1000, one_for_all));
+	assert_false(pay(1000, one_then_own));
+	assert_false(pay(1000, one_or_own));
+	assert_false(pay(1000, one_or_none));
+	assert_false(pay(100000, own));
+	assert_false(pay(40000, far_apart));
+	assert_false(pay(1000, low_bits_alike));
+	assert_false(pay(3, two_in_turn)); /* one line that is like another is not enough */
+}
+
+static void prefixes_of_one_line_in_eight_pay(void **state)
+{
+	(void)state;
+	assert_false(pay(78, like_line_69)); /* 8 of 78 */
+	assert_false(pay(79, like_line_69)); /* 9 of 79 */
+	assert_true(pay(80, like_line_69));  /* 10 of 80 */
+	assert_true(pay(81, like_line_69));  /* 11 of 81 */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +452,10 @@ int main(void)
 		cmocka_unit_test(odd_names),
 		cmocka_unit_test(marks_are_kept_wherever_they_are_made),
 		cmocka_unit_test(whatever_is_damaged_is_refused),
+		cmocka_unit_test(version_1_is_read),
+		cmocka_unit_test(prefixes_that_pay),
+		cmocka_unit_test(prefixes_that_do_not_pay),
+		cmocka_unit_test(prefixes_of_one_line_in_eight_pay),
 	};
 
 	return cmocka_run_group_tests(tests, store_setup, store_teardown);

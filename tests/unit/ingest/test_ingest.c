@@ -161,6 +161,7 @@ static void same_file(const struct ingested *a, const struct ingested *b)
 	assert_int_equal(sa->model_count, sb->model_count);
 	assert_int_equal(sa->url_count, sb->url_count);
 	assert_int_equal(sa->model_overflow, sb->model_overflow);
+	assert_int_equal(sa->prefixes, sb->prefixes);
 	for (unsigned i = 0; i < sa->model_count; i++)
 		assert_string_equal(sa->models[i], sb->models[i]);
 	for (uint64_t i = 0; i < sa->lines; i++) {
@@ -429,6 +430,40 @@ static void memory_does_not_grow_with_the_file(void **state)
 #endif
 }
 
+/* Six lines in turn about `documents` texts of 600 bytes. */
+static bool prefixes_pay(char documents)
+{
+	static char text[8000];
+	struct ingested file;
+	size_t n = 0;
+
+	for (int i = 0; i < 6; i++) {
+		n += (size_t)sprintf(text + n, "{\"custom_id\":\"%d\",\"body\":{\"messages\":[\"",
+				     i);
+		memset(text + n, 'a' + i % documents, 600);
+		n += 600;
+		n += (size_t)sprintf(text + n, "\",%d]}}\n", i);
+	}
+	file = ingested_limited((struct slice){ text, n }, 700, &no_limits);
+	for (uint64_t i = 0; i < 6; i++) {
+		struct index_record r = ingested_record(&file, i);
+		assert_true(r.prefix.hash[0] != 0 && r.prefix.hash[1] == 0);
+		assert_int_equal(r.prefix.hash[0],
+				 ingested_record(&file, i % (uint64_t)documents).prefix.hash[0]);
+	}
+	bool pay = index_summary(file.index)->prefixes;
+	ingested_close(&file);
+	return pay;
+}
+
+static void prefixes_are_found(void **state)
+{
+	(void)state;
+	assert_false(prefixes_pay(1));
+	assert_true(prefixes_pay(2));
+	assert_false(prefixes_pay(6));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -442,6 +477,7 @@ int main(void)
 		cmocka_unit_test(any_failing_call_leaves_nothing),
 		cmocka_unit_test(files_are_indexed_where_they_are),
 		cmocka_unit_test(files_that_cannot_be_read_are_told),
+		cmocka_unit_test(prefixes_are_found),
 		cmocka_unit_test(memory_does_not_grow_with_the_file),
 	};
 

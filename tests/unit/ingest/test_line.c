@@ -280,6 +280,189 @@ static void bombs(void **state)
 	assert_int_equal(facts.flags, LINE_NOT_JSON);
 }
 
+/* ---- prefixes ---- */
+
+/* A string of JSON of that many bytes with its quotes. */
+static const char *string_of(char *to, char fill, size_t bytes)
+{
+	memset(to, fill, bytes);
+	to[0] = to[bytes - 1] = '"';
+	to[bytes] = '\0';
+	return to;
+}
+
+/* Of the line that these texts are together. */
+static struct prefix prefix_of(const char *const *parts)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; parts[i] != NULL; i++)
+		n += strlen(parts[i]);
+	char *line = malloc(n + 1);
+	*line = '\0';
+	for (size_t i = 0; parts[i] != NULL; i++)
+		strcat(line, parts[i]);
+	struct prefix prefix = scan(line).prefix;
+	free(line);
+	return prefix;
+}
+
+#define LINE_PREFIX(...) prefix_of((const char *const[]){ __VA_ARGS__, NULL })
+#define BODY_PREFIX(...) LINE_PREFIX("{\"body\":{", __VA_ARGS__, "}}")
+
+/* Levels, from the first on, at which both are there and the same; all others differ or are 0. */
+static unsigned agree(struct prefix a, struct prefix b)
+{
+	unsigned n = 0;
+
+	while (n < PREFIX_LEVELS && a.hash[n] != 0 && a.hash[n] == b.hash[n])
+		n++;
+	for (unsigned i = n; i < PREFIX_LEVELS; i++)
+		assert_true(a.hash[i] == 0 || a.hash[i] != b.hash[i]);
+	return n;
+}
+
+static unsigned levels(struct prefix prefix)
+{
+	return agree(prefix, prefix);
+}
+
+static void prefixes_are_as_long_as_the_prompt(void **state)
+{
+	static char text[PREFIX_BYTES(PREFIX_LEVELS) + 1];
+
+	(void)state;
+	for (unsigned level = 0; level < PREFIX_LEVELS; level++) {
+		string_of(text, 'x', PREFIX_BYTES(level) - 1);
+		assert_int_equal(levels(BODY_PREFIX("\"messages\":", text)), level);
+		string_of(text, 'x', PREFIX_BYTES(level));
+		assert_int_equal(levels(BODY_PREFIX("\"messages\": ", text, " ")), level + 1);
+	}
+	string_of(text, 'x', sizeof(text) - 1);
+	assert_int_equal(levels(BODY_PREFIX("\"messages\":", text)), PREFIX_LEVELS);
+}
+
+static void prefixes_agree_up_to_the_first_difference(void **state)
+{
+	static char text[20001];
+	struct prefix all;
+
+	(void)state;
+	all = BODY_PREFIX("\"messages\":", string_of(text, 'x', 20000));
+	for (unsigned level = 0; level < PREFIX_LEVELS; level++) {
+		string_of(text, 'x', 20000);
+		text[PREFIX_BYTES(level) - 1] = 'y';
+		assert_int_equal(agree(all, BODY_PREFIX("\"messages\":", text)), level);
+		string_of(text, 'x', 20000);
+		text[PREFIX_BYTES(level)] = 'y';
+		assert_int_equal(agree(all, BODY_PREFIX("\"messages\":", text)), level + 1);
+	}
+	/* the prompt ends, the other goes on: what both have is the same */
+	assert_int_equal(agree(all, BODY_PREFIX("\"messages\":", string_of(text, 'x', 5000))), 4);
+}
+
+static void the_prompt_is_raw_text(void **state)
+{
+	static char text[2001];
+	struct prefix plain = BODY_PREFIX("\"messages\":[", string_of(text, 'x', 2000), "]");
+
+	(void)state;
+	assert_int_equal(levels(plain), 2);
+	memcpy(text + 1, "\\u0078", 6); /* an x */
+	assert_int_equal(agree(plain, BODY_PREFIX("\"messages\":[", text, "]")), 0);
+	string_of(text, 'x', 2000);
+	assert_int_equal(agree(plain, BODY_PREFIX("\"messages\":[ ", text, "]")), 0);
+	assert_int_equal(agree(plain, BODY_PREFIX("\"messages\" : [", text, " ]")), 2);
+	assert_int_equal(agree(plain, BODY_PREFIX("\"m\\u0065ssages\":[", text, "]")), 2);
+}
+
+static void other_members_go_anywhere(void **state)
+{
+	static char text[3001], long_text[5001];
+	struct prefix alone = BODY_PREFIX("\"messages\":", string_of(text, 'x', 3000));
+
+	(void)state;
+	string_of(long_text, 'y', 5000);
+	assert_int_equal(agree(alone, BODY_PREFIX("\"model\":\"m\",\"messages\":", text)), 3);
+	assert_int_equal(agree(alone,
+			       BODY_PREFIX("\"messages\":", text, ",\"n\":2,\"stop\":", long_text)),
+			 3);
+	assert_int_equal(agree(alone, BODY_PREFIX("\"user\":", long_text, ",\"messages\":", text)),
+			 3);
+	assert_int_equal(levels(BODY_PREFIX("\"user\":", long_text, ",\"messages\":[]")), 0);
+	assert_int_equal(levels(LINE_PREFIX("{\"messages\":", text, "}")), 0);
+	assert_int_equal(levels(BODY_PREFIX("\"x\":{\"messages\":", text, "}")), 0);
+}
+
+static void tools_part_lines(void **state)
+{
+	static char text[3001];
+	struct prefix without = BODY_PREFIX("\"messages\":", string_of(text, 'x', 3000));
+	struct prefix with_a = BODY_PREFIX("\"tools\":[\"a\"],\"messages\":", text);
+	struct prefix with_b = BODY_PREFIX("\"tools\":[\"b\"],\"messages\":", text);
+
+	(void)state;
+	assert_int_equal(levels(with_a), 3);
+	assert_int_equal(agree(without, with_a), 0);
+	assert_int_equal(agree(with_a, with_b), 0);
+	assert_int_equal(agree(with_a, BODY_PREFIX("\"messages\":", text, ",\"tools\":[\"a\"]")),
+			 3);
+	assert_int_equal(agree(without, BODY_PREFIX("\"tools\":null,\"messages\":", text)), 3);
+	assert_int_equal(agree(with_b, BODY_PREFIX("\"tools\":[\"a\"],\"messages\":", text,
+						   ",\"tools\":[\"b\"]")),
+			 3);
+	assert_int_equal(agree(without, BODY_PREFIX("\"tools\":[\"a\"],\"messages\":", text,
+						    ",\"tools\":null")),
+			 3);
+	/* they are before the prompt, but no part of it */
+	assert_int_equal(levels(BODY_PREFIX("\"messages\":[],\"tools\":", text)), 0);
+}
+
+static void messages_else_prompt_else_input(void **state)
+{
+	static char x[601], y[601], z[601];
+	struct prefix of_x = BODY_PREFIX("\"messages\":", string_of(x, 'x', 600));
+	struct prefix of_y = BODY_PREFIX("\"prompt\":", string_of(y, 'y', 600));
+	struct prefix of_z = BODY_PREFIX("\"input\":", string_of(z, 'z', 600));
+
+	(void)state;
+	assert_true(levels(of_x) == 1 && levels(of_y) == 1 && levels(of_z) == 1);
+	assert_true(agree(of_x, of_y) == 0 && agree(of_y, of_z) == 0);
+	assert_int_equal(
+		agree(of_x, BODY_PREFIX("\"input\":", z, ",\"prompt\":", y, ",\"messages\":", x)),
+		1);
+	assert_int_equal(agree(of_y, BODY_PREFIX("\"prompt\":", y, ",\"input\":", z)), 1);
+	assert_int_equal(agree(of_y, BODY_PREFIX("\"messages\":null,\"prompt\":", y)), 1);
+	assert_int_equal(agree(of_z, BODY_PREFIX("\"input\":", z, ",\"prompt\":null")), 1);
+	assert_int_equal(levels(BODY_PREFIX("\"messages\":[],\"prompt\":", y)), 0);
+	assert_int_equal(levels(BODY_PREFIX("\"input\":", z, ",\"input\":null")), 0);
+	assert_int_equal(levels(BODY_PREFIX("\"input\": [", z, ",", y, "]")), 2);
+	assert_int_equal(agree(BODY_PREFIX("\"input\":[", z, ",", y, "]"),
+			       BODY_PREFIX("\"input\":[", z, ",", x, "]")),
+			 1);
+}
+
+static void the_last_prompt_counts(void **state)
+{
+	static char x[601], y[601];
+	struct prefix of_x = BODY_PREFIX("\"messages\":", string_of(x, 'x', 600));
+	struct prefix of_y = BODY_PREFIX("\"prompt\":", string_of(y, 'y', 600));
+
+	(void)state;
+	assert_int_equal(agree(of_x, BODY_PREFIX("\"messages\":", y, ",\"messages\":", x)), 1);
+	assert_int_equal(agree(of_y, BODY_PREFIX("\"messages\":", x, ",\"messages\":null,",
+						 "\"prompt\":", y)),
+			 1);
+	assert_int_equal(levels(BODY_PREFIX("\"messages\":", x, ",\"messages\":[]")), 0);
+	assert_int_equal(agree(of_y, LINE_PREFIX("{\"body\":{\"tools\":[],\"messages\":", x,
+						 "},\"body\":{\"prompt\":", y, "}}")),
+			 1);
+	assert_int_equal(levels(LINE_PREFIX("{\"body\":{\"messages\":", x, "},\"body\":null}")), 0);
+	assert_int_equal(levels(LINE_PREFIX("{\"body\":{\"messages\":", x, "},\"body\":{}}")), 0);
+	assert_int_equal(levels(LINE_PREFIX("{\"body\":{\"messages\":", x, "}")), 0);
+	assert_int_equal(levels(LINE_PREFIX("{\"body\":{\"messages\":", x, "}}x")), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -293,6 +476,13 @@ int main(void)
 		cmocka_unit_test(the_last_of_a_member_counts),
 		cmocka_unit_test(custom_ids_of_512_bytes_of_any_script),
 		cmocka_unit_test(bombs),
+		cmocka_unit_test(prefixes_are_as_long_as_the_prompt),
+		cmocka_unit_test(prefixes_agree_up_to_the_first_difference),
+		cmocka_unit_test(the_prompt_is_raw_text),
+		cmocka_unit_test(other_members_go_anywhere),
+		cmocka_unit_test(tools_part_lines),
+		cmocka_unit_test(messages_else_prompt_else_input),
+		cmocka_unit_test(the_last_prompt_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
