@@ -8,6 +8,7 @@ static bool org_read(struct query *q, struct org *ret, struct error *err)
 	query_text(q, ret->id, sizeof(ret->id));
 	query_text(q, ret->name, sizeof(ret->name));
 	ret->created_at = query_int(q);
+	ret->weight = (unsigned)query_u64(q);
 	ret->keys = query_u64(q);
 	return query_row_ok(q, err);
 }
@@ -89,6 +90,37 @@ bool store_org_list(struct store *s, struct org **ret, size_t *ret_n, struct err
 	*ret = TAKE(orgs);
 	*ret_n = n;
 	return true;
+}
+
+bool store_org_weigh(struct store *s, const char *name, unsigned weight, struct error *err)
+{
+	AUTO(txn_end) struct txn t = { 0 };
+	uint64_t changed = 0;
+
+	if (weight < 1 || weight > ORG_WEIGHT_MAX)
+		return fail_param(err, "weight", "invalid_value",
+				  "A weight is from 1 to %u; this one is %u.", ORG_WEIGHT_MAX,
+				  weight);
+	if (!txn_begin(&t, s, err) ||
+	    !sql_run(t.db, SQL_org_weigh, VALUES(txt(name), num(weight)), &changed, err))
+		return false;
+	if (changed == 0)
+		return fail(err, ERR_NOT_FOUND, "No organization is named '%s'.", name);
+	return txn_commit(&t, err);
+}
+
+bool store_org_weight(struct store *s, const char *org_id, unsigned *ret, struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_org_weight, VALUES(txt(org_id)));
+	bool found;
+
+	if (!query_step(&q, &found, err))
+		return false;
+	if (!found)
+		return fail(err, ERR_NOT_FOUND, "No organization found with id '%s'.", org_id);
+	*ret = (unsigned)query_u64(&q);
+	return query_row_ok(&q, err);
 }
 
 /* ---- keys ---- */

@@ -14,6 +14,7 @@
 
 static const char *const migrations[] = {
 	text_001_initial,
+	text_002_org_weight,
 };
 #define VERSION ((int64_t)ARRAY_LEN(migrations))
 

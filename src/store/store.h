@@ -26,8 +26,10 @@ struct org {
 	char id[ID_SIZE];
 	char name[128];
 	int64_t created_at;
-	uint64_t keys; /* not revoked */
+	unsigned weight; /* 1 to ORG_WEIGHT_MAX: its share of the work while others have some, too */
+	uint64_t keys;   /* not revoked */
 };
+#define ORG_WEIGHT_MAX 1000u
 
 struct key {
 	char id[ID_SIZE];
@@ -46,6 +48,13 @@ MUST_USE bool store_org_create(struct store *s, const char *name, int64_t now, s
 			       struct error *err);
 /* A malloc'ed array. */
 MUST_USE bool store_org_list(struct store *s, struct org **ret, size_t *ret_n, struct error *err);
+/* NOT_FOUND if no organization is named so, INVALID if `weight` is not from 1 to ORG_WEIGHT_MAX. It
+ * counts from the organization's next batch on; those under way keep the weight they began with. */
+MUST_USE bool store_org_weigh(struct store *s, const char *name, unsigned weight,
+			      struct error *err);
+/* Asked when a batch begins, so it may be called while `org` is changed by another process. */
+MUST_USE bool store_org_weight(struct store *s, const char *org_id, unsigned *ret,
+			       struct error *err);
 /* Makes a key of the organization `org`; `hash` is id_secret_hash() of it. The same hash again is
  * no error and changes nothing (bootstrap key). */
 MUST_USE bool store_key_create(struct store *s, const char *org, const char *hash, const char *hint,

@@ -57,6 +57,31 @@ static void organizations_are_listed_by_name_with_their_keys(void **state)
 	free(orgs);
 }
 
+static void an_organization_has_a_weight(void **state)
+{
+	unsigned weight;
+	struct org *orgs;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(ours.weight, 1);
+	MUST(store_org_weigh(store, "ours", 1000, &err));
+	MUST(store_org_weight(store, ours.id, &weight, &err));
+	assert_int_equal(weight, 1000);
+	MUST(store_org_weight(store, theirs.id, &weight, &err));
+	assert_int_equal(weight, 1);
+	FAILS(store_org_weigh(store, "ours", 0, &err), INVALID);
+	assert_string_equal(err.param, "weight");
+	FAILS(store_org_weigh(store, "ours", 1001, &err), INVALID);
+	FAILS(store_org_weigh(store, "nobody", 2, &err), NOT_FOUND);
+	FAILS(store_org_weight(store, "org-none", &weight, &err), NOT_FOUND);
+	reopen();
+	MUST(store_org_list(store, &orgs, &n, &err));
+	assert_int_equal(orgs[0].weight, 1000);
+	assert_int_equal(orgs[1].weight, 1);
+	free(orgs);
+}
+
 static void a_key_is_found_by_its_hash(void **state)
 {
 	struct key key;
@@ -199,6 +224,7 @@ int main(void)
 		WITH_STORE(an_organization_is_made_once),
 		WITH_STORE(a_name_has_1_to_127_bytes),
 		WITH_STORE(organizations_are_listed_by_name_with_their_keys),
+		WITH_STORE(an_organization_has_a_weight),
 		WITH_STORE(a_key_is_found_by_its_hash),
 		WITH_STORE(the_same_hash_again_changes_nothing),
 		WITH_STORE(a_key_needs_an_organization),

@@ -36,7 +36,7 @@ static void a_new_database_is_made_and_found_again(void **state)
 	(void)state;
 	MUST(store_open(dir, &store, &err));
 	assert_int_equal(number_of("PRAGMA application_id"), 0x4c6f7754);
-	assert_int_equal(number_of("PRAGMA user_version"), 1);
+	assert_int_equal(number_of("PRAGMA user_version"), 2);
 	MUST(store_org_create(store, "ours", NOW, &org, &err));
 	reopen();
 	FAILS(store_org_create(store, "ours", NOW, &org, &err), INVALID);
@@ -91,9 +91,9 @@ static void a_newer_database_is_refused(void **state)
 	by_hand("PRAGMA user_version = 7");
 	FAILS(store_open(dir, &store, &err), INTERNAL);
 	assert_string_equal(err.message, "meta.db has version 7, made by a newer lowtide; this one "
-					 "knows versions up to 1");
+					 "knows versions up to 2");
 	assert_null(store);
-	by_hand("PRAGMA user_version = 1");
+	by_hand("PRAGMA user_version = 2");
 	MUST(store_open(dir, &store, &err));
 }
 
@@ -142,7 +142,55 @@ static void a_migration_is_all_or_nothing(void **state)
 	FAILS(db_migrate(&db, &err), NO_SPACE);
 	db_close(&db);
 	MUST(store_open(dir, &store, &err));
-	assert_int_equal(number_of("PRAGMA user_version"), 1);
+	assert_int_equal(number_of("PRAGMA user_version"), 2);
+}
+
+/* ---- from earlier versions ---- */
+
+/* The database as a program of version 1 left it: its tables, and rows in them. */
+static void version_1_put(void)
+{
+	char *text = NULL;
+	size_t size = 0;
+	FILE *file = fopen(MIGRATIONS "/001_initial.sql", "r");
+
+	assert_non_null(file);
+	assert_true(getdelim(&text, &size, '\0', file) > 0);
+	fclose(file);
+	by_hand(text);
+	free(text);
+	by_hand("PRAGMA journal_mode = WAL; PRAGMA application_id = 0x4c6f7754;"
+		"PRAGMA user_version = 1;"
+		"INSERT INTO org (id, name, created_at) VALUES ('org-1', 'old', 5);"
+		"INSERT INTO api_key VALUES ('key_1', 'org-1', 'hash', 'sk-1', 6, NULL)");
+}
+
+static void version_1_gains_weights(void **state)
+{
+	struct org *orgs, org;
+	struct key key;
+	unsigned weight;
+	size_t n;
+
+	(void)state;
+	version_1_put();
+	MUST(store_open(dir, &store, &err));
+	assert_int_equal(number_of("PRAGMA user_version"), 2);
+	MUST(store_org_list(store, &orgs, &n, &err));
+	assert_int_equal(n, 1);
+	assert_string_equal(orgs[0].name, "old");
+	assert_int_equal(orgs[0].created_at, 5);
+	assert_int_equal(orgs[0].weight, 1);
+	assert_int_equal(orgs[0].keys, 1);
+	free(orgs);
+	MUST(store_key_find(store, "hash", &key, &err));
+	assert_string_equal(key.org_name, "old");
+	MUST(store_org_weigh(store, "old", 7, &err));
+	reopen(); /* nothing is migrated twice */
+	MUST(store_org_weight(store, "org-1", &weight, &err));
+	assert_int_equal(weight, 7);
+	MUST(store_org_create(store, "new", NOW, &org, &err));
+	assert_int_equal(org.weight, 1);
 }
 
 /* ---- many at once ---- */
@@ -191,6 +239,7 @@ int main(void)
 		IN_SCRATCH(somebody_elses_database_is_left_alone),
 		IN_SCRATCH(a_file_that_is_no_database_is_refused),
 		IN_SCRATCH(a_migration_is_all_or_nothing),
+		IN_SCRATCH(version_1_gains_weights),
 		IN_SCRATCH(processes_that_open_at_once_agree),
 	};
 
