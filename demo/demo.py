@@ -262,7 +262,6 @@ def main():
     model_command = [sys.executable, ROOT / "demo/model.py", model_port, HERE / f"{MODEL}.gguf"]
     lowtide_command = [ROOT / "build/lowtide", "serve", "--listen", f"127.0.0.1:{port}"]
     lowtide_command += ["--data", HERE / "data", "--upstream", f"{model}/v1"]
-    lowtide_command += ["--set", "execution.concurrency=4"]  # as many as the model runs at once
     with (
         running("model", model_command, f"{model}/health"),
         running("lowtide", lowtide_command, f"{lowtide}/readyz", LOWTIDE_BOOTSTRAP_KEY=key),

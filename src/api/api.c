@@ -21,22 +21,38 @@
 #include "base/log.h"
 #include "base/sys.h"
 
+#define RAW_BODY_MAX (1u << 30)     /* of a body that is passed on, if the lines have no limit */
 #define OPENAI_VERSION "2020-10-01" /* what OpenAI's own answers carry */
 
 /* ---- the answer ---- */
 
-/* What every answer carries (contract 2.1). */
-static void request_answered(struct request *rq, struct http_response *r)
+void answer_finish(const struct answered *a, struct http_response *r)
 {
-	uint64_t took_ms = sys.monotonic_ms() - rq->began_ms;
+	uint64_t took_ms = sys.monotonic_ms() - a->began_ms;
+	unsigned digit = r->status >= 100 && r->status < 600 ? (unsigned)r->status / 100 : 0;
 
-	http_header(r, "x-request-id", "%s", rq->id);
+	http_header(r, "x-request-id", "%s", a->id);
 	http_header(r, "openai-processing-ms", "%llu", (unsigned long long)took_ms);
 	http_header(r, "openai-version", "%s", OPENAI_VERSION);
-	log_debug("http.request", kv_str("request", rq->id),
-		  kv_str("method", http_method(rq->http)), kv_str("path", http_path(rq->http)),
-		  kv_int("status", r->status), kv_u64("took_ms", took_ms),
-		  kv_str("org", rq->key.org));
+	a->api->answers[route_number(a->route)][digit]++;
+	log_debug("http.request", kv_str("request", a->id), kv_str("method", a->method),
+		  kv_str("path", a->path), kv_int("status", r->status), kv_u64("took_ms", took_ms),
+		  kv_str("org", a->org));
+}
+
+static void request_answered(struct request *rq, struct http_response *r)
+{
+	struct answered a = {
+		.api = rq->api,
+		.route = rq->route,
+		.id = rq->id,
+		.method = http_method(rq->http),
+		.path = http_path(rq->http),
+		.org = rq->key.org,
+		.began_ms = rq->began_ms,
+	};
+
+	answer_finish(&a, r);
 }
 
 /* ---- begin ---- */
@@ -60,22 +76,37 @@ static bool type_is_refused(const char *type)
 	return n >= 4 && strncasecmp(type + n - 4, "/xml", 4) == 0;
 }
 
-static bool fail_too_large(struct error *err)
+static bool fail_too_large(const struct request *rq, struct error *err)
 {
-	return fail(err, ERR_TOO_LARGE, "The request body is larger than %u bytes.", JSON_BODY_MAX);
+	return fail(err, ERR_TOO_LARGE, "The request body is larger than %zu bytes.", rq->body.max);
+}
+
+/* A body of more than `bytes_max` is refused, at once if its length was given. */
+static bool body_begin(struct request *rq, uint64_t bytes_max, struct error *err)
+{
+	uint64_t length = http_content_length(rq->http);
+
+	rq->body = BUF(bytes_max);
+	return length == UINT64_MAX || length <= bytes_max || fail_too_large(rq, err);
 }
 
 static bool json_begin(struct request *rq, struct error *err)
 {
 	const char *type = http_request_header(rq->http, "Content-Type");
-	uint64_t length = http_content_length(rq->http);
 
 	if (type_is_refused(type))
 		return fail(err, ERR_MEDIA_TYPE,
 			    "Unsupported Content-Type '%s'. This endpoint reads application/json.",
 			    type);
-	rq->body = BUF(JSON_BODY_MAX);
-	return length == UINT64_MAX || length <= JSON_BODY_MAX || fail_too_large(err);
+	return body_begin(rq, JSON_BODY_MAX, err);
+}
+
+/* The largest body that is passed on. */
+static uint64_t raw_bytes_max(const struct api *api)
+{
+	uint64_t configured = api->config.line_bytes_max;
+
+	return configured > 0 && configured < RAW_BODY_MAX ? configured : RAW_BODY_MAX;
 }
 
 static bool request_admit(struct request *rq, struct http_response *r, struct error *err)
@@ -88,12 +119,15 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 		return false;
 	if (!route_find(rq, r, err))
 		return false;
-	if (rq->route->creates &&
-	    (!health_takes_work(rq, err) || !repeat_begin(rq, rq->route->name, r, err)))
+	if ((rq->route->creates || rq->route->online) && !health_takes_work(rq, err))
+		return false;
+	if (rq->route->creates && !repeat_begin(rq, rq->route->name, r, err))
 		return false;
 	switch (rq->route->body) {
 	case BODY_JSON:
 		return json_begin(rq, err);
+	case BODY_RAW:
+		return body_begin(rq, raw_bytes_max(rq->api), err);
 	case BODY_FORM:
 		return upload_begin(rq, err);
 	case BODY_NONE:
@@ -141,7 +175,7 @@ static void on_body(void *ctx, struct http_request *q, struct slice piece)
 	struct request *rq = http_data(q);
 
 	(void)ctx;
-	if (rq->route->body == BODY_JSON)
+	if (rq->route->body == BODY_JSON || rq->route->body == BODY_RAW)
 		buf_add(&rq->body, piece);
 	else if (rq->route->body == BODY_FORM)
 		upload_body(rq, piece);
@@ -150,10 +184,11 @@ static void on_body(void *ctx, struct http_request *q, struct slice piece)
 static bool request_run(struct request *rq, struct http_response *r, struct error *err)
 {
 	if (rq->body.failed)
-		return fail_too_large(err);
+		return fail_too_large(rq, err);
 	if (!rq->route->handle(rq, r, err))
 		return false;
-	return !r->body.failed || fail_memory(err);
+	/* What answers later fills `r` in another thread, perhaps at this very moment. */
+	return rq->later || !r->body.failed || fail_memory(err);
 }
 
 static void on_handle(void *ctx, struct http_request *q, struct http_response *r)
@@ -164,6 +199,8 @@ static void on_handle(void *ctx, struct http_request *q, struct http_response *r
 	(void)ctx;
 	if (!request_run(rq, r, &err))
 		error_answer(rq, r, &err);
+	else if (rq->later)
+		return;
 	repeat_end(rq); /* before the client can know, and call again */
 	request_answered(rq, r);
 }

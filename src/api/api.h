@@ -15,9 +15,11 @@ struct api_config {
 	uint64_t file_bytes_max, line_bytes_max; /* 0: none */
 	struct file_quota quota;
 	bool missing_input_refused; /* create with an unknown file: 400 (kimi) or failed (openai) */
+	bool kimi_calls;            /* Kimi's calls that are answered at once are passed on */
 	bool first_line_checked;    /* an upload whose first line is not JSON is refused */
 	uint64_t input_expires_after_s; /* of uploads that say nothing; 0: never */
 	uint64_t result_expires_after_s;
+	const char *version; /* of the program, for /metrics; static */
 };
 
 MUST_USE bool api_open(const struct api_config *config, struct store *store, struct blobs *blobs,

@@ -40,15 +40,20 @@ static void add_retry_headers(struct http_response *r, enum error_kind kind)
 		http_header(r, "x-should-retry", "false");
 }
 
-void error_answer(struct request *rq, struct http_response *r, const struct error *err)
+void error_response(struct http_response *r, const struct error *err, enum profile profile)
 {
 	r->status = error_kind_info(err->kind)->http_status;
 	r->content_type = NULL;
 	auto_close(&r->file.fd);
 	r->file = (struct http_file){ .fd = -1 };
 	buf_clear(&r->body);
-	error_write(&r->body, err, rq->api->config.profile);
+	error_write(&r->body, err, profile);
 	add_retry_headers(r, err->kind);
+}
+
+void error_answer(struct request *rq, struct http_response *r, const struct error *err)
+{
+	error_response(r, err, rq->api->config.profile);
 	if (r->status >= 500 && err->kind != ERR_UNAVAILABLE)
 		log_fault("http.fault", err, kv_str("request", rq->id),
 			  kv_str("method", http_method(rq->http)),

@@ -127,6 +127,14 @@ static void put_lowtide(struct buf *to, const struct progress *p)
 	put_u64(to, "expired", p->counts.expired);
 	put_u64(to, "cancelled", p->counts.cancelled);
 	put_u64(to, "retried", p->counts.retried);
+	name(to, "rate_per_s");
+	buf_printf(to, "%.3f", p->rate_per_s);
+	put_time(to, "eta_at", p->eta_at);
+	put_json(to, "at_risk", p->at_risk ? "true" : "false");
+	if (p->queue_position < 0)
+		put_json(to, "queue_position", NULL);
+	else
+		put_u64(to, "queue_position", (uint64_t)p->queue_position);
 	put_text_or_null(to, "stall_reason", p->stall_reason);
 	object_end(to);
 }

@@ -7,6 +7,11 @@
 #include "api/repeat.h"
 #include "base/error.h"
 
+#define ROUTES_MAX 40
+
+/* Answers by route and first digit of the status; the last row: no route. */
+typedef _Atomic uint64_t answer_counts[ROUTES_MAX + 1][6];
+
 struct api {
 	struct api_config config;
 	struct store *store;
@@ -14,6 +19,7 @@ struct api {
 	struct pipeline *pipeline;
 	struct claims claims;
 	atomic_bool draining;
+	answer_counts answers;
 	char too_large[160]; /* what is answered to an upload over the limit */
 };
 
@@ -29,15 +35,26 @@ struct request {
 	struct key key;      /* whose call it is; nobody's where a route needs no key */
 	char object_id[256]; /* from the path; one that was longer names nothing either */
 	struct claim claim;
-	struct buf body;       /* of a JSON route */
+	struct buf body;       /* of a JSON route, or of one that is passed on */
 	struct upload *upload; /* of an upload */
+	bool later;            /* the route answers by http_later(): not with `r`, and on its own */
 };
 
-/* What answers a route: fills `r`, or fails and errors.h makes the answer. Headers that `r` was given
- * before a failure stay. */
+/* What answers a route: fills `r`, or fails and errors.h makes the answer, or sets rq->later. Headers
+ * that `r` was given before a failure stay. */
 typedef bool (*route_fn)(struct request *rq, struct http_response *r, struct error *err);
 
 #define JSON_BODY_MAX (1u << 20) /* contract 2.3: over it 413 */
+
+/* What every answer carries (contract 2.1), what the log says of it, and its place in the figures.
+ * Any thread: the request itself may be over. */
+struct answered {
+	struct api *api;
+	const struct route *route; /* NULL: none */
+	const char *id, *method, *path, *org;
+	uint64_t began_ms;
+};
+void answer_finish(const struct answered *a, struct http_response *r);
 
 static inline bool is_openai(const struct request *rq)
 {

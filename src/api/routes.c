@@ -7,6 +7,9 @@
 #include "api/content.h"
 #include "api/files.h"
 #include "api/health.h"
+#include "api/metrics.h"
+#include "api/models.h"
+#include "api/online.h"
 #include "api/upload.h"
 
 static const struct route routes[] = {
@@ -23,7 +26,33 @@ static const struct route routes[] = {
 	{ "GET", "/v1/batches", .handle = batches_list },
 	{ "GET", "/v1/batches/{id}", .handle = batches_get },
 	{ "POST", "/v1/batches/{id}/cancel", BODY_JSON, .handle = batches_cancel },
+	/* passed on, whatever the profile */
+	{ "POST", "/v1/chat/completions", BODY_RAW, .online = true, .handle = online_handle },
+	{ "POST", "/v1/completions", BODY_RAW, .online = true, .handle = online_handle },
+	{ "POST", "/v1/embeddings", BODY_RAW, .online = true, .handle = online_handle },
+	{ "POST", "/v1/responses", BODY_RAW, .online = true, .handle = online_handle },
+	{ "POST", "/v1/moderations", BODY_RAW, .online = true, .handle = online_handle },
+	{ "POST", "/v1/rerank", BODY_RAW, .online = true, .handle = online_handle },
+	{ "POST", "/v1/score", BODY_RAW, .online = true, .handle = online_handle },
+	{ "POST", "/v1/tokenizers/estimate-token-count", BODY_RAW, .online = true, .kimi = true,
+	  .handle = online_handle },
+	{ "GET", "/v1/users/me/balance", .online = true, .kimi = true, .handle = online_handle },
+	{ "GET", "/v1/models", .handle = models_list },
+	{ "GET", "/v1/models/{rest}", .handle = models_get },
+	{ "GET", "/metrics", .handle = metrics_get },
+	{ "GET", "/v1/lowtide/scheduling", .handle = metrics_scheduling },
 };
+_Static_assert(ARRAY_LEN(routes) <= ROUTES_MAX, "the figures have a row for each route");
+
+unsigned route_number(const struct route *route)
+{
+	return route != NULL ? (unsigned)(route - routes) : ROUTES_MAX;
+}
+
+const struct route *route_of_number(unsigned number)
+{
+	return number < ARRAY_LEN(routes) ? &routes[number] : NULL;
+}
 
 bool route_needs_key(const char *path)
 {
@@ -45,6 +74,10 @@ static bool path_matches(const char *pattern, const char *path, struct slice *re
 {
 	*ret_id = SLICE("");
 	while (*pattern == '/' && *path == '/') {
+		if (strcmp(pattern, "/{rest}") == 0) {
+			*ret_id = slice_of(path + 1); /* a model's name may hold slashes */
+			return ret_id->n > 0;
+		}
 		struct slice want = take_segment(&pattern);
 		struct slice given = take_segment(&path);
 		if (slice_is(want, "{id}") && given.n > 0)
@@ -91,7 +124,8 @@ bool route_find(struct request *rq, struct http_response *r, struct error *err)
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		const struct route *route = &routes[i];
-		if (!path_matches(route->path, path, &id))
+		if ((route->kimi && !rq->api->config.kimi_calls) ||
+		    !path_matches(route->path, path, &id))
 			continue;
 		if (is_method(route, method)) {
 			rq->route = route;

@@ -8,19 +8,26 @@ enum route_body {
 	BODY_NONE, /* whatever comes is ignored */
 	BODY_JSON, /* collected in rq->body before `handle` */
 	BODY_FORM, /* the upload's own (upload.h) */
+	BODY_RAW,  /* any bytes up to the limit of a line, collected in rq->body */
 };
 
 struct route {
 	const char *method;
-	const char *path; /* "{id}" stands for one segment */
+	const char *path; /* "{id}" stands for one segment, "{rest}" for one or more */
 	enum route_body body;
 	bool creates;     /* may be repeated by a client (2.4); refused while draining */
 	const char *name; /* "POST /v1/files": what repeated calls are kept under */
+	bool online;      /* passed on to an upstream; refused while draining */
+	bool kimi;        /* only if the configuration has kimi_calls */
 	route_fn handle;
 };
 
 /* Finds the route and sets rq->route and rq->object_id. NOT_FOUND for a path that is none; METHOD,
  * with Allow, for a method that it has not. HEAD goes wherever GET goes. */
 MUST_USE bool route_find(struct request *rq, struct http_response *r, struct error *err);
+/* A number below ROUTES_MAX for each route; ROUTES_MAX for NULL. */
+unsigned route_number(const struct route *route);
+/* The route of that number, or NULL. */
+const struct route *route_of_number(unsigned number);
 /* Whether a path needs a key: all under /v1, known or not. */
 bool route_needs_key(const char *path);

@@ -42,13 +42,18 @@ enum option_key {
 	OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules and limits hold (kimi)")
 #define UPSTREAM_ROW                               \
 	OPTION("upstream", OPTION_UPSTREAM, "URL", \
-	       "base URL of the OpenAI-compatible server that lines are sent to")
+	       "base URL of an OpenAI-compatible server that lines are sent to; may be repeated")
 
 struct settings_given {
 	const char *file;
 	struct config_flag *flags;
 	size_t count;
 };
+
+static struct config_source source_of(const struct settings_given *given)
+{
+	return (struct config_source){ given->file, given->flags, given->count };
+}
 
 static void flag_add(struct settings_given *given, const char *flag, const char *key,
 		     const char *value, const struct argp_state *state)
@@ -106,14 +111,18 @@ static error_t parse_setting(int key, char *arg, struct argp_state *state,
 	}
 }
 
+static void given_done(struct settings_given *given)
+{
+	free(given->flags);
+	given->flags = NULL;
+}
+
 /* On failure it has been reported: the exit code is 2. */
-static bool load(struct settings_given *given, struct config *ret)
+static bool load(const struct settings_given *given, struct config *ret)
 {
 	struct error err;
 	bool good = config_load(given->file, given->flags, given->count, ret, &err);
 
-	free(given->flags);
-	given->flags = NULL;
 	if (good)
 		log_set_level((enum log_level)ret->log_level);
 	else
@@ -122,7 +131,7 @@ static bool load(struct settings_given *given, struct config *ret)
 }
 
 /* For commands that send lines: with the upstreams' keys. */
-static bool load_with_keys(struct settings_given *given, struct config *ret)
+static bool load_with_keys(const struct settings_given *given, struct config *ret)
 {
 	struct error err;
 
@@ -156,6 +165,11 @@ struct serve_arguments {
 	bool check;
 };
 
+static void serve_arguments_done(struct serve_arguments *a)
+{
+	given_done(&a->settings);
+}
+
 static error_t parse_serve(int key, char *arg, struct argp_state *state)
 {
 	struct serve_arguments *a = state->input;
@@ -186,15 +200,19 @@ static int command_serve(int argc, char **argv)
 		.doc = "Run the server.\v"
 		       "Flags win over the environment (LOWTIDE_LISTEN, "
 		       "LOWTIDE_EXECUTION_CONCURRENCY: each setting has its variable), the "
-		       "environment over the file. The upstream's API key is taken from "
-		       "LOWTIDE_UPSTREAM_API_KEY, or from where the file says. At the first "
-		       "start an API key is made and printed, or LOWTIDE_BOOTSTRAP_KEY is taken.",
+		       "environment over the file. The API key of upstreams given by --upstream "
+		       "or LOWTIDE_UPSTREAMS is taken from LOWTIDE_UPSTREAM_API_KEY, that of "
+		       "others from where the file says. SIGHUP reads all of it anew: upstreams, "
+		       "their widths and log.level change at once, the rest at the next start. At "
+		       "the first start an API key is made and printed, or LOWTIDE_BOOTSTRAP_KEY "
+		       "is taken.",
 	};
-	struct serve_arguments a = { 0 };
+	AUTO(serve_arguments_done) struct serve_arguments a = { 0 };
 	struct config config;
 	int code = EXIT_GOOD;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	struct config_source source = source_of(&a.settings);
 	if (!load_with_keys(&a.settings, &config))
 		return EXIT_USAGE;
 	if (config.upstream_count == 0) {
@@ -204,7 +222,7 @@ static int command_serve(int argc, char **argv)
 		config_print(&config, stdout);
 		puts("configuration is valid");
 	} else {
-		code = serve(&config);
+		code = serve(&config, &source);
 	}
 	config_done(&config);
 	return code;
@@ -216,6 +234,11 @@ struct run_arguments {
 	struct settings_given settings;
 	struct run_options run;
 };
+
+static void run_arguments_done(struct run_arguments *a)
+{
+	given_done(&a->settings);
+}
 
 static error_t parse_run(int key, char *arg, struct argp_state *state)
 {
@@ -293,7 +316,7 @@ static int command_run(int argc, char **argv)
 		       "code: 0 every line completed, 1 some failed or it could not go on, 2 wrong "
 		       "use or bad lines in the file.",
 	};
-	struct run_arguments a = { 0 };
+	AUTO(run_arguments_done) struct run_arguments a = { 0 };
 	struct config config;
 	int code = EXIT_USAGE;
 
@@ -318,6 +341,12 @@ struct check_arguments {
 	struct check_options check;
 	char **paths;
 };
+
+static void check_arguments_done(struct check_arguments *a)
+{
+	given_done(&a->settings);
+	free(a->paths);
+}
 
 static void path_add(struct check_arguments *a, char *path, const struct argp_state *state)
 {
@@ -370,14 +399,13 @@ static int command_check(int argc, char **argv)
 		       "Each finding is printed as file:line: code: message. Exit code: 0 "
 		       "nothing found, 1 findings, 2 a file cannot be read.",
 	};
-	struct check_arguments a = { 0 };
+	AUTO(check_arguments_done) struct check_arguments a = { 0 };
 	struct config config;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &a);
-	AUTO(auto_free) char **paths = a.paths;
 	if (!load(&a.settings, &config))
 		return EXIT_USAGE;
-	a.check.paths = paths;
+	a.check.paths = a.paths;
 	a.check.rules.profile = (enum profile)config.profile;
 	a.check.rules.strict_lines = config.strict_lines;
 	a.check.rules.refuse_sampling = config.refuse_sampling;
@@ -394,31 +422,49 @@ static int command_check(int argc, char **argv)
 
 struct key_arguments {
 	struct settings_given settings;
-	const char *action, *subject; /* the words after the command */
+	const char *action, *subject, *amount; /* the words after the command */
 	const char *org;
 };
+
+static void key_arguments_done(struct key_arguments *a)
+{
+	given_done(&a->settings);
+}
+
+static bool is(const char *action, const char *name)
+{
+	return action != NULL && strcmp(action, name) == 0;
+}
+
+/* Where the next word goes; NULL: it is one too many. */
+static const char **word_place(struct key_arguments *a)
+{
+	if (a->action == NULL)
+		return &a->action;
+	if (a->subject == NULL)
+		return &a->subject;
+	return a->amount == NULL && is(a->action, "weight") ? &a->amount : NULL;
+}
 
 static error_t parse_key(int key, char *arg, struct argp_state *state)
 {
 	struct key_arguments *a = state->input;
+	const char **place;
 
 	switch (key) {
 	case OPTION_ORG:
 		a->org = arg;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (a->subject != NULL)
+		place = word_place(a);
+		if (place == NULL)
 			argp_error(state, "'%s' is one word too many", arg);
-		*(a->action == NULL ? &a->action : &a->subject) = arg;
+		else
+			*place = arg;
 		return 0;
 	default:
 		return parse_setting(key, arg, state, &a->settings);
 	}
-}
-
-static bool is(const char *action, const char *name)
-{
-	return action != NULL && strcmp(action, name) == 0;
 }
 
 /* Says how the command is used: as argp_error does, after the parsing. */
@@ -454,13 +500,17 @@ static int org_action(const struct key_arguments *a, const char *data)
 	if (is(a->action, "list"))
 		return a->subject == NULL ? org_list(data)
 					  : usage("lowtide org", "lowtide org list [--data DIR]");
-	return usage("lowtide org", "lowtide org create|list");
+	if (is(a->action, "weight"))
+		return a->amount != NULL
+			       ? org_weight(data, a->subject, a->amount)
+			       : usage("lowtide org", "lowtide org weight NAME N [--data DIR]");
+	return usage("lowtide org", "lowtide org create|list|weight");
 }
 
 static int run_key_command(const struct argp *argp, int argc, char **argv,
 			   int (*action)(const struct key_arguments *a, const char *data))
 {
-	struct key_arguments a = { 0 };
+	AUTO(key_arguments_done) struct key_arguments a = { 0 };
 	struct config config;
 
 	argp_parse(argp, argc, argv, 0, NULL, &a);
@@ -499,8 +549,12 @@ static int command_org(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_key,
-		.args_doc = "create NAME\nlist",
-		.doc = "Organizations: files and batches belong to one, and do not exist for others.",
+		.args_doc = "create NAME\nlist\nweight NAME N",
+		.doc = "Organizations: files and batches belong to one, and do not exist for others.\v"
+		       "'weight' sets an organization's share of the work while others have some, "
+		       "too: one of weight 3 gets three times what one of 1 gets, which all have "
+		       "at first. 1 to 1000; it counts from the organization's next batch on, also "
+		       "while the server runs.",
 	};
 
 	return run_key_command(&argp, argc, argv, org_action);
@@ -511,6 +565,6 @@ const struct command commands[] = {
 	{ "run", "IN.jsonl -o OUT.jsonl", "run one batch without a server", command_run },
 	{ "check", "FILE...", "check input files", command_check },
 	{ "key", "create|list|revoke", "API keys", command_key },
-	{ "org", "create|list", "organizations", command_org },
+	{ "org", "create|list|weight", "organizations", command_org },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "app/config_impl.h"
+#include "app/version.h"
 #include "base/duration.h"
 
 /* ---- messages: where it stands, then what is wrong ---- */
@@ -100,11 +101,10 @@ bool config_give(struct config *c, const struct setting *s, const struct origin 
 	struct given *g = given_of(c, s);
 
 	if (s->type == SETTING_UPSTREAMS) {
-		if (origin->layer == LAYER_FLAG && g->origin.layer == LAYER_FLAG)
-			return fail_at(err, origin, s->key,
-				       "given twice; several upstreams, each with the models it "
-				       "serves, go into a config file");
-		if (!upstreams_from_url(c, origin, text, err))
+		if (g->origin.layer != origin->layer)
+			upstreams_clear(c); /* else it is --upstream once more */
+		if (origin->layer == LAYER_ENVIRONMENT ? !upstreams_add_urls(c, origin, text, err)
+						       : !upstream_add_url(c, origin, text, err))
 			return false;
 	} else if (!setting_allows(s, text)) {
 		return fail_text(s, origin, s->key, text, err);
@@ -248,18 +248,44 @@ static void print_origin(const struct config *c, const struct setting *s, FILE *
 	fprintf(to, "  # %s\n", place);
 }
 
+static void print_limits(const struct config *c, const struct upstream_setting *u, FILE *to)
+{
+	uint64_t fixed = upstream_fixed(c, u);
+
+	if (fixed > 0)
+		fprintf(to, ", concurrency: %" PRIu64, fixed);
+	else
+		fprintf(to, ", concurrency: auto, at most %" PRIu64, upstream_max(c, u));
+	if (u->weight != 1)
+		fprintf(to, ", weight: %" PRIu64, u->weight);
+	if (u->requests_per_minute > 0)
+		fprintf(to, ", requests_per_minute: %" PRIu64, u->requests_per_minute);
+	if (u->tokens_per_minute > 0)
+		fprintf(to, ", tokens_per_minute: %" PRIu64, u->tokens_per_minute);
+}
+
+static void print_upstream(const struct config *c, const struct upstream_setting *u, FILE *to)
+{
+	const char *key_at = u->api_key_env != NULL    ? u->api_key_env
+			     : u->api_key_file != NULL ? u->api_key_file
+						       : "none";
+
+	fprintf(to, "  %s: %s, key: %s, models:", u->name, u->url, key_at);
+	for (char **m = u->models; m != NULL && *m != NULL; m++)
+		fprintf(to, " %s", *m);
+	fputs(u->models == NULL ? " any" : "", to);
+	print_limits(c, u, to);
+	if (u->metrics != GAUGES_AUTO)
+		fprintf(to, ", metrics: %s", gauges_kind_words[u->metrics]);
+	if (u->has_priority)
+		fprintf(to, ", priority: %" PRId64, u->priority);
+	fprintf(to, "%s\n", u->drain ? ", drain: true" : "");
+}
+
 static void print_upstreams(const struct config *c, FILE *to)
 {
-	for (size_t i = 0; i < c->upstream_count; i++) {
-		const struct upstream_setting *u = &c->upstreams[i];
-		const char *key_at = u->api_key_env != NULL    ? u->api_key_env
-				     : u->api_key_file != NULL ? u->api_key_file
-							       : "none";
-		fprintf(to, "  %s: %s, key: %s, models:", u->name, u->url, key_at);
-		for (char **m = u->models; m != NULL && *m != NULL; m++)
-			fprintf(to, " %s", *m);
-		fprintf(to, "%s\n", u->models == NULL ? " any" : "");
-	}
+	for (size_t i = 0; i < c->upstream_count; i++)
+		print_upstream(c, &c->upstreams[i], to);
 }
 
 void config_print(const struct config *c, FILE *to)
@@ -323,6 +349,8 @@ struct api_config config_api(const struct config *c)
 		.line_bytes_max = c->line_bytes,
 		.quota = { .files_max = c->files_per_org, .bytes_max = c->bytes_per_org },
 		.missing_input_refused = c->missing_file == MISSING_FILE_REFUSE,
+		.kimi_calls = c->kimi_calls,
+		.version = lowtide_version,
 		.first_line_checked = c->first_line,
 		.input_expires_after_s = c->input_files_s,
 		.result_expires_after_s = c->result_files_s,

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "pipeline/pipeline.h"
+#include "upstream/upstream.h"
 
 /* Where a value comes from; a later one wins over an earlier one. */
 enum layer { LAYER_DEFAULT, LAYER_FILE, LAYER_ENVIRONMENT, LAYER_FLAG };
@@ -26,12 +27,19 @@ struct origin {
 	uint64_t line;    /* of the file, from 1 */
 };
 
-/* An entry of `upstreams`, as written. */
+/* An entry of `upstreams`, as written; what was not given has its default. */
 struct upstream_setting {
 	char *name, *url;
 	char *api_key_env, *api_key_file; /* where the key is; at most one of them */
 	char **models;                    /* NULL-ended; NULL: any */
-	uint64_t concurrency;             /* 0: execution.concurrency */
+	uint64_t weight;
+	uint64_t concurrency;     /* 0: execution.concurrency; AMOUNT_AUTO: found by itself */
+	uint64_t max_concurrency; /* 0: execution.max_concurrency */
+	uint64_t requests_per_minute, tokens_per_minute; /* 0: no limit */
+	int metrics;                                     /* enum gauges_kind */
+	int64_t priority;                                /* where has_priority */
+	bool has_priority, drain;
+	uint64_t given; /* a bit for each member that was given, in the table's order */
 	struct origin origin;
 };
 
@@ -39,8 +47,11 @@ struct config {
 	/* one member a setting, see the table in settings.c */
 	struct address listen;
 	char *data;
-	int profile; /* enum profile */
-	uint64_t concurrency, max_attempts, line_timeout_s, drain_s, response_bytes;
+	int profile;          /* enum profile */
+	uint64_t concurrency; /* AMOUNT_AUTO: found by itself */
+	uint64_t max_concurrency, max_attempts, line_timeout_s, drain_s, response_bytes;
+	uint64_t reserve; /* for online requests; AMOUNT_AUTO: by itself */
+	bool kimi_calls;
 	uint64_t file_bytes, lines_per_file, inputs_per_file, files_per_org, bytes_per_org;
 	uint64_t line_bytes, window_min_s, window_max_s;
 	uint64_t enqueued_requests, enqueued_tokens, connections;
@@ -67,6 +78,13 @@ struct config_flag {
 	const char *key, *value;
 };
 
+/* What a configuration is read from, besides the environment: to read it anew. All borrowed. */
+struct config_source {
+	const char *file; /* NULL: none */
+	const struct config_flag *flags;
+	size_t flag_count;
+};
+
 /* `file` NULL: none. On failure *ret is empty. config_done(ret) is the caller's. */
 MUST_USE bool config_load(const char *file, const struct config_flag *flags, size_t flag_count,
 			  struct config *ret, struct error *err);
@@ -88,7 +106,7 @@ struct pipeline_config config_pipeline(const struct config *c);
 struct api_config config_api(const struct config *c);
 struct window_rule config_windows(const struct config *c);
 
-/* The name that an upstream has when it was given no other. */
+/* The name that the first upstream has when it was given no other. */
 #define UPSTREAM_NAME "default"
-/* The environment variable with the key of an upstream that was given as a mere URL. */
+/* The environment variable with the key of the upstreams that were given as mere URLs. */
 #define UPSTREAM_KEY_VARIABLE "LOWTIDE_UPSTREAM_API_KEY"

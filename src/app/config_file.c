@@ -104,11 +104,13 @@ static bool read_upstream_member(struct reader *r, void *ctx, const char *key,
 	if (s == NULL)
 		return fail_unknown(upstream_settings, upstream_setting_count, at, key, r->err);
 	void *member = setting_member(s, u);
-	if (s->type == SETTING_NAMES)
-		return u->models == NULL ? read_models(r, s, key, value, member)
-					 : fail_at(r->err, at, key, "given twice");
-	if (s->type == SETTING_COUNT ? *(uint64_t *)member != 0 : *(char **)member != NULL)
+	uint64_t bit = UINT64_C(1) << (s - upstream_settings);
+	if (u->given & bit)
 		return fail_at(r->err, at, key, "given twice");
+	u->given |= bit;
+	u->has_priority |= member == &u->priority;
+	if (s->type == SETTING_NAMES)
+		return read_models(r, s, key, value, member);
 	if (text == NULL)
 		return fail_value(s, at, key, node_kind(value), r->err);
 	return setting_read(s, text, member) || fail_text(s, at, key, text, r->err);

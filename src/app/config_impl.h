@@ -41,10 +41,16 @@ bool fail_text(const struct setting *s, const struct origin *origin, const char 
 
 /* A new entry; NULL: no memory. */
 struct upstream_setting *upstream_add(struct config *c, const struct origin *origin);
-/* The list becomes one entry. */
-MUST_USE bool upstreams_from_url(struct config *c, const struct origin *origin, const char *url,
+/* Adds an entry that is a mere URL. */
+MUST_USE bool upstream_add_url(struct config *c, const struct origin *origin, const char *url,
+			       struct error *err);
+/* Adds one for each URL of `text`, which are separated by commas or spaces. */
+MUST_USE bool upstreams_add_urls(struct config *c, const struct origin *origin, const char *text,
 				 struct error *err);
-/* Names the nameless; checks that they fit together. */
+/* Gives what was not given its default; checks that all fit together. */
 MUST_USE bool upstreams_finish(struct config *c, struct error *err);
+/* Requests in flight, fixed (0: found by itself), and at most, as they come out for `u`. */
+uint64_t upstream_fixed(const struct config *c, const struct upstream_setting *u);
+uint64_t upstream_max(const struct config *c, const struct upstream_setting *u);
 /* Forgets the keys, then the entries. */
 void upstreams_clear(struct config *c);

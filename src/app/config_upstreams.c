@@ -1,6 +1,7 @@
 /* config_upstreams.c: the list of upstreams: what it must be, and where its keys come from. */
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,23 +56,38 @@ struct upstream_setting *upstream_add(struct config *c, const struct origin *ori
 	return &more[c->upstream_count++];
 }
 
-/* `--upstream URL` is a list of one. Its key, if it wants one, is in a variable of a fixed name. */
-bool upstreams_from_url(struct config *c, const struct origin *origin, const char *url,
-			struct error *err)
+/* Its key, if it wants one, is in a variable of a fixed name. */
+bool upstream_add_url(struct config *c, const struct origin *origin, const char *url,
+		      struct error *err)
 {
 	const struct setting *s = setting_find(upstream_settings, upstream_setting_count, "url");
 	const char *key = getenv(UPSTREAM_KEY_VARIABLE);
-
-	upstreams_clear(c);
 	struct upstream_setting *u = upstream_add(c, origin);
+
 	if (u == NULL)
 		return fail_memory(err);
 	if (!setting_read(s, url, &u->url))
 		return fail_text(s, origin, "upstreams", url, err);
-	u->name = strdup(UPSTREAM_NAME);
-	if (key != NULL && key[0] != '\0')
-		u->api_key_env = strdup(UPSTREAM_KEY_VARIABLE);
-	return u->name != NULL || fail_memory(err);
+	if (key == NULL || key[0] == '\0')
+		return true;
+	u->api_key_env = strdup(UPSTREAM_KEY_VARIABLE);
+	return u->api_key_env != NULL || fail_memory(err);
+}
+
+bool upstreams_add_urls(struct config *c, const struct origin *origin, const char *text,
+			struct error *err)
+{
+	AUTO(auto_free) char *urls = strdup(text);
+	char *rest, *url = urls != NULL ? strtok_r(urls, ", ", &rest) : NULL;
+
+	if (urls == NULL)
+		return fail_memory(err);
+	if (url == NULL)
+		return upstream_add_url(c, origin, "", err); /* says what an empty one is not */
+	for (; url != NULL; url = strtok_r(NULL, ", ", &rest))
+		if (!upstream_add_url(c, origin, url, err))
+			return false;
+	return true;
 }
 
 /* ---- what fits together ---- */
@@ -86,31 +102,89 @@ static bool check_upstream(const struct upstream_setting *u, struct error *err)
 	return true;
 }
 
-static bool serves(const struct upstream_setting *u, const char *model)
+/* Of a number that nobody chose it is no mistake to be less than what somebody did. */
+static bool max_chosen(const struct config *c, const struct upstream_setting *u)
 {
-	for (char **m = u->models; *m != NULL; m++)
-		if (strcmp(*m, model) == 0)
-			return true;
-	return false;
+	return u->max_concurrency > 0 || !config_is_default(c, "execution.max_concurrency");
 }
 
-/* A model has one upstream. */
-static bool check_apart(const struct upstream_setting *u, const struct upstream_setting *before,
-			struct error *err)
+uint64_t upstream_fixed(const struct config *c, const struct upstream_setting *u)
 {
-	if (strcmp(u->name, before->name) == 0)
-		return fail_at(err, &u->origin, "upstreams",
-			       "the name '%.60s' is taken; give each upstream one of its own",
-			       u->name);
-	if (u->models == NULL || before->models == NULL)
-		return fail_at(err, &u->origin, "upstreams",
-			       "where there are several, each lists the models that it serves");
-	for (char **m = u->models; *m != NULL; m++)
-		if (serves(before, *m))
+	uint64_t concurrency = u->concurrency > 0 ? u->concurrency : c->concurrency;
+
+	return concurrency != AMOUNT_AUTO ? concurrency : 0;
+}
+
+uint64_t upstream_max(const struct config *c, const struct upstream_setting *u)
+{
+	uint64_t fixed = upstream_fixed(c, u);
+	uint64_t max = u->max_concurrency > 0 ? u->max_concurrency : c->max_concurrency;
+
+	return fixed > max && !max_chosen(c, u) ? fixed : max;
+}
+
+static bool check_widths(const struct config *c, const struct upstream_setting *u,
+			 struct error *err)
+{
+	uint64_t fixed = upstream_fixed(c, u), max = upstream_max(c, u);
+
+	if (fixed <= max)
+		return true;
+	return fail_at(err, &u->origin, "upstreams",
+		       "the concurrency of '%.60s', %" PRIu64
+		       ", is more than its max_concurrency, which is %" PRIu64,
+		       u->name, fixed, max);
+}
+
+/* Batches would wait for ever. */
+static bool check_reserve(const struct config *c, const struct upstream_setting *u,
+			  struct error *err)
+{
+	const struct setting *s = setting_find(settings, setting_count, "online.reserve");
+	uint64_t fixed = upstream_fixed(c, u);
+	uint64_t most = fixed > 0 ? fixed : upstream_max(c, u);
+
+	if (c->reserve == AMOUNT_AUTO || c->reserve < most)
+		return true;
+	return fail_at(err, &given_of(c, s)->origin, s->key,
+		       "%" PRIu64 " leaves nothing for batches: at most %" PRIu64
+		       " requests are in flight to '%.60s'",
+		       c->reserve, most, u->name);
+}
+
+static bool check_name(const struct config *c, size_t i, struct error *err)
+{
+	const struct upstream_setting *u = &c->upstreams[i];
+
+	for (size_t k = 0; k < i; k++)
+		if (strcmp(u->name, c->upstreams[k].name) == 0)
 			return fail_at(err, &u->origin, "upstreams",
-				       "the model '%.60s' is served by '%.60s' already; a model "
-				       "has one upstream",
-				       *m, before->name);
+				       "the name '%.60s' is taken; give each upstream one of its "
+				       "own",
+				       u->name);
+	return true;
+}
+
+static bool name_default(struct upstream_setting *u, size_t i, struct error *err)
+{
+	char name[40];
+
+	if (u->name != NULL)
+		return true;
+	snprintf(name, sizeof(name), i == 0 ? UPSTREAM_NAME : "upstream-%zu", i + 1);
+	u->name = strdup(name);
+	return u->name != NULL || fail_memory(err);
+}
+
+static bool defaults_take(struct upstream_setting *u, struct error *err)
+{
+	for (size_t i = 0; i < upstream_setting_count; i++) {
+		const struct setting *s = &upstream_settings[i];
+		const char *initial = s->initial[PROFILE_KIMI]; /* the same in both */
+		if (initial != NULL && !(u->given >> i & 1) &&
+		    !setting_read(s, initial, setting_member(s, u)))
+			return fail_memory(err);
+	}
 	return true;
 }
 
@@ -118,13 +192,9 @@ bool upstreams_finish(struct config *c, struct error *err)
 {
 	for (size_t i = 0; i < c->upstream_count; i++) {
 		struct upstream_setting *u = &c->upstreams[i];
-		if (u->name == NULL && (u->name = strdup(UPSTREAM_NAME)) == NULL)
-			return fail_memory(err);
-		if (!check_upstream(u, err))
+		if (!name_default(u, i, err) || !defaults_take(u, err) || !check_upstream(u, err) ||
+		    !check_widths(c, u, err) || !check_reserve(c, u, err) || !check_name(c, i, err))
 			return false;
-		for (size_t k = 0; k < i; k++)
-			if (!check_apart(u, &c->upstreams[k], err))
-				return false;
 	}
 	return true;
 }
@@ -185,6 +255,26 @@ static bool key_from_file(const struct upstream_setting *u, char **ret, struct e
 	return *ret != NULL;
 }
 
+/* All but the key. */
+static struct upstream_config ready_of(const struct config *c, const struct upstream_setting *u)
+{
+	return (struct upstream_config){
+		.name = u->name,
+		.base_url = u->url,
+		.models = u->models,
+		.weight = (unsigned)u->weight,
+		.concurrency = (unsigned)upstream_fixed(c, u),
+		.max_concurrency = (unsigned)upstream_max(c, u),
+		.reserve = c->reserve != AMOUNT_AUTO ? (int)c->reserve : -1,
+		.requests_per_minute = u->requests_per_minute,
+		.tokens_per_minute = u->tokens_per_minute,
+		.metrics = (enum gauges_kind)u->metrics,
+		.has_priority = u->has_priority,
+		.priority = (int)u->priority,
+		.drain = u->drain,
+	};
+}
+
 bool config_read_keys(struct config *c, struct error *err)
 {
 	keys_forget(c);
@@ -194,13 +284,7 @@ bool config_read_keys(struct config *c, struct error *err)
 	for (size_t i = 0; i < c->upstream_count; i++) {
 		const struct upstream_setting *u = &c->upstreams[i];
 		struct upstream_config *ready = &c->ready_upstreams[i];
-		uint64_t concurrency = u->concurrency > 0 ? u->concurrency : c->concurrency;
-		*ready = (struct upstream_config){
-			.name = u->name,
-			.base_url = u->url,
-			.models = u->models,
-			.concurrency = (unsigned)concurrency,
-		};
+		*ready = ready_of(c, u);
 		if (u->api_key_env != NULL && !key_from_variable(u, &ready->api_key, err))
 			return false;
 		if (u->api_key_file != NULL && !key_from_file(u, &ready->api_key, err))

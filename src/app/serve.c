@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "app/reload.h"
 #include "app/version.h"
 #include "base/sys.h"
 #include "cli/data_dir.h"
@@ -156,29 +157,36 @@ static void server_close(struct server *s)
 		close(s->lock_fd);
 }
 
-static void run_until_signal(struct server *s, const struct config *c)
+static void run_until_signal(struct server *s, const struct config *c,
+			     const struct config_source *source)
 {
+	struct reload reload = { .running = c, .source = source, .pipeline = s->pipeline };
+	int number;
+
 	print_ready(s, c);
 	log_info("serve.started", kv_str("data", c->data),
 		 kv_u64("port", http_server_port(s->http)));
-	int number = signals_wait(-1);
+	while ((number = signals_wait(-1)) == SIGHUP)
+		reload_run(&reload);
+	reload_done(&reload);
 	log_info("serve.draining", kv_str("signal", number == SIGINT ? "SIGINT" : "SIGTERM"),
 		 kv_u64("at_most_s", c->drain_s));
 	signals_end_at_once();
 	server_drain(s);
 }
 
-int serve(struct config *config)
+int serve(struct config *config, const struct config_source *source)
 {
 	struct server s = { .lock_fd = -1 };
 	struct pipeline_config pipeline = config_pipeline(config);
 	struct error err;
 
 	signals_block();
+	signals_block_hangup();
 	raise_file_limit();
 	bool opened = server_open(&s, config, &pipeline, &err);
 	if (opened)
-		run_until_signal(&s, config);
+		run_until_signal(&s, config, source);
 	server_close(&s);
 	if (!opened) {
 		report(&err);

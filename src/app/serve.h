@@ -3,5 +3,6 @@
 
 #include "app/config.h"
 
-/* Runs until SIGTERM or SIGINT and returns the exit code. The config stays the caller's. */
-int serve(struct config *config);
+/* Runs until SIGTERM or SIGINT and returns the exit code; SIGHUP reads `source` anew (reload.h).
+ * Both stay the caller's. */
+int serve(struct config *config, const struct config_source *source);

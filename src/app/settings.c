@@ -24,6 +24,8 @@ static const char *const log_level_words[] = { "debug", "info", "warn", "error",
 #define BOTH(text) .initial = { text, text }
 #define KIMI_OPENAI(kimi, openai) .initial = { [PROFILE_KIMI] = kimi, [PROFILE_OPENAI] = openai }
 #define FROM_TO(from, to) .least = from, .most = to
+#define OR_AUTO .automatic = "auto"
+#define AT_RELOAD .at_reload = true
 
 const struct setting settings[] = {
 	{ "listen", SETTING_ADDRESS, AT(listen), BOTH("127.0.0.1:8000"),
@@ -32,11 +34,15 @@ const struct setting settings[] = {
 	  .about = "directory of everything that lasts; made if it is not there" },
 	{ "profile", SETTING_CHOICE, AT(profile), BOTH("kimi"), .words = profile_words,
 	  .about = "whose rules and limits hold: Kimi's or OpenAI's" },
-	{ "upstreams", SETTING_UPSTREAMS, AT(upstreams), BOTH(NULL),
+	{ "upstreams", SETTING_UPSTREAMS, AT(upstreams), BOTH(NULL), AT_RELOAD,
 	  .about = "where lines are sent: OpenAI-compatible servers" },
 
-	{ "execution.concurrency", SETTING_COUNT, AT(concurrency), BOTH("32"), FROM_TO(1, 10000),
-	  .about = "requests in flight, to an upstream that names no number of its own" },
+	{ "execution.concurrency", SETTING_COUNT, AT(concurrency), BOTH("auto"), FROM_TO(1, 10000),
+	  OR_AUTO, AT_RELOAD,
+	  .about = "requests in flight to an upstream that names no number of its own; auto: "
+		   "found and followed by itself" },
+	{ "execution.max_concurrency", SETTING_COUNT, AT(max_concurrency), BOTH("1024"),
+	  FROM_TO(1, 10000), AT_RELOAD, .about = "never more requests in flight to one upstream" },
 	{ "execution.max_attempts", SETTING_COUNT, AT(max_attempts), BOTH("6"), FROM_TO(1, 1000),
 	  .about = "how often a line is sent before its failure is final" },
 	{ "execution.line_timeout", SETTING_DURATION, AT(line_timeout_s), BOTH("10m"),
@@ -45,6 +51,13 @@ const struct setting settings[] = {
 	  .about = "after SIGTERM: how long lines in flight may take to finish" },
 	{ "execution.response_bytes", SETTING_SIZE, AT(response_bytes), BOTH("64MB"),
 	  FROM_TO(KB, GB), .about = "the largest answer taken from an upstream" },
+
+	{ "online.reserve", SETTING_COUNT, AT(reserve), BOTH("auto"), FROM_TO(0, 10000), OR_AUTO,
+	  AT_RELOAD,
+	  .about = "requests in flight that batches leave free for online ones; auto: a part of "
+		   "the width for ten minutes after online requests were seen, else none" },
+	{ "online.kimi_calls", SETTING_SWITCH, AT(kimi_calls), BOTH("false"),
+	  .about = "serve Kimi's online calls, too, not only the batches" },
 
 	{ "limits.file_bytes", SETTING_SIZE, AT(file_bytes), KIMI_OPENAI("100MB", "200MB"),
 	  FROM_TO(1, ANY_COUNT), .zero = "no limit", .about = "one uploaded file" },
@@ -71,7 +84,7 @@ const struct setting settings[] = {
 	{ "limits.enqueued_tokens", SETTING_COUNT, AT(enqueued_tokens), BOTH("0"),
 	  FROM_TO(1, ANY_COUNT), .zero = "batches queue without end",
 	  .about = "the same in (estimated) tokens" },
-	{ "limits.connections", SETTING_COUNT, AT(connections), BOTH("1024"), FROM_TO(1, 100000),
+	{ "limits.connections", SETTING_COUNT, AT(connections), BOTH("16384"), FROM_TO(1, 100000),
 	  .about = "client connections at once" },
 
 	{ "validation.strict_lines", SETTING_SWITCH, AT(strict_lines), KIMI_OPENAI("false", "true"),
@@ -94,7 +107,7 @@ const struct setting settings[] = {
 	  .about = "how often to look for files to remove" },
 
 	{ "log.level", SETTING_CHOICE, AT(log_level), BOTH("info"), .words = log_level_words,
-	  .about = "least level that is logged (to standard error)" },
+	  AT_RELOAD, .about = "least level that is logged (to standard error)" },
 };
 const size_t setting_count = ARRAY_LEN(settings);
 
@@ -102,15 +115,30 @@ const size_t setting_count = ARRAY_LEN(settings);
 #define AT(member) .at = offsetof(struct upstream_setting, member)
 
 const struct setting upstream_settings[] = {
-	{ "name", SETTING_TEXT, AT(name), BOTH(UPSTREAM_NAME), .about = "what the log calls it" },
+	{ "name", SETTING_TEXT, AT(name),
+	  .about = "what the log calls it; without this " UPSTREAM_NAME ", then upstream-2, ..." },
 	{ "url", SETTING_URL, AT(url), .about = "its base URL, as clients of it have it" },
 	{ "api_key_env", SETTING_TEXT, AT(api_key_env),
 	  .about = "environment variable that holds its API key" },
 	{ "api_key_file", SETTING_TEXT, AT(api_key_file), .about = "file that holds its API key" },
 	{ "models", SETTING_NAMES, AT(models),
 	  .about = "the models that it serves; without this it is sent any" },
-	{ "concurrency", SETTING_COUNT, AT(concurrency), FROM_TO(1, 10000),
+	{ "weight", SETTING_COUNT, AT(weight), BOTH("1"), FROM_TO(1, 1000),
+	  .about = "its share of the requests while several have room" },
+	{ "concurrency", SETTING_COUNT, AT(concurrency), FROM_TO(1, 10000), OR_AUTO,
 	  .about = "requests in flight; without this execution.concurrency" },
+	{ "max_concurrency", SETTING_COUNT, AT(max_concurrency), FROM_TO(1, 10000),
+	  .about = "never more requests in flight; without this execution.max_concurrency" },
+	{ "requests_per_minute", SETTING_COUNT, AT(requests_per_minute), BOTH("0"),
+	  FROM_TO(1, ANY_COUNT), .zero = "no limit", .about = "requests in any 60 seconds" },
+	{ "tokens_per_minute", SETTING_COUNT, AT(tokens_per_minute), BOTH("0"),
+	  FROM_TO(1, ANY_COUNT), .zero = "no limit", .about = "tokens in any 60 seconds" },
+	{ "metrics", SETTING_CHOICE, AT(metrics), BOTH("auto"), .words = gauges_kind_words,
+	  .about = "whose metrics tell the load of its engine" },
+	{ "priority", SETTING_SIGNED, AT(priority), .most = 1000000,
+	  .about = "the member `priority` that batch lines get; without this none" },
+	{ "drain", SETTING_SWITCH, AT(drain), BOTH("false"),
+	  .about = "nothing new is sent to it; what is in flight ends" },
 };
 const size_t upstream_setting_count = ARRAY_LEN(upstream_settings);
 
@@ -163,8 +191,9 @@ static void describe_amount(const struct setting *s, const char *what, const cha
 	amount_format(s, s->most, most);
 	if (s->most != ANY_COUNT)
 		snprintf(bounds, sizeof(bounds), " from %s to %s", least, most);
-	snprintf(to, size, "%s%s%s%s%s", what, bounds, such_as, s->zero != NULL ? ", or 0: " : "",
-		 s->zero != NULL ? s->zero : "");
+	snprintf(to, size, "%s%s%s%s%s%s%s", what, bounds, such_as,
+		 s->zero != NULL ? ", or 0: " : "", s->zero != NULL ? s->zero : "",
+		 s->automatic != NULL ? ", or " : "", s->automatic != NULL ? s->automatic : "");
 }
 
 static void describe_choice(const struct setting *s, char *to, size_t size)
@@ -203,6 +232,10 @@ void setting_describe(const struct setting *s, char *to, size_t size)
 	case SETTING_COUNT:
 		describe_amount(s, "a whole number", "", to, size);
 		break;
+	case SETTING_SIGNED:
+		snprintf(to, size, "a whole number from -%" PRIu64 " to %" PRIu64, s->most,
+			 s->most);
+		break;
 	case SETTING_SIZE:
 		describe_amount(s, "a size", ", such as 512KB, 16MB or 1GB", to, size);
 		break;
@@ -240,11 +273,26 @@ static bool amount_parse(const struct setting *s, const char *text, uint64_t *re
 								   : count_parse;
 	uint64_t amount;
 
+	if (s->automatic != NULL && strcmp(text, s->automatic) == 0) {
+		*ret = AMOUNT_AUTO;
+		return true;
+	}
 	if (!parse(slice_of(text), &amount))
 		return false;
 	if (!(amount == 0 && s->zero != NULL) && (amount < s->least || amount > s->most))
 		return false;
 	*ret = amount;
+	return true;
+}
+
+static bool signed_parse(const struct setting *s, const char *text, int64_t *ret)
+{
+	bool negative = text[0] == '-';
+	uint64_t distance;
+
+	if (!count_parse(slice_of(text + negative), &distance) || distance > s->most)
+		return false;
+	*ret = negative ? -(int64_t)distance : (int64_t)distance;
 	return true;
 }
 
@@ -308,6 +356,8 @@ bool setting_read(const struct setting *s, const char *text, void *member)
 	case SETTING_SIZE:
 	case SETTING_DURATION:
 		return amount_parse(s, text, member);
+	case SETTING_SIGNED:
+		return signed_parse(s, text, member);
 	case SETTING_NAMES:
 	case SETTING_UPSTREAMS: /* lists: config.c reads their parts */
 		break;
@@ -323,10 +373,43 @@ bool setting_allows(const struct setting *s, const char *text)
 		int choice;
 		bool on;
 		uint64_t amount;
+		int64_t number;
 	} scratch = { NULL };
 	bool allowed = setting_read(s, text, &scratch);
 
 	if (s->type == SETTING_TEXT || s->type == SETTING_URL)
 		free(scratch.text);
 	return allowed;
+}
+
+static bool texts_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+bool setting_same(const struct setting *s, const void *a, const void *b)
+{
+	const struct address *one = a, *other = b;
+
+	switch (s->type) {
+	case SETTING_TEXT:
+	case SETTING_URL:
+		return texts_same(*(char *const *)a, *(char *const *)b);
+	case SETTING_ADDRESS:
+		return texts_same(one->host, other->host) && one->port == other->port;
+	case SETTING_CHOICE:
+		return *(const int *)a == *(const int *)b;
+	case SETTING_SWITCH:
+		return *(const bool *)a == *(const bool *)b;
+	case SETTING_COUNT:
+	case SETTING_SIZE:
+	case SETTING_DURATION:
+		return *(const uint64_t *)a == *(const uint64_t *)b;
+	case SETTING_SIGNED:
+		return *(const int64_t *)a == *(const int64_t *)b;
+	case SETTING_NAMES:
+	case SETTING_UPSTREAMS:
+		break;
+	}
+	return true;
 }

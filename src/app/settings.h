@@ -15,11 +15,15 @@ enum setting_type {                  /* the member it is kept in */
 		    SETTING_ADDRESS, /* struct address */
 		    SETTING_CHOICE,  /* int: number of the word in `words` */
 		    SETTING_SWITCH,  /* bool */
-		    SETTING_COUNT,   /* uint64_t */
+		    SETTING_COUNT,   /* uint64_t, or AMOUNT_AUTO */
+		    SETTING_SIGNED,  /* int64_t, at most `most` away from 0 */
 		    SETTING_SIZE,    /* uint64_t, bytes */
 		    SETTING_DURATION,  /* uint64_t, seconds */
 		    SETTING_UPSTREAMS, /* the list of upstreams; as mere text it is the URL of one */
 };
+
+/* What a COUNT is kept as when it is given as its word `automatic`. */
+#define AMOUNT_AUTO UINT64_MAX
 
 struct setting {
 	const char *key;
@@ -27,8 +31,10 @@ struct setting {
 	size_t at;                /* offset of the member */
 	const char *initial[2];   /* default by enum profile, as it would be written; NULL: none */
 	uint64_t least, most;     /* of COUNT, SIZE and DURATION */
+	const char *automatic;    /* a word that COUNT takes beside numbers, or NULL */
 	const char *zero;         /* what 0 means where it stands outside of the bounds, or NULL */
 	const char *const *words; /* of CHOICE, NULL-ended */
+	bool at_reload; /* a change counts at SIGHUP (app/reload.h), else from the next start on */
 	const char *about;
 };
 
@@ -57,5 +63,7 @@ void *setting_member(const struct setting *s, void *base);
 MUST_USE bool setting_read(const struct setting *s, const char *text, void *member);
 /* Whether setting_read would take it. */
 bool setting_allows(const struct setting *s, const char *text);
+/* Whether two members hold the same value, however it was written. Not of lists: always true. */
+bool setting_same(const struct setting *s, const void *a, const void *b);
 /* "LOWTIDE_EXECUTION_CONCURRENCY". */
 void setting_variable(const char *key, char *to, size_t size);

@@ -28,7 +28,9 @@
 	X(KEY_REUSED, 422, "invalid_request_error", "invalid_request_error",                     \
 	  "idempotency_key_reused")                                                              \
 	X(INTERNAL, 500, "server_error", "server_error", NULL)                                   \
+	X(UPSTREAM, 502, "server_error", "server_error", "upstream_error")                       \
 	X(UNAVAILABLE, 503, "server_error", "server_error", NULL)                                \
+	X(TIMEOUT, 504, "server_error", "server_error", "request_timeout")                       \
 	X(NO_SPACE, 507, "server_error", "server_error", "insufficient_storage")
 
 enum error_kind {

@@ -20,9 +20,18 @@ static uint64_t real_monotonic_ms(void)
 	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static uint64_t real_monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 struct sys sys = {
 	.now_s = real_now_s,
 	.monotonic_ms = real_monotonic_ms,
+	.monotonic_us = real_monotonic_us,
 	.write = write,
 	.pwrite = pwrite,
 	.fsync = fsync,

@@ -20,6 +20,7 @@
 struct sys {
 	int64_t (*now_s)(void);         /* Unix time, seconds */
 	uint64_t (*monotonic_ms)(void); /* never goes back */
+	uint64_t (*monotonic_us)(void); /* the same clock, where milliseconds are too coarse */
 	ssize_t (*write)(int fd, const void *p, size_t n);
 	ssize_t (*pwrite)(int fd, const void *p, size_t n, off_t at);
 	int (*fsync)(int fd);

@@ -27,6 +27,7 @@ enum outcome_fault {
 struct outcome {
 	struct outcome *next;
 	void *owner;       /* the batch's run: opaque here */
+	void *slot;        /* dispatch's: what it takes until it is durable */
 	uint64_t record;   /* number in the index, from 0 */
 	uint32_t attempts; /* requests spent, from 1 */
 	enum outcome_fault fault;

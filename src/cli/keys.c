@@ -1,6 +1,7 @@
 /* keys.c: organizations and API keys from the command line. */
 #include "cli/keys.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,8 +229,8 @@ static bool print_orgs(struct store *store, struct error *err)
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		date_format(orgs[i].created_at, created);
-		printf("%s  created %s  keys %llu  %s\n", orgs[i].id, created,
-		       (unsigned long long)orgs[i].keys, orgs[i].name);
+		printf("%s  created %s  keys %llu  weight %u  %s\n", orgs[i].id, created,
+		       (unsigned long long)orgs[i].keys, orgs[i].weight, orgs[i].name);
 	}
 	return true;
 }
@@ -239,6 +240,31 @@ int org_list(const char *data_dir)
 	struct store *store = NULL;
 	struct error err;
 	bool good = open_store(data_dir, false, &store, &err) && print_orgs(store, &err);
+
+	return done(store, good, &err);
+}
+
+static bool weight_parse(const char *text, unsigned *ret, struct error *err)
+{
+	char *end;
+	unsigned long weight = strtoul(text, &end, 10);
+
+	*ret = (unsigned)weight;
+	return (isdigit((unsigned char)text[0]) && *end == '\0' && weight >= 1 &&
+		weight <= ORG_WEIGHT_MAX) ||
+	       fail(err, ERR_INVALID, "'%.100s' is not a whole number from 1 to %u", text,
+		    ORG_WEIGHT_MAX);
+}
+
+int org_weight(const char *data_dir, const char *name, const char *weight)
+{
+	struct store *store = NULL;
+	unsigned number = 0;
+	struct error err;
+	char id[ID_SIZE];
+	bool good = weight_parse(weight, &number, &err) &&
+		    open_store(data_dir, false, &store, &err) && org_find(store, name, id, &err) &&
+		    store_org_weigh(store, name, number, &err);
 
 	return done(store, good, &err);
 }

@@ -13,6 +13,8 @@ int key_list(const char *data_dir, const char *org);
 int key_revoke(const char *data_dir, const char *id);
 int org_create(const char *data_dir, const char *name);
 int org_list(const char *data_dir);
+/* `weight` as written; it counts from the organization's next batch on. */
+int org_weight(const char *data_dir, const char *name, const char *weight);
 
 /* ---- for the server's first start ---- */
 

@@ -1,9 +1,10 @@
-/* signals.c: both signals are blocked in every thread and the main thread asks for them, so no
+/* signals.c: the signals are blocked in every thread and the main thread asks for them, so no
  * handler ever runs in the middle of anything until the very end. */
 #include "cli/signals.h"
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,11 +27,31 @@ void signals_block(void)
 	signal(SIGPIPE, SIG_IGN); /* a peer that went away is an error of write(), no more */
 }
 
+void signals_block_hangup(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+static bool is_blocked(int number)
+{
+	sigset_t blocked;
+
+	pthread_sigmask(SIG_BLOCK, NULL, &blocked);
+	return sigismember(&blocked, number) == 1;
+}
+
 int signals_wait(int timeout_ms)
 {
 	struct timespec timeout = { timeout_ms / 1000, timeout_ms % 1000 * 1000000L };
 	sigset_t set = ending_signals();
 	int number;
+
+	if (is_blocked(SIGHUP))
+		sigaddset(&set, SIGHUP);
 
 	do
 		number = timeout_ms < 0 ? sigwaitinfo(&set, NULL)

@@ -1,11 +1,15 @@
-/* signals.h: SIGTERM and SIGINT end the program: the first in good order, a second one at once. */
+/* signals.h: SIGTERM and SIGINT end the program: the first in good order, a second one at once.
+ * SIGHUP makes a server read its configuration anew (app/reload.h); to commands that do not ask for
+ * it it does what it does to any program: the terminal is gone, they end. */
 #pragma once
 
 /* Blocks both for every thread that is started from now on, and ignores SIGPIPE. To be called
  * before the first thread starts. */
 void signals_block(void);
+/* SIGHUP likewise, and from then on signals_wait() takes it. */
+void signals_block_hangup(void);
 /* Waits for one of them, at most `timeout_ms` (-1: without end); its number, or 0. Main thread. */
 int signals_wait(int timeout_ms);
-/* From now on either ends the process at once with 128 + number: what is on disk is good for the
- * next start at any moment. */
+/* From now on SIGTERM or SIGINT ends the process at once with 128 + number: what is on disk is good for the
+ * next start at any moment. SIGHUP, where it is blocked, stays so. */
 void signals_end_at_once(void);

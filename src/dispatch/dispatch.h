@@ -1,8 +1,12 @@
-/* dispatch.h: sends lines to the upstreams: libcurl's multi interface and epoll on one thread,
- * connections kept alive, retries with backoff, and one outcome for each line.
+/* dispatch.h: sends lines to the upstreams, and online requests ahead of them: libcurl's multi
+ * interface and epoll on one thread, connections kept alive, retries with backoff, and one outcome for
+ * each line.
  *
- * Dispatch pulls: it asks the schedule for a line when there is a free slot and nobody pushes. A
- * batch is added once and dropped once; between the two its `struct dispatch_batch` belongs to the
+ * Dispatch pulls: it asks the schedule for a line when an upstream has room and nobody pushes. All
+ * upstreams that serve a model pull from that model's schedule. How much room there is follows what the
+ * upstream takes (upstream/width.h); online requests (online.h) take theirs first.
+ *
+ * A batch is added once and dropped once; between the two its `struct dispatch_batch` belongs to the
  * dispatch thread, but for the atomics. */
 #pragma once
 
@@ -12,44 +16,50 @@
 #include "base/error.h"
 #include "batch/lease.h"
 #include "batch/outcome.h"
+#include "dispatch/command.h"
+#include "dispatch/online.h"
 #include "schedule/schedule.h"
+#include "upstream/upstream.h"
 
 struct dispatch;
 struct line;
-
-struct dispatch_upstream {
-	const char *name;
-	const char *base_url; /* without a slash at the end */
-	const char *api_key;  /* or NULL */
-	unsigned concurrency; /* lines in flight: sent, and not durable yet */
-};
+struct model;
 
 struct dispatch_config {
-	const struct dispatch_upstream *upstreams;
-	size_t upstream_count;
 	unsigned max_attempts;
 	uint64_t line_timeout_ms; /* of one attempt */
 	uint64_t response_bytes_max;
 };
 
+/* Why a batch gets nothing done at the moment. */
+enum dispatch_stall { DISPATCH_FLOWS, DISPATCH_STALL_429, DISPATCH_STALL_DOWN };
+
 struct dispatch_batch {
-	/* set by the owner before dispatch_add() */
+	/* set by the owner before dispatch_add(); also the first part of `entry` (schedule.h), but for
+	 * entry.batch */
 	void *owner;
 	const char *id;       /* for the log */
 	const char *endpoint; /* "/v1/chat/completions" */
-	unsigned upstream;    /* number in the config */
+	const char *model;    /* of all its lines; NULL: it is not known */
 
 	/* readable from any thread */
 	_Atomic uint64_t running; /* lines that were sent and are not durable yet */
 	_Atomic uint64_t retried; /* attempts beyond the first, of lines that have not ended */
+	_Atomic int stall;        /* enum dispatch_stall */
+	_Atomic int64_t eta_at;   /* Unix s; 0: cannot be told */
+	_Atomic bool at_risk;
+	_Atomic unsigned queue_position;
+	_Atomic unsigned rate_per_ks; /* lines ended in 1,000 seconds, lately */
 
 	/* dispatch's own */
-	struct schedule_entry entry;
+	struct dispatch_command command;
+	struct model *of;
+	struct schedule_batch entry;
 	struct line *lines; /* in flight or waiting to be sent again */
 	unsigned waiting;
-	bool faulted; /* its input cannot be read: nothing more is sent */
-	struct dispatch_batch *next_command;
-	int command;
+	bool faulted;                 /* its input cannot be read: nothing more is sent */
+	uint64_t ended, ended_before; /* lines; at the last tick */
+	double rate;
 };
 
 /* The bytes of one line, in the buffer they were read to. */
@@ -62,6 +72,8 @@ struct request_line {
 struct dispatch_ops {
 	/* Lends the next segment of the batch; false: all are lent. */
 	bool (*lease_next)(void *owner, struct lease *ret);
+	/* What the schedule wants to know of a line; false: it cannot be read. */
+	bool (*look)(void *owner, uint64_t record, struct schedule_look *ret);
 	/* Reads the line of `record` into `to` (cleared before). */
 	bool (*line_read)(void *owner, uint64_t record, struct buf *to, struct request_line *ret,
 			  struct error *err);
@@ -73,8 +85,11 @@ struct dispatch_ops {
 	void (*fault)(void *owner, const struct error *err);
 };
 
-MUST_USE bool dispatch_open(const struct dispatch_config *config, const struct dispatch_ops *ops,
-			    void *ctx, struct dispatch **ret, struct error *err);
+/* `upstreams` as for dispatch_upstreams(). */
+MUST_USE bool dispatch_open(const struct dispatch_config *config,
+			    const struct upstream_config *upstreams, size_t upstream_count,
+			    const struct dispatch_ops *ops, void *ctx, struct dispatch **ret,
+			    struct error *err);
 /* Ends the thread. Every batch has been dropped before (the call may still be under way); lines that
  * were in flight end without an outcome and run again at the next start. NULL is fine. */
 void dispatch_stop(struct dispatch *d);
@@ -85,10 +100,25 @@ void dispatch_close(struct dispatch *d);
 void dispatch_add(struct dispatch *d, struct dispatch_batch *b);
 /* Lets go of the batch's lines, in flight or waiting, and then calls ops->dropped. */
 void dispatch_drop(struct dispatch *d, struct dispatch_batch *b);
-/* So many of the batch's outcomes are durable: their slots are free. */
-void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, unsigned lines);
-/* Sends nothing new from now on; returns when nothing is in flight, or after `timeout_ms`. */
+/* These outcomes of the batch, linked by `next`, are durable: their slots are free. */
+void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, const struct outcome *first);
+/* Sends nothing new from now on; returns when no line is in flight, or after `timeout_ms`. */
 bool dispatch_drain(struct dispatch *d, uint64_t timeout_ms);
-/* Why the upstream takes nothing at the moment. */
-enum dispatch_stall { DISPATCH_FLOWS, DISPATCH_STALL_429, DISPATCH_STALL_DOWN };
-enum dispatch_stall dispatch_stalled(const struct dispatch *d, unsigned upstream);
+/* Ends all online requests, those to come as well (ONLINE_CLOSING). */
+void dispatch_online_close(struct dispatch *d);
+
+/* Takes over another list of upstreams; it is copied. One of the same name and URL as before keeps what
+ * was learnt of it; one that is gone, or is set to drain, gets nothing new and ends what it has. Lines
+ * that wait go to whoever serves their model. Waits for the dispatch thread. */
+MUST_USE bool dispatch_upstreams(struct dispatch *d, const struct upstream_config *list, size_t n,
+				 struct error *err);
+/* Whether some upstream takes lines of that model: it lists it, or lists none. */
+bool dispatch_serves(struct dispatch *d, const char *model);
+
+/* JSON array of the models that all upstreams together serve: {"id","object":"model","created",
+ * "owned_by"} each, by id: what they report, or what their configuration lists. */
+void dispatch_models(struct dispatch *d, struct buf *to);
+/* What is going on, as Prometheus text, and as a JSON object with the last decisions about widths, for
+ * the console. Both wait for the dispatch thread, for a turn of its loop. */
+void dispatch_metrics(struct dispatch *d, struct buf *to);
+void dispatch_scheduling(struct dispatch *d, struct buf *to);

@@ -31,22 +31,30 @@ struct http_file {
 };
 
 #define HTTP_HEADERS_MAX 12
+#define HTTP_PASSED_BYTES_MAX (16u << 10)
 
 /* What a handler fills in; freed by the server. Begins as 200, an empty body, no file. */
 struct http_response {
 	int status;      /* 304: of `file` only the length is used */
 	struct buf body; /* sent if `file.fd` < 0 */
 	struct http_file file;
-	const char *content_type; /* static; NULL: application/json */
+	const char *content_type; /* static; NULL: application/json; "": none but a passed one */
+	struct buf passed;        /* more headers: name, NUL, value, NUL, ... */
 	struct {
 		const char *name; /* static */
 		char *value;      /* malloc'ed */
 	} headers[HTTP_HEADERS_MAX];
 	unsigned header_count;
 };
+/* For those that a handler makes itself (answers in pieces). */
+void http_response_init(struct http_response *r);
+void http_response_done(struct http_response *r);
 /* Adds a header; none is added without memory for it. */
 void http_header(struct http_response *r, const char *name, const char *format, ...)
 	PRINTF_LIKE(3, 4);
+/* Adds a header that came from elsewhere. One that cannot be sent (empty, or with control
+ * characters) is left out, and so are those beyond HTTP_PASSED_BYTES_MAX. */
+void http_pass_header(struct http_response *r, struct slice name, struct slice value);
 
 /* The application. `ctx` is http_config.ctx. */
 struct http_app {
@@ -70,7 +78,8 @@ struct http_config {
 	unsigned threads;
 	unsigned workers;
 	unsigned connections_max;
-	unsigned idle_s; /* a connection on which nothing moves is closed; 0: after 120 s */
+	unsigned idle_s;   /* a connection on which nothing moves is closed; 0: after 120 s */
+	unsigned kept_max; /* connections kept open after a request (peers.h); 0: 512 */
 	struct http_app app;
 	void *ctx;
 };
@@ -81,7 +90,10 @@ MUST_USE bool http_server_open(const struct http_config *config, struct http_ser
 uint16_t http_server_port(const struct http_server *s);
 /* Stops listening; requests under way, and new ones on open connections, go on. */
 void http_server_quiesce(struct http_server *s);
-/* Waits for every `handle` that runs, then closes all connections. NULL is fine. */
+/* Waits for every `handle` that runs and for the end of every stream, then for the clients to take
+ * what streams that have ended still hold, but no longer than HTTP_UNREAD_S; then closes all
+ * connections. NULL is fine. */
+#define HTTP_UNREAD_S 5
 void http_server_close(struct http_server *s);
 
 /* ---- the request, during the calls above ---- */
@@ -100,6 +112,55 @@ const char *http_path(const struct http_request *q);
 const char *http_request_header(const struct http_request *q, const char *name);
 /* Likewise; decoded as the path is; "" for a name without a value. */
 const char *http_query(const struct http_request *q, const char *name);
+/* As it came, without its '?'; NULL: there is none. */
+const char *http_query_text(const struct http_request *q);
+/* Calls `each` for every header in turn, in the order in which they came. */
+typedef void (*http_header_fn)(void *ctx, const char *name, const char *value);
+void http_each_header(const struct http_request *q, http_header_fn each, void *ctx);
+/* How many connections the server has open. */
+unsigned http_connections(const struct http_request *q);
 /* From the Content-Length header; UINT64_MAX: none given. */
 uint64_t http_content_length(const struct http_request *q);
 bool http_has_body(const struct http_request *q);
+
+/* ---- answers that come later and in pieces (online requests that are passed on) ----
+ *
+ *	handle: http_later() -> [begin -> write... -> end] from any one thread at a time -> release
+ *	                                         closed, once, in between or after `end`
+ *
+ * Between http_later() and its end the connection is suspended whenever there is nothing to send.
+ * The client's going away is noticed all the same, within a second; so is its closing of its
+ * sending side alone, which counts as the same. A stream holds up to STREAM_BYTES that the client
+ * has not taken yet; then write() refuses, and `room` is called when half of it has gone. Each
+ * piece goes out as soon as the socket takes it.
+ *
+ * To HEAD, and with status 204 or 304, what is written is held and never sent: a caller that might get
+ * such ends them without a body. */
+struct http_stream;
+
+struct http_stream_ops {
+	/* There is room again. Loop thread; must not block. Not after `closed`. */
+	void (*room)(void *ctx);
+	/* The request is over: all of it was sent, or the client has gone. Once for each
+	 * http_later(), and the last call; not before `handle` has returned. Loop thread; must not
+	 * block. Calls on the stream stay harmless until http_stream_release(). */
+	void (*closed)(void *ctx);
+};
+
+#define STREAM_BYTES (256u << 10)
+
+/* Called in `handle`, which then returns without an answer. The stream is the caller's until
+ * http_stream_release(). NULL: no memory (then `handle` answers as usual). */
+struct http_stream *http_later(struct http_request *q, const struct http_stream_ops *ops,
+			       void *ctx);
+/* Status and headers (r->body and r->file stay empty; r is emptied). `length` of the body,
+ * UINT64_MAX: not known. */
+void http_stream_begin(struct http_stream *s, struct http_response *r, uint64_t length);
+/* After begin. False: full, or over; nothing was taken. A piece larger than STREAM_BYTES is taken
+ * whole when the stream is empty. */
+MUST_USE bool http_stream_write(struct http_stream *s, struct slice piece);
+/* `whole` false, or fewer bytes than `length`: the answer breaks off after what was written; the
+ * client sees its connection end. Without a begin there is no answer at all. */
+void http_stream_end(struct http_stream *s, bool whole);
+/* The last call on it, after `end` or `closed`. `closed` still comes if it has not yet. */
+void http_stream_release(struct http_stream *s);

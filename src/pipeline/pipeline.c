@@ -22,7 +22,6 @@
 struct pipeline {
 	char data_dir[400];
 	struct pipeline_config config;
-	struct dispatch_upstream *upstreams;
 	struct run_env env;
 	_Atomic bool draining;
 
@@ -162,6 +161,7 @@ void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret
 	ret->counts = *c;
 	ret->usage = b->usage;
 	ret->pending = c->total - c->completed - c->failed - c->expired - c->cancelled;
+	ret->queue_position = batch_is_final(b->status) ? -1 : 0;
 }
 
 /* ---- windows and old files ---- */
@@ -305,30 +305,21 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.flushed = run_flushed,
 	};
 	const struct dispatch_ops dispatch_ops = {
+		.lease_next = run_lease_next,
+		.look = run_look,
 		.line_read = run_line_read,
 		.ended = on_line_ended,
 		.dropped = run_dropped,
 		.fault = run_fault,
 	};
-	p->upstreams = calloc(p->config.upstream_count + 1, sizeof(*p->upstreams));
-	if (p->upstreams == NULL)
-		return fail_memory(err);
-	for (size_t i = 0; i < p->config.upstream_count; i++) {
-		const struct upstream_config *u = &p->config.upstreams[i];
-		p->upstreams[i] = (struct dispatch_upstream){ .name = u->name,
-							      .base_url = u->base_url,
-							      .api_key = u->api_key,
-							      .concurrency = u->concurrency };
-	}
 	const struct dispatch_config dispatch_config = {
-		.upstreams = p->upstreams,
-		.upstream_count = p->config.upstream_count,
 		.max_attempts = p->config.max_attempts,
 		.line_timeout_ms = p->config.line_timeout_ms,
 		.response_bytes_max = p->config.response_bytes_max,
 	};
 	return recorder_open(&recorder_ops, p, &p->env.recorder, err) &&
-	       dispatch_open(&dispatch_config, &dispatch_ops, p, &p->env.dispatch, err) &&
+	       dispatch_open(&dispatch_config, p->config.upstreams, p->config.upstream_count,
+			     &dispatch_ops, p, &p->env.dispatch, err) &&
 	       workers_open("pipeline", WORKERS, &p->env.workers, err);
 }
 
@@ -368,11 +359,23 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 	return true;
 }
 
+bool pipeline_upstreams(struct pipeline *p, const struct upstream_config *list, size_t n,
+			struct error *err)
+{
+	return dispatch_upstreams(p->env.dispatch, list, n, err);
+}
+
+struct dispatch *pipeline_dispatch(struct pipeline *p)
+{
+	return p->env.dispatch;
+}
+
 void pipeline_drain(struct pipeline *p)
 {
 	p->draining = true;
 	log_info("pipeline.draining", kv_u64("at_most_ms", p->config.drain_ms));
 	bool idle = dispatch_drain(p->env.dispatch, p->config.drain_ms);
+	dispatch_online_close(p->env.dispatch);
 	bool durable = recorder_wait(p->env.recorder, p->config.drain_ms);
 	log_info("pipeline.drained", kv_str("in_flight", idle ? "none" : "some dropped"),
 		 kv_str("recorded", durable ? "all" : "not all: the disk refuses"));
@@ -396,7 +399,6 @@ void pipeline_close(struct pipeline *p)
 			next = *run_next(r);
 			run_free(r);
 		}
-	free(p->upstreams);
 	pthread_mutex_destroy(&p->lock);
 	pthread_mutex_destroy(&p->sweep_lock);
 	free(p);

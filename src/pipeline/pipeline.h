@@ -8,17 +8,10 @@
 #include "base/error.h"
 #include "batch/batch.h"
 #include "blob/blob.h"
+#include "dispatch/dispatch.h"
 #include "store/store.h"
 
 struct pipeline;
-
-struct upstream_config {
-	char *name;           /* for log and messages */
-	char *base_url;       /* "http://127.0.0.1:8080/v1", no slash at the end */
-	char *api_key;        /* or NULL; sent as Authorization: Bearer */
-	char **models;        /* NULL-ended; NULL: it takes any */
-	unsigned concurrency; /* requests in flight */
-};
 
 struct pipeline_config {
 	enum profile profile;
@@ -54,6 +47,12 @@ void pipeline_submit(struct pipeline *p, const char *batch_id);
 MUST_USE bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id,
 			      bool *ret_final, struct error *err);
 
+/* Takes over another list of upstreams (dispatch_upstreams()). Any thread. */
+MUST_USE bool pipeline_upstreams(struct pipeline *p, const struct upstream_config *list, size_t n,
+				 struct error *err);
+/* For online requests, models and reports: what the API passes on to dispatch. */
+struct dispatch *pipeline_dispatch(struct pipeline *p);
+
 /* Why a batch that is in progress does not move, or NULL (contract 11.2). */
 #define STALL_UPSTREAM_429 "upstream_429"
 #define STALL_UPSTREAM_DOWN "upstream_down"
@@ -65,6 +64,10 @@ struct progress {
 	struct usage usage;
 	uint64_t pending, running;
 	const char *stall_reason; /* static, or NULL */
+	int64_t eta_at;           /* Unix s, 0: cannot be told */
+	bool at_risk;             /* that is after its window's end */
+	int64_t queue_position;   /* batches before it; 0: it is running; -1: it is final */
+	double rate_per_s;        /* lines that end, lately */
 };
 /* The stored batch with its live numbers laid over it: what a client is shown. `counts` in `b` are
  * brought up to date too, consistently with *ret. */

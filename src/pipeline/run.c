@@ -44,7 +44,10 @@ void run_free(struct run *run)
 
 void run_abandon(struct run *run)
 {
-	if (run->dispatched && !run->let_go)
+	pthread_mutex_lock(&run->lock); /* the recorder still lets go of runs */
+	bool held = run->dispatched && !run->let_go;
+	pthread_mutex_unlock(&run->lock);
+	if (held)
 		dispatch_drop(run->env->dispatch, &run->dispatch);
 }
 
@@ -202,23 +205,33 @@ static void run_suspend(struct run *run)
 	pthread_mutex_unlock(&run->lock);
 }
 
+/* What the schedule goes by. A weight that cannot be read is an ordinary one. */
+static void run_entry(struct run *run, struct schedule_batch *e)
+{
+	const struct index_summary *s = index_summary(run->index);
+	struct error err;
+	memcpy(e->org, run->batch.org, sizeof(e->org));
+	e->org_weight = 1;
+	if (!store_org_weight(run->env->store, run->batch.org, &e->org_weight, &err))
+		log_fault("batch.weight_unknown", &err, kv_str("batch", run->id));
+	e->expires_at = run->batch.expires_at;
+	e->rest_lines = run->lines - run->ended_lines;
+	e->rest_bytes = s->body_bytes / run->lines * e->rest_lines;
+	e->prefixes = s->prefixes;
+}
+
 static void run_dispatch(struct run *run)
 {
-	struct run_env *env = run->env;
 	const struct index_summary *s = index_summary(run->index);
 	run->dispatch.owner = run;
 	run->dispatch.id = run->id;
 	run->dispatch.endpoint = run->batch.endpoint;
-	run->dispatch.entry.lease_next = run_lease_next;
+	run->dispatch.model = s->model_count == 1 ? s->models[0] : NULL;
+	run_entry(run, &run->dispatch.entry);
 	log_info("batch.started", kv_str("batch", run->id), kv_u64("lines", run->lines),
 		 kv_u64("ended_before", run->ended_lines));
-	if (!run_upstream_find(env->config, s->model_count == 1 ? s->models[0] : NULL,
-			       &run->dispatch.upstream)) {
-		log_warn("batch.no_upstream", kv_str("batch", run->id));
-		return; /* validated under another configuration: it waits until its window ends */
-	}
 	run->dispatched = true;
-	dispatch_add(env->dispatch, &run->dispatch);
+	dispatch_add(run->env->dispatch, &run->dispatch);
 }
 
 /* Whether what is on disk is missing or wrong. Every other fault may pass: a disk that refuses today
@@ -434,11 +447,9 @@ static const char *run_stall(struct run *run)
 {
 	if (run->held_up || recorder_stalled(run->env->recorder))
 		return STALL_PAUSED;
-	if (run->phase == RUN_RUNNING && !run->dispatched)
-		return STALL_UPSTREAM_DOWN;
 	if (!run->dispatched)
 		return NULL;
-	switch (dispatch_stalled(run->env->dispatch, run->dispatch.upstream)) {
+	switch ((enum dispatch_stall)run->dispatch.stall) {
 	case DISPATCH_STALL_429:
 		return STALL_UPSTREAM_429;
 	case DISPATCH_STALL_DOWN:
@@ -465,7 +476,13 @@ void run_progress(struct run *run, struct batch *b, struct progress *ret)
 	b->counts.retried += run->dispatch.retried;
 	ret->running = running < left ? running : left;
 	ret->pending = left - ret->running;
-	ret->stall_reason = b->status == BATCH_IN_PROGRESS ? run_stall(run) : NULL;
+	if (b->status == BATCH_IN_PROGRESS) {
+		ret->stall_reason = run_stall(run);
+		ret->eta_at = run->dispatch.eta_at;
+		ret->at_risk = run->dispatch.at_risk;
+		ret->queue_position = run->dispatch.queue_position;
+		ret->rate_per_s = run->dispatch.rate_per_ks / 1000.0;
+	}
 	pthread_mutex_unlock(&run->lock);
 	ret->counts = b->counts;
 	ret->usage = b->usage;

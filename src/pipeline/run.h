@@ -57,6 +57,7 @@ void run_progress(struct run *run, struct batch *b, struct progress *ret);
 
 /* For dispatch_ops and recorder_ops. */
 bool run_lease_next(void *owner, struct lease *ret);
+bool run_look(void *owner, uint64_t record, struct schedule_look *ret);
 bool run_line_read(void *owner, uint64_t record, struct buf *to, struct request_line *ret,
 		   struct error *err);
 void run_dropped(void *owner);

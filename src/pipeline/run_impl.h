@@ -68,8 +68,6 @@ enum outcome_fault run_end_reason(struct run *run);
 MUST_USE bool run_input_open(struct run *run, struct error *err);
 /* validating -> in_progress or failed. *ret_started false: it has ended, or was ended. */
 MUST_USE bool run_validate(struct run *run, bool *ret_started, struct error *err);
-/* The number of the upstream that serves `model` (NULL: any); false: none does. */
-bool run_upstream_find(const struct pipeline_config *config, const char *model, unsigned *ret);
 /* JSON text of an array with one entry for `errors.data`, `line` null. */
 void run_error_entry(struct buf *to, const char *code, const char *param, const char *message);
 /* The raw custom_id of a record, appended to `to`. For results (custom_id_fn). */

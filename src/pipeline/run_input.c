@@ -31,6 +31,17 @@ static bool record_fits(const struct index_record *r)
 	       (uint64_t)r->custom_id_offset + r->custom_id_length <= r->length;
 }
 
+bool run_look(void *owner, uint64_t record, struct schedule_look *ret)
+{
+	struct run *run = owner;
+	struct index_record r;
+	struct error err;
+	if (!record_get(run, record, &r, &err))
+		return false; /* whoever reads the line will say so */
+	*ret = (struct schedule_look){ .body_bytes = r.body_length, .prefix = r.prefix };
+	return true;
+}
+
 bool run_line_read(void *owner, uint64_t record, struct buf *to, struct request_line *ret,
 		   struct error *err)
 {
@@ -67,31 +78,9 @@ bool run_custom_id(void *ctx, uint64_t record, struct buf *to)
 
 /* ---- judging ---- */
 
-bool run_upstream_find(const struct pipeline_config *config, const char *model, unsigned *ret)
-{
-	for (unsigned i = 0; i < config->upstream_count; i++) {
-		char **served = config->upstreams[i].models;
-		bool fits = served == NULL || model == NULL;
-		for (; !fits && *served != NULL; served++)
-			fits = strcmp(*served, model) == 0;
-		if (fits) {
-			*ret = i;
-			return true;
-		}
-	}
-	return false;
-}
-
 static bool model_served(void *ctx, const char *model)
 {
-	unsigned upstream;
-	return run_upstream_find(ctx, model, &upstream);
-}
-
-static bool upstreams_say(const struct pipeline_config *config)
-{
-	unsigned upstream;
-	return !run_upstream_find(config, "", &upstream);
+	return dispatch_serves(ctx, model);
 }
 
 void run_error_entry(struct buf *to, const char *code, const char *param, const char *message)
@@ -175,8 +164,8 @@ static bool input_judge(struct run *run, struct buf *errors, struct error *err)
 		.lines_max = c->lines_max,
 		.inputs_max = c->inputs_max,
 		.line_bytes = c->line_bytes,
-		.model_served = upstreams_say(c) ? model_served : NULL,
-		.ctx = (void *)(uintptr_t)c,
+		.model_served = model_served,
+		.ctx = run->env->dispatch,
 	};
 	uint64_t count;
 	if (!verdict_errors(run->index, run->blob_fd, &rules, errors, &count, err))

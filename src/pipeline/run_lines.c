@@ -54,16 +54,15 @@ void run_durable(void *ctx, void *owner, const struct outcome *first)
 	(void)ctx;
 	struct run *run = owner;
 	bool finished = false;
-	unsigned n = 0;
 	pthread_mutex_lock(&run->lock);
-	for (const struct outcome *o = first; o != NULL; o = o->next, n++) {
+	for (const struct outcome *o = first; o != NULL; o = o->next) {
 		bool fresh = line_mark(run, o->record, o->journal_at, o->journal_bytes);
 		assert(fresh); /* a line ended twice: a mistake of ours, never of the world's */
 		(void)fresh;
 		sums_add(run, o->success, o->attempts, &o->usage);
 		finished = finished || segment_finished(&run->segments[o->record / SEGMENT_LINES]);
 	}
-	dispatch_recorded(run->env->dispatch, &run->dispatch, n);
+	dispatch_recorded(run->env->dispatch, &run->dispatch, first);
 	pthread_mutex_unlock(&run->lock);
 	if (finished)
 		run_kick(run);
@@ -96,7 +95,7 @@ void run_replay(void *ctx, const struct journal_head *head, uint64_t at)
 
 bool run_lease_next(void *owner, struct lease *ret)
 {
-	struct run *run = ((struct dispatch_batch *)owner)->owner;
+	struct run *run = owner;
 	bool found = false;
 	pthread_mutex_lock(&run->lock);
 	while (!found && run->lease_at < run->segment_count) {

@@ -1,60 +1,462 @@
-/* schedule.c: see schedule.h. */
+/* schedule.c: see schedule.h. Batches come and go, organizations take turns, lines are given and
+ * paid for.
+ *
+ * A batch that is listed has a line at hand: in its window, or its lease stands on it. So that a
+ * turn never comes to nothing, and whether there is a line is known without looking. */
 #include "schedule/schedule.h"
 
-#include <stddef.h>
+#include <math.h>
+#include <string.h>
 
-void schedule_add(struct schedule *s, struct schedule_entry *e)
+#include "base/memory.h"
+#include "schedule/schedule_impl.h"
+#include "schedule/window.h"
+
+#define LEARN_LINES 256u   /* a line counts for one in so many in what is learned */
+#define BORROWED_LINES 8.0 /* until so many have ended the model's average weighs more */
+#define DEBT_LINES 1024.0  /* an organization owes no more than so many lines of its weight */
+#define TURN_OUTLIER 16.0  /* a line beyond so many average ones counts as that */
+#define BYTES_PER_TOKEN 4.0
+#define TOKENS_MAX 16e6 /* of a line; anything above is a mistake of the upstream's */
+
+/* ---- what a line costs ---- */
+
+double batch_input_tokens(const struct schedule_batch *b)
 {
-	if (e->next != NULL)
+	if (b->rest_lines == 0)
+		return 0;
+	return (double)b->rest_bytes / (double)b->rest_lines / BYTES_PER_TOKEN;
+}
+
+double batch_output_tokens(const struct schedule *s, const struct schedule_batch *b)
+{
+	double ended = (double)b->ended;
+	return (ended * b->output_tokens + BORROWED_LINES * s->output_tokens) /
+	       (ended + BORROWED_LINES);
+}
+
+/* The first value stands; each one more moves it less, down to 1 in LEARN_LINES. */
+static void learn(double *average, uint64_t ended, double value)
+{
+	double weight = 1.0 / (double)(ended < LEARN_LINES ? ended : LEARN_LINES);
+	*average += (value - *average) * (*average == 0 ? 1 : weight);
+}
+
+/* ---- organizations ---- */
+
+/* What an organization may send for in one round: the heaviest one about a line. */
+static double org_quantum(const struct schedule *s, const struct schedule_org *o)
+{
+	double line = s->line_tokens < 1 ? 1 : s->line_tokens;
+	return line * o->weight / s->weight_max;
+}
+
+/* Tokens that it may still send for. */
+static double org_deficit(const struct schedule_org *o)
+{
+	return o->balance - o->in_flight_tokens;
+}
+
+/* Debt is bounded, so that nobody who sent a few enormous lines is out for good. */
+static void org_pay(const struct schedule *s, struct schedule_org *o, double tokens)
+{
+	double debt_max = DEBT_LINES * org_quantum(s, o);
+	o->balance -= tokens;
+	if (o->balance < -debt_max)
+		o->balance = -debt_max;
+}
+
+static void ring_weigh(struct schedule *s)
+{
+	const struct schedule_org *o = s->turn;
+	s->weight_max = 1;
+	if (o == NULL)
 		return;
+	do {
+		if (o->weight > s->weight_max)
+			s->weight_max = o->weight;
+		o = o->next;
+	} while (o != s->turn);
+}
+
+/* Tokens that the organization would have in flight had it been there all along, those of the
+ * others being the measure. Without it a newcomer waits for slots that others filled before it
+ * came. */
+static double org_arrears(const struct schedule *s, const struct schedule_org *newcomer)
+{
+	double tokens = 0, weight = 0;
+	for (const struct schedule_org *o = s->orgs; o != NULL; o = o->all_next) {
+		if (o == newcomer || o->in_flight_tokens <= 0)
+			continue;
+		tokens += o->in_flight_tokens;
+		weight += o->weight;
+	}
+	double arrears = weight > 0 ? tokens / weight * newcomer->weight : 0;
+	if (s->slots > 0 && arrears > s->slots * s->line_tokens)
+		arrears = s->slots * s->line_tokens; /* others' lines wait to be sent again */
+	arrears -= newcomer->in_flight_tokens;
+	return arrears > 0 ? arrears : 0;
+}
+
+/* It is next to have a turn. A debt is kept; credit from before is not. */
+static void ring_add(struct schedule *s, struct schedule_org *o)
+{
+	if (org_deficit(o) >= 0)
+		o->balance = o->in_flight_tokens + org_arrears(s, o);
 	if (s->turn == NULL) {
-		e->next = e->prev = e;
-		s->turn = e;
+		o->next = o->prev = o;
+		s->turn = o;
+	} else {
+		o->prev = s->turn;
+		o->next = s->turn->next;
+		o->prev->next = o;
+		o->next->prev = o;
+	}
+	ring_weigh(s);
+}
+
+static void ring_remove(struct schedule *s, struct schedule_org *o)
+{
+	if (s->turn == o)
+		s->turn = o->next == o ? NULL : o->next;
+	o->prev->next = o->next;
+	o->next->prev = o->prev;
+	o->next = o->prev = NULL;
+	ring_weigh(s);
+}
+
+static struct schedule_org *org_find(struct schedule *s, const char *id)
+{
+	for (struct schedule_org *o = s->orgs; o != NULL; o = o->all_next)
+		if (strcmp(o->id, id) == 0)
+			return o;
+	struct schedule_org *o = must_calloc(1, sizeof(*o));
+	memcpy(o->id, id, strnlen(id, sizeof(o->id) - 1));
+	o->serial = s->serials++;
+	o->all_next = s->orgs;
+	s->orgs = o;
+	return o;
+}
+
+static void org_free(struct schedule *s, struct schedule_org *o)
+{
+	struct schedule_org **at = &s->orgs;
+	while (*at != o)
+		at = &(*at)->all_next;
+	*at = o->all_next;
+	free(o);
+}
+
+/* Nobody may send: as many rounds at once as it takes until somebody may. */
+static void rounds_add(struct schedule *s)
+{
+	double rounds = INFINITY;
+	struct schedule_org *o = s->turn;
+	do {
+		double needs = floor(-org_deficit(o) / org_quantum(s, o)) + 1;
+		if (needs < rounds)
+			rounds = needs;
+		o = o->next;
+	} while (o != s->turn);
+	do {
+		o->balance += rounds * org_quantum(s, o);
+		o = o->next;
+	} while (o != s->turn);
+}
+
+/* Whose turn it is: an organization sends while it has tokens left, with its last line on
+ * credit. */
+static struct schedule_org *org_next(struct schedule *s)
+{
+	struct schedule_org *first = s->turn;
+	while (org_deficit(s->turn) <= 0) {
+		s->turn = s->turn->next;
+		if (s->turn == first)
+			rounds_add(s);
+	}
+	return s->turn;
+}
+
+/* ---- batches ---- */
+
+static void batch_list(struct schedule *s, struct schedule_batch *b)
+{
+	struct schedule_batch *before = NULL, *after = b->in->first;
+	if (b->listed || b->held || b->spent)
 		return;
-	}
-	e->next = s->turn;
-	e->prev = s->turn->prev;
-	e->prev->next = e;
-	e->next->prev = e;
+	for (; after != NULL && after->at < b->at; after = after->next)
+		before = after;
+	b->prev = before;
+	b->next = after;
+	if (after != NULL)
+		after->prev = b;
+	if (before != NULL)
+		before->next = b;
+	else
+		b->in->first = b;
+	b->listed = true;
+	if (b->in->next == NULL)
+		ring_add(s, b->in);
 }
 
-void schedule_remove(struct schedule *s, struct schedule_entry *e)
+static void batch_unlist(struct schedule *s, struct schedule_batch *b)
 {
-	if (e->next == NULL)
+	if (!b->listed)
 		return;
-	if (s->turn == e)
-		s->turn = e->next == e ? NULL : e->next;
-	e->prev->next = e->next;
-	e->next->prev = e->prev;
-	e->next = e->prev = NULL;
+	if (b->prev != NULL)
+		b->prev->next = b->next;
+	else
+		b->in->first = b->next;
+	if (b->next != NULL)
+		b->next->prev = b->prev;
+	b->next = b->prev = NULL;
+	b->listed = false;
+	if (b->in->first == NULL)
+		ring_remove(s, b->in);
 }
 
-static bool entry_line(struct schedule_entry *e, uint64_t *ret_record)
+static void window_drop(struct schedule *s, struct schedule_batch *b)
 {
-	struct lease *l = &e->lease;
-	for (;;) {
-		while (l->cursor < l->lines) {
-			uint32_t i = l->cursor++;
-			if (!bit_get(l->done, i)) {
-				*ret_record = l->first + i;
-				return true;
-			}
-		}
-		if (!e->lease_next(e->batch, l))
-			return false;
+	if (b->window != NULL)
+		s->window_segments -= window_segments(b->window);
+	window_free(TAKE(b->window));
+}
+
+/* As large as all windows together leave it; none when nothing is left, or memory is out: then the
+ * rest of this segment goes in input order. */
+static void window_renew(struct schedule *s, struct schedule_batch *b)
+{
+	window_drop(s, b);
+	size_t fair = WINDOW_SEGMENTS_ALL / s->prefix_batches;
+	unsigned segments = fair > WINDOW_SEGMENTS ? WINDOW_SEGMENTS
+			    : fair < 1             ? 1
+						   : (unsigned)fair;
+	if (segments > WINDOW_SEGMENTS_ALL - s->window_segments)
+		segments = WINDOW_SEGMENTS_ALL - s->window_segments;
+	if (segments == 0)
+		return;
+	b->window = window_load(&s->ops, b, segments, ++s->window_serial);
+	if (b->window != NULL)
+		s->window_segments += window_segments(b->window);
+}
+
+/* In input order. The body is only looked at where somebody else could get the tokens. */
+static void lease_take(struct schedule *s, struct schedule_batch *b, struct schedule_line *ret)
+{
+	struct schedule_look look;
+	double tokens = batch_input_tokens(b);
+	ret->record = b->lease.first + b->lease.cursor++;
+	if (s->turn->next != s->turn)
+		tokens = s->ops.look(b->batch, ret->record, &look)
+				 ? look.body_bytes / BYTES_PER_TOKEN
+				 : 0;
+	ret->input_tokens = (uint32_t)(tokens < TOKENS_MAX ? tokens : TOKENS_MAX);
+	ret->group = SCHEDULE_NO_GROUP;
+	ret->window = 0;
+}
+
+static void batch_give(struct schedule *s, struct schedule_batch *b, unsigned lane,
+		       struct schedule_line *ret)
+{
+	struct schedule_org *o = b->in;
+	if (b->prefixes && !window_has_line(b->window))
+		window_renew(s, b);
+	if (window_has_line(b->window))
+		window_take(b->window, lane, ret);
+	else
+		lease_take(s, b, ret);
+	/* one that cannot be read will not be answered either */
+	double tokens = ret->input_tokens == 0 ? 1 : ret->input_tokens + batch_output_tokens(s, b);
+	tokens = tokens < 1 ? 1 : tokens < TOKENS_MAX ? tokens : TOKENS_MAX;
+	ret->batch = b;
+	ret->tokens = (uint32_t)tokens;
+	o->in_flight_tokens += ret->tokens;
+	b->in_flight_tokens += ret->tokens;
+	b->in_flight++;
+	if (!window_has_line(b->window) && !lease_peek(&s->ops, b)) {
+		b->spent = true;
+		window_drop(s, b);
+		batch_unlist(s, b);
 	}
 }
 
-bool schedule_next(struct schedule *s, void **ret_batch, uint64_t *ret_record)
+/* ---- turns ---- */
+
+/* The first of those with precedence that has a line, unless this turn is one of the others'. */
+static struct schedule_batch *late_next(struct schedule *s)
 {
-	while (s->turn != NULL) {
-		struct schedule_entry *e = s->turn;
-		if (entry_line(e, ret_record)) {
-			s->turn = e->next;
-			*ret_batch = e->batch;
-			return true;
-		}
-		schedule_remove(s, e);
+	for (size_t i = 0; i < s->late_n; i++) {
+		struct schedule_batch *b = s->late[i];
+		if (b == NULL || !b->listed)
+			continue;
+		return ++s->late_turns % LATE_SPARES == 0 ? NULL : b;
 	}
-	return false;
+	return NULL;
+}
+
+static struct schedule_batch *turn_next(struct schedule *s)
+{
+	struct schedule_batch *b = late_next(s);
+	if (b != NULL)
+		return b;
+	const struct schedule_org *o = org_next(s);
+	for (b = o->first; b != NULL; b = b->next)
+		if (!b->late)
+			return b;
+	return o->first;
+}
+
+bool schedule_next(struct schedule *s, unsigned lane, int64_t now_s, struct schedule_line *ret)
+{
+	if (s->turn == NULL)
+		return false;
+	s->now_s = now_s;
+	batch_give(s, turn_next(s), lane, ret);
+	return true;
+}
+
+bool schedule_has_line(const struct schedule *s)
+{
+	return s->turn != NULL;
+}
+
+/* ---- lines come back ---- */
+
+static void batch_learn(struct schedule *s, struct schedule_batch *b, const struct schedule_line *l,
+			double took_ms, double tokens)
+{
+	if (took_ms > 0) {
+		learn(&b->line_ms, b->ended, took_ms);
+		learn(&s->line_ms, s->ended, took_ms);
+	}
+	/* this is the grain of turns: one enormous line must not make them long */
+	double turn = tokens > 0 ? tokens : l->tokens;
+	if (s->line_tokens > 0 && turn > TURN_OUTLIER * s->line_tokens)
+		turn = TURN_OUTLIER * s->line_tokens;
+	learn(&s->line_tokens, s->ended, turn);
+	if (tokens > 0) {
+		double output = tokens - l->input_tokens;
+		learn(&b->output_tokens, b->ended, output);
+		learn(&s->output_tokens, s->ended, output);
+	}
+}
+
+void schedule_ended(struct schedule *s, const struct schedule_line *l, double took_ms,
+		    uint64_t tokens)
+{
+	struct schedule_batch *b = l->batch;
+	double used = tokens < (uint64_t)TOKENS_MAX ? (double)tokens : TOKENS_MAX;
+	window_back(b->window, l);
+	b->in_flight--;
+	b->in_flight_tokens -= l->tokens;
+	b->in->in_flight_tokens -= l->tokens;
+	org_pay(s, b->in, tokens > 0 ? used : l->tokens);
+	if (b->rest_lines > 0) {
+		b->rest_bytes -= b->rest_bytes / b->rest_lines;
+		b->rest_lines--;
+	}
+	b->ended++;
+	s->ended++;
+	batch_learn(s, b, l, took_ms, used);
+}
+
+void schedule_put_off(struct schedule *s, struct schedule_line *l)
+{
+	(void)s;
+	window_back(l->batch->window, l);
+	l->group = SCHEDULE_NO_GROUP;
+}
+
+/* ---- batches come and go ---- */
+
+static void room_make(struct schedule *s)
+{
+	if (s->n < s->cap)
+		return;
+	size_t cap = s->cap == 0 ? 16 : 2 * s->cap;
+	struct schedule_batch ***arrays[] = { &s->all, &s->others, &s->late };
+	for (size_t i = 0; i < ARRAY_LEN(arrays); i++) {
+		struct schedule_batch **larger = must_calloc(cap, sizeof(struct schedule_batch *));
+		if (s->n > 0)
+			memcpy(larger, *arrays[i], s->n * sizeof(struct schedule_batch *));
+		free(*arrays[i]);
+		*arrays[i] = larger;
+	}
+	s->cap = cap;
+}
+
+void schedule_add(struct schedule *s, struct schedule_batch *b)
+{
+	room_make(s);
+	b->in = org_find(s, b->org);
+	b->in->weight = b->org_weight > 0 ? b->org_weight : 1;
+	b->in->batches++;
+	b->serial = s->serials++;
+	b->at = s->n;
+	s->all[s->n++] = b;
+	s->prefix_batches += b->prefixes;
+	b->spent = !lease_peek(&s->ops, b);
+	batch_list(s, b);
+	ring_weigh(s);
+	schedule_order(s);
+}
+
+void schedule_remove(struct schedule *s, struct schedule_batch *b)
+{
+	struct schedule_org *o = b->in;
+	if (o == NULL)
+		return;
+	batch_unlist(s, b);
+	window_drop(s, b);
+	s->prefix_batches -= b->prefixes;
+	o->in_flight_tokens -= b->in_flight_tokens;
+	org_pay(s, o, b->in_flight_tokens);
+	for (size_t i = b->at + 1; i < s->n; i++) {
+		s->all[i - 1] = s->all[i];
+		s->all[i - 1]->at--;
+	}
+	s->n--;
+	for (size_t i = 0; i < s->late_n; i++)
+		if (s->late[i] == b)
+			s->late[i] = NULL;
+	b->in = NULL;
+	if (--o->batches == 0)
+		org_free(s, o);
+}
+
+void schedule_hold(struct schedule *s, struct schedule_batch *b, bool held)
+{
+	if (b->in == NULL)
+		return;
+	b->held = held;
+	if (held)
+		batch_unlist(s, b);
+	else
+		batch_list(s, b);
+}
+
+void schedule_each(struct schedule *s, void (*each)(void *ctx, struct schedule_batch *b), void *ctx)
+{
+	for (size_t i = 0; i < s->n; i++)
+		each(ctx, s->all[i]);
+}
+
+struct schedule *schedule_open(const struct schedule_ops *ops)
+{
+	struct schedule *s = calloc(1, sizeof(*s));
+	if (s == NULL)
+		return NULL;
+	s->ops = *ops;
+	s->weight_max = 1;
+	return s;
+}
+
+void schedule_close(struct schedule *s)
+{
+	if (s == NULL)
+		return;
+	free(s->all);
+	free(s->others);
+	free(s->late);
+	free(s);
 }

@@ -1,29 +1,151 @@
-/* schedule.h: which line next, for one upstream: the batches that have lines to send stand in a
- * ring and take turns, line by line, so that a small batch does not wait behind a large one.
- * Deadlines and shares of organizations will decide the turn here.
+/* schedule.h: which line next, for one model: all batches that have lines for it, those of several
+ * organizations, and all upstreams that pull from it.
  *
- * Memory: one lease a batch, whatever its size. Threads: dispatch alone. No I/O, no clock. */
+ * In this order:
+ *
+ * 1. Batches that are late: those that only make their window's end if they go first, and still
+ *    can. The earliest end first. One turn in LATE_SPARES goes to the others all the same, so that
+ *    nobody starves.
+ * 2. Organizations, by deficit round robin: on its turn an organization may send for as many tokens
+ *    as its weight says; what a line really took is settled when it has ended. One that comes while
+ *    others have filled the slots begins with what it would have in flight had it been there.
+ * 3. In an organization, the batch of the earliest effective deadline: the window's end less the
+ *    time that the rest is expected to take. A batch that has begun keeps the one that it began
+ *    with: two like ones would otherwise take turns and both end last. A small batch overtakes when
+ *    it costs nobody a deadline: its rest is a fraction of that of the ones before it and fits in
+ *    half of their slack.
+ * 4. In a batch, lines in input order, unless some share a long prefix: then, in a window of a few
+ *    segments, the lines of a prefix go one after another to the same upstream, as many prefixes
+ *    side by side as there are slots. The first line of a prefix leads; its kin follow when it has
+ *    ended. With nothing else to send they follow at once: a free slot is never left empty.
+ *
+ * Pure: no I/O, no clock, no randomness. The caller gives the time in. Memory: a lease for a batch,
+ * whatever its size; with prefixes a window as well, about 16 bytes a line of WINDOW_SEGMENTS
+ * segments, and 40 more while it is loaded. All windows together hold WINDOW_SEGMENTS_ALL; a batch
+ * that finds none left goes in input order until one is.
+ * Threads: dispatch alone. */
 #pragma once
 
-#include "batch/lease.h"
+#include <stddef.h>
+#include <stdint.h>
 
-/* Embedded in the batch; zeroed at first. */
-struct schedule_entry {
-	struct schedule_entry *next, *prev; /* NULL: not in the ring */
-	void *batch;
+#include "base/attr.h"
+#include "base/id.h"
+#include "batch/lease.h"
+#include "batch/prefix.h"
+
+struct schedule;
+struct schedule_org;
+struct schedule_window;
+
+#define LATE_SPARES 100u /* one turn in so many goes to those that are not late */
+#define LANES_MAX 64u    /* upstreams of a model that prefixes are told apart by */
+#define WINDOW_SEGMENTS 16u
+#define WINDOW_SEGMENTS_ALL 256u
+
+/* What the schedule must know of a line before it is sent. */
+struct schedule_look {
+	uint32_t body_bytes;
+	struct prefix prefix;
+};
+
+/* Called by the schedule, in the dispatch thread; must not block. `batch` is
+ * schedule_batch.batch. */
+struct schedule_ops {
 	/* Lends the next segment that has lines to send; false: all are lent. */
 	bool (*lease_next)(void *batch, struct lease *ret);
+	/* False when it cannot be read: it is then sent as it is, which tells of the fault. */
+	bool (*look)(void *batch, uint64_t record, struct schedule_look *ret);
+};
+
+/* What is expected of a batch; set by schedule_forecast(). */
+struct schedule_forecast {
+	int64_t eta_s;           /* seconds from now until its last line ends; -1: cannot be told */
+	bool at_risk;            /* that is after its window's end */
+	unsigned queue_position; /* batches that are served before it gets a slot; 0: it has one */
+};
+
+/* Embedded in the batch; zeroed at first. The first part is set by the owner before
+ * schedule_add(). */
+struct schedule_batch {
+	void *batch; /* for the ops */
+	char org[ID_SIZE];
+	unsigned org_weight; /* from 1 */
+	int64_t expires_at;  /* Unix s */
+	uint64_t rest_lines; /* that have not ended */
+	uint64_t rest_bytes; /* of their bodies, about */
+	bool prefixes;       /* some lines of its file share a prefix: worth a window */
+
+	/* the schedule's own, readable by dispatch */
+	struct schedule_forecast forecast;
+	unsigned in_flight; /* lines given by schedule_next() that have not come back */
+
+	/* the schedule's own */
+	struct schedule_org *in;            /* NULL: not in a schedule */
+	struct schedule_batch *next, *prev; /* in its organization: those that are listed */
+	bool listed;                        /* has a line and is not held */
+	bool held, spent;                   /* spent: its last line was given */
+	bool late, late_before;             /* see above; at the forecast before the last */
+	size_t at;                          /* place among all batches, which is their order */
+	uint64_t serial;                    /* the order in which they were added */
 	struct lease lease;
+	struct schedule_window *window;
+	uint64_t ended; /* lines, since it was added */
+	double in_flight_tokens;
+	double line_ms;       /* a line's time in flight, lately; 0: not known */
+	double output_tokens; /* and its tokens beyond those that its body's size says */
+	int64_t effective_deadline_ms;
+	/* of the last forecast, see forecast.c */
+	double each_ms, alone_ms, finish_ms, slack_ms, virtual_end;
 };
 
-struct schedule {
-	struct schedule_entry *turn; /* whose turn it is; NULL: the ring is empty */
+/* A line that is to be sent, and what came along for its way back. */
+struct schedule_line {
+	struct schedule_batch *batch;
+	uint64_t record;
+	uint32_t tokens;       /* that its organization was charged */
+	uint32_t input_tokens; /* of these, what the size of its body says */
+	uint32_t group;        /* its prefix in the window; SCHEDULE_NO_GROUP: none. Opaque */
+	uint32_t window;       /* serial number of that window. Opaque */
 };
+#define SCHEDULE_NO_GROUP UINT32_MAX
 
-/* Puts the entry in the ring; it is last to have a turn. Nothing if it is in already. */
-void schedule_add(struct schedule *s, struct schedule_entry *e);
-/* Takes it out, keeping its lease: schedule_add() goes on there. */
-void schedule_remove(struct schedule *s, struct schedule_entry *e);
-/* The next line to send. False when there is none; a batch that has sent its last line leaves the
- * ring by itself. */
-bool schedule_next(struct schedule *s, void **ret_batch, uint64_t *ret_record);
+/* NULL: no memory. */
+MUST_USE struct schedule *schedule_open(const struct schedule_ops *ops);
+/* Every batch has been removed before. NULL is fine. */
+void schedule_close(struct schedule *s);
+
+/* Adds the batch; it gets its first turn like any other of its organization. The weight of an
+ * organization is that of the batch added last. Leases the batch's first segment. */
+void schedule_add(struct schedule *s, struct schedule_batch *b);
+/* Takes it out for good. Lines that it gave may still be in flight: nothing is to be told of
+ * them. */
+void schedule_remove(struct schedule *s, struct schedule_batch *b);
+/* A batch that is held gets no turns until it is let go; it keeps everything else. */
+void schedule_hold(struct schedule *s, struct schedule_batch *b, bool held);
+
+/* The next line for the upstream `lane` (0..LANES_MAX-1, any number that is the same for the same
+ * upstream). False when no batch has a line to send. */
+bool schedule_next(struct schedule *s, unsigned lane, int64_t now_s, struct schedule_line *ret);
+/* Whether schedule_next() would find one. */
+bool schedule_has_line(const struct schedule *s);
+
+/* The line has ended for good after `took_ms` in flight (of its last attempt; 0: it never was),
+ * having used `tokens` (prompt and answer; 0: not known). For every line that schedule_next()
+ * gave, once, unless its batch was removed first. */
+void schedule_ended(struct schedule *s, const struct schedule_line *l, double took_ms,
+		    uint64_t tokens);
+/* The line was answered, or failed, and will be sent again later (from a queue of the caller's):
+ * its prefix no longer waits for it, and `l` forgets its prefix. schedule_ended() still follows
+ * when it ends; being put off again is nothing. */
+void schedule_put_off(struct schedule *s, struct schedule_line *l);
+
+/* Renews every batch's forecast and whether it is late: to be called about once a second, and
+ * after a batch was added. `slots`: lines of this model that are in flight at once, lately, all
+ * upstreams together; 0: nothing moves. Organizations share them by weight, batches of one in
+ * their order. */
+void schedule_forecast(struct schedule *s, double slots, int64_t now_s);
+
+/* Calls `each` for every batch that is in. */
+void schedule_each(struct schedule *s, void (*each)(void *ctx, struct schedule_batch *b),
+		   void *ctx);

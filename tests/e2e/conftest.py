@@ -43,7 +43,8 @@ def shared(tmp_path_factory, upstream):
     def get(name, profile, settings):
         if name not in servers:
             directory = tmp_path_factory.mktemp(f"server-{name}")
-            settings = {"execution.concurrency": 32, **settings}
+            # as many lines at once whether a test before sent online requests or not
+            settings = {"execution.concurrency": 32, "online.reserve": 0, **settings}
             servers[name] = Server(directory, upstream, profile, settings)
         if not servers[name].alive():
             servers[name].start()

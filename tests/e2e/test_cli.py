@@ -189,7 +189,7 @@ def test_run_with_another_input_does_not_mix(files, own_upstream):
     given, out, err = files
     first, second = fresh(), fresh()
     given.write_bytes(jsonl([*numbered(first, 20), *numbered(first + "n", 5, "never")]))
-    process = start_run(files, own_upstream)
+    process = start_run(files, own_upstream, "--set", "execution.concurrency=8")
     own_upstream.wait_sent(first + "n", 5)
     process.kill()
     process.communicate()
@@ -241,7 +241,7 @@ def test_run_two_at_once_on_one_output(files, own_upstream):
     given, out, _ = files
     mark = fresh()
     given.write_bytes(jsonl(numbered(mark, 5, f"hold:{mark}")))
-    process = start_run(files, own_upstream)
+    process = start_run(files, own_upstream, "--set", "execution.concurrency=5")
     own_upstream.wait_sent(mark, 5)
     second = program.run(*run_args(files, own_upstream), expect=None)
     assert second.returncode != 0 and second.stderr.strip()

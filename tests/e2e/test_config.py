@@ -69,6 +69,73 @@ def test_a_good_file(tmp_path):
     check_file(tmp_path, GOOD, expect=0)
 
 
+def entry(*members):
+    """A file whose second upstream has these members from its fifth line on."""
+    lines = [f"  - url: {URL}", "    models: [a]"] * 2
+    return "\n".join(["upstreams:", *lines, *("    " + member for member in members)]) + "\n"
+
+
+MEMBERS = [
+    "name: second", "weight: 1000", "concurrency: 10000", "concurrency: auto", "max_concurrency: 1",
+    "requests_per_minute: 0", "tokens_per_minute: 5000000", "metrics: llamacpp", "metrics: none",
+    "priority: -1000000", "priority: 0", "drain: true",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_member_of_an_upstream(tmp_path, member):
+    """And both serve the model a, under names of their own."""
+    done = check_file(tmp_path, entry(member), expect=0)
+    assert "  default: " in done.stdout
+    assert "  second: " in done.stdout or "  upstream-2: " in done.stdout
+
+
+BAD_MEMBERS = {
+    "name: default": ["'default' is taken"],
+    "weight: 0": ["weight", "1 to 1000"],
+    "weight: 1001": ["weight", "1 to 1000"],
+    "concurrency: none": ["concurrency", "1 to 10000, or auto"],
+    "max_concurrency: auto": ["max_concurrency", "1 to 10000"],
+    "requests_per_minute: -1": ["requests_per_minute", "0: no limit"],
+    "tokens_per_minute: 1e6": ["tokens_per_minute", "whole number"],
+    "metrics: triton": ["metrics", "auto, none, vllm, sglang, llamacpp"],
+    "priority: 1.5": ["priority", "-1000000 to 1000000"],
+    "drain: maybe": ["drain", "true or false"],
+    "wieght: 2": ["wieght", "nearest: weight"],
+}
+
+
+@pytest.mark.parametrize("member", BAD_MEMBERS)
+def test_a_mistake_in_an_upstream(tmp_path, member):
+    done = check_file(tmp_path, entry(member))
+    assert re.search(r"lowtide\.yaml:[46]\b", done.stderr), done.stderr
+    for word in BAD_MEMBERS[member]:
+        assert word in done.stderr, done.stderr
+
+
+def test_a_concurrency_over_the_most(tmp_path):
+    done = check_file(tmp_path, entry("concurrency: 9", "max_concurrency: 8"))
+    assert "concurrency of 'upstream-2', 9, is more than its max_concurrency, which is 8" in (
+        done.stderr
+    )
+
+
+def test_several_upstreams_by_url():
+    listed = ["default: http://a/v1,", "upstream-2: http://b/v1,"]
+    for text in ("http://a/v1,http://b/v1", "http://a/v1 http://b/v1/"):
+        done = check(env={"LOWTIDE_UPSTREAMS": text})
+        assert all(one in done.stdout for one in listed), done.stdout
+    done = check("--upstream", "http://a/v1", "--upstream", "http://b/v1")
+    assert all(one in done.stdout for one in listed), done.stdout
+
+
+def test_concurrency_is_found_by_default():
+    stdout = check("--upstream", URL).stdout
+    assert "execution.concurrency: auto" in stdout and "concurrency: auto, at most 1024" in stdout
+    stdout = check("--upstream", URL, "--set", "execution.concurrency=9").stdout
+    assert "concurrency: 9\n" in stdout
+
+
 # (line changed, its new text, what the message must name)
 MISTAKES = {
     "unknown key": (9, "  concurency: 4", ["concurency", "concurrency"]),
@@ -228,6 +295,26 @@ def test_defaults_without_any_configuration(serve, tmp_path, own_upstream):
     assert api.file(batch["input_file_id"])["expires_at"] is None  # kimi
     response = httpx.get(f"{server.base_url}/files", trust_env=False)
     assert response.json()["error"]["type"] == "invalid_authentication_error"
+
+
+def test_weight_of_an_organization(tmp_path):
+    data = tmp_path / "data"
+
+    def org(*args, expect=0):
+        return program.run("org", "--data", data, *args, expect=expect)
+
+    org("create", "heavy")
+    org("create", "light")
+    org("weight", "heavy", "12")
+    rows = org("list").stdout.splitlines()
+    assert [row.split("weight ")[1].split()[0] for row in rows] == ["12", "1"]
+    for wrong in ("0", "1001", "-1", "many", "1.5", "99999999999999999999"):
+        done = org("weight", "heavy", "--", wrong, expect=2)
+        assert "a whole number from 1 to 1000" in done.stderr
+    assert "there is no organization" in org("weight", "nobody", "1", expect=2).stderr
+    org("weight", "heavy", expect=2)
+    org("list", "heavy", "1", expect=2)
+    assert "weight 12" in org("list").stdout
 
 
 def test_help_and_version():

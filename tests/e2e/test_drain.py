@@ -51,7 +51,7 @@ def test_idle_server_stops_at_once(serve):
 
 def test_drain_does_not_wait_for_retries_or_pauses(serve, own_upstream):
     """A line that waits for its next attempt is not in flight."""
-    api = serve(settings={"execution.drain": "60s"})
+    api = serve(settings={"execution.drain": "60s", "execution.concurrency": 5})
     mark = fresh()
     api.create(numbered(mark, 5, "503:60"))
     own_upstream.wait_sent(mark, 5)

@@ -353,7 +353,7 @@ def test_3_1_expires_after_other_anchor(api):
 
 def test_3_2_an_expired_file_is_gone_and_its_batch_runs_on(serve, own_upstream):
     """3.2, 16.15"""
-    api = serve(settings={"retention.sweep": "1s"})
+    api = serve(settings={"retention.sweep": "1s", "execution.concurrency": 5})
     mark = fresh()
     used = api.upload([line(f"{mark}-{n}", f"{mark}-{n} | hold:{mark}") for n in range(5)])
     spare = api.upload(DATA)

@@ -499,7 +499,8 @@ def test_7_2_model_not_found(serve, own_upstream, tmp_path):
 @pytest.mark.parametrize("limit", ["requests", "tokens"])
 def test_7_2_enqueued_limits(serve, own_upstream, on_server, limit):
     """Only if configured; per organization and model; free again when a batch has ended."""
-    api = serve("openai", {f"limits.enqueued_{limit}": 10 if limit == "requests" else 600})
+    most = 10 if limit == "requests" else 600
+    api = serve("openai", {f"limits.enqueued_{limit}": most, "execution.concurrency": 32})
     mark, pad = fresh(), "word " * 200  # some 250 tokens a line, however they are estimated
     pad = "" if limit == "requests" else pad
     count = 8 if limit == "requests" else 1

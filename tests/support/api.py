@@ -48,7 +48,10 @@ MEMBERS = {
     "request_counts", "output_file_id", "error_file_id", "expires_at", "errors", "metadata",
     "model", "usage", "lowtide", *STAMPS.values(),
 }  # fmt: skip
-LOWTIDE_MEMBERS = {"pending", "running", "expired", "cancelled", "retried", "stall_reason"}
+LOWTIDE_COUNTS = {"pending", "running", "expired", "cancelled", "retried"}
+LOWTIDE_MEMBERS = LOWTIDE_COUNTS | {
+    "stall_reason", "rate_per_s", "eta_at", "at_risk", "queue_position",
+}  # fmt: skip
 
 FILE_MEMBERS = {
     "id", "object", "bytes", "created_at", "filename", "purpose", "status", "status_details",
@@ -143,12 +146,19 @@ def check_batch(value):
         assert value[STAMPS[value["status"]]] is not None, value
     counts, ours = value["request_counts"], value["lowtide"]
     assert set(counts) == {"total", "completed", "failed"}, counts
-    numbers = [*counts.values(), *(ours[k] for k in LOWTIDE_MEMBERS - {"stall_reason"})]
+    numbers = [*counts.values(), *(ours[k] for k in LOWTIDE_COUNTS)]
     assert all(type(n) is int and n >= 0 for n in numbers), value
     parts = counts["completed"] + counts["failed"]
     parts += sum(ours[k] for k in ("pending", "running", "expired", "cancelled"))
     assert parts == counts["total"], value
     assert ours["stall_reason"] in (None, "upstream_429", "upstream_down", "paused", "quota")
+    assert type(ours["rate_per_s"]) is float and ours["rate_per_s"] >= 0, ours
+    assert ours["eta_at"] is None or type(ours["eta_at"]) is int, ours
+    assert type(ours["at_risk"]) is bool, ours
+    if final:
+        assert ours["queue_position"] is ours["eta_at"] is None and not ours["at_risk"], ours
+    else:
+        assert type(ours["queue_position"]) is int and ours["queue_position"] >= 0, ours
     if final:
         assert ours["pending"] == ours["running"] == 0 and ours["stall_reason"] is None, value
     if value["status"] == "completed":

@@ -12,9 +12,15 @@ span restarts. A request is known by its *marker*: the first word of the last me
 Steps: ok, status:CODE, 429:RETRY_AFTER, 503:RETRY_AFTER, html:CODE, text (a 200 that is no JSON),
 empty (a 200 without a body), slow:SECONDS, drip:SECONDS (the body byte by byte), hold:GATE, never,
 reset (RST), close (FIN, no answer), garbage (no HTTP), cut (half of the body, then FIN), cutchunk
-(the same in chunks), huge:BYTES, endless, pretty (JSON over several lines), redirect.
+(the same in chunks), huge:BYTES, endless, pretty (JSON over several lines), redirect,
+stream:N:SECONDS (server-sent events, N chunks so far apart), streamcut (two of them, then FIN).
 
+A body with `"stream": true` gets a stream of three chunks where another gets an ordinary answer.
 A test that needs exact bytes gives Answers instead: `upstream.on("q1", Answer(body=b"..."))`.
+
+`GET /v1/models` answers with `upstream.models`, `GET /metrics` with what `upstream.set_metrics()`
+was given; without these, and for every other GET, 404. While `upstream.everything` is an Answer,
+each POST that arrives gets it.
 """
 
 import asyncio
@@ -28,12 +34,16 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-JSON_HEADERS = {"Content-Type": "application/json"}
+CREATED = 1787176071
+SENT_KEPT = 8 << 20  # the longest body that Request.sent keeps: requests live as long as the run
 
 
 @dataclass
 class Answer:
-    """What one attempt gets. `body` None: an ordinary completion."""
+    """What one attempt gets. `body` None: an ordinary completion. Headers replace our own.
+
+    With how="stream", `size` chunks are sent, `delay` seconds apart.
+    """
 
     status: int = 200
     body: bytes | None = None
@@ -60,6 +70,8 @@ class Request:
     answered: float | None = None  # a whole answer was sent
     status: int | None = None
     dropped: bool = False  # lowtide went away before the answer was whole
+    streams: bool = False  # the body says "stream": true
+    sent: bytes = b""  # of the answer's body what was written, dechunked; see SENT_KEPT, "endless"
 
     def header(self, name):
         values = [v for k, v in self.headers if k.lower() == name.lower()]
@@ -79,9 +91,38 @@ def error_body(status, message=None):
     ).encode()
 
 
+def parsed_or_none(body):
+    try:
+        return json.loads(body) if body else None
+    except (ValueError, RecursionError):
+        return None
+
+
+def model_of(body):
+    return body.get("model", "?") if isinstance(body, dict) else "?"
+
+
+def models_list(ids):
+    entry = {"object": "model", "created": 1700000000, "owned_by": "scripted"}
+    return {"object": "list", "data": [{"id": one, **entry} for one in ids]}
+
+
+def event(number, model, n, last):
+    """The `n`th piece of a stream, as a server-sent event."""
+    choice = {"index": 0, "delta": {"content": f"t{n} "}, "finish_reason": "stop" if last else None}
+    value = {
+        "id": f"chatcmpl-{number}",
+        "object": "chat.completion.chunk",
+        "created": CREATED,
+        "model": model,
+        "choices": [choice],
+    }
+    return b"data: %s\n\n" % json.dumps(value).encode()
+
+
 def completion(path, body, marker, number):
-    """An ordinary answer of the endpoint at `path`."""
-    model = body.get("model", "?") if isinstance(body, dict) else "?"
+    """An ordinary answer of the endpoint at `path`, which is without a query."""
+    model = model_of(body)
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     text = f"echo {marker}"
     if path.endswith("/embeddings"):
@@ -109,7 +150,7 @@ def completion(path, body, marker, number):
     return {
         "id": f"chatcmpl-{number}",
         "object": kind,
-        "created": 1787176071,
+        "created": CREATED,
         "model": model,
         "choices": [{**choice, "finish_reason": "stop"}],
         "usage": usage,
@@ -157,7 +198,12 @@ def answer_of_step(step):
         return Answer(how="huge", size=int(arg))
     if name == "redirect":
         return Answer(307, b"", {"Location": "/v1/elsewhere"})
-    if name in ("never", "reset", "close", "garbage", "cut", "cutchunk", "endless", "pretty"):
+    if name == "stream":
+        count, _, apart = arg.partition(":")
+        return Answer(how="stream", size=int(count), delay=float(apart or 0))
+    if name in (
+        "never", "reset", "close", "garbage", "cut", "cutchunk", "endless", "pretty", "streamcut",
+    ):  # fmt: skip
         return Answer(how=name)
     raise ValueError(f"unknown step {step!r}")
 
@@ -259,7 +305,7 @@ class _Connection(asyncio.Protocol):
         if answer.gate is not None:
             if not await self._wait(self.upstream._gate(answer.gate).wait()):
                 return False
-        if answer.delay and answer.how != "drip":
+        if answer.delay and answer.how not in ("drip", "stream"):
             if not await self._wait(asyncio.sleep(answer.delay)):
                 return False
         if self.lost.is_set():
@@ -280,18 +326,28 @@ class _Connection(asyncio.Protocol):
             self.transport.write(b"\x00\x01\x02 this is no HTTP\r\n\r\n\x7f")
             self.transport.close()
             return False
+        if how == "stream":
+            return await self._stream(request, answer, answer.size, answer.delay)
+        if how == "streamcut":
+            return await self._stream(request, answer, 2, 0, cut=True)
+        if how == "whole" and answer.body is None and request.streams and answer.status < 300:
+            return await self._stream(request, answer, 3, 0)
         body = self.upstream._body(request, answer)
         head = self._head(answer, request, len(body))
+        # `sent` goes first everywhere: who has read the bytes finds them there.
         if how == "cut":
-            self.transport.write(head + body[: len(body) // 2])
+            request.sent = body[: len(body) // 2]
+            self.transport.write(head + request.sent)
             self.transport.close()
             return False
         if how in ("cutchunk", "endless"):
             head = self._head(answer, request, None)
+            request.sent = body
             self.transport.write(head + b"%x\r\n%s\r\n" % (len(body), body))
             if how == "cutchunk":
                 self.transport.close()
                 return False
+            # The filler is not kept in `sent`: it has no end.
             block = b"2000\r\n" + b" " * 0x2000 + b"\r\n"
             while not self.lost.is_set():
                 await self.writable.wait()
@@ -301,16 +357,41 @@ class _Connection(asyncio.Protocol):
         if how == "drip":
             self.transport.write(head)
             for at in range(0, len(body)):
+                request.sent = body[: at + 1]
                 self.transport.write(body[at : at + 1])
                 if not await self._wait(asyncio.sleep(answer.delay / len(body))):
                     return False
             return True
+        request.sent = body if len(body) <= SENT_KEPT else b""
         self.transport.write(head + body)
         return True
 
+    async def _stream(self, request, answer, count, apart, cut=False):
+        model = model_of(parsed_or_none(request.body))
+        self.transport.write(self._head(answer, request, None, "text/event-stream"))
+        for n in range(1, count + 1):
+            if n > 1 and apart and not await self._wait(asyncio.sleep(apart)):
+                return False
+            await self.writable.wait()
+            if self.lost.is_set():
+                return False
+            self._write_chunk(request, event(request.number, model, n, n == count and not cut))
+        if cut:
+            self.transport.close()
+            return False
+        self._write_chunk(request, b"data: [DONE]\n\n")
+        self.transport.write(b"0\r\n\r\n")
+        return True
+
+    def _write_chunk(self, request, data):
+        request.sent += data
+        self.transport.write(b"%x\r\n%s\r\n" % (len(data), data))
+
     @staticmethod
-    def _head(answer, request, length):
-        headers = {**JSON_HEADERS, "x-request-id": f"up-{request.number}", **answer.headers}
+    def _head(answer, request, length, content_type="application/json"):
+        given = {name.lower() for name in answer.headers}
+        ours = {"Content-Type": content_type, "x-request-id": f"up-{request.number}"}
+        headers = {k: v for k, v in ours.items() if k.lower() not in given} | answer.headers
         if length is None:
             headers["Transfer-Encoding"] = "chunked"
         else:
@@ -329,6 +410,9 @@ class Upstream:
         self.connections = 0
         self.in_flight = 0
         self.peak = 0
+        self.models = None  # the ids that GET /v1/models lists; None: it answers 404
+        self.everything = None  # the Answer of each POST that arrives, whatever its marker
+        self._metrics = None
         self._attempts = collections.Counter()
         self._answered = collections.Counter()
         self._scripts = {}
@@ -384,6 +468,15 @@ class Upstream:
         """Attempts of `marker` get these in turn, the last for good."""
         with self.changed:
             self._scripts[marker] = list(answers)
+
+    def set_metrics(self, text=None, status=200, delay=0):
+        """What GET /metrics answers from now on, `delay` seconds after it was asked."""
+        try:
+            body = (text or "").encode("latin-1")
+        except UnicodeEncodeError:
+            body = text.encode("utf-8", "ignore")
+        kind = {"Content-Type": "text/plain; version=0.0.4"}
+        self._metrics = Answer(status, body, kind, delay=delay)
 
     def release(self, gate):
         """Lets everything that holds at `gate` go, now and later."""
@@ -443,10 +536,7 @@ class Upstream:
     # ---- from the connections ----
 
     def _arrived(self, method, path, headers, body, connection):
-        try:
-            parsed = json.loads(body) if body else None
-        except (ValueError, RecursionError):
-            parsed = None
+        parsed = parsed_or_none(body)
         marker, _, script = content_of(parsed).partition("|")
         marker = marker.strip()
         with self.changed:
@@ -455,25 +545,35 @@ class Upstream:
             request = Request(
                 len(self.requests), method, path, headers, body, marker,
                 self._attempts[marker], connection, time.monotonic(),
+                streams=isinstance(parsed, dict) and parsed.get("stream") is True,
             )  # fmt: skip
             if method != "POST":
                 self.other_requests.append(request)
-                return request, Answer(404, error_body(404))
+                return request, self._answer_of_get(method, path)
             self.requests.append(request)
             self.in_flight += 1
             self.peak = max(self.peak, self.in_flight)
-            answers = self._scripts.get(marker) or parse_script(script.strip() or "ok")
+            if self.everything is not None:
+                answers = [self.everything]
+            else:
+                answers = self._scripts.get(marker) or parse_script(script.strip() or "ok")
             self.changed.notify_all()
         return request, answers[min(request.attempt, len(answers)) - 1]
+
+    def _answer_of_get(self, method, path):
+        endpoint, models = path.partition("?")[0], self.models
+        if method == "GET" and endpoint == "/v1/models" and models is not None:
+            return Answer(body=json.dumps(models_list(models)).encode())
+        if method == "GET" and endpoint == "/metrics" and self._metrics is not None:
+            return self._metrics
+        return Answer(404, error_body(404))
 
     def _body(self, request, answer):
         if answer.body is not None:
             return answer.body
-        try:
-            parsed = json.loads(request.body)
-        except (ValueError, RecursionError):
-            parsed = None
-        value = completion(request.path, parsed, request.marker, request.number)
+        endpoint = request.path.partition("?")[0]
+        parsed = parsed_or_none(request.body)
+        value = completion(endpoint, parsed, request.marker, request.number)
         if answer.how == "huge":
             value["padding"] = "".join(random.choices("abcdefgh", k=64)) * (answer.size // 64)
         if answer.how == "pretty":

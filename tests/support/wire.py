@@ -8,8 +8,12 @@ import uuid
 class Raw:
     """A socket to the server. Sends bytes as they are; reads answers."""
 
-    def __init__(self, server, timeout=30):
-        self.sock = socket.create_connection(("127.0.0.1", server.port), timeout=timeout)
+    def __init__(self, server, timeout=30, receive_bytes=None):
+        self.sock = socket.socket()
+        self.sock.settimeout(timeout)
+        if receive_bytes:  # what the kernel holds for one that reads slowly
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.sock.connect(("127.0.0.1", server.port))
         self.buffer = b""
 
     def __enter__(self):

@@ -24,7 +24,9 @@ static const struct {
 	{ ERR_KEY_REUSED, 422, "invalid_request_error", "invalid_request_error",
 	  "\"idempotency_key_reused\"" },
 	{ ERR_INTERNAL, 500, "server_error", "server_error", "null" },
+	{ ERR_UPSTREAM, 502, "server_error", "server_error", "\"upstream_error\"" },
 	{ ERR_UNAVAILABLE, 503, "server_error", "server_error", "null" },
+	{ ERR_TIMEOUT, 504, "server_error", "server_error", "\"request_timeout\"" },
 };
 
 static void check_body(const struct error *err, enum profile profile, const char *expected)

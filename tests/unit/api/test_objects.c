@@ -54,7 +54,8 @@ static void a_new_batch(void **state)
 	       "\"output_tokens\":0,\"output_tokens_details\":{\"reasoning_tokens\":0},"
 	       "\"total_tokens\":0},\"metadata\":null,"
 	       "\"lowtide\":{\"pending\":0,\"running\":0,\"expired\":0,\"cancelled\":0,"
-	       "\"retried\":0,\"stall_reason\":null}}");
+	       "\"retried\":0,\"rate_per_s\":0.000,\"eta_at\":null,\"at_risk\":false,"
+	       "\"queue_position\":0,\"stall_reason\":null}}");
 }
 
 static void result_files_show_once_the_state_is_final(void **state)
@@ -92,7 +93,11 @@ static void a_batch_that_ran(void **state)
 		.usage = { .input = 10, .cached = 11, .output = 12, .reasoning = 13, .total = 14 },
 		.pending = 6,
 		.running = 7,
-		.stall_reason = STALL_UPSTREAM_DOWN
+		.rate_per_s = 2.5,
+		.eta_at = 99,
+		.at_risk = true,
+		.queue_position = 8,
+		.stall_reason = STALL_UPSTREAM_DOWN,
 	};
 	static const char *const parts[] = {
 		"\"model\":\"m\",\"errors\":{\"object\":\"list\",\"data\":[{\"code\":null}]},",
@@ -104,6 +109,7 @@ static void a_batch_that_ran(void **state)
 		 "\"total_tokens\":14}"),
 		"\"metadata\":{\"k\":\"v\"}",
 		("{\"pending\":6,\"running\":7,\"expired\":3,\"cancelled\":4,\"retried\":5,"
+		 "\"rate_per_s\":2.500,\"eta_at\":99,\"at_risk\":true,\"queue_position\":8,"
 		 "\"stall_reason\":\"upstream_down\"}"),
 	};
 	struct buf to = BUF(4096);

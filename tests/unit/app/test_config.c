@@ -82,7 +82,11 @@ static void an_empty_file_is_all_defaults(void **state)
 		assert_int_equal(c.listen.port, 8000);
 		assert_string_equal(c.data, "./lowtide-data");
 		assert_int_equal(c.profile, PROFILE_KIMI);
-		assert_int_equal(c.concurrency, 32);
+		assert_int_equal(c.concurrency, AMOUNT_AUTO);
+		assert_int_equal(c.max_concurrency, 1024);
+		assert_int_equal(c.reserve, AMOUNT_AUTO);
+		assert_false(c.kimi_calls);
+		assert_int_equal(c.connections, 16384);
 		assert_int_equal(c.line_timeout_s, 600);
 		assert_int_equal(c.file_bytes, 100 << 20);
 		assert_int_equal(c.upstream_count, 0);
@@ -157,7 +161,8 @@ static void wrong_values(void **state)
 {
 	(void)state;
 	assert_mistakes("\nexecution:\n  concurrency: many\n",
-			"3: execution.concurrency: 'many' is not a whole number from 1 to 10000");
+			"3: execution.concurrency: 'many' is not a whole number from 1 to 10000, "
+			"or auto");
 	assert_mistakes("execution: {concurrency: [4]}",
 			"1: execution.concurrency: a list is not a whole number from 1 to 10000");
 	assert_mistakes("execution:\n  concurrency:\n",
@@ -186,6 +191,8 @@ static void a_key_given_twice(void **state)
 			"3: log.level: given twice, first on line 1");
 	assert_mistakes("upstreams:\n  - url: http://x\n    url: http://y\n",
 			"3: url: given twice");
+	assert_mistakes("upstreams:\n  - url: http://x\n    drain: false\n    drain: false\n",
+			"4: drain: given twice");
 	assert_mistakes("upstreams:\n  - url: http://x\n    models: [a]\n    models: [b]\n",
 			"4: models: given twice");
 	assert_mistakes("upstreams:\n- url: http://x\nupstreams:\n- url: http://y\n",
@@ -301,13 +308,88 @@ static void upstreams_of_the_file(void **state)
 	assert_null(p.upstreams[0].api_key);
 	assert_string_equal(p.upstreams[1].name, "two");
 	assert_int_equal(p.upstreams[1].concurrency, 9);
+	assert_int_equal(p.upstreams[1].max_concurrency, 1024);
 	config_done(&c);
+}
+
+static void every_member_of_an_upstream_arrives(void **state)
+{
+	struct config c;
+	struct error err;
+
+	(void)state;
+	load_good("online: {reserve: 4}\n"
+		  "upstreams:\n"
+		  "  - url: http://a\n"
+		  "  - url: http://b\n"
+		  "    weight: 3\n"
+		  "    max_concurrency: 77\n"
+		  "    requests_per_minute: 60\n"
+		  "    tokens_per_minute: 90000\n"
+		  "    metrics: sglang\n"
+		  "    priority: -5\n"
+		  "    drain: true\n"
+		  "  - {url: 'http://c', priority: 0, concurrency: 5}\n",
+		  &c);
+	assert_true(config_read_keys(&c, &err));
+	const struct upstream_config *u = config_pipeline(&c).upstreams;
+	assert_string_equal(u[0].name, "default");
+	assert_true(u[0].weight == 1 && u[0].concurrency == 0 && u[0].max_concurrency == 1024);
+	assert_true(u[0].requests_per_minute == 0 && u[0].tokens_per_minute == 0);
+	assert_true(u[0].metrics == GAUGES_AUTO && !u[0].has_priority && !u[0].drain);
+	assert_int_equal(u[0].reserve, 4);
+	assert_string_equal(u[1].name, "upstream-2");
+	assert_true(u[1].weight == 3 && u[1].concurrency == 0 && u[1].max_concurrency == 77);
+	assert_true(u[1].requests_per_minute == 60 && u[1].tokens_per_minute == 90000);
+	assert_true(u[1].metrics == GAUGES_SGLANG && u[1].has_priority && u[1].drain);
+	assert_int_equal(u[1].priority, -5);
+	assert_true(u[2].has_priority && u[2].priority == 0 && u[2].concurrency == 5);
+	config_done(&c);
+	load_good("upstreams: [{url: 'http://a'}]", &c);
+	assert_true(config_read_keys(&c, &err));
+	assert_int_equal(config_pipeline(&c).upstreams[0].reserve, -1);
+	config_done(&c);
+}
+
+/* A fixed number may be over the default of the most, but not over what somebody chose. */
+static void widths_fit_together(void **state)
+{
+	struct config c;
+	struct error err;
+
+	(void)state;
+	load_good("{execution: {concurrency: 5000}, upstreams: [{url: 'http://a'},"
+		  " {url: 'http://b', concurrency: auto}]}",
+		  &c);
+	assert_true(config_read_keys(&c, &err));
+	const struct upstream_config *u = config_pipeline(&c).upstreams;
+	assert_true(u[0].concurrency == 5000 && u[0].max_concurrency == 5000);
+	assert_true(u[1].concurrency == 0 && u[1].max_concurrency == 1024);
+	config_done(&c);
+	assert_mistakes("execution: {max_concurrency: 8}\nupstreams:\n"
+			"  - {url: 'http://a', concurrency: 9}\n",
+			"3: upstreams: the concurrency of 'default', 9, is more than its "
+			"max_concurrency, which is 8");
+	assert_mistakes("execution: {concurrency: 9}\nupstreams:\n"
+			"  - {url: 'http://a', max_concurrency: 8}\n",
+			"3: upstreams: the concurrency of 'default', 9, is more");
+}
+
+static void the_reserve_leaves_something_for_batches(void **state)
+{
+	(void)state;
+	assert_mistakes(
+		"upstreams:\n  - {url: 'http://a', concurrency: 4}\n"
+		"online:\n  reserve: 4\n",
+		"4: online.reserve: 4 leaves nothing for batches: at most 4 requests are in "
+		"flight to 'default'");
+	assert_mistakes("online: {reserve: 2000}\nupstreams: [{url: 'http://a'}]\n",
+			"1: online.reserve: 2000 leaves nothing for batches: at most 1024");
 }
 
 static void one_upstream_by_url(void **state)
 {
 	static const struct config_flag flag = { "--upstream", "upstreams", "http://flag/v1" };
-	const struct config_flag twice[] = { flag, flag };
 	struct config c;
 	struct error err;
 
@@ -325,8 +407,48 @@ static void one_upstream_by_url(void **state)
 	assert_string_equal(c.upstreams[0].name, "default");
 	assert_null(c.upstreams[0].models);
 	config_done(&c);
-	assert_false(config_load(NULL, twice, 2, &c, &err));
-	assert_non_null(strstr(err.message, "--upstream: given twice"));
+}
+
+static void assert_urls(const struct config *c, size_t n, const char *const *urls)
+{
+	static const char *const names[] = { "default", "upstream-2", "upstream-3" };
+
+	assert_int_equal(c->upstream_count, n);
+	for (size_t i = 0; i < n; i++) {
+		assert_string_equal(c->upstreams[i].url, urls[i]);
+		assert_string_equal(c->upstreams[i].name, names[i]);
+	}
+}
+
+static void several_upstreams_by_url(void **state)
+{
+	static const char *const urls[] = { "http://a/v1", "http://b/v1", "http://c/v1" };
+	static const struct config_flag flags[] = { { "--upstream", "upstreams", "http://a/v1" },
+						    { "--upstream", "upstreams", "http://b/v1/" } };
+	static const char *const texts[] = { "http://a/v1,http://b/v1,http://c/v1",
+					     " http://a/v1 http://b/v1, http://c/v1, " };
+	struct config c;
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		setenv("LOWTIDE_UPSTREAMS", texts[i], 1);
+		assert_true(config_load(NULL, NULL, 0, &c, &err));
+		assert_urls(&c, 3, urls);
+		config_done(&c);
+	}
+	/* flags take the place of what the environment says */
+	assert_true(config_load(NULL, flags, 2, &c, &err));
+	assert_urls(&c, 2, urls);
+	config_done(&c);
+	setenv("LOWTIDE_UPSTREAMS", "http://a/v1 ftp://b", 1);
+	assert_false(config_load(NULL, NULL, 0, &c, &err));
+	assert_non_null(strstr(err.message, "LOWTIDE_UPSTREAMS in the environment: 'ftp://b' is "
+					    "not a URL"));
+	setenv("LOWTIDE_UPSTREAMS", " ,", 1);
+	assert_false(config_load(NULL, NULL, 0, &c, &err));
+	assert_non_null(strstr(err.message, "an empty value is not a URL"));
+	unsetenv("LOWTIDE_UPSTREAMS");
 }
 
 static void mistakes_in_upstreams(void **state)
@@ -350,23 +472,40 @@ static void mistakes_in_upstreams(void **state)
 	assert_mistakes("upstreams:\n  - url: http://x\n    models: [[a]]\n",
 			"3: models: a name in this list is missing");
 	assert_mistakes("upstreams:\n  - url: http://x\n    concurrency: 0\n",
-			"3: concurrency: '0' is not a whole number from 1 to 10000");
+			"3: concurrency: '0' is not a whole number from 1 to 10000, or auto");
+	assert_mistakes("upstreams:\n  - url: http://x\n    weight: 0\n",
+			"3: weight: '0' is not a whole number from 1 to 1000");
+	assert_mistakes("upstreams:\n  - url: http://x\n    weight: auto\n",
+			"3: weight: 'auto' is not a whole number from 1 to 1000");
+	assert_mistakes("upstreams:\n  - url: http://x\n    tokens_per_minute: -1\n",
+			"3: tokens_per_minute: '-1' is not a whole number, or 0: no limit");
+	assert_mistakes("upstreams:\n  - url: http://x\n    metrics: yes\n",
+			"3: metrics: 'yes' is not one of: auto, none, vllm, sglang, llamacpp");
+	assert_mistakes("upstreams:\n  - url: http://x\n    priority: -1000001\n",
+			"3: priority: '-1000001' is not a whole number from -1000000 to 1000000");
+	assert_mistakes("upstreams:\n  - url: http://x\n    drain: 1\n",
+			"3: drain: '1' is not true or false");
 	assert_mistakes("upstreams:\n  - {url: 'http://x', api_key_env: A, api_key_file: b}\n",
 			"2: upstreams: the key comes from api_key_env or from api_key_file");
 }
 
-static void a_model_has_one_upstream(void **state)
+static void names_are_unique_and_models_need_not_be(void **state)
 {
+	struct config c;
+
 	(void)state;
-	assert_mistakes("upstreams:\n  - {url: 'http://x', models: [a]}\n"
-			"  - {url: 'http://y', models: [b]}\n",
-			"3: upstreams: the name 'default' is taken");
-	assert_mistakes("upstreams:\n  - {name: x, url: 'http://x', models: [a]}\n"
-			"  - {name: y, url: 'http://y'}\n",
-			"3: upstreams: where there are several, each lists the models");
-	assert_mistakes("upstreams:\n  - {name: x, url: 'http://x', models: [a, b]}\n"
-			"  - {name: y, url: 'http://y', models: [c, b]}\n",
-			"3: upstreams: the model 'b' is served by 'x' already");
+	assert_mistakes("upstreams:\n  - {name: x, url: 'http://x'}\n"
+			"  - {name: x, url: 'http://y'}\n",
+			"3: upstreams: the name 'x' is taken");
+	assert_mistakes("upstreams:\n  - {name: upstream-2, url: 'http://x'}\n"
+			"  - {url: 'http://y'}\n",
+			"3: upstreams: the name 'upstream-2' is taken");
+	load_good("upstreams:\n  - {name: x, url: 'http://x', models: [a, b]}\n"
+		  "  - {name: y, url: 'http://y', models: [b]}\n"
+		  "  - {name: z, url: 'http://x'}\n",
+		  &c);
+	assert_int_equal(c.upstream_count, 3);
+	config_done(&c);
 }
 
 /* Aliases that lead back to where they stand are walked no deeper than the table is. */
@@ -457,8 +596,9 @@ static void a_printed_config_holds_no_key(void **state)
 	config_print(&c, to);
 	fclose(to);
 	assert_null(strstr(text, "sk-secret"));
-	assert_non_null(strstr(text, "default: http://x, key: UPSTREAM_TEST_KEY, models: any\n"));
-	assert_non_null(strstr(text, "execution.concurrency: 32  # default\n"));
+	assert_non_null(strstr(text, "default: http://x, key: UPSTREAM_TEST_KEY, models: any, "
+				     "concurrency: auto, at most 1024\n"));
+	assert_non_null(strstr(text, "execution.concurrency: auto  # default\n"));
 	free(text);
 	config_done(&c);
 }
@@ -627,9 +767,13 @@ int main(void)
 		cmocka_unit_test(mistakes_in_flags_and_environment),
 		cmocka_unit_test(long_mistakes_are_cut),
 		cmocka_unit_test(upstreams_of_the_file),
+		cmocka_unit_test(every_member_of_an_upstream_arrives),
+		cmocka_unit_test(widths_fit_together),
+		cmocka_unit_test(the_reserve_leaves_something_for_batches),
 		cmocka_unit_test(one_upstream_by_url),
+		cmocka_unit_test(several_upstreams_by_url),
 		cmocka_unit_test(mistakes_in_upstreams),
-		cmocka_unit_test(a_model_has_one_upstream),
+		cmocka_unit_test(names_are_unique_and_models_need_not_be),
 		cmocka_unit_test(yaml_that_contains_itself),
 		cmocka_unit_test(keys_come_from_environment_or_file),
 		cmocka_unit_test(an_upstream_by_url_has_its_key_in_a_variable),

@@ -33,6 +33,13 @@ static void every_row_is_whole(void **state)
 static void every_default_is_allowed(void **state)
 {
 	(void)state;
+	for (size_t i = 0; i < upstream_setting_count; i++) {
+		const char *const *text = upstream_settings[i].initial;
+		if (text[PROFILE_KIMI] != text[PROFILE_OPENAI] ||
+		    (text[PROFILE_KIMI] != NULL &&
+		     !setting_allows(&upstream_settings[i], text[PROFILE_KIMI])))
+			fail_msg("%s: default '%s'", upstream_settings[i].key, text[PROFILE_KIMI]);
+	}
 	for (size_t i = 0; i < setting_count; i++)
 		for (int profile = PROFILE_KIMI; profile <= PROFILE_OPENAI; profile++) {
 			const char *text = settings[i].initial[profile];
@@ -89,10 +96,12 @@ static void assert_allows(const char *key, bool allowed, const char *const *text
 static void amounts(void **state)
 {
 	(void)state;
-	assert_allows("execution.concurrency", true, TEXTS("1", "32", "10000"));
+	assert_allows("execution.concurrency", true, TEXTS("1", "32", "10000", "auto"));
 	assert_allows("execution.concurrency", false,
 		      TEXTS("", "0", "10001", "-1", "+1", "1.5", "1e3", "32 ", "3MB", "3B", "0x10",
-			    "99999999999999999999", "many"));
+			    "99999999999999999999", "many", "Auto", "auto "));
+	assert_allows("execution.max_concurrency", false, TEXTS("0", "auto"));
+	assert_allows("online.reserve", true, TEXTS("0", "10000", "auto"));
 	assert_allows("limits.file_bytes", true, TEXTS("0", "1", "2097152", "100MB", "8GB", "1TB"));
 	assert_allows("limits.file_bytes", false, TEXTS("", "ten", "1.5GB", "10 MB", "-1", "10mb"));
 	assert_allows("execution.line_timeout", true, TEXTS("1s", "10m", "2h", "7d"));
@@ -100,6 +109,86 @@ static void amounts(void **state)
 		      TEXTS("", "0", "0s", "30", "30 seconds", "8d", "1w", "1.5h", "-1s"));
 	assert_allows("execution.drain", true, TEXTS("0", "0s", "30s"));
 	assert_allows("retention.input_files", true, TEXTS("0", "30d", "4s"));
+}
+
+static const struct setting *of_upstream(const char *key)
+{
+	const struct setting *s = setting_find(upstream_settings, upstream_setting_count, key);
+
+	if (s == NULL)
+		fail_msg("no member '%s'", key);
+	return s;
+}
+
+static void signed_numbers(void **state)
+{
+	static const char *const bad[] = { "",
+					   "-",
+					   "1000001",
+					   "-1000001",
+					   "+1",
+					   "1.5",
+					   "--1",
+					   "- 1",
+					   "1 ",
+					   "auto",
+					   "-0x1",
+					   "-1KB",
+					   "-99999999999999999999" };
+	const struct setting *s = of_upstream("priority");
+	int64_t number = 5;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		if (setting_read(s, bad[i], &number))
+			fail_msg("'%s' is taken", bad[i]);
+	assert_int_equal(number, 5);
+	assert_true(setting_read(s, "-1000000", &number));
+	assert_int_equal(number, -1000000);
+	assert_true(setting_read(s, "1000000", &number));
+	assert_int_equal(number, 1000000);
+	assert_true(setting_read(s, "0", &number));
+	assert_int_equal(number, 0);
+}
+
+static void auto_is_an_amount_of_its_own(void **state)
+{
+	uint64_t amount = 0;
+
+	(void)state;
+	assert_true(setting_read(of("execution.concurrency"), "auto", &amount));
+	assert_int_equal(amount, AMOUNT_AUTO);
+}
+
+static void values_are_the_same_however_written(void **state)
+{
+	static const struct {
+		const char *key, *a, *b;
+		bool same;
+	} pairs[] = {
+		{ "execution.line_timeout", "60s", "1m", true },
+		{ "execution.line_timeout", "60s", "2m", false },
+		{ "limits.file_bytes", "1024KB", "1MB", true },
+		{ "execution.concurrency", "auto", "32", false },
+		{ "listen", "localhost:1", "127.0.0.1:1", true },
+		{ "listen", "127.0.0.1:1", "127.0.0.1:2", false },
+		{ "data", "a", "a", true },
+		{ "data", "a", "b", false },
+		{ "profile", "kimi", "openai", false },
+		{ "online.kimi_calls", "true", "false", false },
+	};
+	struct config a = { 0 }, b = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+		const struct setting *s = of(pairs[i].key);
+		assert_true(setting_read(s, pairs[i].a, setting_member(s, &a)));
+		assert_true(setting_read(s, pairs[i].b, setting_member(s, &b)));
+		if (setting_same(s, setting_member(s, &a), setting_member(s, &b)) != pairs[i].same)
+			fail_msg("%s: %s and %s", pairs[i].key, pairs[i].a, pairs[i].b);
+	}
+	free(a.data);
+	free(b.data);
 }
 
 static void words(void **state)
@@ -149,14 +238,22 @@ static void assert_described(const char *key, const char *expected)
 
 static void what_is_allowed_is_described(void **state)
 {
+	char text[256];
+
 	(void)state;
-	assert_described("execution.concurrency", "a whole number from 1 to 10000");
+	assert_described("execution.concurrency", "a whole number from 1 to 10000, or auto");
+	assert_described("execution.max_concurrency", "a whole number from 1 to 10000");
+	assert_described("online.reserve", "a whole number from 0 to 10000, or auto");
 	assert_described("execution.line_timeout",
 			 "a duration from 1s to 7d, such as 30s, 10m, 12h or 7d");
 	assert_described("limits.file_bytes", "a size, such as 512KB, 16MB or 1GB, or 0: no limit");
 	assert_described("limits.lines_per_file", "a whole number, or 0: no limit");
 	assert_described("profile", "one of: kimi, openai");
 	assert_described("validation.first_line", "true or false");
+	setting_describe(of_upstream("priority"), text, sizeof(text));
+	assert_string_equal(text, "a whole number from -1000000 to 1000000");
+	setting_describe(of_upstream("metrics"), text, sizeof(text));
+	assert_string_equal(text, "one of: auto, none, vllm, sglang, llamacpp");
 }
 
 static void assert_suggested(const char *wrong, const char *expected)
@@ -181,10 +278,10 @@ static void keys_are_suggested(void **state)
 			 "allowed here: retention.input_files, retention.result_files, "
 			 "retention.sweep");
 	assert_suggested("webhooks",
-			 "allowed here: listen, data, profile, upstreams, execution, limits, "
-			 "validation, retention, log");
-	assert_suggested("", "allowed here: listen, data, profile, upstreams, execution, limits, "
-			     "validation, retention, log");
+			 "allowed here: listen, data, profile, upstreams, execution, online, "
+			 "limits, validation, retention, log");
+	assert_suggested("", "allowed here: listen, data, profile, upstreams, execution, online, "
+			     "limits, validation, retention, log");
 }
 
 static void endless_keys_are_cut(void **state)
@@ -216,6 +313,9 @@ int main(void)
 		cmocka_unit_test(every_default_is_allowed),
 		cmocka_unit_test(defaults_are_those_of_the_contract),
 		cmocka_unit_test(amounts),
+		cmocka_unit_test(signed_numbers),
+		cmocka_unit_test(auto_is_an_amount_of_its_own),
+		cmocka_unit_test(values_are_the_same_however_written),
 		cmocka_unit_test(words),
 		cmocka_unit_test(choices_follow_their_enums),
 		cmocka_unit_test(a_refused_text_changes_nothing),

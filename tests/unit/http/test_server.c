@@ -1,15 +1,9 @@
 /* Requests over real sockets: order of the calls, answers, and every `begin` with its one `end`,
  * whatever becomes of the client. */
-#include "unit.h"
+#include "http_test.h"
 
-#include <arpa/inet.h>
-#include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sys/socket.h>
-
-#include "http/server.h"
 
 static atomic_uint begun, ended, handled, body_bytes;
 
@@ -97,39 +91,6 @@ static struct http_server *server_on(const char *host)
 	return s;
 }
 
-static int dial(const struct http_server *s)
-{
-	struct sockaddr_in to = { .sin_family = AF_INET,
-				  .sin_port = htons(http_server_port(s)),
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	if (connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static void say(int fd, struct slice text)
-{
-	assert_int_equal(send(fd, text.p, text.n, MSG_NOSIGNAL), text.n);
-}
-
-/* All that the server says until it closes. */
-static const char *hear(int fd)
-{
-	static char text[65536];
-	size_t n = 0;
-	ssize_t got;
-
-	while ((got = recv(fd, text + n, sizeof(text) - 1 - n, 0)) > 0)
-		n += (size_t)got;
-	text[n] = '\0';
-	close(fd);
-	return text;
-}
-
 static const char *ask(const struct http_server *s, struct slice text)
 {
 	int fd = dial(s);
@@ -140,12 +101,6 @@ static const char *ask(const struct http_server *s, struct slice text)
 
 /* A request whose answer closes the connection. */
 #define ASK(s, first_lines) ask(s, SLICE(first_lines "Host: x\r\nConnection: close\r\n\r\n"))
-
-static void assert_has(const char *text, const char *part)
-{
-	if (strstr(text, part) == NULL)
-		fail_msg("no '%s' in:\n%s", part, text);
-}
 
 static void server_done(struct http_server *s)
 {
@@ -333,6 +288,72 @@ static void addresses(void **state)
 		close(fd);
 }
 
+static atomic_uint skipped_ms;
+static uint64_t (*real_monotonic_ms)(void);
+
+static uint64_t skipping_monotonic_ms(void)
+{
+	return real_monotonic_ms() + skipped_ms;
+}
+
+static bool is_kept(const char *answer)
+{
+	assert_has(answer, "HTTP/1.1 200");
+	return strstr(answer, "Connection: close") == NULL;
+}
+
+/* One read is one answer here. */
+static bool ask_and_stay(int fd)
+{
+	char text[4096];
+
+	say(fd, SLICE("GET /1 HTTP/1.1\r\nHost: x\r\n\r\n"));
+	ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
+	assert_true(n > 0);
+	text[n] = '\0';
+	usleep(20000); /* until the server has noted that it is idle */
+	return is_kept(text);
+}
+
+/* Two are kept; a third only when one of them has been idle for long, and that one then goes. */
+static void few_connections_keep_their_memory(void **state)
+{
+	struct http_server *s;
+	struct http_config config = {
+		.host = "127.0.0.1",
+		.threads = 2,
+		.workers = 2,
+		.connections_max = 100,
+		.kept_max = 2,
+		.app = { app_begin, app_body, app_handle, app_end },
+	};
+	struct error err;
+	int fds[4];
+	char byte;
+
+	(void)state;
+	begun = ended = handled = body_bytes = skipped_ms = 0;
+	real_monotonic_ms = sys.monotonic_ms;
+	sys.monotonic_ms = skipping_monotonic_ms;
+	assert_true(http_server_open(&config, &s, &err));
+	for (int i = 0; i < 4; i++)
+		fds[i] = dial(s);
+	assert_true(ask_and_stay(fds[0]));
+	assert_true(ask_and_stay(fds[1]));
+	assert_true(ask_and_stay(fds[0])); /* was idle, is again: now 1 is the oldest */
+	assert_false(ask_and_stay(fds[2]));
+	assert_int_equal(recv(fds[2], &byte, 1, 0), 0);
+	skipped_ms += 10000;
+	assert_true(ask_and_stay(fds[3]));
+	assert_int_equal(recv(fds[1], &byte, 1, 0), 0);
+	assert_true(ask_and_stay(fds[0]));
+	for (int i = 0; i < 4; i++)
+		close(fds[i]);
+	http_server_close(s);
+	sys.monotonic_ms = real_monotonic_ms;
+	assert_int_equal(begun, ended);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -342,6 +363,7 @@ int main(void)
 		cmocka_unit_test(faults_close_the_connection),
 		cmocka_unit_test(sends_files),
 		cmocka_unit_test(clients_that_go_away),
+		cmocka_unit_test(few_connections_keep_their_memory),
 		cmocka_unit_test(quiesce_refuses_and_close_waits),
 		cmocka_unit_test(addresses),
 	};

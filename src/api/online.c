@@ -1,0 +1,389 @@
+/* online.c: one object for each request that is passed on.
+ *
+ *	handle (worker) -> dispatch_online() -> head, body, end (dispatch thread) -> the stream
+ *	the stream: closed (loop) -> dispatch_online_release() -> released (dispatch thread): freed
+ *
+ * The HTTP request is the worker's only until online_handle() returns: what is needed of it later is
+ * copied. `closed` comes once, in any case, so it alone asks for the release; it comes when the
+ * client goes away too, and then the release cancels the request to the upstream. */
+#include "api/online.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "api/errors.h"
+#include "api/members.h"
+#include "api/models.h"
+#include "api/routes.h"
+#include "base/json.h"
+#include "dispatch/online.h"
+
+struct online_call {
+	struct online online;
+	struct api *api;
+	struct dispatch *dispatch;
+	const struct route *route;
+	struct http_stream *stream;
+	struct buf body;
+	char *model, *endpoint;
+	bool has_head;
+	uint64_t began_ms;
+	char id[ID_SIZE], org[ID_SIZE];
+};
+
+static void call_free(struct online_call *c)
+{
+	curl_slist_free_all(c->online.headers);
+	buf_free(&c->body);
+	free(c->model);
+	free(c->endpoint);
+	free(c);
+}
+
+/* ---- headers ---- */
+
+static bool is_one_of(const char *name, size_t n, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		if (strlen(*names) == n && strncasecmp(*names, name, n) == 0)
+			return true;
+	return false;
+}
+
+/* Of one connection, whatever it carries. */
+static const char *const hop_by_hop[] = {
+	"Connection",
+	"Keep-Alive",
+	"Proxy-Authenticate",
+	"Proxy-Authorization",
+	"Proxy-Connection",
+	"TE",
+	"Trailer",
+	"Transfer-Encoding",
+	"Upgrade",
+	NULL,
+};
+
+/* Between the client and lowtide, or the upstream's client library's own. */
+static const char *const not_sent[] = {
+	"Authorization",
+	"api-key",
+	"Host",
+	"Content-Length",
+	"Cookie",
+	"Expect",
+	"OpenAI-Organization",
+	"OpenAI-Project",
+	"Idempotency-Key",
+	NULL,
+};
+
+static const char *const not_passed_back[] = {
+	"Content-Length", "Date", "Server", "openai-processing-ms", "openai-version", NULL,
+};
+
+/* Whether `list`, "close, x-custom", has `name`. */
+static bool list_names(const char *list, const char *name)
+{
+	while (*list != '\0') {
+		list += strspn(list, ", \t");
+		size_t n = strcspn(list, ", \t");
+		if (n > 0 && strlen(name) == n && strncasecmp(list, name, n) == 0)
+			return true;
+		list += n;
+	}
+	return false;
+}
+
+struct forward {
+	struct curl_slist *headers;
+	const struct http_request *http;
+	bool has_type, failed;
+};
+
+static void forward_text(struct forward *f, const char *text)
+{
+	struct curl_slist *longer = curl_slist_append(f->headers, text);
+
+	if (longer == NULL)
+		f->failed = true;
+	else
+		f->headers = longer;
+}
+
+/* Connection may be given more than once. */
+struct named {
+	const char *name;
+	bool found;
+};
+
+static void find_named(void *ctx, const char *name, const char *value)
+{
+	struct named *n = ctx;
+
+	if (strcasecmp(name, "Connection") == 0 && list_names(value, n->name))
+		n->found = true;
+}
+
+static void forward_header(void *ctx, const char *name, const char *value)
+{
+	struct forward *f = ctx;
+	struct named named = { .name = name };
+	AUTO(auto_free) char *text = NULL;
+
+	if (is_one_of(name, strlen(name), hop_by_hop) || is_one_of(name, strlen(name), not_sent))
+		return;
+	http_each_header(f->http, find_named, &named);
+	if (named.found)
+		return;
+	if (strcasecmp(name, "Content-Type") == 0)
+		f->has_type = true;
+	/* curl sends a header without a value only if it is written with a semicolon */
+	int n = value[0] != '\0' ? asprintf(&text, "%s: %s", name, value)
+				 : asprintf(&text, "%s;", name);
+	if (n < 0) {
+		text = NULL;
+		f->failed = true;
+		return;
+	}
+	forward_text(f, text);
+}
+
+static bool copy_headers(struct online_call *c, const struct http_request *http, struct error *err)
+{
+	struct forward f = { .http = http };
+
+	http_each_header(http, forward_header, &f);
+	if (!f.has_type && !c->online.get) /* not curl's own idea of it */
+		forward_text(&f, "Content-Type: application/json");
+	c->online.headers = f.headers;
+	return !f.failed || fail_memory(err);
+}
+
+/* ---- the request ---- */
+
+/* The route's path with the client's query. Bytes that have no place in a URL go in %XX. */
+static bool copy_endpoint(struct online_call *c, const struct http_request *http, struct error *err)
+{
+	const char *query = http_query_text(http);
+	struct buf to = BUF(1u << 20);
+
+	buf_text(&to, c->route->path);
+	if (query != NULL)
+		buf_char(&to, '?');
+	for (const char *p = query; p != NULL && *p != '\0'; p++) {
+		unsigned char byte = (unsigned char)*p;
+		if (byte > ' ' && byte < 0x7f && byte != '#')
+			buf_char(&to, *p);
+		else
+			buf_printf(&to, "%%%02X", byte);
+	}
+	buf_char(&to, '\0');
+	if (to.failed) {
+		buf_free(&to);
+		return fail_memory(err);
+	}
+	c->endpoint = to.p;
+	c->online.endpoint = to.p;
+	return true;
+}
+
+/* A body that is no JSON object, or names no model, is the upstream's to judge. */
+static bool find_model(struct online_call *c, struct error *err)
+{
+	struct member model = { .name = "model" };
+	size_t n;
+
+	if (!members_find(buf_slice(&c->body), &model, 1) || model.type != JSON_STRING)
+		return true;
+	if (!member_text(&model, &c->model, &n, err))
+		return false;
+	c->online.model = (struct slice){ c->model, n };
+	return true;
+}
+
+/* ---- the answer ---- */
+
+static void finish_head(struct online_call *c, struct http_response *r, uint64_t length)
+{
+	struct answered a = {
+		.api = c->api,
+		.route = c->route,
+		.id = c->id,
+		.method = c->route->method,
+		.path = c->route->path,
+		.org = c->org,
+		.began_ms = c->began_ms,
+	};
+
+	answer_finish(&a, r);
+	c->has_head = true;
+	http_stream_begin(c->stream, r, length);
+}
+
+static bool is_name(struct slice name, const char *text)
+{
+	return name.n == strlen(text) && strncasecmp(name.p, text, name.n) == 0;
+}
+
+static bool is_passed_back(const struct online_head *h, struct slice name)
+{
+	char text[128], list[256];
+
+	if (is_one_of(name.p, name.n, hop_by_hop) || is_one_of(name.p, name.n, not_passed_back) ||
+	    !slice_copy(name, text, sizeof(text)))
+		return false;
+	for (size_t i = 0; i < h->header_count; i++)
+		if (is_name(h->headers[i].name, "Connection") &&
+		    slice_copy(h->headers[i].value, list, sizeof(list)) && list_names(list, text))
+			return false;
+	return true;
+}
+
+static void on_head(void *ctx, const struct online_head *h)
+{
+	struct online_call *c = ctx;
+	struct http_response r;
+
+	http_response_init(&r);
+	r.status = h->status;
+	r.content_type = ""; /* the upstream's, if it gives one */
+	for (size_t i = 0; i < h->header_count; i++) {
+		struct slice name = h->headers[i].name;
+		if (!is_passed_back(h, name))
+			continue;
+		if (is_name(name, "x-request-id"))
+			name = SLICE("x-upstream-request-id");
+		http_pass_header(&r, name, h->headers[i].value);
+	}
+	finish_head(c, &r, h->length);
+}
+
+static bool on_body(void *ctx, struct slice piece)
+{
+	struct online_call *c = ctx;
+
+	return http_stream_write(c->stream, piece);
+}
+
+/* Contract 2.3. */
+static void fail_end(const struct online_call *c, enum online_end how, struct error *err)
+{
+	switch (how) {
+	case ONLINE_WHOLE:
+	case ONLINE_BROKEN:
+		(void)!fail(err, ERR_UPSTREAM,
+			    "The upstream closed the connection before it had answered.");
+		return;
+	case ONLINE_TIMEOUT:
+		(void)!fail(err, ERR_TIMEOUT, "The upstream did not answer in time.");
+		return;
+	case ONLINE_UNREACHABLE:
+		(void)!fail(err, ERR_UNAVAILABLE,
+			    "No upstream can be reached at the moment. Please retry shortly.");
+		return;
+	case ONLINE_NO_UPSTREAM:
+		(void)!fail_no_model(err, c->online.model);
+		return;
+	case ONLINE_CLOSING:
+		(void)!fail(err, ERR_UNAVAILABLE,
+			    "The server is shutting down. Please retry shortly.");
+		return;
+	}
+}
+
+static void on_end(void *ctx, enum online_end how)
+{
+	struct online_call *c = ctx;
+	struct error err;
+
+	if (c->has_head) {
+		http_stream_end(c->stream, how == ONLINE_WHOLE);
+		return;
+	}
+	struct http_response r;
+	http_response_init(&r);
+	fail_end(c, how, &err);
+	error_response(&r, &err, c->api->config.profile);
+	AUTO(buf_free) struct buf body = r.body;
+	r.body = BUF(0);
+	finish_head(c, &r, body.n);
+	bool written = !body.failed && http_stream_write(c->stream, buf_slice(&body));
+	http_stream_end(c->stream, written);
+}
+
+static void on_released(void *ctx)
+{
+	struct online_call *c = ctx;
+
+	http_stream_release(c->stream);
+	call_free(c);
+}
+
+static const struct online_ops online_ops = {
+	.head = on_head,
+	.body = on_body,
+	.end = on_end,
+	.released = on_released,
+};
+
+/* ---- the client's side ---- */
+
+static void on_room(void *ctx)
+{
+	struct online_call *c = ctx;
+
+	dispatch_online_more(c->dispatch, &c->online);
+}
+
+static void on_closed(void *ctx)
+{
+	struct online_call *c = ctx;
+
+	dispatch_online_release(c->dispatch, &c->online);
+}
+
+static const struct http_stream_ops stream_ops = { .room = on_room, .closed = on_closed };
+
+/* ---- begin ---- */
+
+static bool call_fill(struct online_call *c, struct request *rq, struct error *err)
+{
+	c->api = rq->api;
+	c->dispatch = pipeline_dispatch(rq->api->pipeline);
+	c->route = rq->route;
+	c->began_ms = rq->began_ms;
+	snprintf(c->id, sizeof(c->id), "%s", rq->id);
+	snprintf(c->org, sizeof(c->org), "%s", rq->key.org);
+	c->body = rq->body;
+	rq->body = BUF(0);
+	c->online.ops = &online_ops;
+	c->online.ctx = c;
+	c->online.get = rq->route->body == BODY_NONE;
+	c->online.body = buf_slice(&c->body);
+	return copy_endpoint(c, rq->http, err) && copy_headers(c, rq->http, err) &&
+	       find_model(c, err);
+}
+
+bool online_handle(struct request *rq, struct http_response *r, struct error *err)
+{
+	struct online_call *c = calloc(1, sizeof(*c));
+
+	(void)r;
+	if (c == NULL)
+		return fail_memory(err);
+	if (!call_fill(c, rq, err)) {
+		call_free(c);
+		return false;
+	}
+	c->stream = http_later(rq->http, &stream_ops, c);
+	if (c->stream == NULL) {
+		call_free(c);
+		return fail_memory(err);
+	}
+	rq->later = true;
+	dispatch_online(c->dispatch, &c->online); /* it may have ended by the time this returns */
+	return true;
+}

@@ -1,0 +1,31 @@
+/* reload.h: what SIGHUP does: the configuration is read anew from the same file, environment (that
+ * of the process, so it is as it was) and flags, and the upstreams' keys with it.
+ *
+ *	broken     config.reload_failed says where and what; all stays as it was
+ *	good       what the table of settings calls `at_reload` counts at once: the upstreams and what
+ *	           is said of them elsewhere, log.level. config.reloaded says which upstreams came,
+ *	           went and changed
+ *	           config.restart_needed names settings that differ from what the server runs with */
+#pragma once
+
+#include "app/config.h"
+
+struct reload {
+	const struct config *running; /* that the server started with; outlives this */
+	const struct config_source *source;
+	struct pipeline *pipeline;
+	struct config newest; /* that was read last, where `reloaded` */
+	bool reloaded;
+};
+
+void reload_run(struct reload *r);
+void reload_done(struct reload *r);
+
+/* Which upstreams came, went and changed from `a` to `b`, as lists of names with commas. For both
+ * config_read_keys() was called. */
+struct reload_names {
+	char came[400], went[400], changed[400];
+};
+struct reload_names reload_compare(const struct config *a, const struct config *b);
+/* The settings whose values differ and that are not `at_reload`; "": none. */
+void reload_left(const struct config *a, const struct config *b, char *to, size_t size);

@@ -1,0 +1,267 @@
+/* dispatch_impl.h: what the files of dispatch share. Private to dispatch/; all of it belongs to the
+ * dispatch thread but where it says otherwise.
+ *
+ *	dispatch.c    opening, closing, the loop, commands from other threads
+ *	lines.c       a line: sent, answered, put off, ended
+ *	fill.c        which upstream has room, and what it gets
+ *	upstreams.c   the list of upstreams, models, and lanes between them
+ *	online.c      online requests
+ *	watch.c       an engine's metrics and list of models, asked for regularly
+ *	report.c      what is going on, for /metrics and the console
+ *	wire.c        libcurl and epoll
+ *
+ *	upstream A --- lane --- model m1 --- schedule --- batches
+ *	           \-- lane --- model m2 ---    ...
+ *	upstream B --- lane ---/
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stddef.h>
+
+#include "dispatch/answer.h"
+#include "dispatch/dispatch.h"
+#include "dispatch/wire.h"
+#include "upstream/health.h"
+#include "upstream/pace.h"
+#include "upstream/width.h"
+
+#define UPSTREAMS_MAX LANES_MAX
+#define DECISIONS_MAX 16u /* about a lane's width, kept for the console */
+
+/* ---- transfers: whatever libcurl has in hand. CURLOPT_PRIVATE is one of these ---- */
+
+struct transfer {
+	enum transfer_kind { TRANSFER_LINE, TRANSFER_ONLINE, TRANSFER_WATCH } kind;
+	CURL *easy;
+	struct upstream *upstream;
+};
+
+/* ---- upstreams, models, lanes ---- */
+
+/* A question that is put to an upstream regularly. */
+struct watch {
+	struct transfer transfer; /* easy NULL: not made yet */
+	bool under_way;
+	struct buf text;
+	uint64_t due_ms;
+	unsigned failures; /* in a row */
+};
+
+/* What an upstream says of a model that it serves. */
+struct reported_model {
+	char *id, *owned_by;
+	int64_t created;
+};
+
+struct upstream_counts {
+	uint64_t sent, answered_2xx, answered_4xx, answered_429, answered_5xx, broken, online;
+	uint64_t tokens; /* as answers say, prompt and output */
+};
+
+struct upstream {
+	struct upstream *next;
+	struct upstream_config config; /* our own copy */
+	unsigned number;               /* 0..UPSTREAMS_MAX-1, while it is here no other's */
+	bool retired; /* gone from the configuration: freed when nothing is in flight */
+	struct curl_slist *headers; /* of lines */
+	char *metrics_url, *models_url;
+
+	struct health health;
+	unsigned probes_out;     /* lines in flight that were sent as probes */
+	uint64_t probed_at_ms;   /* when the last was */
+	bool probe_turn;         /* the next probe is a new line */
+	uint64_t paced_until_ms; /* a line was found not to fit into the limits a minute before */
+	uint64_t stall_told_ms;  /* when the log was last told that it pauses, or flows again */
+	bool gate_shut;          /* it was down or asked for a pause, and nothing was sent since */
+	struct pace pace;
+	unsigned batch_in_flight, online_in_flight;
+	_Atomic unsigned unrecorded; /* lines answered, and not durable yet: they hold their slots */
+	struct lane *lanes;
+	struct line_transfer *free_transfers;
+
+	struct watch metrics, models;
+	bool has_gauges;
+	struct gauges gauges;
+	struct reported_model *reported; /* as it last said; none: it has not said */
+	size_t reported_n;
+	struct upstream_counts counts;
+};
+
+struct decision {
+	int64_t at; /* Unix s */
+	struct width_state state;
+};
+
+/* One model on one upstream. */
+struct lane {
+	struct lane *next_of_upstream, *next_of_model;
+	struct upstream *upstream;
+	struct model *model;
+	bool closed; /* the upstream no longer serves it */
+	struct width *width;
+	unsigned in_flight;
+	_Atomic unsigned unrecorded; /* by any thread: dispatch_recorded() */
+	struct decision decisions[DECISIONS_MAX];
+	unsigned decision_count; /* since the start */
+};
+
+struct model {
+	struct model *next;
+	const struct dispatch_ops *ops;
+	char *name; /* "": lines that name none */
+	struct schedule *schedule;
+	struct lane *lanes;
+	struct line **heap; /* lines that wait to be sent again, the one due first on top */
+	size_t heap_n, heap_cap;
+	size_t lines; /* of its batches, in flight or waiting: what the heap must have room for */
+	unsigned batches;
+	double slots; /* for its lines, in use or free, lately */
+	uint64_t idle_since_ms, busy_since_ms;
+};
+
+/* ---- lines ---- */
+
+/* A line that dispatch holds: in flight (transfer set) or waiting until `due_ms`. */
+struct line {
+	struct dispatch_batch *batch;
+	struct line *next, *prev; /* of the batch's lines */
+	struct schedule_line scheduled;
+	uint32_t attempts; /* requests that it has to answer for */
+	uint32_t refusals; /* 429, or 503 with Retry-After: no attempt, but not without end */
+	uint64_t due_ms;
+	size_t heap_at; /* place in the model's heap while waiting */
+	unsigned avoid; /* number of the upstream that failed it last; UINT_MAX: none */
+	bool probe;     /* of an upstream that is down */
+	struct line_transfer *transfer;
+	struct lane *lane; /* while in flight */
+	struct width_mark mark;
+};
+
+/* A slot: an easy handle and its buffers, used again and again. */
+struct line_transfer {
+	struct transfer transfer;
+	struct line_transfer *next_free;
+	struct line *line;
+	struct buf
+		request; /* the whole input line, behind it the body with `priority` where there is */
+	struct request_line text;
+	struct buf answer;
+	bool too_large, hasty; /* hasty: has a probe's time to connect */
+	unsigned requests; /* sent for this attempt; libcurl may send it again, see on_request */
+	unsigned attempts_max;
+	char endpoint[64]; /* that the URL is set to */
+};
+
+struct dispatch {
+	struct dispatch_config config;
+	struct dispatch_ops ops;
+	void *ctx;
+	struct wire *wire;
+	struct upstream *upstreams;
+	struct model *models;
+	unsigned in_flight;    /* lines */
+	struct online *online; /* that have not ended, the newest first */
+	unsigned online_count;
+	bool online_waits; /* some of them were not sent yet: there was no room */
+	uint64_t tick_at_ms, ticked_at_ms;
+	int64_t started_at; /* Unix s */
+
+	pthread_t thread;
+	bool thread_started;
+
+	pthread_mutex_t lock; /* for what follows, and the commands' `asked` */
+	pthread_cond_t idle;
+	pthread_cond_t called; /* a call was carried out */
+	struct dispatch_command *commands, **commands_tail;
+	bool idle_now; /* it drains, and nothing is in flight */
+	bool stopping;
+	char *models_json; /* for dispatch_models() */
+	char **served;     /* NULL-ended: models that upstreams list */
+	bool serves_any;   /* some upstream lists none */
+	_Atomic bool draining, online_closed;
+};
+
+/* The struct of which `member` is at `p`. */
+#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+
+/* ---- dispatch.c ---- */
+
+/* Asks the dispatch thread for something. Any thread. */
+void command_post(struct dispatch *d, struct dispatch_command *c, unsigned asked);
+
+/* ---- lines.c ---- */
+
+struct line *line_new(struct model *m, const struct schedule_line *scheduled);
+void line_free(struct line *l);
+/* Sends it on the lane, from which it was given; false when memory is out (then it waits for a while). */
+bool line_send(struct dispatch *d, struct lane *lane, struct line *l);
+/* Puts it off until `due_ms`. It is not in flight. */
+void line_wait(struct line *l, uint64_t due_ms);
+/* The first waiting line that is due, off the heap; NULL: none. */
+struct line *line_due(struct model *m, uint64_t now_ms);
+void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code);
+/* Ends everything that dispatch has of the batch. */
+void lines_drop(struct dispatch *d, struct dispatch_batch *b);
+void line_transfer_free(struct line_transfer *t);
+/* "http://…/v1" and "/v1/models" make "http://…/v1/models": base URLs end in the version that endpoints
+ * begin with. False: no memory. */
+bool upstream_url(const struct upstream *u, const char *endpoint, struct buf *to);
+
+/* ---- fill.c ---- */
+
+/* Fills what room there is; true if anything was sent. */
+bool dispatch_fill(struct dispatch *d);
+/* Milliseconds until there may be room by itself; -1: something has to happen first. */
+int dispatch_fill_timeout(struct dispatch *d);
+/* Slots that lines have on the lane, in use or free. */
+unsigned lane_slots(struct lane *lane);
+
+/* ---- upstreams.c ---- */
+
+MUST_USE bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_t n,
+			    struct error *err);
+void upstreams_free(struct dispatch *d);
+/* The model of that name, with its lanes; NULL: no memory. */
+struct model *model_get(struct dispatch *d, const char *name);
+/* After an upstream has reported its models, or the list has changed. */
+void lanes_renew(struct dispatch *d);
+/* Frees what is retired and idle. */
+void upstreams_tidy(struct dispatch *d, uint64_t now_ms);
+/* Whether it gets new requests for `model` ("": none is named). */
+bool upstream_serves(const struct dispatch *d, const struct upstream *u, const char *model);
+/* The end of an attempt, of a line or an online request: learns from it, logs changes, tells batches.
+ * Returns whether a line is to be spared the attempt. */
+bool upstream_learn(struct upstream *u, enum health_sign sign, bool first_attempt, uint64_t sent_ms,
+		    int64_t retry_after_s, uint64_t now_ms);
+void upstream_online(struct upstream *u, int more); /* +1: sent, -1: gone */
+/* What is in flight on it, with what is not durable yet. */
+unsigned upstream_load(const struct upstream *u);
+unsigned upstream_most(const struct upstream *u); /* that it may have in flight */
+/* Sets the `stall` of the model's batches. */
+void model_stall(struct model *m);
+
+/* ---- online.c ---- */
+
+void online_command(struct dispatch *d, struct online *o, unsigned asked);
+/* Sends those that waited for room; true if any was. */
+bool online_fill(struct dispatch *d);
+void online_done(struct dispatch *d, struct transfer *t, CURLcode code);
+void online_end_all(struct dispatch *d);
+
+/* ---- watch.c ---- */
+
+/* Asks what is due to be asked. */
+void watches_run(struct dispatch *d, uint64_t now_ms);
+int watches_timeout(const struct dispatch *d, uint64_t now_ms);
+void watch_done(struct dispatch *d, struct transfer *t, CURLcode code);
+void watches_close(struct dispatch *d, struct upstream *u);
+/* Renews what dispatch_models() answers: what all report, or list. */
+void models_join(struct dispatch *d);
+
+/* ---- report.c ---- */
+
+/* Once a second: rates, forecasts, decisions. */
+void report_tick(struct dispatch *d, uint64_t now_ms);
+void report_metrics(struct dispatch *d, struct buf *to);
+void report_scheduling(struct dispatch *d, struct buf *to);

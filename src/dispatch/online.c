@@ -1,0 +1,412 @@
+/* online.c: clients' own requests on their way to an upstream and back, as they are (contract 13).
+ *
+ * They wait for nothing but `max_concurrency`; batch lines see them in upstream/width.h and make room.
+ * A request that could not be sent at all is tried on every other upstream that serves its model; one
+ * that was sent is the client's to repeat. (But for what every HTTP client does: where a connection that
+ * was kept alive turns out to have been closed, libcurl sends again on a new one.) */
+#include <stdlib.h>
+#include <strings.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "dispatch/dispatch_impl.h"
+
+#define HEAD_MAX (256u << 10)
+#define HEADERS_MAX 200u
+#define STALLED_BYTES_PER_S 1L /* less than that for as long as a line may take: it is dead */
+
+enum { ONLINE_ASK_START = 1, ONLINE_ASK_MORE = 2, ONLINE_ASK_RELEASE = 4 };
+
+/* One attempt on one upstream. */
+struct online_call {
+	struct transfer transfer;
+	struct online *online;
+	uint64_t sent_ms;
+	bool sent; /* the connection was there */
+	struct curl_slist *headers;
+	struct buf head; /* lines of the answer's head, as they came */
+};
+
+/* ---- the list of those that have not ended ---- */
+
+static void online_link(struct dispatch *d, struct online *o)
+{
+	o->prev = NULL;
+	o->next = d->online;
+	if (o->next != NULL)
+		o->next->prev = o;
+	d->online = o;
+	d->online_count++;
+}
+
+static void online_unlink(struct dispatch *d, struct online *o)
+{
+	if (o->prev != NULL)
+		o->prev->next = o->next;
+	else
+		d->online = o->next;
+	if (o->next != NULL)
+		o->next->prev = o->prev;
+	d->online_count--;
+}
+
+static void online_end(struct dispatch *d, struct online *o, enum online_end how)
+{
+	online_unlink(d, o);
+	o->ended = true;
+	o->ops->end(o->ctx, how);
+}
+
+/* ---- the answer's head ---- */
+
+static bool is_hop_by_hop(struct slice name)
+{
+	static const char *const names[] = {
+		"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te",
+		"trailer",    "upgrade",    "transfer-encoding",  "proxy-connection",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (name.n == strlen(names[i]) && strncasecmp(name.p, names[i], name.n) == 0)
+			return true;
+	return false;
+}
+
+static struct slice trimmed(struct slice s)
+{
+	while (s.n > 0 && (*s.p == ' ' || *s.p == '\t'))
+		s = (struct slice){ s.p + 1, s.n - 1 };
+	while (s.n > 0 && strchr(" \t\r\n", s.p[s.n - 1]) != NULL)
+		s.n--;
+	return s;
+}
+
+/* Splits the lines collected; the first is the status line. */
+static void head_tell(struct online_call *call, long status)
+{
+	struct online_header headers[HEADERS_MAX];
+	struct online_head h = { .status = (int)status, .headers = headers, .length = UINT64_MAX };
+	const char *p = call->head.p, *end = p + call->head.n;
+	for (const char *line_end; p < end; p = line_end + 1) {
+		line_end = memchr(p, '\n', (size_t)(end - p));
+		if (line_end == NULL)
+			break;
+		const char *colon = memchr(p, ':', (size_t)(line_end - p));
+		if (colon == NULL)
+			continue;
+		struct slice name = { p, (size_t)(colon - p) };
+		struct slice value = trimmed(
+			(struct slice){ colon + 1, (size_t)(line_end - colon - 1) });
+		if (name.n == strlen("content-length") &&
+		    strncasecmp(name.p, "content-length", name.n) == 0) {
+			h.length = strtoull(value.p, NULL, 10);
+			continue;
+		}
+		if (!is_hop_by_hop(name) && h.header_count < HEADERS_MAX)
+			headers[h.header_count++] = (struct online_header){ name, value };
+	}
+	call->online->has_head = true;
+	call->online->ops->head(call->online->ctx, &h);
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
+static size_t on_header(char *p, size_t size, size_t n, void *arg)
+{
+	struct online_call *call = arg;
+	size_t bytes = size * n;
+	long status = 0;
+	if (bytes >= 5 && memcmp(p, "HTTP/", 5) == 0)
+		buf_clear(&call->head); /* of an interim answer before */
+	buf_append(&call->head, p, bytes);
+	if (call->head.failed)
+		return 0;
+	bool last = trimmed((struct slice){ p, bytes }).n == 0;
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+	if (last && status >= 200 && !call->online->has_head)
+		head_tell(call, status);
+	return bytes;
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): likewise */
+static size_t on_piece(char *p, size_t size, size_t n, void *arg)
+{
+	struct online *o = ((struct online_call *)arg)->online;
+	return o->ops->body(o->ctx, (struct slice){ p, size * n }) ? size * n
+								   : CURL_WRITEFUNC_PAUSE;
+}
+
+/* ---- sending ---- */
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
+static int on_connected(void *arg, char *ip, char *local_ip, int port, int local_port)
+{
+	(void)ip;
+	(void)local_ip;
+	(void)port;
+	(void)local_port;
+	((struct online_call *)arg)->sent = true;
+	return CURL_PREREQFUNC_OK;
+}
+
+static bool has_header(const struct curl_slist *headers, const char *name)
+{
+	for (; headers != NULL; headers = headers->next)
+		if (strncasecmp(headers->data, name, strlen(name)) == 0)
+			return true;
+	return false;
+}
+
+static bool header_append(struct curl_slist **list, const char *header)
+{
+	struct curl_slist *more = curl_slist_append(*list, header);
+	if (more != NULL)
+		*list = more;
+	return more != NULL;
+}
+
+/* The client's headers, with the upstream's key. What libcurl would add by itself and the client has
+ * not sent is left out. */
+static bool call_headers(struct online_call *call)
+{
+	static const char *const own[] = { "Accept:", "Content-Type:", "Expect:" };
+	const struct upstream *u = call->transfer.upstream;
+	bool ok = true;
+	for (const struct curl_slist *h = call->online->headers; ok && h != NULL; h = h->next)
+		ok = header_append(&call->headers, h->data);
+	for (size_t i = 0; ok && i < ARRAY_LEN(own); i++)
+		if (!has_header(call->online->headers, own[i]))
+			ok = header_append(&call->headers, own[i]);
+	if (ok && u->config.api_key != NULL) {
+		AUTO(buf_free) struct buf auth = BUF(16384);
+		buf_text(&auth, "Authorization: Bearer ");
+		buf_text(&auth, u->config.api_key);
+		buf_char(&auth, '\0');
+		ok = !auth.failed && header_append(&call->headers, auth.p);
+	}
+	return ok;
+}
+
+static bool call_setup(struct dispatch *d, struct online_call *call)
+{
+	AUTO(buf_free) struct buf url = BUF(16384);
+	const struct online *o = call->online;
+	CURL *easy = call->transfer.easy = wire_handle(d->wire);
+	return easy != NULL && call_headers(call) &&
+	       upstream_url(call->transfer.upstream, o->endpoint, &url) &&
+	       curl_easy_setopt(easy, CURLOPT_PRIVATE, &call->transfer) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_URL, url.p) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PREREQDATA, call) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_HEADERDATA, call) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_piece) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, call) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, STALLED_BYTES_PER_S) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME,
+				(long)(d->config.line_timeout_ms + 999) / 1000) == CURLE_OK &&
+	       (o->get || (curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
+			   curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
+					    o->body.n > 0 ? o->body.p : "") == CURLE_OK &&
+			   curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
+					    (curl_off_t)o->body.n) == CURLE_OK));
+}
+
+static void call_free(struct online_call *call)
+{
+	if (call->transfer.easy != NULL)
+		curl_easy_cleanup(call->transfer.easy);
+	curl_slist_free_all(call->headers);
+	buf_free(&call->head);
+	free(call);
+}
+
+static struct online_call *call_start(struct dispatch *d, struct online *o, struct upstream *u)
+{
+	struct online_call *call = calloc(1, sizeof(*call));
+	if (call == NULL)
+		return NULL;
+	call->transfer = (struct transfer){ TRANSFER_ONLINE, NULL, u };
+	call->online = o;
+	call->head = BUF(HEAD_MAX);
+	if (!call_setup(d, call) || !wire_start(d->wire, call->transfer.easy)) {
+		call_free(call);
+		return NULL;
+	}
+	u->counts.online++;
+	call->sent_ms = sys.monotonic_ms();
+	pace_take(&u->pace, o->body.n / 4, call->sent_ms);
+	upstream_online(u, +1);
+	return call;
+}
+
+/* Takes the call off the request: libcurl is done with it, or lets go of it here. */
+static void call_stop(struct dispatch *d, struct online *o)
+{
+	struct online_call *call = o->call;
+	o->call = NULL;
+	wire_stop(d->wire, call->transfer.easy);
+	upstream_online(call->transfer.upstream, -1);
+	call_free(call);
+}
+
+/* Where it goes: what is up before what is down, then the least load for the weight. *ret_any: some
+ * upstream serves it, whether it has room or not. */
+static struct upstream *online_upstream(const struct dispatch *d, const struct online *o,
+					const char *model, bool *ret_any)
+{
+	struct upstream *best = NULL;
+	double best_share = 0;
+	*ret_any = false;
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		if (u->config.drain || (o->tried >> u->number & 1) != 0 ||
+		    !upstream_serves(d, u, model))
+			continue;
+		*ret_any = true;
+		if (u->batch_in_flight + u->online_in_flight >= u->config.max_concurrency)
+			continue;
+		double share = (u->online_in_flight + 1.0) / u->config.weight +
+			       (u->health.down ? 1e6 : 0);
+		if (best == NULL || share < best_share) {
+			best = u;
+			best_share = share;
+		}
+	}
+	return best;
+}
+
+/* Sends it if there is room for it; false: it waits. */
+static bool online_send(struct dispatch *d, struct online *o)
+{
+	char model[256];
+	bool any;
+	(void)slice_copy(o->model, model, sizeof(model)); /* too long for a model: none is named */
+	struct upstream *u = online_upstream(d, o, model, &any);
+	if (!any) {
+		online_end(d, o, o->tried != 0 ? ONLINE_UNREACHABLE : ONLINE_NO_UPSTREAM);
+		return true;
+	}
+	if (u == NULL)
+		return false;
+	o->call = call_start(d, o, u);
+	if (o->call == NULL)
+		online_end(d, o, ONLINE_BROKEN);
+	return true;
+}
+
+static void online_try(struct dispatch *d, struct online *o)
+{
+	if (!online_send(d, o))
+		d->online_waits = true;
+}
+
+bool online_fill(struct dispatch *d)
+{
+	bool sent = false, waits = false;
+	if (!d->online_waits)
+		return false;
+	/* The list has the newest first; those that wait are few, and the oldest goes first. */
+	struct online *last = d->online;
+	while (last != NULL && last->next != NULL)
+		last = last->next;
+	for (struct online *o = last, *before; o != NULL; o = before) {
+		before = o->prev;
+		if (o->call != NULL)
+			continue;
+		bool gone = online_send(d, o);
+		sent = sent || gone;
+		waits = waits || !gone;
+	}
+	d->online_waits = waits;
+	return sent;
+}
+
+/* ---- the end ---- */
+
+static void online_learn(const struct online_call *call, CURLcode code, long status, bool connected,
+			 int64_t retry_after_s)
+{
+	struct upstream *u = call->transfer.upstream;
+	uint64_t now_ms = sys.monotonic_ms();
+	if (!connected)
+		upstream_learn(u, HEALTH_UNREACHABLE, false, call->sent_ms, 0, now_ms);
+	else if (status == 429 || (status == 503 && retry_after_s > 0))
+		upstream_learn(u, HEALTH_REFUSED, false, call->sent_ms, retry_after_s, now_ms);
+	else if (code == CURLE_OK && status < 500)
+		upstream_learn(u, HEALTH_ANSWERED, false, call->sent_ms, 0, now_ms);
+}
+
+void online_done(struct dispatch *d, struct transfer *t, CURLcode code)
+{
+	struct online_call *call = container_of(t, struct online_call, transfer);
+	struct online *o = call->online;
+	struct upstream *u = call->transfer.upstream;
+	long status = 0;
+	curl_off_t retry_after_s = 0;
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
+	curl_easy_getinfo(call->transfer.easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	bool connected = code == CURLE_OK || call->sent;
+	online_learn(call, code, status, connected, retry_after_s);
+	unsigned number = u->number;
+	call_stop(d, o);
+	if (!connected && !o->has_head) {
+		o->tried |= UINT64_C(1) << number;
+		online_try(d, o);
+		return;
+	}
+	if (code != CURLE_OK)
+		log_debug("online.broken", kv_str("upstream", u->config.name),
+			  kv_str("cause", curl_easy_strerror(code)));
+	online_end(d, o,
+		   code == CURLE_OK && o->has_head    ? ONLINE_WHOLE
+		   : code == CURLE_OPERATION_TIMEDOUT ? ONLINE_TIMEOUT
+						      : ONLINE_BROKEN);
+}
+
+void online_end_all(struct dispatch *d)
+{
+	while (d->online != NULL) {
+		struct online *o = d->online;
+		if (o->call != NULL)
+			call_stop(d, o);
+		online_end(d, o, ONLINE_CLOSING);
+	}
+}
+
+/* ---- what the API asks ---- */
+
+void online_command(struct dispatch *d, struct online *o, unsigned asked)
+{
+	if ((asked & ONLINE_ASK_START) != 0 && (asked & ONLINE_ASK_RELEASE) == 0) {
+		online_link(d, o);
+		if (d->online_closed)
+			online_end(d, o, ONLINE_CLOSING);
+		else
+			online_try(d, o);
+		o->known = true;
+	}
+	if ((asked & ONLINE_ASK_MORE) != 0 && o->call != NULL)
+		curl_easy_pause(o->call->transfer.easy, CURLPAUSE_CONT);
+	if ((asked & ONLINE_ASK_RELEASE) == 0)
+		return;
+	if (o->call != NULL)
+		call_stop(d, o); /* closes the connection: the upstream sees that nobody waits */
+	if (o->known && !o->ended)
+		online_unlink(d, o);
+	o->ops->released(o->ctx);
+}
+
+void dispatch_online(struct dispatch *d, struct online *o)
+{
+	o->command.kind = COMMAND_ONLINE;
+	command_post(d, &o->command, ONLINE_ASK_START);
+}
+
+void dispatch_online_more(struct dispatch *d, struct online *o)
+{
+	command_post(d, &o->command, ONLINE_ASK_MORE);
+}
+
+void dispatch_online_release(struct dispatch *d, struct online *o)
+{
+	command_post(d, &o->command, ONLINE_ASK_RELEASE);
+}

@@ -1,0 +1,73 @@
+/* online.h: a client's own request, passed to an upstream as it is, ahead of all batch lines
+ * (contract 13).
+ *
+ *	api: dispatch_online() ---> head ---> body... ---> end        (dispatch thread)
+ *	api: dispatch_online_release() at any time, once -> released  (dispatch thread; then it is freed)
+ *
+ * The struct is the caller's, from dispatch_online() until `released`; so are the texts that it names.
+ * Releasing one that has not ended cancels it: its connection to the upstream is closed. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "dispatch/command.h"
+
+struct dispatch;
+struct curl_slist;
+
+/* Why it ended. */
+enum online_end {
+	ONLINE_WHOLE,       /* the whole answer has been passed on */
+	ONLINE_BROKEN,      /* the connection broke, before the head or in the middle */
+	ONLINE_TIMEOUT,     /* no answer within the time of a line */
+	ONLINE_UNREACHABLE, /* no upstream that serves it can be reached; nothing was sent */
+	ONLINE_NO_UPSTREAM, /* no upstream is configured for its model */
+	ONLINE_CLOSING,     /* the server is stopping */
+};
+
+struct online_header {
+	struct slice name, value;
+};
+
+struct online_head {
+	int status;
+	const struct online_header *headers; /* end-to-end ones alone, in the upstream's order */
+	size_t header_count;
+	uint64_t length; /* of the body; UINT64_MAX: not known */
+};
+
+/* All in the dispatch thread; must not block. */
+struct online_ops {
+	void (*head)(void *ctx, const struct online_head *h);
+	/* False: there is no room; the piece comes again after dispatch_online_more(). */
+	bool (*body)(void *ctx, struct slice piece);
+	void (*end)(void *ctx, enum online_end how);
+	void (*released)(void *ctx);
+};
+
+struct online {
+	/* set by the caller */
+	const struct online_ops *ops;
+	void *ctx;
+	bool get;                   /* GET without a body, else POST */
+	const char *endpoint;       /* "/v1/chat/completions" */
+	struct slice model;         /* decoded, as its body names it; n == 0: none is named */
+	struct curl_slist *headers; /* the client's end-to-end ones, "Name: value"; without its key,
+	                             * Host and Content-Length. Freed by the caller after `released` */
+	struct slice body;
+
+	/* dispatch's own */
+	struct dispatch_command command;
+	struct online *next, *prev; /* of those that have not ended */
+	struct online_call *call;   /* while it is sent */
+	bool known, ended, has_head;
+	uint64_t tried; /* bit an upstream that could not be reached */
+};
+
+/* ---- from any thread; none blocks ---- */
+void dispatch_online(struct dispatch *d, struct online *o);
+/* There is room for pieces again. */
+void dispatch_online_more(struct dispatch *d, struct online *o);
+/* The caller is done with it, whether it has ended or not. */
+void dispatch_online_release(struct dispatch *d, struct online *o);

@@ -1,0 +1,342 @@
+/* report.c: what is going on: told to batches and to the log once a second, and to whoever asks. */
+#include <math.h>
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "dispatch/dispatch_impl.h"
+
+#define RATE_OVER_S 20.0    /* lines a second and slots in use: averages over about that long */
+#define RATE_LEAST_S 0.5    /* over less than that nothing can be told of a rate */
+#define SETTLES_MS 15000u   /* that a width takes to be found, at most */
+#define DECISION_CHANGE 0.2 /* a width that has changed by so much is worth a line in the log */
+
+/* ---- once a second ---- */
+
+static void batch_forecast(void *ctx, struct schedule_batch *entry)
+{
+	struct dispatch_batch *b = entry->batch;
+	const struct schedule_forecast *f = &entry->forecast;
+	(void)ctx;
+	b->eta_at = f->eta_s < 0 ? 0 : sys.now_s() + f->eta_s;
+	b->at_risk = f->at_risk;
+	b->queue_position = f->queue_position;
+}
+
+static void batch_rate(void *ctx, struct schedule_batch *entry)
+{
+	struct dispatch_batch *b = entry->batch;
+	double seconds = *(const double *)ctx;
+	double rate = (double)(b->ended - b->ended_before) / seconds;
+	double share = b->rate == 0 ? 1 : seconds / (RATE_OVER_S + seconds);
+	b->ended_before = b->ended;
+	b->rate += (rate - b->rate) * share;
+	b->rate_per_ks = (unsigned)(b->rate * 1000 + 0.5);
+}
+
+/* While a lane is looking for its width nothing can be told from the one it has. Not for ever: where a
+ * lane is never full it does not find one. */
+static bool model_settles(const struct model *m, uint64_t now_ms)
+{
+	if (now_ms - m->busy_since_ms >= SETTLES_MS)
+		return false;
+	for (const struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
+		enum width_reason reason = width_state(lane->width, sys.monotonic_us()).reason;
+		if (!lane->closed && (reason == WIDTH_STARTING || reason == WIDTH_GROWING))
+			return true;
+	}
+	return false;
+}
+
+static void model_tick(struct model *m, double seconds, uint64_t now_ms)
+{
+	double now = 0;
+	if (m->batches == 0)
+		return;
+	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model)
+		now += lane_slots(lane);
+	double share = m->slots < 1 ? 1 : seconds / (RATE_OVER_S / 2 + seconds);
+	m->slots += (now - m->slots) * share;
+	bool told = m->slots >= 0.5 && !model_settles(m, now_ms);
+	schedule_forecast(m->schedule, told ? m->slots : 0, sys.now_s());
+	schedule_each(m->schedule, batch_forecast, NULL);
+}
+
+static void lane_tick(struct lane *lane, uint64_t now_us)
+{
+	struct width_state s = width_state(lane->width, now_us);
+	const struct decision *last = &lane->decisions[(lane->decision_count - 1) % DECISIONS_MAX];
+	if (lane->decision_count > 0 && last->state.reason == s.reason &&
+	    fabs(s.width - last->state.width) < DECISION_CHANGE * last->state.width)
+		return;
+	lane->decisions[lane->decision_count++ % DECISIONS_MAX] =
+		(struct decision){ .at = sys.now_s(), .state = s };
+	if (lane->decision_count == 1)
+		return; /* where it starts is no decision */
+	log_info("upstream.width", kv_str("upstream", lane->upstream->config.name),
+		 kv_str("model", lane->model->name), kv_u64("width", (uint64_t)(s.width + 0.5)),
+		 kv_str("reason", width_reason_name(s.reason)), kv_u64("lines", s.batch),
+		 kv_u64("online", s.online), kv_u64("others", (uint64_t)(s.others + 0.5)),
+		 kv_u64("reserve", s.reserve));
+}
+
+void report_tick(struct dispatch *d, uint64_t now_ms)
+{
+	double seconds = (double)(now_ms - d->ticked_at_ms) / 1000;
+	bool rated = seconds >= RATE_LEAST_S;
+	for (struct model *m = d->models; m != NULL; m = m->next) {
+		model_tick(m, seconds, now_ms);
+		if (rated)
+			schedule_each(m->schedule, batch_rate, &seconds);
+	}
+	if (rated)
+		d->ticked_at_ms = now_ms;
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+			lane_tick(lane, sys.monotonic_us());
+	upstreams_tidy(d, now_ms);
+}
+
+/* ---- Prometheus text ---- */
+
+static void label(struct buf *to, const char *name, const char *value)
+{
+	buf_text(to, name);
+	buf_text(to, "=\"");
+	for (const char *p = value; *p != '\0'; p++) {
+		if (*p == '\n') {
+			buf_text(to, "\\n");
+			continue;
+		}
+		if (*p == '"' || *p == '\\')
+			buf_char(to, '\\');
+		buf_char(to, *p);
+	}
+	buf_char(to, '"');
+}
+
+static void family(struct buf *to, const char *name, const char *type, const char *help)
+{
+	buf_printf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void of_upstream(struct buf *to, const char *name, const struct upstream *u,
+			const char *extra, double value)
+{
+	buf_text(to, name);
+	buf_char(to, '{');
+	label(to, "upstream", u->config.name);
+	buf_printf(to, "%s} %.17g\n", extra, value);
+}
+
+/* Those that are going are left out: one of the same name may have taken their place. */
+#define FOR_UPSTREAMS(d, u)                                                     \
+	for (const struct upstream *u = (d)->upstreams; u != NULL; u = u->next) \
+		if (!u->retired)
+
+#define FOR_LANES(d, lane)   \
+	FOR_UPSTREAMS(d, u_) \
+	for (const struct lane *lane = u_->lanes; lane != NULL; lane = lane->next_of_upstream)
+
+static void upstreams_write(const struct dispatch *d, struct buf *to)
+{
+	static const char up[] = "lowtide_upstream_up", flight[] = "lowtide_upstream_in_flight";
+	static const char requests[] = "lowtide_upstream_requests_total";
+	static const char answers[] = "lowtide_upstream_answers_total";
+	static const char tokens[] = "lowtide_upstream_tokens_total";
+	static const char trips[] = "lowtide_upstream_down_total";
+
+	family(to, up, "gauge", "1 while the upstream takes requests, 0 while it is down.");
+	FOR_UPSTREAMS(d, u)
+	of_upstream(to, up, u, "", u->health.down ? 0 : 1);
+	family(to, trips, "counter", "How often the upstream went down.");
+	FOR_UPSTREAMS(d, u)
+	of_upstream(to, trips, u, "", (double)u->health.trips);
+	family(to, flight, "gauge", "Requests in flight to the upstream.");
+	FOR_UPSTREAMS(d, u)
+	{
+		of_upstream(to, flight, u, ",kind=\"batch\"", u->batch_in_flight);
+		of_upstream(to, flight, u, ",kind=\"online\"", u->online_in_flight);
+	}
+	family(to, requests, "counter", "Requests sent to the upstream.");
+	FOR_UPSTREAMS(d, u)
+	{
+		of_upstream(to, requests, u, ",kind=\"batch\"", (double)u->counts.sent);
+		of_upstream(to, requests, u, ",kind=\"online\"", (double)u->counts.online);
+	}
+	family(to, answers, "counter", "How requests of batch lines ended.");
+	FOR_UPSTREAMS(d, u)
+	{
+		const struct upstream_counts *c = &u->counts;
+		of_upstream(to, answers, u, ",result=\"2xx\"", (double)c->answered_2xx);
+		of_upstream(to, answers, u, ",result=\"4xx\"", (double)c->answered_4xx);
+		of_upstream(to, answers, u, ",result=\"429\"", (double)c->answered_429);
+		of_upstream(to, answers, u, ",result=\"5xx\"", (double)c->answered_5xx);
+		of_upstream(to, answers, u, ",result=\"broken\"", (double)c->broken);
+	}
+	family(to, tokens, "counter", "Tokens that batch lines took, prompt and answer.");
+	FOR_UPSTREAMS(d, u)
+	of_upstream(to, tokens, u, "", (double)u->counts.tokens);
+}
+
+static void engines_write(const struct dispatch *d, struct buf *to)
+{
+	static const char requests[] = "lowtide_engine_requests",
+			  cache[] = "lowtide_engine_cache_use";
+	family(to, requests, "gauge", "What the engine's own metrics say of its load.");
+	FOR_UPSTREAMS(d, u)
+	{
+		if (!u->has_gauges)
+			continue;
+		of_upstream(to, requests, u, ",state=\"running\"", u->gauges.running);
+		of_upstream(to, requests, u, ",state=\"waiting\"", u->gauges.waiting);
+	}
+	family(to, cache, "gauge", "The share of the engine's KV cache in use, as it says.");
+	FOR_UPSTREAMS(d, u)
+	if (u->has_gauges && u->gauges.cache >= 0)
+		of_upstream(to, cache, u, "", u->gauges.cache);
+}
+
+static void of_lane(struct buf *to, const char *name, const struct lane *lane, const char *extra,
+		    double value)
+{
+	buf_text(to, name);
+	buf_char(to, '{');
+	label(to, "upstream", lane->upstream->config.name);
+	buf_char(to, ',');
+	label(to, "model", lane->model->name);
+	buf_printf(to, "%s} %.17g\n", extra, value);
+}
+
+static void lanes_write(const struct dispatch *d, struct buf *to, uint64_t now_us)
+{
+	static const char width[] = "lowtide_width", why[] = "lowtide_width_reason";
+	static const char others[] = "lowtide_width_others", work[] = "lowtide_work_seconds";
+	static const char reserve[] = "lowtide_width_reserve";
+	family(to, width, "gauge", "Requests in flight that are right for a model on an upstream.");
+	FOR_LANES(d, lane)
+	of_lane(to, width, lane, "", width_state(lane->width, now_us).width);
+	family(to, why, "gauge", "1 for the reason why the width is what it is.");
+	FOR_LANES(d, lane)
+	{
+		char extra[48];
+		snprintf(extra, sizeof(extra), ",reason=\"%s\"",
+			 width_reason_name(width_state(lane->width, now_us).reason));
+		of_lane(to, why, lane, extra, 1);
+	}
+	family(to, others, "gauge", "Requests on the engine that did not come through here.");
+	FOR_LANES(d, lane)
+	of_lane(to, others, lane, "", width_state(lane->width, now_us).others);
+	family(to, reserve, "gauge", "Requests in flight kept free for online traffic.");
+	FOR_LANES(d, lane)
+	of_lane(to, reserve, lane, "", width_state(lane->width, now_us).reserve);
+	family(to, work, "gauge", "Time for a unit of work (about a token) at that width.");
+	FOR_LANES(d, lane)
+	of_lane(to, work, lane, "", width_state(lane->width, now_us).work_ms / 1000);
+}
+
+static void models_write(const struct dispatch *d, struct buf *to)
+{
+	static const char batches[] = "lowtide_batches", waiting[] = "lowtide_lines_waiting_again";
+	family(to, batches, "gauge", "Batches in progress, by model.");
+	for (const struct model *m = d->models; m != NULL; m = m->next) {
+		buf_printf(to, "%s{", batches);
+		label(to, "model", m->name);
+		buf_printf(to, "} %u\n", m->batches);
+	}
+	family(to, waiting, "gauge", "Lines that failed and wait to be sent again, by model.");
+	for (const struct model *m = d->models; m != NULL; m = m->next) {
+		buf_printf(to, "%s{", waiting);
+		label(to, "model", m->name);
+		buf_printf(to, "} %zu\n", m->heap_n);
+	}
+}
+
+void report_metrics(struct dispatch *d, struct buf *to)
+{
+	upstreams_write(d, to);
+	engines_write(d, to);
+	lanes_write(d, to, sys.monotonic_us());
+	models_write(d, to);
+	family(to, "lowtide_online_requests", "gauge", "Online requests that have not ended.");
+	buf_printf(to, "lowtide_online_requests %u\n", d->online_count);
+}
+
+/* ---- the console's data ---- */
+
+static void state_write(struct buf *to, const struct width_state *s)
+{
+	buf_printf(to,
+		   "\"width\":%.1f,\"reason\":\"%s\",\"batch\":%u,\"online\":%u,\"others\":%.1f,"
+		   "\"reserve\":%u,\"best_per_s\":%.3f,\"work_ms\":%.4f",
+		   s->width, width_reason_name(s->reason), s->batch, s->online, s->others,
+		   s->reserve, s->best_per_s, s->work_ms);
+}
+
+static void lane_write(struct buf *to, const struct lane *lane, uint64_t now_us)
+{
+	struct width_state s = width_state(lane->width, now_us);
+	buf_text(to, "{\"model\":");
+	buf_json_string(to, slice_of(lane->model->name));
+	buf_printf(to, ",\"in_flight\":%u,\"not_durable\":%u,", lane->in_flight, lane->unrecorded);
+	state_write(to, &s);
+	buf_text(to, ",\"decisions\":[");
+	unsigned n = lane->decision_count < DECISIONS_MAX ? lane->decision_count : DECISIONS_MAX;
+	for (unsigned i = lane->decision_count - n; i != lane->decision_count; i++) {
+		const struct decision *one = &lane->decisions[i % DECISIONS_MAX];
+		buf_printf(to, "%s{\"at\":%lld,", i == lane->decision_count - n ? "" : ",",
+			   (long long)one->at);
+		state_write(to, &one->state);
+		buf_char(to, '}');
+	}
+	buf_text(to, "]}");
+}
+
+static const char *stall_name(const struct upstream *u)
+{
+	static const char *const names[] = { "flows", "paused", "down" };
+	return u->retired || u->config.drain ? "draining" : names[u->health.stall];
+}
+
+static void upstream_write(struct buf *to, const struct upstream *u, uint64_t now_us)
+{
+	buf_text(to, "{\"name\":");
+	buf_json_string(to, slice_of(u->config.name));
+	buf_printf(to,
+		   ",\"state\":\"%s\",\"weight\":%u,\"max_concurrency\":%u,\"batch\":%u,"
+		   "\"online\":%u,\"engine\":",
+		   stall_name(u), u->config.weight, upstream_most(u), u->batch_in_flight,
+		   u->online_in_flight);
+	if (u->has_gauges)
+		buf_printf(to, "{\"kind\":\"%s\",\"running\":%.0f,\"waiting\":%.0f}",
+			   gauges_kind_words[u->gauges.kind], u->gauges.running, u->gauges.waiting);
+	else
+		buf_text(to, "null");
+	buf_text(to, ",\"lanes\":[");
+	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
+		if (lane != u->lanes)
+			buf_char(to, ',');
+		lane_write(to, lane, now_us);
+	}
+	buf_text(to, "]}");
+}
+
+void report_scheduling(struct dispatch *d, struct buf *to)
+{
+	uint64_t now_us = sys.monotonic_us();
+	buf_printf(to, "{\"object\":\"lowtide.scheduling\",\"at\":%lld,\"upstreams\":[",
+		   (long long)sys.now_s());
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		if (u != d->upstreams)
+			buf_char(to, ',');
+		upstream_write(to, u, now_us);
+	}
+	buf_text(to, "],\"models\":[");
+	for (const struct model *m = d->models; m != NULL; m = m->next) {
+		buf_text(to, m == d->models ? "{\"name\":" : ",{\"name\":");
+		buf_json_string(to, slice_of(m->name));
+		buf_printf(to, ",\"batches\":%u,\"slots\":%.1f,\"waiting_again\":%zu}", m->batches,
+			   m->slots, m->heap_n);
+	}
+	buf_text(to, "]}");
+}

@@ -1,0 +1,608 @@
+/* upstreams.c: the list of upstreams, the models that batches ask for, and the lanes between them. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "dispatch/dispatch_impl.h"
+
+#define MODELS_KEPT 64u /* with no batch: what is known of their widths may serve again */
+#define STALL_TOLD_MS 10000u
+#define MODEL_IDLE_MS (3600u * 1000u)
+
+/* ---- the configuration of one ---- */
+
+static void names_free(char **names)
+{
+	for (char **n = names; n != NULL && *n != NULL; n++)
+		free(*n);
+	free(names);
+}
+
+static char **names_copy(char *const *names)
+{
+	size_t n = 0;
+	while (names[n] != NULL)
+		n++;
+	char **copy = calloc(n + 1, sizeof(*copy));
+	for (size_t i = 0; copy != NULL && i < n; i++)
+		if ((copy[i] = strdup(names[i])) == NULL) {
+			names_free(copy);
+			return NULL;
+		}
+	return copy;
+}
+
+static void config_done(struct upstream_config *c)
+{
+	if (c->api_key != NULL)
+		explicit_bzero(c->api_key, strlen(c->api_key));
+	free(c->name);
+	free(c->base_url);
+	free(c->api_key);
+	names_free(c->models);
+	*c = (struct upstream_config){ 0 };
+}
+
+static bool config_copy(const struct upstream_config *from, struct upstream_config *ret)
+{
+	*ret = *from;
+	ret->name = strdup(from->name);
+	ret->base_url = strdup(from->base_url);
+	ret->api_key = from->api_key != NULL ? strdup(from->api_key) : NULL;
+	ret->models = from->models != NULL ? names_copy(from->models) : NULL;
+	if (ret->name != NULL && ret->base_url != NULL &&
+	    (ret->api_key != NULL) == (from->api_key != NULL) &&
+	    (ret->models != NULL) == (from->models != NULL))
+		return true;
+	config_done(ret);
+	return false;
+}
+
+/* ---- one upstream ---- */
+
+static bool header_add(struct upstream *u, const char *header)
+{
+	struct curl_slist *more = curl_slist_append(u->headers, header);
+	if (more == NULL)
+		return false;
+	u->headers = more;
+	return true;
+}
+
+static bool headers_make(struct upstream *u)
+{
+	AUTO(buf_free) struct buf auth = BUF(16384);
+	if (u->config.api_key != NULL) {
+		buf_text(&auth, "Authorization: Bearer ");
+		buf_text(&auth, u->config.api_key);
+		buf_char(&auth, '\0');
+		if (auth.failed || !header_add(u, auth.p))
+			return false;
+	}
+	return header_add(u, "Content-Type: application/json") &&
+	       header_add(u, "Accept: application/json") && header_add(u, "User-Agent: lowtide") &&
+	       header_add(u, "Expect:"); /* no 100-continue round trip for large bodies */
+}
+
+/* Metrics stand beside the API, not in it: without the version at the end of the base URL. */
+static bool urls_make(struct upstream *u)
+{
+	struct buf metrics = BUF(4096), models = BUF(4096);
+	const char *base = u->config.base_url;
+	size_t n = strlen(base);
+	if (n > 3 && strcmp(base + n - 3, "/v1") == 0)
+		n -= 3;
+	buf_append(&metrics, base, n);
+	buf_text(&metrics, "/metrics");
+	buf_char(&metrics, '\0');
+	(void)upstream_url(u, "/v1/models", &models);
+	u->metrics_url = metrics.p;
+	u->models_url = models.p;
+	return !metrics.failed && !models.failed;
+}
+
+static void upstream_free(struct dispatch *d, struct upstream *u)
+{
+	watches_close(d, u);
+	for (struct line_transfer *t = u->free_transfers, *next; t != NULL; t = next) {
+		next = t->next_free;
+		line_transfer_free(t);
+	}
+	curl_slist_free_all(u->headers);
+	free(u->metrics_url);
+	free(u->models_url);
+	config_done(&u->config);
+	free(u);
+}
+
+static struct upstream *upstream_new(struct dispatch *d, const struct upstream_config *config)
+{
+	struct upstream *u = calloc(1, sizeof(*u));
+	if (u == NULL)
+		return NULL;
+	u->metrics.text = BUF(4u << 20);
+	u->models.text = BUF(4u << 20);
+	u->metrics.transfer = (struct transfer){ TRANSFER_WATCH, NULL, u };
+	u->models.transfer = (struct transfer){ TRANSFER_WATCH, NULL, u };
+	if (config_copy(config, &u->config) && headers_make(u) && urls_make(u))
+		return u;
+	upstream_free(d, u);
+	return NULL;
+}
+
+unsigned upstream_load(const struct upstream *u)
+{
+	return u->batch_in_flight + u->online_in_flight + u->unrecorded;
+}
+
+unsigned upstream_most(const struct upstream *u)
+{
+	unsigned fixed = u->config.concurrency;
+	return fixed > 0 && fixed < u->config.max_concurrency ? fixed : u->config.max_concurrency;
+}
+
+static struct width_config width_config_of(const struct upstream *u)
+{
+	return (struct width_config){ .fixed = u->config.concurrency,
+				      .max = upstream_most(u),
+				      .reserve = u->config.reserve };
+}
+
+/* ---- who serves what ---- */
+
+static bool names_have(char *const *names, const char *name)
+{
+	for (; *names != NULL; names++)
+		if (strcmp(*names, name) == 0)
+			return true;
+	return false;
+}
+
+/* The configuration lists it, or, where there is no list, the upstream itself. */
+static bool upstream_claims(const struct upstream *u, const char *model)
+{
+	if (u->retired)
+		return false;
+	if (u->config.models != NULL)
+		return names_have(u->config.models, model);
+	for (size_t i = 0; i < u->reported_n; i++)
+		if (strcmp(u->reported[i].id, model) == 0)
+			return true;
+	return false;
+}
+
+bool upstream_serves(const struct dispatch *d, const struct upstream *u, const char *model)
+{
+	if (u->retired)
+		return false;
+	if (model[0] == '\0' || upstream_claims(u, model))
+		return true;
+	if (u->config.models != NULL)
+		return false;
+	/* Nobody is known to have it: whoever has no list may. */
+	for (const struct upstream *other = d->upstreams; other != NULL; other = other->next)
+		if (upstream_claims(other, model))
+			return false;
+	return true;
+}
+
+/* ---- lanes ---- */
+
+static struct lane *lane_find(const struct model *m, const struct upstream *u)
+{
+	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model)
+		if (lane->upstream == u)
+			return lane;
+	return NULL;
+}
+
+static bool lane_open(struct model *m, struct upstream *u)
+{
+	uint64_t now_us = sys.monotonic_us();
+	struct width_config config = width_config_of(u);
+	struct lane *lane = calloc(1, sizeof(*lane));
+	if (lane == NULL)
+		return false;
+	lane->width = width_new(&config, now_us);
+	if (lane->width == NULL) {
+		free(lane);
+		return false;
+	}
+	lane->upstream = u;
+	lane->model = m;
+	lane->next_of_model = m->lanes;
+	m->lanes = lane;
+	lane->next_of_upstream = u->lanes;
+	u->lanes = lane;
+	for (unsigned i = 0; i < u->online_in_flight; i++)
+		width_online_sent(lane->width, now_us);
+	if (u->has_gauges)
+		width_gauges(lane->width, &u->gauges, u->batch_in_flight + u->online_in_flight,
+			     now_us);
+	return true;
+}
+
+static bool lane_idle(const struct lane *lane)
+{
+	return lane->in_flight == 0 && lane->unrecorded == 0;
+}
+
+static void lane_free(struct lane *lane)
+{
+	struct lane **link = &lane->upstream->lanes;
+	while (*link != lane)
+		link = &(*link)->next_of_upstream;
+	*link = lane->next_of_upstream;
+	link = &lane->model->lanes;
+	while (*link != lane)
+		link = &(*link)->next_of_model;
+	*link = lane->next_of_model;
+	width_free(lane->width);
+	free(lane);
+}
+
+/* Without memory for a lane the model is served by the others, and tried again at the next renewal. */
+static void model_lanes_renew(struct dispatch *d, struct model *m)
+{
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		struct lane *lane = lane_find(m, u);
+		bool serves = upstream_serves(d, u, m->name);
+		if (lane == NULL && serves && !lane_open(m, u))
+			log_error("memory.exhausted", kv_str("upstream", u->config.name));
+		if (lane != NULL)
+			lane->closed = !serves;
+	}
+	model_stall(m);
+}
+
+/* What other threads may ask: under the lock. */
+static void served_renew(struct dispatch *d)
+{
+	size_t n = 0, count = 0;
+	bool any = false;
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		any = any || (!u->retired && u->config.models == NULL);
+		for (char **m = u->config.models; m != NULL && *m != NULL; m++)
+			n++;
+	}
+	char **served = calloc(n + 1, sizeof(*served));
+	for (struct upstream *u = d->upstreams; served != NULL && u != NULL; u = u->next)
+		for (char **m = u->config.models; !u->retired && m != NULL && *m != NULL; m++)
+			if ((served[count] = strdup(*m)) != NULL)
+				count++;
+	pthread_mutex_lock(&d->lock);
+	char **old = d->served;
+	d->served = served;
+	d->serves_any = any ||
+			served == NULL; /* in doubt a line is sent, and the upstream judges */
+	pthread_mutex_unlock(&d->lock);
+	names_free(old);
+}
+
+void lanes_renew(struct dispatch *d)
+{
+	for (struct model *m = d->models; m != NULL; m = m->next)
+		model_lanes_renew(d, m);
+	served_renew(d);
+	models_join(d);
+}
+
+/* ---- models ---- */
+
+static bool on_lease_next(void *batch, struct lease *ret)
+{
+	struct dispatch_batch *b = batch;
+	return b->of->ops->lease_next(b->owner, ret);
+}
+
+static bool on_look(void *batch, uint64_t record, struct schedule_look *ret)
+{
+	struct dispatch_batch *b = batch;
+	return b->of->ops->look(b->owner, record, ret);
+}
+
+struct model *model_get(struct dispatch *d, const char *name)
+{
+	static const struct schedule_ops ops = { .lease_next = on_lease_next, .look = on_look };
+	for (struct model *m = d->models; m != NULL; m = m->next)
+		if (strcmp(m->name, name) == 0)
+			return m;
+	struct model *m = calloc(1, sizeof(*m));
+	if (m == NULL)
+		return NULL;
+	m->ops = &d->ops;
+	m->name = strdup(name);
+	m->schedule = schedule_open(&ops);
+	if (m->name == NULL || m->schedule == NULL) {
+		schedule_close(m->schedule);
+		free(m->name);
+		free(m);
+		return NULL;
+	}
+	m->next = d->models;
+	d->models = m;
+	model_lanes_renew(d, m);
+	return m;
+}
+
+static void model_free(struct model *m)
+{
+	while (m->lanes != NULL)
+		lane_free(m->lanes);
+	schedule_close(m->schedule);
+	free(m->heap);
+	free(m->name);
+	free(m);
+}
+
+static void batch_stall(void *ctx, struct schedule_batch *b)
+{
+	((struct dispatch_batch *)b->batch)->stall = *(const enum dispatch_stall *)ctx;
+}
+
+void model_stall(struct model *m)
+{
+	enum dispatch_stall stall = DISPATCH_STALL_DOWN;
+	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
+		const struct upstream *u = lane->upstream;
+		int of_upstream = u->health.stall;
+		if (lane->closed || u->retired || u->config.drain ||
+		    of_upstream == HEALTH_STALL_DOWN)
+			continue;
+		if (of_upstream == HEALTH_FLOWS)
+			stall = DISPATCH_FLOWS;
+		else if (stall == DISPATCH_STALL_DOWN)
+			stall = DISPATCH_STALL_429;
+	}
+	schedule_each(m->schedule, batch_stall, &stall);
+}
+
+/* ---- what the end of an attempt says of the upstream ---- */
+
+static void stall_tell(struct upstream *u, int before)
+{
+	static const char *const events[] = { "upstream.flows", "upstream.slows_down",
+					      "upstream.down" };
+	int now = u->health.stall;
+	uint64_t now_ms = sys.monotonic_ms();
+	if (now == before)
+		return;
+	/* Pauses come and go with every refusal: one line in a while is enough of them. */
+	bool storm = now != HEALTH_STALL_DOWN && before != HEALTH_STALL_DOWN &&
+		     now_ms - u->stall_told_ms < STALL_TOLD_MS && u->stall_told_ms != 0;
+	if (storm)
+		log_debug(events[now], kv_str("upstream", u->config.name));
+	else if (now == HEALTH_FLOWS)
+		log_info(events[now], kv_str("upstream", u->config.name));
+	else
+		log_warn(events[now], kv_str("upstream", u->config.name));
+	if (!storm)
+		u->stall_told_ms = now_ms;
+	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		model_stall(lane->model);
+}
+
+bool upstream_learn(struct upstream *u, enum health_sign sign, bool first_attempt, uint64_t sent_ms,
+		    int64_t retry_after_s, uint64_t now_ms)
+{
+	bool spared = false;
+	int before = u->health.stall;
+	uint64_t closed_before = u->health.closed_until_ms;
+	enum health_change change = health_learn(&u->health, sign, first_attempt, sent_ms,
+						 retry_after_s, now_ms, &spared);
+	if (change == HEALTH_WENT_DOWN || u->health.closed_until_ms > closed_before)
+		u->gate_shut = true;
+	if (change == HEALTH_CAME_BACK)
+		u->models.due_ms = u->metrics.due_ms = now_ms; /* it may be another one now */
+	stall_tell(u, before);
+	return spared;
+}
+
+void upstream_online(struct upstream *u, int more)
+{
+	uint64_t now_us = sys.monotonic_us();
+	u->online_in_flight += (unsigned)more;
+	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
+		if (more > 0)
+			width_online_sent(lane->width, now_us);
+		else
+			width_online_gone(lane->width, now_us);
+	}
+}
+
+/* ---- the list ---- */
+
+static bool text_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+static bool config_is_of(const struct upstream_config *a, const struct upstream_config *b)
+{
+	return strcmp(a->name, b->name) == 0 && strcmp(a->base_url, b->base_url) == 0 &&
+	       text_same(a->api_key, b->api_key);
+}
+
+static bool number_free(const struct dispatch *d, const struct upstream *fresh, unsigned number)
+{
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		if (u->number == number)
+			return false;
+	for (const struct upstream *u = fresh; u != NULL; u = u->next)
+		if (u->number == number)
+			return false;
+	return true;
+}
+
+static struct upstream *upstream_known(const struct dispatch *d, const struct upstream_config *c)
+{
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		if (!u->retired && config_is_of(&u->config, c))
+			return u;
+	return NULL;
+}
+
+static void upstream_configure(struct upstream *u, struct upstream_config *config)
+{
+	uint64_t now_us = sys.monotonic_us();
+	config_done(&u->config);
+	u->config = *config;
+	pace_configure(&u->pace, config->requests_per_minute, config->tokens_per_minute,
+		       now_us / 1000);
+	u->paced_until_ms = 0; /* found with the limits before */
+	struct width_config width = width_config_of(u);
+	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		width_configure(lane->width, &width, now_us);
+	if (config->metrics != GAUGES_NONE)
+		return;
+	u->has_gauges = false; /* nobody asks any more: what they said last is not to stay */
+	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		width_gauges_lost(lane->width, now_us);
+}
+
+/* What can fail, first: an upstream for each entry that is new, and a copy of every entry. */
+struct renewal {
+	struct upstream_config configs[UPSTREAMS_MAX];
+	struct upstream *upstreams[UPSTREAMS_MAX]; /* known or new */
+	struct upstream *fresh;
+	size_t n;
+};
+
+static bool renewal_prepare(struct dispatch *d, const struct upstream_config *list, size_t n,
+			    struct renewal *r, bool *ret_fits)
+{
+	for (; r->n < n; r->n++) {
+		if (!config_copy(&list[r->n], &r->configs[r->n]))
+			return false;
+		r->upstreams[r->n] = upstream_known(d, &list[r->n]);
+		if (r->upstreams[r->n] != NULL)
+			continue;
+		struct upstream *u = upstream_new(d, &list[r->n]);
+		if (u == NULL) {
+			config_done(&r->configs[r->n]);
+			return false;
+		}
+		while (!number_free(d, r->fresh, u->number))
+			u->number++;
+		u->next = r->fresh;
+		r->fresh = u;
+		r->upstreams[r->n] = u;
+		*ret_fits = u->number < UPSTREAMS_MAX;
+		if (!*ret_fits) {
+			config_done(&r->configs[r->n]);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void renewal_undo(struct dispatch *d, struct renewal *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		config_done(&r->configs[i]);
+	for (struct upstream *u = r->fresh, *next; u != NULL; u = next) {
+		next = u->next;
+		upstream_free(d, u);
+	}
+}
+
+bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_t n,
+		   struct error *err)
+{
+	struct renewal r = { 0 };
+	bool fits = n <= UPSTREAMS_MAX;
+	if (!fits || !renewal_prepare(d, list, n, &r, &fits)) {
+		renewal_undo(d, &r);
+		return fits ? fail_memory(err)
+			    : fail(err, ERR_INVALID,
+				   "at most %u upstreams, those included that still end what they "
+				   "have in flight",
+				   UPSTREAMS_MAX);
+	}
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		u->retired = true;
+	struct upstream **end = &d->upstreams;
+	while (*end != NULL)
+		end = &(*end)->next;
+	*end = r.fresh;
+	unsigned connections = 8;
+	for (size_t i = 0; i < n; i++) {
+		r.upstreams[i]->retired = false;
+		upstream_configure(r.upstreams[i], &r.configs[i]);
+		connections += upstream_most(r.upstreams[i]);
+	}
+	wire_connections(d->wire, connections);
+	lanes_renew(d);
+	return true;
+}
+
+void upstreams_free(struct dispatch *d)
+{
+	for (struct model *m = d->models, *next; m != NULL; m = next) {
+		next = m->next;
+		model_free(m);
+	}
+	for (struct upstream *u = d->upstreams, *next; u != NULL; u = next) {
+		next = u->next;
+		upstream_free(d, u);
+	}
+	d->models = NULL;
+	d->upstreams = NULL;
+	names_free(d->served);
+	free(d->models_json);
+}
+
+/* ---- tidying ---- */
+
+static void lanes_tidy(struct upstream *u)
+{
+	for (struct lane *lane = u->lanes, *next; lane != NULL; lane = next) {
+		next = lane->next_of_upstream;
+		if ((u->retired || lane->closed) && lane_idle(lane))
+			lane_free(lane);
+	}
+}
+
+static bool model_idle(const struct model *m)
+{
+	if (m->batches > 0 || m->lines > 0)
+		return false;
+	for (const struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model)
+		if (!lane_idle(lane))
+			return false;
+	return true;
+}
+
+/* One at a time, the one that has been idle longest: there are few, and this is asked every second. */
+static void models_tidy(struct dispatch *d, uint64_t now_ms)
+{
+	struct model **oldest = NULL;
+	unsigned count = 0;
+	for (struct model **link = &d->models; *link != NULL; link = &(*link)->next, count++)
+		if (model_idle(*link) &&
+		    (oldest == NULL || (*link)->idle_since_ms < (*oldest)->idle_since_ms))
+			oldest = link;
+	if (oldest == NULL ||
+	    (count <= MODELS_KEPT && now_ms - (*oldest)->idle_since_ms <= MODEL_IDLE_MS))
+		return;
+	struct model *m = *oldest;
+	*oldest = m->next;
+	model_free(m);
+}
+
+void upstreams_tidy(struct dispatch *d, uint64_t now_ms)
+{
+	models_tidy(d, now_ms);
+	for (struct upstream **link = &d->upstreams; *link != NULL;) {
+		struct upstream *u = *link;
+		lanes_tidy(u);
+		if (!u->retired || u->lanes != NULL || upstream_load(u) > 0) {
+			link = &u->next;
+			continue;
+		}
+		log_info("upstream.gone", kv_str("upstream", u->config.name));
+		*link = u->next;
+		upstream_free(d, u);
+	}
+}

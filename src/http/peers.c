@@ -1,0 +1,294 @@
+/* peers.c: a table by descriptor, and the thread that sweeps it.
+ *
+ * The sweep copies the descriptors, polls the copy without the lock, and then asks again, under the
+ * lock, about each that seemed to have ended: meanwhile its number may have passed to a new
+ * connection. */
+#include "http/peers.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "base/worker.h"
+#include "http/stream.h"
+
+#define ENDED (POLLRDHUP | POLLHUP | POLLERR)
+
+struct peers {
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* the first peer, or the end */
+	pthread_t thread;
+	bool started, stopping, poll_failed;
+	struct peer **by_fd; /* NULL: none of ours */
+	size_t slots;
+	unsigned count, kept, kept_max;
+	struct peer *oldest, *newest; /* of the kept ones */
+	struct pollfd *asked;         /* the thread's own */
+	size_t asked_max;
+};
+
+/* ---- the kept ones, in order ---- */
+
+static void kept_remove(struct peers *p, struct peer *peer)
+{
+	if (!peer->kept)
+		return;
+	*(peer->older != NULL ? &peer->older->newer : &p->oldest) = peer->newer;
+	*(peer->newer != NULL ? &peer->newer->older : &p->newest) = peer->older;
+	peer->kept = false;
+	p->kept--;
+}
+
+static void kept_add(struct peers *p, struct peer *peer)
+{
+	peer->older = p->newest;
+	peer->newer = NULL;
+	*(p->newest != NULL ? &p->newest->newer : &p->oldest) = peer;
+	p->newest = peer;
+	peer->kept = true;
+	p->kept++;
+}
+
+static bool oldest_may_go(const struct peers *p)
+{
+	return p->oldest != NULL && sys.monotonic_ms() - p->oldest->idle_since_ms >= PEERS_KEPT_MS;
+}
+
+/* libmicrohttpd then finds them ended, and closes them. */
+static void shut_oldest(struct peers *p)
+{
+	while (p->kept > p->kept_max && oldest_may_go(p)) {
+		struct peer *peer = p->oldest;
+		kept_remove(p, peer);
+		shutdown(peer->fd, SHUT_RDWR);
+	}
+}
+
+/* ---- the sweep ---- */
+
+static bool has_ended(int fd)
+{
+	struct pollfd one = { .fd = fd, .events = POLLRDHUP };
+
+	return poll(&one, 1, 0) > 0 && (one.revents & ENDED) != 0;
+}
+
+static void note_end(struct peer *peer)
+{
+	if (peer->stream != NULL) {
+		/* Whoever waits for its answer has gone. What libmicrohttpd may be sending ends. */
+		if (!peer->shut)
+			shutdown(peer->fd, SHUT_RDWR);
+		peer->shut = true;
+		stream_gone(peer->stream);
+		return;
+	}
+	/* Changes nothing, the other side having ended already, but that epoll tells of the socket
+	 * once more. At each sweep: one may fall together with an event that is read short. */
+	shutdown(peer->fd, SHUT_RD);
+}
+
+/* Copies the descriptors to p->asked: these alone and not the table with its gaps, for poll() takes
+ * no more than the process may open. Returns how many. */
+static size_t copy_fds(struct peers *p)
+{
+	if (p->asked_max < p->slots) {
+		struct pollfd *larger = realloc(p->asked, p->slots * sizeof(*larger));
+		if (larger == NULL)
+			return 0; /* next time, perhaps */
+		p->asked = larger;
+		p->asked_max = p->slots;
+	}
+	size_t n = 0;
+	for (size_t i = 0; i < p->slots; i++)
+		if (p->by_fd[i] != NULL)
+			p->asked[n++] = (struct pollfd){ .fd = (int)i, .events = POLLRDHUP };
+	return n;
+}
+
+/* Once: the next sweep will hardly fare better. */
+static void note_failure(struct peers *p, int error)
+{
+	if (!p->poll_failed)
+		log_warn("http.sweep_failed", kv_str("why", strerrordesc_np(error)));
+	p->poll_failed = true;
+}
+
+/* Called with the lock, which it lets go of while it asks. */
+static void sweep(struct peers *p)
+{
+	size_t n = copy_fds(p);
+
+	pthread_mutex_unlock(&p->lock);
+	int found = poll(p->asked, n, 0);
+	if (found < 0 && errno != EINTR)
+		note_failure(p, errno);
+	pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; i < n && found > 0; i++) {
+		if (p->asked[i].revents == 0)
+			continue;
+		found--;
+		int fd = p->asked[i].fd;
+		if (p->by_fd[fd] != NULL && has_ended(fd))
+			note_end(p->by_fd[fd]);
+	}
+	shut_oldest(p);
+}
+
+static void pause_until_next(struct peers *p)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += PEERS_SWEEP_MS * 1000000L;
+	until.tv_sec += until.tv_nsec / 1000000000L;
+	until.tv_nsec %= 1000000000L;
+	while (!p->stopping && pthread_cond_timedwait(&p->changed, &p->lock, &until) == 0)
+		;
+}
+
+static void *peers_main(void *arg)
+{
+	struct peers *p = arg;
+
+	pthread_mutex_lock(&p->lock);
+	while (!p->stopping) {
+		if (p->count == 0) {
+			pthread_cond_wait(&p->changed, &p->lock);
+			continue;
+		}
+		pause_until_next(p);
+		sweep(p);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+/* ---- calls ---- */
+
+bool peers_open(unsigned kept_max, struct peers **ret, struct error *err)
+{
+	struct peers *p = calloc(1, sizeof(*p));
+	pthread_condattr_t attr;
+
+	if (p == NULL)
+		return fail_memory(err);
+	p->kept_max = kept_max;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	p->started = thread_start(&p->thread, "http-peers", peers_main, p, err);
+	if (!p->started) {
+		peers_close(p);
+		return false;
+	}
+	*ret = p;
+	return true;
+}
+
+void peers_close(struct peers *p)
+{
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stopping = true;
+	pthread_cond_signal(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	if (p->started)
+		pthread_join(p->thread, NULL);
+	pthread_cond_destroy(&p->changed);
+	pthread_mutex_destroy(&p->lock);
+	free(p->by_fd);
+	free(p->asked);
+	free(p);
+}
+
+/* Makes room for `fd` in the table. */
+static bool table_grow(struct peers *p, size_t fd)
+{
+	size_t slots = p->slots > 0 ? p->slots : 64;
+
+	if (fd < p->slots)
+		return true;
+	while (slots <= fd)
+		slots *= 2;
+	struct peer **larger = realloc(p->by_fd, slots * sizeof(struct peer *));
+	if (larger == NULL)
+		return false;
+	for (size_t i = p->slots; i < slots; i++)
+		larger[i] = NULL;
+	p->by_fd = larger;
+	p->slots = slots;
+	return true;
+}
+
+bool peers_add(struct peers *p, struct peer *peer)
+{
+	pthread_mutex_lock(&p->lock);
+	bool ok = table_grow(p, (size_t)peer->fd);
+	if (ok) {
+		p->by_fd[peer->fd] = peer;
+		p->count++;
+		if (p->count == 1)
+			pthread_cond_signal(&p->changed);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return ok;
+}
+
+void peers_remove(struct peers *p, struct peer *peer)
+{
+	pthread_mutex_lock(&p->lock);
+	kept_remove(p, peer);
+	p->by_fd[peer->fd] = NULL;
+	p->count--;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void peers_busy(struct peers *p, struct peer *peer)
+{
+	pthread_mutex_lock(&p->lock);
+	kept_remove(p, peer);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void peers_idle(struct peers *p, struct peer *peer)
+{
+	pthread_mutex_lock(&p->lock);
+	peer->idle_since_ms = sys.monotonic_ms();
+	if (!peer->kept)
+		kept_add(p, peer);
+	shut_oldest(p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+bool peers_may_keep(struct peers *p)
+{
+	pthread_mutex_lock(&p->lock);
+	bool may = p->kept < p->kept_max || oldest_may_go(p);
+	pthread_mutex_unlock(&p->lock);
+	return may;
+}
+
+void peers_stream(struct peers *p, struct peer *peer, struct http_stream *stream)
+{
+	pthread_mutex_lock(&p->lock);
+	peer->stream = stream;
+	pthread_mutex_unlock(&p->lock);
+}
+
+unsigned peers_count(struct peers *p)
+{
+	pthread_mutex_lock(&p->lock);
+	unsigned n = p->count;
+	pthread_mutex_unlock(&p->lock);
+	return n;
+}

@@ -1,0 +1,51 @@
+/* peers.h: the open connections, seen from outside libmicrohttpd: which of them their other end has
+ * closed, and which have been idle longest.
+ *
+ * libmicrohttpd does not look at a suspended connection, and its epoll loop misses an end that came
+ * together with the last bytes. So a thread asks the kernel about all connections every
+ * PEERS_SWEEP_MS, which takes 0.2 us for each. It sleeps while there are none.
+ *
+ * Any thread may call; each call takes a lock for an instant. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/error.h"
+
+#define PEERS_SWEEP_MS 250
+
+struct peers;
+struct http_stream;
+
+/* A connection. Its owner allocates it; the rest is peers.c's. */
+struct peer {
+	int fd;
+	struct http_stream *stream; /* its request is answered in pieces */
+	bool kept, shut;
+	uint64_t idle_since_ms;
+	struct peer *older, *newer; /* while kept: by the time since when they have been idle */
+};
+
+/* Between two requests a connection keeps its memory (CONNECTION_BYTES, all touched by then). Of
+ * `kept_max` such connections the one that has been idle longest makes room for the next, if that is
+ * PEERS_KEPT_MS or more: its client will hardly be sending a request at this very moment. If it is
+ * less, the next one is not kept. */
+#define PEERS_KEPT_MS 5000
+
+MUST_USE bool peers_open(unsigned kept_max, struct peers **ret, struct error *err);
+/* Every peer has been removed. NULL is fine. */
+void peers_close(struct peers *p);
+
+/* False: no memory; then it is not watched. */
+MUST_USE bool peers_add(struct peers *p, struct peer *peer);
+/* Before its descriptor is closed. */
+void peers_remove(struct peers *p, struct peer *peer);
+/* A request has begun, or is over and the connection stays. */
+void peers_busy(struct peers *p, struct peer *peer);
+void peers_idle(struct peers *p, struct peer *peer);
+/* Whether an answer may leave its connection open: there is room for it when it will be idle. */
+bool peers_may_keep(struct peers *p);
+/* stream_gone() is called for the stream when the other end closes; NULL: no more. */
+void peers_stream(struct peers *p, struct peer *peer, struct http_stream *stream);
+unsigned peers_count(struct peers *p);

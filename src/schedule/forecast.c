@@ -1,0 +1,297 @@
+/* forecast.c: what is expected of every batch, and what follows from it: the order in an
+ * organization, and who has precedence.
+ *
+ * The model is a fluid: the slots are a capacity that batches share without grain. That is what
+ * deficit round robin comes to over many lines. Organizations share by weight in virtual time: a
+ * batch ends when the virtual time has come to the work up to its end, in its organization, by
+ * weight; and virtual time runs the faster the less weight is left. So the ends are sorted once,
+ * and no event is simulated. */
+#include <math.h>
+#include <string.h>
+
+#include "schedule/schedule.h"
+#include "schedule/schedule_impl.h"
+
+#define BORROWED_LINES 8.0 /* until so many have ended the model's average weighs more */
+#define SMALL_PART 8.0     /* a small batch is at most one in so many of the one it overtakes */
+#define LATE_MARGIN 1.05   /* more than what the turns of the others take, LATE_SPARES */
+#define LATE_MARGIN_MS 2000.0
+#define LATE_ROUNDS 8
+/* What is expected is not known well, least of all at first: who seems to miss its end by less than that
+ * is not given up. Who is late remains so a little longer than who is not becomes it. */
+#define LATE_HOPE 0.75
+#define LATE_STAYS 0.7
+
+/* ---- what the rest takes ---- */
+
+static double batch_left_ms(const struct schedule *s, const struct schedule_batch *b)
+{
+	return ((double)b->expires_at - (double)s->now_s) * 1000;
+}
+
+/* A line's time in flight: of its own lines lately, before that of the model's by tokens. */
+static double batch_each_ms(const struct schedule *s, const struct schedule_batch *b)
+{
+	double own = b->line_ms > 0 ? (double)b->ended : 0;
+	double tokens = batch_input_tokens(b) + s->output_tokens;
+	double others = s->line_tokens > 0 && tokens > 0 ? s->line_ms * tokens / s->line_tokens
+							 : s->line_ms;
+	return (own * b->line_ms + BORROWED_LINES * others) / (own + BORROWED_LINES);
+}
+
+/* Slots times milliseconds. */
+static double batch_work(const struct schedule_batch *b)
+{
+	return (double)b->rest_lines * b->each_ms;
+}
+
+static void batch_expect(const struct schedule *s, struct schedule_batch *b)
+{
+	double lines = (double)(b->rest_lines + b->ended);
+	b->each_ms = batch_each_ms(s, b);
+	b->alone_ms = s->slots > 0 ? batch_work(b) / s->slots : 0;
+	if (b->alone_ms < b->each_ms && b->rest_lines > 0)
+		b->alone_ms = b->each_ms;
+	double whole_ms = s->slots > 0 ? lines * b->each_ms / s->slots : 0;
+	b->effective_deadline_ms = b->expires_at * 1000 - (int64_t)fmin(whole_ms, 1e15);
+}
+
+/* ---- the order in an organization ---- */
+
+static int by_deadline(const void *pa, const void *pb)
+{
+	const struct schedule_batch *a = *(struct schedule_batch *const *)pa;
+	const struct schedule_batch *b = *(struct schedule_batch *const *)pb;
+	if (a->in != b->in)
+		return a->in->serial < b->in->serial ? -1 : 1;
+	if (a->effective_deadline_ms != b->effective_deadline_ms)
+		return a->effective_deadline_ms < b->effective_deadline_ms ? -1 : 1;
+	return a->serial < b->serial ? -1 : 1;
+}
+
+static bool batch_overtakes(const struct schedule *s, const struct schedule_batch *small,
+			    const struct schedule_batch *large)
+{
+	bool known = small->each_ms > 0 && large->each_ms > 0;
+	double a = known ? batch_work(small) : (double)small->rest_lines;
+	double b = known ? batch_work(large) : (double)large->rest_lines;
+	bool lost = large->alone_ms > batch_left_ms(s, large); /* whoever goes first */
+	return a * SMALL_PART <= b && (lost || small->alone_ms <= large->slack_ms / 2);
+}
+
+/* `at` batches of the organization stand before it, in their order, which take `before_ms`. */
+static void batch_place(struct schedule *s, size_t first, size_t at, double before_ms)
+{
+	struct schedule_batch *b = s->all[at];
+	b->slack_ms = batch_left_ms(s, b) - b->alone_ms - before_ms;
+	for (; at > first && batch_overtakes(s, b, s->all[at - 1]); at--) {
+		s->all[at] = s->all[at - 1];
+		s->all[at]->slack_ms -= b->alone_ms; /* the next small one finds less */
+		b->slack_ms += s->all[at]->alone_ms;
+	}
+	s->all[at] = b;
+}
+
+/* The lists of the organizations, from `all`. Who is listed stays so. */
+static void lists_renew(struct schedule *s)
+{
+	struct schedule_batch *last = NULL;
+	for (size_t i = 0; i < s->n; i++) {
+		struct schedule_batch *b = s->all[i];
+		b->at = i;
+		if (!b->listed)
+			continue;
+		b->next = NULL;
+		b->prev = last != NULL && last->in == b->in ? last : NULL;
+		if (b->prev != NULL)
+			b->prev->next = b;
+		else
+			b->in->first = b;
+		last = b;
+	}
+}
+
+void schedule_order(struct schedule *s)
+{
+	size_t first = 0;
+	double before_ms = 0;
+	for (size_t i = 0; i < s->n; i++)
+		batch_expect(s, s->all[i]);
+	qsort(s->all, s->n, sizeof(struct schedule_batch *), by_deadline);
+	for (size_t i = 0; i < s->n; i++) {
+		const struct schedule_batch *b = s->all[i];
+		if (b->in != s->all[first]->in) {
+			first = i;
+			before_ms = 0;
+		}
+		batch_place(s, first, i, before_ms);
+		before_ms += b->alone_ms;
+	}
+	lists_renew(s);
+}
+
+/* ---- when each one ends ---- */
+
+static int by_virtual_end(const void *pa, const void *pb)
+{
+	const struct schedule_batch *a = *(struct schedule_batch *const *)pa;
+	const struct schedule_batch *b = *(struct schedule_batch *const *)pb;
+	if (a->virtual_end != b->virtual_end)
+		return a->virtual_end < b->virtual_end ? -1 : 1;
+	return a->at < b->at ? -1 : 1;
+}
+
+/* The work of those without precedence in virtual time, into `others`; the weight that they
+ * have. */
+static double others_gather(struct schedule *s, size_t *ret_n)
+{
+	double weight = 0;
+	*ret_n = 0;
+	for (struct schedule_org *o = s->orgs; o != NULL; o = o->all_next) {
+		o->virtual_end = 0;
+		o->last = NULL;
+	}
+	for (size_t i = 0; i < s->n; i++) {
+		struct schedule_batch *b = s->all[i];
+		struct schedule_org *o = b->in;
+		if (b->late)
+			continue;
+		if (o->last == NULL)
+			weight += o->weight;
+		o->virtual_end += batch_work(b) / o->weight;
+		b->virtual_end = o->virtual_end;
+		o->last = b;
+		s->others[(*ret_n)++] = b;
+	}
+	return weight;
+}
+
+/* finish_ms of all, those with precedence first. */
+static void ends_expect(struct schedule *s)
+{
+	double now_ms = 0, virtual_now = 0;
+	size_t n;
+	for (size_t i = 0; i < s->late_n; i++) {
+		now_ms += batch_work(s->late[i]) / s->slots;
+		s->late[i]->finish_ms = fmax(now_ms, s->late[i]->each_ms);
+	}
+	double weight = others_gather(s, &n);
+	qsort(s->others, n, sizeof(struct schedule_batch *), by_virtual_end);
+	for (size_t i = 0; i < n; i++) {
+		struct schedule_batch *b = s->others[i];
+		now_ms += (b->virtual_end - virtual_now) * weight / s->slots;
+		virtual_now = b->virtual_end;
+		b->finish_ms = b->rest_lines > 0 ? fmax(now_ms, b->each_ms) : 0;
+		if (b->in->last == b)
+			weight -= b->in->weight;
+	}
+}
+
+/* ---- precedence ---- */
+
+static int by_window_end(const void *pa, const void *pb)
+{
+	const struct schedule_batch *a = *(struct schedule_batch *const *)pa;
+	const struct schedule_batch *b = *(struct schedule_batch *const *)pb;
+	if (a->expires_at != b->expires_at)
+		return a->expires_at < b->expires_at ? -1 : 1;
+	return a->at < b->at ? -1 : 1;
+}
+
+static bool batch_misses(const struct schedule *s, const struct schedule_batch *b)
+{
+	return b->each_ms > 0 && b->rest_lines > 0 &&
+	       b->finish_ms * LATE_MARGIN + b->each_ms + LATE_MARGIN_MS > batch_left_ms(s, b);
+}
+
+/* Those that miss their end as things stand, and those that have precedence already: the
+ * earliest end first, who makes it after the ones before. One that does not would only take
+ * others down with it. Returns whether any is new. */
+static bool late_choose(struct schedule *s)
+{
+	size_t n = 0, late_before = s->late_n;
+	double before_ms = 0;
+	for (size_t i = 0; i < s->n; i++)
+		if (s->all[i]->late || batch_misses(s, s->all[i]))
+			s->others[n++] = s->all[i];
+	qsort(s->others, n, sizeof(struct schedule_batch *), by_window_end);
+	s->late_n = 0;
+	for (size_t i = 0; i < n; i++) {
+		struct schedule_batch *b = s->others[i];
+		double need_ms = before_ms + b->alone_ms;
+		need_ms = b->late_before ? need_ms * LATE_STAYS - b->each_ms : need_ms * LATE_HOPE;
+		b->late = need_ms <= batch_left_ms(s, b);
+		if (!b->late)
+			continue;
+		before_ms += batch_work(b) / s->slots;
+		s->late[s->late_n++] = b;
+	}
+	return s->late_n > late_before;
+}
+
+/* First by what a fair share gives. That some have precedence makes others late in turn, which may
+ * have to go before them. */
+static void late_renew(struct schedule *s)
+{
+	bool more = true;
+	s->late_n = 0;
+	for (size_t i = 0; i < s->n; i++) {
+		s->all[i]->late_before = s->all[i]->late;
+		s->all[i]->late = false;
+	}
+	if (s->slots == 0)
+		return;
+	ends_expect(s);
+	for (int round = 0; round < LATE_ROUNDS && more; round++) {
+		more = late_choose(s);
+		ends_expect(s);
+	}
+}
+
+/* ---- the forecast ---- */
+
+static unsigned late_position(const struct schedule *s, const struct schedule_batch *b)
+{
+	unsigned before = 0;
+	for (size_t i = 0; i < s->late_n && s->late[i] != b; i++)
+		before += s->late[i]->listed;
+	return before;
+}
+
+static void batch_tell(const struct schedule *s, struct schedule_batch *b, bool moves,
+		       unsigned before)
+{
+	bool known = s->slots > 0 && b->each_ms > 0;
+	double left_ms = batch_left_ms(s, b);
+	struct schedule_forecast f = { .eta_s = -1 };
+	if (b->rest_lines == 0)
+		f.eta_s = 0;
+	else if (moves && known)
+		f.eta_s = (int64_t)fmin(ceil(b->finish_ms / 1000), 1e15);
+	f.at_risk = b->rest_lines > 0 && (left_ms <= 0 || (known && b->finish_ms > left_ms));
+	f.queue_position = b->in_flight > 0 || b->spent ? 0 : before;
+	b->forecast = f;
+}
+
+void schedule_forecast(struct schedule *s, double slots, int64_t now_s)
+{
+	const struct schedule_org *org = NULL;
+	unsigned late = 0, before = 0;
+	s->now_s = now_s;
+	if (slots > 0)
+		s->slots = slots;
+	if (s->n == 0)
+		return;
+	schedule_order(s);
+	late_renew(s);
+	for (size_t i = 0; i < s->late_n; i++)
+		late += s->late[i]->listed;
+	for (size_t i = 0; i < s->n; i++) {
+		struct schedule_batch *b = s->all[i];
+		if (b->in != org)
+			before = late;
+		org = b->in;
+		batch_tell(s, b, slots > 0, b->late ? late_position(s, b) : before);
+		before += b->listed && !b->late;
+	}
+}

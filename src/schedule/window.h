@@ -1,0 +1,35 @@
+/* window.h: the lines of the next few segments of a batch, sorted into groups that share a prefix.
+ *
+ * A group is the lines whose longest prefix that any other line of the window has is the same. It
+ * is opened for a lane, and its lines go there one after another. Groups with a shorter prefix in
+ * common stand next to each other; lines without kin keep their place.
+ *
+ * Which line a lane gets, the first that there is:
+ * 1. of its open groups without a line in flight, the one answered last: its prefix is the warmest;
+ * 2. the next group that nobody has opened, or the next line without kin;
+ * 3. of the warm groups (one of whose lines was answered), its own before others', that with the
+ *    fewest lines in flight;
+ * 4. any line: a slot is never left empty. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "schedule/schedule.h"
+
+struct schedule_window;
+
+/* Moves the lease on to the next line that has not ended, over segments; false: there is none. */
+bool lease_peek(const struct schedule_ops *ops, struct schedule_batch *b);
+
+/* Takes the lines of up to `segments` segments from the batch. NULL: no memory, nothing was
+ * taken. */
+struct schedule_window *window_load(const struct schedule_ops *ops, struct schedule_batch *b,
+				    unsigned segments, uint32_t serial);
+void window_free(struct schedule_window *w); /* NULL is fine */
+unsigned window_segments(const struct schedule_window *w);
+bool window_has_line(const struct schedule_window *w); /* NULL: no */
+/* A line for the lane, of a window that has one: sets record, input_tokens, group and window. */
+void window_take(struct schedule_window *w, unsigned lane, struct schedule_line *ret);
+/* The line is no longer in flight. Lines of another window and those without kin are nothing. */
+void window_back(struct schedule_window *w, const struct schedule_line *l);
