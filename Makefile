@@ -2,7 +2,7 @@
 # meson and ninja do the work: see meson.build and scripts/.
 
 .DEFAULT_GOAL := build
-.PHONY: build test unit e2e check format demo bench clean
+.PHONY: build test unit e2e check format demo bench bench-scheduling clean
 .NOTPARALLEL:
 
 build:   ## build/lowtide, the release build
@@ -40,6 +40,10 @@ demo: build  ## a real batch on a real small model
 bench: build  ## the figures of README.md, measured here; ARGS="--only dispatch"
 	@scripts/bootstrap.sh bench
 	@python3 bench/bench.py $(ARGS)
+
+bench-scheduling: build  ## docs/benchmarks.md, measured here; ARGS="--only bursts", "--help"
+	@scripts/bootstrap.sh bench-scheduling
+	@python3 bench/scheduling $(ARGS)
 
 clean:   ## what was built; .venv and what the demo left under build/ too
 	rm -rf build build-test .venv tests/node/node_modules

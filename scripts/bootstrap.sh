@@ -3,7 +3,7 @@
 # (with sudo when not root), Python packages into .venv, npm packages into tests/node.
 # Says what it installs; silent and quick when nothing is missing.
 #
-#   scripts/bootstrap.sh [build|check|test|demo|bench]...
+#   scripts/bootstrap.sh [build|check|test|demo|bench|bench-scheduling]...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -95,6 +95,10 @@ for goal in "${@:-build}"; do
     build) debian_install $COMPILE ;;
     check) debian_install $COMPILE clang-format clang-tidy cppcheck ;;
     bench) debian_install $COMPILE wrk python3 ;;
+    bench-scheduling) # the demo's model is one of the engines
+        debian_install $COMPILE python3
+        python_install demo demo/requirements.txt
+        ;;
     test)
         debian_install $COMPILE libcmocka-dev python3
         python_install tests tests/requirements.txt
@@ -106,7 +110,7 @@ for goal in "${@:-build}"; do
         python_install demo demo/requirements.txt
         ;;
     *)
-        say "no goal '$goal'; there are build, check, test, demo and bench" >&2
+        say "no goal '$goal'; there are build, check, test, demo, bench, bench-scheduling" >&2
         exit 2
         ;;
     esac

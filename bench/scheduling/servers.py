@@ -1,0 +1,241 @@
+"""The programs of a run: a simulated engine or llama.cpp's server, and lowtide in front of it."""
+
+import asyncio
+import contextlib
+import ctypes
+import http.client
+import json
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from load import Broken, Connection
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HERE = ROOT / "build/bench/scheduling"  # everything that a run leaves
+ENGINE = pathlib.Path(os.environ.get("BENCH_ENGINE", ROOT / "build/bench/bench-engine"))
+LOWTIDE = pathlib.Path(os.environ.get("LOWTIDE_BIN", ROOT / "build/lowtide"))
+LLAMA_MODEL = "gemma-3-270m"
+PR_SET_PDEATHSIG = 1
+FINAL = ("completed", "failed", "expired", "cancelled")
+
+
+def die_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Program:
+    def __init__(self, command, log_path, **more):
+        self.log_path = log_path
+        log_path.parent.mkdir(parents=True, exist_ok=True)
+        with open(log_path, "a") as log:
+            self.process = subprocess.Popen(
+                [str(word) for word in command],
+                stderr=log, preexec_fn=die_with_parent, **{"stdin": subprocess.DEVNULL, **more},
+            )  # fmt: skip
+
+    async def until_ready(self, port, path, timeout_s=120):
+        began = time.monotonic()
+        while True:
+            connection = Connection(port)
+            try:
+                status, _ = await connection.request(path, b"", method="GET")
+                if status == 200:
+                    return
+            except Broken:
+                pass
+            finally:
+                connection.close()
+            if self.process.poll() is not None or time.monotonic() > began + timeout_s:
+                raise Broken(f"it does not start: {self.log_path}")
+            await asyncio.sleep(0.05)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class SimEngine(Program):
+    """bench/engine.c, running."""
+
+    model = "bench"
+
+    def __init__(self, directory, number, arguments):
+        command = [ENGINE, "--model", self.model, *arguments]
+        log_path = directory / f"engine-{number}.log"
+        super().__init__(command, log_path, stdout=subprocess.PIPE, text=True)
+        first = self.process.stdout.readline().strip()
+        found = re.search(r":(\d+)", first)
+        if not found:
+            raise Broken(f"{ENGINE} printed {first!r} instead of its address")
+        self.port = int(found[1])
+        self.url = first
+        self.connection = Connection(self.port)
+
+    async def ready(self):
+        pass
+
+    async def stats(self):
+        return await self.connection.json("GET", "/stats")
+
+    async def control(self, what):
+        """On a connection of its own: somebody may be asking for figures at the same time."""
+        with contextlib.suppress(Broken):  # one that takes the engine down may break this call too
+            await Connection(self.port).json("POST", "/control", what)
+
+
+class LlamaEngine(Program):
+    """llama.cpp's server with the model of `make demo`."""
+
+    model = LLAMA_MODEL
+
+    def __init__(self, directory, number, arguments):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+        file = ROOT / f"build/demo/{LLAMA_MODEL}.gguf"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        command = [ROOT / ".venv/bin/python", ROOT / "demo/model.py", self.port, file, *arguments]
+        log_path = directory / f"engine-{number}.log"
+        with open(log_path, "a") as log:
+            super().__init__(command, log_path, stdin=subprocess.PIPE, stdout=log)
+        self.connection = Connection(self.port)
+
+    async def ready(self):
+        await self.until_ready(self.port, "/health")
+
+    async def stats(self):
+        """What its metrics say, under the names of the simulated engine's."""
+        pieces = []
+        await self.connection.request("/metrics", b"", None, pieces.append, "GET")
+        text = b"".join(pieces).decode()
+
+        def value(name):
+            found = re.search(rf"^llamacpp:{name} (\S+)$", text, re.MULTILINE)
+            return float(found[1]) if found else 0.0
+
+        return {
+            "running": value("requests_processing"),
+            "waiting": value("requests_deferred"),
+            "prefill_tokens": value("prompt_tokens_total"),
+            "output_tokens": value("tokens_predicted_total"),
+        }
+
+
+class Lowtide(Program):
+    """lowtide, running on an empty data directory, and a client of it."""
+
+    def __init__(self, directory, upstreams, settings):
+        self.key = "sk-bench-" + secrets.token_hex(16)
+        self.port = free_port()
+        self.data = directory / "data"
+        shutil.rmtree(self.data, ignore_errors=True)
+        command = [LOWTIDE, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.data]
+        for upstream in upstreams:
+            command += ["--upstream", upstream.url]
+        no_limits = dict.fromkeys(("file_bytes", "bytes_per_org", "files_per_org"), 0)
+        named = {f"limits.{name}": value for name, value in no_limits.items()} | settings
+        for name, value in named.items():
+            command += ["--set", f"{name}={value}"]
+        (directory / "lowtide.command").write_text(" ".join(map(str, command)) + "\n")
+        environment = {**os.environ, "LOWTIDE_BOOTSTRAP_KEY": self.key}
+        log_path = directory / "lowtide.log"
+        super().__init__(command, log_path, stdout=subprocess.DEVNULL, env=environment)
+        self.connection = Connection(self.port)
+
+    async def ready(self):
+        await self.until_ready(self.port, "/readyz")
+
+    def new_org(self, name):
+        """A key of another organization."""
+        command = [LOWTIDE, "key", "create", "--data", self.data, "--org", name]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    async def call(self, method, path, body=None, key=None):
+        return await self.connection.json(method, path, body, key or self.key)
+
+    async def upload(self, path, key=None):
+        return await asyncio.to_thread(self.upload_now, path, key or self.key)
+
+    def upload_now(self, path, key):
+        head = (
+            '--bench\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            '--bench\r\nContent-Disposition: form-data; name="file"; filename="in.jsonl"\r\n'
+            "Content-Type: application/jsonl\r\n\r\n"
+        ).encode()
+        tail = b"\r\n--bench--\r\n"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        connection.putrequest("POST", "/v1/files")
+        connection.putheader("Authorization", f"Bearer {key}")
+        connection.putheader("Content-Type", "multipart/form-data; boundary=bench")
+        connection.putheader("Content-Length", str(len(head) + path.stat().st_size + len(tail)))
+        connection.endheaders(head)
+        with open(path, "rb") as file:
+            connection.sock.sendfile(file)
+        connection.sock.sendall(tail)
+        answer = connection.getresponse()
+        data = answer.read()
+        if answer.status != 200:
+            raise Broken(f"upload: {answer.status} {data[:500]!r}")
+        return json.loads(data)["id"]
+
+    async def batch_create(self, file_id, window="24h", key=None):
+        body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions"}
+        answer = await self.call("POST", "/v1/batches", body | {"completion_window": window}, key)
+        return answer["id"]
+
+    async def batch(self, batch_id, key=None):
+        return await self.call("GET", f"/v1/batches/{batch_id}", None, key)
+
+    async def batch_wait(self, batch_id, until, key=None, every_s=0.02, timeout_s=600):
+        """Polls until `until(batch)`; returns it."""
+        began = time.monotonic()
+        while True:
+            batch = await self.batch(batch_id, key)
+            if until(batch):
+                return batch
+            if batch["status"] in FINAL or time.monotonic() > began + timeout_s:
+                raise Broken(f"not what was waited for: {json.dumps(batch)[:1500]}")
+            await asyncio.sleep(every_s)
+
+    async def lanes(self):
+        """What GET /v1/lowtide/scheduling says of each upstream's first model."""
+        answer = await self.call("GET", "/v1/lowtide/scheduling")
+        found = []
+        for upstream in answer["upstreams"]:
+            lane = next(iter(upstream["lanes"]), {"width": 0, "reason": "", "in_flight": 0})
+            found.append(
+                {
+                    "width": lane["width"],
+                    "reason": lane["reason"],
+                    "in_flight": lane["in_flight"],
+                    "others": lane.get("others"),
+                    "best_per_s": lane.get("best_per_s"),
+                    "state": upstream["state"],
+                }
+            )
+        return found
+
+
+def engine_class(kind):
+    return {"sim": SimEngine, "llama": LlamaEngine}[kind]
+
+
+def ended(batch):
+    return batch["request_counts"]["completed"] + batch["request_counts"]["failed"]
+
+
+def say(text):
+    print(f"# {text}", file=sys.stderr, flush=True)
