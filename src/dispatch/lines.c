@@ -154,8 +154,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 }
 
 /* Called before each request. When a kept-alive connection turns out to be dead libcurl sends the
- * request again by itself; that is an attempt as well, and there may be none left. One, however often:
- * when an upstream goes down all its kept connections are dead, and libcurl tries one after another. */
+ * request again by itself; that is an attempt as well, and there may be none left. Once, no more: when
+ * an upstream goes down all its kept connections are dead, and libcurl would try one after another. */
 /* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
 static int on_request(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
@@ -164,9 +164,9 @@ static int on_request(void *arg, char *ip, char *local_ip, int port, int local_p
 	(void)port;
 	(void)local_port;
 	struct line_transfer *t = arg;
-	if (++t->requests != 2)
+	if (++t->requests == 1)
 		return CURL_PREREQFUNC_OK;
-	if (t->line->attempts >= t->attempts_max)
+	if (t->requests > 2 || t->line->attempts >= t->attempts_max)
 		return CURL_PREREQFUNC_ABORT;
 	t->line->attempts++;
 	t->line->batch->retried++;

@@ -115,8 +115,8 @@ def test_13_online_does_not_wait_behind_lines(serve, own_upstream):
 
 
 def test_kept_connections_that_died_fail_no_line(serve, own_upstream):
-    """When an upstream goes down all its kept connections are dead: libcurl tries one after another,
-    and that costs a line one attempt."""
+    """When an upstream goes down all its kept connections are dead: libcurl sends again on another one
+    once, no more, so that they cost a line one attempt."""
     api = serve(settings={"execution.concurrency": 16, "execution.max_attempts": 3})
     batch = api.create(numbered(fresh(), 400, "slow:0.03"))
     api.wait(batch, lambda b: b["request_counts"]["completed"] > 50)
