@@ -60,6 +60,7 @@ struct dispatch_batch {
 	bool faulted;                 /* its input cannot be read: nothing more is sent */
 	uint64_t ended, ended_before; /* lines; at the last tick */
 	double rate;
+	unsigned rated; /* ticks that it is made of */
 };
 
 /* The bytes of one line, in the buffer they were read to. */

@@ -28,7 +28,8 @@ static void batch_rate(void *ctx, struct schedule_batch *entry)
 	struct dispatch_batch *b = entry->batch;
 	double seconds = *(const double *)ctx;
 	double rate = (double)(b->ended - b->ended_before) / seconds;
-	double share = b->rate == 0 ? 1 : seconds / (RATE_OVER_S + seconds);
+	double share = fmax(seconds / (RATE_OVER_S + seconds),
+			    1.0 / ++b->rated); /* a mean at first */
 	b->ended_before = b->ended;
 	b->rate += (rate - b->rate) * share;
 	b->rate_per_ks = (unsigned)(b->rate * 1000 + 0.5);
