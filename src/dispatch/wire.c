@@ -109,7 +109,7 @@ static void socket_ready(struct wire *w, const struct epoll_event *e)
 {
 	int fd = e->data.fd, running;
 	if (w->sockets[fd].wanted == 0) {
-		/* A connection that is idle, or whose reading is paused: what comes is not for now.
+		/* A connection that is idle, or whose reading is paused: what comes has to wait.
 		 * If the upstream has closed it, libcurl will find out by itself. */
 		if (w->sockets[fd].registered != 0)
 			socket_register(w, fd, 0);

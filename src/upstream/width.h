@@ -13,7 +13,8 @@
  *	latency well above its own best at this width, and back to it with next to nothing in flight: others
  *	use the engine; room for as many of them as there were is kept for ten minutes after they were last
  *	seen, and then given up slowly
- *	after a pause or an outage: a quarter of the width at first, then more with every answer
+ *	after a pause or an outage: a quarter of the width at first (half, where refusals come by chance),
+ *	then more with every answer
  *
  * Own online requests keep it where it is: probes come back when the reserve is not in force, or after
  * half an hour. Metrics that say that the engine is full of others while answers come as fast as ever,
