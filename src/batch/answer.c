@@ -145,7 +145,8 @@ static void member_read(struct json *j, struct slice key, struct seen *s)
 
 static enum answer_fault judge(const struct seen *s)
 {
-	static const char *const error[] = { "error", NULL }, *const response[] = { "response", NULL };
+	static const char *const error[] = { "error", NULL }, *const response[] = { "response",
+										    NULL };
 	static const char *const unfinished[] = { "failed", "cancelled", "in_progress", "queued",
 						  NULL };
 	if (s->members == 0)
@@ -202,7 +203,8 @@ const char *answer_fault_words(enum answer_fault fault)
 		[ANSWER_NO_OBJECT] = "The upstream's answer is no JSON object",
 		[ANSWER_EMPTY_OBJECT] = "The upstream's answer is an empty object",
 		[ANSWER_ERROR] = "The upstream's answer is an error, though its status says success",
-		[ANSWER_DETAIL] = "The upstream's answer is an error, though its status says success",
+		[ANSWER_DETAIL] =
+			"The upstream's answer is an error, though its status says success",
 		[ANSWER_NO_CHOICES] = "The upstream's answer has no choices",
 		[ANSWER_ABORTED] = "The upstream broke the answer off",
 		[ANSWER_UNFINISHED] = "The upstream's answer says that it failed or is not finished",
@@ -308,7 +310,9 @@ static void text_clean(char *text)
 
 void answer_message(struct slice body, char *to, size_t size)
 {
-	static const char *const messages[] = { "message", "Message", "detail", "error", "msg", NULL };
+	static const char *const messages[] = {
+		"message", "Message", "detail", "error", "msg", NULL
+	};
 	struct slice text = answer_text(body);
 	struct slice found = member_of(error_object(text), messages, '"');
 	if (found.n == 0)

@@ -23,7 +23,7 @@ struct online_call {
 	struct transfer transfer;
 	struct online *online;
 	uint64_t sent_ms;
-	bool sent; /* the connection was there */
+	bool sent;     /* the connection was there */
 	bool is_error; /* its status is no 2xx */
 	struct curl_slist *headers;
 	struct buf head;       /* lines of the answer's head, as they came */

@@ -98,9 +98,11 @@ void report_tick(struct dispatch *d, uint64_t now_ms)
 	}
 	if (rated)
 		d->ticked_at_ms = now_ms;
-	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		stall_tick(u, now_ms);
 		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 			lane_tick(lane, sys.monotonic_us());
+	}
 	upstreams_tidy(d, now_ms);
 }
 
@@ -177,8 +179,8 @@ static void upstreams_write(const struct dispatch *d, struct buf *to)
 
 	family(to, up, "gauge", "1 while the upstream takes requests, 0 while it is down.");
 	FOR_UPSTREAMS(d, u)
-	of_upstream(to, up, u, "", upstream_state(u) == DISPATCH_FLOWS ||
-				       upstream_state(u) == DISPATCH_STALL_429);
+	of_upstream(to, up, u, "",
+		    upstream_state(u) == DISPATCH_FLOWS || upstream_state(u) == DISPATCH_STALL_429);
 	family(to, trips, "counter", "How often the upstream went down.");
 	FOR_UPSTREAMS(d, u)
 	of_upstream(to, trips, u, "", (double)upstream_trips(u));

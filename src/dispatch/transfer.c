@@ -69,7 +69,7 @@ void transfer_end(struct transfer *t, CURLcode code, bool sent, struct attempt_e
 	*ret = (struct attempt_end){
 		.wire = wire_of(t, code, sent, (int)status),
 		.status = (int)status,
-		.detail = code == CURLE_OK          ? ""
+		.detail = code == CURLE_OK       ? ""
 			  : t->detail[0] != '\0' ? t->detail
 						 : curl_easy_strerror(code),
 	};

@@ -408,7 +408,7 @@ static void upstream_configure(struct upstream *u, struct upstream_config *confi
 	u->config = *config;
 	pace_configure(&u->pace, config->requests_per_minute, config->tokens_per_minute,
 		       now_us / 1000);
-	u->paced_until_ms = 0; /* found with the limits before */
+	u->paced_until_ms = 0;                        /* found with the limits before */
 	breaker_probe_at(&u->breaker, now_us / 1000); /* what it refused may be mended */
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 		breaker_probe_at(&lane->breaker, now_us / 1000);

@@ -18,7 +18,8 @@
 #define MODELS_TIMEOUT_MS 10000L
 #define FAILED_FIRST_MS 1000u
 #define FAILED_MOST_MS 60000u
-#define UNREACHED_MOST_MS 4000u /* nobody is there: that costs nothing, and may change at any time */
+#define UNREACHED_MOST_MS \
+	4000u /* nobody is there: that costs nothing, and may change at any time */
 #define HEALTH_EVERY_MS 1000u
 #define HEALTH_LATER_MS 5000u /* after a minute of it */
 #define HEALTH_TIMEOUT_MS 5000L
@@ -107,7 +108,8 @@ void watches_run(struct dispatch *d, uint64_t now_ms)
 		if (u->models.due_ms <= now_ms && !u->models.under_way && !u->retired)
 			watch_ask(d, &u->models, u->models_url, MODELS_TIMEOUT_MS, now_ms);
 		if (u->health.due_ms <= now_ms && health_wanted(u))
-			watch_ask(d, &u->health, u->health_by_models ? u->models_url : u->health_url,
+			watch_ask(d, &u->health,
+				  u->health_by_models ? u->models_url : u->health_url,
 				  HEALTH_TIMEOUT_MS, now_ms);
 	}
 }

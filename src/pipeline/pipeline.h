@@ -66,12 +66,12 @@ struct progress {
 	struct counts counts;
 	struct usage usage;
 	uint64_t pending, running;
-	const char *stall_reason; /* static, or NULL */
+	const char *stall_reason;             /* static, or NULL */
 	char stall_message[STALL_TEXT_BYTES]; /* the same in words; "": none */
-	int64_t eta_at;           /* Unix s, 0: cannot be told */
-	bool at_risk;             /* that is after its window's end */
-	int64_t queue_position;   /* batches before it; 0: it is running; -1: it is final */
-	double rate_per_s;        /* lines that end, lately */
+	int64_t eta_at;                       /* Unix s, 0: cannot be told */
+	bool at_risk;                         /* that is after its window's end */
+	int64_t queue_position; /* batches before it; 0: it is running; -1: it is final */
+	double rate_per_s;      /* lines that end, lately */
 };
 /* The stored batch with its live numbers laid over it: what a client is shown. `counts` in `b` are
  * brought up to date too, consistently with *ret. */
