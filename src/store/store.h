@@ -111,8 +111,10 @@ struct file_query {
 	bool ascending;
 	int64_t now;
 };
-/* A page as a malloc'ed array; *ret_more: there is a next. INVALID param after, code invalid_value
- * for an unknown `after` (a file deleted less than 24 h ago is known). */
+/* A page, newest first unless `ascending`, as a malloc'ed array; *ret_more: there is a next. Newest
+ * means made last (contract 10), whatever the clock said: so what is made while a client pages is on
+ * no later page. INVALID param after, code invalid_value for an unknown `after` (a file deleted less
+ * than 24 h ago is known). */
 MUST_USE bool store_file_list(struct store *s, const struct file_query *q, struct file **ret,
 			      size_t *ret_n, bool *ret_more, struct error *err);
 MUST_USE bool store_file_delete(struct store *s, const char *org, const char *id, int64_t now,

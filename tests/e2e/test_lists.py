@@ -26,14 +26,12 @@ def test_10_empty(api):
 
 
 def test_10_pages_in_any_size(api):
-    """16.20: many in one second, newest first, each once."""
+    """16.20, W6: many in one second, in the order of making, newest first, each once."""
     file_id = api.upload([line("a", fresh())])
-    made = {api.create(file_id)["id"] for _ in range(23)}
+    made = [api.create(file_id)["id"] for _ in range(23)]
     page = listed(api)
     assert len(page["data"]) == 20 and page["has_more"] is True  # the default limit
-    whole = [(one["created_at"], one["id"]) for one in listed(api, limit=100)["data"]]
-    assert whole == sorted(whole, reverse=True)
-    assert {batch_id for _, batch_id in whole} == made and len(whole) == 23
+    assert [one["id"] for one in listed(api, limit=100)["data"]] == made[::-1]
     for limit in (1, 2, 5, 11, 22, 23, 24, 100):
         found, after = [], {}
         while True:
@@ -42,7 +40,18 @@ def test_10_pages_in_any_size(api):
             if not page["has_more"]:
                 break
             after = {"after": page["last_id"]}
-        assert found == [batch_id for _, batch_id in whole], limit
+        assert found == made[::-1], limit
+
+
+def test_10_a_batch_made_while_paging_is_on_no_later_page(api):
+    """W6: also one made in the same second as those of the page."""
+    file_id = api.upload([line("a", fresh())])
+    made = [api.create(file_id)["id"] for _ in range(4)]
+    page = listed(api, limit=2)
+    for _ in range(8):
+        api.create(file_id)
+        rest = listed(api, after=page["last_id"])
+        assert [one["id"] for one in rest["data"]] == [made[1], made[0]]
 
 
 def test_10_the_last_page_is_empty_after_the_last_item(api):
