@@ -156,10 +156,10 @@ static bool line_index(struct ingest *in, struct slice line, uint64_t offset, st
 		.body_offset = offset_in(line, facts.body),
 		.body_length = (uint32_t)facts.body.n,
 		.custom_id_offset = offset_in(line, facts.custom_id),
-		.flags = (uint16_t)facts.flags,
 		.inputs = facts.inputs,
 		.prefix = facts.prefix,
 	};
+	record_set_flags(&record, facts.flags);
 	uint64_t number = index_writer_summary(in->index)->lines;
 	if ((facts.flags & CUSTOM_ID_FAULTS) == 0) {
 		record.custom_id_length = (uint16_t)facts.custom_id.n;

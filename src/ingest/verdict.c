@@ -9,12 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/json.h"
 #include "base/sys.h"
 #include "base/utf8.h"
+#include "batch/endpoint.h"
 
 #define CHAT "/v1/chat/completions"
 #define EMBEDDINGS "/v1/embeddings"
+#define RESPONSES "/v1/responses"
 
 #define FINDINGS_MAX 1000 /* that verdict_errors lists */
 #define RECORDS_AT_ONCE 512
@@ -24,18 +27,18 @@
 
 /* Faults that a line has only in a batch, beside the flags that it brings along. */
 enum {
-	FAULT_URL_WRONG = 1 << 16,
-	FAULT_MODEL_UNSERVED = 1 << 17,
-	FAULT_MODEL_MIXED = 1 << 18,
+	FAULT_URL_WRONG = 1 << LINE_FLAG_BITS,
+	FAULT_MODEL_UNSERVED = FAULT_URL_WRONG << 1,
+	FAULT_MODEL_MIXED = FAULT_URL_WRONG << 2,
 };
 
 struct judge {
 	int blob_fd;
 	const struct verdict_rules *rules;
 	const struct index_summary *summary;
-	const char *endpoint;
-	uint16_t endpoint_url; /* its number in the summary; INDEX_OTHER: not listed there */
-	uint32_t fatal;        /* flags and FAULT_* that make a line bad in this batch */
+	const char *endpoint;           /* its path, if there is such an endpoint */
+	bool url_fits[INDEX_NAMES_MAX]; /* which of the summary's urls mean the endpoint */
+	uint32_t fatal;                 /* flags and FAULT_* that make a line bad in this batch */
 	bool unserved[INDEX_NAMES_MAX];
 	bool some_unserved;
 
@@ -102,7 +105,8 @@ static bool explain_too_long(struct judge *j, const struct index_record *r, stru
 	(void)r;
 	(void)err;
 	snprintf(j->message, sizeof(j->message),
-		 "This line is longer than the limit of %llu bytes.", (unsigned long long)most);
+		 "This line is longer than the limit of %llu bytes (limits.line_bytes).",
+		 (unsigned long long)most);
 	return true;
 }
 
@@ -116,6 +120,27 @@ static bool explain_method(struct judge *j, const struct index_record *r, struct
 	quote(facts.method, method);
 	snprintf(j->message, sizeof(j->message),
 		 "Invalid value: '%s'. Supported values are: 'POST'.", method);
+	return true;
+}
+
+/* Contract 7.1: a whole URL is refused with the form that is wanted. */
+static bool explain_url(struct judge *j, const struct index_record *r, struct error *err)
+{
+	struct line_facts facts;
+	struct slice url;
+
+	if (r->url < j->summary->url_count) {
+		url = slice_of(j->summary->urls[r->url]);
+	} else {
+		if (!line_read(j, r, &facts, err))
+			return false;
+		url = facts.url; /* its scheme has nothing to escape */
+	}
+	char hint[128] = "";
+	if (endpoint_is_url(url, NULL))
+		snprintf(hint, sizeof(hint), " Write the path alone: '%.64s'.", j->endpoint);
+	snprintf(j->message, sizeof(j->message),
+		 "The URL provided for this request does not match the batch endpoint.%s", hint);
 	return true;
 }
 
@@ -230,12 +255,13 @@ static const struct {
 	{ LINE_CUSTOM_ID_LENGTH, "invalid_value", "custom_id",
 	  "Invalid 'custom_id': it must have 1 to 512 bytes." },
 	{ LINE_METHOD_NOT_POST, "invalid_method", "method", NULL, explain_method },
-	{ FAULT_URL_WRONG, "invalid_url", "url",
-	  "The URL provided for this request does not match the batch endpoint." },
+	{ FAULT_URL_WRONG, "invalid_url", "url", NULL, explain_url },
 	{ LINE_MODEL_MISSING, "invalid_request", "body.model", "Model parameter is required." },
 	{ LINE_MESSAGES_MISSING, "invalid_request", "body.messages",
 	  "Messages parameter is required." },
 	{ LINE_STREAM, "streaming_unsupported", "body.stream", NULL, explain_stream },
+	{ LINE_BACKGROUND, "background_unsupported", "body.background",
+	  "Responses: Background mode is not supported in the Batch API." },
 	{ LINE_SAMPLING, "invalid_value", NULL, NULL, explain_sampling },
 	{ LINE_DUPLICATE_ID, "duplicate_custom_id", "custom_id", NULL, explain_duplicate },
 	{ FAULT_MODEL_UNSERVED, "model_not_found", "body.model", NULL, explain_unserved },
@@ -282,6 +308,14 @@ static bool fault_tell(struct judge *j, const struct index_record *r, uint32_t f
 	return true;
 }
 
+/* Whether a line's url means the batch's endpoint, whichever way both are written (contract 7.1). */
+static bool url_fits(const struct judge *j, struct slice url)
+{
+	const char *path = endpoint_path(url);
+
+	return path != NULL ? strcmp(path, j->endpoint) == 0 : slice_is(url, j->endpoint);
+}
+
 /* A line without a url is at home in every batch that does not insist on one. */
 static bool url_is_wrong(struct judge *j, const struct index_record *r, bool *ret,
 			 struct error *err)
@@ -291,13 +325,16 @@ static bool url_is_wrong(struct judge *j, const struct index_record *r, bool *re
 	*ret = false;
 	if ((r->flags & (LINE_NOT_JSON | LINE_NOT_OBJECT | LINE_TOO_LONG | LINE_URL_MISSING)) != 0)
 		return true;
-	*ret = r->url != j->endpoint_url;
-	if (r->url != INDEX_OTHER || j->endpoint_url != INDEX_OTHER)
+	if (r->url < j->summary->url_count) {
+		*ret = !j->url_fits[r->url];
 		return true;
-	/* Both are among the urls that the summary has no room for. */
+	}
+	/* It is among the urls that the summary has no room for. */
 	if (!line_read(j, r, &facts, err))
 		return false;
-	*ret = !json_key_is(facts.url, j->endpoint);
+	char url[INDEX_NAME_BYTES];
+	size_t n = json_decode(facts.url, url, sizeof(url));
+	*ret = n > sizeof(url) || !url_fits(j, (struct slice){ url, n });
 	return true;
 }
 
@@ -347,7 +384,7 @@ static bool line_judge(struct judge *j, const struct index_record *r, uint32_t *
 {
 	bool url_wrong, unserved, mixed;
 
-	*ret_faults = r->flags & j->fatal;
+	*ret_faults = record_flags(r) & j->fatal;
 	if (!url_is_wrong(j, r, &url_wrong, err))
 		return false;
 	if (url_wrong)
@@ -401,19 +438,33 @@ static bool summary_is_clean(const struct judge *j)
 	if ((s->flags_any & j->fatal) != 0 || s->url_overflow || s->model_overflow)
 		return false;
 	for (unsigned i = 0; i < s->url_count; i++)
-		if (i != j->endpoint_url)
+		if (!j->url_fits[i])
 			return false;
 	return s->model_count <= 1 && !j->some_unserved;
 }
 
-static void too_many(struct judge *j, const char *things, uint64_t held, uint64_t most)
+static void too_many(struct judge *j, const char *things, uint64_t held, uint64_t most,
+		     const char *setting)
 {
 	if (most == 0 || held <= most)
 		return;
 	snprintf(j->message, sizeof(j->message),
-		 "The input file has %llu %s, more than the limit of %llu.",
-		 (unsigned long long)held, things, (unsigned long long)most);
+		 "The input file has %llu %s, more than the limit of %llu (%s).",
+		 (unsigned long long)held, things, (unsigned long long)most, setting);
 	tell(j, &(struct finding){ .code = "too_many_tasks", .message = j->message });
+}
+
+/* What a create would refuse, where there is none: in `lowtide check`. */
+static void endpoint_judge(struct judge *j)
+{
+	AUTO(buf_free) struct buf refusal = BUF(sizeof(j->message) - 1);
+
+	if (!j->rules->judges_endpoint || endpoint_in_profile(j->endpoint, j->rules->profile))
+		return;
+	endpoint_refusal(slice_of(j->endpoint), j->rules->profile, &refusal);
+	(void)!slice_copy(buf_slice(&refusal), j->message, sizeof(j->message));
+	tell(j, &(struct finding){
+			.code = "invalid_value", .param = "endpoint", .message = j->message });
 }
 
 static bool file_judge(struct judge *j, const struct index *ix, struct error *err)
@@ -426,9 +477,11 @@ static bool file_judge(struct judge *j, const struct index *ix, struct error *er
 						      "the batch contains at least one request." });
 		return true;
 	}
-	too_many(j, "lines", s->lines, j->rules->lines_max);
+	endpoint_judge(j);
+	too_many(j, "lines", s->lines, j->rules->lines_max, "limits.lines_per_file");
 	if (strcmp(j->endpoint, EMBEDDINGS) == 0)
-		too_many(j, "inputs over all its lines", s->inputs, j->rules->inputs_max);
+		too_many(j, "inputs over all its lines", s->inputs, j->rules->inputs_max,
+			 "limits.inputs_per_file");
 	if (satisfied(j) || summary_is_clean(j))
 		return true;
 	return lines_judge(j, ix, err);
@@ -436,14 +489,24 @@ static bool file_judge(struct judge *j, const struct index *ix, struct error *er
 
 /* ---- the rules of the batch ---- */
 
+/* The path behind a url or an endpoint, if it is one; else its text. */
+static const char *path_of(const char *text)
+{
+	const char *path = endpoint_path(slice_of(text));
+
+	if (path == NULL)
+		(void)endpoint_is_url(slice_of(text), &path);
+	return path != NULL ? path : text;
+}
+
 /* `lowtide check` knows no batch: the file's first url speaks for all. */
 static const char *endpoint_of(const struct verdict_rules *rules, const struct index_summary *s)
 {
 	if (rules->endpoint != NULL)
-		return rules->endpoint;
+		return path_of(rules->endpoint);
 	for (unsigned i = 0; i < s->url_count; i++)
 		if (s->urls[i][0] != '\0')
-			return s->urls[i];
+			return path_of(s->urls[i]);
 	return CHAT;
 }
 
@@ -460,6 +523,8 @@ static uint32_t fatal_flags(const struct verdict_rules *rules, const char *endpo
 		fatal |= LINE_SAMPLING;
 	if (strcmp(endpoint, CHAT) == 0)
 		fatal |= LINE_MESSAGES_MISSING;
+	if (strcmp(endpoint, RESPONSES) == 0)
+		fatal |= LINE_BACKGROUND;
 	return fatal;
 }
 
@@ -473,14 +538,12 @@ static void judge_init(struct judge *j, const struct index *ix, int blob_fd,
 		.rules = rules,
 		.summary = s,
 		.endpoint = endpoint_of(rules, s),
-		.endpoint_url = INDEX_OTHER,
 		.reference_text = BUF(UINT32_MAX),
 		.line = BUF(UINT32_MAX),
 	};
 	j->fatal = fatal_flags(rules, j->endpoint);
 	for (unsigned i = 0; i < s->url_count; i++)
-		if (strcmp(s->urls[i], j->endpoint) == 0)
-			j->endpoint_url = (uint16_t)i;
+		j->url_fits[i] = url_fits(j, slice_of(s->urls[i]));
 	for (unsigned i = 0; i < s->model_count && rules->model_served != NULL; i++) {
 		j->unserved[i] = !rules->model_served(rules->ctx, s->models[i]);
 		j->some_unserved |= j->unserved[i];

@@ -25,6 +25,7 @@ def bad_body(**change):
 
 
 URL = "The URL provided for this request does not match the batch endpoint."
+WHOLE_URL = f"{URL} Write the path alone: '{CHAT}'."
 NOT_JSON = "This line is not parseable as valid JSON."
 NOT_OBJECT = "Each line must be a JSON dictionary object"
 STREAM = "Chat Completions: Streaming is not supported in the Batch API."
@@ -93,7 +94,7 @@ BAD_LINES = {
     "post": (bad(method="post"), "invalid_method", "method", None),
     "number method": (bad(method=5), "invalid_method", "method", None),
     "other url": (bad(url="/v1/embeddings"), "invalid_url", "url", URL),
-    "whole url": (bad(url="https://api.openai.com/v1/chat/completions"), "invalid_url", "url", URL),
+    "whole url": (bad(url="https://api.openai.com/v1/chat/completions"), "invalid_url", "url", WHOLE_URL),
     "empty url": (bad(url=""), "invalid_url", "url", URL),
     "number url": (bad(url=5), "invalid_url", "url", URL),
     "no model": (
@@ -310,6 +311,18 @@ def test_7_2_a_file_is_judged_for_each_batch(oai):
     batch = oai.run(file_id, until="failed", endpoint="/v1/embeddings")
     assert oai.errors(batch) == [("invalid_url", "url", 1)]
     oai.run(file_id)
+
+
+@pytest.mark.parametrize("value", [True, False, None])
+def test_7_2_background(oai, value):
+    """V13: nobody would fetch the answer of a request in the background."""
+    lines = [line("a", fresh(), url="/v1/responses", background=value)]
+    batch = oai.create(lines, endpoint="/v1/responses")
+    if value:
+        batch = oai.wait(batch, "failed")
+        assert oai.errors(batch) == [("background_unsupported", "body.background", 1)]
+    else:
+        oai.wait(batch, "completed")
 
 
 # ---- custom_id ----

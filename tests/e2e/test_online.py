@@ -17,7 +17,7 @@ from support.upstream import Answer, error_body
 from support.wire import Raw, request, wait_until
 
 ENDPOINTS = [
-    "chat/completions", "completions", "embeddings", "responses", "moderations", "rerank", "score",
+    "chat/completions", "completions", "embeddings", "responses", "moderations", "rerank", "score", "messages",
 ]  # fmt: skip
 
 
@@ -110,6 +110,19 @@ def test_13_each_endpoint_and_its_query(api, upstream, path):
     assert response.status_code == 200, response.text
     (seen,) = upstream.of(mark)
     assert seen.path == f"/v1/{path}?a=b%20c&d"
+
+
+def test_1_messages_as_anthropics_clients_send_them(kimi, upstream):
+    """The key as `x-api-key`, which stays here; their version goes on."""
+    mark = fresh()
+    body = {"model": "m-1", "max_tokens": 9, "messages": [{"role": "user", "content": mark}]}
+    headers = {"x-api-key": kimi.key, "anthropic-version": "2023-06-01"}
+    url = f"{kimi.server.base_url}/messages"
+    made = httpx.post(url, json=body, headers=headers, trust_env=False)
+    assert made.status_code == 200 and made.json()["type"] == "message", made.text
+    (seen,) = upstream.of(mark)
+    assert seen.path == "/v1/messages" and seen.header("anthropic-version") == "2023-06-01"
+    assert seen.header("x-api-key") is None and kimi.key.encode() not in str(seen.headers).encode()
 
 
 ANSWERS = [

@@ -141,6 +141,17 @@ def completion(path, body, marker, number):
             "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}],
             "usage": {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10},
         }
+    if path.endswith("/messages"):
+        return {
+            "id": f"msg_{number}",
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+            "content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn",
+            "stop_sequence": None,
+            "usage": {"input_tokens": 7, "cache_read_input_tokens": 4, "output_tokens": 3},
+        }
     if path.endswith("/chat/completions"):
         choice = {"index": 0, "message": {"role": "assistant", "content": text}}
         kind = "chat.completion"

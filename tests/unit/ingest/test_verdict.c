@@ -84,9 +84,11 @@ static void the_whole_file(void **state)
 	few.lines_max = 2;
 	check(&few, GOOD("a") "\n\n\n" GOOD("b"), "");
 	check(&few, GOOD("a") "\n" GOOD("b") "\n" GOOD("c"),
-	      "too_many_tasks 0 - The input file has 3 lines, more than the limit of 2.\n");
+	      "too_many_tasks 0 - The input file has 3 lines, more than the limit of 2 "
+	      "(limits.lines_per_file).\n");
 	check(&few, GOOD("a") "\nx\n" GOOD("c"),
-	      "too_many_tasks 0 - The input file has 3 lines, more than the limit of 2.\n"
+	      "too_many_tasks 0 - The input file has 3 lines, more than the limit of 2 "
+	      "(limits.lines_per_file).\n"
 	      "invalid_json_line 2 - This line is not parseable as valid JSON.\n");
 }
 
@@ -106,7 +108,7 @@ static void inputs_of_embeddings(void **state)
 	rules.inputs_max = 2;
 	check(&rules, text,
 	      "too_many_tasks 0 - The input file has 3 inputs over all its lines, more "
-	      "than the limit of 2.\n");
+	      "than the limit of 2 (limits.inputs_per_file).\n");
 	rules.inputs_max = 0;
 	check(&rules, text, "");
 }
@@ -122,7 +124,8 @@ static void each_fault_of_a_line(void **state)
 	      "invalid_json_line 3 - This line is not parseable as valid JSON.\n");
 	snprintf(text, sizeof(text), "%601s\n" GOOD("b"), "{}");
 	check(&kimi, text,
-	      "invalid_request 1 - This line is longer than the limit of 600 bytes.\n");
+	      "invalid_request 1 - This line is longer than the limit of 600 bytes "
+	      "(limits.line_bytes).\n");
 	check(&kimi, "{" BODY "}",
 	      "missing_required_parameter 1 custom_id Missing required parameter: 'custom_id'.\n");
 	check(&openai, "{" ID "," URL "," BODY "}",
@@ -212,6 +215,121 @@ static void other_endpoints(void **state)
 	rules.profile = PROFILE_KIMI;
 	check(&rules, "{" ID ",\"body\":{\"model\":\"m\"}}",
 	      "invalid_request 1 body.messages Messages parameter is required.\n");
+}
+
+/* Contract 7.1: url and endpoint may each be written as another vendor does. */
+static void aliases_of_other_vendors(void **state)
+{
+#define WITH_URL(id, url) "{\"custom_id\":\"" id "\"," METHOD ",\"url\":\"" url "\"," BODY "}\n"
+	static const char all[] = GOOD("a") "\n" WITH_URL("b", "/chat/completions")
+		WITH_URL("c", "/v4/chat/completions") WITH_URL("d", "/openai/v1/chat/completions")
+			WITH_URL("e", "\\/v4\\/chat\\/completions");
+	static const char *const ways[] = { CHAT, "/chat/completions", "/v4/chat/completions",
+					    "/openai/v1/chat/completions", NULL };
+	struct verdict_rules rules = openai;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+		rules.endpoint = ways[i];
+		check(&rules, all, "");
+		check(&rules, GOOD("a") "\n" WITH_URL("b", "/v4/embeddings"),
+		      "invalid_url 2 url The URL provided for this request does not match the batch "
+		      "endpoint.\n");
+	}
+	rules.endpoint = "/embeddings";
+	check(&rules,
+	      WITH_URL("a", "/v1/embeddings") WITH_URL("b", "/v4/embeddings")
+		      WITH_URL("c", "/chat/completions"),
+	      "invalid_url 3 url The URL provided for this request does not match the batch "
+	      "endpoint.\n");
+}
+
+/* A whole URL is refused with the form that is wanted, also by `check`, which goes by the file. */
+static void whole_urls_are_refused(void **state)
+{
+	struct verdict_rules rules = openai;
+
+	(void)state;
+	for (int given = 0; given < 2; given++) {
+		rules.endpoint = given ? "/chat/completions" : NULL;
+		check(&rules, WITH_URL("a", "https://api.openai.com/v1/chat/completions"),
+		      "invalid_url 1 url The URL provided for this request does not match the batch "
+		      "endpoint. Write the path alone: '/v1/chat/completions'.\n");
+	}
+}
+
+/* More urls than a summary lists: those that it does not are judged by the line. */
+static void aliases_beyond_the_summary(void **state)
+{
+	static char text[64000];
+	size_t n = 0;
+
+	(void)state;
+	for (int i = 0; i <= INDEX_NAMES_MAX; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+				      "{\"custom_id\":\"%d\"," METHOD ",\"url\":\"/v1/%d\"," BODY
+				      "}\n",
+				      i, i);
+	n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
+			      WITH_URL("a", "/chat/completions"), WITH_URL("b", "/v4/embeddings"));
+	struct ingested f = ingested_limited((struct slice){ text, n }, SIZE_MAX,
+					     &(struct ingest_limits){ .line_bytes = 600 });
+	struct error err;
+	uint64_t count;
+	found_n = 0;
+	assert_true(verdict_judge(f.index, f.fd, &openai, note, NULL, &count, &err));
+	assert_int_equal(count, INDEX_NAMES_MAX + 2); /* all but `a` */
+	assert_non_null(strstr(found, "invalid_url 259 url"));
+	assert_null(strstr(found, "invalid_url 258 url"));
+	ingested_close(&f);
+}
+
+/* F3, F14: where no create has asked, the verdict does: `lowtide check`. */
+static void an_endpoint_that_the_profile_lacks(void **state)
+{
+	static const char text[] = "{" ID "," METHOD
+				   ",\"url\":\"/embeddings\",\"body\":{\"model\":\"m\"}}";
+	struct verdict_rules rules = kimi;
+
+	(void)state;
+	rules.endpoint = NULL;
+	rules.judges_endpoint = true;
+	check(&rules, text,
+	      "invalid_value 0 endpoint Invalid value: '/v1/embeddings'. Supported values are: '" CHAT
+	      "'. '/v1/embeddings' is taken where the server is set to profile: openai.\n");
+	check(&rules, GOOD("a"), "");
+	rules.profile = PROFILE_OPENAI;
+	check(&rules, text, "");
+	rules.endpoint = "/v1/videos";
+	check(&rules, "{" ID "," METHOD ",\"url\":\"/v1/videos\"," BODY "}",
+	      "invalid_value 0 endpoint Invalid value: '/v1/videos'. Supported values are: '" CHAT
+	      "', '/v1/completions', '/v1/embeddings', '/v1/responses', '/v1/moderations', "
+	      "'/v1/rerank', '/v1/score', '/v1/messages'.\n");
+}
+
+/* V13: nobody would fetch the answer. Only where there is such a thing; off is fine. */
+static void background_mode(void **state)
+{
+#define RESPONSE(id, more)                                      \
+	"{\"custom_id\":\"" id "\"," METHOD                     \
+	",\"url\":\"/v1/responses\",\"body\":{\"model\":\"m\"," \
+	"\"input\":\"x\"" more "}}\n"
+	struct verdict_rules rules = openai;
+
+	(void)state;
+	rules.endpoint = "/v1/responses";
+	check(&rules,
+	      RESPONSE("a", ",\"background\":false") RESPONSE("b", ",\"background\":null")
+		      RESPONSE("c", ",\"background\":true")
+			      RESPONSE("d", ",\"background\":true,\"background\":false")
+				      RESPONSE("e", ",\"background\":true,\"stream\":true"),
+	      "background_unsupported 3 body.background Responses: Background mode is not supported "
+	      "in the Batch API.\n"
+	      "streaming_unsupported 5 body.stream Streaming is not supported in the Batch API.\n");
+	check(&openai,
+	      "{" ID "," METHOD "," URL
+	      ",\"body\":{\"model\":\"m\",\"messages\":[],\"background\":true}}",
+	      "");
 }
 
 /* ---- models ---- */
@@ -508,6 +626,11 @@ int main(void)
 		cmocka_unit_test(duplicates_are_told_on_the_later_lines),
 		cmocka_unit_test(options_that_refuse_more),
 		cmocka_unit_test(other_endpoints),
+		cmocka_unit_test(aliases_of_other_vendors),
+		cmocka_unit_test(whole_urls_are_refused),
+		cmocka_unit_test(aliases_beyond_the_summary),
+		cmocka_unit_test(an_endpoint_that_the_profile_lacks),
+		cmocka_unit_test(background_mode),
 		cmocka_unit_test(one_model_a_batch),
 		cmocka_unit_test(models_with_odd_names),
 		cmocka_unit_test(models_that_nobody_serves),
