@@ -135,7 +135,7 @@ static const char *endpoint_choose(const struct run_options *o, const struct ind
 /* Reads the input once: index, sha256, endpoint. */
 static bool input_take(struct run *r, struct error *err)
 {
-	struct ingest_limits limits = { .line_bytes = r->options->pipeline.line_bytes };
+	struct ingest_limits limits = { .line_bytes = r->options->pipeline.rules.line_bytes };
 	struct run_state *s = &r->state;
 	struct index *index;
 
@@ -210,7 +210,7 @@ static bool fail_changed(const struct run *r, struct error *err)
 static bool input_unchanged(struct run *r, const struct run_input *now, struct error *err)
 {
 	const struct run_input *then = &r->state.input;
-	struct ingest_limits limits = { .line_bytes = r->options->pipeline.line_bytes };
+	struct ingest_limits limits = { .line_bytes = r->options->pipeline.rules.line_bytes };
 	struct index *index;
 	char sha256[65];
 

@@ -95,7 +95,8 @@ static bool quota_allows(struct db *db, const struct file *f, const struct file_
 	if (quota->files_max != 0 && files >= quota->files_max)
 		return fail_param(err, NULL, "file_quota_exceeded",
 				  "The number of files you have uploaded exceeded the max file "
-				  "count %llu, please delete previous uploaded files",
+				  "count %llu, please delete previous uploaded files "
+				  "(limits.files_per_org)",
 				  (unsigned long long)quota->files_max);
 	if (quota->bytes_max != 0 &&
 	    (bytes > quota->bytes_max || f->bytes > quota->bytes_max - bytes)) {
@@ -103,7 +104,8 @@ static bool quota_allows(struct db *db, const struct file *f, const struct file_
 		size_format(quota->bytes_max, max);
 		return fail_param(err, NULL, "file_quota_exceeded",
 				  "The total size of the files you have uploaded exceeded the max "
-				  "size %s, please delete previous uploaded files",
+				  "size %s, please delete previous uploaded files "
+				  "(limits.bytes_per_org)",
 				  max);
 	}
 	return true;

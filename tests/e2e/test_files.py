@@ -264,10 +264,11 @@ def test_3_2_too_large(serve, profile):
     answer = api.upload_raw(exact + b"x")
     if profile == "kimi":
         message = (
-            "File size is too large, max file size is 2MB, please confirm and re-upload the file"
+            "File size is too large, max file size is 2MB, please confirm and re-upload the file "
+            "(limits.file_bytes)"
         )
     else:
-        message = "File is too large."
+        message = "File is too large. The limit is 2MB (limits.file_bytes)."
     check_error(answer, profile, 400, code=ANY, param=ANY, message=message)
     form = Multipart().add('name="purpose"', b"batch")
     form.add('name="file"; filename="in.jsonl"', exact * 3)
@@ -282,18 +283,27 @@ def test_3_2_too_large(serve, profile):
     wait_until(lambda: api.server.blobs() == before, "nothing is left of a refused upload")
 
 
-def test_3_2_default_limit_of_kimi_is_100_mb(kimi):
+def answer_to_length(api, length):
     """The length says so before a byte has come in; the client may still send it all."""
     form = Multipart().add('name="purpose"', b"batch")
     head = [
         f"Content-Type: {form.content_type}",
-        f"Content-Length: {200 << 20}",
+        f"Content-Length: {length}",
         "Expect: 100-continue",
     ]
-    with Raw(kimi.server) as raw:
-        status, _, body = raw.send(request("POST", "/v1/files", kimi.key, head)).answer()
-        assert status in (400, 413), body
-        assert b"100MB" in body
+    with Raw(api.server) as raw:
+        return raw.send(request("POST", "/v1/files", api.key, head)).answer()
+
+
+def test_3_3_limit_of_the_vendor(serve, profile):
+    limit = {"kimi": 100, "openai": 200}[profile]
+    status, _, body = answer_to_length(serve(profile, {"limits.vendor": "true"}), (limit + 1) << 20)
+    assert status == 400 and f"{limit}MB".encode() in body, body
+
+
+def test_3_3_limit_of_our_own_is_8_gib(api):
+    status, _, body = answer_to_length(api, (8 << 30) + (1 << 20))
+    assert status == 400 and b"8GB" in body and b"limits.file_bytes" in body, body
 
 
 def test_3_2_file_quota(serve, profile):
@@ -303,7 +313,7 @@ def test_3_2_file_quota(serve, profile):
     if profile == "kimi":
         message = (
             "The number of files you have uploaded exceeded the max file count 3, "
-            "please delete previous uploaded files"
+            "please delete previous uploaded files (limits.files_per_org)"
         )
     before = api.server.blobs()
     answer = api.upload_raw(DATA)

@@ -434,16 +434,25 @@ def test_7_2_too_many_tasks(serve, profile):
     assert api.errors(batch) == [("too_many_tasks", None, None)]
 
 
-def test_3_3_openai_takes_50000_lines(oai):
-    """The default limit; a bad line keeps the good half from running."""
+@pytest.fixture
+def vendor(serve):
+    """The profile `openai` with its vendor's figures."""
+    return serve("openai", {"limits.vendor": "true"})
+
+
+def test_3_3_openai_takes_50000_lines(oai, vendor):
+    """The vendor's limit; a bad line keeps the good half from running."""
     lines = [b'{"custom_id":"%d"}' % n for n in range(50_001)]
-    batch = oai.run(lines, until="failed")
-    assert ("too_many_tasks", None, None) in oai.errors(batch)
-    batch = oai.run(lines[:50_000], until="failed")
+    batch = vendor.run(lines, until="failed")
+    assert ("too_many_tasks", None, None) in vendor.errors(batch)
+    assert "(limits.lines_per_file)" in batch["errors"]["data"][0]["message"]
+    batch = vendor.run(lines[:50_000], until="failed")
+    assert ("too_many_tasks", None, None) not in vendor.errors(batch)
+    batch = oai.run(lines, until="failed")  # any number by default
     assert ("too_many_tasks", None, None) not in oai.errors(batch)
 
 
-def test_3_3_openai_takes_50000_inputs_to_embeddings(oai):
+def test_3_3_openai_takes_50000_inputs_to_embeddings(vendor):
     def embeddings(*counts):
         lines = []
         for n, count in enumerate(counts):
@@ -452,10 +461,10 @@ def test_3_3_openai_takes_50000_inputs_to_embeddings(oai):
             lines.append(json.dumps(one).encode())
         return lines
 
-    full = oai.run(embeddings(49_999, 1), endpoint="/v1/embeddings")
+    full = vendor.run(embeddings(49_999, 1), endpoint="/v1/embeddings")
     assert full["request_counts"]["completed"] == 2
-    over = oai.run(embeddings(25_000, 25_001), endpoint="/v1/embeddings", until="failed")
-    assert oai.errors(over) == [("too_many_tasks", None, None)]
+    over = vendor.run(embeddings(25_000, 25_001), endpoint="/v1/embeddings", until="failed")
+    assert vendor.errors(over) == [("too_many_tasks", None, None)]
 
 
 def test_3_3_line_over_the_limit(serve, profile):
