@@ -22,8 +22,12 @@
 #define FINDINGS_MAX 1000 /* that verdict_errors lists */
 #define RECORDS_AT_ONCE 512
 
-/* A custom_id, a model, a method inside a message: more of it is cut off. */
-#define QUOTE_MAX 512
+/* A custom_id, a model, a method inside a message: so many bytes of JSON, then it is cut off. */
+#define QUOTE_MAX 128
+#define QUOTE_BYTES (QUOTE_MAX + 4) /* with "..." and a NUL */
+
+/* A model's name that an upstream is asked about; a longer one is cut off. */
+#define MODEL_BYTES 513
 
 /* Faults that a line has only in a batch, beside the flags that it brings along. */
 enum {
@@ -53,7 +57,7 @@ struct judge {
 	void *ctx;
 
 	struct buf line; /* the line last read */
-	char message[QUOTE_MAX + 256];
+	char message[QUOTE_MAX + 640];
 	char param[64];
 };
 
@@ -73,27 +77,43 @@ static bool line_read(struct judge *j, const struct index_record *r, struct line
 	return true;
 }
 
-/* The raw string decoded, as text that can stand in a message: whole characters, no NUL. */
-static void quote(struct slice raw, char to[static QUOTE_MAX + 4])
+/* What a character that is `step` bytes of text takes in a JSON string. */
+static size_t json_bytes(const char *p, size_t step, bool valid)
 {
-	size_t n = json_decode(raw, to, QUOTE_MAX), end = 0;
-	bool valid;
+	unsigned char first = (unsigned char)*p;
 
-	if (n <= QUOTE_MAX) {
-		end = n;
-	} else {
-		while (end < QUOTE_MAX) { /* to the last character that is whole */
-			size_t step = utf8_step(to + end, QUOTE_MAX - end, &valid);
-			if (end + step > QUOTE_MAX || (!valid && end + step == QUOTE_MAX))
-				break;
-			end += step;
-		}
-		memcpy(to + end, "...", 3);
-		end += 3;
+	if (!valid)
+		return 3; /* U+FFFD */
+	if (first < 0x20)
+		return 6;
+	return first == '"' || first == '\\' ? 2 : step;
+}
+
+/* `text`, fit for a message: whole characters, no NUL, and no more of them than QUOTE_MAX bytes of JSON
+ * hold: a thousand findings that quote what a client made up must not be megabytes (E8). */
+static void quote(struct slice text, char to[static QUOTE_BYTES])
+{
+	size_t end = 0, cost = 0;
+
+	while (end < text.n) {
+		bool valid;
+		size_t step = utf8_step(text.p + end, text.n - end, &valid);
+		cost += json_bytes(text.p + end, step, valid);
+		if (cost > QUOTE_MAX)
+			break;
+		for (size_t k = 0; k < step; k++, end++)
+			to[end] = text.p[end] != '\0' ? text.p[end] : '?';
 	}
-	to[end] = '\0';
-	for (char *nul = to; (nul = memchr(nul, '\0', end - (size_t)(nul - to))) != NULL;)
-		*nul = '?';
+	snprintf(to + end, QUOTE_BYTES - end, "%s", end < text.n ? "..." : "");
+}
+
+/* The same of a string as it stands in the file. */
+static void quote_raw(struct slice raw, char to[static QUOTE_BYTES])
+{
+	char text[QUOTE_MAX + 4]; /* with a whole character more than can be quoted */
+	size_t n = json_decode(raw, text, sizeof(text));
+
+	quote((struct slice){ text, n < sizeof(text) ? n : sizeof(text) }, to);
 }
 
 /* Each explain function fills judge->message (and ->param) for one kind of finding. */
@@ -113,11 +133,11 @@ static bool explain_too_long(struct judge *j, const struct index_record *r, stru
 static bool explain_method(struct judge *j, const struct index_record *r, struct error *err)
 {
 	struct line_facts facts;
-	char method[QUOTE_MAX + 4];
+	char method[QUOTE_BYTES];
 
 	if (!line_read(j, r, &facts, err))
 		return false;
-	quote(facts.method, method);
+	quote_raw(facts.method, method);
 	snprintf(j->message, sizeof(j->message),
 		 "Invalid value: '%s'. Supported values are: 'POST'.", method);
 	return true;
@@ -168,12 +188,12 @@ static bool explain_sampling(struct judge *j, const struct index_record *r, stru
 
 static bool explain_duplicate(struct judge *j, const struct index_record *r, struct error *err)
 {
-	char raw[UINT16_MAX], custom_id[QUOTE_MAX + 4];
+	char raw[UINT16_MAX], custom_id[QUOTE_BYTES];
 
 	if (!sys_pread_all(j->blob_fd, raw, r->custom_id_length,
 			   (off_t)(r->offset + r->custom_id_offset)))
 		return fail_sys(err, errno, "reading line %u of an input file", r->line);
-	quote((struct slice){ raw, r->custom_id_length }, custom_id);
+	quote_raw((struct slice){ raw, r->custom_id_length }, custom_id);
 	snprintf(j->message, sizeof(j->message),
 		 "The custom_id '%s' for this request is a duplicate of another request. "
 		 "The custom_id parameter must be unique for each request in a batch.",
@@ -189,26 +209,41 @@ static const char *model_listed(const struct judge *j, uint16_t number)
 	return listed ? j->summary->models[number] : NULL;
 }
 
-/* The line's model, fit for a message: from the summary, or from the line. */
-static bool model_quote(struct judge *j, const struct index_record *r,
-			char to[static QUOTE_MAX + 4], struct error *err)
+/* The line's model: from the summary, or from the line. */
+static bool model_read(struct judge *j, const struct index_record *r, char to[static MODEL_BYTES],
+		       struct error *err)
 {
 	const char *listed = model_listed(j, r->model);
 	struct line_facts facts;
 
 	if (listed != NULL) {
-		snprintf(to, QUOTE_MAX + 4, "%s", listed);
+		snprintf(to, MODEL_BYTES, "%s", listed);
 		return true;
 	}
 	if (!line_read(j, r, &facts, err))
 		return false;
-	quote(facts.model, to);
+	size_t n = json_decode(facts.model, to, MODEL_BYTES - 1);
+	n = n < MODEL_BYTES ? n : MODEL_BYTES - 1;
+	to[n] = '\0';
+	for (char *nul = to; (nul = memchr(nul, '\0', n - (size_t)(nul - to))) != NULL;)
+		*nul = '?';
+	return true;
+}
+
+static bool model_quote(struct judge *j, const struct index_record *r, char to[static QUOTE_BYTES],
+			struct error *err)
+{
+	char model[MODEL_BYTES];
+
+	if (!model_read(j, r, model, err))
+		return false;
+	quote(slice_of(model), to);
 	return true;
 }
 
 static bool explain_unserved(struct judge *j, const struct index_record *r, struct error *err)
 {
-	char model[QUOTE_MAX + 4];
+	char model[QUOTE_BYTES];
 
 	if (!model_quote(j, r, model, err))
 		return false;
@@ -219,7 +254,7 @@ static bool explain_unserved(struct judge *j, const struct index_record *r, stru
 
 static bool explain_mixed(struct judge *j, const struct index_record *r, struct error *err)
 {
-	char model[QUOTE_MAX + 4];
+	char model[QUOTE_BYTES];
 
 	if (!model_quote(j, r, model, err))
 		return false;
@@ -341,7 +376,7 @@ static bool url_is_wrong(struct judge *j, const struct index_record *r, bool *re
 static bool model_is_unserved(struct judge *j, const struct index_record *r, bool *ret,
 			      struct error *err)
 {
-	char model[QUOTE_MAX + 4];
+	char model[MODEL_BYTES];
 
 	*ret = false;
 	if (j->rules->model_served == NULL)
@@ -350,9 +385,9 @@ static bool model_is_unserved(struct judge *j, const struct index_record *r, boo
 		*ret = j->unserved[r->model];
 		return true;
 	}
-	if (!model_quote(j, r, model, err))
+	if (!model_read(j, r, model, err))
 		return false;
-	*ret = !j->rules->model_served(j->rules->ctx, model); /* a very long name is cut off */
+	*ret = !j->rules->model_served(j->rules->ctx, model);
 	return true;
 }
 

@@ -155,6 +155,13 @@ struct page {
 	size_t n;
 };
 
+/* What the texts of a batch take, which have no fixed size. */
+static size_t texts_bytes(const struct batch *b)
+{
+	return (b->errors != NULL ? strlen(b->errors) : 0) +
+	       (b->metadata != NULL ? strlen(b->metadata) : 0);
+}
+
 static void page_free(struct page *page)
 {
 	for (size_t i = 0; i < page->n; i++)
@@ -176,6 +183,7 @@ bool store_batch_list(struct store *s, const char *org, const char *after, unsig
 	struct query q = query(db, SQL_batch_list,
 			       VALUES(txt(org), num(before), num((int64_t)limit + 1)));
 	AUTO(page_free) struct page page = { 0 };
+	size_t texts = 0;
 	bool row;
 	for (;;) {
 		struct batch *grown = array_room(page.batches, page.n, sizeof(*grown));
@@ -188,6 +196,11 @@ bool store_batch_list(struct store *s, const char *org, const char *after, unsig
 			break;
 		if (!batch_read(&q, &page.batches[page.n], err))
 			return false;
+		texts += texts_bytes(&page.batches[page.n]);
+		if (page.n > 0 && texts > STORE_PAGE_TEXT_BYTES) {
+			batch_done(&page.batches[page.n]);
+			break; /* it begins the next page */
+		}
 		page.n++;
 	}
 	*ret_n = page.n;

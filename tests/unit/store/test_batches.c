@@ -592,6 +592,43 @@ static void a_batch_made_while_paging_is_on_no_later_page(void **state)
 	}
 }
 
+/* E8: a page has an edge in bytes, too; the rest is on the next ones. */
+static void a_page_of_long_errors_is_short(void **state)
+{
+	enum { BATCHES = 7 };
+	struct batch made[BATCHES], *page;
+	size_t long_bytes = STORE_PAGE_TEXT_BYTES / 2 - 10;
+	char *errors = malloc(STORE_PAGE_TEXT_BYTES + 4);
+	bool more, moved;
+
+	(void)state;
+	assert_non_null(errors);
+	for (int i = 0; i < BATCHES; i++) {
+		/* the newest but one alone is more than a page may have */
+		size_t bytes = i == BATCHES - 2 ? STORE_PAGE_TEXT_BYTES + 1 : long_bytes;
+		snprintf(errors, bytes + 1, "[\"%0*d\"]", (int)bytes - 4, 0);
+		made[i] = put_batch(&ours, NOW);
+		MUST(store_batch_fail(store, made[i].id, errors, NOW, &moved, &err));
+	}
+	free(errors);
+	const size_t sizes[] = { 1, 1, 2, 2, 1 };
+	const char *after = NULL;
+	size_t seen = 0;
+	for (size_t p = 0; p < ARRAY_LEN(sizes); p++) {
+		size_t n = list(after, 100, &page, &more);
+		assert_int_equal(n, sizes[p]);
+		assert_int_equal(more, p + 1 < ARRAY_LEN(sizes));
+		for (size_t i = 0; i < n; i++, seen++) {
+			assert_string_equal(page[i].id, made[BATCHES - 1 - seen].id);
+			assert_true(strlen(page[i].errors) >= long_bytes);
+			batch_done(&page[i]);
+		}
+		after = made[BATCHES - seen].id;
+		free(page);
+	}
+	assert_int_equal(seen, BATCHES);
+}
+
 static void an_empty_list_is_empty(void **state)
 {
 	struct batch *page;
@@ -735,6 +772,7 @@ int main(void)
 		WITH_STORE(huge_estimates_do_not_overflow),
 		WITH_STORE(paging_yields_each_batch_once_newest_first),
 		WITH_STORE(a_batch_made_while_paging_is_on_no_later_page),
+		WITH_STORE(a_page_of_long_errors_is_short),
 		WITH_STORE(an_empty_list_is_empty),
 #ifdef LOWTIDE_FAILPOINTS
 		WITH_STORE(a_kill_after_the_insert_keeps_the_batch),
