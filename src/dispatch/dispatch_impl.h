@@ -52,6 +52,7 @@ struct watch {
 struct reported_model {
 	char *id, *owned_by;
 	int64_t created;
+	char *more; /* its other members as they came: `,"root":"/m","max_model_len":4096`; or NULL */
 };
 
 struct upstream_counts {
