@@ -38,8 +38,7 @@ enum option_key {
 #define CONFIG_ROW OPTION("config", 'c', "FILE", "read settings from a YAML file")
 #define SET_ROW OPTION("set", OPTION_SET, "KEY=VALUE", "set any setting; may be repeated")
 #define DATA_ROW OPTION("data", OPTION_DATA, "DIR", "data directory (./lowtide-data)")
-#define PROFILE_ROW \
-	OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules and limits hold (kimi)")
+#define PROFILE_ROW OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules hold (kimi)")
 #define UPSTREAM_ROW                               \
 	OPTION("upstream", OPTION_UPSTREAM, "URL", \
 	       "base URL of an OpenAI-compatible server that lines are sent to; may be repeated")

@@ -34,7 +34,7 @@ const struct setting settings[] = {
 	{ "data", SETTING_TEXT, AT(data), BOTH("./lowtide-data"),
 	  .about = "directory of everything that lasts; made if it is not there" },
 	{ "profile", SETTING_CHOICE, AT(profile), BOTH("kimi"), .words = profile_words,
-	  .about = "whose rules and limits hold: Kimi's or OpenAI's" },
+	  .about = "whose rules hold: Kimi's or OpenAI's" },
 	{ "upstreams", SETTING_UPSTREAMS, AT(upstreams), BOTH(NULL), AT_RELOAD,
 	  .about = "where lines are sent: OpenAI-compatible servers" },
 

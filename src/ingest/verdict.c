@@ -101,8 +101,8 @@ static void quote(struct slice text, char to[static QUOTE_BYTES])
 		cost += json_bytes(text.p + end, step, valid);
 		if (cost > QUOTE_MAX)
 			break;
-		for (size_t k = 0; k < step; k++, end++)
-			to[end] = text.p[end] != '\0' ? text.p[end] : '?';
+		memcpy(to + end, text.p[end] != '\0' ? text.p + end : "?", step);
+		end += step;
 	}
 	snprintf(to + end, QUOTE_BYTES - end, "%s", end < text.n ? "..." : "");
 }
