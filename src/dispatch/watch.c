@@ -322,7 +322,7 @@ void watches_close(struct dispatch *d, struct upstream *u)
 /* A model as one upstream has it. */
 struct joined {
 	const struct reported_model *model;
-	size_t order; /* of the upstreams in the list; those that have not said anything come last */
+	size_t order; /* the upstream's in the configuration; SIZE_MAX: it has not said anything */
 };
 
 static int by_id(const void *a, const void *b)
@@ -362,13 +362,13 @@ static size_t models_collect(const struct dispatch *d, struct joined *to,
 		for (char **m = u->config.models; !u->retired && m != NULL && *m != NULL; m++) {
 			const struct reported_model *found = reported_find(u, *m);
 			listed[own].id = *m;
-			to[n] = found != NULL ? (struct joined){ found, n }
+			to[n] = found != NULL ? (struct joined){ found, u->position }
 					      : (struct joined){ &listed[own++], SIZE_MAX };
 			n++;
 		}
 		for (size_t i = 0; !u->retired && u->config.models == NULL && i < u->reported_n;
 		     i++, n++)
-			to[n] = (struct joined){ &u->reported[i], n };
+			to[n] = (struct joined){ &u->reported[i], u->position };
 	}
 	return n;
 }
@@ -389,7 +389,7 @@ void models_join(struct dispatch *d)
 	size_t n = models_collect(d, all, listed);
 	qsort(all, n, sizeof(*all), by_id);
 	buf_char(&json, '[');
-	for (size_t i = 0; i < n; i++) /* of those that have a model the first speaks for it */
+	for (size_t i = 0; i < n; i++) /* of those that have a model the first told it */
 		if (i == 0 || strcmp(all[i].model->id, all[i - 1].model->id) != 0)
 			model_write(&json, all[i].model, d->started_at);
 	buf_char(&json, ']');
