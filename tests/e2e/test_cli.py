@@ -325,7 +325,7 @@ def test_check_and_server_agree(tmp_path, kimi):
 
 
 def test_check_judges_by_the_limits_of_the_server(tmp_path, serve):
-    """F3, 3.3: a file that is too large, an endpoint that the profile lacks; the setting is named."""
+    """F3, 3.3: a file that is too large, an endpoint that the profile lacks."""
     path = tmp_path / "in.jsonl"
     path.write_bytes(jsonl([line("a", "x" * 5000, url="/v1/embeddings")]))
     settings = {"limits.file_bytes": 5000}

@@ -94,7 +94,9 @@ BAD_LINES = {
     "post": (bad(method="post"), "invalid_method", "method", None),
     "number method": (bad(method=5), "invalid_method", "method", None),
     "other url": (bad(url="/v1/embeddings"), "invalid_url", "url", URL),
-    "whole url": (bad(url="https://api.openai.com/v1/chat/completions"), "invalid_url", "url", WHOLE_URL),
+    "whole url": (
+        bad(url="https://api.openai.com/v1/chat/completions"), "invalid_url", "url", WHOLE_URL,
+    ),
     "empty url": (bad(url=""), "invalid_url", "url", URL),
     "number url": (bad(url=5), "invalid_url", "url", URL),
     "no model": (

@@ -59,7 +59,8 @@ def test_10_a_batch_made_while_paging_is_on_no_later_page(api):
 
 def unjudged(api):
     """Batches that are validating: from the store, since the objects are large here."""
-    with contextlib.closing(sqlite3.connect(f"file:{api.server.data}/meta.db?mode=ro", uri=True)) as db:
+    path = f"file:{api.server.data}/meta.db?mode=ro"
+    with contextlib.closing(sqlite3.connect(path, uri=True)) as db:
         return db.execute("SELECT count(*) FROM batch WHERE status = 0").fetchone()[0]
 
 

@@ -17,7 +17,8 @@ from support.upstream import Answer, error_body
 from support.wire import Raw, request, wait_until
 
 ENDPOINTS = [
-    "chat/completions", "completions", "embeddings", "responses", "moderations", "rerank", "score", "messages",
+    "chat/completions", "completions", "embeddings", "responses", "moderations", "rerank", "score",
+    "messages",
 ]  # fmt: skip
 
 
