@@ -27,7 +27,7 @@ const char *endpoint_path(struct slice given)
 {
 	for (size_t p = 0; p < ARRAY_LEN(prefixes); p++) {
 		size_t n = strlen(prefixes[p]);
-		if (given.n < n || memcmp(given.p, prefixes[p], n) != 0)
+		if (given.n < n || (n > 0 && memcmp(given.p, prefixes[p], n) != 0))
 			continue;
 		struct slice rest = { given.p + n, given.n - n };
 		for (size_t e = 0; e < ARRAY_LEN(endpoints); e++)

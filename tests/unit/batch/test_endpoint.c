@@ -75,6 +75,7 @@ static void what_is_no_alias(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
 		assert_null(endpoint_path(slice_of(wrong[i])));
 	assert_null(endpoint_path((struct slice){ CHAT "\0", sizeof(CHAT) }));
+	assert_null(endpoint_path((struct slice){ NULL, 0 }));
 }
 
 static void whole_urls(void **state)
