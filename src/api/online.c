@@ -68,16 +68,9 @@ static const char *const hop_by_hop[] = {
 
 /* Between the client and lowtide, or the upstream's client library's own. */
 static const char *const not_sent[] = {
-	"Authorization",
-	"api-key",
-	"Host",
-	"Content-Length",
-	"Cookie",
-	"Expect",
-	"OpenAI-Organization",
-	"OpenAI-Project",
-	"Idempotency-Key",
-	NULL,
+	"Authorization",  "api-key",         "x-api-key", "Host",
+	"Content-Length", "Cookie",          "Expect",    "OpenAI-Organization",
+	"OpenAI-Project", "Idempotency-Key", NULL,
 };
 
 static const char *const not_passed_back[] = {

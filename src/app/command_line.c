@@ -38,8 +38,7 @@ enum option_key {
 #define CONFIG_ROW OPTION("config", 'c', "FILE", "read settings from a YAML file")
 #define SET_ROW OPTION("set", OPTION_SET, "KEY=VALUE", "set any setting; may be repeated")
 #define DATA_ROW OPTION("data", OPTION_DATA, "DIR", "data directory (./lowtide-data)")
-#define PROFILE_ROW \
-	OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules and limits hold (kimi)")
+#define PROFILE_ROW OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules hold (kimi)")
 #define UPSTREAM_ROW                               \
 	OPTION("upstream", OPTION_UPSTREAM, "URL", \
 	       "base URL of an OpenAI-compatible server that lines are sent to; may be repeated")
@@ -281,8 +280,8 @@ static struct pipeline_config run_pipeline(const struct config *c)
 {
 	struct pipeline_config pipeline = config_pipeline(c);
 
-	pipeline.lines_max = 0;
-	pipeline.inputs_max = 0;
+	pipeline.rules.lines_max = 0;
+	pipeline.rules.inputs_max = 0;
 	pipeline.enqueued_requests_max = 0;
 	pipeline.enqueued_tokens_max = 0;
 	pipeline.result_expires_after_s = 0;
@@ -339,6 +338,7 @@ static int command_run(int argc, char **argv)
 struct check_arguments {
 	struct settings_given settings;
 	struct check_options check;
+	const char *endpoint;
 	char **paths;
 };
 
@@ -366,7 +366,7 @@ static error_t parse_check(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case OPTION_ENDPOINT:
-		a->check.rules.endpoint = arg;
+		a->endpoint = arg;
 		return 0;
 	case ARGP_KEY_ARG:
 		path_add(a, arg, state);
@@ -406,12 +406,10 @@ static int command_check(int argc, char **argv)
 	if (!load(&a.settings, &config))
 		return EXIT_USAGE;
 	a.check.paths = a.paths;
-	a.check.rules.profile = (enum profile)config.profile;
-	a.check.rules.strict_lines = config.strict_lines;
-	a.check.rules.refuse_sampling = config.refuse_sampling;
-	a.check.rules.lines_max = config.lines_per_file;
-	a.check.rules.inputs_max = config.inputs_per_file;
-	a.check.rules.line_bytes = config.line_bytes;
+	a.check.limits = config_limits(&config);
+	a.check.rules = config_rules(&config);
+	a.check.rules.endpoint = a.endpoint;
+	a.check.rules.judges_endpoint = true;
 	log_less(&config);
 	int code = check_files(&a.check);
 	config_done(&config);

@@ -102,19 +102,35 @@ static bool check_open(const char *path, int *ret_fd, uint64_t *ret_bytes, struc
 	return true;
 }
 
-static bool check_file(char *path, const struct verdict_rules *rules, uint64_t *ret_findings,
+/* What an upload would be refused for. Its lines are judged all the same. */
+static uint64_t check_size(const char *path, const struct ingest_limits *limits, uint64_t bytes)
+{
+	struct error refusal;
+
+	if (ingest_size_check(limits, bytes, &refusal))
+		return 0;
+	finding_print(path,
+		      &(struct finding){ .code = "file_too_large", .message = refusal.message },
+		      stdout);
+	return 1;
+}
+
+static bool check_file(char *path, const struct check_options *o, uint64_t *ret_findings,
 		       struct error *err)
 {
-	struct ingest_limits limits = { .line_bytes = rules->line_bytes };
+	struct ingest_limits limits = { .line_bytes = o->limits.line_bytes };
 	AUTO(auto_close) int fd = -1;
 	AUTO(index_drop) struct index *index = NULL;
 	char sha256[65];
 	uint64_t bytes = 0;
 
 	if (!check_open(path, &fd, &bytes, err) ||
-	    !ingest_file(NULL, fd, &limits, NULL, sha256, &index, err) ||
-	    !verdict_judge(index, fd, rules, print_each, path, ret_findings, err))
+	    !ingest_file(NULL, fd, &limits, NULL, sha256, &index, err))
 		return false;
+	uint64_t too_large = check_size(path, &o->limits, bytes);
+	if (!verdict_judge(index, fd, &o->rules, print_each, path, ret_findings, err))
+		return false;
+	*ret_findings += too_large;
 	print_summary(path, index_summary(index), bytes, *ret_findings);
 	return true;
 }
@@ -126,7 +142,7 @@ int check_files(const struct check_options *options)
 	for (size_t i = 0; i < options->path_count; i++) {
 		uint64_t findings = 0;
 		struct error err;
-		if (!check_file(options->paths[i], &options->rules, &findings, &err)) {
+		if (!check_file(options->paths[i], options, &findings, &err)) {
 			fflush(stdout);
 			report(&err);
 			code = EXIT_USAGE;

@@ -3,9 +3,11 @@
 
 #include <stdio.h>
 
+#include "ingest/ingest.h"
 #include "ingest/verdict.h"
 
 struct check_options {
+	struct ingest_limits limits;
 	struct verdict_rules rules; /* endpoint NULL: that of the file's first line */
 	char *const *paths;
 	size_t path_count;

@@ -9,12 +9,12 @@
 #include "batch/batch.h"
 #include "blob/blob.h"
 #include "dispatch/dispatch.h"
+#include "ingest/verdict.h"
 #include "store/store.h"
 
 struct pipeline;
 
 struct pipeline_config {
-	enum profile profile;
 	const struct upstream_config *upstreams;
 	size_t upstream_count;
 	unsigned max_attempts;
@@ -22,9 +22,7 @@ struct pipeline_config {
 	uint64_t line_timeout_ms;
 	uint64_t response_bytes_max;
 	uint64_t drain_ms;
-	/* validation (ingest/verdict.h) */
-	bool strict_lines, refuse_sampling;
-	uint64_t lines_max, inputs_max, line_bytes;
+	struct verdict_rules rules; /* of every batch; endpoint and model_served are its own */
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
 	/* retention */
 	uint64_t result_expires_after_s; /* 0: never */
