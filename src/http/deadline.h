@@ -1,9 +1,9 @@
 /* deadline.h: how long a client may take to send a request. Pure: it is told the time.
  *
- * Each connection is looked at a few times a second. A head that has begun must be complete after
- * `head_ms`; a body must bring `body_bytes_min` in each `body_ms`, but for its last, shorter stretch.
- * What the server does not read (it answers the request before; its disk is slow) does not count, so
- * `seen` says what the server waits for. */
+ * Each connection is looked at a few times a second. A head that has begun must be complete
+ * after `head_ms`; a body must bring `body_bytes_min` in each `body_ms`, but for its last,
+ * shorter stretch. What the server does not read (it answers the request before; its disk is
+ * slow) does not count, so `seen` says what the server waits for. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-/* framing.c: line by line. Lines are read where they lie; only one that is split between two calls is
- * put together in f->line. */
+/* framing.c: line by line. Lines are read where they lie; only one that is split between two
+ * calls is put together in f->line. */
 #include "http/framing.h"
 
 #include "base/error.h"
@@ -195,8 +195,8 @@ static int hex_value(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Its digits, and what stands behind them: nothing, or an extension, which is dropped. `line` may be
- * the beginning of one (libmicrohttpd judges that, too). */
+/* Its digits, and what stands behind them: nothing, or an extension, which is dropped. `line`
+ * may be the beginning of one (libmicrohttpd judges that, too). */
 static bool chunk_size_read(struct slice line, uint64_t *ret, struct framing_fault *fault)
 {
 	size_t n = 0;

@@ -6,20 +6,20 @@
  *	                          +----- chunked --> CHUNK_SIZE <-> CHUNK_DATA, CHUNK_CR, CHUNK_LF
  *	                                                 +-- 0 --> TRAILERS -------------^
  *
- * Refused is: a request line that is not `METHOD target HTTP/1.x`, a control character or a space in
- * the target, a header that fields.h refuses, no Host or two, a Content-Length that is not plain digits
- * within range, two of them, one beside Transfer-Encoding, another Transfer-Encoding than chunked, a
- * chunk that is not framed by CRLF or whose size is not plain hexadecimal within range, and a head,
- * trailer or chunk extension that is too long. A bare LF ends a line of the head as CRLF does (RFC
- * 9112, 2.2). */
+ * Refused is: a request line that is not `METHOD target HTTP/1.x`, a control character or a space
+ * in the target, a header that fields.h refuses, no Host or two, a Content-Length that is not plain
+ * digits within range, two of them, one beside Transfer-Encoding, another Transfer-Encoding than
+ * chunked, a chunk that is not framed by CRLF or whose size is not plain hexadecimal within range,
+ * and a head, trailer or chunk extension that is too long. A bare LF ends a line of the head as CRLF
+ * does (RFC 9112, 2.2). */
 #pragma once
 
 #include <stdint.h>
 
 #include "base/buf.h"
 
-/* Of a head, each header counting for FRAMING_FIELD_COST bytes more: what libmicrohttpd can hold in a
- * connection's 64 KiB beside its answer. Trailers likewise. */
+/* Of a head, each header counting for FRAMING_FIELD_COST bytes more: what libmicrohttpd can hold
+ * in a connection's 64 KiB beside its answer. Trailers likewise. */
 #define FRAMING_HEAD_MAX (32u << 10)
 #define FRAMING_FIELD_COST 80u
 #define FRAMING_CHUNK_LINE_MAX 1024u

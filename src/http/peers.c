@@ -75,16 +75,16 @@ static void shut_oldest(struct peers *p)
 
 /* ---- what a sweep asks and does ---- */
 
-static short asked_now(int fd, short events)
+static bool shows(int fd, short events, int wanted)
 {
 	struct pollfd one = { .fd = fd, .events = events };
 
-	return poll(&one, 1, 0) > 0 ? one.revents : 0;
+	return poll(&one, 1, 0) > 0 && (one.revents & wanted) != 0;
 }
 
 static bool has_ended(int fd)
 {
-	return (asked_now(fd, POLLRDHUP) & ENDED) != 0;
+	return shows(fd, POLLRDHUP, ENDED);
 }
 
 static void note_end(struct peer *peer)
@@ -97,8 +97,9 @@ static void note_end(struct peer *peer)
 		stream_gone(peer->stream);
 		return;
 	}
-	/* Changes nothing, the other side having ended already (or intake.c this one), but that epoll
-	 * tells of the socket once more. At each sweep: one may fall together with an event that is read short. */
+	/* Changes nothing, the other side having ended already (or intake.c this one), but that
+	 * epoll tells of the socket once more. At each sweep: one may fall together with an
+	 * event that is read short. */
 	shutdown(peer->fd, SHUT_RD);
 }
 
@@ -124,7 +125,7 @@ static void check_deadline(struct peers *p, struct peer *peer, uint64_t now_ms)
 
 	if (!deadline_passed(&peer->deadline, &p->limits, seen, now_ms))
 		return;
-	if (seen.awaited != AWAITS_CLOSE && (asked_now(peer->fd, POLLIN) & POLLIN) != 0) {
+	if (seen.awaited != AWAITS_CLOSE && shows(peer->fd, POLLIN, POLLIN)) {
 		deadline_renew(&peer->deadline, now_ms); /* there is more: it is us who are slow */
 		return;
 	}
@@ -134,8 +135,8 @@ static void check_deadline(struct peers *p, struct peer *peer, uint64_t now_ms)
 
 /* ---- the sweep ---- */
 
-/* Looks at the deadlines, and copies the descriptors to p->asked: these alone and not the table with its gaps, for poll() takes
- * no more than the process may open. Returns how many. */
+/* Looks at the deadlines, and copies the descriptors to p->asked: these alone and not the table
+ * with its gaps, for poll() takes no more than the process may open. Returns how many. */
 static size_t copy_fds(struct peers *p)
 {
 	if (p->asked_max < p->slots) {

@@ -3,8 +3,8 @@
  *
  * libmicrohttpd does not look at a suspended connection, and its epoll loop misses an end that came
  * together with the last bytes. So a thread asks the kernel about all connections every
- * PEERS_SWEEP_MS, which takes 0.2 us for each. It sleeps while there are none. The same thread sees to
- * it that requests come in time (deadline.h).
+ * PEERS_SWEEP_MS, which takes 0.2 us for each. It sleeps while there are none. The same thread sees
+ * to it that requests come in time (deadline.h).
  *
  * Any thread may call; each call takes a lock for an instant. */
 #pragma once

@@ -284,7 +284,7 @@ static enum MHD_Result request_send(struct http_request *q)
 							 : response_from_body(q));
 }
 
-/* ---- the answer to what is no request (framing.h): not by libmicrohttpd, which knows nothing of it ---- */
+/* ---- the answer to what is no request (framing.h), of which libmicrohttpd knows nothing ---- */
 
 static void add_date(struct buf *to)
 {
