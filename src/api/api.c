@@ -86,13 +86,15 @@ static void find_coding(void *ctx, const char *name, const char *value)
 }
 
 /* What is read here is read as it comes. (What is passed on may be coded: the upstream judges.) */
-static bool check_coding(const struct request *rq, struct error *err)
+static bool check_coding(const struct request *rq, struct http_response *r, struct error *err)
 {
 	const char *coding = NULL;
 
 	http_each_header(rq->http, find_coding, &coding);
-	return coding == NULL ||
-	       fail(err, ERR_MEDIA_TYPE,
+	if (coding == NULL)
+		return true;
+	http_header(r, "Accept-Encoding", "identity"); /* RFC 9110, 15.5.16 */
+	return fail(err, ERR_MEDIA_TYPE,
 		    "Unsupported Content-Encoding '%.100s'. Please send the body as it is, without "
 		    "a coding.",
 		    coding);
@@ -142,7 +144,7 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 	if (rq->route->creates && !repeat_begin(rq, rq->route->name, r, err))
 		return false;
 	if ((rq->route->body == BODY_JSON || rq->route->body == BODY_FORM) &&
-	    !check_coding(rq, err))
+	    !check_coding(rq, r, err))
 		return false;
 	switch (rq->route->body) {
 	case BODY_JSON:

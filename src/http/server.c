@@ -266,7 +266,7 @@ enum MHD_Result request_queue(struct http_request *q, struct MHD_Response *made)
 		return MHD_NO; /* no memory, or no answer: the connection is closed */
 	if (r->status != 304 && type[0] != '\0')
 		MHD_add_response_header(made, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	if (q->peer != NULL && !peers_may_keep(q->server->peers))
+	if (!peers_may_keep(q->server->peers))
 		MHD_add_response_header(made, MHD_HTTP_HEADER_CONNECTION, "close");
 	add_passed_headers(made, buf_slice(&r->passed));
 	for (unsigned i = 0; i < r->header_count; i++)
@@ -464,10 +464,10 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **re
 	if (q == NULL)
 		return;
 	*request = NULL;
-	if (q->peer != NULL && q->stream != NULL)
+	if (q->stream != NULL) {
 		peers_stream(s->peers, q->peer, NULL);
-	if (q->stream != NULL)
 		stream_over(q->stream);
+	}
 	if (q->state != NEW)
 		s->app.end(s->ctx, q);
 	if (q->peer != NULL)

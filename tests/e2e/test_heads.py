@@ -234,6 +234,7 @@ def test_w7_coded_bodies_are_named(api, coding):
         )
         error = check_error(response, api.profile, 415, "unsupported_media_type")
         assert f"'{coding}'" in error["message"], error
+        assert response.headers["accept-encoding"] == "identity"
 
 
 def test_w7_identity_is_no_coding(api):
