@@ -253,7 +253,8 @@ static void on_refuse(void *ctx, const char *why, struct http_response *r)
 	id_request(id);
 	a.id = id;
 	a.began_ms = sys.monotonic_ms();
-	if (!fail(&err, ERR_INVALID, "Malformed request: %s.", why))
+	if (!fail(&err, ERR_INVALID, "%s: %s.",
+		  status == 408 ? "The request was given up" : "Malformed request", why))
 		error_response(r, &err, api->config.profile);
 	r->status = status;
 	answer_finish(&a, r);

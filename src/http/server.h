@@ -72,7 +72,7 @@ struct http_app {
 	 * `begin`. Loop thread. */
 	void (*end)(void *ctx, struct http_request *q);
 	/* What came is no request, or not in time: fills in the answer, whose status is set; no file.
-	 * `why` goes behind "Malformed request: ". There may have been a `begin`, then `end` follows.
+	 * `why` goes behind "Malformed request: " or the like. There may have been a `begin`, then `end` follows.
 	 * Loop thread; must not block. */
 	void (*refuse)(void *ctx, const char *why, struct http_response *r);
 };
