@@ -19,6 +19,7 @@
 
 #define HTTP_THREADS 4
 #define HTTP_WORKERS 8
+#define BODY_RATE_S 60 /* limits.body_rate is a mean over so long */
 
 #define FIRST_ORG "default"
 #define FIRST_KEY_VARIABLE "LOWTIDE_BOOTSTRAP_KEY"
@@ -96,6 +97,11 @@ static bool open_http(struct server *s, const struct config *c, struct error *er
 		.threads = HTTP_THREADS,
 		.workers = HTTP_WORKERS,
 		.connections_max = (unsigned)c->connections,
+		.deadlines = {
+			.head_ms = c->head_timeout_s * 1000,
+			.body_ms = BODY_RATE_S * UINT64_C(1000),
+			.body_bytes_min = c->body_rate_bytes * BODY_RATE_S,
+		},
 		.app = api_http_app(),
 		.ctx = s->api,
 	};

@@ -93,6 +93,12 @@ const struct setting settings[] = {
 	  .about = "the same in (estimated) tokens" },
 	{ "limits.connections", SETTING_COUNT, AT(connections), BOTH("16384"), FROM_TO(1, 100000),
 	  .about = "client connections at once" },
+	{ "limits.head_timeout", SETTING_DURATION, AT(head_timeout_s), BOTH("30s"),
+	  FROM_TO(1, 3600), .zero = "no limit",
+	  .about = "how long the head of a client's request may take from its first byte on" },
+	{ "limits.body_rate", SETTING_SIZE, AT(body_rate_bytes), BOTH("1KB"), FROM_TO(1, GB),
+	  .zero = "no limit",
+	  .about = "what a client's body must bring each second, as a mean over a minute" },
 
 	{ "validation.strict_lines", SETTING_SWITCH, AT(strict_lines), KIMI_OPENAI("false", "true"),
 	  .about = "method and url are required in every line" },
