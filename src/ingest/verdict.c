@@ -48,10 +48,12 @@ struct judge {
 	uint64_t texts; /* so many of them are given to `each`; the others only counted */
 	finding_fn each;
 	void *ctx;
+	bool reasons; /* with what is wrong with lines that are no JSON */
 
 	struct buf line; /* the line last read */
 	char message[QUOTE_MAX + 256];
 	char param[64];
+	struct json_fault fault;
 };
 
 /* ---- what a finding says ---- */
@@ -102,7 +104,8 @@ static bool explain_too_long(struct judge *j, const struct index_record *r, stru
 	(void)r;
 	(void)err;
 	snprintf(j->message, sizeof(j->message),
-		 "This line is longer than the limit of %llu bytes.", (unsigned long long)most);
+		 "This line is longer than the limit of %llu bytes (limits.line_bytes).",
+		 (unsigned long long)most);
 	return true;
 }
 
@@ -278,6 +281,13 @@ static bool fault_tell(struct judge *j, const struct index_record *r, uint32_t f
 		if (j->param[0] != '\0')
 			finding.param = j->param;
 	}
+	if (line_faults[i].fault == LINE_NOT_JSON && j->reasons) {
+		struct line_facts facts;
+		if (!line_read(j, r, &facts, err))
+			return false;
+		if (json_fault_find(buf_slice(&j->line), &j->fault))
+			finding.fault = &j->fault;
+	}
 	tell(j, &finding);
 	return true;
 }
@@ -406,13 +416,14 @@ static bool summary_is_clean(const struct judge *j)
 	return s->model_count <= 1 && !j->some_unserved;
 }
 
-static void too_many(struct judge *j, const char *things, uint64_t held, uint64_t most)
+static void too_many(struct judge *j, const char *things, uint64_t held, uint64_t most,
+		     const char *setting)
 {
 	if (most == 0 || held <= most)
 		return;
 	snprintf(j->message, sizeof(j->message),
-		 "The input file has %llu %s, more than the limit of %llu.",
-		 (unsigned long long)held, things, (unsigned long long)most);
+		 "The input file has %llu %s, more than the limit of %llu (%s).",
+		 (unsigned long long)held, things, (unsigned long long)most, setting);
 	tell(j, &(struct finding){ .code = "too_many_tasks", .message = j->message });
 }
 
@@ -426,9 +437,10 @@ static bool file_judge(struct judge *j, const struct index *ix, struct error *er
 						      "the batch contains at least one request." });
 		return true;
 	}
-	too_many(j, "lines", s->lines, j->rules->lines_max);
+	too_many(j, "lines", s->lines, j->rules->lines_max, "limits.lines_per_file");
 	if (strcmp(j->endpoint, EMBEDDINGS) == 0)
-		too_many(j, "inputs over all its lines", s->inputs, j->rules->inputs_max);
+		too_many(j, "inputs over all its lines", s->inputs, j->rules->inputs_max,
+			 "limits.inputs_per_file");
 	if (satisfied(j) || summary_is_clean(j))
 		return true;
 	return lines_judge(j, ix, err);
@@ -487,15 +499,17 @@ static void judge_init(struct judge *j, const struct index *ix, int blob_fd,
 	}
 }
 
-/* As verdict_judge, but only the first `texts` findings are given to `each`. */
+/* As verdict_judge, but only the first `texts` findings are given to `each`, and the reasons only if
+ * they are wanted. */
 static bool judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
-		  uint64_t texts, finding_fn each, void *ctx, uint64_t *ret_count,
+		  uint64_t texts, bool reasons, finding_fn each, void *ctx, uint64_t *ret_count,
 		  struct error *err)
 {
 	struct judge j;
 
 	judge_init(&j, ix, blob_fd, rules);
 	j.texts = texts;
+	j.reasons = reasons;
 	j.each = each;
 	j.ctx = ctx;
 	bool ok = file_judge(&j, ix, err);
@@ -508,7 +522,7 @@ static bool judge(const struct index *ix, int blob_fd, const struct verdict_rule
 bool verdict_judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
 		   finding_fn each, void *ctx, uint64_t *ret_count, struct error *err)
 {
-	return judge(ix, blob_fd, rules, UINT64_MAX, each, ctx, ret_count, err);
+	return judge(ix, blob_fd, rules, UINT64_MAX, each != NULL, each, ctx, ret_count, err);
 }
 
 /* ---- as JSON ---- */
@@ -543,7 +557,7 @@ bool verdict_errors(const struct index *ix, int blob_fd, const struct verdict_ru
 		    struct buf *to, uint64_t *ret_count, struct error *err)
 {
 	buf_clear(to);
-	if (!judge(ix, blob_fd, rules, FINDINGS_MAX, finding_format, to, ret_count, err))
+	if (!judge(ix, blob_fd, rules, FINDINGS_MAX, false, finding_format, to, ret_count, err))
 		return false;
 	if (*ret_count > FINDINGS_MAX) {
 		char message[128];

@@ -9,6 +9,7 @@
 #include "batch/batch.h"
 #include "blob/blob.h"
 #include "dispatch/dispatch.h"
+#include "ingest/verdict.h"
 #include "store/store.h"
 
 struct pipeline;
@@ -29,6 +30,9 @@ struct pipeline_config {
 	uint64_t result_expires_after_s; /* 0: never */
 	uint64_t sweep_ms;               /* between sweeps of expired files */
 };
+
+/* By what a batch's file is judged. Which models there are is for the caller to add. */
+struct verdict_rules pipeline_rules(const struct pipeline_config *config, const char *endpoint);
 
 /* Opens the pipeline on `data_dir` and goes on with every batch that is not final. The config, its
  * strings, `store` and `blobs` stay the caller's and must outlive it. */

@@ -142,10 +142,22 @@ static bool enqueued_judge(struct run *run, const char *model, uint64_t tokens, 
 	return true;
 }
 
+struct verdict_rules pipeline_rules(const struct pipeline_config *config, const char *endpoint)
+{
+	return (struct verdict_rules){
+		.profile = config->profile,
+		.endpoint = endpoint,
+		.strict_lines = config->strict_lines,
+		.refuse_sampling = config->refuse_sampling,
+		.lines_max = config->lines_max,
+		.inputs_max = config->inputs_max,
+		.line_bytes = config->line_bytes,
+	};
+}
+
 /* Judges the input; `errors` stays empty when it is good. */
 static bool input_judge(struct run *run, struct buf *errors, struct error *err)
 {
-	const struct pipeline_config *c = run->env->config;
 	char message[256];
 	if (run->batch.input_missing) {
 		snprintf(message, sizeof(message),
@@ -156,17 +168,9 @@ static bool input_judge(struct run *run, struct buf *errors, struct error *err)
 	}
 	if (!run_input_open(run, err))
 		return false;
-	struct verdict_rules rules = {
-		.profile = c->profile,
-		.endpoint = run->batch.endpoint,
-		.strict_lines = c->strict_lines,
-		.refuse_sampling = c->refuse_sampling,
-		.lines_max = c->lines_max,
-		.inputs_max = c->inputs_max,
-		.line_bytes = c->line_bytes,
-		.model_served = model_served,
-		.ctx = run->env->dispatch,
-	};
+	struct verdict_rules rules = pipeline_rules(run->env->config, run->batch.endpoint);
+	rules.model_served = model_served;
+	rules.ctx = run->env->dispatch;
 	uint64_t count;
 	if (!verdict_errors(run->index, run->blob_fd, &rules, errors, &count, err))
 		return false;

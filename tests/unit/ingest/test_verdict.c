@@ -57,6 +57,32 @@ static void check(const struct verdict_rules *rules, const char *text, const cha
 	ingested_close(&f);
 }
 
+/* `lowtide check` also tells why a line is no JSON; where findings become JSON nobody asks. */
+static struct json_fault last_fault;
+
+static void note_fault(void *ctx, const struct finding *f)
+{
+	(void)ctx;
+	assert_non_null(f->fault);
+	last_fault = *f->fault;
+}
+
+static void a_line_that_is_no_json_has_a_reason(void **state)
+{
+	struct ingest_limits limits = { 0 };
+	struct ingested f = ingested_limited(SLICE("\xef\xbb\xbf{\"custom_id\":\"a\",}\n"),
+					     SIZE_MAX, &limits);
+	struct error err;
+	uint64_t count;
+
+	(void)state;
+	assert_true(verdict_judge(f.index, f.fd, &kimi, note_fault, NULL, &count, &err));
+	assert_int_equal(count, 1);
+	assert_int_equal(last_fault.column, 18); /* behind the byte order mark */
+	assert_string_equal(last_fault.reason, "a comma is followed by }");
+	ingested_close(&f);
+}
+
 /* ---- each row ---- */
 
 static void good_files_have_none(void **state)
@@ -84,9 +110,11 @@ static void the_whole_file(void **state)
 	few.lines_max = 2;
 	check(&few, GOOD("a") "\n\n\n" GOOD("b"), "");
 	check(&few, GOOD("a") "\n" GOOD("b") "\n" GOOD("c"),
-	      "too_many_tasks 0 - The input file has 3 lines, more than the limit of 2.\n");
+	      "too_many_tasks 0 - The input file has 3 lines, more than the limit of 2 "
+	      "(limits.lines_per_file).\n");
 	check(&few, GOOD("a") "\nx\n" GOOD("c"),
-	      "too_many_tasks 0 - The input file has 3 lines, more than the limit of 2.\n"
+	      "too_many_tasks 0 - The input file has 3 lines, more than the limit of 2 "
+	      "(limits.lines_per_file).\n"
 	      "invalid_json_line 2 - This line is not parseable as valid JSON.\n");
 }
 
@@ -106,7 +134,7 @@ static void inputs_of_embeddings(void **state)
 	rules.inputs_max = 2;
 	check(&rules, text,
 	      "too_many_tasks 0 - The input file has 3 inputs over all its lines, more "
-	      "than the limit of 2.\n");
+	      "than the limit of 2 (limits.inputs_per_file).\n");
 	rules.inputs_max = 0;
 	check(&rules, text, "");
 }
@@ -122,7 +150,8 @@ static void each_fault_of_a_line(void **state)
 	      "invalid_json_line 3 - This line is not parseable as valid JSON.\n");
 	snprintf(text, sizeof(text), "%601s\n" GOOD("b"), "{}");
 	check(&kimi, text,
-	      "invalid_request 1 - This line is longer than the limit of 600 bytes.\n");
+	      "invalid_request 1 - This line is longer than the limit of 600 bytes "
+	      "(limits.line_bytes).\n");
 	check(&kimi, "{" BODY "}",
 	      "missing_required_parameter 1 custom_id Missing required parameter: 'custom_id'.\n");
 	check(&openai, "{" ID "," URL "," BODY "}",
@@ -503,6 +532,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_files_have_none),
 		cmocka_unit_test(the_whole_file),
+		cmocka_unit_test(a_line_that_is_no_json_has_a_reason),
 		cmocka_unit_test(inputs_of_embeddings),
 		cmocka_unit_test(each_fault_of_a_line),
 		cmocka_unit_test(duplicates_are_told_on_the_later_lines),
