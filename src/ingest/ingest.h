@@ -16,6 +16,7 @@ struct ingest;
 
 struct ingest_limits {
 	uint64_t file_bytes; /* 0: none. Over it ingest_write fails: INVALID, message of contract 3.2 */
+	uint64_t lines_max;  /* 0: all. ingest_file() stops after so many request lines */
 	uint64_t line_bytes; /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */
 	/* what the client reads when the file is too large: depends on profile and limit */
 	const char *too_large_message;
