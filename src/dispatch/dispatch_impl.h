@@ -256,6 +256,8 @@ void watches_run(struct dispatch *d, uint64_t now_ms);
 int watches_timeout(const struct dispatch *d, uint64_t now_ms);
 void watch_done(struct dispatch *d, struct transfer *t, CURLcode code);
 void watches_close(struct dispatch *d, struct upstream *u);
+/* Whether `gauges` are of this moment: they are asked for only while lines are in flight. */
+bool gauges_current(const struct upstream *u, uint64_t now_ms);
 /* Renews what dispatch_models() answers: what all report, or list. */
 void models_join(struct dispatch *d);
 
