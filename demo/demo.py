@@ -223,9 +223,6 @@ def report(batch, asked, texts):
     print(f"{batch.status}: {counts.total} lines, {counts.completed} done, {counts.failed} failed")
     if batch.usage:
         print(f"{batch.usage.input_tokens} tokens in, {batch.usage.output_tokens} out")
-    for name in ("input.jsonl", "output.jsonl", "errors.jsonl", "lowtide.log", "model.log", "data"):
-        if (HERE / name).exists():
-            print(f"  {HERE / name}")
 
     faults = []
     if batch.status != "completed":
@@ -241,6 +238,33 @@ def report(batch, asked, texts):
     return not faults
 
 
+LEFT = {
+    "input.jsonl": "the requests, one a line",
+    "output.jsonl": "the answers, in the same order",
+    "errors.jsonl": "the lines that failed, and why",
+    "lowtide.log": "what the server did",
+    "model.log": "what the model's server did",
+    "data": "the server's data directory",
+}
+
+
+def last_words():
+    """What to look at, and what to do next."""
+    print("\nTo look at:")
+    for name, about in LEFT.items():
+        path = HERE / name
+        if path.exists():
+            print(f"  {str(path.relative_to(ROOT)):<26}{about}")
+    print(
+        "\nNext, with a model server of your own (vLLM, SGLang, llama.cpp, a paid API):\n"
+        "  build/lowtide check YOUR.jsonl              is the file right?\n"
+        "  build/lowtide run YOUR.jsonl -o OUT.jsonl --limit 10 --upstream http://HOST:PORT/v1\n"
+        "                                              the first ten lines, without a server\n"
+        "  build/lowtide serve --upstream http://HOST:PORT/v1\n"
+        "                                              the Batch API; README.md goes on from here"
+    )
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     HERE.mkdir(parents=True, exist_ok=True)
@@ -253,7 +277,10 @@ def main():
     known = packages()
     asked = questions(known)
     input_write(HERE / "input.jsonl", known, asked)
-    print(f"{len(asked)} of the {len(known):,} packages that apt knows, {len(EXAMPLES)} sections")
+    print(
+        f"A small model ({MODEL}, on this machine) is asked to which of {len(EXAMPLES)} sections "
+        f"{len(asked)} Debian packages belong, as one batch of {len(asked)} lines."
+    )
 
     model_port, port = free_port(), free_port()
     model = f"http://127.0.0.1:{model_port}"
@@ -271,7 +298,9 @@ def main():
             batch = batch_run(client, HERE / "input.jsonl")
         except OpenAIError as error:
             sys.exit(f"demo: {error}; lowtide's log ends with\n{tail(HERE / 'lowtide.log')}")
-    if not report(batch, asked, output_read(HERE / "output.jsonl")):
+    good = report(batch, asked, output_read(HERE / "output.jsonl"))
+    last_words()
+    if not good:
         sys.exit(1)
 
 
