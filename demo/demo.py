@@ -283,22 +283,26 @@ def main():
     )
 
     model_port, port = free_port(), free_port()
-    model = f"http://127.0.0.1:{model_port}"
+    engine = f"http://127.0.0.1:{model_port}"
     lowtide = f"http://127.0.0.1:{port}"
     key = "sk-demo-" + secrets.token_hex(16)
     model_command = [sys.executable, ROOT / "demo/model.py", model_port, HERE / f"{MODEL}.gguf"]
     lowtide_command = [ROOT / "build/lowtide", "serve", "--listen", f"127.0.0.1:{port}"]
-    lowtide_command += ["--data", HERE / "data", "--upstream", f"{model}/v1"]
+    lowtide_command += ["--data", HERE / "data", "--upstream", f"{engine}/v1"]
     with (
-        running("model", model_command, f"{model}/health"),
+        running("model", model_command, f"{engine}/health"),
         running("lowtide", lowtide_command, f"{lowtide}/readyz", LOWTIDE_BOOTSTRAP_KEY=key),
     ):
         client = OpenAI(base_url=f"{lowtide}/v1", api_key=key)
         try:
             batch = batch_run(client, HERE / "input.jsonl")
+            served = [model.id for model in client.models.list()]
         except OpenAIError as error:
             sys.exit(f"demo: {error}; lowtide's log ends with\n{tail(HERE / 'lowtide.log')}")
     good = report(batch, asked, output_read(HERE / "output.jsonl"))
+    if served != [MODEL]:
+        print(f"demo: the model's server says it has {served}, not {MODEL}", file=sys.stderr)
+        good = False
     last_words()
     if not good:
         sys.exit(1)

@@ -137,7 +137,7 @@ static bool read_environment(struct config *c, struct error *err)
 }
 
 /* What has a meaning though it is no setting. */
-static bool variable_known(const struct config *c, const char *name)
+static bool variable_known(const struct config *c, const char *name, const char *value)
 {
 	static const char *const others[] = { FIRST_KEY_VARIABLE, UPSTREAM_KEY_VARIABLE,
 					      "LOWTIDE_FAILPOINTS" };
@@ -158,7 +158,7 @@ static bool variable_known(const struct config *c, const char *name)
 	/* Kubernetes gives these to every container beside a service that is called lowtide. */
 	return strncmp(name, "LOWTIDE_SERVICE_", 16) == 0 ||
 	       strncmp(name, "LOWTIDE_PORT_", 13) == 0 ||
-	       (strcmp(name, "LOWTIDE_PORT") == 0 && strstr(getenv(name), "://") != NULL);
+	       (strcmp(name, "LOWTIDE_PORT") == 0 && strstr(value, "://") != NULL);
 }
 
 void config_warn_environment(const struct config *c)
@@ -168,7 +168,8 @@ void config_warn_environment(const struct config *c)
 	for (char **entry = environ; *entry != NULL; entry++) {
 		struct slice variable = { *entry, strcspn(*entry, "=") };
 		if (strncmp(*entry, "LOWTIDE_", 8) != 0 ||
-		    !slice_copy(variable, name, sizeof(name)) || variable_known(c, name))
+		    !slice_copy(variable, name, sizeof(name)) ||
+		    variable_known(c, name, *entry + variable.n))
 			continue;
 		setting_suggest_variable(settings, setting_count, name, suggestion,
 					 sizeof(suggestion));

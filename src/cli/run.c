@@ -567,7 +567,6 @@ static void print_places(const struct run *r, bool with_errors, FILE *to)
 static void print_next(const struct run *r, FILE *to)
 {
 	const struct counts *c = &r->progress.counts;
-
 	bool limited = r->state.limit > 0 && c->total >= r->state.limit;
 
 	if (r->paths.stream || (c->completed == c->total && !limited))

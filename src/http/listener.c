@@ -57,20 +57,19 @@ bool listener_bind(const char *host, uint16_t port, int *ret_fd, struct error *e
 
 	if (!address_of(host, port, &a, err))
 		return false;
-	AUTO(auto_close)
 	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	bool ok = fd >= 0 && bind_address(fd, a);
 	int saved_errno = errno;
 	freeaddrinfo(a);
-	if (!ok) {
-		bool failed = fail(err, ERR_INVALID, "cannot listen on %s port %u: %s", host,
-				   (unsigned)port, strerrordesc_np(saved_errno));
-		err->sys = saved_errno;
-		return failed;
+	if (ok) {
+		*ret_fd = fd;
+		return true;
 	}
-	*ret_fd = fd;
-	fd = -1;
-	return true;
+	auto_close(&fd);
+	(void)!fail(err, ERR_INVALID, "cannot listen on %s port %u: %s", host, (unsigned)port,
+		    strerrordesc_np(saved_errno));
+	err->sys = saved_errno;
+	return false;
 }
 
 static bool find_port(struct listener *l, struct error *err)

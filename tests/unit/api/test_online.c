@@ -134,7 +134,8 @@ static struct http_server *server_open(void)
 	struct http_server *s;
 	struct error err;
 
-	released = mores = 0;
+	released = 0;
+	mores = 0;
 	current = NULL;
 	assert_true(http_server_open(&config, &s, &err));
 	return s;
