@@ -9,6 +9,8 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
+import time
 
 import httpx
 import pytest
@@ -173,16 +175,30 @@ def screen_rows(text):
     return rows
 
 
+LOG_LINE = re.compile(r"[\d-]{10}T[\d:.]+Z (info|warn)  ?[a-z_.]+( [a-z_]+=(\"[^\"]*\"|\S*))*")
+
+
 def test_f6_lines_of_the_log_stand_above_the_bar(files, own_upstream):
-    files[0].write_bytes(jsonl(numbered(fresh(), 60, "slow:0.1")))
-    code, text = on_terminal(run_args(files, own_upstream, "--set", "log.level=info",
-                                      "--set", "execution.concurrency=4"))  # fmt: skip
+    """An outage in the middle: its line in the log is shorter than the bar that it comes upon."""
+    mark = fresh()
+    files[0].write_bytes(jsonl(numbered(mark, 60, "slow:0.1")))
+
+    def outage():
+        own_upstream.wait_sent(mark, 16)
+        own_upstream.stop()
+        time.sleep(1)
+        own_upstream.start()
+
+    aside = threading.Thread(target=outage)
+    aside.start()
+    code, text = on_terminal(run_args(files, own_upstream, "--set", "execution.concurrency=4"))
+    aside.join()
     assert code == 0
     rows = screen_rows(text)
     logged = [row for row in rows if re.search(r" (info|warn) ", row)]
-    assert logged, text
+    assert any("upstream.down" in row for row in logged), text
     for row in logged:
-        assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+Z (info|warn)  ?[a-z_.]+( [a-z_]+=\S*)*", row), row
+        assert LOG_LINE.fullmatch(row), row
     bars = [row for row in rows if "lines/s" in row]
     assert len(bars) == 1 and "60/60" in bars[0], rows
 
