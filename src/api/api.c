@@ -104,7 +104,7 @@ static bool json_begin(struct request *rq, struct error *err)
 /* The largest body that is passed on. */
 static uint64_t raw_bytes_max(const struct api *api)
 {
-	uint64_t configured = api->config.line_bytes_max;
+	uint64_t configured = api->config.limits.line_bytes;
 
 	return configured > 0 && configured < RAW_BODY_MAX ? configured : RAW_BODY_MAX;
 }
@@ -230,21 +230,6 @@ struct http_app api_http_app(void)
 
 /* ---- open, close ---- */
 
-/* Contract 3.2, size. */
-static void describe_too_large(const struct api_config *config, char *to, size_t size)
-{
-	char limit[24];
-
-	size_format(config->file_bytes_max, limit);
-	if (config->profile == PROFILE_OPENAI)
-		snprintf(to, size, "File is too large.");
-	else
-		snprintf(to, size,
-			 "File size is too large, max file size is %s, please confirm and "
-			 "re-upload the file",
-			 limit);
-}
-
 bool api_open(const struct api_config *config, struct store *store, struct blobs *blobs,
 	      struct pipeline *pipeline, struct api **ret, struct error *err)
 {
@@ -257,7 +242,6 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	api->blobs = blobs;
 	api->pipeline = pipeline;
 	pthread_mutex_init(&api->claims.lock, NULL);
-	describe_too_large(config, api->too_large, sizeof(api->too_large));
 	*ret = api;
 	return true;
 }

@@ -70,6 +70,7 @@ static const char *const hop_by_hop[] = {
 static const char *const not_sent[] = {
 	"Authorization",
 	"api-key",
+	"x-api-key",
 	"Host",
 	"Content-Length",
 	"Cookie",

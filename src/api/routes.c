@@ -35,6 +35,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/moderations", BODY_RAW, .online = true, .handle = online_handle },
 	{ "POST", "/v1/rerank", BODY_RAW, .online = true, .handle = online_handle },
 	{ "POST", "/v1/score", BODY_RAW, .online = true, .handle = online_handle },
+	{ "POST", "/v1/messages", BODY_RAW, .online = true, .handle = online_handle },
 	{ "POST", "/v1/tokenizers/estimate-token-count", BODY_RAW, .online = true, .kimi = true,
 	  .handle = online_handle },
 	{ "GET", "/v1/users/me/balance", .online = true, .kimi = true, .handle = online_handle },

@@ -47,8 +47,7 @@ enum option_key {
 #define INIT_ROW                          \
 	OPTION("init", OPTION_INIT, NULL, \
 	       "with create: a directory that holds no data becomes a data directory")
-#define PROFILE_ROW \
-	OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules and limits hold (kimi)")
+#define PROFILE_ROW OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules hold (kimi)")
 #define UPSTREAM_ROW                               \
 	OPTION("upstream", OPTION_UPSTREAM, "URL", \
 	       "base URL of an OpenAI-compatible server that lines are sent to; may be repeated")
@@ -335,8 +334,8 @@ static struct pipeline_config run_pipeline(const struct config *c)
 {
 	struct pipeline_config pipeline = config_pipeline(c);
 
-	pipeline.lines_max = 0;
-	pipeline.inputs_max = 0;
+	pipeline.rules.lines_max = 0;
+	pipeline.rules.inputs_max = 0;
 	pipeline.enqueued_requests_max = 0;
 	pipeline.enqueued_tokens_max = 0;
 	pipeline.result_expires_after_s = 0;
@@ -404,6 +403,7 @@ static int command_run(int argc, char **argv)
 struct check_arguments {
 	struct settings_given settings;
 	struct check_options check;
+	const char *endpoint;
 	char **paths;
 };
 
@@ -431,7 +431,7 @@ static error_t parse_check(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case OPTION_ENDPOINT:
-		a->check.endpoint = arg;
+		a->endpoint = arg;
 		return 0;
 	case OPTION_ALL:
 		a->check.all = true;
@@ -479,11 +479,11 @@ static int command_check(int argc, char **argv)
 	parse_command(&argp, argc, argv, &a);
 	if (!load(&a.settings, &config))
 		return EXIT_USAGE;
-	struct pipeline_config pipeline = config_pipeline(&config);
-	struct api_config api = config_api(&config);
 	a.check.paths = a.paths;
-	a.check.pipeline = &pipeline;
-	a.check.file_bytes_max = api.file_bytes_max;
+	a.check.limits = config_limits(&config);
+	a.check.rules = config_rules(&config);
+	a.check.rules.endpoint = a.endpoint;
+	a.check.rules.judges_endpoint = true;
 	log_less(&config);
 	int code = check_files(&a.check);
 	config_done(&config);

@@ -52,6 +52,7 @@ struct config {
 	uint64_t max_concurrency, max_attempts, line_timeout_s, drain_s, response_bytes;
 	uint64_t reserve; /* for online requests; AMOUNT_AUTO: by itself */
 	bool kimi_calls;
+	bool vendor_limits;
 	uint64_t file_bytes, lines_per_file, inputs_per_file, files_per_org, bytes_per_org;
 	uint64_t line_bytes, window_min_s, window_max_s;
 	uint64_t enqueued_requests, enqueued_tokens, connections;
@@ -108,6 +109,9 @@ void config_print(const struct config *c, FILE *to);
 struct pipeline_config config_pipeline(const struct config *c);
 struct api_config config_api(const struct config *c);
 struct window_rule config_windows(const struct config *c);
+/* By what server, `run` and `check` judge a file, and its lines, alike. */
+struct ingest_limits config_limits(const struct config *c);
+struct verdict_rules config_rules(const struct config *c);
 
 /* The name that the first upstream has when it was given no other. */
 #define UPSTREAM_NAME "default"

@@ -30,6 +30,7 @@ struct setting {
 	enum setting_type type;
 	size_t at;                /* offset of the member */
 	const char *initial[2];   /* default by enum profile, as it would be written; NULL: none */
+	const char *vendor[2];    /* the same while limits.vendor is on; NULL: no other */
 	uint64_t least, most;     /* of COUNT, SIZE and DURATION */
 	const char *automatic;    /* a word that COUNT takes beside numbers, or NULL */
 	const char *zero;         /* what 0 means where it stands outside of the bounds, or NULL */

@@ -83,7 +83,7 @@ static void usage_read(struct slice text, struct usage *u)
 {
 	struct json j;
 	struct slice key, skipped;
-	uint64_t cached_top = 0;
+	uint64_t cached_top = 0, cached_read = 0;
 	json_init(&j, text);
 	if (json_next(&j) != JSON_OBJECT)
 		return;
@@ -96,6 +96,8 @@ static void usage_read(struct slice text, struct usage *u)
 			count_read(&j, &u->total);
 		else if (json_key_is(key, "cached_tokens"))
 			count_read(&j, &cached_top);
+		else if (json_key_is(key, "cache_read_input_tokens"))
+			count_read(&j, &cached_read);
 		else if (json_key_is(key, "prompt_tokens_details") ||
 			 json_key_is(key, "input_tokens_details"))
 			detail_read(&j, "cached_tokens", &u->cached);
@@ -107,6 +109,8 @@ static void usage_read(struct slice text, struct usage *u)
 	}
 	if (u->cached == 0) /* Kimi puts it at the top as well: counted once */
 		u->cached = cached_top;
+	if (u->cached == 0) /* of /v1/messages, which has no details */
+		u->cached = cached_read;
 	if (u->total == 0)
 		u->total = u->input + u->output;
 }

@@ -12,13 +12,11 @@
 
 #include "api/filename.h"
 #include "base/attr.h"
-#include "base/duration.h"
 #include "base/sys.h"
 #include "cli/file_kind.h"
 #include "cli/report.h"
 #include "ingest/ingest.h"
 
-#define DEFAULT_ENDPOINT "/v1/chat/completions"
 #define STDIN_NAME "(standard input)"
 
 /* ---- summary ---- */
@@ -73,40 +71,13 @@ static void judge_name(struct findings *f)
 	add_whole(f, "invalid_filename", err.message);
 }
 
-static void judge_size(struct findings *f, uint64_t bytes, uint64_t most)
+/* Its lines are judged all the same. */
+static void judge_size(struct findings *f, uint64_t bytes, const struct ingest_limits *limits)
 {
-	char limit[24], message[160];
+	struct error refusal;
 
-	if (most == 0 || bytes <= most)
-		return;
-	size_format(most, limit);
-	snprintf(message, sizeof(message),
-		 "The file has %" PRIu64 " bytes; a server takes uploads of at most %s "
-		 "(limits.file_bytes).",
-		 bytes, limit);
-	add_whole(f, "file_too_large", message);
-}
-
-static const char *profile_name(enum profile profile)
-{
-	return profile == PROFILE_OPENAI ? "openai" : "kimi";
-}
-
-/* A batch names its endpoint when it is created: one that the profile lacks is refused there. */
-static void judge_endpoint(struct findings *f, const char *endpoint, enum profile profile)
-{
-	AUTO(buf_free) struct buf message = BUF(2048);
-
-	buf_printf(&message, "Invalid value: '%.200s'. Supported values are: ", endpoint);
-	for (const char *const *e = profile_endpoints(profile); *e != NULL; e++) {
-		if (strcmp(*e, endpoint) == 0)
-			return;
-		buf_printf(&message, "%s'%s'", e != profile_endpoints(profile) ? ", " : "", *e);
-	}
-	buf_printf(&message, " (with profile: %s%s).", profile_name(profile),
-		   profile == PROFILE_KIMI ? "; --profile openai has more" : "");
-	buf_char(&message, '\0');
-	add_whole(f, "invalid_value", message.failed ? "Invalid endpoint." : message.p);
+	if (!ingest_size_check(limits, bytes, &refusal))
+		add_whole(f, "file_too_large", refusal.message);
 }
 
 /* ---- the lines ---- */
@@ -206,20 +177,12 @@ static bool check_open(const char *path, bool from_stdin, int *ret_fd, uint64_t 
 	return true;
 }
 
-static const char *endpoint_of(const struct check_options *o, const struct index_summary *s)
-{
-	if (o->endpoint != NULL)
-		return o->endpoint;
-	return s->url_count > 0 && s->urls[0][0] != '\0' ? s->urls[0] : DEFAULT_ENDPOINT;
-}
-
 static bool check_file(const struct check_options *o, const char *path, uint64_t *ret_findings,
 		       struct error *err)
 {
-	const struct pipeline_config *c = o->pipeline;
 	bool from_stdin = strcmp(path, "-") == 0;
 	struct findings f = { .path = from_stdin ? STDIN_NAME : path, .to = stdout, .all = o->all };
-	struct ingest_limits limits = { .line_bytes = c->line_bytes };
+	struct ingest_limits limits = { .line_bytes = o->limits.line_bytes };
 	AUTO(auto_close) int fd = -1;
 	AUTO(index_drop) struct index *index = NULL;
 	char sha256[65];
@@ -228,15 +191,12 @@ static bool check_file(const struct check_options *o, const char *path, uint64_t
 	if (!check_open(path, from_stdin, &fd, &bytes, err) ||
 	    !ingest_file(NULL, fd, &limits, NULL, sha256, &index, err))
 		return false;
-	const struct index_summary *s = index_summary(index);
-	struct verdict_rules rules = pipeline_rules(c, endpoint_of(o, s));
 	if (!from_stdin)
 		judge_name(&f);
-	judge_size(&f, bytes, o->file_bytes_max);
-	judge_endpoint(&f, rules.endpoint, c->profile);
-	if (!check_judge(&f, fd, index, &rules, err))
+	judge_size(&f, bytes, &o->limits);
+	if (!check_judge(&f, fd, index, &o->rules, err))
 		return false;
-	print_summary(f.path, s, bytes, f.count);
+	print_summary(f.path, index_summary(index), bytes, f.count);
 	*ret_findings = f.count;
 	return true;
 }

@@ -3,14 +3,14 @@
 
 #include "cli/findings.h"
 #include "ingest/index.h"
-#include "pipeline/pipeline.h"
+#include "ingest/ingest.h"
+#include "ingest/verdict.h"
 
 struct check_options {
-	const struct pipeline_config *pipeline; /* whose rules and limits hold: the server's own */
-	uint64_t file_bytes_max;                /* of an upload; 0: none */
-	const char *endpoint;                   /* NULL: the url of the file's first line */
-	bool all;                               /* print every finding */
-	char *const *paths;                     /* "-": standard input */
+	struct ingest_limits limits; /* the server's own, like the rules */
+	struct verdict_rules rules;  /* endpoint NULL: that of the file's first line */
+	bool all;                    /* print every finding */
+	char *const *paths;          /* "-": standard input */
 	size_t path_count;
 };
 

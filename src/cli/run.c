@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "batch/endpoint.h"
 #include "cli/check.h"
 #include "cli/data_dir.h"
 #include "cli/earlier.h"
@@ -138,26 +139,16 @@ static bool places_free(const struct run *r, struct error *err)
 	return (p->stream || place_free(p->output, err)) && place_free(p->errors, err);
 }
 
-static bool endpoint_known(const char *endpoint)
-{
-	/* The wider list: here nobody's contract is broken by an endpoint that Kimi lacks. */
-	for (const char *const *e = profile_endpoints(PROFILE_OPENAI); *e != NULL; e++)
-		if (strcmp(*e, endpoint) == 0)
-			return true;
-	return false;
-}
-
+/* Of the wider list: here nobody's contract is broken by an endpoint that Kimi lacks. */
 static bool endpoint_check(const char *endpoint, struct error *err)
 {
-	char known[400] = "";
+	AUTO(buf_free) struct buf known = BUF(1024);
 
-	if (endpoint == NULL || endpoint_known(endpoint))
+	if (endpoint == NULL || endpoint_path(slice_of(endpoint)) != NULL)
 		return true;
-	for (const char *const *e = profile_endpoints(PROFILE_OPENAI); *e != NULL; e++) {
-		size_t n = strlen(known);
-		snprintf(known + n, sizeof(known) - n, "%s%s", n > 0 ? ", " : "", *e);
-	}
-	return fail(err, ERR_INVALID, "--endpoint: '%.100s' is not one of: %s", endpoint, known);
+	endpoint_list(PROFILE_OPENAI, &known);
+	return fail(err, ERR_INVALID, "--endpoint: '%.100s' is not one of: %.*s", endpoint,
+		    SLICE_ARG(buf_slice(&known)));
 }
 
 /* ---- begin ---- */
@@ -165,16 +156,16 @@ static bool endpoint_check(const char *endpoint, struct error *err)
 /* The url that the lines name; lines that name another one are findings. */
 static const char *endpoint_choose(const struct run_options *o, const struct index_summary *s)
 {
+	const char *of_file = s->url_count > 0 ? endpoint_path(slice_of(s->urls[0])) : NULL;
+
 	if (o->endpoint != NULL)
-		return o->endpoint;
-	if (s->url_count > 0 && endpoint_known(s->urls[0]))
-		return s->urls[0];
-	return DEFAULT_ENDPOINT;
+		return endpoint_path(slice_of(o->endpoint)); /* endpoint_check() knew it */
+	return of_file != NULL ? of_file : DEFAULT_ENDPOINT;
 }
 
 static struct ingest_limits input_limits(const struct run *r)
 {
-	return (struct ingest_limits){ .line_bytes = r->options->pipeline.line_bytes,
+	return (struct ingest_limits){ .line_bytes = r->options->pipeline.rules.line_bytes,
 				       .lines_max = r->options->limit };
 }
 
@@ -314,7 +305,7 @@ static bool go_on(struct run *r, const struct run_input *input, struct error *er
 {
 	const char *endpoint = r->options->endpoint;
 
-	if (endpoint != NULL && strcmp(endpoint, r->state.endpoint) != 0)
+	if (endpoint != NULL && strcmp(endpoint_path(slice_of(endpoint)), r->state.endpoint) != 0)
 		return fail(
 			err, ERR_INVALID,
 			"this run began with the endpoint %s and cannot go on with %s; remove %s "
@@ -468,11 +459,12 @@ static bool model_served(void *ctx, const char *model)
 /* Judges the input once more, as `lowtide check` does: with what the batch's `errors` have no room for. */
 static bool findings_judge(const struct run *r, struct findings *f, struct error *err)
 {
-	struct verdict_rules rules = pipeline_rules(&r->options->pipeline, r->state.endpoint);
+	struct verdict_rules rules = r->options->pipeline.rules;
 	AUTO(index_drop) struct index *index = NULL;
 	uint64_t bytes;
 	int fd;
 
+	rules.endpoint = r->state.endpoint;
 	rules.model_served = model_served;
 	rules.ctx = pipeline_dispatch(r->pipeline);
 	return blob_open(r->blobs, r->state.file_id, BLOB_INDEX, &fd, &bytes, err) &&

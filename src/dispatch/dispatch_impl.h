@@ -52,6 +52,7 @@ struct watch {
 struct reported_model {
 	char *id, *owned_by;
 	int64_t created;
+	char *more; /* its other members as they came: `,"root":"/m","max_model_len":4096`; or NULL */
 };
 
 struct upstream_counts {
@@ -63,6 +64,7 @@ struct upstream {
 	struct upstream *next;
 	struct upstream_config config; /* our own copy */
 	unsigned number;               /* 0..UPSTREAMS_MAX-1, while it is here no other's */
+	size_t position;               /* in the configuration */
 	bool retired; /* gone from the configuration: freed when nothing is in flight */
 	struct curl_slist *headers; /* of lines */
 	char *metrics_url, *models_url;

@@ -529,6 +529,7 @@ bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_
 	unsigned connections = 8;
 	for (size_t i = 0; i < n; i++) {
 		r.upstreams[i]->retired = false;
+		r.upstreams[i]->position = i;
 		upstream_configure(r.upstreams[i], &r.configs[i]);
 		connections += upstream_most(r.upstreams[i]);
 	}

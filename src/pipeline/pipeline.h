@@ -15,24 +15,18 @@
 struct pipeline;
 
 struct pipeline_config {
-	enum profile profile;
 	const struct upstream_config *upstreams;
 	size_t upstream_count;
 	unsigned max_attempts;
 	uint64_t line_timeout_ms;
 	uint64_t response_bytes_max;
 	uint64_t drain_ms;
-	/* validation (ingest/verdict.h) */
-	bool strict_lines, refuse_sampling;
-	uint64_t lines_max, inputs_max, line_bytes;
+	struct verdict_rules rules; /* of every batch; endpoint and model_served are its own */
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
 	/* retention */
 	uint64_t result_expires_after_s; /* 0: never */
 	uint64_t sweep_ms;               /* between sweeps of expired files */
 };
-
-/* By what a batch's file is judged. Which models there are is for the caller to add. */
-struct verdict_rules pipeline_rules(const struct pipeline_config *config, const char *endpoint);
 
 /* Opens the pipeline on `data_dir` and goes on with every batch that is not final. The config, its
  * strings, `store` and `blobs` stay the caller's and must outlive it. */

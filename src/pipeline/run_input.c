@@ -132,27 +132,15 @@ static bool enqueued_judge(struct run *run, const char *model, uint64_t tokens, 
 	char message[512];
 	snprintf(message, sizeof(message),
 		 "Enqueued %s limit reached for %s in organization %s. Limit: %llu enqueued %ss. "
-		 "Please try again once some in_progress batches have been completed.",
+		 "Please try again once some in_progress batches have been completed "
+		 "(limits.enqueued_%ss).",
 		 what, model, run->batch.org,
 		 (unsigned long long)(too_many_tokens ? c->enqueued_tokens_max
 						      : c->enqueued_requests_max),
-		 what);
+		 what, what);
 	run_error_entry(errors, too_many_tokens ? "token_limit_exceeded" : "request_limit_exceeded",
 			NULL, message);
 	return true;
-}
-
-struct verdict_rules pipeline_rules(const struct pipeline_config *config, const char *endpoint)
-{
-	return (struct verdict_rules){
-		.profile = config->profile,
-		.endpoint = endpoint,
-		.strict_lines = config->strict_lines,
-		.refuse_sampling = config->refuse_sampling,
-		.lines_max = config->lines_max,
-		.inputs_max = config->inputs_max,
-		.line_bytes = config->line_bytes,
-	};
 }
 
 /* Judges the input; `errors` stays empty when it is good. */
@@ -168,7 +156,8 @@ static bool input_judge(struct run *run, struct buf *errors, struct error *err)
 	}
 	if (!run_input_open(run, err))
 		return false;
-	struct verdict_rules rules = pipeline_rules(run->env->config, run->batch.endpoint);
+	struct verdict_rules rules = run->env->config->rules;
+	rules.endpoint = run->batch.endpoint;
 	rules.model_served = model_served;
 	rules.ctx = run->env->dispatch;
 	uint64_t count;

@@ -324,6 +324,34 @@ def test_check_and_server_agree(tmp_path, kimi):
         assert f"{path}:{entry['line']}: {entry['code']}: {entry['message']}" in printed
 
 
+def test_check_judges_by_the_limits_of_the_server(tmp_path, serve):
+    """F3, 3.3: a file that is too large, an endpoint that the profile lacks; the setting is named."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(jsonl([line("a", "x" * 5000, url="/v1/embeddings")]))
+    settings = {"limits.file_bytes": 5000}
+    flags = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    printed = program.run("check", *flags, path, expect=1).stdout
+    api = serve("kimi", settings)
+    refusal = api.upload_raw(path.read_bytes()).json()["error"]["message"]
+    assert "(limits.file_bytes)" in refusal
+    assert f"{path}:0: file_too_large: {refusal}" in printed
+    small = api.upload(jsonl([line("a")]))
+    refusal = api.create_raw(small, endpoint="/v1/embeddings").json()["error"]["message"]
+    assert "profile: openai" in refusal
+    assert f"{path}:0: invalid_value: {refusal}" in printed
+    assert program.run("check", "--profile", "openai", path).stdout.endswith("good\n")
+
+
+def test_check_takes_the_vendors_figures(tmp_path):
+    """3.3: 50,001 lines are good by default, and one too many for OpenAI."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(jsonl(line(str(n)) for n in range(50_001)))
+    program.run("check", "--profile", "openai", path)
+    flags = ("--profile", "openai", "--set", "limits.vendor=true")
+    printed = program.run("check", *flags, path, expect=1).stdout
+    assert "too_many_tasks" in printed and "(limits.lines_per_file)" in printed
+
+
 # ---- key, org ----
 
 

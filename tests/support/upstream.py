@@ -103,8 +103,10 @@ def model_of(body):
 
 
 def models_list(ids):
+    """Of ids, or of entries as an engine writes them: texts that begin with a brace."""
     entry = {"object": "model", "created": 1700000000, "owned_by": "scripted"}
-    return {"object": "list", "data": [{"id": one, **entry} for one in ids]}
+    whole = [one if one[0] == "{" else json.dumps({"id": one, **entry}) for one in ids]
+    return ('{"object": "list", "data": [%s]}' % ", ".join(whole)).encode()
 
 
 def event(number, model, n, last):
@@ -140,6 +142,17 @@ def completion(path, body, marker, number):
             "status": "completed",
             "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}],
             "usage": {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10},
+        }
+    if path.endswith("/messages"):
+        return {
+            "id": f"msg_{number}",
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+            "content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn",
+            "stop_sequence": None,
+            "usage": {"input_tokens": 7, "cache_read_input_tokens": 4, "output_tokens": 3},
         }
     if path.endswith("/chat/completions"):
         choice = {"index": 0, "message": {"role": "assistant", "content": text}}
@@ -563,7 +576,7 @@ class Upstream:
     def _answer_of_get(self, method, path):
         endpoint, models = path.partition("?")[0], self.models
         if method == "GET" and endpoint == "/v1/models" and models is not None:
-            return Answer(body=json.dumps(models_list(models)).encode())
+            return Answer(body=models_list(models))
         if method == "GET" and endpoint == "/metrics" and self._metrics is not None:
             return self._metrics
         return Answer(404, error_body(404))

@@ -242,7 +242,7 @@ static void the_bytes_are_kept_as_they_came(void **state)
 
 static void a_file_over_the_limit_is_refused(void **state)
 {
-	struct ingest_limits limits = { .file_bytes = 10, .too_large_message = "It is too large." };
+	struct ingest_limits limits = { .profile = PROFILE_OPENAI, .file_bytes = 10 };
 	struct ingest *in;
 	struct error err;
 
@@ -253,7 +253,7 @@ static void a_file_over_the_limit_is_refused(void **state)
 	assert_true(ingest_write(in, SLICE(""), &err));
 	assert_false(ingest_write(in, SLICE("1"), &err));
 	assert_int_equal(err.kind, ERR_INVALID);
-	assert_string_equal(err.message, "It is too large.");
+	assert_string_equal(err.message, "File is too large. The limit is 10B (limits.file_bytes).");
 	ingest_abort(in);
 	assert_int_equal(scratch_count(dir, "tmp"), 0);
 	assert_int_equal(scratch_count(dir, "files"), 0);
@@ -395,9 +395,11 @@ static void files_that_cannot_be_read_are_told(void **state)
 	close(pipes[0]);
 	close(pipes[1]);
 	int fd = file_of(SLICE("123456"));
-	struct ingest_limits limits = { .file_bytes = 5, .too_large_message = "It is too large." };
+	struct ingest_limits limits = { .file_bytes = 5 };
 	assert_false(ingest_file(blobs, fd, &limits, "x", sha256, &ix, &err));
-	assert_string_equal(err.message, "It is too large.");
+	assert_string_equal(err.message,
+			    "File size is too large, max file size is 5B, please confirm and "
+			    "re-upload the file (limits.file_bytes)");
 	close(fd);
 }
 
