@@ -1,4 +1,4 @@
-"""What people meet in the first hour: faults-seen.md, section 5 (F3 to F14), each with its smallest input."""
+"""What people meet in the first hour: faults-seen.md, section 5 (F3 to F14)."""
 
 import gzip
 import json
@@ -36,7 +36,8 @@ def left_beside(path):
 
 def start(args, **popen):
     popen = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **popen}
-    return subprocess.Popen([str(program.BINARY), *map(str, args)], env=program.clean_env(), **popen)
+    command = [str(program.BINARY), *map(str, args)]
+    return subprocess.Popen(command, env=program.clean_env(), **popen)
 
 
 # ---- F4: the port, the first key, the environment ----
@@ -413,7 +414,7 @@ def server_takes(serve, profile, settings, content, endpoint):
 
 VERDICTS = [
     ("kimi", {}, jsonl([line("a")]), "/v1/chat/completions", None),
-    ("kimi", {}, jsonl(embeddings(2)), "/v1/embeddings", "profile: kimi"),
+    ("kimi", {}, jsonl(embeddings(2)), "/v1/embeddings", "profile"),
     ("openai", {}, jsonl(embeddings(2)), "/v1/embeddings", None),
     ("openai", {"limits.inputs_per_file": "3"}, jsonl(embeddings(2)), "/v1/embeddings",
      "limits.inputs_per_file"),
@@ -423,8 +424,8 @@ VERDICTS = [
      "limits.line_bytes"),
     ("kimi", {"limits.file_bytes": "1KB"}, jsonl(numbered("a", 20)), "/v1/chat/completions",
      "limits.file_bytes"),
-    ("openai", {}, b'{"custom_id":"a","body":{"model":"m-1","messages":[]}}', "/v1/chat/completions",
-     "method"),
+    ("openai", {}, b'{"custom_id":"a","body":{"model":"m-1","messages":[]}}',
+     "/v1/chat/completions", "method"),
 ]  # fmt: skip
 
 
@@ -433,7 +434,8 @@ def test_f3_check_judges_as_the_server(tmp_path, serve, profile, settings, conte
     path = tmp_path / "in.jsonl"
     path.write_bytes(content)
     config = tmp_path / "lowtide.yaml"
-    config.write_text("\n".join([f"profile: {profile}", *(f"{k}: {v}" for k, v in settings.items())]))
+    rows = [f"profile: {profile}", *(f"{key}: {value}" for key, value in settings.items())]
+    config.write_text("\n".join(rows))
     flags = [word for item in settings.items() for word in ("--set", "=".join(item))]
     for args in (["--profile", profile, *flags], ["--config", config]):
         done = program.run("check", path, *args, expect=0 if told is None else 1)
@@ -587,7 +589,8 @@ def engine_gauges(api):
 def test_f11_a_gauge_that_nobody_reads_any_more_is_gone(serve, own_upstream):
     """It is asked only while lines are in flight: what it said last is not what is."""
     own_upstream.set_metrics(
-        'vllm:num_requests_running{model_name="m-1"} 2\nvllm:num_requests_waiting{model_name="m-1"} 0\n'
+        'vllm:num_requests_running{model_name="m-1"} 2\n'
+        'vllm:num_requests_waiting{model_name="m-1"} 0\n'
     )
     api = serve()
     mark = fresh()
