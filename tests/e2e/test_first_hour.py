@@ -40,6 +40,14 @@ def start(args, **popen):
     return subprocess.Popen(command, env=program.clean_env(), **popen)
 
 
+def finish(process):
+    """What it said until its end; nothing of it is left, whatever it did."""
+    try:
+        return process.communicate(timeout=60)
+    finally:
+        process.kill()
+
+
 # ---- F4: the port, the first key, the environment ----
 
 
@@ -90,7 +98,7 @@ def test_f4_a_key_that_cannot_be_shown_is_not_made(tmp_path):
     """Standard output is a full disk: the start fails, and the next one begins as if new."""
     with open("/dev/full", "w") as full:
         process = start(serve_args(tmp_path / "data", 0), stdout=full, text=True)
-        _, text = process.communicate(timeout=60)
+        _, text = finish(process)
     assert process.returncode == 1 and "standard output" in text
     program.check_report(text, "serve")
     assert program.run("key", "list", "--data", tmp_path / "data").stdout == ""
@@ -242,7 +250,7 @@ def test_f7_dev_null_and_a_pipe(files, upstream, tmp_path):
     os.mkfifo(pipe)
     process = start(run_args((given, pipe), upstream))
     assert len(parse_results(pipe.read_bytes())) == 5
-    process.communicate(timeout=60)
+    finish(process)
     assert process.returncode == 0
     assert left_beside(given) == {"in.jsonl", "pipe"}
 
@@ -260,7 +268,7 @@ def test_f7_answers_that_nobody_took_are_written_again(files, own_upstream):
     given.write_bytes(jsonl(numbered(mark, 20)))
     with open("/dev/full", "w") as full:
         process = start(run_args((given, "-"), own_upstream), stdout=full, text=True)
-        _, text = process.communicate(timeout=60)
+        _, text = finish(process)
     assert process.returncode == 1 and "same command" in text
     done = program.run(*run_args((given, "-"), own_upstream))
     assert len(parse_results(done.stdout.encode())) == 20
@@ -274,7 +282,7 @@ def test_f7_a_stopped_run_to_standard_output_goes_on(files, own_upstream):
     process = start(run_args((given, "-"), own_upstream, "--set", "execution.concurrency=4"))
     own_upstream.wait_sent(mark + "h", 4)
     process.kill()
-    out, _ = process.communicate(timeout=60)
+    out, _ = finish(process)
     assert out == b"" and "in.jsonl.lowtide" in left_beside(given)
     own_upstream.release(mark)
     done = program.run(*run_args((given, "-"), own_upstream))
@@ -318,7 +326,7 @@ def test_a_limited_run_goes_on_with_its_limit(files, own_upstream):
     process = start(run_args(files, own_upstream, "--limit", "4"))
     own_upstream.wait_sent(mark, 4)
     process.kill()
-    process.communicate(timeout=60)
+    finish(process)
     own_upstream.release(mark)
     done = program.run(*run_args(files, own_upstream), expect=2)
     assert "--limit 4" in done.stderr
