@@ -13,6 +13,7 @@
 #include "api/upload.h"
 
 static const struct route routes[] = {
+	{ "GET", "/", .handle = health_about },
 	{ "GET", "/healthz", .handle = health_alive },
 	{ "GET", "/readyz", .handle = health_ready },
 	{ "POST", "/v1/files", BODY_FORM, .creates = true, .name = "POST /v1/files",

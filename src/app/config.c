@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/config_impl.h"
 #include "app/version.h"
@@ -133,6 +134,48 @@ static bool read_environment(struct config *c, struct error *err)
 			return false;
 	}
 	return true;
+}
+
+/* What has a meaning though it is no setting. */
+static bool variable_known(const struct config *c, const char *name, const char *value)
+{
+	static const char *const others[] = { FIRST_KEY_VARIABLE, UPSTREAM_KEY_VARIABLE,
+					      "LOWTIDE_FAILPOINTS" };
+	char variable[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (strcmp(name, others[i]) == 0)
+			return true;
+	for (size_t i = 0; i < c->upstream_count; i++)
+		if (c->upstreams[i].api_key_env != NULL &&
+		    strcmp(name, c->upstreams[i].api_key_env) == 0)
+			return true;
+	for (size_t i = 0; i < setting_count; i++) {
+		setting_variable(settings[i].key, variable, sizeof(variable));
+		if (strcmp(name, variable) == 0)
+			return true;
+	}
+	/* Kubernetes gives these to every container beside a service that is called lowtide. */
+	return strncmp(name, "LOWTIDE_SERVICE_", 16) == 0 ||
+	       strncmp(name, "LOWTIDE_PORT_", 13) == 0 ||
+	       (strcmp(name, "LOWTIDE_PORT") == 0 && strstr(value, "://") != NULL);
+}
+
+void config_warn_environment(const struct config *c)
+{
+	char name[128], suggestion[400];
+
+	for (char **entry = environ; *entry != NULL; entry++) {
+		struct slice variable = { *entry, strcspn(*entry, "=") };
+		if (strncmp(*entry, "LOWTIDE_", 8) != 0 ||
+		    !slice_copy(variable, name, sizeof(name)) ||
+		    variable_known(c, name, *entry + variable.n))
+			continue;
+		setting_suggest_variable(settings, setting_count, name, suggestion,
+					 sizeof(suggestion));
+		log_warn("config.unknown_variable", kv_str("variable", name),
+			 kv_str("hint", suggestion));
+	}
 }
 
 static bool read_flags(struct config *c, const struct config_flag *flags, size_t count,

@@ -96,6 +96,9 @@ void config_done(struct config *c);
  * never shows what was in it. */
 MUST_USE bool config_read_keys(struct config *c, struct error *err);
 
+/* Logs a warning for each variable LOWTIDE_… that no setting has: it was hardly meant to do nothing. */
+void config_warn_environment(const struct config *c);
+
 /* Whether nobody has set `key`: a command may then have a default of its own. */
 bool config_is_default(const struct config *c, const char *key);
 
@@ -113,5 +116,7 @@ struct verdict_rules config_rules(const struct config *c);
 
 /* The name that the first upstream has when it was given no other. */
 #define UPSTREAM_NAME "default"
+/* The environment variable with the first API key of a new data directory. */
+#define FIRST_KEY_VARIABLE "LOWTIDE_BOOTSTRAP_KEY"
 /* The environment variable with the key of the upstreams that were given as mere URLs. */
 #define UPSTREAM_KEY_VARIABLE "LOWTIDE_UPSTREAM_API_KEY"

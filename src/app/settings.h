@@ -55,6 +55,10 @@ bool setting_is_group(const struct setting *table, size_t count, const char *gro
 void setting_suggest(const struct setting *table, size_t count, const char *wrong, char *to,
 		     size_t size);
 
+/* The same for an environment variable: "nearest: LOWTIDE_DATA", else where all are listed. */
+void setting_suggest_variable(const struct setting *table, size_t count, const char *wrong,
+			      char *to, size_t size);
+
 /* "a whole number from 1 to 10000". */
 void setting_describe(const struct setting *s, char *to, size_t size);
 /* Where its value is kept in `base` (struct config or struct upstream_setting). */

@@ -349,6 +349,8 @@ void watch_done(struct dispatch *d, struct transfer *t, CURLcode code);
 void watches_close(struct dispatch *d, struct upstream *u);
 /* Once a model: tells the log when its batches name a model that no upstream lists. */
 void model_unlisted_tell(struct dispatch *d, struct model *m);
+/* Whether `gauges` are of this moment: they are asked for only while lines are in flight. */
+bool gauges_current(const struct upstream *u, uint64_t now_ms);
 /* Renews what dispatch_models() answers: what all report, or list. */
 void models_join(struct dispatch *d);
 

@@ -211,21 +211,21 @@ static void upstreams_write(const struct dispatch *d, struct buf *to)
 	of_upstream(to, tokens, u, "", (double)u->counts.tokens);
 }
 
-static void engines_write(const struct dispatch *d, struct buf *to)
+static void engines_write(const struct dispatch *d, struct buf *to, uint64_t now_ms)
 {
 	static const char requests[] = "lowtide_engine_requests",
 			  cache[] = "lowtide_engine_cache_use";
 	family(to, requests, "gauge", "What the engine's own metrics say of its load.");
 	FOR_UPSTREAMS(d, u)
 	{
-		if (!u->has_gauges)
+		if (!gauges_current(u, now_ms))
 			continue;
 		of_upstream(to, requests, u, ",state=\"running\"", u->gauges.running);
 		of_upstream(to, requests, u, ",state=\"waiting\"", u->gauges.waiting);
 	}
 	family(to, cache, "gauge", "The share of the engine's KV cache in use, as it says.");
 	FOR_UPSTREAMS(d, u)
-	if (u->has_gauges && u->gauges.cache >= 0)
+	if (gauges_current(u, now_ms) && u->gauges.cache >= 0)
 		of_upstream(to, cache, u, "", u->gauges.cache);
 }
 
@@ -287,7 +287,7 @@ static void models_write(const struct dispatch *d, struct buf *to)
 void report_metrics(struct dispatch *d, struct buf *to)
 {
 	upstreams_write(d, to);
-	engines_write(d, to);
+	engines_write(d, to, sys.monotonic_ms());
 	lanes_write(d, to, sys.monotonic_us());
 	models_write(d, to);
 	family(to, "lowtide_online_requests", "gauge", "Online requests that have not ended.");
@@ -359,7 +359,7 @@ static void upstream_write(struct buf *to, const struct upstream *u, uint64_t no
 	else
 		buf_json_string(to, slice_of(upstream_said(u)));
 	buf_text(to, ",\"engine\":");
-	if (u->has_gauges)
+	if (gauges_current(u, now_us / 1000))
 		buf_printf(to, "{\"kind\":\"%s\",\"running\":%.0f,\"waiting\":%.0f}",
 			   gauges_kind_words[u->gauges.kind], u->gauges.running, u->gauges.waiting);
 	else

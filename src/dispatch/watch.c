@@ -13,7 +13,8 @@
 
 #define METRICS_EVERY_MS 250u
 #define METRICS_TIMEOUT_MS 5000L
-#define METRICS_LOST_AFTER 3u /* failures in a row: latency alone decides until it answers again */
+#define METRICS_STALE_MS 6000u /* more than an answer that comes at the last moment takes */
+#define METRICS_LOST_AFTER 3u  /* failures in a row: latency alone decides until it answers again */
 #define MODELS_EVERY_MS 60000u
 #define MODELS_TIMEOUT_MS 10000L
 #define FAILED_FIRST_MS 1000u
@@ -162,6 +163,11 @@ static void metrics_done(struct upstream *u, bool good)
 	u->gauges = g;
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 		width_gauges(lane->width, &g, u->batch_in_flight + u->online_in_flight, now_us);
+}
+
+bool gauges_current(const struct upstream *u, uint64_t now_ms)
+{
+	return u->has_gauges && now_ms < u->metrics.due_ms + METRICS_STALE_MS;
 }
 
 /* ---- models ---- */

@@ -604,10 +604,20 @@ static bool server_start(struct http_server *s, const struct http_config *config
 	if (s->daemon == NULL)
 		return fail(err, ERR_INTERNAL, "The HTTP server could not be started.");
 	/* Last: from here on requests come in. */
-	if (!listener_open(config->host, config->port, on_accepted, s, &s->listener, err))
+	int fd = config->listening != NULL ? *config->listening : -1;
+	if (config->listening != NULL)
+		*config->listening = -1;
+	else if (!listener_bind(config->host, config->port, &fd, err))
+		return false;
+	if (!listener_open(fd, on_accepted, s, &s->listener, err))
 		return false;
 	s->port = listener_port(s->listener);
 	return true;
+}
+
+bool http_listen(const char *host, uint16_t port, int *ret_fd, struct error *err)
+{
+	return listener_bind(host, port, ret_fd, err);
 }
 
 bool http_server_open(const struct http_config *config, struct http_server **ret, struct error *err)

@@ -78,6 +78,8 @@ struct http_app {
 };
 
 struct http_config {
+	int *listening;   /* a socket of http_listen(), taken over once it accepts (then -1), or
+			   * NULL: host and port are listened on */
 	const char *host; /* numeric address or "localhost" */
 	uint16_t port;    /* 0: any free one, see http_server_port */
 	unsigned threads;
@@ -90,6 +92,9 @@ struct http_config {
 	void *ctx;
 };
 
+/* Claims an address before there is a server: who connects waits until one accepts. INVALID if it
+ * cannot listen there; err->message is for the one who starts the server. */
+MUST_USE bool http_listen(const char *host, uint16_t port, int *ret_fd, struct error *err);
 /* INVALID if it cannot listen there; err->message is for the one who starts the server. */
 MUST_USE bool http_server_open(const struct http_config *config, struct http_server **ret,
 			       struct error *err);

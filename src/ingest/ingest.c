@@ -247,9 +247,16 @@ static bool carry_end(struct ingest *in, struct error *err)
 	return true;
 }
 
+/* It has as many request lines as are wanted. */
+static bool is_full(const struct ingest *in)
+{
+	return in->limits.lines_max > 0 &&
+	       index_writer_summary(in->index)->lines >= in->limits.lines_max;
+}
+
 static bool lines_find(struct ingest *in, struct slice bytes, struct error *err)
 {
-	while (bytes.n > 0) {
+	while (bytes.n > 0 && !is_full(in)) {
 		const char *lf = memchr(bytes.p, '\n', bytes.n);
 		struct slice part = { bytes.p, lf != NULL ? (size_t)(lf - bytes.p) : bytes.n };
 
@@ -392,7 +399,8 @@ static bool file_read(struct ingest *in, struct error *err)
 
 	if (piece == NULL)
 		return fail_memory(err);
-	while ((n = pread(in->data_fd, piece, PIECE_BYTES, (off_t)in->bytes)) != 0) {
+	while (!is_full(in) &&
+	       (n = pread(in->data_fd, piece, PIECE_BYTES, (off_t)in->bytes)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

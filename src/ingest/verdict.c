@@ -55,10 +55,12 @@ struct judge {
 	uint64_t texts; /* so many of them are given to `each`; the others only counted */
 	finding_fn each;
 	void *ctx;
+	bool reasons; /* with what is wrong with lines that are no JSON */
 
 	struct buf line; /* the line last read */
 	char message[QUOTE_MAX + 640];
 	char param[64];
+	struct json_fault fault;
 };
 
 /* ---- what a finding says ---- */
@@ -339,6 +341,13 @@ static bool fault_tell(struct judge *j, const struct index_record *r, uint32_t f
 		if (j->param[0] != '\0')
 			finding.param = j->param;
 	}
+	if (line_faults[i].fault == LINE_NOT_JSON && j->reasons) {
+		struct line_facts facts;
+		if (!line_read(j, r, &facts, err))
+			return false;
+		if (json_fault_find(buf_slice(&j->line), &j->fault))
+			finding.fault = &j->fault;
+	}
 	tell(j, &finding);
 	return true;
 }
@@ -585,15 +594,17 @@ static void judge_init(struct judge *j, const struct index *ix, int blob_fd,
 	}
 }
 
-/* As verdict_judge, but only the first `texts` findings are given to `each`. */
+/* As verdict_judge, but only the first `texts` findings are given to `each`, and the reasons only if
+ * they are wanted. */
 static bool judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
-		  uint64_t texts, finding_fn each, void *ctx, uint64_t *ret_count,
+		  uint64_t texts, bool reasons, finding_fn each, void *ctx, uint64_t *ret_count,
 		  struct error *err)
 {
 	struct judge j;
 
 	judge_init(&j, ix, blob_fd, rules);
 	j.texts = texts;
+	j.reasons = reasons;
 	j.each = each;
 	j.ctx = ctx;
 	bool ok = file_judge(&j, ix, err);
@@ -606,7 +617,7 @@ static bool judge(const struct index *ix, int blob_fd, const struct verdict_rule
 bool verdict_judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
 		   finding_fn each, void *ctx, uint64_t *ret_count, struct error *err)
 {
-	return judge(ix, blob_fd, rules, UINT64_MAX, each, ctx, ret_count, err);
+	return judge(ix, blob_fd, rules, UINT64_MAX, each != NULL, each, ctx, ret_count, err);
 }
 
 /* ---- as JSON ---- */
@@ -641,7 +652,7 @@ bool verdict_errors(const struct index *ix, int blob_fd, const struct verdict_ru
 		    struct buf *to, uint64_t *ret_count, struct error *err)
 {
 	buf_clear(to);
-	if (!judge(ix, blob_fd, rules, FINDINGS_MAX, finding_format, to, ret_count, err))
+	if (!judge(ix, blob_fd, rules, FINDINGS_MAX, false, finding_format, to, ret_count, err))
 		return false;
 	if (*ret_count > FINDINGS_MAX) {
 		char message[128];

@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/json_fault.h"
 #include "batch/batch.h"
 #include "ingest/index.h"
 
@@ -28,6 +29,8 @@ struct finding {
 	uint64_t line;     /* 0: null */
 	const char *param; /* or NULL */
 	const char *message;
+	const struct json_fault *fault; /* what is wrong with a line that is no JSON; else NULL, and
+					 * not told where the findings become JSON */
 };
 typedef void (*finding_fn)(void *ctx, const struct finding *finding);
 

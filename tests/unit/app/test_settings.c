@@ -316,6 +316,27 @@ static void keys_are_suggested(void **state)
 			     "limits, validation, retention, log");
 }
 
+static void assert_variable_suggested(const char *wrong, const char *expected)
+{
+	char text[400];
+
+	setting_suggest_variable(settings, setting_count, wrong, text, sizeof(text));
+	assert_string_equal(text, expected);
+}
+
+static void variables_are_suggested(void **state)
+{
+	(void)state;
+	assert_variable_suggested("LOWTIDE_LISTN", "nearest: LOWTIDE_LISTEN");
+	assert_variable_suggested("LOWTIDE_EXECUTION_CONCURENCY",
+				  "nearest: LOWTIDE_EXECUTION_CONCURRENCY");
+	assert_variable_suggested("LOWTIDE_UPSTREAM", "nearest: LOWTIDE_UPSTREAMS");
+	assert_variable_suggested("LOWTIDE_", "no setting has it; lowtide.example.yaml shows all "
+					      "settings");
+	assert_variable_suggested("LOWTIDE_NOTHING_LIKE_THIS",
+				  "no setting has it; lowtide.example.yaml shows all settings");
+}
+
 static void endless_keys_are_cut(void **state)
 {
 	char wrong[5000], text[60];
@@ -354,6 +375,7 @@ int main(void)
 		cmocka_unit_test(a_refused_text_changes_nothing),
 		cmocka_unit_test(what_is_allowed_is_described),
 		cmocka_unit_test(keys_are_suggested),
+		cmocka_unit_test(variables_are_suggested),
 		cmocka_unit_test(endless_keys_are_cut),
 		cmocka_unit_test(variables),
 	};

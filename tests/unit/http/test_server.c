@@ -400,6 +400,35 @@ static void addresses(void **state)
 		close(fd);
 }
 
+/* The program claims its address first: who comes before there is a server is answered by it. */
+static void an_address_is_claimed_before_the_server_is_there(void **state)
+{
+	struct http_config config = { .threads = 2, .workers = 1, .connections_max = 10 };
+	struct http_server *s = NULL, *other = NULL;
+	struct sockaddr_in at;
+	socklen_t size = sizeof(at);
+	struct error err;
+	int fd = -1;
+
+	(void)state;
+	config.app = (struct http_app){ app_begin, app_body, app_handle, app_end };
+	begun = ended = handled = body_bytes = 0;
+	assert_true(http_listen("127.0.0.1", 0, &fd, &err));
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+	config.host = "127.0.0.1";
+	config.port = ntohs(at.sin_port);
+	assert_false(http_server_open(&config, &other, &err)); /* taken already */
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&at, size), 0);
+	say(client, SLICE("GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+	config.listening = &fd;
+	assert_true(http_server_open(&config, &s, &err));
+	assert_int_equal(fd, -1);
+	assert_int_equal(http_server_port(s), config.port);
+	assert_has(hear(client), "HTTP/1.1 200");
+	server_done(s);
+}
+
 static atomic_uint skipped_ms;
 static uint64_t (*real_monotonic_ms)(void);
 
@@ -481,6 +510,7 @@ int main(void)
 		cmocka_unit_test(few_connections_keep_their_memory),
 		cmocka_unit_test(quiesce_refuses_and_close_waits),
 		cmocka_unit_test(addresses),
+		cmocka_unit_test(an_address_is_claimed_before_the_server_is_there),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

@@ -356,6 +356,31 @@ static void files_are_indexed_where_they_are(void **state)
 	ingested_close(&whole);
 }
 
+/* `lowtide run --limit`: blank lines do not count, and nothing behind the last one is looked at. */
+static void only_the_first_lines_of_a_file(void **state)
+{
+	static const char text[] = "\n{\"custom_id\":\"a\"}\n \n{\"custom_id\":\"b\"}\r\nrubbish\n"
+				   "{\"custom_id\":\"a\"}";
+	static const uint64_t lines[] = { 0, 1, 2, 3, 4, 5 }, found[] = { 4, 1, 2, 3, 4, 4 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		struct ingest_limits limits = { .lines_max = lines[i] };
+		char path[] = "/tmp/lowtide-unit-XXXXXX", sha256[65];
+		struct index *ix;
+		struct error err;
+		int fd = mkstemp(path);
+		assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+		assert_true(ingest_file(NULL, fd, &limits, "x", sha256, &ix, &err));
+		assert_int_equal(index_summary(ix)->lines, found[i]);
+		assert_int_equal((index_summary(ix)->flags_any & LINE_NOT_JSON) != 0,
+				 lines[i] == 0 || lines[i] > 2);
+		index_close(ix);
+		close(fd);
+		unlink(path);
+	}
+}
+
 static void files_that_cannot_be_read_are_told(void **state)
 {
 	struct error err;
@@ -478,6 +503,7 @@ int main(void)
 		cmocka_unit_test(what_is_aborted_was_never_there),
 		cmocka_unit_test(any_failing_call_leaves_nothing),
 		cmocka_unit_test(files_are_indexed_where_they_are),
+		cmocka_unit_test(only_the_first_lines_of_a_file),
 		cmocka_unit_test(files_that_cannot_be_read_are_told),
 		cmocka_unit_test(prefixes_are_found),
 		cmocka_unit_test(memory_does_not_grow_with_the_file),

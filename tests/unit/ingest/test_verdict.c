@@ -57,6 +57,32 @@ static void check(const struct verdict_rules *rules, const char *text, const cha
 	ingested_close(&f);
 }
 
+/* `lowtide check` also tells why a line is no JSON; where findings become JSON nobody asks. */
+static struct json_fault last_fault;
+
+static void note_fault(void *ctx, const struct finding *f)
+{
+	(void)ctx;
+	assert_non_null(f->fault);
+	last_fault = *f->fault;
+}
+
+static void a_line_that_is_no_json_has_a_reason(void **state)
+{
+	struct ingest_limits limits = { 0 };
+	struct ingested f = ingested_limited(SLICE("\xef\xbb\xbf{\"custom_id\":\"a\",}\n"),
+					     SIZE_MAX, &limits);
+	struct error err;
+	uint64_t count;
+
+	(void)state;
+	assert_true(verdict_judge(f.index, f.fd, &kimi, note_fault, NULL, &count, &err));
+	assert_int_equal(count, 1);
+	assert_int_equal(last_fault.column, 18); /* behind the byte order mark */
+	assert_string_equal(last_fault.reason, "a comma is followed by }");
+	ingested_close(&f);
+}
+
 /* ---- each row ---- */
 
 static void good_files_have_none(void **state)
@@ -647,6 +673,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(good_files_have_none),
 		cmocka_unit_test(the_whole_file),
+		cmocka_unit_test(a_line_that_is_no_json_has_a_reason),
 		cmocka_unit_test(inputs_of_embeddings),
 		cmocka_unit_test(each_fault_of_a_line),
 		cmocka_unit_test(duplicates_are_told_on_the_later_lines),
