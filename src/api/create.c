@@ -36,6 +36,8 @@ static bool read_endpoint(struct slice given, enum profile profile, struct batch
 			return slice_copy(given, ret->endpoint, sizeof(ret->endpoint));
 		buf_printf(&all, "%s'%s'", i > 0 ? ", " : "", known[i]);
 	}
+	if (all.failed)
+		return fail_memory(err);
 	return fail_param(err, "endpoint", "invalid_value",
 			  "Invalid value: '%.*s'. Supported values are: %.*s.",
 			  given.n > 200 ? 200 : (int)given.n, given.p, SLICE_ARG(buf_slice(&all)));
