@@ -50,6 +50,10 @@ bool fail_at(struct error *err, const struct origin *o, const char *key, const c
 	vsnprintf(problem, sizeof(problem), format, args);
 	va_end(args);
 	(void)!fail_param(err, key, NULL, "%s: %s", place, problem);
+	/* The file's own texts are quoted in it, and it is for a terminal: one line, no escapes. */
+	for (char *p = err->message; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
 	err->line = o->line;
 	return false;
 }

@@ -80,6 +80,19 @@ static struct slice trimmed(struct slice s)
 	return s;
 }
 
+/* Of a Content-Length: UINT64_MAX if it is not plain digits in range. */
+static uint64_t length_read(struct slice value)
+{
+	uint64_t length = 0;
+	for (size_t i = 0; i < value.n; i++) {
+		uint64_t digit = (uint64_t)(value.p[i] - '0');
+		if (value.p[i] < '0' || value.p[i] > '9' || length > (UINT64_MAX - digit) / 10)
+			return UINT64_MAX;
+		length = length * 10 + digit;
+	}
+	return value.n > 0 ? length : UINT64_MAX;
+}
+
 /* Splits the lines collected; the first is the status line. */
 static void head_tell(struct online_call *call, long status)
 {
@@ -98,7 +111,7 @@ static void head_tell(struct online_call *call, long status)
 			(struct slice){ colon + 1, (size_t)(line_end - colon - 1) });
 		if (name.n == strlen("content-length") &&
 		    strncasecmp(name.p, "content-length", name.n) == 0) {
-			h.length = strtoull(value.p, NULL, 10);
+			h.length = length_read(value);
 			continue;
 		}
 		if (!is_hop_by_hop(name) && h.header_count < HEADERS_MAX)
