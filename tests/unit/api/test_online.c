@@ -28,11 +28,38 @@ void dispatch_online_more(struct dispatch *d, struct online *o)
 	mores++;
 }
 
+/* The dispatch's one thread calls all of an online's ops; here those that play it take turns. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+static void tell_head(struct online *o, const struct online_head *h)
+{
+	pthread_mutex_lock(&turn);
+	o->ops->head(o->ctx, h);
+	pthread_mutex_unlock(&turn);
+}
+
+static bool tell_body(struct online *o, struct slice piece)
+{
+	pthread_mutex_lock(&turn);
+	bool taken = o->ops->body(o->ctx, piece);
+	pthread_mutex_unlock(&turn);
+	return taken;
+}
+
+static void tell_end(struct online *o, enum online_end how)
+{
+	pthread_mutex_lock(&turn);
+	o->ops->end(o->ctx, how);
+	pthread_mutex_unlock(&turn);
+}
+
 void dispatch_online_release(struct dispatch *d, struct online *o)
 {
 	(void)d;
-	released++;
+	pthread_mutex_lock(&turn);
 	o->ops->released(o->ctx);
+	pthread_mutex_unlock(&turn);
+	released++;
 }
 
 void dispatch_models(struct dispatch *d, struct buf *to)
@@ -223,7 +250,7 @@ static void what_is_sent(void **state)
 	assert_lacks(headers, "trailers");
 	assert_lacks(headers, "host:");
 	assert_lacks(headers, "content-length");
-	o->ops->end(o->ctx, ONLINE_BROKEN);
+	tell_end(o, ONLINE_BROKEN);
 	const char *text = hear(fd);
 	assert_has(text, "HTTP/1.1 502");
 	assert_has(text, "\"code\":\"upstream_error\"");
@@ -251,7 +278,7 @@ static void bodies_that_name_no_model(void **state)
 		assert_true(slice_is(o->body, bodies[i]));
 		assert_int_equal(o->model.n, 0);
 		assert_has(joined(o->headers), "Content-Type: application/json\n");
-		o->ops->end(o->ctx, ONLINE_NO_UPSTREAM);
+		tell_end(o, ONLINE_NO_UPSTREAM);
 		assert_has(hear(fd), "\"code\":\"model_not_found\"");
 	}
 	wait_released(ARRAY_LEN(bodies));
@@ -277,11 +304,11 @@ static void the_answer_comes_as_it_is(void **state)
 
 	(void)state;
 	struct online *o = wait_online();
-	o->ops->head(o->ctx, &head);
-	assert_true(o->ops->body(o->ctx, SLICE("data: 1\n\n")));
+	tell_head(o, &head);
+	assert_true(tell_body(o, SLICE("data: 1\n\n")));
 	usleep(20000);
-	assert_true(o->ops->body(o->ctx, SLICE("data: \0\xff\n\n")));
-	o->ops->end(o->ctx, ONLINE_WHOLE);
+	assert_true(tell_body(o, SLICE("data: \0\xff\n\n")));
+	tell_end(o, ONLINE_WHOLE);
 	const char *text = hear(fd);
 	assert_has(text, "HTTP/1.1 429");
 	assert_has(text, "content-type: text/event-stream\r\n");
@@ -317,7 +344,7 @@ static void how_it_may_end(void **state)
 	for (unsigned i = 0; i < ARRAY_LEN(ends); i++) {
 		int fd = ask(s, "", "Connection: close\r\n", "{\"model\":\"m\"}");
 		struct online *o = wait_online();
-		o->ops->end(o->ctx, ends[i].how);
+		tell_end(o, ends[i].how);
 		const char *text = hear(fd);
 		assert_has(text, ends[i].status);
 		assert_has(text, ends[i].has);
@@ -328,9 +355,9 @@ static void how_it_may_end(void **state)
 	int fd = ask(s, "", "", "{\"model\":\"m\"}");
 	struct online *o = wait_online();
 	struct online_head head = { 200, NULL, 0, UINT64_MAX };
-	o->ops->head(o->ctx, &head);
-	assert_true(o->ops->body(o->ctx, SLICE("half")));
-	o->ops->end(o->ctx, ONLINE_BROKEN);
+	tell_head(o, &head);
+	assert_true(tell_body(o, SLICE("half")));
+	tell_end(o, ONLINE_BROKEN);
 	const char *text = hear(fd);
 	assert_has(text, "half");
 	assert_lacks(text, "\r\n0\r\n");
@@ -348,7 +375,7 @@ static void a_client_that_leaves_is_released(void **state)
 		struct online *o = wait_online();
 		struct online_head head = { 200, NULL, 0, UINT64_MAX };
 		if (i == 1)
-			o->ops->head(o->ctx, &head);
+			tell_head(o, &head);
 		assert_int_equal(released, i);
 		close(fd);
 		wait_released(i + 1);
