@@ -65,16 +65,24 @@ static void on_record(void *ctx, const struct journal_head *head, uint64_t at)
 	f->n++;
 }
 
-static struct journal *reopen(struct found *f)
+static bool opened(struct found *f, struct journal **ret, struct error *err)
 {
-	struct journal *j = NULL;
-	struct error err;
-	uint64_t cut;
+	uint64_t cut = 0;
 
 	*f = (struct found){ 0 };
-	if (!journal_open(path, JOURNAL_START, on_record, f, &j, &cut, &err))
-		fail_msg("%s %s", err.message, err.detail);
+	*ret = NULL;
+	bool ok = journal_open(path, JOURNAL_START, on_record, f, ret, &cut, err);
 	assert_int_equal(cut, 0);
+	return ok;
+}
+
+static struct journal *reopen(struct found *f)
+{
+	struct journal *j;
+	struct error err;
+
+	if (!opened(f, &j, &err))
+		fail_msg("%s %s", err.message, err.detail);
 	return j;
 }
 
@@ -92,12 +100,11 @@ static void opening(void **state)
 {
 	(void)state;
 	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
-		struct found f = { 0 };
-		struct journal *j = NULL;
+		struct found f;
+		struct journal *j;
 		struct error err;
-		uint64_t cut;
 		memory_fail(&s);
-		bool ok = journal_open(path, JOURNAL_START, on_record, &f, &j, &cut, &err);
+		bool ok = opened(&f, &j, &err);
 		memory_restore(&s);
 		if (!ok)
 			assert_no_memory(&err);
@@ -159,11 +166,8 @@ static void replaying(void **state)
 	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
 		struct error err;
 		struct stat st;
-		uint64_t cut = 0;
-		f = (struct found){ 0 };
-		j = NULL;
 		memory_fail(&s);
-		bool ok = journal_open(path, JOURNAL_START, on_record, &f, &j, &cut, &err);
+		bool ok = opened(&f, &j, &err);
 		memory_restore(&s);
 		assert_true(ok == !s.fired);
 		if (!ok)
