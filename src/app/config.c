@@ -40,6 +40,14 @@ void where(const struct origin *o, const char *key, char to[static WHERE_SIZE])
 	}
 }
 
+/* A message is for a terminal, and quotes texts of the file: one line, and no escapes. */
+static void make_one_line(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
 bool fail_at(struct error *err, const struct origin *o, const char *key, const char *format, ...)
 {
 	char place[WHERE_SIZE], problem[600];
@@ -50,10 +58,7 @@ bool fail_at(struct error *err, const struct origin *o, const char *key, const c
 	vsnprintf(problem, sizeof(problem), format, args);
 	va_end(args);
 	(void)!fail_param(err, key, NULL, "%s: %s", place, problem);
-	/* The file's own texts are quoted in it, and it is for a terminal: one line, no escapes. */
-	for (char *p = err->message; *p != '\0'; p++)
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
+	make_one_line(err->message);
 	err->line = o->line;
 	return false;
 }
