@@ -24,7 +24,7 @@ export TSAN_OPTIONS=exitcode=86:second_deadlock_stack=1
 status=0
 # The fuzz targets and the sweeps of allocations have one thread, and build-test/ for them.
 "${prefix[@]}" meson test -C $BUILD --no-rebuild --no-suite fuzz --no-suite memory \
-    --print-errorlogs --quiet || status=1
+    --print-errorlogs --quiet --timeout-multiplier 5 || status=1
 # ThreadSanitizer's own memory is what the deselected test would measure.
 LOWTIDE_BIN=$PWD/$BUILD/lowtide "${prefix[@]}" .venv/bin/python -m pytest -q -n 2 \
     tests/e2e/test_{running,states,online,reload,drain,crash}.py \

@@ -37,8 +37,7 @@ static inline bool memory_sweep_next(struct memory_sweep *s)
 		return true;
 	}
 	if (s->faults == 0)
-		fail_msg(
-			"nothing was allocated, or the linker has not put memory_fault.c before it");
+		fail_msg("no allocation was counted: is memory_fault_dep linked?");
 	if (s->all_after)
 		return false;
 	s->all_after = true;
