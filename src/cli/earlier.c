@@ -146,7 +146,7 @@ static uint32_t count_of(uint64_t n)
 static bool line_keep(struct walk *w, struct slice line, struct error *err)
 {
 	struct result result;
-	uint64_t record;
+	uint64_t record = 0;
 
 	w->line++;
 	if (!result_read(line, &result))
@@ -157,8 +157,9 @@ static bool line_keep(struct walk *w, struct slice line, struct error *err)
 		return false;
 	if (result.status < 200 || result.status > 299)
 		return true; /* it is one of those that run again */
-	struct usage u = { 0 };
-	(void)usage_scan(result.body, &u);
+	struct answer_facts facts;
+	answer_scan(result.body, &facts);
+	const struct usage u = facts.usage;
 	struct journal_head about = {
 		.record = (uint32_t)record,
 		.http_status = (uint16_t)result.status,
