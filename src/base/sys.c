@@ -86,7 +86,7 @@ bool sys_pread_all(int fd, void *p, size_t n, off_t at)
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done == 0)
-			errno = EIO; /* the file ends before what we wrote there */
+			errno = ENODATA; /* the file ends before `at` + `n` */
 		if (done <= 0)
 			return false;
 		to += done;

@@ -34,7 +34,8 @@ extern struct sys sys;
 /* All of `n` bytes at `at`, across short writes and EINTR; false with errno set. */
 MUST_USE bool sys_pwrite_all(int fd, const void *p, size_t n, off_t at);
 MUST_USE bool sys_write_all(int fd, const void *p, size_t n);
-/* Reads exactly `n` bytes at `at`; false with errno set, EIO where the file is shorter. */
+/* Reads exactly `n` bytes at `at`; false with errno set. ENODATA: the file is shorter, which is no
+ * fault of the disk. */
 MUST_USE bool sys_pread_all(int fd, void *p, size_t n, off_t at);
 /* fsyncs the directory itself, so that a rename or a new name in it survives; false with errno. */
 MUST_USE bool sys_sync_dir(const char *path);

@@ -160,7 +160,7 @@ static bool line_append(struct results *r, const struct journal *j, const struct
 	journal_check_start(r->check, &place->head);
 	*ret_good = false;
 	if (!line_copy(r, j, place, NULL, err))
-		return err->sys == EIO; /* the disk cannot give it back: as good as damaged */
+		return err->sys == EIO || err->sys == ENODATA; /* as good as damaged */
 	*ret_good = journal_check_ok(r->check, &place->head);
 	if (!*ret_good)
 		return true;

@@ -67,7 +67,7 @@ void db_close(struct db *db);
 /* Runs SQL that is no prepared statement: settings and migrations. */
 MUST_USE bool db_exec(struct db *db, const char *text, struct error *err);
 
-/* What SQLite's `code`, just returned, means to a client: NO_SPACE for a full disk, UNAVAILABLE
+/* What SQLite's `code`, just returned (it is left in err->sqlite), means to a client: NO_SPACE for a full disk, UNAVAILABLE
  * where another process would not let go of the database, else INTERNAL. `doing` is for the log. */
 MUST_USE bool fail_sqlite(struct error *err, const struct db *db, int code, const char *doing);
 

@@ -6,7 +6,7 @@
  * are durable (milliseconds); reads have connections of their own and do not wait for writes.
  * Errors: NOT_FOUND where a row is missing or belongs to another organization (never FORBIDDEN);
  * NO_SPACE when the disk is full; UNAVAILABLE when another process held the database for 10 s;
- * else INTERNAL. err->sys is the SQLite code. On any failure nothing has changed.
+ * else INTERNAL. err->sqlite is SQLite's code. On any failure nothing has changed.
  *
  * `lowtide key|org` open the same database while a server runs: SQLite's own locks suffice. */
 #pragma once

@@ -125,7 +125,8 @@ static void a_file_that_is_no_database_is_refused(void **state)
 		fprintf(f, "no database\n");
 	fclose(f);
 	FAILS(store_open(dir, &store, &err), INTERNAL);
-	assert_int_equal(err.sys, SQLITE_NOTADB);
+	assert_int_equal(err.sqlite, SQLITE_NOTADB);
+	assert_int_equal(err.sys, 0);
 }
 
 /* A migration that failed, or was cut off, has not begun. */
