@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -107,6 +110,19 @@ bool sys_sync_dir(const char *path)
 	close(fd);
 	errno = saved_errno;
 	return ok;
+}
+
+bool sys_make_dir(const char *path)
+{
+	char copy[PATH_MAX];
+
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return false;
+	if (!slice_copy(slice_of(path), copy, sizeof(copy))) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	return sys_sync_dir(dirname(copy)) || errno == EACCES;
 }
 
 #ifdef LOWTIDE_FAILPOINTS

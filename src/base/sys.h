@@ -39,6 +39,10 @@ MUST_USE bool sys_write_all(int fd, const void *p, size_t n);
 MUST_USE bool sys_pread_all(int fd, void *p, size_t n, off_t at);
 /* fsyncs the directory itself, so that a rename or a new name in it survives; false with errno. */
 MUST_USE bool sys_sync_dir(const char *path);
+/* Makes the directory `path` for its owner alone (0700) unless it is there, and syncs its parent: a
+ * directory that a power cut takes away takes what was synced in it along. A parent that may not be
+ * read cannot be synced; then that is left out. False with errno. */
+MUST_USE bool sys_make_dir(const char *path);
 
 #ifdef LOWTIDE_FAILPOINTS
 /* Reads LOWTIDE_FAILPOINTS; exits 2 on a malformed one. */

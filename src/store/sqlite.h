@@ -23,6 +23,7 @@
 /* clang-format off */
 #define SQL_STATEMENTS(X)                                                                          \
 	X(begin) X(commit) X(rollback)                                                             \
+	X(directory_get) X(directory_put) X(newest)                                                \
 	X(org_insert) X(org_find) X(org_list) X(org_known) X(org_weight) X(org_weigh)              \
 	X(key_insert) X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count)              \
 	X(call_insert) X(call_by_key) X(call_by_content) X(call_forget)                            \
