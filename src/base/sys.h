@@ -5,7 +5,8 @@
  * call. The helpers below it go through the table.
  *
  * Failpoints (builds with -Dfailpoints=true only): LOWTIDE_FAILPOINTS names places and what
- * happens there: `journal.before_sync=kill@3,journal.write=enospc:/tmp/full`. */
+ * happens there: `journal.before_sync=kill@3,journal.write=enospc:/tmp/full`. The place `clock` is the
+ * wall clock: `clock=172800:/tmp/wrong` sets it two days ahead while that file exists. */
 #pragma once
 
 #include <stdbool.h>

@@ -118,12 +118,7 @@ void run_fault(void *owner, const struct error *err)
 {
 	struct run *run = owner;
 	log_fault("batch.input_unreadable", err, kv_str("batch", run->id));
-	pthread_mutex_lock(&run->lock);
-	if (run->end == OUTCOME_ANSWERED)
-		snprintf(run->fault, sizeof(run->fault),
-			 "The stored input of this batch could not be read.");
-	pthread_mutex_unlock(&run->lock);
-	run_end(run, OUTCOME_BATCH_FAILED);
+	run_fail_rest(run, "The stored input of this batch could not be read.");
 }
 
 void run_dropped(void *owner)

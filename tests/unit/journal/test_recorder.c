@@ -72,13 +72,13 @@ static void owners_open(struct owner *w, const char *dir)
 	for (int i = 0; i < OWNERS; i++) {
 		char path[PATH_MAX];
 		struct error err;
-		uint64_t cut;
+		struct journal_found cut;
 		unsigned found = 0;
 		w[i] = (struct owner){ 0 };
 		snprintf(w[i].name, sizeof(w[i].name), "b%d", i);
 		snprintf(path, sizeof(path), "%s/b%d.journal", dir, i);
-		assert_true(journal_open(path, JOURNAL_START, nothing, &found, &w[i].journal, &cut,
-					 &err));
+		assert_true(journal_open(path, JOURNAL_START, 100000, nothing, &found,
+					 &w[i].journal, &cut, &err));
 	}
 }
 
@@ -87,14 +87,14 @@ static void owners_check(struct owner *w, const char *dir)
 	for (int i = 0; i < OWNERS; i++) {
 		char path[PATH_MAX];
 		struct error err;
-		uint64_t cut;
+		struct journal_found cut;
 		unsigned found = 0;
 		journal_close(w[i].journal);
 		snprintf(path, sizeof(path), "%s/b%d.journal", dir, i);
-		assert_true(journal_open(path, JOURNAL_START, nothing, &found, &w[i].journal, &cut,
-					 &err));
+		assert_true(journal_open(path, JOURNAL_START, 100000, nothing, &found,
+					 &w[i].journal, &cut, &err));
 		assert_int_equal(found, LINES);
-		assert_int_equal(cut, 0);
+		assert_int_equal(cut.torn_bytes, 0);
 		journal_close(w[i].journal);
 	}
 }
