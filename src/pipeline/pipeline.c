@@ -382,6 +382,8 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.journal = run_journal,
 		.name = run_name,
 		.durable = run_durable,
+		.ends = run_ends,
+		.given_up = run_given_up,
 		.flushed = run_flushed,
 	};
 	const struct dispatch_ops dispatch_ops = {

@@ -73,4 +73,6 @@ void run_fault(void *owner, const struct error *err);
 struct journal *run_journal(void *owner);
 const char *run_name(void *owner);
 void run_durable(void *ctx, void *owner, const struct outcome *first);
+bool run_ends(void *owner);
+void run_given_up(void *ctx, void *owner, const struct outcome *first);
 void run_flushed(void *ctx, void *owner);
