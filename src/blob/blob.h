@@ -65,6 +65,11 @@ MUST_USE bool blob_append_open(struct blobs *blobs, const char *id, uint64_t kee
 /* Moves `id`'s data to lost/ (lost.h), where it counts from `at`; none there is no error. */
 MUST_USE bool blob_lose(struct blobs *blobs, const char *id, int64_t at, struct error *err);
 
+/* If `id`'s data is longer than `keep_bytes`, moves it to lost/ and leaves a copy of its first
+ * `keep_bytes` in its place: before blob_append_open() would cut off what nothing can bring back. */
+MUST_USE bool blob_lose_tail(struct blobs *blobs, const char *id, uint64_t keep_bytes, int64_t at,
+			     struct error *err);
+
 /* What the database says of a blob. */
 enum blob_standing {
 	BLOB_KNOWN,

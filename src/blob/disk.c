@@ -415,6 +415,56 @@ bool blob_lose(struct blobs *blobs, const char *id, int64_t at, struct error *er
 	return lost_take(blobs->data_dir, at, "files", strrchr(path, '/') + 1, err);
 }
 
+#define COPY_BYTES (64u << 10)
+
+/* The first `bytes` of `fd`, into a blob of no name yet. */
+static bool copy_begin(struct blobs *blobs, int fd, uint64_t bytes, struct blob_writer **ret,
+		       struct error *err)
+{
+	char piece[COPY_BYTES];
+	struct blob_writer *w;
+
+	if (!blob_create(blobs, &w, err))
+		return false;
+	bool ok = true;
+	for (uint64_t at = 0; ok && at < bytes;) {
+		size_t n = bytes - at < COPY_BYTES ? (size_t)(bytes - at) : COPY_BYTES;
+		ok = sys_pread_all(fd, piece, n, (off_t)at) ||
+		     fail_sys(err, errno, "copying %s", w->path);
+		ok = ok && blob_write(w, (struct slice){ piece, n }, err);
+		at += n;
+	}
+	if (!ok || !blob_sync(w, err)) {
+		blob_abort(w);
+		return false;
+	}
+	*ret = w;
+	return true;
+}
+
+bool blob_lose_tail(struct blobs *blobs, const char *id, uint64_t keep_bytes, int64_t at,
+		    struct error *err)
+{
+	struct blob_writer *copy;
+	uint64_t bytes;
+	int opened;
+
+	if (!blob_open(blobs, id, BLOB_DATA, &opened, &bytes, err))
+		return err->kind == ERR_NOT_FOUND; /* no file, no tail */
+	AUTO(auto_close) int fd = opened;
+	if (bytes <= keep_bytes)
+		return true;
+	if (!copy_begin(blobs, fd, keep_bytes, &copy, err))
+		return false;
+	/* crash, between here and the commit: the whole is in lost/, and the result file is gone, which
+	 * is damage that the owner mends. */
+	if (!blob_lose(blobs, id, at, err)) {
+		blob_abort(copy);
+		return false;
+	}
+	return blob_commit(copy, id, BLOB_DATA, err);
+}
+
 struct sweep {
 	struct blobs *blobs;
 	DIR *dir;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -203,10 +204,28 @@ static bool results_remake(struct run *run, const struct error *why, struct erro
 			    &run->merged, &run->results, err);
 }
 
+/* Result files may be longer than their rows: a crash in a merge, whose lines stand in the journal. If
+ * nothing stands there, the rows are those of an older database (serve --adopt), and what would be cut
+ * off is all that there is of some answers: it goes to lost/. */
+static bool tails_keep(struct run *run, struct error *err)
+{
+	const struct merge_state *m = &run->merged;
+	int64_t at = run_env_lost_at(run->env);
+	char path[512];
+	struct stat st;
+	journal_path(run, path, sizeof(path));
+	if (stat(path, &st) == 0 && st.st_size > JOURNAL_START &&
+	    (uint64_t)st.st_size > m->journal_from)
+		return true;
+	return blob_lose_tail(run->env->blobs, run->batch.output_file_id, m->output_bytes, at,
+			      err) &&
+	       blob_lose_tail(run->env->blobs, run->batch.error_file_id, m->error_bytes, at, err);
+}
+
 static bool results_resume(struct run *run, struct error *err)
 {
 	struct error why;
-	if (!store_merge_get(run->env->store, run->id, &run->merged, err))
+	if (!store_merge_get(run->env->store, run->id, &run->merged, err) || !tails_keep(run, err))
 		return false;
 	bool sane = run->merged.segments <= run->segment_count ||
 		    fail_sys(&why, EBADMSG, "%s: more segments merged than there are", run->id);

@@ -181,6 +181,28 @@ def test_d1_an_operator_may_go_on_and_nothing_is_removed(damaged, own_upstream):
     api.run([line("a", fresh())])
 
 
+def test_d1_an_older_database_costs_no_answers(damaged, own_upstream, tmp_path):
+    """It knows of a batch that has ended since: what it would cut off its results is kept aside."""
+    api = damaged()
+    batch, mark = part_done(api, own_upstream, 50)
+    older = [tmp_path / path.name for path in database_files(api)]
+    for path, copy in zip(database_files(api), older, strict=True):
+        shutil.copy(path, copy)
+    api.server.start()
+    batch = whole(api, batch, mark, 50)
+    answers = api.content(batch["output_file_id"])
+    api.server.stop()
+    for path, copy in zip(database_files(api), older, strict=True):
+        shutil.copy(copy, path)
+    refused(api, "is older than they are")
+    api.watch.last.clear()
+    api.server.args = ["--adopt"]
+    api.server.start()
+    whole(api, batch, mark, 50)  # paid for again: the old answers are nobody's any more, but there
+    (kept,) = api.server.data.glob(f"lost/*/{batch['output_file_id']}.jsonl")
+    assert kept.read_bytes() == answers
+
+
 def test_d1_what_is_lost_goes_after_its_time(damaged):
     api = damaged(retention__lost="2s", retention__sweep="1s")
     api.server.stop()

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "blob/blob.h"
+#include "blob/lost.h"
 
 static char *dir;
 static struct blobs *blobs;
@@ -400,6 +401,57 @@ static void what_is_lost_twice_is_there_twice(void **state)
 	assert_true(scratch_exists(dir, "lost/20251129T144123Z/file-a.jsonl"));
 }
 
+struct count {
+	const char *name;
+	int n;
+};
+
+static void count_one(void *ctx, const struct lost_file *file)
+{
+	struct count *c = ctx;
+
+	c->n += strcmp(strrchr(file->path, '/') + 1, c->name) == 0;
+}
+
+/* How many of that name are in lost/. */
+static int lost_with(const char *name)
+{
+	struct count c = { name, 0 };
+	struct error err;
+
+	assert_true(lost_each(dir, count_one, &c, &err));
+	return c.n;
+}
+
+/* What would be cut off, and nothing can bring back, is kept aside whole. */
+static void a_tail_is_lost_with_a_copy_of_the_rest_in_its_place(void **state)
+{
+	struct error err;
+
+	(void)state;
+	put_text("file-a", "kept and not");
+	assert_true(blob_lose_tail(blobs, "file-none", 4, SWEPT_AT, &err));
+	assert_true(blob_lose_tail(blobs, "file-a", 12, SWEPT_AT, &err));
+	assert_false(scratch_exists(dir, "lost"));
+	assert_true(blob_lose_tail(blobs, "file-a", 4, SWEPT_AT, &err));
+	assert_blob("file-a", "kept");
+	assert_true(scratch_exists(dir, SWEPT_DIR "/file-a.jsonl"));
+	assert_int_equal(scratch_count(dir, "tmp"), 0);
+	bool fired = true;
+	for (int nth = 1; fired; nth++) { /* the whole is in one place or in the other */
+		int lost_before = lost_with("file-b.jsonl");
+		put_text("file-b", "kept and not");
+		sys_fail_nth(nth, ENOSPC);
+		bool ok = blob_lose_tail(blobs, "file-b", 4, SWEPT_AT + 100 + nth, &err);
+		fired = sys_restore();
+		assert_int_equal(ok, !fired);
+		int kept = lost_with("file-b.jsonl") - lost_before;
+		if (kept == 0)
+			assert_blob("file-b", "kept and not");
+		assert_int_equal(scratch_count(dir, "tmp"), 0);
+	}
+}
+
 static void a_sweep_that_fails_goes_on_at_the_next(void **state)
 {
 	bool fired = true;
@@ -598,6 +650,7 @@ int main(void)
 		ON_DISK(opening_clears_tmp_and_keeps_files),
 		ON_DISK(the_sweep_removes_by_decision_alone),
 		ON_DISK(what_is_lost_twice_is_there_twice),
+		ON_DISK(a_tail_is_lost_with_a_copy_of_the_rest_in_its_place),
 		ON_DISK(a_sweep_that_fails_goes_on_at_the_next),
 		ON_DISK(a_directory_that_cannot_be_is_an_error),
 		ON_DISK(a_full_disk_at_any_call_leaves_nothing),
