@@ -196,8 +196,10 @@ static bool results_remake(struct run *run, const struct error *why, struct erro
 	int64_t at = run_env_lost_at(run->env);
 	log_write_error(LOG_WARN, "results.remade", why, LOG_FIELDS(kv_str("batch", run->id)));
 	if (!blob_lose(run->env->blobs, run->batch.output_file_id, at, err) ||
-	    !blob_lose(run->env->blobs, run->batch.error_file_id, at, err) ||
-	    !store_merge_put(run->env->store, run->id, &none, err))
+	    !blob_lose(run->env->blobs, run->batch.error_file_id, at, err))
+		return false;
+	(void)failpoint("results.after_lost");
+	if (!store_merge_put(run->env->store, run->id, &none, err))
 		return false;
 	run->merged = none;
 	return results_open(run->env->blobs, run->batch.output_file_id, run->batch.error_file_id,

@@ -364,6 +364,19 @@ def test_d5_a_short_result_file_is_made_anew(damaged, own_upstream, left):
     assert "results.remade" in api.server.log()
 
 
+def test_d5_killed_while_it_is_made_anew(damaged, own_upstream, failpoints):
+    api = damaged()
+    batch, mark = part_done(api, own_upstream, 1100)
+    result_blob(api, batch).unlink()
+    api.server.start(env={"LOWTIDE_FAILPOINTS": "results.after_lost=kill"}, wait=False)
+    api.server.wait_killed()
+    api.server.start(env={"LOWTIDE_FAILPOINTS": "results.before_sync=kill"}, wait=False)
+    api.server.wait_killed()
+    api.server.start()
+    whole(api, batch, mark, 1100)
+    assert sent_again(own_upstream, mark) == 0
+
+
 def test_d5_a_batch_that_fails_keeps_its_results(damaged, own_upstream):
     """8.1, 9: the input is lost; what is done is given out, the rest are batch_failed lines."""
     api = damaged()
@@ -396,6 +409,20 @@ def test_d6_an_index_is_made_anew(damaged, own_upstream, damage):
     whole(api, batch, mark, 500)
     assert sent_again(own_upstream, mark) == 0
     api.wait(api.create(batch["input_file_id"]), "completed")  # and it is good for more
+
+
+def test_d6_killed_while_it_is_made_anew(damaged, own_upstream, failpoints):
+    api = damaged()
+    batch, mark = part_done(api, own_upstream, 500)
+    (api.server.data / "files" / f"{batch['input_file_id']}.index").unlink()
+    for point in ("ingest.before_rename", "ingest.after_rename"):
+        api.server.start(env={"LOWTIDE_FAILPOINTS": f"{point}=kill"}, wait=False)
+        api.server.wait_killed()
+        if point == "ingest.before_rename":
+            assert not list(api.server.data.glob("files/*.index"))
+    api.server.start()
+    whole(api, batch, mark, 500)
+    assert sent_again(own_upstream, mark) == 0
 
 
 # ---- D7: the clock ----
