@@ -462,6 +462,8 @@ bool blob_lose_tail(struct blobs *blobs, const char *id, uint64_t keep_bytes, in
 		blob_abort(copy);
 		return false;
 	}
+	log_warn("blob.tail_lost", kv_str("file", id), kv_u64("bytes", bytes - keep_bytes),
+		 kv_str("moved_to", "lost/"));
 	return blob_commit(copy, id, BLOB_DATA, err);
 }
 
