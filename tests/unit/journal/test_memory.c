@@ -67,12 +67,12 @@ static void on_record(void *ctx, const struct journal_head *head, uint64_t at)
 
 static bool opened(struct found *f, struct journal **ret, struct error *err)
 {
-	uint64_t cut = 0;
+	struct journal_found found = { 0 };
 
 	*f = (struct found){ 0 };
 	*ret = NULL;
-	bool ok = journal_open(path, JOURNAL_START, on_record, f, ret, &cut, err);
-	assert_int_equal(cut, 0);
+	bool ok = journal_open(path, JOURNAL_START, LINES, on_record, f, ret, &found, err);
+	assert_int_equal(found.torn_bytes + found.damaged_bytes + found.missing_bytes, 0);
 	return ok;
 }
 
