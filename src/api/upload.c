@@ -188,6 +188,7 @@ bool upload_begin(struct request *rq, struct error *err)
 		return fail_missing(err, "file"); /* not multipart: there can be no file in it */
 	if (most > 0 && length != UINT64_MAX && length > FORM_BYTES && length - FORM_BYTES > most)
 		return fail(err, ERR_INVALID, "%s", rq->api->too_large);
+	http_body_to_worker(rq->http);
 	return true;
 }
 

@@ -18,7 +18,6 @@
 #include "cli/signals.h"
 
 #define HTTP_THREADS 4
-#define HTTP_WORKERS 8
 
 #define FIRST_ORG "default"
 #define FIRST_KEY_VARIABLE "LOWTIDE_BOOTSTRAP_KEY"
@@ -94,7 +93,6 @@ static bool open_http(struct server *s, const struct config *c, struct error *er
 		.host = c->listen.host,
 		.port = c->listen.port,
 		.threads = HTTP_THREADS,
-		.workers = HTTP_WORKERS,
 		.connections_max = (unsigned)c->connections,
 		.app = api_http_app(),
 		.ctx = s->api,
