@@ -125,7 +125,7 @@ bool store_org_weight(struct store *s, const char *org_id, unsigned *ret, struct
 
 /* ---- keys ---- */
 
-static bool key_read(struct query *q, struct key *ret, struct error *err)
+bool key_read(struct query *q, struct key *ret, struct error *err)
 {
 	query_text(q, ret->id, sizeof(ret->id));
 	query_text(q, ret->org, sizeof(ret->org));
@@ -207,21 +207,16 @@ bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error
 		return fail_param(err, "id", "invalid_value",
 				  "%lld keys begin like '%s'. Name the one to revoke by its id.",
 				  (long long)in_force, id);
-	return sql_run(t.db, SQL_key_revoke, VALUES(txt(id), num(now)), NULL, err) &&
-	       txn_commit(&t, err);
+	if (!sql_run(t.db, SQL_key_revoke, VALUES(txt(id), num(now)), NULL, err) ||
+	    !txn_commit(&t, err))
+		return false;
+	key_cache_forget(&s->keys);
+	return true;
 }
 
 bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err)
 {
-	AUTO(reader_return) struct db *db = reader_borrow(s);
-	AUTO(query_done) struct query q = query(db, SQL_key_find, VALUES(txt(hash)));
-	bool found;
-
-	if (!query_step(&q, &found, err))
-		return false;
-	if (!found)
-		return fail(err, ERR_BAD_KEY, "Incorrect API key provided");
-	return key_read(&q, ret, err);
+	return key_cache_find(&s->keys, hash, ret, err);
 }
 
 bool store_key_count(struct store *s, uint64_t *ret, struct error *err)

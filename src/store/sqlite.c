@@ -8,10 +8,6 @@
 
 #include "store/sql_texts.h"
 
-/* How long a statement waits for another process: a `lowtide key` command writes for a few
- * milliseconds, a migration or the recovery after a crash for longer. */
-#define BUSY_TIMEOUT_MS 10000
-
 static const struct {
 	const char *name;
 	const char *text;
@@ -73,7 +69,7 @@ bool db_open(struct db *db, const char *path, struct error *err)
 
 	if (code != SQLITE_OK)
 		return fail_sqlite(err, db, code, path);
-	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+	db_wait(db, DB_WAIT_MS);
 	/* "name" in double quotes that is no column is an error then, not a string. */
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DML, 0, (int *)NULL);
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DDL, 0, (int *)NULL);
@@ -89,6 +85,11 @@ bool db_prepare(struct db *db, struct error *err)
 			return fail_sqlite(err, db, code, statements[id].name);
 	}
 	return true;
+}
+
+void db_wait(struct db *db, unsigned wait_ms)
+{
+	sqlite3_busy_timeout(db->handle, (int)wait_ms);
 }
 
 void db_close(struct db *db)

@@ -22,7 +22,7 @@
  * error fails at once and not at the first cancel. */
 /* clang-format off */
 #define SQL_STATEMENTS(X)                                                                          \
-	X(begin) X(commit) X(rollback)                                                             \
+	X(begin) X(commit) X(rollback) X(data_version)                                             \
 	X(org_insert) X(org_find) X(org_list) X(org_known) X(org_weight) X(org_weigh)              \
 	X(key_insert) X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count)              \
 	X(call_insert) X(call_by_key) X(call_by_content) X(call_forget)                            \
@@ -56,6 +56,9 @@ struct db {
 	struct db *next_idle;
 };
 
+/* How long a statement waits for another process at most, but for what db_wait() says: a `lowtide
+ * key` command writes for a few milliseconds, a migration or the recovery after a crash for longer. */
+#define DB_WAIT_MS 10000
 /* Opens the file, which exists, and sets it up for our use; nothing is read or prepared yet. What
  * is open is db_close()'s, after a failure too. */
 MUST_USE bool db_open(struct db *db, const char *path, struct error *err);
@@ -63,6 +66,7 @@ MUST_USE bool db_open(struct db *db, const char *path, struct error *err);
 MUST_USE bool db_migrate(struct db *db, struct error *err);
 MUST_USE bool db_prepare(struct db *db, struct error *err);
 void db_close(struct db *db);
+void db_wait(struct db *db, unsigned wait_ms);
 
 /* Runs SQL that is no prepared statement: settings and migrations. */
 MUST_USE bool db_exec(struct db *db, const char *text, struct error *err);

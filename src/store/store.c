@@ -3,9 +3,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "store/store_priv.h"
 
@@ -29,7 +32,7 @@ static bool open_connections(struct store *s, const char *path, struct error *er
 {
 	s->writer.store = s;
 	if (!db_open(&s->writer, path, err) || !db_migrate(&s->writer, err) ||
-	    !db_prepare(&s->writer, err))
+	    !db_prepare(&s->writer, err) || !key_cache_open(&s->keys, s, path, err))
 		return false;
 	for (int i = 0; i < READERS; i++) {
 		struct db *db = &s->readers[i];
@@ -56,7 +59,9 @@ bool store_open(const char *data_dir, struct store **ret, struct error *err)
 	struct store *s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return fail_memory(err);
+	s->write_wait_ms = WRITE_WAIT_MS;
 	pthread_mutex_init(&s->write_lock, NULL);
+	pthread_mutex_init(&s->keys.lock, NULL);
 	pthread_mutex_init(&s->idle_lock, NULL);
 	pthread_cond_init(&s->idle_more, NULL);
 	if (!open_connections(s, path, err)) {
@@ -73,9 +78,11 @@ void store_close(struct store *s)
 		return;
 	for (int i = 0; i < READERS; i++)
 		db_close(&s->readers[i]);
+	key_cache_close(&s->keys);
 	db_close(&s->writer); /* the last one out folds the log into the database */
 	pthread_cond_destroy(&s->idle_more);
 	pthread_mutex_destroy(&s->idle_lock);
+	pthread_mutex_destroy(&s->keys.lock);
 	pthread_mutex_destroy(&s->write_lock);
 	free(s);
 }
@@ -106,11 +113,65 @@ void reader_return(struct db **db)
 
 /* ---- transactions ---- */
 
+#define LOCKED_TELL_MS 60000
+
+/* By the real clock, as SQLite waits. */
+static struct timespec wait_end(unsigned wait_ms)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	t.tv_sec += wait_ms / 1000;
+	t.tv_nsec += wait_ms % 1000 * 1000000L;
+	if (t.tv_nsec >= 1000000000L) {
+		t.tv_sec++;
+		t.tv_nsec -= 1000000000L;
+	}
+	return t;
+}
+
+static unsigned wait_left_ms(const struct timespec *end)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	int64_t left = (end->tv_sec - now.tv_sec) * 1000 + (end->tv_nsec - now.tv_nsec) / 1000000;
+	return left > 1 ? (unsigned)left : 1;
+}
+
+/* Told once a minute: whoever holds it is to be found by a person. */
+static void log_locked(struct store *s, const struct error *err)
+{
+	uint64_t now_ms = sys.monotonic_ms(), told_ms = s->locked_told_ms;
+
+	if (told_ms != 0 && now_ms - told_ms < LOCKED_TELL_MS)
+		return;
+	if (atomic_compare_exchange_strong(&s->locked_told_ms, &told_ms, now_ms))
+		log_warn("store.locked", kv_u64("waited_ms", s->write_wait_ms),
+			 kv_str("why", "another process, or the disk, keeps writers waiting"),
+			 kv_str("detail", err->detail));
+}
+
+static bool fail_no_turn(struct error *err)
+{
+	return fail(err, ERR_UNAVAILABLE,
+		    "The server is busy with other changes. Try again in a moment.");
+}
+
 bool txn_begin(struct txn *t, struct store *s, struct error *err)
 {
-	pthread_mutex_lock(&s->write_lock);
+	struct timespec end = wait_end(s->write_wait_ms);
+
+	if (pthread_mutex_clocklock(&s->write_lock, CLOCK_MONOTONIC, &end) != 0) {
+		(void)!fail_no_turn(err);
+		log_locked(s, err);
+		return false;
+	}
+	db_wait(&s->writer, wait_left_ms(&end));
 	if (!sql_run(&s->writer, SQL_begin, VALUES(), NULL, err)) {
 		pthread_mutex_unlock(&s->write_lock);
+		if (err->kind == ERR_UNAVAILABLE)
+			log_locked(s, err);
 		return false;
 	}
 	t->db = &s->writer;

@@ -5,7 +5,8 @@
  * Threads: any, except dispatch and recorder. Writes queue for one connection and return once they
  * are durable (milliseconds); reads have connections of their own and do not wait for writes.
  * Errors: NOT_FOUND where a row is missing or belongs to another organization (never FORBIDDEN);
- * NO_SPACE when the disk is full; UNAVAILABLE when another process held the database for 10 s;
+ * NO_SPACE when the disk is full; UNAVAILABLE when a write had no turn for 5 s, because another
+ * process held the database;
  * else INTERNAL. err->sys is the SQLite code. On any failure nothing has changed.
  *
  * `lowtide key|org` open the same database while a server runs: SQLite's own locks suffice. */
@@ -65,7 +66,8 @@ MUST_USE bool store_key_list(struct store *s, const char *org, struct key **ret,
 /* `id` is a key's id or its hint; NOT_FOUND, or INVALID if a hint names several in force. Revoking
  * again is no error and keeps the time of the first. */
 MUST_USE bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error *err);
-/* Point read; BAD_KEY if unknown or revoked. */
+/* BAD_KEY if unknown or revoked. From memory, or a point read on a connection of its own: fit for an
+ * event loop. What another process revokes counts 10 ms later. */
 MUST_USE bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err);
 /* Keys in force. */
 MUST_USE bool store_key_count(struct store *s, uint64_t *ret, struct error *err);

@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "store/key_cache.h"
 #include "store/sqlite.h"
 #include "store/store.h"
 
@@ -21,11 +22,17 @@
 struct store {
 	pthread_mutex_t write_lock; /* around every transaction of `writer` */
 	struct db writer;
+	unsigned write_wait_ms; /* WRITE_WAIT_MS; tests wait less */
 	pthread_mutex_t idle_lock; /* around `idle` */
 	pthread_cond_t idle_more;
 	struct db *idle; /* readers that nobody has */
 	struct db readers[READERS];
+	struct key_cache keys;
+	_Atomic uint64_t locked_told_ms; /* when the log was told that another process has it */
 };
+
+/* How long a write waits for its turn, other writers and other processes together. */
+#define WRITE_WAIT_MS 5000
 
 /* Waits for an idle reader. Never while holding one, or inside a transaction. */
 struct db *reader_borrow(struct store *s);
@@ -35,7 +42,7 @@ struct txn {
 	struct db *db; /* NULL: not begun, as in { 0 }, or ended */
 };
 
-/* Waits for the writer, and for other processes' writers. */
+/* Waits for the writer, and for other processes' writers: WRITE_WAIT_MS, then UNAVAILABLE. */
 MUST_USE bool txn_begin(struct txn *t, struct store *s, struct error *err);
 /* Durable when true; rolled back when false. */
 MUST_USE bool txn_commit(struct txn *t, struct error *err);
@@ -52,6 +59,11 @@ MUST_USE bool call_find(struct db *db, const struct call *call, int64_t now,
 /* Records that `call` (or NULL) made `answer`. */
 MUST_USE bool call_record(struct db *db, const struct call *call, const char *answer, int64_t now,
 			  struct error *err);
+
+/* ---- keys.c ---- */
+
+/* The columns of key_find and key_list. */
+MUST_USE bool key_read(struct query *q, struct key *ret, struct error *err);
 
 /* ---- files.c ---- */
 

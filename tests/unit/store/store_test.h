@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "store/store_priv.h"
 
 #define NOW INT64_C(1750000000)

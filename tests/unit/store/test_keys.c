@@ -198,9 +198,34 @@ static void revoking_again_keeps_the_first_time(void **state)
 	free(keys);
 }
 
+static uint64_t clock_ms;
+
+static uint64_t fake_ms(void)
+{
+	return clock_ms;
+}
+
+/* A key that is known is not asked for again; what this process revokes counts at once. */
+static void a_known_key_is_found_in_memory(void **state)
+{
+	struct sys real = sys;
+	struct key key, again;
+
+	(void)state;
+	put_key(&ours, "h1", "sk-1", NOW);
+	MUST(store_key_find(store, "h1", &key, &err));
+	db_close(&store->keys.db); /* nothing could be asked any more */
+	sys.monotonic_ms = fake_ms;
+	clock_ms = store->keys.asked_ms + KEY_CHECK_MS - 1;
+	MUST(store_key_find(store, "h1", &again, &err));
+	sys = real;
+	assert_memory_equal(&again, &key, sizeof(key));
+}
+
 /* `lowtide key` beside a running server. */
 static void another_process_is_seen_at_once(void **state)
 {
+	struct sys real = sys;
 	struct store *other;
 	struct key key;
 
@@ -211,8 +236,12 @@ static void another_process_is_seen_at_once(void **state)
 		snprintf(hash, sizeof(hash), "hash-%d", i);
 		MUST(store_key_create(other, ours.id, hash, "sk-1", NOW, &err));
 		MUST(store_key_find(store, hash, &key, &err));
+		MUST(store_key_find(store, hash, &key, &err));
 		MUST(store_key_revoke(other, key.id, NOW, &err));
+		sys.monotonic_ms = fake_ms;
+		clock_ms = store->keys.asked_ms + KEY_CHECK_MS;
 		FAILS(store_key_find(store, hash, &key, &err), BAD_KEY);
+		sys = real;
 	}
 	store_close(other);
 	put_key(&ours, "after", "sk-2", NOW); /* its going disturbs nobody */
@@ -232,6 +261,7 @@ int main(void)
 		WITH_STORE(a_key_is_revoked_by_id_or_hint),
 		WITH_STORE(a_hint_of_several_keys_revokes_none),
 		WITH_STORE(revoking_again_keeps_the_first_time),
+		WITH_STORE(a_known_key_is_found_in_memory),
 		WITH_STORE(another_process_is_seen_at_once),
 	};
 
