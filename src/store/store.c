@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -114,66 +113,68 @@ void reader_return(struct db **db)
 /* ---- transactions ---- */
 
 #define LOCKED_TELL_MS 60000
+#define TURN_WAIT_S 60
+#define LOCKED_WAIT_MS 250
 
-/* By the real clock, as SQLite waits. */
-static struct timespec wait_end(unsigned wait_ms)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	t.tv_sec += wait_ms / 1000;
-	t.tv_nsec += wait_ms % 1000 * 1000000L;
-	if (t.tv_nsec >= 1000000000L) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000L;
-	}
-	return t;
-}
-
-static unsigned wait_left_ms(const struct timespec *end)
+/* The real clock, as SQLite waits by. */
+static uint64_t now_ms(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	int64_t left = (end->tv_sec - now.tv_sec) * 1000 + (end->tv_nsec - now.tv_nsec) / 1000000;
-	return left > 1 ? (unsigned)left : 1;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Our own writers, before this one: each takes as long as the disk does. */
+static bool turn_wait(struct store *s)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += TURN_WAIT_S;
+	return pthread_mutex_clocklock(&s->write_lock, CLOCK_MONOTONIC, &end) == 0;
+}
+
+/* How long to wait for another process. Once a writer has waited for it in vain the others, who are
+ * behind it, wait LOCKED_WAIT_MS at most, their time behind it counted: many give up together and not
+ * one after another. */
+static unsigned wait_ms(const struct store *s, uint64_t entered_ms)
+{
+	uint64_t waited_ms = now_ms() - entered_ms;
+
+	if (s->locked_at_ms == 0)
+		return s->write_wait_ms;
+	return waited_ms < LOCKED_WAIT_MS ? (unsigned)(LOCKED_WAIT_MS - waited_ms) : 1;
 }
 
 /* Told once a minute: whoever holds it is to be found by a person. */
 static void log_locked(struct store *s, const struct error *err)
 {
-	uint64_t now_ms = sys.monotonic_ms(), told_ms = s->locked_told_ms;
-
-	if (told_ms != 0 && now_ms - told_ms < LOCKED_TELL_MS)
+	if (s->locked_told_ms != 0 && s->locked_at_ms - s->locked_told_ms < LOCKED_TELL_MS)
 		return;
-	if (atomic_compare_exchange_strong(&s->locked_told_ms, &told_ms, now_ms))
-		log_warn("store.locked", kv_u64("waited_ms", s->write_wait_ms),
-			 kv_str("why", "another process, or the disk, keeps writers waiting"),
-			 kv_str("detail", err->detail));
-}
-
-static bool fail_no_turn(struct error *err)
-{
-	return fail(err, ERR_UNAVAILABLE,
-		    "The server is busy with other changes. Try again in a moment.");
+	s->locked_told_ms = s->locked_at_ms;
+	log_warn("store.locked", kv_u64("waited_ms", s->write_wait_ms),
+		 kv_str("why", "another process holds the write lock of meta.db"),
+		 kv_str("detail", err->detail));
 }
 
 bool txn_begin(struct txn *t, struct store *s, struct error *err)
 {
-	struct timespec end = wait_end(s->write_wait_ms);
+	uint64_t entered_ms = now_ms();
 
-	if (pthread_mutex_clocklock(&s->write_lock, CLOCK_MONOTONIC, &end) != 0) {
-		(void)!fail_no_turn(err);
-		log_locked(s, err);
-		return false;
-	}
-	db_wait(&s->writer, wait_left_ms(&end));
+	if (!turn_wait(s))
+		return fail(err, ERR_UNAVAILABLE,
+			    "The server is busy with other changes. Try again in a moment.");
+	db_wait(&s->writer, wait_ms(s, entered_ms));
 	if (!sql_run(&s->writer, SQL_begin, VALUES(), NULL, err)) {
-		pthread_mutex_unlock(&s->write_lock);
-		if (err->kind == ERR_UNAVAILABLE)
+		if (err->kind == ERR_UNAVAILABLE) {
+			s->locked_at_ms = now_ms();
 			log_locked(s, err);
+		}
+		pthread_mutex_unlock(&s->write_lock);
 		return false;
 	}
+	s->locked_at_ms = 0;
 	t->db = &s->writer;
 	return true;
 }

@@ -5,9 +5,8 @@
  * Threads: any, except dispatch and recorder. Writes queue for one connection and return once they
  * are durable (milliseconds); reads have connections of their own and do not wait for writes.
  * Errors: NOT_FOUND where a row is missing or belongs to another organization (never FORBIDDEN);
- * NO_SPACE when the disk is full; UNAVAILABLE when a write had no turn for 5 s, because another
- * process held the database;
- * else INTERNAL. err->sys is the SQLite code. On any failure nothing has changed.
+ * NO_SPACE when the disk is full; UNAVAILABLE when a write had waited 5 s for another process (or one
+ * before it had); else INTERNAL. err->sys is the SQLite code. On any failure nothing has changed.
  *
  * `lowtide key|org` open the same database while a server runs: SQLite's own locks suffice. */
 #pragma once

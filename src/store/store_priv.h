@@ -20,18 +20,19 @@
 #define READERS 4
 
 struct store {
-	pthread_mutex_t write_lock; /* around every transaction of `writer` */
+	pthread_mutex_t write_lock; /* around every transaction of `writer`; for the next four */
 	struct db writer;
-	unsigned write_wait_ms; /* WRITE_WAIT_MS; tests wait less */
+	uint64_t locked_at_ms; /* when a writer gave up waiting for another process; 0: the last did not */
+	uint64_t locked_told_ms;   /* when the log was told of it */
+	unsigned write_wait_ms;    /* WRITE_WAIT_MS; tests wait less */
 	pthread_mutex_t idle_lock; /* around `idle` */
 	pthread_cond_t idle_more;
 	struct db *idle; /* readers that nobody has */
 	struct db readers[READERS];
 	struct key_cache keys;
-	_Atomic uint64_t locked_told_ms; /* when the log was told that another process has it */
 };
 
-/* How long a write waits for its turn, other writers and other processes together. */
+/* How long a write waits for another process. */
 #define WRITE_WAIT_MS 5000
 
 /* Waits for an idle reader. Never while holding one, or inside a transaction. */
@@ -42,7 +43,7 @@ struct txn {
 	struct db *db; /* NULL: not begun, as in { 0 }, or ended */
 };
 
-/* Waits for the writer, and for other processes' writers: WRITE_WAIT_MS, then UNAVAILABLE. */
+/* Waits for the writer, and for other processes' writers; for these WRITE_WAIT_MS, then UNAVAILABLE. */
 MUST_USE bool txn_begin(struct txn *t, struct store *s, struct error *err);
 /* Durable when true; rolled back when false. */
 MUST_USE bool txn_commit(struct txn *t, struct error *err);
