@@ -130,7 +130,7 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 	case BODY_RAW:
 		return body_begin(rq, raw_bytes_max(rq->api), err);
 	case BODY_FORM:
-		return upload_begin(rq, err);
+		return upload_begin(rq, r, err);
 	case BODY_NONE:
 		break;
 	}
@@ -272,6 +272,7 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	api->blobs = blobs;
 	api->pipeline = pipeline;
 	pthread_mutex_init(&api->claims.lock, NULL);
+	limits_open(&api->limits);
 	describe_too_large(config, api->too_large, sizeof(api->too_large));
 	*ret = api;
 	return true;
@@ -282,6 +283,7 @@ void api_close(struct api *api)
 	if (api == NULL)
 		return;
 	pthread_mutex_destroy(&api->claims.lock);
+	limits_close(&api->limits);
 	free(api);
 }
 

@@ -2,6 +2,7 @@
  * Fills an http_app; holds no state of its own but calls under way. */
 #pragma once
 
+#include "api/limits.h"
 #include "blob/blob.h"
 #include "http/server.h"
 #include "pipeline/pipeline.h"
@@ -14,6 +15,7 @@ struct api_config {
 	struct window_rule windows;
 	uint64_t file_bytes_max, line_bytes_max; /* 0: none */
 	struct file_quota quota;
+	struct org_limits org;
 	bool missing_input_refused; /* create with an unknown file: 400 (kimi) or failed (openai) */
 	bool kimi_calls;            /* Kimi's calls that are answered at once are passed on */
 	bool first_line_checked;    /* an upload whose first line is not JSON is refused */

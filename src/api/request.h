@@ -18,6 +18,7 @@ struct api {
 	struct blobs *blobs;
 	struct pipeline *pipeline;
 	struct claims claims;
+	struct limits limits;
 	atomic_bool draining;
 	answer_counts answers;
 	char too_large[160]; /* what is answered to an upload over the limit */

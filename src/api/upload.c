@@ -18,6 +18,7 @@
 /* What a form may be longer than its file by, before its length alone says too large. */
 #define FORM_BYTES (64u << 10)
 #define FIELD_MAX 128 /* all values there are are shorter */
+#define RESERVE_BYTES (1u << 20)
 
 /* A small field. Longer than FIELD_MAX: `text.failed`, and no valid value. */
 struct field {
@@ -30,6 +31,10 @@ enum { PURPOSE, ANCHOR, SECONDS, FIELD_COUNT };
 
 struct upload {
 	struct api *api;
+	char org[ID_SIZE];
+	bool counted;             /* as one of its organization's uploads */
+	struct file_use reserved; /* of its organization's quota */
+	uint64_t announced;       /* bytes that the file has at least, by the length of the form */
 	struct multipart *form;
 	bool whole; /* the form was read to its end without a fault */
 	struct field fields[FIELD_COUNT];
@@ -125,6 +130,30 @@ static void upload_fail(struct upload *u)
 	ingest_abort(TAKE(u->ingest));
 }
 
+static bool upload_reserve(struct upload *u, uint64_t files, uint64_t bytes)
+{
+	struct api *api = u->api;
+	struct file_use more = { files, bytes };
+
+	if (!limits_reserve(&api->limits, api->store, &api->config.quota, u->org, &more, &u->fault))
+		return false;
+	u->reserved.files += files;
+	u->reserved.bytes += bytes;
+	return true;
+}
+
+/* The piece's bytes are reserved before they are written; beyond what was announced some at a time, as
+ * long as there is room for so many. */
+static bool piece_reserve(struct upload *u, size_t n)
+{
+	uint64_t needed = ingest_bytes(u->ingest) + n;
+
+	if (needed <= u->reserved.bytes)
+		return true;
+	return upload_reserve(u, 0, RESERVE_BYTES) ||
+	       upload_reserve(u, 0, needed - u->reserved.bytes);
+}
+
 static void file_begin(struct upload *u, const char *filename)
 {
 	struct ingest_limits limits = {
@@ -134,7 +163,7 @@ static void file_begin(struct upload *u, const char *filename)
 	};
 
 	u->files++;
-	bool ok = u->files == 1 &&
+	bool ok = u->files == 1 && upload_reserve(u, 1, u->announced) &&
 		  filename_read(filename, u->filename, sizeof(u->filename), &u->fault) &&
 		  filename_check(u->filename, &u->fault) &&
 		  (!u->fields[PURPOSE].given || check_purpose(u, &u->fault)) &&
@@ -154,7 +183,8 @@ static bool on_piece(void *ctx, const struct multipart_part *part, struct slice 
 		return true;
 	else if (part->first)
 		file_begin(u, part->filename);
-	else if (u->ingest != NULL && !ingest_write(u->ingest, piece, &u->fault))
+	else if (u->ingest != NULL &&
+		 (!piece_reserve(u, piece.n) || !ingest_write(u->ingest, piece, &u->fault)))
 		upload_fail(u);
 	return true;
 }
@@ -177,7 +207,7 @@ static struct upload *upload_new(struct api *api, const char *content_type)
 	return u;
 }
 
-bool upload_begin(struct request *rq, struct error *err)
+bool upload_begin(struct request *rq, struct http_response *r, struct error *err)
 {
 	uint64_t length = http_content_length(rq->http), most = rq->api->config.file_bytes_max;
 
@@ -188,6 +218,12 @@ bool upload_begin(struct request *rq, struct error *err)
 		return fail_missing(err, "file"); /* not multipart: there can be no file in it */
 	if (most > 0 && length != UINT64_MAX && length > FORM_BYTES && length - FORM_BYTES > most)
 		return fail(err, ERR_INVALID, "%s", rq->api->too_large);
+	rq->upload->announced = length != UINT64_MAX && length > FORM_BYTES ? length - FORM_BYTES
+									    : 0;
+	memcpy(rq->upload->org, rq->key.org, sizeof(rq->upload->org));
+	rq->upload->counted = limits_upload_begin(rq, r, err);
+	if (!rq->upload->counted)
+		return false;
 	http_body_to_worker(rq->http);
 	return true;
 }
@@ -198,10 +234,20 @@ void upload_body(struct request *rq, struct slice piece)
 	(void)!multipart_write(rq->upload->form, piece);
 }
 
+/* What was reserved is in the store now, or is gone. */
+static void upload_over(struct upload *u)
+{
+	if (!u->counted)
+		return;
+	u->counted = false;
+	limits_upload_end(&u->api->limits, u->org, &u->reserved);
+}
+
 void upload_free(struct upload *u)
 {
 	if (u == NULL)
 		return;
+	upload_over(u);
 	(void)!multipart_close(u->form);
 	ingest_abort(u->ingest);
 	for (unsigned i = 0; i < FIELD_COUNT; i++)
@@ -290,7 +336,7 @@ static bool answer_file(struct request *rq, const char *id, struct http_response
 	return true;
 }
 
-bool upload_handle(struct request *rq, struct http_response *r, struct error *err)
+static bool upload_finish(struct request *rq, struct http_response *r, struct error *err)
 {
 	struct upload *u = rq->upload;
 	AUTO(buf_free) struct buf content = BUF(4096);
@@ -316,4 +362,13 @@ bool upload_handle(struct request *rq, struct http_response *r, struct error *er
 		return answer_file(rq, id, r, err);
 	file_write(&r->body, &f);
 	return true;
+}
+
+bool upload_handle(struct request *rq, struct http_response *r, struct error *err)
+{
+	bool ok = upload_finish(rq, r, err);
+
+	/* Before the client can know, and send the next. */
+	upload_over(rq->upload);
+	return ok;
 }

@@ -55,6 +55,7 @@ struct config {
 	uint64_t file_bytes, lines_per_file, inputs_per_file, files_per_org, bytes_per_org;
 	uint64_t line_bytes, window_min_s, window_max_s;
 	uint64_t enqueued_requests, enqueued_tokens, connections;
+	uint64_t org_uploads, org_open_batches, org_online;
 	bool strict_lines, refuse_sampling, first_line;
 	int missing_file; /* enum missing_file */
 	uint64_t input_files_s, result_files_s, sweep_s;

@@ -9,6 +9,7 @@ static bool org_read(struct query *q, struct org *ret, struct error *err)
 	query_text(q, ret->name, sizeof(ret->name));
 	ret->created_at = query_int(q);
 	ret->weight = (unsigned)query_u64(q);
+	ret->suspended_at = query_int(q);
 	ret->keys = query_u64(q);
 	return query_row_ok(q, err);
 }
@@ -123,6 +124,33 @@ bool store_org_weight(struct store *s, const char *org_id, unsigned *ret, struct
 	return query_row_ok(&q, err);
 }
 
+bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cancel,
+		       struct error *err)
+{
+	AUTO(txn_end) struct txn t = { 0 };
+	uint64_t changed = 0;
+
+	if (!txn_begin(&t, s, err) ||
+	    !sql_run(t.db, SQL_org_suspend, VALUES(txt(name), num_or_null(at), num(cancel)),
+		     &changed, err))
+		return false;
+	if (changed == 0)
+		return fail(err, ERR_NOT_FOUND, "No organization is named '%s'.", name);
+	if (!txn_commit(&t, err))
+		return false;
+	key_cache_forget(&s->keys);
+	return true;
+}
+
+bool store_orgs_suspended(struct store *s, const char *org_id, char (**ret)[ID_SIZE], size_t *ret_n,
+			  struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_org_suspended, VALUES(txt(org_id)));
+
+	return query_ids(&q, ret, ret_n, err);
+}
+
 /* ---- keys ---- */
 
 bool key_read(struct query *q, struct key *ret, struct error *err)
@@ -133,6 +161,7 @@ bool key_read(struct query *q, struct key *ret, struct error *err)
 	query_text(q, ret->hint, sizeof(ret->hint));
 	ret->created_at = query_int(q);
 	ret->revoked_at = query_int(q);
+	ret->suspended = query_int(q) != 0;
 	return query_row_ok(q, err);
 }
 

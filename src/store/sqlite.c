@@ -199,6 +199,28 @@ bool query_row_ok(const struct query *q, struct error *err)
 	return fail_sys(err, EIO, "%s: a column of its row holds what none can", sql_name(q->id));
 }
 
+bool query_ids(struct query *q, char (**ret)[ID_SIZE], size_t *ret_n, struct error *err)
+{
+	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
+	size_t n = 0;
+	bool row;
+
+	for (;;) {
+		char(*grown)[ID_SIZE] = array_room(ids, n, sizeof(*ids));
+		if (grown == NULL)
+			return fail_memory(err);
+		ids = grown;
+		if (!query_step(q, &row, err))
+			return false;
+		if (!row)
+			break;
+		query_text(q, ids[n++], ID_SIZE);
+	}
+	*ret = TAKE(ids);
+	*ret_n = n;
+	return true;
+}
+
 bool sql_run(struct db *db, enum sql id, const struct value *values, uint64_t *ret_changes,
 	     struct error *err)
 {

@@ -110,7 +110,7 @@ static inline struct batch put_batch(const struct org *org, int64_t created_at)
 	struct batch b = batch_of(org, created_at);
 	char id[ID_SIZE];
 
-	MUST(store_batch_insert(store, &b, NULL, false, id, &err));
+	MUST(store_batch_insert(store, &b, NULL, false, 0, id, &err));
 	assert_string_equal(id, b.id);
 	return b;
 }

@@ -198,6 +198,42 @@ static void revoking_again_keeps_the_first_time(void **state)
 	free(keys);
 }
 
+/* E15. */
+static void a_suspended_organizations_keys_say_so(void **state)
+{
+	struct key key;
+	struct org *orgs;
+	char(*ids)[ID_SIZE];
+	size_t n;
+
+	(void)state;
+	put_key(&ours, "h1", "sk-1", NOW);
+	put_key(&theirs, "h2", "sk-2", NOW);
+	MUST(store_key_find(store, "h1", &key, &err));
+	assert_false(key.suspended);
+	FAILS(store_org_suspend(store, "nobody", NOW, false, &err), NOT_FOUND);
+	MUST(store_org_suspend(store, "ours", NOW, false, &err));
+	MUST(store_org_suspend(store, "ours", NOW + 9, false, &err));
+	MUST(store_key_find(store, "h1", &key, &err));
+	assert_true(key.suspended);
+	MUST(store_key_find(store, "h2", &key, &err));
+	assert_false(key.suspended);
+	MUST(store_orgs_suspended(store, NULL, &ids, &n, &err));
+	assert_int_equal(n, 1);
+	assert_string_equal(ids[0], ours.id);
+	free(ids);
+	MUST(store_orgs_suspended(store, theirs.id, &ids, &n, &err));
+	assert_int_equal(n, 0);
+	free(ids);
+	MUST(store_org_list(store, &orgs, &n, &err));
+	assert_int_equal(orgs[0].suspended_at, NOW);
+	assert_int_equal(orgs[1].suspended_at, 0);
+	free(orgs);
+	MUST(store_org_suspend(store, "ours", 0, false, &err));
+	MUST(store_key_find(store, "h1", &key, &err));
+	assert_false(key.suspended);
+}
+
 static uint64_t clock_ms;
 
 static uint64_t fake_ms(void)
@@ -261,6 +297,7 @@ int main(void)
 		WITH_STORE(a_key_is_revoked_by_id_or_hint),
 		WITH_STORE(a_hint_of_several_keys_revokes_none),
 		WITH_STORE(revoking_again_keeps_the_first_time),
+		WITH_STORE(a_suspended_organizations_keys_say_so),
 		WITH_STORE(a_known_key_is_found_in_memory),
 		WITH_STORE(another_process_is_seen_at_once),
 	};

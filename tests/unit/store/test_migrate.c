@@ -1,6 +1,8 @@
 /* Opening a database: made when absent, left alone when it is not ours or too new. */
 #include "store_test.h"
 
+#define VERSION 3
+
 static void path_of(char ret[static PATH_MAX])
 {
 	snprintf(ret, PATH_MAX, "%s/meta.db", dir);
@@ -36,7 +38,7 @@ static void a_new_database_is_made_and_found_again(void **state)
 	(void)state;
 	MUST(store_open(dir, &store, &err));
 	assert_int_equal(number_of("PRAGMA application_id"), 0x4c6f7754);
-	assert_int_equal(number_of("PRAGMA user_version"), 2);
+	assert_int_equal(number_of("PRAGMA user_version"), VERSION);
 	MUST(store_org_create(store, "ours", NOW, &org, &err));
 	reopen();
 	FAILS(store_org_create(store, "ours", NOW, &org, &err), INVALID);
@@ -91,9 +93,9 @@ static void a_newer_database_is_refused(void **state)
 	by_hand("PRAGMA user_version = 7");
 	FAILS(store_open(dir, &store, &err), INTERNAL);
 	assert_string_equal(err.message, "meta.db has version 7, made by a newer lowtide; this one "
-					 "knows versions up to 2");
+					 "knows versions up to 3");
 	assert_null(store);
-	by_hand("PRAGMA user_version = 2");
+	by_hand("PRAGMA user_version = 3");
 	MUST(store_open(dir, &store, &err));
 }
 
@@ -142,7 +144,7 @@ static void a_migration_is_all_or_nothing(void **state)
 	FAILS(db_migrate(&db, &err), NO_SPACE);
 	db_close(&db);
 	MUST(store_open(dir, &store, &err));
-	assert_int_equal(number_of("PRAGMA user_version"), 2);
+	assert_int_equal(number_of("PRAGMA user_version"), VERSION);
 }
 
 /* ---- from earlier versions ---- */
@@ -162,7 +164,28 @@ static void version_1_put(void)
 	by_hand("PRAGMA journal_mode = WAL; PRAGMA application_id = 0x4c6f7754;"
 		"PRAGMA user_version = 1;"
 		"INSERT INTO org (id, name, created_at) VALUES ('org-1', 'old', 5);"
-		"INSERT INTO api_key VALUES ('key_1', 'org-1', 'hash', 'sk-1', 6, NULL)");
+		"INSERT INTO api_key VALUES ('key_1', 'org-1', 'hash', 'sk-1', 6, NULL);"
+		"INSERT INTO file (id, org, purpose, bytes, created_at, deleted_at, sha256, filename)"
+		" VALUES ('file-1', 'org-1', 'batch', 7, 6, NULL, '', ''),"
+		" ('file-2', 'org-1', 'batch', 8, 6, NULL, '', ''),"
+		" ('file-3', 'org-1', 'batch', 100, 6, 7, '', ''),"
+		" ('file-4', 'org-1', 'batch_output', 1000, 6, NULL, '', '')");
+}
+
+static void version_1_gains_what_an_organization_has(void **state)
+{
+	struct file_use use;
+
+	(void)state;
+	version_1_put();
+	MUST(store_open(dir, &store, &err));
+	MUST(store_file_use(store, "org-1", NOW, &use, &err));
+	assert_int_equal(use.files, 2);
+	assert_int_equal(use.bytes, 15);
+	MUST(store_file_delete(store, "org-1", "file-1", NOW, &err));
+	MUST(store_file_use(store, "org-1", NOW, &use, &err));
+	assert_int_equal(use.files, 1);
+	assert_int_equal(use.bytes, 8);
 }
 
 static void version_1_gains_weights(void **state)
@@ -175,7 +198,7 @@ static void version_1_gains_weights(void **state)
 	(void)state;
 	version_1_put();
 	MUST(store_open(dir, &store, &err));
-	assert_int_equal(number_of("PRAGMA user_version"), 2);
+	assert_int_equal(number_of("PRAGMA user_version"), VERSION);
 	MUST(store_org_list(store, &orgs, &n, &err));
 	assert_int_equal(n, 1);
 	assert_string_equal(orgs[0].name, "old");
@@ -240,6 +263,7 @@ int main(void)
 		IN_SCRATCH(a_file_that_is_no_database_is_refused),
 		IN_SCRATCH(a_migration_is_all_or_nothing),
 		IN_SCRATCH(version_1_gains_weights),
+		IN_SCRATCH(version_1_gains_what_an_organization_has),
 		IN_SCRATCH(processes_that_open_at_once_agree),
 	};
 
