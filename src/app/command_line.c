@@ -17,7 +17,8 @@
 /* ---- flags that are settings ---- */
 
 enum option_key {
-	OPTION_CHECK = 256, /* above every character: no short form */
+	OPTION_CANCEL = 256, /* above every character: no short form */
+	OPTION_CHECK,
 	OPTION_DATA,
 	OPTION_ENDPOINT,
 	OPTION_ERRORS,
@@ -424,6 +425,7 @@ struct key_arguments {
 	struct settings_given settings;
 	const char *action, *subject, *amount; /* the words after the command */
 	const char *org;
+	bool cancel;
 };
 
 static void key_arguments_done(struct key_arguments *a)
@@ -454,6 +456,9 @@ static error_t parse_key(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case OPTION_ORG:
 		a->org = arg;
+		return 0;
+	case OPTION_CANCEL:
+		a->cancel = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		place = word_place(a);
@@ -493,6 +498,17 @@ static int key_action(const struct key_arguments *a, const char *data)
 
 static int org_action(const struct key_arguments *a, const char *data)
 {
+	if (a->cancel && !is(a->action, "suspend"))
+		return usage("lowtide org", "lowtide org suspend NAME [--cancel] [--data DIR]");
+	if (is(a->action, "suspend"))
+		return a->subject != NULL
+			       ? org_suspend(data, a->subject, a->cancel)
+			       : usage("lowtide org",
+				       "lowtide org suspend NAME [--cancel] [--data DIR]");
+	if (is(a->action, "resume"))
+		return a->subject != NULL
+			       ? org_resume(data, a->subject)
+			       : usage("lowtide org", "lowtide org resume NAME [--data DIR]");
 	if (is(a->action, "create"))
 		return a->subject != NULL
 			       ? org_create(data, a->subject)
@@ -504,7 +520,7 @@ static int org_action(const struct key_arguments *a, const char *data)
 		return a->amount != NULL
 			       ? org_weight(data, a->subject, a->amount)
 			       : usage("lowtide org", "lowtide org weight NAME N [--data DIR]");
-	return usage("lowtide org", "lowtide org create|list|weight");
+	return usage("lowtide org", "lowtide org create|list|weight|suspend|resume");
 }
 
 static int run_key_command(const struct argp *argp, int argc, char **argv,
@@ -545,16 +561,23 @@ static int command_key(int argc, char **argv)
 
 static int command_org(int argc, char **argv)
 {
-	static const struct argp_option options[] = { DATA_ROW, CONFIG_ROW, { 0 } };
+	static const struct argp_option options[] = {
+		DATA_ROW,
+		CONFIG_ROW,
+		OPTION("cancel", OPTION_CANCEL, NULL, "with suspend: cancel its batches as well"),
+		{ 0 },
+	};
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_key,
-		.args_doc = "create NAME\nlist\nweight NAME N",
+		.args_doc = "create NAME\nlist\nweight NAME N\nsuspend NAME [--cancel]\nresume NAME",
 		.doc = "Organizations: files and batches belong to one, and do not exist for others.\v"
 		       "'weight' sets an organization's share of the work while others have some, "
 		       "too: one of weight 3 gets three times what one of 1 gets, which all have "
 		       "at first. 1 to 1000; it counts from the organization's next batch on, also "
-		       "while the server runs.",
+		       "while the server runs. 'suspend' refuses an organization's keys and sends "
+		       "no new lines of its batches, until 'resume'; a server that runs follows "
+		       "within a second or two. Windows do not stop meanwhile.",
 	};
 
 	return run_key_command(&argp, argc, argv, org_action);
@@ -565,6 +588,6 @@ const struct command commands[] = {
 	{ "run", "IN.jsonl -o OUT.jsonl", "run one batch without a server", command_run },
 	{ "check", "FILE...", "check input files", command_check },
 	{ "key", "create|list|revoke", "API keys", command_key },
-	{ "org", "create|list|weight", "organizations", command_org },
+	{ "org", "create|list|weight|suspend|resume", "organizations", command_org },
 	{ NULL, NULL, NULL, NULL },
 };

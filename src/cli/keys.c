@@ -219,19 +219,28 @@ int org_create(const char *data_dir, const char *name)
 	return done(store, good, &err);
 }
 
+static void print_org(const struct org *org)
+{
+	char created[32], since[32], suspended[64] = "";
+
+	date_format(org->created_at, created);
+	if (org->suspended_at != 0) {
+		date_format(org->suspended_at, since);
+		snprintf(suspended, sizeof(suspended), "suspended %s  ", since);
+	}
+	printf("%s  created %s  keys %llu  weight %u  %s%s\n", org->id, created,
+	       (unsigned long long)org->keys, org->weight, suspended, org->name);
+}
+
 static bool print_orgs(struct store *store, struct error *err)
 {
 	AUTO(auto_free) struct org *orgs = NULL;
-	char created[32];
 	size_t n;
 
 	if (!store_org_list(store, &orgs, &n, err))
 		return false;
-	for (size_t i = 0; i < n; i++) {
-		date_format(orgs[i].created_at, created);
-		printf("%s  created %s  keys %llu  weight %u  %s\n", orgs[i].id, created,
-		       (unsigned long long)orgs[i].keys, orgs[i].weight, orgs[i].name);
-	}
+	for (size_t i = 0; i < n; i++)
+		print_org(&orgs[i]);
 	return true;
 }
 
@@ -242,6 +251,27 @@ int org_list(const char *data_dir)
 	bool good = open_store(data_dir, false, &store, &err) && print_orgs(store, &err);
 
 	return done(store, good, &err);
+}
+
+static int suspend(const char *data_dir, const char *name, int64_t at, bool cancel)
+{
+	struct store *store = NULL;
+	struct error err;
+	char id[ID_SIZE];
+	bool good = open_store(data_dir, false, &store, &err) && org_find(store, name, id, &err) &&
+		    store_org_suspend(store, name, at, cancel, &err);
+
+	return done(store, good, &err);
+}
+
+int org_suspend(const char *data_dir, const char *name, bool cancel)
+{
+	return suspend(data_dir, name, sys.now_s(), cancel);
+}
+
+int org_resume(const char *data_dir, const char *name)
+{
+	return suspend(data_dir, name, 0, false);
 }
 
 static bool weight_parse(const char *text, unsigned *ret, struct error *err)

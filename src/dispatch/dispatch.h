@@ -46,6 +46,7 @@ struct dispatch_batch {
 	_Atomic uint64_t running; /* lines that were sent and are not durable yet */
 	_Atomic uint64_t retried; /* attempts beyond the first, of lines that have not ended */
 	_Atomic int stall;        /* enum dispatch_stall */
+	_Atomic bool suspended;   /* what dispatch_suspend() asked for last */
 	_Atomic int64_t eta_at;   /* Unix s; 0: cannot be told */
 	_Atomic bool at_risk;
 	_Atomic unsigned queue_position;
@@ -101,6 +102,9 @@ void dispatch_close(struct dispatch *d);
 void dispatch_add(struct dispatch *d, struct dispatch_batch *b);
 /* Lets go of the batch's lines, in flight or waiting, and then calls ops->dropped. */
 void dispatch_drop(struct dispatch *d, struct dispatch_batch *b);
+/* A batch that is suspended gets no new lines and none is sent again; those in flight end. Between add
+ * and drop; before the add entry.suspended says it. */
+void dispatch_suspend(struct dispatch *d, struct dispatch_batch *b, bool suspended);
 /* These outcomes of the batch, linked by `next`, are durable: their slots are free. */
 void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, const struct outcome *first);
 /* Sends nothing new from now on; returns when no line is in flight, or after `timeout_ms`. */

@@ -12,6 +12,7 @@
 
 #define WAITING_MAX 1024u  /* lines of a batch waiting to be sent again; then no new ones */
 #define REFUSALS_MAX 1000u /* of a line, by 429 or 503 with Retry-After; then they cost attempts */
+#define SUSPENDED_MS 1000u /* how often the waiting lines of a suspended batch are looked at */
 #define CONNECT_MS 10000L
 #define PROBE_CONNECT_MS 1000L
 #define KEEP_BUFFER_BYTES (256u << 10) /* larger ones are not kept for the next line */
@@ -134,6 +135,10 @@ struct line *line_due(struct model *m, uint64_t now_ms)
 		heap_remove(m, l);
 		if (l->batch->faulted) {
 			line_free(l);
+			continue;
+		}
+		if (l->batch->entry.suspended) {
+			line_wait(l, now_ms + SUSPENDED_MS);
 			continue;
 		}
 		if (l->batch->waiting == WAITING_MAX - 1)

@@ -57,6 +57,7 @@ struct dispatch *pipeline_dispatch(struct pipeline *p);
 #define STALL_UPSTREAM_429 "upstream_429"
 #define STALL_UPSTREAM_DOWN "upstream_down"
 #define STALL_PAUSED "paused"
+#define STALL_HELD "held"
 
 /* A batch at this moment; of one that does not run, what the store has. */
 struct progress {

@@ -39,7 +39,8 @@ struct run {
 	/* the worker */
 	_Atomic int phase; /* enum phase; the others only read it, to say why a batch does not move */
 	struct merge_state merged;
-	bool told; /* that it is held up */
+	bool told;           /* that it is held up */
+	bool suspended_told; /* what dispatch was told last */
 
 	pthread_mutex_t lock; /* for all below */
 	struct segment *segments;
@@ -53,6 +54,7 @@ struct run {
 	char fault[256];        /* for errors.data, when end is OUTCOME_BATCH_FAILED */
 	bool let_go;            /* dispatch and recorder are done with it */
 	bool held_up;           /* the disk refuses */
+	bool suspended;         /* its organization is, by the operator */
 	bool queued, working, again;
 	struct work work;
 };

@@ -151,7 +151,7 @@ def check_batch(value):
     parts = counts["completed"] + counts["failed"]
     parts += sum(ours[k] for k in ("pending", "running", "expired", "cancelled"))
     assert parts == counts["total"], value
-    assert ours["stall_reason"] in (None, "upstream_429", "upstream_down", "paused", "quota")
+    assert ours["stall_reason"] in (None, "upstream_429", "upstream_down", "paused", "quota", "held")
     assert type(ours["rate_per_s"]) is float and ours["rate_per_s"] >= 0, ours
     assert ours["eta_at"] is None or type(ours["eta_at"]) is int, ours
     assert type(ours["at_risk"]) is bool, ours
