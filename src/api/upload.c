@@ -41,6 +41,8 @@ struct upload {
 	unsigned files;
 	char filename[sizeof(((struct file *)0)->filename)];
 	struct ingest *ingest; /* NULL: nothing to store (yet, or any more) */
+	bool may_repeat;       /* the call: by its headers */
+	bool over_quota;       /* `fault` says so; then `ingest` only hashes */
 	bool failed;           /* `fault` says why the bytes cannot be taken */
 	struct error fault;
 };
@@ -154,6 +156,17 @@ static bool piece_reserve(struct upload *u, size_t n)
 	       upload_reserve(u, 0, needed - u->reserved.bytes);
 }
 
+/* `fault` says that the quota is used up. Nothing is stored; but a repeated call is to get the answer of
+ * the first, and its content tells that it is one (contract 2.4): so if it may be one that is hashed to
+ * its end. */
+static bool over_quota(struct upload *u)
+{
+	u->over_quota = u->may_repeat;
+	if (u->over_quota)
+		ingest_forgo(u->ingest);
+	return u->over_quota;
+}
+
 static void file_begin(struct upload *u, const char *filename)
 {
 	struct ingest_limits limits = {
@@ -163,11 +176,21 @@ static void file_begin(struct upload *u, const char *filename)
 	};
 
 	u->files++;
-	bool ok = u->files == 1 && upload_reserve(u, 1, u->announced) &&
+	bool ok = u->files == 1 &&
 		  filename_read(filename, u->filename, sizeof(u->filename), &u->fault) &&
 		  filename_check(u->filename, &u->fault) &&
 		  (!u->fields[PURPOSE].given || check_purpose(u, &u->fault)) &&
-		  ingest_open(u->api->blobs, &limits, &u->ingest, &u->fault);
+		  ingest_open(u->api->blobs, &limits, &u->ingest, &u->fault) &&
+		  (upload_reserve(u, 1, u->announced) || over_quota(u));
+	if (!ok)
+		upload_fail(u);
+}
+
+static void file_write_piece(struct upload *u, struct slice piece)
+{
+	bool ok = (u->over_quota || piece_reserve(u, piece.n) || over_quota(u)) &&
+		  ingest_write(u->ingest, piece, &u->fault);
+
 	if (!ok)
 		upload_fail(u);
 }
@@ -183,9 +206,8 @@ static bool on_piece(void *ctx, const struct multipart_part *part, struct slice 
 		return true;
 	else if (part->first)
 		file_begin(u, part->filename);
-	else if (u->ingest != NULL &&
-		 (!piece_reserve(u, piece.n) || !ingest_write(u->ingest, piece, &u->fault)))
-		upload_fail(u);
+	else if (u->ingest != NULL)
+		file_write_piece(u, piece);
 	return true;
 }
 
@@ -221,6 +243,7 @@ bool upload_begin(struct request *rq, struct http_response *r, struct error *err
 	rq->upload->announced = length != UINT64_MAX && length > FORM_BYTES ? length - FORM_BYTES
 									    : 0;
 	memcpy(rq->upload->org, rq->key.org, sizeof(rq->upload->org));
+	rq->upload->may_repeat = rq->claim.call.idempotency_key[0] != '\0' || rq->claim.call.resent;
 	rq->upload->counted = limits_upload_begin(rq, r, err);
 	if (!rq->upload->counted)
 		return false;
@@ -356,6 +379,10 @@ static bool upload_finish(struct request *rq, struct http_response *r, struct er
 		return false;
 	if (id[0] != '\0')
 		return answer_file(rq, id, r, err); /* upload_free drops the copy */
+	if (u->over_quota) {
+		*err = u->fault;
+		return false;
+	}
 	if (!ingest_commit(TAKE(u->ingest), f.id, err) || !enter_in_store(rq, &f, id, err))
 		return false;
 	if (strcmp(id, f.id) != 0)

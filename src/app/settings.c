@@ -84,7 +84,7 @@ const struct setting settings[] = {
 	{ "limits.enqueued_tokens", SETTING_COUNT, AT(enqueued_tokens), BOTH("0"),
 	  FROM_TO(1, ANY_COUNT), .zero = "batches queue without end",
 	  .about = "the same in (estimated) tokens" },
-	{ "limits.org.uploads", SETTING_COUNT, AT(org_uploads), BOTH("100"), FROM_TO(1, ANY_COUNT),
+	{ "limits.org.uploads", SETTING_COUNT, AT(org_uploads), BOTH("256"), FROM_TO(1, ANY_COUNT),
 	  .zero = "no limit", .about = "uploads that an organization has under way at once" },
 	{ "limits.org.open_batches", SETTING_COUNT, AT(org_open_batches), BOTH("10000"),
 	  FROM_TO(1, ANY_COUNT), .zero = "no limit",

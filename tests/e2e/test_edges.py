@@ -86,6 +86,27 @@ def test_e9_files_under_way_count_too(serve):
     wait_until(lambda: api.upload_raw(b"{}").status_code == 200, "they are gone")
 
 
+def test_2_4_a_repeated_upload_is_answered_though_the_quota_is_used_up(serve):
+    """What counts from the first byte must not refuse the call that filled the quota when it comes again."""
+    api = serve(settings={"limits.bytes_per_org": "3MB"})
+    data = b'{"a":1}\n' * (5 * MB // 16)  # 2.5 MB: the second does not fit
+    for headers in ({"Idempotency-Key": fresh()}, None):
+        first = api.upload_raw(data, headers=headers)
+        assert first.status_code == 200, first.text
+        again = headers or {"x-stainless-retry-count": "1"}
+        assert api.upload_raw(data, headers=again).json() == first.json()
+        other = data[:-8] + b'{"a":2}\n'
+        if headers:
+            check_error(
+                api.upload_raw(other, headers=again), "kimi", 422, code="idempotency_key_reused"
+            )
+        new = {"x-stainless-retry-count": "1"}
+        refused = api.upload_raw(other, headers=new)
+        check_error(refused, "kimi", 400, code="file_quota_exceeded")
+        assert bytes_in_tmp(api) == 0
+        assert api.http.delete(f"files/{first.json()['id']}").status_code == 200
+
+
 def check_limited(response, profile, setting):
     """Contract 2.3 and 13.1."""
     error_type = "rate_limit_reached_error" if profile == "kimi" else "requests"
