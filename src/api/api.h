@@ -14,8 +14,7 @@ struct api_config {
 	enum profile profile;
 	struct window_rule windows;
 	uint64_t file_bytes_max, line_bytes_max; /* 0: none */
-	struct file_quota quota;
-	struct org_limits org;
+	uint64_t limits[ORG_LIMITS]; /* of an organization that has none of its own; 0: any number */
 	bool missing_input_refused; /* create with an unknown file: 400 (kimi) or failed (openai) */
 	bool kimi_calls;            /* Kimi's calls that are answered at once are passed on */
 	bool first_line_checked;    /* an upload whose first line is not JSON is refused */

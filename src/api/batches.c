@@ -81,7 +81,7 @@ static bool batch_make(struct request *rq, struct batch *b, struct http_response
 	if (b->output_expires_after_s == 0)
 		b->output_expires_after_s = (int64_t)api->config.result_expires_after_s;
 	if (!store_batch_insert(api->store, b, &rq->claim.call, !api->config.missing_input_refused,
-				api->config.org.open_batches, id, err)) {
+				limit_of(rq, LIMIT_OPEN_BATCHES), id, err)) {
 		if (err->kind == ERR_RATE_LIMIT)
 			http_header(r, "Retry-After", "%d", OPEN_BATCHES_RETRY_S);
 		return false;

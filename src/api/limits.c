@@ -26,6 +26,13 @@ void limits_close(struct limits *l)
 	pthread_mutex_destroy(&l->lock);
 }
 
+uint64_t limit_of(const struct request *rq, enum org_limit limit)
+{
+	int64_t own = rq->key.limits[limit];
+
+	return own == LIMIT_AS_CONFIGURED ? rq->api->config.limits[limit] : (uint64_t)own;
+}
+
 /* Where the entry of `org` is linked, or would be. Under the lock. */
 static struct org_under_way **place_of(struct limits *l, const char *org)
 {
@@ -62,11 +69,11 @@ static void entry_drop(struct limits *l, const char *org)
 	free(entry);
 }
 
-/* What there is a number of: the member to count in, its limit, and how both are called. */
+/* What there is a number of: the member to count in, its limit, and how it is called. */
 struct kind {
 	size_t at;
-	uint64_t max;
-	const char *what, *setting;
+	enum org_limit limit;
+	const char *what;
 	int retry_s;
 };
 
@@ -79,10 +86,11 @@ static bool begin(struct request *rq, const struct kind *kind, struct http_respo
 		  struct error *err)
 {
 	struct limits *l = &rq->api->limits;
+	uint64_t max = limit_of(rq, kind->limit);
 
 	pthread_mutex_lock(&l->lock);
 	struct org_under_way *entry = entry_of(l, rq->key.org);
-	bool room = entry != NULL && (kind->max == 0 || *counter(entry, kind) < kind->max);
+	bool room = entry != NULL && (max == 0 || *counter(entry, kind) < max);
 	if (room)
 		(*counter(entry, kind))++;
 	pthread_mutex_unlock(&l->lock);
@@ -94,23 +102,21 @@ static bool begin(struct request *rq, const struct kind *kind, struct http_respo
 	return fail(err, ERR_RATE_LIMIT,
 		    "An organization may have %llu %s at once (limits.org.%s). Please try again "
 		    "when some have ended.",
-		    (unsigned long long)kind->max, kind->what, kind->setting);
+		    (unsigned long long)max, kind->what, org_limit_names[kind->limit]);
 }
 
 bool limits_upload_begin(struct request *rq, struct http_response *r, struct error *err)
 {
-	const struct kind kind = { offsetof(struct org_under_way, uploads),
-				   rq->api->config.org.uploads, "uploads", "uploads",
-				   UPLOADS_RETRY_S };
+	static const struct kind kind = { offsetof(struct org_under_way, uploads), LIMIT_UPLOADS,
+					  "uploads", UPLOADS_RETRY_S };
 
 	return begin(rq, &kind, r, err);
 }
 
 bool limits_online_begin(struct request *rq, struct http_response *r, struct error *err)
 {
-	const struct kind kind = { offsetof(struct org_under_way, online),
-				   rq->api->config.org.online, "online requests", "online",
-				   ONLINE_RETRY_S };
+	static const struct kind kind = { offsetof(struct org_under_way, online), LIMIT_ONLINE,
+					  "online requests", ONLINE_RETRY_S };
 
 	return begin(rq, &kind, r, err);
 }

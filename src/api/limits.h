@@ -12,11 +12,6 @@
 #include "base/id.h"
 #include "store/store.h"
 
-/* 0: any number. */
-struct org_limits {
-	uint64_t uploads, online, open_batches;
-};
-
 #define LIMITS_BUCKETS 256u
 
 struct limits {
@@ -26,6 +21,10 @@ struct limits {
 
 struct request;
 struct http_response;
+
+/* What the organization of the request may have: its own limit, else the configured one. 0: any
+ * number. */
+uint64_t limit_of(const struct request *rq, enum org_limit limit);
 
 void limits_open(struct limits *l);
 /* Nothing is under way any more. */

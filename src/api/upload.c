@@ -33,7 +33,8 @@ struct upload {
 	struct api *api;
 	char org[ID_SIZE];
 	bool counted;             /* as one of its organization's uploads */
-	struct file_use reserved; /* of its organization's quota */
+	struct file_quota quota;  /* its organization's ... */
+	struct file_use reserved; /* ... and what of it is this upload's */
 	uint64_t announced;       /* bytes that the file has at least, by the length of the form */
 	struct multipart *form;
 	bool whole; /* the form was read to its end without a fault */
@@ -137,7 +138,7 @@ static bool upload_reserve(struct upload *u, uint64_t files, uint64_t bytes)
 	struct api *api = u->api;
 	struct file_use more = { files, bytes };
 
-	if (!limits_reserve(&api->limits, api->store, &api->config.quota, u->org, &more, &u->fault))
+	if (!limits_reserve(&api->limits, api->store, &u->quota, u->org, &more, &u->fault))
 		return false;
 	u->reserved.files += files;
 	u->reserved.bytes += bytes;
@@ -242,6 +243,8 @@ bool upload_begin(struct request *rq, struct http_response *r, struct error *err
 		return fail(err, ERR_INVALID, "%s", rq->api->too_large);
 	rq->upload->announced = length != UINT64_MAX && length > FORM_BYTES ? length - FORM_BYTES
 									    : 0;
+	rq->upload->quota = (struct file_quota){ limit_of(rq, LIMIT_FILES),
+						 limit_of(rq, LIMIT_BYTES) };
 	memcpy(rq->upload->org, rq->key.org, sizeof(rq->upload->org));
 	rq->upload->may_repeat = rq->claim.call.idempotency_key[0] != '\0' || rq->claim.call.resent;
 	rq->upload->counted = limits_upload_begin(rq, r, err);
@@ -338,7 +341,7 @@ static bool enter_in_store(struct request *rq, const struct file *f, char ret_id
 	struct error ignored;
 
 	bool ok = check_first_line(api, f->id, err) &&
-		  store_file_insert(api->store, f, &api->config.quota, &rq->claim.call, ret_id,
+		  store_file_insert(api->store, f, &rq->upload->quota, &rq->claim.call, ret_id,
 				    err);
 	if (ok && strcmp(ret_id, f->id) == 0)
 		return true;

@@ -445,7 +445,8 @@ static const char **word_place(struct key_arguments *a)
 		return &a->action;
 	if (a->subject == NULL)
 		return &a->subject;
-	return a->amount == NULL && is(a->action, "weight") ? &a->amount : NULL;
+	return a->amount == NULL && (is(a->action, "weight") || is(a->action, "limit")) ? &a->amount
+											: NULL;
 }
 
 static error_t parse_key(int key, char *arg, struct argp_state *state)
@@ -505,6 +506,11 @@ static int org_action(const struct key_arguments *a, const char *data)
 			       ? org_suspend(data, a->subject, a->cancel)
 			       : usage("lowtide org",
 				       "lowtide org suspend NAME [--cancel] [--data DIR]");
+	if (is(a->action, "limit"))
+		return a->subject != NULL
+			       ? org_limit(data, a->subject, a->amount)
+			       : usage("lowtide org",
+				       "lowtide org limit NAME [KEY=VALUE] [--data DIR]");
 	if (is(a->action, "resume"))
 		return a->subject != NULL
 			       ? org_resume(data, a->subject)
@@ -520,7 +526,7 @@ static int org_action(const struct key_arguments *a, const char *data)
 		return a->amount != NULL
 			       ? org_weight(data, a->subject, a->amount)
 			       : usage("lowtide org", "lowtide org weight NAME N [--data DIR]");
-	return usage("lowtide org", "lowtide org create|list|weight|suspend|resume");
+	return usage("lowtide org", "lowtide org create|list|weight|limit|suspend|resume");
 }
 
 static int run_key_command(const struct argp *argp, int argc, char **argv,
@@ -570,12 +576,15 @@ static int command_org(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_key,
-		.args_doc = "create NAME\nlist\nweight NAME N\nsuspend NAME [--cancel]\nresume NAME",
+		.args_doc =
+			"create NAME\nlist\nweight NAME N\nlimit NAME [KEY=VALUE]\nsuspend NAME [--cancel]\nresume NAME",
 		.doc = "Organizations: files and batches belong to one, and do not exist for others.\v"
 		       "'weight' sets an organization's share of the work while others have some, "
 		       "too: one of weight 3 gets three times what one of 1 gets, which all have "
 		       "at first. 1 to 1000; it counts from the organization's next batch on, also "
-		       "while the server runs. 'suspend' refuses an organization's keys and sends "
+		       "while the server runs. 'limit' gives it limits of its own: KEY is files, bytes, "
+		       "uploads, open_batches or online; a VALUE of 0 is no limit, 'default' the "
+		       "configured one; without KEY it prints them. 'suspend' refuses an organization's keys and sends "
 		       "no new lines of its batches, until 'resume'; a server that runs follows "
 		       "within a second or two. Windows do not stop meanwhile.",
 	};
@@ -588,6 +597,6 @@ const struct command commands[] = {
 	{ "run", "IN.jsonl -o OUT.jsonl", "run one batch without a server", command_run },
 	{ "check", "FILE...", "check input files", command_check },
 	{ "key", "create|list|revoke", "API keys", command_key },
-	{ "org", "create|list|weight|suspend|resume", "organizations", command_org },
+	{ "org", "create|list|weight|limit|suspend|resume", "organizations", command_org },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/attr.h"
+#include "base/duration.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/sys.h"
@@ -15,6 +16,7 @@
 #include "cli/report.h"
 
 #define SECRET_MAX 255
+#define LIMIT_MOST (UINT64_C(1) << 50)
 #define HINT_CHARACTERS 7
 #define SECRET_SHORT 16 /* below it a key that people chose themselves can be guessed */
 
@@ -272,6 +274,66 @@ int org_suspend(const char *data_dir, const char *name, bool cancel)
 int org_resume(const char *data_dir, const char *name)
 {
 	return suspend(data_dir, name, 0, false);
+}
+
+static bool limit_value_parse(const char *text, int64_t *ret)
+{
+	uint64_t value;
+
+	*ret = LIMIT_AS_CONFIGURED;
+	if (strcmp(text, "default") == 0)
+		return true;
+	if (!size_parse(slice_of(text), &value) || value > LIMIT_MOST)
+		return false;
+	*ret = (int64_t)value;
+	return true;
+}
+
+static bool limit_parse(const char *text, enum org_limit *ret, int64_t *ret_value,
+			struct error *err)
+{
+	for (unsigned i = 0; i < ORG_LIMITS; i++) {
+		size_t n = strlen(org_limit_names[i]);
+		if (strncmp(text, org_limit_names[i], n) != 0 || text[n] != '=')
+			continue;
+		*ret = (enum org_limit)i;
+		return limit_value_parse(text + n + 1, ret_value) ||
+		       fail(err, ERR_INVALID,
+			    "'%.100s' is not a whole number (bytes may be written as 10GB), 0 for "
+			    "no limit, or 'default' for the configured one",
+			    text + n + 1);
+	}
+	return fail(err, ERR_INVALID,
+		    "'%.100s' is not KEY=VALUE with a KEY of files, bytes, uploads, open_batches, "
+		    "online",
+		    text);
+}
+
+static bool print_limits(struct store *store, const char *org_id, struct error *err)
+{
+	int64_t limits[ORG_LIMITS];
+
+	if (!store_org_limits(store, org_id, limits, err))
+		return false;
+	for (unsigned i = 0; i < ORG_LIMITS; i++)
+		if (limits[i] != LIMIT_AS_CONFIGURED)
+			printf("%s=%lld\n", org_limit_names[i], (long long)limits[i]);
+	return true;
+}
+
+int org_limit(const char *data_dir, const char *name, const char *limit)
+{
+	struct store *store = NULL;
+	enum org_limit which = LIMIT_FILES;
+	int64_t value = LIMIT_AS_CONFIGURED;
+	struct error err;
+	char id[ID_SIZE];
+	bool good = (limit == NULL || limit_parse(limit, &which, &value, &err)) &&
+		    open_store(data_dir, false, &store, &err) && org_find(store, name, id, &err) &&
+		    (limit == NULL ? print_limits(store, id, &err)
+				   : store_org_limit(store, name, which, value, &err));
+
+	return done(store, good, &err);
 }
 
 static bool weight_parse(const char *text, unsigned *ret, struct error *err)

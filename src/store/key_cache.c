@@ -72,8 +72,9 @@ static bool look(struct key_cache *c, const char *hash, struct key *ret, struct 
 
 	if (!query_step(&q, &found, err))
 		return false;
-	return found ? key_read(&q, ret, err)
-		     : fail(err, ERR_BAD_KEY, "Incorrect API key provided");
+	if (!found)
+		return fail(err, ERR_BAD_KEY, "Incorrect API key provided");
+	return key_read(&q, ret, err) && org_limits_read(&c->db, ret->org, ret->limits, err);
 }
 
 bool key_cache_find(struct key_cache *c, const char *hash, struct key *ret, struct error *err)

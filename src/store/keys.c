@@ -142,6 +142,60 @@ bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cance
 	return true;
 }
 
+const char *const org_limit_names[ORG_LIMITS] = {
+	[LIMIT_FILES] = "files",     [LIMIT_BYTES] = "bytes",
+	[LIMIT_UPLOADS] = "uploads", [LIMIT_OPEN_BATCHES] = "open_batches",
+	[LIMIT_ONLINE] = "online",
+};
+
+bool store_org_limit(struct store *s, const char *name, enum org_limit limit, int64_t value,
+		     struct error *err)
+{
+	AUTO(txn_end) struct txn t = { 0 };
+	const char *of = org_limit_names[limit];
+	struct org org;
+
+	if (!txn_begin(&t, s, err) || !org_find(t.db, name, &org, err))
+		return false;
+	bool ok = value == LIMIT_AS_CONFIGURED
+			  ? sql_run(t.db, SQL_org_limit_drop, VALUES(txt(name), txt(of)), NULL, err)
+			  : sql_run(t.db, SQL_org_limit_put, VALUES(txt(name), txt(of), num(value)),
+				    NULL, err);
+	if (!ok || !txn_commit(&t, err))
+		return false;
+	key_cache_forget(&s->keys);
+	return true;
+}
+
+bool org_limits_read(struct db *db, const char *org_id, int64_t ret[static ORG_LIMITS],
+		     struct error *err)
+{
+	AUTO(query_done) struct query q = query(db, SQL_org_limit_list, VALUES(txt(org_id)));
+	char name[32];
+	bool row;
+
+	for (unsigned i = 0; i < ORG_LIMITS; i++)
+		ret[i] = LIMIT_AS_CONFIGURED;
+	while (query_step(&q, &row, err)) {
+		if (!row)
+			return true;
+		query_text(&q, name, sizeof(name));
+		int64_t value = query_int(&q);
+		for (unsigned i = 0; i < ORG_LIMITS; i++)
+			if (strcmp(name, org_limit_names[i]) == 0)
+				ret[i] = value;
+	}
+	return false;
+}
+
+bool store_org_limits(struct store *s, const char *org_id, int64_t ret[static ORG_LIMITS],
+		      struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+
+	return org_limits_read(db, org_id, ret, err);
+}
+
 bool store_orgs_suspended(struct store *s, const char *org_id, char (**ret)[ID_SIZE], size_t *ret_n,
 			  struct error *err)
 {

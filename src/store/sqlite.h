@@ -26,6 +26,7 @@
 	X(begin) X(commit) X(rollback) X(data_version)                                             \
 	X(org_insert) X(org_find) X(org_list) X(org_known) X(org_weight) X(org_weigh)              \
 	X(org_suspend) X(org_suspended)                                                            \
+	X(org_limit_list) X(org_limit_put) X(org_limit_drop)                                       \
 	X(key_insert) X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count)              \
 	X(call_insert) X(call_by_key) X(call_by_content) X(call_forget)                            \
 	X(file_insert) X(file_get) X(file_usage) X(file_cursor)                                    \

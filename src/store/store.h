@@ -32,14 +32,28 @@ struct org {
 };
 #define ORG_WEIGHT_MAX 1000u
 
+/* What one organization may have (contract 13.1); 0: any number. LIMIT_AS_CONFIGURED: it has no limit of
+ * its own. */
+enum org_limit {
+	LIMIT_FILES,
+	LIMIT_BYTES,
+	LIMIT_UPLOADS,
+	LIMIT_OPEN_BATCHES,
+	LIMIT_ONLINE,
+	ORG_LIMITS
+};
+extern const char *const org_limit_names[ORG_LIMITS];
+#define LIMIT_AS_CONFIGURED (-1)
+
 struct key {
 	char id[ID_SIZE];
 	char org[ID_SIZE];
 	char org_name[128];
 	char hint[16]; /* first characters of the key, to recognise it by: "sk-AbCd…" */
 	int64_t created_at;
-	int64_t revoked_at; /* 0: in force */
-	bool suspended;     /* its organization is: it may do nothing */
+	int64_t revoked_at;         /* 0: in force */
+	bool suspended;             /* its organization is: it may do nothing */
+	int64_t limits[ORG_LIMITS]; /* its organization's own; of a key that store_key_find gave */
 };
 
 /* Finds the organization of that name or makes it. */
@@ -62,6 +76,13 @@ MUST_USE bool store_org_weight(struct store *s, const char *org_id, unsigned *re
  * of it within a second. `at` 0: it goes on. NOT_FOUND if none is named so. Again is no error. */
 MUST_USE bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cancel,
 				struct error *err);
+/* Gives the organization of that name a limit of its own, or with LIMIT_AS_CONFIGURED takes it away.
+ * Counts at once, in another process 10 ms later. NOT_FOUND if none is named so. */
+MUST_USE bool store_org_limit(struct store *s, const char *name, enum org_limit limit,
+			      int64_t value, struct error *err);
+/* All of them. */
+MUST_USE bool store_org_limits(struct store *s, const char *org_id, int64_t ret[static ORG_LIMITS],
+			       struct error *err);
 /* Ids of the organizations that are suspended, sorted; `org_id` alone, if it is not NULL. A malloc'ed
  * array. */
 MUST_USE bool store_orgs_suspended(struct store *s, const char *org_id, char (**ret)[ID_SIZE],

@@ -63,6 +63,8 @@ MUST_USE bool call_record(struct db *db, const struct call *call, const char *an
 
 /* ---- keys.c ---- */
 
+MUST_USE bool org_limits_read(struct db *db, const char *org_id, int64_t ret[static ORG_LIMITS],
+			      struct error *err);
 /* The columns of key_find and key_list. */
 MUST_USE bool key_read(struct query *q, struct key *ret, struct error *err);
 

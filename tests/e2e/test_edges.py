@@ -163,6 +163,30 @@ def descriptors(pid, soft):
     return before
 
 
+def test_13_1_limits_of_one_organization(serve):
+    """`lowtide org limit`, beside a running server."""
+    api = serve(settings={"limits.org.open_batches": 5})
+    other = Api(api.server, api.server.new_key("others"))
+    org_command(api, "limit", "default", "open_batches=1")
+    org_command(api, "limit", "default", "bytes=1MB")
+    assert org_command(api, "limit", "default").stdout == "bytes=1048576\nopen_batches=1\n"
+    time.sleep(0.05)  # the server asks every 10 ms whether another process has changed anything
+    api.create([line("a", "a | hold:gate")])
+    file_id = api.upload([line("b")])
+    check_limited(api.create_raw(file_id), "kimi", "limits.org.open_batches")
+    check_error(api.upload_raw(b"x" * MB), "kimi", 400, code="file_quota_exceeded")
+    other.upload(b"x" * MB)
+    for _ in range(2):
+        other.create([line("a", "a | hold:gate")])
+    org_command(api, "limit", "default", "open_batches=default")
+    time.sleep(0.05)
+    api.create(file_id)
+    api.server.upstream.release("gate")
+    other.close()
+    for wrong in ("open_batches", "open_batches=-1", "open_batches=many", "poems=3"):
+        program.run("org", "limit", "default", wrong, "--data", api.server.data, expect=2)
+
+
 def test_out_of_descriptors_is_503(serve):
     """An upload that finds no descriptor for its file is told to come again, and it is logged once."""
     api = serve()

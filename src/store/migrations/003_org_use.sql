@@ -24,3 +24,11 @@ BEGIN
 END;
 
 CREATE INDEX org_suspended ON org (id) WHERE suspended_at IS NOT NULL;
+
+-- Limits of one organization, where they are other than the configuration's; 0: none.
+CREATE TABLE org_limit (
+	org   TEXT NOT NULL REFERENCES org (id),
+	name  TEXT NOT NULL, -- 'files', 'bytes', 'uploads', 'open_batches', 'online'
+	value INTEGER NOT NULL CHECK (value >= 0),
+	PRIMARY KEY (org, name)
+) STRICT, WITHOUT ROWID;

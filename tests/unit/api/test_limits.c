@@ -12,6 +12,8 @@ static char *dir;
 static struct store *store;
 static struct org ours, theirs;
 static struct api api;
+static struct file_quota quota;
+static int64_t own[ORG_LIMITS]; /* of every organization */
 static struct error err;
 
 static int setup(void **state)
@@ -23,6 +25,9 @@ static int setup(void **state)
 	assert_true(store_org_ensure(store, "ours", NOW, &ours, &err));
 	assert_true(store_org_ensure(store, "theirs", NOW, &theirs, &err));
 	api = (struct api){ .store = store };
+	quota = (struct file_quota){ 0 };
+	for (unsigned i = 0; i < ORG_LIMITS; i++)
+		own[i] = LIMIT_AS_CONFIGURED;
 	limits_open(&api.limits);
 	return 0;
 }
@@ -46,6 +51,7 @@ static bool begins(const struct org *org, begin_fn begin)
 	struct http_response r;
 
 	memcpy(rq.key.org, org->id, sizeof(org->id));
+	memcpy(rq.key.limits, own, sizeof(own));
 	http_response_init(&r);
 	bool ok = begin(&rq, &r, &err);
 	if (!ok) {
@@ -66,7 +72,7 @@ static bool reserves(const struct org *org, uint64_t files, uint64_t bytes)
 {
 	struct file_use more = { files, bytes };
 
-	if (limits_reserve(&api.limits, store, &api.config.quota, org->id, &more, &err))
+	if (limits_reserve(&api.limits, store, &quota, org->id, &more, &err))
 		return true;
 	assert_int_equal(err.kind, ERR_INVALID);
 	assert_string_equal(err.code, "file_quota_exceeded");
@@ -76,7 +82,8 @@ static bool reserves(const struct org *org, uint64_t files, uint64_t bytes)
 static void uploads_and_online_requests_are_so_many_at_once(void **state)
 {
 	(void)state;
-	api.config.org = (struct org_limits){ .uploads = 2, .online = 1 };
+	api.config.limits[LIMIT_UPLOADS] = 2;
+	api.config.limits[LIMIT_ONLINE] = 1;
 	assert_true(begins(&ours, limits_upload_begin));
 	assert_true(begins(&ours, limits_upload_begin));
 	assert_false(begins(&ours, limits_upload_begin));
@@ -91,6 +98,21 @@ static void uploads_and_online_requests_are_so_many_at_once(void **state)
 	upload_ends(&ours, 0, 0);
 	upload_ends(&theirs, 0, 0);
 	limits_online_end(&api.limits, ours.id);
+}
+
+/* Contract 13.1: `lowtide org limit` */
+static void an_organizations_own_limit_counts(void **state)
+{
+	(void)state;
+	api.config.limits[LIMIT_UPLOADS] = 1;
+	own[LIMIT_UPLOADS] = 2;
+	assert_true(begins(&ours, limits_upload_begin));
+	assert_true(begins(&ours, limits_upload_begin));
+	assert_false(begins(&ours, limits_upload_begin));
+	own[LIMIT_UPLOADS] = 0; /* none */
+	assert_true(begins(&ours, limits_upload_begin));
+	for (int i = 0; i < 3; i++)
+		upload_ends(&ours, 0, 0);
 }
 
 static void nothing_is_no_limit(void **state)
@@ -108,7 +130,7 @@ static void nothing_is_no_limit(void **state)
 static void uploads_under_way_count_against_the_quota(void **state)
 {
 	(void)state;
-	api.config.quota = (struct file_quota){ .files_max = 3, .bytes_max = 10 * MB };
+	quota = (struct file_quota){ .files_max = 3, .bytes_max = 10 * MB };
 	assert_true(begins(&ours, limits_upload_begin));
 	assert_true(begins(&ours, limits_upload_begin));
 	assert_true(reserves(&ours, 1, 6 * MB));
@@ -129,7 +151,7 @@ static void files_that_are_there_and_uploads_count_together(void **state)
 	id_file(f.id);
 	memcpy(f.org, ours.id, sizeof(f.org));
 	assert_true(store_file_insert(store, &f, NULL, NULL, id, &err));
-	api.config.quota = (struct file_quota){ .files_max = 2, .bytes_max = 10 * MB };
+	quota = (struct file_quota){ .files_max = 2, .bytes_max = 10 * MB };
 	assert_true(begins(&ours, limits_upload_begin));
 	assert_false(reserves(&ours, 1, 8 * MB));
 	assert_false(reserves(&ours, 2, 0));
@@ -145,6 +167,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(uploads_and_online_requests_are_so_many_at_once),
+		WITH_STORE(an_organizations_own_limit_counts),
 		WITH_STORE(nothing_is_no_limit),
 		WITH_STORE(uploads_under_way_count_against_the_quota),
 		WITH_STORE(files_that_are_there_and_uploads_count_together),

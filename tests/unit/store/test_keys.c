@@ -234,6 +234,34 @@ static void a_suspended_organizations_keys_say_so(void **state)
 	assert_false(key.suspended);
 }
 
+static void an_organization_has_limits_of_its_own(void **state)
+{
+	int64_t limits[ORG_LIMITS];
+	struct key key;
+
+	(void)state;
+	put_key(&ours, "h1", "sk-1", NOW);
+	MUST(store_key_find(store, "h1", &key, &err));
+	for (unsigned i = 0; i < ORG_LIMITS; i++)
+		assert_int_equal(key.limits[i], LIMIT_AS_CONFIGURED);
+	MUST(store_org_limit(store, "ours", LIMIT_UPLOADS, 5, &err));
+	MUST(store_org_limit(store, "ours", LIMIT_UPLOADS, 6, &err));
+	MUST(store_org_limit(store, "ours", LIMIT_BYTES, 0, &err));
+	MUST(store_org_limit(store, "theirs", LIMIT_UPLOADS, 1, &err));
+	FAILS(store_org_limit(store, "nobody", LIMIT_UPLOADS, 1, &err), NOT_FOUND);
+	FAILS(store_org_limit(store, "nobody", LIMIT_UPLOADS, LIMIT_AS_CONFIGURED, &err),
+	      NOT_FOUND);
+	MUST(store_key_find(store, "h1", &key, &err));
+	assert_int_equal(key.limits[LIMIT_UPLOADS], 6);
+	assert_int_equal(key.limits[LIMIT_BYTES], 0);
+	assert_int_equal(key.limits[LIMIT_FILES], LIMIT_AS_CONFIGURED);
+	MUST(store_org_limit(store, "ours", LIMIT_UPLOADS, LIMIT_AS_CONFIGURED, &err));
+	reopen();
+	MUST(store_org_limits(store, ours.id, limits, &err));
+	assert_int_equal(limits[LIMIT_UPLOADS], LIMIT_AS_CONFIGURED);
+	assert_int_equal(limits[LIMIT_BYTES], 0);
+}
+
 static uint64_t clock_ms;
 
 static uint64_t fake_ms(void)
@@ -298,6 +326,7 @@ int main(void)
 		WITH_STORE(a_hint_of_several_keys_revokes_none),
 		WITH_STORE(revoking_again_keeps_the_first_time),
 		WITH_STORE(a_suspended_organizations_keys_say_so),
+		WITH_STORE(an_organization_has_limits_of_its_own),
 		WITH_STORE(a_known_key_is_found_in_memory),
 		WITH_STORE(another_process_is_seen_at_once),
 	};
