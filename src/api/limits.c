@@ -1,6 +1,7 @@
 /* limits.c: a small table of organizations; one that has nothing under way has no entry. */
 #include "api/limits.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "api/request.h"
@@ -57,6 +58,15 @@ static struct org_under_way *entry_of(struct limits *l, const char *org)
 			memcpy((*at)->org, org, strnlen(org, sizeof((*at)->org) - 1));
 	}
 	return *at;
+}
+
+/* Of an organization that has something under way. */
+static struct org_under_way *entry_known(struct limits *l, const char *org)
+{
+	struct org_under_way *entry = *place_of(l, org);
+
+	assert(entry != NULL);
+	return entry;
 }
 
 static void entry_drop(struct limits *l, const char *org)
@@ -124,7 +134,7 @@ bool limits_online_begin(struct request *rq, struct http_response *r, struct err
 void limits_upload_end(struct limits *l, const char *org, const struct file_use *reserved)
 {
 	pthread_mutex_lock(&l->lock);
-	struct org_under_way *entry = *place_of(l, org);
+	struct org_under_way *entry = entry_known(l, org);
 	entry->uploads--;
 	entry->reserved.files -= reserved->files;
 	entry->reserved.bytes -= reserved->bytes;
@@ -135,7 +145,7 @@ void limits_upload_end(struct limits *l, const char *org, const struct file_use 
 void limits_online_end(struct limits *l, const char *org)
 {
 	pthread_mutex_lock(&l->lock);
-	(*place_of(l, org))->online--;
+	entry_known(l, org)->online--;
 	entry_drop(l, org);
 	pthread_mutex_unlock(&l->lock);
 }
@@ -151,7 +161,7 @@ bool limits_reserve(struct limits *l, struct store *store, const struct file_quo
 	else if (!store_file_use(store, org, sys.now_s(), &use, err))
 		return false;
 	pthread_mutex_lock(&l->lock);
-	struct file_use *reserved = &(*place_of(l, org))->reserved;
+	struct file_use *reserved = &entry_known(l, org)->reserved;
 	use.files += reserved->files;
 	use.bytes += reserved->bytes;
 	bool room = file_quota_allows(quota, &use, more, err);
