@@ -471,6 +471,16 @@ static size_t piece_bytes(const struct http_server *s)
 				      : (share < HTTP_PIECE_MIN ? HTTP_PIECE_MIN : share);
 }
 
+/* Of a chunked body libmicrohttpd goes on to the next chunk that it has read, though the connection was
+ * suspended at this one. What it is not taken off it brings again. */
+static bool request_is_suspended(const struct http_request *q)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		q->connection, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
+
+	return info != NULL && info->suspended == MHD_YES;
+}
+
 /* What libmicrohttpd has read is CONNECTION_BYTES at most, and so is what goes beyond a piece. */
 static enum MHD_Result request_collect(struct http_request *q, struct slice piece)
 {
@@ -554,6 +564,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 		return MHD_NO; /* there was no memory for it */
 	if (q->state == NEW)
 		return request_begin(q, path, method, version);
+	if (q->to_worker && request_is_suspended(q))
+		return MHD_YES;
 	if (*piece_bytes > 0) {
 		struct slice given = { piece, *piece_bytes };
 		*piece_bytes = 0;

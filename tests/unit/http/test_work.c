@@ -216,6 +216,39 @@ static void a_body_goes_to_workers_whole_and_in_pieces(void **state)
 	}
 }
 
+/* Many chunks come with one read. */
+static void a_body_in_chunks_does_too(void **state)
+{
+	enum { CHUNK = 1000, CHUNKS = 3000 };
+	struct http_server *s = server_new(true);
+	struct buf text = BUF(UINT32_MAX);
+	int fd = dial(s);
+
+	(void)state;
+	gate = true;
+	buf_text(&text, "POST /upload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+			"Transfer-Encoding: chunked\r\n\r\n");
+	for (unsigned i = 0; i < CHUNKS; i++) {
+		buf_printf(&text, "%x\r\n", (unsigned)CHUNK);
+		for (unsigned k = 0; k < CHUNK; k++)
+			buf_char(&text, (char)((i * CHUNK + k) % 251));
+		buf_text(&text, "\r\n");
+	}
+	buf_text(&text, "0\r\n\r\n");
+	assert_false(text.failed);
+	for (size_t sent = 0; sent < text.n;) {
+		ssize_t more = send(fd, text.p + sent, text.n - sent, MSG_NOSIGNAL);
+		assert_true(more > 0);
+		sent += (size_t)more;
+	}
+	buf_free(&text);
+	assert_has(hear(fd), "HTTP/1.1 200");
+	assert_int_equal(body_bytes, CHUNK * CHUNKS);
+	assert_true(in_order);
+	assert_int_equal(in_loop, 0);
+	server_done(s);
+}
+
 /* E11: the only loop serves others while a piece is written. */
 static void a_piece_that_is_written_holds_up_nobody(void **state)
 {
@@ -272,6 +305,7 @@ int main(void)
 		cmocka_unit_test(one_kind_does_not_wait_for_another),
 		cmocka_unit_test(one_too_many_is_told_so),
 		cmocka_unit_test(a_body_goes_to_workers_whole_and_in_pieces),
+		cmocka_unit_test(a_body_in_chunks_does_too),
 		cmocka_unit_test(a_piece_that_is_written_holds_up_nobody),
 		cmocka_unit_test(a_client_that_goes_away_leaves_nothing),
 		cmocka_unit_test(closing_in_the_middle_of_bodies),
