@@ -481,14 +481,16 @@ static bool request_is_suspended(const struct http_request *q)
 	return info != NULL && info->suspended == MHD_YES;
 }
 
-/* What libmicrohttpd has read is CONNECTION_BYTES at most, and so is what goes beyond a piece. */
+/* What libmicrohttpd has read is CONNECTION_BYTES at most, and so is what goes beyond a piece. The first
+ * piece goes at once, so that the application hears of the body as soon as it begins. */
 static enum MHD_Result request_collect(struct http_request *q, struct slice piece)
 {
 	buf_add(&q->collected, piece);
 	if (q->collected.failed)
 		return MHD_NO;
-	if (q->collected.n < piece_bytes(q->server))
+	if (q->begun && q->collected.n < piece_bytes(q->server))
 		return MHD_YES;
+	q->begun = true;
 	return request_to_worker(q, HTTP_PIECES, piece_write) ? MHD_YES : MHD_NO;
 }
 

@@ -21,6 +21,7 @@ struct http_request {
 	enum request_state state; /* NEW: `begin` was not called */
 	enum http_work kind;
 	bool to_worker;       /* its body goes to a worker in pieces ... */
+	bool begun;           /* ... of which the first has gone ... */
 	struct buf collected; /* ... of which this one is not full yet, or being written */
 	struct http_response response;
 	struct http_stream *stream; /* it is answered in pieces */

