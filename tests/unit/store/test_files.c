@@ -169,8 +169,6 @@ static void what_an_organization_has_is_kept(void **state)
 /* No step of SQLite's machine for each file that is there. */
 static void a_quota_costs_the_same_however_many_files_there_are(void **state)
 {
-	sqlite3_stmt *statement = store->readers[0].statements[SQL_file_usage];
-
 	(void)state;
 	for (int i = 0; i < 300; i++)
 		(void)put_file(&ours, NOW);
@@ -179,7 +177,7 @@ static void a_quota_costs_the_same_however_many_files_there_are(void **state)
 		has(&ours, NOW, 300, 30000);
 	int steps = 0;
 	for (int i = 0; i < READERS; i++) {
-		statement = store->readers[i].statements[SQL_file_usage];
+		sqlite3_stmt *statement = store->readers[i].statements[SQL_file_usage];
 		steps += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 0);
 	}
 	assert_in_range(steps, 1, 60 * READERS);
