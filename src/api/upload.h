@@ -4,8 +4,8 @@
 #include "api/request.h"
 
 /* Headers are in. Loop thread. */
-MUST_USE bool upload_begin(struct request *rq, struct error *err);
-/* A piece of the form, written to disk before the next is read. Loop thread. */
+MUST_USE bool upload_begin(struct request *rq, struct http_response *r, struct error *err);
+/* A piece of the form, written to disk before the next is read. Worker thread. */
 void upload_body(struct request *rq, struct slice piece);
 /* The form is whole: judged, made durable, entered in the store. Worker thread. */
 bool upload_handle(struct request *rq, struct http_response *r, struct error *err);

@@ -19,7 +19,6 @@
 #include "cli/signals.h"
 
 #define HTTP_THREADS 4
-#define HTTP_WORKERS 8
 #define BODY_RATE_S 60 /* limits.body_rate is a mean over so long */
 
 #define FIRST_ORG "default"
@@ -109,7 +108,6 @@ static bool open_http(struct server *s, const struct config *c, struct error *er
 	struct http_config http = {
 		.listening = &s->listen_fd,
 		.threads = HTTP_THREADS,
-		.workers = HTTP_WORKERS,
 		.connections_max = (unsigned)c->connections,
 		.deadlines = {
 			.head_ms = c->head_timeout_s * 1000,

@@ -27,6 +27,7 @@
 	X(RANGE, 416, "invalid_request_error", "invalid_request_error", "invalid_range")         \
 	X(KEY_REUSED, 422, "invalid_request_error", "invalid_request_error",                     \
 	  "idempotency_key_reused")                                                              \
+	X(RATE_LIMIT, 429, "rate_limit_reached_error", "requests", "rate_limit_exceeded")        \
 	X(INTERNAL, 500, "server_error", "server_error", NULL)                                   \
 	X(UPSTREAM, 502, "server_error", "server_error", "upstream_error")                       \
 	X(UNAVAILABLE, 503, "server_error", "server_error", NULL)                                \
@@ -65,7 +66,8 @@ bool fail(struct error *err, enum error_kind kind, const char *format, ...) PRIN
 /* `code` is static text or NULL; `param` is copied, NULL for none. */
 bool fail_param(struct error *err, const char *param, const char *code, const char *format, ...)
 	PRINTF_LIKE(4, 5);
-/* A system call failed: kind NO_SPACE for ENOSPC and EDQUOT, else INTERNAL; the client reads a
+/* A system call failed: kind NO_SPACE for ENOSPC and EDQUOT, UNAVAILABLE for EMFILE and ENFILE, else
+ * INTERNAL; the client reads a
  * general message, the log gets errno and the formatted detail. */
 bool fail_sys(struct error *err, int saved_errno, const char *format, ...) PRINTF_LIKE(3, 4);
 bool fail_memory(struct error *err);

@@ -36,9 +36,9 @@
 
 struct ingest {
 	struct blobs *blobs;
-	struct blob_writer *data; /* NULL: the bytes stay in a file of somebody else's */
-	int data_fd;              /* where they can be read again */
-	struct index_writer *index;
+	struct blob_writer *data;   /* NULL: the bytes stay in a file of somebody else's */
+	int data_fd;                /* where they can be read again */
+	struct index_writer *index; /* NULL: forgone */
 	struct duplicates *duplicates;
 	EVP_MD_CTX *sha256;
 	char sha256_hex[65];
@@ -133,6 +133,15 @@ void ingest_abort(struct ingest *in)
 	EVP_MD_CTX_free(in->sha256);
 	buf_free(&in->carry);
 	free(in);
+}
+
+void ingest_forgo(struct ingest *in)
+{
+	blob_abort(TAKE(in->data));
+	index_writer_close(TAKE(in->index));
+	duplicates_close(TAKE(in->duplicates));
+	buf_free(&in->carry);
+	in->data_fd = -1;
 }
 
 /* ---- a line ---- */
@@ -283,7 +292,7 @@ static bool piece_take(struct ingest *in, struct slice piece, struct error *err)
 	if (EVP_DigestUpdate(in->sha256, piece.p, piece.n) != 1)
 		return fail_sys(err, 0, "sha256 of an upload");
 	in->bytes += piece.n;
-	return lines_find(in, piece, err);
+	return in->index == NULL || lines_find(in, piece, err);
 }
 
 bool ingest_write(struct ingest *in, struct slice bytes, struct error *err)
@@ -345,6 +354,8 @@ bool ingest_finish(struct ingest *in, struct error *err)
 {
 	struct duplicates_io io = { custom_id_read, duplicate_mark, in };
 
+	if (in->index == NULL)
+		return sha256_end(in, err);
 	if (in->line_seen > 0 && !carry_end(in, err)) /* no LF at the end */
 		return false;
 	return sha256_end(in, err) && duplicates_resolve(in->duplicates, &io, err) &&

@@ -212,6 +212,12 @@ static void on_durable(void *ctx, void *owner, const struct outcome *first)
 		durable++;
 }
 
+static bool on_ends(void *owner)
+{
+	(void)owner;
+	return false;
+}
+
 static void on_flushed(void *ctx, void *owner)
 {
 	(void)ctx;
@@ -221,7 +227,12 @@ static void on_flushed(void *ctx, void *owner)
 
 static void recording(void **state)
 {
-	static const struct recorder_ops ops = { on_journal, on_name, on_durable, on_flushed };
+	static const struct recorder_ops ops = { .journal = on_journal,
+						 .name = on_name,
+						 .durable = on_durable,
+						 .ends = on_ends,
+						 .given_up = on_durable,
+						 .flushed = on_flushed };
 
 	(void)state;
 	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
