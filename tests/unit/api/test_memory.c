@@ -84,6 +84,7 @@ static int setup(void **state)
 	sys.now_s = fixed_now;
 	dir = scratch_dir_new();
 	api->config = config;
+	limits_open(&api->limits);
 	assert_true(store_open(dir, &api->store, &err) && blobs_open(dir, &api->blobs, &err));
 	assert_true(store_org_ensure(api->store, "ours", fixed_now(), &org, &err));
 	assert_true(store_key_create(api->store, org.id, "hash", "sk-h", fixed_now(), &err));
@@ -327,6 +328,10 @@ static bool upload(struct request *rq, struct http_response *r, struct error *er
 	if (rq->upload == NULL)
 		return fail_memory(err);
 	assert_non_null(rq->upload->form);
+	memcpy(rq->upload->org, rq->key.org, sizeof(rq->upload->org));
+	rq->upload->counted = limits_upload_begin(rq, r, err);
+	if (!rq->upload->counted)
+		return false;
 	for (size_t at = 0; at < strlen(form); at += 50) {
 		size_t left = strlen(form) - at;
 		upload_body(rq, (struct slice){ form + at, left < 50 ? left : 50 });

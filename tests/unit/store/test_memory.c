@@ -234,16 +234,6 @@ static bool key_revoke(void)
 	return store_key_revoke(store, "sk-h", NOW + 1, &err);
 }
 
-static bool key_find(void)
-{
-	struct key key;
-	bool ok = store_key_find(store, "hash", &key, &err);
-
-	if (ok)
-		tell_text(key.id);
-	return ok;
-}
-
 static bool key_count(void)
 {
 	uint64_t n = 0;
@@ -500,7 +490,6 @@ static const struct {
 	{ "key_create", key_create, WRITES },
 	{ "key_list", key_list, READS },
 	{ "key_revoke", key_revoke, WRITES },
-	{ "key_find", key_find, READS },
 	{ "key_count", key_count, READS },
 	{ "call_find", call_look, READS },
 	{ "file_insert", file_insert_one, WRITES },
