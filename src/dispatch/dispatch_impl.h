@@ -65,6 +65,7 @@ struct upstream {
 	unsigned number;               /* 0..UPSTREAMS_MAX-1, while it is here no other's */
 	bool retired; /* gone from the configuration: freed when nothing is in flight */
 	struct curl_slist *headers; /* of lines */
+	struct wire_route *route;
 	char *metrics_url, *models_url;
 
 	struct health health;

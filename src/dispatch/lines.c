@@ -12,8 +12,6 @@
 
 #define WAITING_MAX 1024u  /* lines of a batch waiting to be sent again; then no new ones */
 #define REFUSALS_MAX 1000u /* of a line, by 429 or 503 with Retry-After; then they cost attempts */
-#define CONNECT_MS 10000L
-#define PROBE_CONNECT_MS 1000L
 #define KEEP_BUFFER_BYTES (256u << 10) /* larger ones are not kept for the next line */
 
 static uint32_t random_u32(void)
@@ -197,7 +195,7 @@ static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return NULL;
-	t->transfer = (struct transfer){ TRANSFER_LINE, wire_handle(d->wire), u };
+	t->transfer = (struct transfer){ TRANSFER_LINE, wire_handle(d->wire, u->route), u };
 	t->attempts_max = d->config.max_attempts;
 	t->request = BUF(INT32_MAX);
 	t->answer = BUF(d->config.response_bytes_max);
@@ -294,8 +292,7 @@ static bool haste_set(struct line_transfer *t, bool hasty)
 	if (t->hasty == hasty)
 		return true;
 	t->hasty = hasty;
-	return curl_easy_setopt(t->transfer.easy, CURLOPT_CONNECTTIMEOUT_MS,
-				hasty ? PROBE_CONNECT_MS : CONNECT_MS) == CURLE_OK;
+	return wire_probe(t->transfer.upstream->route, t->transfer.easy, hasty);
 }
 
 static bool line_prepare(struct line_transfer *t, const char *endpoint)

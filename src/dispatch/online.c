@@ -189,9 +189,10 @@ static bool call_setup(struct dispatch *d, struct online_call *call)
 {
 	AUTO(buf_free) struct buf url = BUF(16384);
 	const struct online *o = call->online;
-	CURL *easy = call->transfer.easy = wire_handle(d->wire);
-	return easy != NULL && call_headers(call) &&
-	       upstream_url(call->transfer.upstream, o->endpoint, &url) &&
+	const struct upstream *u = call->transfer.upstream;
+	CURL *easy = call->transfer.easy = wire_handle(d->wire, u->route);
+	return easy != NULL && call_headers(call) && upstream_url(u, o->endpoint, &url) &&
+	       wire_name_anew(easy, u->health.down) &&
 	       curl_easy_setopt(easy, CURLOPT_PRIVATE, &call->transfer) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_URL, url.p) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK &&

@@ -30,7 +30,7 @@ static size_t on_text(char *p, size_t size, size_t n, void *arg)
 
 static bool watch_make(struct dispatch *d, struct watch *w, const char *url, long timeout_ms)
 {
-	CURL *easy = wire_handle(d->wire);
+	CURL *easy = wire_handle(d->wire, w->transfer.upstream->route);
 	w->transfer.easy = easy;
 	return easy != NULL && curl_easy_setopt(easy, CURLOPT_PRIVATE, &w->transfer) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
