@@ -100,7 +100,7 @@ for goal in "${@:-build}"; do
         python_install demo demo/requirements.txt
         ;;
     test)
-        debian_install $COMPILE libcmocka-dev python3
+        debian_install $COMPILE libcmocka-dev nginx-light openssl python3
         python_install tests tests/requirements.txt
         node_install
         ;;

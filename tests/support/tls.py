@@ -5,7 +5,7 @@
     front.url                      # https://127.0.0.1:PORT/v1
 """
 
-import http.client
+import getpass
 import os
 import shutil
 import signal
@@ -47,7 +47,7 @@ class Authority:
             "-days", "30", "-subj", f"/CN={name}", "-keyout", self.key, "-out", self.cert,
         )  # fmt: skip
 
-    def _pair(self, name, extensions, days):
+    def _pair(self, name, extensions, expired=False):
         self.made += 1
         base = self.directory / f"{self.made}"
         cert, key, request = (base.with_suffix(end) for end in (".pem", ".key", ".csr"))
@@ -57,30 +57,37 @@ class Authority:
             "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
             "-subj", f"/CN={name}", "-keyout", key, "-out", request,
         )  # fmt: skip
+        (base.with_suffix(".db")).write_text("")
+        (base.with_suffix(".cnf")).write_text(
+            f"[ca]\ndefault_ca = ours\n[ours]\ndatabase = {base}.db\nrand_serial = yes\n"
+            f"new_certs_dir = {self.directory}\ndefault_md = sha256\npolicy = any\n"
+            "[any]\ncommonName = supplied\n"
+        )
+        first, last = (2020, 2021) if expired else (2025, 2049)
         openssl(
-            "x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.key,
-            "-CAcreateserial", "-days", days, "-extfile", wanted, "-out", cert,
+            "ca", "-batch", "-notext", "-config", f"{base}.cnf", "-in", request, "-out", cert,
+            "-cert", self.cert, "-keyfile", self.key, "-extfile", wanted,
+            "-startdate", f"{first}0101000000Z", "-enddate", f"{last}0101000000Z",
         )  # fmt: skip
         return Pair(cert, key)
 
-    def server(self, host="127.0.0.1", days=30):
-        """Of a server; days < 0: it has expired."""
+    def server(self, host="127.0.0.1", expired=False):
         kind = "IP" if host.replace(".", "").isdigit() else "DNS"
-        return self._pair(host, f"subjectAltName={kind}:{host}\n", days)
+        return self._pair(host, f"subjectAltName={kind}:{host}\n", expired)
 
     def client(self, name="lowtide"):
-        return self._pair(name, "extendedKeyUsage=clientAuth\n", 30)
+        return self._pair(name, "extendedKeyUsage=clientAuth\n")
 
 
 CONFIGURATION = """\
-worker_processes 1;
+{user}worker_processes 1;
 daemon off;
 pid {directory}/nginx.pid;
 error_log {directory}/error.log warn;
 events {{ worker_connections 1024; }}
 http {{
-    access_log {directory}/access.log fields;
     log_format fields '$connection $connection_requests $server_protocol $status $uri';
+    access_log {directory}/access.log fields;
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi;
@@ -121,6 +128,8 @@ class Nginx:
         self.values = {
             "directory": directory, "port": self.port, "http2": " http2" if http2 else "",
             "more": more, "upstream": upstream.port,
+            # a worker of another user could not write into the test's directory
+            "user": f"user {getpass.getuser()};\n" if os.getuid() == 0 else "",
         }  # fmt: skip
         self.process = None
         self.use(pair)

@@ -1,0 +1,72 @@
+"""HTTP/2's own ways of saying no (faults-seen T5, T6, T9)."""
+
+import time
+
+import pytest
+from support.http2 import Http2Upstream
+from support.jsonl import fresh, numbered
+from support.tls import Authority, Nginx
+
+
+@pytest.fixture
+def ca(tmp_path):
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def speak(ca):
+    """speak(decide): an upstream that decides what becomes of each request."""
+    made = []
+
+    def make(decide):
+        made.append(Http2Upstream(ca.server(), decide))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_a_cold_upstream_gets_one_connection(serve, own_upstream, ca, tmp_path):
+    """T9: 64 lines at once, before anybody knows that one connection carries them all."""
+    front = Nginx(tmp_path / "nginx", own_upstream, ca.server())
+    try:
+        api = serve(
+            upstream=front, settings={"tls.ca_file": ca.cert, "execution.concurrency": 64}
+        )
+        batch = api.run(numbered(fresh(), 64, "slow:0.3"))
+        assert batch["request_counts"]["completed"] == 64
+        assert {one[2] for one in front.served()} == {"HTTP/2.0"}
+        assert len(front.connections()) == 1
+    finally:
+        front.close()
+
+
+def test_a_cold_upstream_without_http2_gets_many(serve, own_upstream, ca, tmp_path):
+    """Who waited for the first connection does not wait for its answer, nor for one another."""
+    front = Nginx(tmp_path / "nginx", own_upstream, ca.server(), http2=False)
+    try:
+        api = serve(
+            upstream=front, settings={"tls.ca_file": ca.cert, "execution.concurrency": 32}
+        )
+        mark = fresh()
+        api.create(numbered(mark, 32, "hold:many"))
+        own_upstream.wait_sent(mark, 32, seconds=20)
+        own_upstream.release("many")
+        api.wait(api.batches[-1], "completed")
+    finally:
+        front.close()
+
+
+@pytest.mark.parametrize("how", ["leave", "leave-0"])
+def test_a_farewell_without_an_end_of_the_connection(serve, speak, ca, how):
+    """T5: GOAWAY and close_notify, no FIN. All lines on it go elsewhere within seconds."""
+    upstream = speak(
+        lambda connection, number, path: "ok" if connection > 1 else how if number == 19 else "wait"
+    )
+    api = serve(upstream=upstream, settings={"tls.ca_file": ca.cert, "execution.concurrency": 20})
+    began = time.monotonic()
+    batch = api.run(numbered(fresh(), 40))
+    assert batch["request_counts"]["completed"] == 40
+    assert upstream.connections >= 2
+    assert time.monotonic() - began < 30  # and not the line's timeout, 10 min
