@@ -508,8 +508,11 @@ bool wire_never_processed(CURLcode code, const char *detail)
 		       strstr(detail, "(err 7)") != NULL;
 	case CURLE_PARTIAL_FILE: /* HTTP/2: the connection went from under the request */
 		return strstr(detail, "before end of the underlying stream") != NULL;
-	case CURLE_SEND_ERROR: /* refused, or met a dead kept connection, each time */
+	case CURLE_SEND_ERROR:
+	case CURLE_RECV_ERROR: /* refused, or met a dead kept connection, each time */
 		return strstr(detail, "Connection died, tried") != NULL;
+	case CURLE_ABORTED_BY_CALLBACK: /* likewise: dispatch would not let it be sent once more */
+		return true;
 	default:
 		return false;
 	}

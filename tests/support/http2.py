@@ -8,12 +8,15 @@ its connection; connections count from 1:
     "wait"     no answer, for as long as the connection stands
     "leave"    no answer to this and all before it: GOAWAY that counts them, close_notify, but no FIN
     "leave-0"  the same with a GOAWAY that counts none of them
+    "leave-slowly"  as "leave", with half a second between the two
+    "notify"   close_notify alone
 """
 
 import json
 import socket
 import ssl
 import threading
+import time
 
 import h2.config
 import h2.connection
@@ -122,9 +125,12 @@ class _Connection:
             self.tls.write(data)
             self._send()
 
-    def _leave(self, last):
-        self.h2.close_connection(last_stream_id=last)
-        self._flush()
+    def _leave(self, stream, what):
+        if what != "notify":
+            self.h2.close_connection(last_stream_id=0 if what == "leave-0" else stream)
+            self._flush()
+        if what == "leave-slowly":
+            time.sleep(0.5)
         try:
             self.tls.unwrap()
         except ssl.SSLWantReadError:
@@ -159,8 +165,8 @@ class _Connection:
             self._answer(stream, json.dumps(value).encode(), True)
         elif what == "refuse":
             self.h2.reset_stream(stream, REFUSED_STREAM)
-        elif what in ("leave", "leave-0"):
-            self._leave(stream if what == "leave" else 0)
+        elif what != "wait":
+            self._leave(stream, what)
 
     def _answer(self, stream, body, found):
         self.h2.send_headers(
