@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/attr.h"
@@ -45,16 +47,29 @@ void freeaddrinfo(struct addrinfo *info)
 	free(info);
 }
 
-/* ---- an upstream that answers each connection once ---- */
+/* ---- time: libcurl's and everybody's ---- */
+
+static _Atomic time_t later_s;
+
+int clock_gettime(clockid_t id, struct timespec *ret)
+{
+	int failed = (int)syscall(SYS_clock_gettime, id, ret);
+	ret->tv_sec += later_s;
+	return failed;
+}
+
+/* ---- an upstream that keeps its connections ---- */
+
+static _Atomic unsigned accepted;
 
 static void *serve(void *arg)
 {
-	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
-				     "Connection: close\r\n\r\n{}";
+	static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
 	int listener = *(int *)arg, fd;
 	char request[4096];
 	while ((fd = accept(listener, NULL, NULL)) >= 0) {
-		if (read(fd, request, sizeof(request)) > 0)
+		accepted++;
+		while (read(fd, request, sizeof(request)) > 0)
 			(void)!write(fd, answer, sizeof(answer) - 1);
 		close(fd);
 	}
@@ -93,41 +108,75 @@ static CURLcode ask(struct wire *w, CURL *easy)
 	return code;
 }
 
+struct upstream_end {
+	struct wire *wire;
+	struct wire_route *route;
+	CURL *easy;
+	int listener;
+	pthread_t thread;
+};
+
+static void end_open(struct upstream_end *e)
+{
+	struct error err;
+	uint16_t port;
+	char url[64];
+	e->listener = listen_at("127.0.0.1", &port);
+	snprintf(url, sizeof(url), "http://moves.test:%u/v1", port);
+	assert_true(wire_open(&e->wire, &err));
+	e->route = wire_route_new(e->wire, &(struct upstream_config){ .base_url = url });
+	e->easy = wire_handle(e->wire, e->route);
+	curl_easy_setopt(e->easy, CURLOPT_URL, url);
+	curl_easy_setopt(e->easy, CURLOPT_WRITEFUNCTION, on_body);
+	assert_int_equal(pthread_create(&e->thread, NULL, serve, &e->listener), 0);
+}
+
+static void end_close(struct upstream_end *e)
+{
+	curl_easy_cleanup(e->easy);
+	wire_route_free(e->route);
+	wire_close(e->wire);
+	shutdown(e->listener, SHUT_RDWR);
+	pthread_join(e->thread, NULL);
+	close(e->listener);
+}
+
 /* T7: libcurl would try the address of before for a minute. */
 static void a_probe_finds_a_name_that_has_moved(void **state)
 {
 	(void)state;
-	struct wire *w;
-	struct error err;
-	uint16_t port;
-	pthread_t thread;
-	char url[64];
-	int listener = listen_at("127.0.0.1", &port);
-	assert_true(wire_open(&w, &err));
-	snprintf(url, sizeof(url), "http://moves.test:%u/v1", port);
-	struct wire_route *route = wire_route_new(w, &(struct upstream_config){ .base_url = url });
-	CURL *easy = wire_handle(w, route);
-	curl_easy_setopt(easy, CURLOPT_URL, url);
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-	assert_int_equal(pthread_create(&thread, NULL, serve, &listener), 0);
-
+	struct upstream_end e;
+	end_open(&e);
+	looked_up = 0;
 	moves_to = inet_addr("127.0.0.2"); /* nobody listens there */
-	assert_int_equal(ask(w, easy), CURLE_COULDNT_CONNECT);
+	assert_int_equal(ask(e.wire, e.easy), CURLE_COULDNT_CONNECT);
 	moves_to = inet_addr("127.0.0.1");
-	assert_int_equal(ask(w, easy), CURLE_COULDNT_CONNECT);
+	assert_int_equal(ask(e.wire, e.easy), CURLE_COULDNT_CONNECT);
 	assert_int_equal(looked_up, 1);
-	assert_true(wire_probe(route, easy, true));
-	assert_int_equal(ask(w, easy), CURLE_OK);
+	assert_true(wire_probe(e.route, e.easy, true));
+	assert_int_equal(ask(e.wire, e.easy), CURLE_OK);
 	assert_int_equal(looked_up, 2);
-	assert_true(wire_probe(route, easy, false)); /* the old address is forgotten for all */
-	assert_int_equal(ask(w, easy), CURLE_OK);
+	assert_true(wire_probe(e.route, e.easy, false)); /* the old address is forgotten for all */
+	assert_int_equal(ask(e.wire, e.easy), CURLE_OK);
+	end_close(&e);
+}
 
-	curl_easy_cleanup(easy);
-	wire_route_free(route);
-	wire_close(w);
-	shutdown(listener, SHUT_RDWR);
-	pthread_join(thread, NULL);
-	close(listener);
+/* U11: uvicorn and llama.cpp close after 5 s without a word. */
+static void a_connection_is_used_again_for_four_seconds(void **state)
+{
+	(void)state;
+	struct upstream_end e;
+	end_open(&e);
+	accepted = 0;
+	moves_to = inet_addr("127.0.0.1");
+	assert_int_equal(ask(e.wire, e.easy), CURLE_OK);
+	later_s += 2;
+	assert_int_equal(ask(e.wire, e.easy), CURLE_OK);
+	assert_int_equal(accepted, 1);
+	later_s += 4;
+	assert_int_equal(ask(e.wire, e.easy), CURLE_OK);
+	assert_int_equal(accepted, 2);
+	end_close(&e);
 }
 
 /* ---- what codes mean ---- */
@@ -195,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_probe_finds_a_name_that_has_moved),
+		cmocka_unit_test(a_connection_is_used_again_for_four_seconds),
 		cmocka_unit_test(certificates),
 		cmocka_unit_test(never_processed),
 		cmocka_unit_test(a_proxy_is_named_without_its_password),
