@@ -511,8 +511,6 @@ bool wire_never_processed(CURLcode code, const char *detail)
 	case CURLE_SEND_ERROR:
 	case CURLE_RECV_ERROR: /* refused, or met a dead kept connection, each time */
 		return strstr(detail, "Connection died, tried") != NULL;
-	case CURLE_ABORTED_BY_CALLBACK: /* likewise: dispatch would not let it be sent once more */
-		return true;
 	default:
 		return false;
 	}
