@@ -21,13 +21,9 @@ bool tls_settings_check(const struct upstream_setting *u, struct error *err)
 			    : u->key_file != NULL  ? "tls.key_file"
 						   : NULL;
 
-	if (given != NULL && !is_https(u))
-		return fail_at(err, &u->origin, given,
-			       "%.200s is not https: it has no certificates", u->url);
-	if (u->key_file != NULL && u->cert_file == NULL)
-		return fail_at(err, &u->origin, "tls.key_file",
-			       "a key without its certificate: tls.cert_file is missing");
-	return true;
+	return given == NULL || is_https(u) ||
+	       fail_at(err, &u->origin, given, "%.200s is not https: it has no certificates",
+		       u->url);
 }
 
 static void close_file(FILE **file)

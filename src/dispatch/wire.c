@@ -38,7 +38,7 @@ struct wire {
 	CURL **started; /* handles that libcurl has */
 	size_t started_n, started_cap;
 	X509_STORE *machine; /* the machine's CA certificates; NULL: not needed yet */
-	bool farewell;       /* a peer has said that it will send no more; see farewells_heed() */
+	unsigned farewells;  /* peers that have said that they will send no more, not heeded yet */
 	int epoll_fd, wake_fd;
 	struct socket_watch *sockets; /* by descriptor */
 	size_t socket_cap;
@@ -128,18 +128,21 @@ static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *so
 	return 0;
 }
 
+static bool reads(const struct wire *w, size_t fd)
+{
+	return w->sockets[fd].connection && (w->sockets[fd].wanted & EPOLLIN) != 0;
+}
+
 /* Over TLS a peer can say that it will send no more, and leave the connection open. libcurl reads that
  * once, for one of the requests on an HTTP/2 connection; the others wait for a socket that never gets
  * readable again (seen with 7.88.1). So every connection is looked at again, as often as a request ends
  * by it. */
 static void farewells_heed(struct wire *w, int running)
 {
-	while (w->farewell) {
-		w->farewell = false;
+	while (w->farewells > 0) {
+		w->farewells = 0;
 		for (size_t fd = 0; fd < w->socket_cap; fd++)
-			for (int before = running + 1; running < before &&
-						       w->sockets[fd].connection &&
-						       (w->sockets[fd].wanted & EPOLLIN) != 0;) {
+			for (int before = running + 1; running < before && reads(w, fd);) {
 				before = running;
 				curl_multi_socket_action(w->multi, (curl_socket_t)fd,
 							 CURL_CSELECT_IN, &running);
@@ -165,6 +168,8 @@ static void socket_ready(struct wire *w, const struct epoll_event *e)
 	if (e->events & (EPOLLERR | EPOLLHUP))
 		mask |= CURL_CSELECT_ERR;
 	curl_multi_socket_action(w->multi, fd, mask, &running);
+	if (w->farewells == 1 && !w->sockets[fd].connection)
+		w->farewells = 0; /* the connection is closed already: HTTP/1.1 */
 	farewells_heed(w, running);
 }
 
@@ -274,7 +279,7 @@ static void on_tls_event(const SSL *ssl, int where, int what)
 	struct wire *w = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), wire_index());
 	if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT &&
 	    (what & 0xff) == SSL_AD_CLOSE_NOTIFY && w != NULL)
-		w->farewell = true;
+		w->farewells++;
 }
 
 /* Every connection has a context of its own; the CA certificates in it are the route's, parsed once. */
@@ -527,8 +532,20 @@ long wire_proxy_status(CURL *easy, CURLcode code)
 
 /* ---- opening and closing ---- */
 
+/* libcurl can be built with other TLS libraries, which have no X509_STORE. */
+static bool has_openssl(void)
+{
+	CURL *easy = curl_easy_init();
+	bool has = easy != NULL &&
+		   curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls) == CURLE_OK;
+	curl_easy_cleanup(easy);
+	return has;
+}
+
 bool wire_open(struct wire **ret, struct error *err)
 {
+	if (!has_openssl())
+		return fail(err, ERR_INTERNAL, "libcurl is not the one with OpenSSL: libcurl4");
 	struct wire *w = calloc(1, sizeof(*w));
 	if (w == NULL)
 		return fail_memory(err);
