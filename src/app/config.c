@@ -318,6 +318,7 @@ struct pipeline_config config_pipeline(const struct config *c)
 		.upstreams = c->ready_upstreams,
 		.upstream_count = c->upstream_count,
 		.max_attempts = (unsigned)c->max_attempts,
+		.patience_ms = c->patience_s * 1000,
 		.line_timeout_ms = c->line_timeout_s * 1000,
 		.response_bytes_max = c->response_bytes,
 		.drain_ms = c->drain_s * 1000,

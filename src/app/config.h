@@ -50,7 +50,7 @@ struct config {
 	char *data;
 	int profile;          /* enum profile */
 	uint64_t concurrency; /* AMOUNT_AUTO: found by itself */
-	uint64_t max_concurrency, max_attempts, line_timeout_s, drain_s, response_bytes;
+	uint64_t max_concurrency, max_attempts, patience_s, line_timeout_s, drain_s, response_bytes;
 	uint64_t reserve; /* for online requests; AMOUNT_AUTO: by itself */
 	bool kimi_calls;
 	uint64_t file_bytes, lines_per_file, inputs_per_file, files_per_org, bytes_per_org;

@@ -44,7 +44,10 @@ const struct setting settings[] = {
 	{ "execution.max_concurrency", SETTING_COUNT, AT(max_concurrency), BOTH("1024"),
 	  FROM_TO(1, 10000), AT_RELOAD, .about = "never more requests in flight to one upstream" },
 	{ "execution.max_attempts", SETTING_COUNT, AT(max_attempts), BOTH("6"), FROM_TO(1, 1000),
-	  .about = "how often a line is sent before its failure is final" },
+	  .about = "how often a line is sent, beside others that are well, before its failure is "
+		   "final" },
+	{ "execution.patience", SETTING_DURATION, AT(patience_s), BOTH("15m"), FROM_TO(1, 7 * DAY),
+	  .about = "how long the few lines that an upstream alone refuses are tried" },
 	{ "execution.line_timeout", SETTING_DURATION, AT(line_timeout_s), BOTH("10m"),
 	  FROM_TO(1, 7 * DAY), .about = "how long one attempt at a line may take" },
 	{ "execution.drain", SETTING_DURATION, AT(drain_s), BOTH("30s"), FROM_TO(0, DAY),

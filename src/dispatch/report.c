@@ -49,7 +49,12 @@ static bool model_settles(const struct model *m, uint64_t now_ms)
 	return false;
 }
 
-static void model_tick(struct model *m, double seconds, uint64_t now_ms)
+static void stall_each(void *ctx, struct schedule_batch *entry)
+{
+	batch_stall(ctx, entry->batch);
+}
+
+static void model_tick(struct dispatch *d, struct model *m, double seconds, uint64_t now_ms)
 {
 	double now = 0;
 	if (m->batches == 0)
@@ -61,6 +66,7 @@ static void model_tick(struct model *m, double seconds, uint64_t now_ms)
 	bool told = m->slots >= 0.5 && !model_settles(m, now_ms);
 	schedule_forecast(m->schedule, told ? m->slots : 0, sys.now_s());
 	schedule_each(m->schedule, batch_forecast, NULL);
+	schedule_each(m->schedule, stall_each, d);
 }
 
 static void lane_tick(struct lane *lane, uint64_t now_us)
@@ -86,7 +92,7 @@ void report_tick(struct dispatch *d, uint64_t now_ms)
 	double seconds = (double)(now_ms - d->ticked_at_ms) / 1000;
 	bool rated = seconds >= RATE_LEAST_S;
 	for (struct model *m = d->models; m != NULL; m = m->next) {
-		model_tick(m, seconds, now_ms);
+		model_tick(d, m, seconds, now_ms);
 		if (rated)
 			schedule_each(m->schedule, batch_rate, &seconds);
 	}
@@ -139,6 +145,28 @@ static void of_upstream(struct buf *to, const char *name, const struct upstream 
 	FOR_UPSTREAMS(d, u_) \
 	for (const struct lane *lane = u_->lanes; lane != NULL; lane = lane->next_of_upstream)
 
+/* As its own breaker says, or its lanes', where all of them wait. */
+static enum dispatch_stall upstream_state(const struct upstream *u)
+{
+	enum dispatch_stall least = DISPATCH_STALL_REFUSED;
+	bool any = false;
+	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
+		if (lane->closed)
+			continue;
+		least = lane->stall < least ? lane->stall : least;
+		any = true;
+	}
+	return any && least > u->stall ? least : u->stall;
+}
+
+static uint64_t upstream_trips(const struct upstream *u)
+{
+	uint64_t trips = u->breaker.trips;
+	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		trips += lane->breaker.trips;
+	return trips;
+}
+
 static void upstreams_write(const struct dispatch *d, struct buf *to)
 {
 	static const char up[] = "lowtide_upstream_up", flight[] = "lowtide_upstream_in_flight";
@@ -149,10 +177,11 @@ static void upstreams_write(const struct dispatch *d, struct buf *to)
 
 	family(to, up, "gauge", "1 while the upstream takes requests, 0 while it is down.");
 	FOR_UPSTREAMS(d, u)
-	of_upstream(to, up, u, "", u->health.down ? 0 : 1);
+	of_upstream(to, up, u, "", upstream_state(u) == DISPATCH_FLOWS ||
+				       upstream_state(u) == DISPATCH_STALL_429);
 	family(to, trips, "counter", "How often the upstream went down.");
 	FOR_UPSTREAMS(d, u)
-	of_upstream(to, trips, u, "", (double)u->health.trips);
+	of_upstream(to, trips, u, "", (double)upstream_trips(u));
 	family(to, flight, "gauge", "Requests in flight to the upstream.");
 	FOR_UPSTREAMS(d, u)
 	{
@@ -295,8 +324,23 @@ static void lane_write(struct buf *to, const struct lane *lane, uint64_t now_us)
 
 static const char *stall_name(const struct upstream *u)
 {
-	static const char *const names[] = { "flows", "paused", "down" };
-	return u->retired || u->config.drain ? "draining" : names[u->health.stall];
+	static const char *const names[] = {
+		[DISPATCH_FLOWS] = "flows",
+		[DISPATCH_STALL_429] = "paused",
+		[DISPATCH_STALL_DOWN] = "down",
+		[DISPATCH_STALL_REFUSED] = "refused",
+	};
+	return u->retired || u->config.drain ? "draining" : names[upstream_state(u)];
+}
+
+/* What it said last that was not well. */
+static const char *upstream_said(const struct upstream *u)
+{
+	for (const struct lane *lane = u->lanes; u->stall == DISPATCH_FLOWS && lane != NULL;
+	     lane = lane->next_of_upstream)
+		if (!lane->closed && lane->stall != DISPATCH_FLOWS)
+			return lane->said.text;
+	return u->said.text;
 }
 
 static void upstream_write(struct buf *to, const struct upstream *u, uint64_t now_us)
@@ -305,9 +349,14 @@ static void upstream_write(struct buf *to, const struct upstream *u, uint64_t no
 	buf_json_string(to, slice_of(u->config.name));
 	buf_printf(to,
 		   ",\"state\":\"%s\",\"weight\":%u,\"max_concurrency\":%u,\"batch\":%u,"
-		   "\"online\":%u,\"engine\":",
+		   "\"online\":%u,\"said\":",
 		   stall_name(u), u->config.weight, upstream_most(u), u->batch_in_flight,
 		   u->online_in_flight);
+	if (upstream_state(u) == DISPATCH_FLOWS)
+		buf_text(to, "null");
+	else
+		buf_json_string(to, slice_of(upstream_said(u)));
+	buf_text(to, ",\"engine\":");
 	if (u->has_gauges)
 		buf_printf(to, "{\"kind\":\"%s\",\"running\":%.0f,\"waiting\":%.0f}",
 			   gauges_kind_words[u->gauges.kind], u->gauges.running, u->gauges.waiting);

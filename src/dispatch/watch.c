@@ -1,9 +1,10 @@
 /* watch.c: what is asked of an upstream beside its work: its metrics, several times a second while lines
- * are in flight, and now and then which models it has.
+ * are in flight; now and then which models it has; and, while it is down, whether it is well.
  *
  * Whatever comes back (rubbish, 404, nothing at all) costs nobody more than a small request now and
  * then: an answer that is of no use is asked for less and less often. */
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -17,6 +18,10 @@
 #define MODELS_TIMEOUT_MS 10000L
 #define FAILED_FIRST_MS 1000u
 #define FAILED_MOST_MS 60000u
+#define UNREACHED_MOST_MS 4000u /* nobody is there: that costs nothing, and may change at any time */
+#define HEALTH_EVERY_MS 1000u
+#define HEALTH_LATER_MS 5000u /* after a minute of it */
+#define HEALTH_TIMEOUT_MS 5000L
 #define REPORTED_MAX 1024u
 
 /* ---- asking ---- */
@@ -30,10 +35,10 @@ static size_t on_text(char *p, size_t size, size_t n, void *arg)
 
 static bool watch_make(struct dispatch *d, struct watch *w, const char *url, long timeout_ms)
 {
-	CURL *easy = wire_handle(d->wire, w->transfer.upstream->route);
-	w->transfer.easy = easy;
-	return easy != NULL && curl_easy_setopt(easy, CURLOPT_PRIVATE, &w->transfer) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+	if (!transfer_open(d, &w->transfer))
+		return false;
+	CURL *easy = w->transfer.easy;
+	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HTTPHEADER, w->transfer.upstream->headers) ==
 		       CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_text) == CURLE_OK &&
@@ -41,19 +46,25 @@ static bool watch_make(struct dispatch *d, struct watch *w, const char *url, lon
 	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms) == CURLE_OK;
 }
 
-static void watch_failed(struct watch *w, uint64_t now_ms)
+static void watch_put_off(struct watch *w, uint64_t most_ms, uint64_t now_ms)
 {
 	uint64_t wait = FAILED_FIRST_MS;
-	for (unsigned i = 0; i < w->failures && wait < FAILED_MOST_MS; i++)
+	for (unsigned i = 0; i < w->failures && wait < most_ms; i++)
 		wait *= 2;
 	w->failures++;
-	w->due_ms = now_ms + (wait < FAILED_MOST_MS ? wait : FAILED_MOST_MS);
+	w->due_ms = now_ms + (wait < most_ms ? wait : most_ms);
+}
+
+static void watch_failed(struct watch *w, uint64_t now_ms)
+{
+	watch_put_off(w, FAILED_MOST_MS, now_ms);
 }
 
 static void watch_ask(struct dispatch *d, struct watch *w, const char *url, long timeout_ms,
 		      uint64_t now_ms)
 {
 	buf_clear(&w->text);
+	w->transfer.detail[0] = '\0';
 	if (w->transfer.easy == NULL && !watch_make(d, w, url, timeout_ms)) {
 		if (w->transfer.easy != NULL)
 			curl_easy_cleanup(TAKE(w->transfer.easy));
@@ -83,6 +94,11 @@ static bool metrics_wanted(const struct upstream *u)
 	       upstream_busy(u);
 }
 
+static bool health_wanted(const struct upstream *u)
+{
+	return !u->retired && !u->health.under_way && upstream_ailing(u);
+}
+
 void watches_run(struct dispatch *d, uint64_t now_ms)
 {
 	for (struct upstream *u = d->upstreams; u != NULL && !d->draining; u = u->next) {
@@ -90,6 +106,9 @@ void watches_run(struct dispatch *d, uint64_t now_ms)
 			watch_ask(d, &u->metrics, u->metrics_url, METRICS_TIMEOUT_MS, now_ms);
 		if (u->models.due_ms <= now_ms && !u->models.under_way && !u->retired)
 			watch_ask(d, &u->models, u->models_url, MODELS_TIMEOUT_MS, now_ms);
+		if (u->health.due_ms <= now_ms && health_wanted(u))
+			watch_ask(d, &u->health, u->health_by_models ? u->models_url : u->health_url,
+				  HEALTH_TIMEOUT_MS, now_ms);
 	}
 }
 
@@ -101,6 +120,8 @@ int watches_timeout(const struct dispatch *d, uint64_t now_ms)
 			due = u->metrics.due_ms;
 		if (!u->models.under_way && !u->retired && u->models.due_ms < due)
 			due = u->models.due_ms;
+		if (health_wanted(u) && u->health.due_ms < due)
+			due = u->health.due_ms;
 	}
 	if (due == UINT64_MAX)
 		return -1;
@@ -231,19 +252,40 @@ static bool reported_same(const struct upstream *u, const struct reported_model 
 	return same;
 }
 
-static void models_done(struct dispatch *d, struct upstream *u, bool good)
+/* Said once, before a line is sent: a wrong path, key or certificate shows here first. */
+static void models_tell(struct upstream *u, const struct attempt_end *e)
+{
+	char said[224];
+	if (u->models_told)
+		return;
+	u->models_told = true;
+	attempt_words(e, u->config.api_key, said, sizeof(said));
+	const char *hint = e->status == 404   ? "a base URL mostly ends in /v1"
+			   : e->status == 401 ? "its key is api_key_env, or "
+						"LOWTIDE_UPSTREAM_API_KEY"
+					      : "";
+	log_warn("upstream.models_unknown", kv_str("upstream", u->config.name),
+		 kv_str("url", u->models_url), kv_str("said", said), kv_str("hint", hint));
+}
+
+static void models_done(struct dispatch *d, struct upstream *u, const struct attempt_end *e)
 {
 	struct watch *w = &u->models;
 	uint64_t now_ms = sys.monotonic_ms();
 	size_t n = 0;
 	struct reported_model *models = calloc(REPORTED_MAX, sizeof(*models));
+	bool good = e->wire == ATTEMPT_ANSWERED && e->status == 200;
+	u->asked = true;
 	if (models == NULL || !good || !models_read(buf_slice(&w->text), models, &n)) {
 		reported_free(models, n);
-		watch_failed(w, now_ms);
+		watch_put_off(w, e->wire == ATTEMPT_ANSWERED ? FAILED_MOST_MS : UNREACHED_MOST_MS,
+			      now_ms);
+		models_tell(u, e);
 		return;
 	}
 	w->failures = 0;
 	w->due_ms = now_ms + MODELS_EVERY_MS;
+	u->models_told = false;
 	bool same = reported_same(u, models, n);
 	reported_free(u->reported, u->reported_n);
 	u->reported = models;
@@ -253,21 +295,72 @@ static void models_done(struct dispatch *d, struct upstream *u, bool good)
 	log_info("upstream.models", kv_str("upstream", u->config.name), kv_u64("models", n),
 		 kv_str("first", n > 0 ? models[0].id : ""));
 	lanes_renew(d);
+	for (struct model *m = d->models; m != NULL; m = m->next)
+		model_unlisted_tell(d, m);
+}
+
+/* Some engines take any name, some know names that they do not list: so the line is sent, and the
+ * engine judges. But whoever has mistyped it reads it here. */
+void model_unlisted_tell(struct dispatch *d, struct model *m)
+{
+	const struct upstream *lists = NULL;
+	if (m->unlisted_told || m->batches == 0 || m->name[0] == '\0')
+		return;
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		if (u->retired || u->config.drain)
+			continue;
+		if (upstream_claims(u, m->name) || (u->config.models == NULL && u->reported_n == 0))
+			return;
+		if (lists == NULL && u->config.models == NULL)
+			lists = u;
+	}
+	if (lists == NULL)
+		return;
+	m->unlisted_told = true;
+	log_warn("model.not_listed", kv_str("model", m->name),
+		 kv_str("upstream", lists->config.name), kv_u64("models", lists->reported_n),
+		 kv_str("first", lists->reported[0].id));
+}
+
+/* ---- health ---- */
+
+/* A page says nothing: whoever stands before the engine says "sign in" to everything. */
+static void health_done(struct dispatch *d, struct upstream *u, const struct attempt_end *e)
+{
+	struct watch *w = &u->health;
+	uint64_t now_ms = sys.monotonic_ms();
+	bool page = e->content_type.n >= 9 && strncasecmp(e->content_type.p, "text/html", 9) == 0;
+	bool answered = e->wire == ATTEMPT_ANSWERED;
+	if (answered && !u->health_by_models &&
+	    (page || (e->status >= 300 && e->status < 500) || e->status == 501)) {
+		u->health_by_models = true;
+		curl_easy_cleanup(TAKE(w->transfer.easy)); /* it has the other URL */
+		w->due_ms = now_ms;
+		return;
+	}
+	bool lasts = u->breaker.state == BREAKER_DOWN &&
+		     now_ms - u->breaker.since_ms >= BREAKER_MINUTE_MS;
+	w->due_ms = now_ms + (lasts ? HEALTH_LATER_MS : HEALTH_EVERY_MS);
+	upstream_healthy(d, u, answered && !page && e->status >= 200 && e->status < 300, now_ms);
 }
 
 void watch_done(struct dispatch *d, struct transfer *t, CURLcode code)
 {
 	struct upstream *u = t->upstream;
-	struct watch *w = t == &u->metrics.transfer ? &u->metrics : &u->models;
-	long status = 0;
-	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	struct watch *w = t == &u->metrics.transfer  ? &u->metrics
+			  : t == &u->models.transfer ? &u->models
+						     : &u->health;
+	struct attempt_end end;
+	transfer_end(t, code, true, &end);
+	end.body = buf_slice(&w->text);
 	wire_stop(d->wire, t->easy);
 	w->under_way = false;
-	bool good = code == CURLE_OK && status == 200;
 	if (w == &u->metrics)
-		metrics_done(u, good);
+		metrics_done(u, end.wire == ATTEMPT_ANSWERED && end.status == 200);
+	else if (w == &u->models)
+		models_done(d, u, &end);
 	else
-		models_done(d, u, good);
+		health_done(d, u, &end);
 	if (w->text.cap > (256u << 10))
 		buf_free(&w->text);
 }
@@ -285,6 +378,7 @@ void watches_close(struct dispatch *d, struct upstream *u)
 {
 	watch_close(d, &u->metrics);
 	watch_close(d, &u->models);
+	watch_close(d, &u->health);
 	reported_free(u->reported, u->reported_n);
 }
 

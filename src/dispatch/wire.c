@@ -51,7 +51,8 @@ struct wire_route {
 	X509_STORE *store; /* NULL: nothing on the way speaks TLS */
 	char *ca_mark;     /* see tls_ca_mark(); NULL: the machine's */
 	struct upstream_tls tls;
-	char *proxy; /* NULL: none */
+	char *proxy;      /* NULL: none */
+	char by_way[224]; /* see wire_by_way() */
 };
 
 /* ---- sockets ---- */
@@ -310,12 +311,23 @@ static X509_STORE *machine_store(struct wire *w)
 	return w->machine;
 }
 
+static bool route_proxy(struct wire_route *r, const char *proxy)
+{
+	char name[192];
+	if (proxy == NULL)
+		return true;
+	proxy_name(proxy, name, sizeof(name));
+	snprintf(r->by_way, sizeof(r->by_way), "by way of the proxy %s: ", name);
+	r->proxy = strdup(proxy);
+	return r->proxy != NULL;
+}
+
 static bool route_make(struct wire *w, const struct upstream_config *config, struct wire_route *r)
 {
 	const char *proxy = proxy_of(config->base_url);
 	r->wire = w;
 	r->https = strncmp(config->base_url, "https:", 6) == 0;
-	if (proxy != NULL && (r->proxy = strdup(proxy)) == NULL)
+	if (!route_proxy(r, proxy))
 		return false;
 	if (config->tls.ca != NULL && (r->ca_mark = tls_ca_mark(config->tls.ca)) == NULL)
 		return false;
@@ -343,6 +355,11 @@ void wire_route_free(struct wire_route *r)
 	free(r->ca_mark);
 	free(r->proxy);
 	free(r);
+}
+
+const char *wire_by_way(const struct wire_route *r)
+{
+	return r->by_way;
 }
 
 /* ---- handles ---- */
@@ -450,17 +467,6 @@ void wire_stop(struct wire *w, CURL *easy)
 
 /* ---- what went wrong ---- */
 
-void wire_explain(const struct wire_route *r, CURLcode code, const char *detail, char *to,
-		  size_t size)
-{
-	char proxy[200] = "";
-	if (r->proxy != NULL)
-		proxy_name(r->proxy, proxy, sizeof(proxy));
-	snprintf(to, size, "%s%s%s%s", r->proxy != NULL ? "by way of the proxy " : "", proxy,
-		 r->proxy != NULL ? ": " : "",
-		 detail[0] != '\0' ? detail : curl_easy_strerror(code));
-}
-
 static bool has_any(const char *text, const char *const *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -521,13 +527,13 @@ bool wire_never_processed(CURLcode code, const char *detail)
 	}
 }
 
-long wire_proxy_status(CURL *easy, CURLcode code)
+bool wire_proxy_refused(CURL *easy, CURLcode code)
 {
-	long status = 0;
+	long status = 0; /* of the answer to CONNECT */
 	if (code == CURLE_OK || was_connected(easy) ||
 	    curl_easy_getinfo(easy, CURLINFO_HTTP_CONNECTCODE, &status) != CURLE_OK)
-		return 0;
-	return status;
+		return false;
+	return status == 401 || status == 403 || status == 407;
 }
 
 /* ---- opening and closing ---- */

@@ -28,6 +28,8 @@ void wire_close(struct wire *w);
 /* NULL: no memory. `config` is not kept. */
 struct wire_route *wire_route_new(struct wire *w, const struct upstream_config *config);
 void wire_route_free(struct wire_route *r);
+/* What messages about the route begin with: "by way of the proxy http://host:3128: ", else "". */
+const char *wire_by_way(const struct wire_route *r);
 
 /* An easy handle for the route, with what all of them share: sockets that the loop watches, no signals,
  * http and https alone, ten seconds for connecting, connections that were idle for four seconds not used
@@ -56,13 +58,11 @@ void wire_wake(struct wire *w);
 
 /* ---- what went wrong: `detail` is the text of CURLOPT_ERRORBUFFER, "" where there is none ---- */
 
-/* In words, libcurl's own, with the proxy named where there is one. Of a proxy no password. */
-void wire_explain(const struct wire_route *r, CURLcode code, const char *detail, char *to,
-		  size_t size);
 /* A certificate was refused, theirs by us or ours by them: contract 8.3, the operator's. */
 bool wire_certificate_fault(CURLcode code, const char *detail);
 /* The request was not worked on, or the server took leave of its connection (contract 8.3, "a stream
  * never processed"): no attempt. */
 bool wire_never_processed(CURLcode code, const char *detail);
-/* What a proxy said to CONNECT, when that was the last word; 0: nothing, or it let us through. */
-long wire_proxy_status(CURL *easy, CURLcode code);
+/* A proxy let no connection through for a reason that only the operator can mend: it wants a password, or
+ * forbids the upstream. */
+bool wire_proxy_refused(CURL *easy, CURLcode code);

@@ -18,6 +18,7 @@ struct pipeline_config {
 	const struct upstream_config *upstreams;
 	size_t upstream_count;
 	unsigned max_attempts;
+	uint64_t patience_ms;
 	uint64_t line_timeout_ms;
 	uint64_t response_bytes_max;
 	uint64_t drain_ms;
@@ -56,6 +57,8 @@ struct dispatch *pipeline_dispatch(struct pipeline *p);
 /* Why a batch that is in progress does not move, or NULL (contract 11.2). */
 #define STALL_UPSTREAM_429 "upstream_429"
 #define STALL_UPSTREAM_DOWN "upstream_down"
+#define STALL_UPSTREAM_REFUSED "upstream_refused"
+#define STALL_ONLINE "online"
 #define STALL_PAUSED "paused"
 
 /* A batch at this moment; of one that does not run, what the store has. */
@@ -64,6 +67,7 @@ struct progress {
 	struct usage usage;
 	uint64_t pending, running;
 	const char *stall_reason; /* static, or NULL */
+	char stall_message[STALL_TEXT_BYTES]; /* the same in words; "": none */
 	int64_t eta_at;           /* Unix s, 0: cannot be told */
 	bool at_risk;             /* that is after its window's end */
 	int64_t queue_position;   /* batches before it; 0: it is running; -1: it is final */

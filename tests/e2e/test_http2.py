@@ -78,3 +78,32 @@ def test_a_farewell_without_an_end_of_the_connection(serve, speak, ca, tmp_path,
     batch = api.run(numbered(fresh(), 40))  # and not after the line's timeout, 10 min
     assert batch["request_counts"]["completed"] == 40
     assert upstream.connections >= 2
+
+
+def test_streams_that_are_refused(serve, speak, ca):
+    """T6: never processed is no attempt: with one attempt a line nothing is lost."""
+    until = time.monotonic() + 3
+    upstream = speak(
+        lambda connection, number, path: "refuse" if time.monotonic() < until else "ok"
+    )
+    settings = {
+        "tls.ca_file": ca.cert, "execution.concurrency": 10, "execution.max_attempts": 1,
+    }  # fmt: skip
+    api = serve(upstream=upstream, settings=settings)
+    batch = api.run(numbered(fresh(), 40))
+    assert batch["request_counts"]["completed"] == 40
+    assert upstream.sent("refuse") > 0
+    assert batch["lowtide"]["retried"] == 0
+
+
+@pytest.mark.parametrize("how", ["leave", "leave-0", "notify"])
+def test_a_farewell_costs_no_attempt(serve, speak, ca, how):
+    upstream = speak(
+        lambda connection, number, path: "ok" if connection > 1 else how if number == 19 else "wait"
+    )
+    settings = {
+        "tls.ca_file": ca.cert, "execution.concurrency": 20, "execution.max_attempts": 1,
+    }  # fmt: skip
+    api = serve(upstream=upstream, settings=settings)
+    batch = api.run(numbered(fresh(), 40))
+    assert batch["request_counts"]["completed"] == 40

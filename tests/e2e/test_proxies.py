@@ -1,5 +1,7 @@
 """Upstreams behind a proxy that the environment names (faults-seen T3, T9; README, "Behind a proxy")."""
 
+import signal
+
 import pytest
 from support.forward import ForwardProxy
 from support.jsonl import fresh, numbered
@@ -71,3 +73,51 @@ def test_what_is_reached_without_the_proxy(serve, own_upstream, host, spared):
     api = serve(upstream=At(f"http://{host}:{own_upstream.port}/v1"), env=env)
     batch = api.run(numbered(fresh(), 5))
     assert batch["request_counts"]["completed"] == 5
+
+
+# ---- proxies that refuse (contract 8.3, 11.2) ----
+
+
+def assert_stalled(api, batch, reason, *words):
+    """It waits, says why, with the proxy's name but not its password, and no line has failed."""
+
+    def told(seen):
+        ours = seen["lowtide"]
+        return ours["stall_reason"] == reason and all(w in ours["stall_message"] for w in words)
+
+    seen = api.wait(batch, told)
+    assert "secret-word" not in seen["lowtide"]["stall_message"] + api.server.log()
+    assert seen["request_counts"]["failed"] == 0, seen
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "refuse, reason",
+    [(407, "upstream_refused"), (403, "upstream_refused"), (502, "upstream_down")],
+)
+def test_a_proxy_that_refuses(serve, own_upstream, proxy, tmp_path, scheme, refuse, reason):
+    """The operator's for 407 and 403, an outage for 502; once it lets through, all lines run."""
+    ca, one = Authority(tmp_path), proxy(refuse=refuse)
+    front = Nginx(tmp_path / "nginx", own_upstream, ca.server("model.test"))
+    try:
+        port = front.port if scheme == "https" else own_upstream.port
+        named = At(f"{scheme}://model.test:{port}/v1")
+        env = {f"{scheme}_proxy": one.url}
+        api = serve(upstream=named, env=env, settings={"tls.ca_file": ca.cert})
+        batch = api.create(numbered(fresh(), 5))
+        assert_stalled(api, batch, reason, f"by way of the proxy {one.name}: ", str(refuse))
+        one.refuse = None
+        api.server.process.send_signal(signal.SIGHUP)
+        assert api.wait(batch, "completed")["request_counts"]["completed"] == 5
+    finally:
+        front.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_is_down(serve, scheme):
+    port = free_port()
+    env = {f"{scheme}_proxy": f"http://someone:secret-word@127.0.0.1:{port}"}
+    api = serve(upstream=At(f"{scheme}://model.test/v1"), env=env)
+    batch = api.create(numbered(fresh(), 5))
+    assert_stalled(api, batch, "upstream_down", f"http://127.0.0.1:{port}: ", "onnect")
+    api.cancel(batch)

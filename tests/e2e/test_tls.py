@@ -4,9 +4,11 @@ import json
 import os
 import pathlib
 import signal
+import ssl
 
 import pytest
 from support import server as program
+from support.http2 import Http2Upstream
 from support.jsonl import fresh, numbered
 from support.tls import Authority, Nginx
 from support.wire import wait_until
@@ -44,6 +46,18 @@ def config_of(tmp_path, *upstreams):
 def cpu_seconds(process):
     fields = pathlib.Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def assert_refused(api, batch, words):
+    """It waits for the operator, no line has failed, and it says why."""
+
+    def told(seen):
+        ours = seen["lowtide"]
+        return ours["stall_reason"] == "upstream_refused" and words in ours["stall_message"]
+
+    seen = api.wait(batch, told)
+    assert seen["request_counts"]["failed"] == 0, seen
+    assert words in api.server.log()
 
 
 # ---- whom it trusts (T2) ----
@@ -137,8 +151,7 @@ def test_a_reload_takes_new_certificates(serve, front, ca, tmp_path):
 
     nginx.use(new.server())
     waiting = api.create(numbered(fresh(), 10))
-    wait_until(lambda: "upstream.down" in api.server.log(), "the new CA to be refused")
-    assert api.get(waiting["id"])["request_counts"]["failed"] == 0
+    assert_refused(api, waiting, "certificate")
     place(new, second)
     api.server.process.send_signal(signal.SIGHUP)
     batch = api.wait(waiting, "completed")
@@ -155,6 +168,52 @@ def test_a_reload_with_a_bad_certificate_changes_nothing(serve, front, ca, tmp_p
     wait_until(lambda: "config.reload_failed" in api.server.log(), "the reload to be refused")
     assert "tls.ca_file" in api.server.log()
     assert api.run(numbered(fresh(), 10))["request_counts"]["completed"] == 10
+
+
+# ---- who is refused, and is told why (T3, T4; contract 8.3, 11.2) ----
+
+
+@pytest.mark.parametrize(
+    "fault, words",
+    [
+        ("unknown CA", "unable to get local issuer certificate"),
+        ("another host", "target host name '127.0.0.1'"),
+        ("expired", "certificate has expired"),
+    ],
+)
+def test_a_certificate_that_is_not_trusted(serve, front, ca, tmp_path, fault, words):
+    trusted = Authority(tmp_path, "another CA") if fault == "unknown CA" else ca
+    host = "models.example.com" if fault == "another host" else "127.0.0.1"
+    nginx = front(ca.server(host, expired=fault == "expired"))
+    api = serve(upstream=nginx, settings={"tls.ca_file": trusted.cert})
+    batch = api.create(numbered(fresh(), 5))
+    assert_refused(api, batch, words)
+    nginx.use(trusted.server())
+    api.server.process.send_signal(signal.SIGHUP)
+    assert api.wait(batch, "completed")["request_counts"]["completed"] == 5
+
+
+def test_a_client_certificate_that_is_missing_at_nginx(serve, front, ca, own_upstream):
+    """nginx answers with a page and 400."""
+    api = serve(upstream=front(client_ca=ca.cert), settings={"tls.ca_file": ca.cert})
+    assert_refused(api, api.create(numbered(fresh(), 5)), "400")
+    assert own_upstream.sent() == 0
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["missing", "of another CA"])
+def test_a_client_certificate_that_is_refused_by_an_alert(serve, ca, tmp_path, shown):
+    """TLS 1.3: the alert comes after the handshake, as the answer to a request."""
+    upstream = Http2Upstream(ca.server())
+    upstream.context.verify_mode = ssl.CERT_REQUIRED
+    upstream.context.load_verify_locations(ca.cert)
+    pair = Authority(tmp_path, "another CA").client()
+    own = {"tls.cert_file": pair.cert, "tls.key_file": pair.key} if shown else {}
+    try:
+        api = serve(upstream=upstream, settings={"tls.ca_file": ca.cert, **own})
+        batch = api.create(numbered(fresh(), 5))
+        assert_refused(api, batch, "alert unknown ca" if shown else "alert certificate required")
+    finally:
+        upstream.close()
 
 
 # ---- mistakes are told at the start ----

@@ -48,6 +48,7 @@ MEMBERS = {
     "request_counts", "output_file_id", "error_file_id", "expires_at", "errors", "metadata",
     "model", "usage", "lowtide", *STAMPS.values(),
 }  # fmt: skip
+STALL_REASONS = (None, "upstream_429", "upstream_down", "upstream_refused", "online", "paused", "quota", "held")
 LOWTIDE_COUNTS = {"pending", "running", "expired", "cancelled", "retried"}
 LOWTIDE_MEMBERS = LOWTIDE_COUNTS | {
     "stall_reason", "rate_per_s", "eta_at", "at_risk", "queue_position",
@@ -151,7 +152,7 @@ def check_batch(value):
     parts = counts["completed"] + counts["failed"]
     parts += sum(ours[k] for k in ("pending", "running", "expired", "cancelled"))
     assert parts == counts["total"], value
-    assert ours["stall_reason"] in (None, "upstream_429", "upstream_down", "paused", "quota")
+    assert ours["stall_reason"] in STALL_REASONS
     assert type(ours["rate_per_s"]) is float and ours["rate_per_s"] >= 0, ours
     assert ours["eta_at"] is None or type(ours["eta_at"]) is int, ours
     assert type(ours["at_risk"]) is bool, ours

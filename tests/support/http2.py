@@ -112,6 +112,9 @@ class _Connection:
                 if not piece:
                     raise OSError("closed") from None
                 self.incoming.write(piece)
+            except ssl.SSLError:
+                self._send()  # the alert
+                raise
 
     def _handshake(self):
         self._step(self.tls.do_handshake)

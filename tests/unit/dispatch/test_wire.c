@@ -223,19 +223,16 @@ static void a_proxy_is_named_without_its_password(void **state)
 	(void)state;
 	struct wire *w;
 	struct error err;
-	char text[300];
 	assert_true(wire_open(&w, &err));
 	setenv("http_proxy", "http://me:secret@proxy.test:3128", 1);
 	char url[] = "http://model.test/v1";
 	struct upstream_config config = { .base_url = url };
 	struct wire_route *route = wire_route_new(w, &config);
 	unsetenv("http_proxy");
-	wire_explain(route, CURLE_COULDNT_CONNECT, "Failed to connect", text, sizeof(text));
-	assert_string_equal(text, "by way of the proxy http://proxy.test:3128: Failed to connect");
+	assert_string_equal(wire_by_way(route), "by way of the proxy http://proxy.test:3128: ");
 	wire_route_free(route);
 	route = wire_route_new(w, &config);
-	wire_explain(route, CURLE_COULDNT_CONNECT, "", text, sizeof(text));
-	assert_string_equal(text, curl_easy_strerror(CURLE_COULDNT_CONNECT));
+	assert_string_equal(wire_by_way(route), "");
 	wire_route_free(route);
 	wire_close(w);
 }
