@@ -37,6 +37,7 @@ struct wire {
 	CURLM *multi;
 	CURL **started; /* handles that libcurl has */
 	size_t started_n, started_cap;
+	bool holds;          /* some of them may wait for the connection of another */
 	X509_STORE *machine; /* the machine's CA certificates; NULL: not needed yet */
 	unsigned farewells;  /* peers that have said that they will send no more, not heeded yet */
 	int epoll_fd, wake_fd;
@@ -232,8 +233,9 @@ void wire_wait(struct wire *w, int timeout_ms, bool *ret_woken)
  * when one has failed: a connection that takes long to fail must hold up none but its own request. */
 static void held_release(struct wire *w)
 {
-	for (size_t i = 0; i < w->started_n; i++)
+	for (size_t i = 0; w->holds && i < w->started_n; i++)
 		curl_easy_setopt(w->started[i], CURLOPT_PIPEWAIT, 0L);
+	w->holds = false;
 }
 
 static bool was_connected(CURL *easy)
@@ -452,6 +454,7 @@ bool wire_start(struct wire *w, CURL *easy)
 	    curl_multi_add_handle(w->multi, easy) != CURLM_OK)
 		return false;
 	w->started[w->started_n++] = easy;
+	w->holds = true;
 	return true;
 }
 

@@ -72,6 +72,7 @@ static void pkey_free(EVP_PKEY **k)
 }
 
 /* No passphrase is asked for at the terminal. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): OpenSSL's signature */
 static int on_passphrase(char *to, int size, int writing, void *asked)
 {
 	(void)to;

@@ -80,12 +80,19 @@ def test_a_farewell_without_an_end_of_the_connection(serve, speak, ca, tmp_path,
     assert upstream.connections >= 2
 
 
-def test_streams_that_are_refused(serve, speak, ca):
-    """T6: never processed is no attempt: with one attempt a line nothing is lost."""
-    until = time.monotonic() + 3
-    upstream = speak(
-        lambda connection, number, path: "refuse" if time.monotonic() < until else "ok"
-    )
+@pytest.mark.parametrize("every", [1, 2], ids=["all", "every other"])
+def test_streams_that_are_refused(serve, speak, ca, every):
+    """T6: never processed is no attempt: with one attempt a line nothing is lost.
+
+    Of every other stream, too: the upstream is well then, so that it would be the line's fault.
+    """
+    until = time.monotonic() + 4
+
+    def decide(connection, number, path):
+        refused = number % every == 0 and time.monotonic() < until
+        return "refuse" if refused else "ok"
+
+    upstream = speak(decide)
     settings = {
         "tls.ca_file": ca.cert, "execution.concurrency": 10, "execution.max_attempts": 1,
     }  # fmt: skip
