@@ -72,9 +72,7 @@ void transfer_end(struct transfer *t, CURLcode code, bool sent, struct attempt_e
 		.wire = wire_of(t, code, sent, (int)status),
 		.status = (int)status,
 		.by_way = wire_by_way(t->upstream->route),
-		.detail = code == CURLE_OK          ? ""
-			  : t->detail[0] != '\0' ? t->detail
-						 : curl_easy_strerror(code),
+		.detail = code == CURLE_OK ? "" : wire_sentence(code, t->detail, sent),
 	};
 	if (ret->wire != ATTEMPT_ANSWERED || status < 300) {
 		ret->content_type = status >= 200 ? transfer_header(t, "content-type")

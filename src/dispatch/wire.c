@@ -470,6 +470,20 @@ void wire_stop(struct wire *w, CURL *easy)
 
 /* ---- what went wrong ---- */
 
+/* Codes of the time before a request. */
+static bool is_of_connecting(CURLcode code)
+{
+	return code == CURLE_COULDNT_RESOLVE_PROXY || code == CURLE_COULDNT_RESOLVE_HOST ||
+	       code == CURLE_COULDNT_CONNECT || code == CURLE_SSL_CONNECT_ERROR ||
+	       code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM;
+}
+
+const char *wire_sentence(CURLcode code, const char *detail, bool sent)
+{
+	bool of_another = sent && is_of_connecting(code);
+	return detail[0] != '\0' && !of_another ? detail : curl_easy_strerror(code);
+}
+
 static bool has_any(const char *text, const char *const *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -58,6 +58,10 @@ void wire_wake(struct wire *w);
 
 /* ---- what went wrong: `detail` is the text of CURLOPT_ERRORBUFFER, "" where there is none ---- */
 
+/* `detail`, or libcurl's general words for the code. libcurl keeps the first text of a transfer: where a
+ * kept connection was dead and a new one could not be made, it is about the dead one. `sent`: a request
+ * went out. */
+const char *wire_sentence(CURLcode code, const char *detail, bool sent);
 /* A certificate was refused, theirs by us or ours by them: contract 8.3, the operator's. */
 bool wire_certificate_fault(CURLcode code, const char *detail);
 /* The request was not worked on, or the server took leave of its connection (contract 8.3, "a stream

@@ -218,6 +218,19 @@ static void never_processed(void **state)
 	assert_false(wire_never_processed(CURLE_OPERATION_TIMEDOUT, ""));
 }
 
+/* Seen: "Send failure: Broken pipe" of a kept connection, when the new one's certificate was refused. */
+static void a_sentence_is_about_the_end(void **state)
+{
+	(void)state;
+	static const char expired[] = "SSL certificate problem: certificate has expired";
+	static const char broken[] = "Send failure: Broken pipe";
+	CURLcode refused = CURLE_PEER_FAILED_VERIFICATION;
+	assert_string_equal(wire_sentence(refused, expired, false), expired);
+	assert_string_equal(wire_sentence(refused, broken, true), curl_easy_strerror(refused));
+	assert_string_equal(wire_sentence(CURLE_SEND_ERROR, broken, true), broken);
+	assert_string_equal(wire_sentence(CURLE_HTTP2, "", true), curl_easy_strerror(CURLE_HTTP2));
+}
+
 static void a_proxy_is_named_without_its_password(void **state)
 {
 	(void)state;
@@ -244,6 +257,7 @@ int main(void)
 		cmocka_unit_test(a_connection_is_used_again_for_four_seconds),
 		cmocka_unit_test(certificates),
 		cmocka_unit_test(never_processed),
+		cmocka_unit_test(a_sentence_is_about_the_end),
 		cmocka_unit_test(a_proxy_is_named_without_its_password),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
