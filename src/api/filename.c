@@ -1,6 +1,8 @@
 /* filename.c */
 #include "api/filename.h"
 
+#include <strings.h>
+
 #include "base/utf8.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
@@ -33,6 +35,8 @@ bool filename_read(const char *given, char *to, size_t size, struct error *err)
 		left.p += step;
 		left.n -= step;
 	}
+	if (name.no_memory)
+		return fail_memory(err);
 	if (name.failed || !slice_copy(buf_slice(&name), to, size))
 		return fail_param(
 			err, "file", "invalid_value",
@@ -45,7 +49,7 @@ bool filename_check(const char *name, struct error *err)
 {
 	const char *dot = strrchr(name, '.');
 
-	if (dot == NULL || strcmp(dot, ".jsonl") == 0)
+	if (dot == NULL || strcasecmp(dot, ".jsonl") == 0)
 		return true;
 	return fail(err, ERR_INVALID, "Invalid file format for Batch API. Must be .jsonl");
 }

@@ -20,7 +20,6 @@ struct api {
 	struct claims claims;
 	atomic_bool draining;
 	answer_counts answers;
-	char too_large[160]; /* what is answered to an upload over the limit */
 };
 
 struct upload;

@@ -19,7 +19,7 @@ void buf_free(struct buf *b)
 void buf_clear(struct buf *b)
 {
 	b->n = 0;
-	b->failed = false;
+	b->failed = b->no_memory = false;
 }
 
 bool buf_reserve(struct buf *b, size_t more)
@@ -42,7 +42,7 @@ bool buf_reserve(struct buf *b, size_t more)
 		cap = b->max;
 	char *p = realloc(b->p, cap);
 	if (p == NULL) {
-		b->failed = true;
+		b->failed = b->no_memory = true;
 		return false;
 	}
 	b->p = p;
@@ -106,7 +106,7 @@ void buf_printf(struct buf *b, const char *format, ...)
 	n = vasprintf(&many, format, args);
 	va_end(args);
 	if (n < 0) {
-		b->failed = true;
+		b->failed = b->no_memory = true;
 		return;
 	}
 	buf_append(b, many, (size_t)n);

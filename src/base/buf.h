@@ -16,12 +16,13 @@ struct buf {
 	size_t cap; /* bytes allocated */
 	size_t max; /* largest `n` */
 	bool failed;
+	bool no_memory; /* it failed for want of memory, not of room below `max` */
 };
 
 #define BUF(max_bytes) ((struct buf){ .max = (max_bytes) })
 
 void buf_free(struct buf *b);  /* releases the bytes; the buf is empty and usable again */
-void buf_clear(struct buf *b); /* empty, keeps the memory, clears `failed` */
+void buf_clear(struct buf *b); /* empty, keeps the memory, clears `failed` and why */
 bool buf_reserve(struct buf *b, size_t more); /* false and `failed` if not possible */
 void buf_append(struct buf *b, const void *p, size_t n);
 void buf_add(struct buf *b, struct slice s);

@@ -42,7 +42,7 @@ static void usage_read(struct slice text, struct usage *u)
 {
 	struct json j;
 	struct slice key, skipped;
-	uint64_t cached_top = 0;
+	uint64_t cached_top = 0, cached_read = 0;
 	json_init(&j, text);
 	if (json_next(&j) != JSON_OBJECT)
 		return;
@@ -55,6 +55,8 @@ static void usage_read(struct slice text, struct usage *u)
 			count_read(&j, &u->total);
 		else if (json_key_is(key, "cached_tokens"))
 			count_read(&j, &cached_top);
+		else if (json_key_is(key, "cache_read_input_tokens"))
+			count_read(&j, &cached_read);
 		else if (json_key_is(key, "prompt_tokens_details") ||
 			 json_key_is(key, "input_tokens_details"))
 			detail_read(&j, "cached_tokens", &u->cached);
@@ -66,6 +68,8 @@ static void usage_read(struct slice text, struct usage *u)
 	}
 	if (u->cached == 0) /* Kimi puts it at the top as well: counted once */
 		u->cached = cached_top;
+	if (u->cached == 0) /* of /v1/messages, which has no details */
+		u->cached = cached_read;
 	if (u->total == 0)
 		u->total = u->input + u->output;
 }
@@ -145,7 +149,8 @@ static void member_read(struct json *j, struct slice key, struct seen *s)
 
 static enum answer_fault judge(const struct seen *s)
 {
-	static const char *const error[] = { "error", NULL }, *const response[] = { "response", NULL };
+	static const char *const error[] = { "error", NULL }, *const response[] = { "response",
+										    NULL };
 	static const char *const unfinished[] = { "failed", "cancelled", "in_progress", "queued",
 						  NULL };
 	if (s->members == 0)
@@ -202,7 +207,8 @@ const char *answer_fault_words(enum answer_fault fault)
 		[ANSWER_NO_OBJECT] = "The upstream's answer is no JSON object",
 		[ANSWER_EMPTY_OBJECT] = "The upstream's answer is an empty object",
 		[ANSWER_ERROR] = "The upstream's answer is an error, though its status says success",
-		[ANSWER_DETAIL] = "The upstream's answer is an error, though its status says success",
+		[ANSWER_DETAIL] =
+			"The upstream's answer is an error, though its status says success",
 		[ANSWER_NO_CHOICES] = "The upstream's answer has no choices",
 		[ANSWER_ABORTED] = "The upstream broke the answer off",
 		[ANSWER_UNFINISHED] = "The upstream's answer says that it failed or is not finished",
@@ -308,7 +314,9 @@ static void text_clean(char *text)
 
 void answer_message(struct slice body, char *to, size_t size)
 {
-	static const char *const messages[] = { "message", "Message", "detail", "error", "msg", NULL };
+	static const char *const messages[] = {
+		"message", "Message", "detail", "error", "msg", NULL
+	};
 	struct slice text = answer_text(body);
 	struct slice found = member_of(error_object(text), messages, '"');
 	if (found.n == 0)

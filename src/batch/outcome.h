@@ -31,10 +31,10 @@ struct outcome {
 	uint64_t record;   /* number in the index, from 0 */
 	uint32_t attempts; /* requests spent, from 1 */
 	enum outcome_fault fault;
-	int http_status;      /* if answered */
-	struct buf body;      /* the answer's bytes, owned; of OUTCOME_INVALID too */
-	const char *message;  /* of a fault: static text; NULL: the code's own */
-	bool scanned;         /* `facts` are of `body`: else outcome_line() reads them */
+	int http_status;     /* if answered */
+	struct buf body;     /* the answer's bytes, owned; of OUTCOME_INVALID too */
+	const char *message; /* of a fault: static text; NULL: the code's own */
+	bool scanned;        /* `facts` are of `body`: else outcome_line() reads them */
 	struct answer_facts facts;
 	char request_id[128]; /* the upstream's x-request-id, "": none */
 	/* set while it is recorded */

@@ -56,7 +56,7 @@ struct dispatch_batch {
 	_Atomic uint64_t retried; /* attempts beyond the first, of lines that have not ended */
 	_Atomic int stall;        /* enum dispatch_stall */
 	char stall_text[STALL_TEXT_BYTES]; /* what it waits for, in words: dispatch_stall_text() */
-	_Atomic int64_t eta_at;   /* Unix s; 0: cannot be told */
+	_Atomic int64_t eta_at;            /* Unix s; 0: cannot be told */
 	_Atomic bool at_risk;
 	_Atomic unsigned queue_position;
 	_Atomic unsigned rate_per_ks; /* lines ended in 1,000 seconds, lately */
@@ -67,10 +67,10 @@ struct dispatch_batch {
 	struct schedule_batch entry;
 	struct line *lines; /* in flight or waiting to be sent again */
 	unsigned waiting;
-	bool probed;                  /* it failed a probe: others' turn first */
-	char failed_text[224];        /* what the line that failed last was told */
+	bool probed;           /* it failed a probe: others' turn first */
+	char failed_text[224]; /* what the line that failed last was told */
 	enum dispatch_stall failed_as;
-	int64_t failed_at; /* Unix s */
+	int64_t failed_at;            /* Unix s */
 	bool faulted;                 /* its input cannot be read: nothing more is sent */
 	uint64_t ended, ended_before; /* lines; at the last tick */
 	double rate;

@@ -65,6 +65,7 @@ struct watch {
 struct reported_model {
 	char *id, *owned_by;
 	int64_t created;
+	char *more; /* its other members as they came: `,"root":"/m","max_model_len":4096`; or NULL */
 };
 
 struct upstream_counts {
@@ -72,10 +73,17 @@ struct upstream_counts {
 	uint64_t tokens; /* as answers say, prompt and output */
 };
 
+/* What the log knows of it. */
+struct stall_told {
+	enum dispatch_stall stall;
+	uint64_t told_ms, changed_ms; /* when it was told last; when `stall` of the other changed */
+};
+
 struct upstream {
 	struct upstream *next;
 	struct upstream_config config; /* our own copy */
 	unsigned number;               /* 0..UPSTREAMS_MAX-1, while it is here no other's */
+	size_t position;               /* in the configuration */
 	bool retired; /* gone from the configuration: freed when nothing is in flight */
 	struct curl_slist *headers; /* of lines */
 	struct wire_route *route;
@@ -85,15 +93,15 @@ struct upstream {
 	struct throttle throttle; /* the pauses that it asks for */
 	struct last_words said;
 	enum dispatch_stall stall; /* of these; what its lanes say is theirs */
-	uint64_t stall_told_ms;  /* when the log was last told that it pauses, or flows again */
+	struct stall_told told;
 	unsigned probes_out;     /* lines in flight that were sent as probes of it */
 	uint64_t probed_at_ms;   /* when the last was */
 	uint64_t paced_until_ms; /* a line was found not to fit into the limits a minute before */
 	struct pace pace;
 	bool alone; /* a line is in flight that has to be there alone */
 	uint64_t opened_ms;
-	bool asked; /* it has said which models it has, or that it does not say */
-	bool models_told; /* the log was told that it does not */
+	bool asked;            /* it has said which models it has, or that it does not say */
+	bool models_told;      /* the log was told that it does not */
 	bool health_by_models; /* it has no /health */
 	unsigned batch_in_flight, online_in_flight;
 	_Atomic unsigned unrecorded; /* lines answered, and not durable yet: they hold their slots */
@@ -123,11 +131,12 @@ struct lane {
 	struct breaker breaker; /* whether it answers for this model */
 	struct last_words said;
 	enum dispatch_stall stall;
+	struct stall_told told;
 	unsigned probes_out;
 	uint64_t probed_at_ms;
 	unsigned probe_turn; /* what the next probe is, see fill.c */
-	bool gate_shut; /* it was down or asked for a pause, and nothing was sent since */
-	uint64_t sent_ms; /* when the last line was */
+	bool gate_shut;      /* it was down or asked for a pause, and nothing was sent since */
+	uint64_t sent_ms;    /* when the last line was */
 	unsigned in_flight;
 	_Atomic unsigned unrecorded; /* by any thread: dispatch_recorded() */
 	struct decision decisions[DECISIONS_MAX];
@@ -147,9 +156,10 @@ struct model {
 	unsigned batches;
 	enum dispatch_stall stall; /* of its batches, as far as upstreams are the reason */
 	char stall_text[STALL_TEXT_BYTES];
-	bool batches_held; /* some batch has failed its probe, and others take their turn first */
+	unsigned operators; /* waiting lines that only the operator could help */
+	bool batches_held;  /* some batch has failed its probe, and others take their turn first */
 	bool unlisted_told; /* the log was told that no upstream lists it */
-	double slots; /* for its lines, in use or free, lately */
+	double slots;       /* for its lines, in use or free, lately */
 	uint64_t idle_since_ms, busy_since_ms;
 };
 
@@ -163,12 +173,13 @@ struct line {
 	struct trials trials;
 	uint32_t retried; /* what of its attempts is in its batch's `retried` */
 	uint64_t due_ms;
-	size_t heap_at; /* place in the model's heap while waiting */
+	size_t heap_at;         /* place in the model's heap while waiting */
 	struct line *next_last; /* of the model's `last`, while it waits there */
-	unsigned avoid; /* number of the upstream that failed it last; UINT_MAX: none */
+	unsigned avoid;         /* number of the upstream that failed it last; UINT_MAX: none */
 	unsigned failed_episode; /* of the lane that it failed on: counted there as a line that failed */
-	bool probe;     /* the lane or its upstream is open */
-	bool alone;     /* nothing else is in flight there */
+	bool operators;          /* it waits for what the operator may mend */
+	bool probe;              /* the lane or its upstream is open */
+	bool alone;              /* nothing else is in flight there */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */
 	struct width_mark mark;
@@ -183,7 +194,8 @@ struct line_transfer {
 		request; /* the whole input line, behind it the body with `priority` where there is */
 	struct request_line text;
 	struct buf answer;
-	bool too_large, hasty, fresh; /* hasty: has a probe's time to connect; fresh: a new connection */
+	bool too_large, hasty,
+		fresh;     /* hasty: has a probe's time to connect; fresh: a new connection */
 	unsigned requests; /* sent for this attempt; libcurl may send it again, see on_request */
 	char endpoint[64]; /* that the URL is set to */
 };
@@ -238,6 +250,8 @@ void line_wait(struct line *l, uint64_t due_ms);
 struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid);
 /* Whether line_due() would find one. */
 bool line_is_due(const struct model *m, uint64_t now_ms, unsigned avoid);
+/* Those that wait for the operator wait no longer. */
+void lines_due_now(struct model *m, uint64_t now_ms);
 /* One of those that have to go alone; NULL: none. */
 struct line *line_last(struct model *m);
 void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code);
@@ -314,6 +328,8 @@ bool lane_open_circuit(const struct lane *lane);
 void model_stall(struct dispatch *d, struct model *m);
 /* Once a second, and when something has changed: of one batch. */
 void batch_stall(struct dispatch *d, struct dispatch_batch *b);
+/* Once a second: tells the log what has changed and lasts. */
+void stall_tick(struct upstream *u, uint64_t now_ms);
 /* Batches held back after a failed probe: see fill.c. */
 void batch_hold(struct dispatch_batch *b, bool probed);
 
@@ -334,6 +350,8 @@ void watch_done(struct dispatch *d, struct transfer *t, CURLcode code);
 void watches_close(struct dispatch *d, struct upstream *u);
 /* Once a model: tells the log when its batches name a model that no upstream lists. */
 void model_unlisted_tell(struct dispatch *d, struct model *m);
+/* Whether `gauges` are of this moment: they are asked for only while lines are in flight. */
+bool gauges_current(const struct upstream *u, uint64_t now_ms);
 /* Renews what dispatch_models() answers: what all report, or list. */
 void models_join(struct dispatch *d);
 

@@ -91,7 +91,8 @@ static bool lane_takes(const struct lane *lane)
 static bool lane_is_good(const struct lane *lane)
 {
 	return lane_takes(lane) && !lane_open_circuit(lane) &&
-	       !throttle_pauses(&lane->upstream->throttle) && lane->breaker.fault_share < SHARE_GOOD;
+	       !throttle_pauses(&lane->upstream->throttle) &&
+	       lane->breaker.fault_share < SHARE_GOOD;
 }
 
 static bool others_are_good(const struct lane *lane)
@@ -343,8 +344,7 @@ static uint64_t lane_ready_ms(struct lane *lane, struct moment now)
 	if (lane_wants(lane, now))
 		line_ms = now.ms;
 	else if (m->heap_n > 0) /* it waits for its time, or for another lane's room */
-		line_ms = m->heap[0]->due_ms > now.ms ? m->heap[0]->due_ms
-						      : now.ms + LOOK_AGAIN_MS;
+		line_ms = m->heap[0]->due_ms > now.ms ? m->heap[0]->due_ms : now.ms + LOOK_AGAIN_MS;
 	else if (m->last != NULL)
 		line_ms = now.ms + LOOK_AGAIN_MS;
 	return due_ms > line_ms ? due_ms : line_ms;

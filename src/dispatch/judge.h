@@ -10,16 +10,16 @@
 
 /* How it ended on the wire. */
 enum attempt_wire {
-	ATTEMPT_ANSWERED,     /* a whole answer came */
-	ATTEMPT_UNREACHABLE,  /* no connection: nothing was sent */
-	ATTEMPT_CERTIFICATE,  /* one side refused the other's certificate */
-	ATTEMPT_PROXY,        /* a proxy on the way refused to let us through */
-	ATTEMPT_BROKEN,       /* the connection broke after the request went out */
-	ATTEMPT_STALE,        /* one that had been kept broke before a byte of the answer */
+	ATTEMPT_ANSWERED,    /* a whole answer came */
+	ATTEMPT_UNREACHABLE, /* no connection: nothing was sent */
+	ATTEMPT_CERTIFICATE, /* one side refused the other's certificate */
+	ATTEMPT_PROXY,       /* a proxy on the way refused to let us through */
+	ATTEMPT_BROKEN,      /* the connection broke after the request went out */
+	ATTEMPT_STALE,       /* one that had been kept broke before a byte of the answer */
 	ATTEMPT_TIMEOUT,
-	ATTEMPT_UNPROCESSED,  /* HTTP/2: the server says that it never looked at it */
-	ATTEMPT_CODED,        /* the answer has a content coding that we cannot read */
-	ATTEMPT_TOO_LARGE,    /* the answer is larger than the limit */
+	ATTEMPT_UNPROCESSED, /* HTTP/2: the server says that it never looked at it */
+	ATTEMPT_CODED,       /* the answer has a content coding that we cannot read */
+	ATTEMPT_TOO_LARGE,   /* the answer is larger than the limit */
 };
 
 /* The end of an attempt: what it is judged by. All slices are borrowed. */
@@ -43,7 +43,7 @@ enum blame {
 	BLAME_BUSY,        /* never the line's: it is throttled, or, while nothing is well, down */
 	BLAME_THROTTLED,   /* never the line's: too much was asked */
 	BLAME_OPERATOR,    /* never the line's: key, quota, certificate */
-	BLAME_PATH,        /* never the line's: no line of this model has been well there: path, model */
+	BLAME_PATH, /* never the line's: no line of this model has been well there: path, model */
 };
 
 struct judgement {

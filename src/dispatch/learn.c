@@ -9,6 +9,7 @@
 #include "dispatch/dispatch_impl.h"
 
 #define STALL_TOLD_MS 10000u
+#define STALL_LASTS_MS 1000u
 
 /* ---- why it waits ---- */
 
@@ -153,6 +154,8 @@ void model_stall(struct dispatch *d, struct model *m)
 		text_of_upstream(of, why, m->stall_text, sizeof(m->stall_text));
 	}
 	struct stalling s = { d, m->stall == DISPATCH_FLOWS && m->batches_held };
+	if (m->stall == DISPATCH_FLOWS)
+		lines_due_now(m, sys.monotonic_ms());
 	if (s.release)
 		m->batches_held = false;
 	schedule_each(m->schedule, each_batch, &s);
@@ -161,7 +164,7 @@ void model_stall(struct dispatch *d, struct model *m)
 /* ---- the log ---- */
 
 static void stall_log(const struct upstream *u, const char *model, enum dispatch_stall now,
-		      const char *said, bool storm)
+		      const char *said)
 {
 	static const char *const events[] = {
 		[DISPATCH_FLOWS] = "upstream.flows",
@@ -170,25 +173,24 @@ static void stall_log(const struct upstream *u, const char *model, enum dispatch
 		[DISPATCH_STALL_REFUSED] = "upstream.refused",
 	};
 	const char *of = model != NULL ? model : "";
-	if (storm)
-		log_debug(events[now], kv_str("upstream", u->config.name), kv_str("model", of),
-			  kv_str("said", said));
-	else if (now == DISPATCH_FLOWS)
+	if (now == DISPATCH_FLOWS)
 		log_info(events[now], kv_str("upstream", u->config.name), kv_str("model", of));
 	else
 		log_warn(events[now], kv_str("upstream", u->config.name), kv_str("model", of),
 			 kv_str("said", said));
 }
 
-/* Pauses come and go with every refusal: one line in a while is enough of them. */
-static bool stall_storms(struct upstream *u, enum dispatch_stall before, enum dispatch_stall now,
-			 uint64_t now_ms)
+/* At once if the log was told nothing of it for a while; else once it lasts: what comes and goes with
+ * every refusal, or with every line that fails alone, is told once in ten seconds. */
+static void stall_tell(struct stall_told *t, const struct upstream *u, const char *model,
+		       enum dispatch_stall stall, const char *said, uint64_t now_ms)
 {
-	bool pause = now <= DISPATCH_STALL_429 && before <= DISPATCH_STALL_429;
-	bool storm = pause && u->stall_told_ms != 0 && now_ms - u->stall_told_ms < STALL_TOLD_MS;
-	if (!storm)
-		u->stall_told_ms = now_ms;
-	return storm;
+	bool quiet = t->told_ms == 0 || now_ms - t->told_ms >= STALL_TOLD_MS;
+	if (stall == t->stall || (!quiet && now_ms - t->changed_ms < STALL_LASTS_MS))
+		return;
+	t->stall = stall;
+	t->told_ms = now_ms;
+	stall_log(u, model, stall, said);
 }
 
 static void since_set(struct last_words *said, enum dispatch_stall before)
@@ -197,14 +199,16 @@ static void since_set(struct last_words *said, enum dispatch_stall before)
 		said->since = sys.now_s();
 }
 
-static void lane_tell(struct dispatch *d, struct lane *lane)
+static void lane_tell(struct dispatch *d, struct lane *lane, uint64_t now_ms)
 {
 	enum dispatch_stall before = lane->stall, now = stall_of_breaker(&lane->breaker);
 	if (now == before)
 		return;
 	since_set(&lane->said, before);
 	lane->stall = now;
-	stall_log(lane->upstream, lane->model->name, now, lane->said.text, false);
+	lane->probe_turn = 1; /* a new line, see fill.c */
+	lane->told.changed_ms = now_ms;
+	stall_tell(&lane->told, lane->upstream, lane->model->name, now, lane->said.text, now_ms);
 	model_stall(d, lane->model);
 }
 
@@ -215,9 +219,17 @@ static void upstream_tell(struct dispatch *d, struct upstream *u, uint64_t now_m
 		return;
 	since_set(&u->said, before);
 	u->stall = now;
-	stall_log(u, NULL, now, u->said.text, stall_storms(u, before, now, now_ms));
+	u->told.changed_ms = now_ms;
+	stall_tell(&u->told, u, NULL, now, u->said.text, now_ms);
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 		model_stall(d, lane->model);
+}
+
+void stall_tick(struct upstream *u, uint64_t now_ms)
+{
+	stall_tell(&u->told, u, NULL, u->stall, u->said.text, now_ms);
+	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		stall_tell(&lane->told, u, lane->model->name, lane->stall, lane->said.text, now_ms);
 }
 
 /* ---- what the end of an attempt says ---- */
@@ -282,6 +294,8 @@ static void learn_fault(const struct lesson *l, uint64_t now_ms)
 {
 	struct upstream *u = l->upstream;
 	throttle_gone(&u->throttle, l->sent_ms);
+	if (l->blame == BLAME_BUSY)
+		throttle_forget(&u->throttle); /* it is not throttled, it is down */
 	learn_reached(l, now_ms);
 	/* It was down, a connection came about, and broke: it is not up yet. */
 	if (u->breaker.state != BREAKER_CLOSED) {
@@ -314,7 +328,12 @@ static void learn_throttled(const struct lesson *l, uint64_t now_ms)
 	if (l->lane != NULL)
 		(void)breaker_answers(&l->lane->breaker);
 	words_set(l, &u->said);
-	throttle_refused(&u->throttle, l->sent_ms, l->end->wait_ms, others_in_flight(u), now_ms);
+	const struct throttle_sign s = { .sent_ms = l->sent_ms,
+					 .wait_ms = l->end->wait_ms,
+					 .others = others_in_flight(u),
+					 .rate = l->end->wire == ATTEMPT_ANSWERED &&
+						 l->end->status != 503 && l->end->status != 529 };
+	throttle_refused(&u->throttle, &s, now_ms);
 	gates_shut(u);
 }
 
@@ -368,7 +387,7 @@ void upstream_learn(struct dispatch *d, const struct lesson *l, uint64_t now_ms)
 		break;
 	}
 	if (l->lane != NULL)
-		lane_tell(d, l->lane);
+		lane_tell(d, l->lane, now_ms);
 	upstream_tell(d, l->upstream, now_ms);
 }
 

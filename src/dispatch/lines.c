@@ -11,8 +11,9 @@
 #include "dispatch/dispatch_impl.h"
 
 #define AVOID_LOOK 64u
-#define WAITING_MAX 1024u  /* lines of a batch waiting to be sent again; then no new ones */
-#define SCAN_BYTES (1u << 20) /* longer answers are looked at from either end, and read by the recorder */
+#define WAITING_MAX 1024u /* lines of a batch waiting to be sent again; then no new ones */
+#define SCAN_BYTES \
+	(1u << 20) /* longer answers are looked at from either end, and read by the recorder */
 #define KEEP_BUFFER_BYTES (256u << 10) /* larger ones are not kept for the next line */
 
 static uint32_t random_u32(void)
@@ -149,8 +150,23 @@ static void line_unwait(struct line *l)
 	} else {
 		heap_remove(m, l);
 	}
+	if (l->operators)
+		m->operators--;
+	l->operators = false;
 	if (l->batch->waiting-- == WAITING_MAX)
 		batch_hold(l->batch, l->batch->probed);
+}
+
+void lines_due_now(struct model *m, uint64_t now_ms)
+{
+	if (m->operators == 0)
+		return;
+	for (size_t i = 0; i < m->heap_n; i++) {
+		struct line *l = m->heap[i];
+		if (l->operators && l->due_ms > now_ms)
+			l->due_ms = now_ms;
+		heap_up(m, i, l);
+	}
 }
 
 /* Of the few on top of the heap, that one which is due first and may be taken. They are looked at in the
@@ -158,7 +174,8 @@ static void line_unwait(struct line *l)
 static struct line *line_find(const struct model *m, uint64_t now_ms, unsigned avoid)
 {
 	for (size_t i = 0; i < m->heap_n && i < AVOID_LOOK; i++)
-		if (m->heap[i]->due_ms <= now_ms && (avoid == UINT_MAX || m->heap[i]->avoid != avoid))
+		if (m->heap[i]->due_ms <= now_ms &&
+		    (avoid == UINT_MAX || m->heap[i]->avoid != avoid))
 			return m->heap[i];
 	return NULL;
 }
@@ -546,14 +563,15 @@ static void line_again(struct dispatch *d, struct line *l, const struct attempt_
 		       enum blame blame, uint64_t due_ms)
 {
 	struct dispatch_batch *b = l->batch;
-	attempt_words(e, l->lane->upstream->config.api_key, b->failed_text,
-		      sizeof(b->failed_text));
+	attempt_words(e, l->lane->upstream->config.api_key, b->failed_text, sizeof(b->failed_text));
 	b->failed_as = stall_of_blame(blame);
 	b->failed_at = sys.now_s();
 	b->retried += l->trials.spent - l->retried;
 	l->retried = l->trials.spent;
 	l->avoid = l->lane->upstream->number;
 	b->running--;
+	l->operators = blame == BLAME_OPERATOR || blame == BLAME_PATH;
+	b->of->operators += l->operators;
 	line_wait(l, due_ms);
 	/* While nothing flows it has had its probe: other batches first. */
 	if (b->of->stall != DISPATCH_FLOWS && !b->probed) {

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
+#include "http/fields.h"
 
 #define HEAD_MAX (256u << 10)
 #define HEADERS_MAX 200u
@@ -23,8 +24,9 @@ struct online_call {
 	struct transfer transfer;
 	struct online *online;
 	uint64_t sent_ms;
-	bool sent; /* the connection was there */
-	bool is_error; /* its status is no 2xx */
+	bool sent;      /* the connection was there */
+	bool is_error;  /* its status is no 2xx */
+	bool malformed; /* the answer's head is no head */
 	struct curl_slist *headers;
 	struct buf head;       /* lines of the answer's head, as they came */
 	struct buf error_body; /* the beginning of an answer that is an error */
@@ -62,54 +64,69 @@ static void online_end(struct dispatch *d, struct online *o, enum online_end how
 
 /* ---- the answer's head ---- */
 
-static bool is_hop_by_hop(struct slice name)
+/* Without its CRLF or LF. */
+static struct slice line_of(const char *p, size_t n)
 {
-	static const char *const names[] = {
-		"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te",
-		"trailer",    "upgrade",    "transfer-encoding",  "proxy-connection",
-	};
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (name.n == strlen(names[i]) && strncasecmp(name.p, names[i], name.n) == 0)
-			return true;
-	return false;
+	n -= n > 0 && p[n - 1] == '\n';
+	n -= n > 0 && p[n - 1] == '\r';
+	return (struct slice){ p, n };
 }
 
-static struct slice trimmed(struct slice s)
+/* Of a Content-Length: UINT64_MAX if it is not plain digits in range. */
+static uint64_t length_read(struct slice value)
 {
-	while (s.n > 0 && (*s.p == ' ' || *s.p == '\t'))
-		s = (struct slice){ s.p + 1, s.n - 1 };
-	while (s.n > 0 && strchr(" \t\r\n", s.p[s.n - 1]) != NULL)
-		s.n--;
-	return s;
+	uint64_t length = 0;
+	for (size_t i = 0; i < value.n; i++) {
+		uint64_t digit = (uint64_t)(value.p[i] - '0');
+		if (value.p[i] < '0' || value.p[i] > '9' || length > (UINT64_MAX - digit) / 10)
+			return UINT64_MAX;
+		length = length * 10 + digit;
+	}
+	return value.n > 0 ? length : UINT64_MAX;
 }
 
-/* Splits the lines collected; the first is the status line. */
-static void head_tell(struct online_call *call, long status)
+/* Splits the lines collected; the first is the status line, the last is empty. NULL, or why it is no
+ * head. */
+static const char *head_read(struct slice head, struct online_head *h,
+			     struct online_header headers[static HEADERS_MAX])
 {
-	struct online_header headers[HEADERS_MAX];
-	struct online_head h = { .status = (int)status, .headers = headers, .length = UINT64_MAX };
-	const char *p = call->head.p, *end = p + call->head.n;
-	for (const char *line_end; p < end; p = line_end + 1) {
+	const char *p = memchr(head.p, '\n', head.n), *end = head.p + head.n, *line_end;
+	for (p = p != NULL ? p + 1 : end; p < end; p = line_end + 1) {
 		line_end = memchr(p, '\n', (size_t)(end - p));
 		if (line_end == NULL)
 			break;
-		const char *colon = memchr(p, ':', (size_t)(line_end - p));
-		if (colon == NULL)
+		struct slice line = line_of(p, (size_t)(line_end + 1 - p));
+		struct online_header header;
+		const char *why = line.n > 0 ? field_read(line, &header.name, &header.value) : NULL;
+		if (why != NULL)
+			return why;
+		if (line.n == 0)
 			continue;
-		struct slice name = { p, (size_t)(colon - p) };
-		struct slice value = trimmed(
-			(struct slice){ colon + 1, (size_t)(line_end - colon - 1) });
-		if (name.n == strlen("content-length") &&
-		    strncasecmp(name.p, "content-length", name.n) == 0) {
-			h.length = strtoull(value.p, NULL, 10);
-			continue;
-		}
-		if (!is_hop_by_hop(name) && h.header_count < HEADERS_MAX)
-			headers[h.header_count++] = (struct online_header){ name, value };
+		if (field_is(header.name, "Content-Length"))
+			h->length = length_read(header.value);
+		else if (h->header_count < HEADERS_MAX)
+			headers[h->header_count++] = header;
+	}
+	return NULL;
+}
+
+/* False: it cannot be passed on. */
+static bool head_tell(struct online_call *call, long status)
+{
+	struct online_header headers[HEADERS_MAX];
+	struct online_head h = { .status = (int)status, .headers = headers, .length = UINT64_MAX };
+	const char *why = head_read(buf_slice(&call->head), &h, headers);
+	if (why != NULL) {
+		log_warn("online.malformed_answer",
+			 kv_str("upstream", call->transfer.upstream->config.name),
+			 kv_str("why", why));
+		call->malformed = true;
+		return false;
 	}
 	call->is_error = status >= 300;
 	call->online->has_head = true;
 	call->online->ops->head(call->online->ctx, &h);
+	return true;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
@@ -123,10 +140,10 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	buf_append(&call->head, p, bytes);
 	if (call->head.failed)
 		return 0;
-	bool last = trimmed((struct slice){ p, bytes }).n == 0;
+	bool last = line_of(p, bytes).n == 0;
 	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
-	if (last && status >= 200 && !call->online->has_head)
-		head_tell(call, status);
+	if (last && status >= 200 && !call->online->has_head && !head_tell(call, status))
+		return 0;
 	return bytes;
 }
 
@@ -384,6 +401,7 @@ void online_done(struct dispatch *d, struct transfer *t, CURLcode code)
 	upstream_online(u, -1);
 	online_learn(d, call, &end);
 	unsigned number = u->number;
+	bool malformed = call->malformed;
 	if (code != CURLE_OK)
 		log_debug("online.broken", kv_str("upstream", u->config.name),
 			  kv_str("cause", end.detail));
@@ -394,7 +412,8 @@ void online_done(struct dispatch *d, struct transfer *t, CURLcode code)
 		return;
 	}
 	online_end(d, o,
-		   code == CURLE_OK && o->has_head    ? ONLINE_WHOLE
+		   malformed                          ? ONLINE_MALFORMED
+		   : code == CURLE_OK && o->has_head  ? ONLINE_WHOLE
 		   : code == CURLE_OPERATION_TIMEDOUT ? ONLINE_TIMEOUT
 						      : ONLINE_BROKEN);
 }

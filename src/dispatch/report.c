@@ -98,9 +98,11 @@ void report_tick(struct dispatch *d, uint64_t now_ms)
 	}
 	if (rated)
 		d->ticked_at_ms = now_ms;
-	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		stall_tick(u, now_ms);
 		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 			lane_tick(lane, sys.monotonic_us());
+	}
 	upstreams_tidy(d, now_ms);
 }
 
@@ -177,8 +179,8 @@ static void upstreams_write(const struct dispatch *d, struct buf *to)
 
 	family(to, up, "gauge", "1 while the upstream takes requests, 0 while it is down.");
 	FOR_UPSTREAMS(d, u)
-	of_upstream(to, up, u, "", upstream_state(u) == DISPATCH_FLOWS ||
-				       upstream_state(u) == DISPATCH_STALL_429);
+	of_upstream(to, up, u, "",
+		    upstream_state(u) == DISPATCH_FLOWS || upstream_state(u) == DISPATCH_STALL_429);
 	family(to, trips, "counter", "How often the upstream went down.");
 	FOR_UPSTREAMS(d, u)
 	of_upstream(to, trips, u, "", (double)upstream_trips(u));
@@ -209,21 +211,21 @@ static void upstreams_write(const struct dispatch *d, struct buf *to)
 	of_upstream(to, tokens, u, "", (double)u->counts.tokens);
 }
 
-static void engines_write(const struct dispatch *d, struct buf *to)
+static void engines_write(const struct dispatch *d, struct buf *to, uint64_t now_ms)
 {
 	static const char requests[] = "lowtide_engine_requests",
 			  cache[] = "lowtide_engine_cache_use";
 	family(to, requests, "gauge", "What the engine's own metrics say of its load.");
 	FOR_UPSTREAMS(d, u)
 	{
-		if (!u->has_gauges)
+		if (!gauges_current(u, now_ms))
 			continue;
 		of_upstream(to, requests, u, ",state=\"running\"", u->gauges.running);
 		of_upstream(to, requests, u, ",state=\"waiting\"", u->gauges.waiting);
 	}
 	family(to, cache, "gauge", "The share of the engine's KV cache in use, as it says.");
 	FOR_UPSTREAMS(d, u)
-	if (u->has_gauges && u->gauges.cache >= 0)
+	if (gauges_current(u, now_ms) && u->gauges.cache >= 0)
 		of_upstream(to, cache, u, "", u->gauges.cache);
 }
 
@@ -285,7 +287,7 @@ static void models_write(const struct dispatch *d, struct buf *to)
 void report_metrics(struct dispatch *d, struct buf *to)
 {
 	upstreams_write(d, to);
-	engines_write(d, to);
+	engines_write(d, to, sys.monotonic_ms());
 	lanes_write(d, to, sys.monotonic_us());
 	models_write(d, to);
 	family(to, "lowtide_online_requests", "gauge", "Online requests that have not ended.");
@@ -357,7 +359,7 @@ static void upstream_write(struct buf *to, const struct upstream *u, uint64_t no
 	else
 		buf_json_string(to, slice_of(upstream_said(u)));
 	buf_text(to, ",\"engine\":");
-	if (u->has_gauges)
+	if (gauges_current(u, now_us / 1000))
 		buf_printf(to, "{\"kind\":\"%s\",\"running\":%.0f,\"waiting\":%.0f}",
 			   gauges_kind_words[u->gauges.kind], u->gauges.running, u->gauges.waiting);
 	else

@@ -80,7 +80,8 @@ bool trials_end(struct trials *t, const struct judgement *j, const struct trials
 	return false;
 }
 
-void trials_learn_death(struct trials *t, const struct breaker *lane, const struct breaker *upstream)
+void trials_learn_death(struct trials *t, const struct breaker *lane,
+			const struct breaker *upstream)
 {
 	if (t->broke && lane->trips + upstream->trips > t->broke_trip)
 		t->deaths++;

@@ -19,17 +19,17 @@
 #define TRIALS_MINUTE_MS 60000u /* until it is tried again where only the operator can help */
 
 struct trials {
-	uint32_t sent;   /* requests */
-	uint32_t spent;  /* that the line has to answer for */
-	uint32_t deaths; /* of the server, while it was in flight */
-	bool open;       /* an attempt that failed, and that is not charged yet */
-	unsigned open_lane;      /* whoever it was sent to */
+	uint32_t sent;      /* requests */
+	uint32_t spent;     /* that the line has to answer for */
+	uint32_t deaths;    /* of the server, while it was in flight */
+	bool open;          /* an attempt that failed, and that is not charged yet */
+	unsigned open_lane; /* whoever it was sent to */
 	uint64_t open_sent_ms;
 	uint64_t refused_since_ms; /* it is refused ("too many") again and again; 0: it is not */
 	bool fresh;                /* the next attempt goes on a new connection */
-	bool stale;                /* one went on a connection that was dead: that is excused once */
-	bool broke;                /* its connection broke, with others', when it was no probe */
-	uint64_t broke_trip;       /* the breaker's trips then */
+	bool stale;          /* one went on a connection that was dead: that is excused once */
+	bool broke;          /* its connection broke, with others', when it was no probe */
+	uint64_t broke_trip; /* the breaker's trips then */
 };
 
 struct trials_limits {
@@ -53,7 +53,8 @@ struct trials_view {
 bool trials_end(struct trials *t, const struct judgement *j, const struct trials_view *v,
 		const struct trials_limits *limits, uint64_t *ret_due_ms);
 /* The lane's breaker opened and closed since the line's connection broke: that was a death. */
-void trials_learn_death(struct trials *t, const struct breaker *lane, const struct breaker *upstream);
+void trials_learn_death(struct trials *t, const struct breaker *lane,
+			const struct breaker *upstream);
 
 /* About 0.25, 1, 4, 16, 60, 60 s before the attempt after the `spent`th (from 0), a quarter more or
  * less by chance. */

@@ -411,7 +411,7 @@ static void upstream_configure(struct upstream *u, struct upstream_config *confi
 	u->config = *config;
 	pace_configure(&u->pace, config->requests_per_minute, config->tokens_per_minute,
 		       now_us / 1000);
-	u->paced_until_ms = 0; /* found with the limits before */
+	u->paced_until_ms = 0;                        /* found with the limits before */
 	breaker_probe_at(&u->breaker, now_us / 1000); /* what it refused may be mended */
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 		breaker_probe_at(&lane->breaker, now_us / 1000);
@@ -493,6 +493,7 @@ bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_
 	unsigned connections = 8;
 	for (size_t i = 0; i < n; i++) {
 		r.upstreams[i]->retired = false;
+		r.upstreams[i]->position = i;
 		upstream_configure(r.upstreams[i], &r.configs[i]);
 		connections += upstream_most(r.upstreams[i]);
 	}

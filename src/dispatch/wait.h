@@ -7,9 +7,9 @@
 
 /* The values as they stand; n == 0: the header is not there. */
 struct wait_headers {
-	struct slice retry_after;    /* seconds, fractions too, or a date */
-	struct slice retry_after_ms; /* openai's */
-	struct slice reset_requests, reset_tokens;         /* x-ratelimit-reset-…: "2s", "1m30s" */
+	struct slice retry_after;                  /* seconds, fractions too, or a date */
+	struct slice retry_after_ms;               /* openai's */
+	struct slice reset_requests, reset_tokens; /* x-ratelimit-reset-…: "2s", "1m30s" */
 	struct slice remaining_requests, remaining_tokens; /* x-ratelimit-remaining-… */
 };
 

@@ -13,16 +13,19 @@
 
 #define METRICS_EVERY_MS 250u
 #define METRICS_TIMEOUT_MS 5000L
-#define METRICS_LOST_AFTER 3u /* failures in a row: latency alone decides until it answers again */
+#define METRICS_STALE_MS 6000u /* more than an answer that comes at the last moment takes */
+#define METRICS_LOST_AFTER 3u  /* failures in a row: latency alone decides until it answers again */
 #define MODELS_EVERY_MS 60000u
 #define MODELS_TIMEOUT_MS 10000L
 #define FAILED_FIRST_MS 1000u
 #define FAILED_MOST_MS 60000u
-#define UNREACHED_MOST_MS 4000u /* nobody is there: that costs nothing, and may change at any time */
+#define UNREACHED_MOST_MS \
+	4000u /* nobody is there: that costs nothing, and may change at any time */
 #define HEALTH_EVERY_MS 1000u
 #define HEALTH_LATER_MS 5000u /* after a minute of it */
 #define HEALTH_TIMEOUT_MS 5000L
 #define REPORTED_MAX 1024u
+#define MORE_BYTES_MAX (32u << 10) /* of one model */
 
 /* ---- asking ---- */
 
@@ -107,7 +110,8 @@ void watches_run(struct dispatch *d, uint64_t now_ms)
 		if (u->models.due_ms <= now_ms && !u->models.under_way && !u->retired)
 			watch_ask(d, &u->models, u->models_url, MODELS_TIMEOUT_MS, now_ms);
 		if (u->health.due_ms <= now_ms && health_wanted(u))
-			watch_ask(d, &u->health, u->health_by_models ? u->models_url : u->health_url,
+			watch_ask(d, &u->health,
+				  u->health_by_models ? u->models_url : u->health_url,
 				  HEALTH_TIMEOUT_MS, now_ms);
 	}
 }
@@ -161,6 +165,11 @@ static void metrics_done(struct upstream *u, bool good)
 		width_gauges(lane->width, &g, u->batch_in_flight + u->online_in_flight, now_us);
 }
 
+bool gauges_current(const struct upstream *u, uint64_t now_ms)
+{
+	return u->has_gauges && now_ms < u->metrics.due_ms + METRICS_STALE_MS;
+}
+
 /* ---- models ---- */
 
 static void reported_free(struct reported_model *models, size_t n)
@@ -168,8 +177,16 @@ static void reported_free(struct reported_model *models, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		free(models[i].id);
 		free(models[i].owned_by);
+		free(models[i].more);
 	}
 	free(models);
+}
+
+/* Of OpenAI's four members, which are written anew. */
+static bool is_known(struct slice key)
+{
+	return json_key_is(key, "id") || json_key_is(key, "object") ||
+	       json_key_is(key, "created") || json_key_is(key, "owned_by");
 }
 
 static char *text_decode(struct slice value)
@@ -184,9 +201,21 @@ static char *text_decode(struct slice value)
 	return text;
 }
 
+/* What an upstream says of a model beside the four members that OpenAI has goes to clients byte for
+ * byte: max_model_len, meta, permission. Also `root`, which is a path on the engine's disk where it
+ * was started with one: clients of engines read it there, too, and it opens nothing. */
+static void member_keep(struct slice key, struct slice value, struct buf *more)
+{
+	buf_text(more, ",\"");
+	buf_add(more, key);
+	buf_text(more, "\":");
+	buf_add(more, value);
+}
+
 /* One object of the list; false: it is not JSON. Without a usable id it is passed over. */
 static bool reported_read(struct json *j, struct reported_model *ret)
 {
+	AUTO(buf_free) struct buf more = BUF(MORE_BYTES_MAX);
 	struct slice key, skipped;
 	*ret = (struct reported_model){ 0 };
 	if (json_peek(j) != JSON_OBJECT)
@@ -203,7 +232,12 @@ static bool reported_read(struct json *j, struct reported_model *ret)
 			ret->owned_by = text_decode(skipped);
 		else if (type == JSON_NUMBER && json_key_is(key, "created"))
 			(void)json_u64(skipped, (uint64_t *)&ret->created);
+		else if (!is_known(key))
+			member_keep(key, skipped, &more);
 	}
+	buf_char(&more, '\0');
+	if (more.n > 1 && !more.failed) /* else too much: the model without it */
+		ret->more = TAKE(more.p);
 	return !j->bad;
 }
 
@@ -220,6 +254,7 @@ static bool reported_list(struct json *j, struct reported_model *models, size_t 
 		}
 		free(one.id);
 		free(one.owned_by);
+		free(one.more);
 		if (!read)
 			return false;
 	}
@@ -290,8 +325,10 @@ static void models_done(struct dispatch *d, struct upstream *u, const struct att
 	reported_free(u->reported, u->reported_n);
 	u->reported = models;
 	u->reported_n = n;
-	if (same)
+	if (same) {
+		models_join(d); /* what it says of them may be new */
 		return;
+	}
 	log_info("upstream.models", kv_str("upstream", u->config.name), kv_u64("models", n),
 		 kv_str("first", n > 0 ? models[0].id : ""));
 	lanes_renew(d);
@@ -384,10 +421,17 @@ void watches_close(struct dispatch *d, struct upstream *u)
 
 /* ---- all upstreams' models ---- */
 
+/* A model as one upstream has it. */
+struct joined {
+	const struct reported_model *model;
+	size_t order; /* the upstream's in the configuration; SIZE_MAX: it has not said anything */
+};
+
 static int by_id(const void *a, const void *b)
 {
-	const struct reported_model *const *x = a, *const *y = b;
-	return strcmp((*x)->id, (*y)->id);
+	const struct joined *x = a, *y = b;
+	int order = strcmp(x->model->id, y->model->id);
+	return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
 }
 
 static const struct reported_model *reported_find(const struct upstream *u, const char *id)
@@ -405,12 +449,14 @@ static void model_write(struct buf *to, const struct reported_model *m, int64_t 
 	buf_printf(to, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":",
 		   (long long)(m->created > 0 ? m->created : created));
 	buf_json_string(to, slice_of(m->owned_by != NULL ? m->owned_by : "lowtide"));
+	if (m->more != NULL)
+		buf_text(to, m->more);
 	buf_char(to, '}');
 }
 
-/* Every model once: pointers into what upstreams report, or into `listed` for those that only the
- * configuration knows. */
-static size_t models_collect(const struct dispatch *d, const struct reported_model **to,
+/* Every model of every upstream: pointers into what upstreams report, or into `listed` for those that
+ * only the configuration knows. */
+static size_t models_collect(const struct dispatch *d, struct joined *to,
 			     struct reported_model *listed)
 {
 	size_t n = 0, own = 0;
@@ -418,11 +464,13 @@ static size_t models_collect(const struct dispatch *d, const struct reported_mod
 		for (char **m = u->config.models; !u->retired && m != NULL && *m != NULL; m++) {
 			const struct reported_model *found = reported_find(u, *m);
 			listed[own].id = *m;
-			to[n++] = found != NULL ? found : &listed[own++];
+			to[n] = found != NULL ? (struct joined){ found, u->position }
+					      : (struct joined){ &listed[own++], SIZE_MAX };
+			n++;
 		}
 		for (size_t i = 0; !u->retired && u->config.models == NULL && i < u->reported_n;
-		     i++)
-			to[n++] = &u->reported[i];
+		     i++, n++)
+			to[n] = (struct joined){ &u->reported[i], u->position };
 	}
 	return n;
 }
@@ -435,17 +483,17 @@ void models_join(struct dispatch *d)
 		for (char **m = u->config.models; m != NULL && *m != NULL; m++)
 			most++;
 	}
-	AUTO(auto_free) const struct reported_model **all = calloc(most, sizeof(const void *));
+	AUTO(auto_free) struct joined *all = calloc(most, sizeof(*all));
 	AUTO(auto_free) struct reported_model *listed = calloc(most, sizeof(*listed));
 	struct buf json = BUF(16u << 20);
 	if (all == NULL || listed == NULL)
 		return; /* what was known before stays */
 	size_t n = models_collect(d, all, listed);
-	qsort(all, n, sizeof(*all), by_id); // NOLINT(bugprone-sizeof-expression): pointers it is
+	qsort(all, n, sizeof(*all), by_id);
 	buf_char(&json, '[');
-	for (size_t i = 0; i < n; i++)
-		if (i == 0 || strcmp(all[i]->id, all[i - 1]->id) != 0)
-			model_write(&json, all[i], d->started_at);
+	for (size_t i = 0; i < n; i++) /* of those that have a model the first told it */
+		if (i == 0 || strcmp(all[i].model->id, all[i - 1].model->id) != 0)
+			model_write(&json, all[i].model, d->started_at);
 	buf_char(&json, ']');
 	buf_char(&json, '\0');
 	if (json.failed) {

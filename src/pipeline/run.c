@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "batch/endpoint.h"
 #include "pipeline/run_impl.h"
 
 #define RETRY_MS 1000 /* when disk or database refuse */
@@ -225,7 +226,8 @@ static void run_dispatch(struct run *run)
 	const struct index_summary *s = index_summary(run->index);
 	run->dispatch.owner = run;
 	run->dispatch.id = run->id;
-	run->dispatch.endpoint = run->batch.endpoint;
+	const char *path = endpoint_path(slice_of(run->batch.endpoint));
+	run->dispatch.endpoint = path != NULL ? path : run->batch.endpoint; /* a later version's */
 	run->dispatch.model = s->model_count == 1 ? s->models[0] : NULL;
 	run_entry(run, &run->dispatch.entry);
 	log_info("batch.started", kv_str("batch", run->id), kv_u64("lines", run->lines),

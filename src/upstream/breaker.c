@@ -142,5 +142,6 @@ bool breaker_well_since(const struct breaker *b, uint64_t sent_ms)
 bool breaker_is_lines(const struct breaker *b, uint64_t patience_ms, uint64_t now_ms)
 {
 	return b->state == BREAKER_DOWN && b->healthy_since_ms != 0 &&
-	       b->failed_lines < BREAKER_OUTAGE_LINES && now_ms - b->healthy_since_ms >= patience_ms;
+	       b->failed_lines < BREAKER_OUTAGE_LINES &&
+	       now_ms - b->healthy_since_ms >= patience_ms;
 }

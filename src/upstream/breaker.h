@@ -26,24 +26,24 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BREAKER_FAULTS_MAX 3u          /* in a row, beside others in flight: then it is down */
-#define BREAKER_PROBE_MS 1000u         /* between probes in the first minute */
-#define BREAKER_MINUTE_MS 60000u       /* that long; and between probes of one that refuses us */
+#define BREAKER_FAULTS_MAX 3u    /* in a row, beside others in flight: then it is down */
+#define BREAKER_PROBE_MS 1000u   /* between probes in the first minute */
+#define BREAKER_MINUTE_MS 60000u /* that long; and between probes of one that refuses us */
 #define BREAKER_PROBE_MOST_MS 30000u
-#define BREAKER_OUTAGE_LINES 20u       /* so many different lines are no fault of lines */
+#define BREAKER_OUTAGE_LINES 20u /* so many different lines are no fault of lines */
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_DOWN, BREAKER_REFUSED };
 
 struct breaker {
 	enum breaker_state state;
-	bool sure;             /* opened by what leaves no doubt */
-	bool been_well;        /* ever */
+	bool sure;                      /* opened by what leaves no doubt */
+	bool been_well;                 /* ever */
 	bool health_known, health_good; /* as the health call said last, since it opened */
-	unsigned faults;       /* in a row */
-	unsigned failed_lines; /* different ones, since it was last well */
-	unsigned episode;      /* how often it was well after it was not: marks lines that have failed */
-	double fault_share;    /* of the last answers, some sixteen */
-	uint64_t since_ms;     /* that it is open */
+	unsigned faults;                /* in a row */
+	unsigned failed_lines;          /* different ones, since it was last well */
+	unsigned episode; /* how often it was well after it was not: marks lines that have failed */
+	double fault_share; /* of the last answers, some sixteen */
+	uint64_t since_ms;  /* that it is open */
 	uint64_t probe_at_ms, probe_delay_ms;
 	uint64_t well_ms;          /* when it was last well; 0: never */
 	uint64_t healthy_since_ms; /* the health call is good, and nothing is well; 0: it is not */

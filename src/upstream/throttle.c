@@ -28,6 +28,15 @@ static unsigned taken_sum(struct throttle *t, uint64_t now_ms)
 	return sum;
 }
 
+/* When the first of those was taken. */
+static uint64_t taken_first_ms(const struct throttle *t)
+{
+	uint64_t first = t->taken_s >= MINUTE_S - 1 ? t->taken_s - (MINUTE_S - 1) : 0;
+	while (first < t->taken_s && t->taken[first % MINUTE_S] == 0)
+		first++;
+	return first * 1000;
+}
+
 static void rate_set(struct throttle *t, uint64_t rate, uint64_t now_ms)
 {
 	t->rate = rate;
@@ -35,12 +44,15 @@ static void rate_set(struct throttle *t, uint64_t rate, uint64_t now_ms)
 	pace_configure(&t->pace, rate, 0, now_ms);
 }
 
-/* The first request after a pause was taken: if it was a long one, a rate was overrun. */
+/* The first request after a pause was taken: if it was a long one, a rate was overrun. So many were taken
+ * from the first of them until one is taken again. */
 static void rate_learn(struct throttle *t, uint64_t now_ms)
 {
-	if (t->told || now_ms - t->since_ms < THROTTLE_RATE_PAUSE_MS)
+	if (!t->of_rate || t->told || t->taken_before == 0 ||
+	    now_ms - t->since_ms < THROTTLE_RATE_PAUSE_MS)
 		return;
-	rate_set(t, t->taken_before > 0 ? t->taken_before : 1, now_ms);
+	uint64_t rate = (uint64_t)t->taken_before * 60000 / (now_ms - t->taken_from_ms);
+	rate_set(t, rate > 0 ? rate : 1, now_ms);
 }
 
 static void rate_rise(struct throttle *t, uint64_t now_ms)
@@ -48,7 +60,7 @@ static void rate_rise(struct throttle *t, uint64_t now_ms)
 	if (t->rate == 0 || t->since_ms != 0 || now_ms - t->rate_at_ms < RATE_HOLDS_MS)
 		return;
 	bool used = 2 * taken_sum(t, now_ms) >= t->rate;
-	rate_set(t, used ? t->rate + t->rate / 4 + 1 : 0, now_ms);
+	rate_set(t, used ? 2 * t->rate : 0, now_ms);
 }
 
 static void close_for(struct throttle *t, uint64_t wait_ms, uint64_t now_ms)
@@ -67,23 +79,23 @@ static void close_untold(struct throttle *t, uint64_t now_ms)
 	close_for(t, t->delay_ms, now_ms);
 }
 
-void throttle_refused(struct throttle *t, uint64_t sent_ms, int64_t wait_ms, unsigned others,
-		      uint64_t now_ms)
+void throttle_refused(struct throttle *t, const struct throttle_sign *s, uint64_t now_ms)
 {
 	bool first = t->since_ms == 0;
-	bool finds_out = t->single_ms != 0 && sent_ms == t->single_ms;
+	bool finds_out = t->single_ms != 0 && s->sent_ms == t->single_ms;
 	if (first) {
 		t->since_ms = now_ms;
 		t->taken_before = taken_sum(t, now_ms);
+		t->taken_from_ms = taken_first_ms(t);
 		t->delay_ms = 0;
 		t->told = false;
+		t->of_rate = s->rate;
 	}
-	t->full = others > 0;
-	if (wait_ms > THROTTLE_WAIT_MOST_MS)
-		wait_ms = THROTTLE_WAIT_MOST_MS;
-	if (wait_ms > 0) {
+	t->full = s->others > 0;
+	if (s->wait_ms > 0) {
+		int64_t most = THROTTLE_WAIT_MOST_MS;
 		t->told = true;
-		close_for(t, (uint64_t)wait_ms, now_ms);
+		close_for(t, (uint64_t)(s->wait_ms < most ? s->wait_ms : most), now_ms);
 	} else if (first || finds_out) {
 		close_untold(t, now_ms);
 	}

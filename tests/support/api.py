@@ -1,7 +1,9 @@
 """A client of lowtide that checks at every look what must hold at every moment (contract 16)."""
 
+import contextlib
 import json
 import re
+import threading
 import time
 
 import httpx
@@ -350,6 +352,25 @@ class Api:
     def run(self, data, until="completed", **more):
         """Upload, create, wait."""
         return self.wait(self.create(data, **more), until)
+
+    @contextlib.contextmanager
+    def well(self, model="m-1", every=0.05):
+        """Online requests that are answered well all the while: so what fails beside them is its own
+        fault, and not an outage (contract 8.3)."""
+        stop = threading.Event()
+
+        def ask():
+            body = {"model": model, "messages": [{"role": "user", "content": "well"}]}
+            while not stop.wait(every):
+                self.http.post("chat/completions", json=body)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     # ---- results ----
 

@@ -25,6 +25,7 @@ def clean_env(extra=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith("LOWTIDE_")}
     env.setdefault("ASAN_OPTIONS", "exitcode=86")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:exitcode=86")
+    env.setdefault("TSAN_OPTIONS", "exitcode=86:second_deadlock_stack=1")
     env.update(extra or {})
     return env
 
@@ -122,6 +123,10 @@ class Server:
 
     def signal_term(self):
         self.process.send_signal(signal.SIGTERM)
+
+    def reload(self):
+        """SIGHUP: what refused us is tried again."""
+        self.process.send_signal(signal.SIGHUP)
 
     def wait_exit(self, expect=0, seconds=STOP_SECONDS):
         try:

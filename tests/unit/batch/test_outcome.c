@@ -108,6 +108,10 @@ static void usage(void **state)
 		  "{\"cached_tokens\":5}}}",
 		  { 9, 5, 0, 0, 9 } },
 		{ "{\"usage\":{\"prompt_tokens\":9,\"cached_tokens\":5}}", { 9, 5, 0, 0, 9 } },
+		/* Anthropic's names, of /v1/messages (contract 1) */
+		{ "{\"usage\":{\"input_tokens\":9,\"cache_creation_input_tokens\":1,"
+		  "\"cache_read_input_tokens\":5,\"output_tokens\":3}}",
+		  { 9, 5, 3, 0, 12 } },
 		{ "{\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":1.5,\"total_tokens\":"
 		  "\"7\"}}",
 		  { 0 } },

@@ -79,7 +79,8 @@ static void successes_that_are_none(void **state)
 static void statuses(void **state)
 {
 	(void)state;
-	static const int servers[] = { 500, 501, 502, 504, 507, 520, 522, 524, 530, 599, 408, 409, 425 };
+	static const int servers[] = { 500, 501, 502, 504, 507, 520, 522,
+				       524, 530, 599, 408, 409, 425 };
 	static const int lines[] = { 400, 413, 415, 422, 424, 451 };
 	static const int operators[] = { 401, 402, 403, 407 };
 	static const int paths[] = { 301, 302, 307, 304, 404, 405 };
@@ -108,15 +109,19 @@ static void statuses(void **state)
 static void codes(void **state)
 {
 	(void)state;
-	expect(400, "{\"__type\":\"ThrottlingException\",\"message\":\"x\"}", true, BLAME_THROTTLED);
+	expect(400, "{\"__type\":\"ThrottlingException\",\"message\":\"x\"}", true,
+	       BLAME_THROTTLED);
 	expect(400, "{\"__type\":\"com.amazon#ThrottlingException\"}", true, BLAME_THROTTLED);
 	expect(424, "{\"error\":{\"code\":\"throttling\"}}", true, BLAME_THROTTLED);
 	expect(500, "{\"error\":{\"type\":\"rate_limit_error\"}}", true, BLAME_THROTTLED);
 	expect(403, "{\"error\":{\"code\":\"insufficient_quota\"}}", true, BLAME_OPERATOR);
 	expect(429, "{\"error\":{\"type\":\"insufficient_quota\"}}", true, BLAME_OPERATOR);
-	expect(429, "{\"error\":{\"type\":\"exceeded_current_quota_error\"}}", true, BLAME_OPERATOR);
-	expect(400, "{\"error\":{\"message\":\"ThrottlingException in a text\"}}", true, BLAME_LINE);
-	struct attempt_end e = { .status = 400, .error_type = SLICE("ThrottlingException:http://x/") };
+	expect(429, "{\"error\":{\"type\":\"exceeded_current_quota_error\"}}", true,
+	       BLAME_OPERATOR);
+	expect(400, "{\"error\":{\"message\":\"ThrottlingException in a text\"}}", true,
+	       BLAME_LINE);
+	struct attempt_end e = { .status = 400,
+				 .error_type = SLICE("ThrottlingException:http://x/") };
 	assert_int_equal(attempt_judge(&e, true).blame, BLAME_THROTTLED);
 }
 
@@ -160,10 +165,12 @@ static void words(void **state)
 					    .body = SLICE("{\"error\":{\"code\":503,\"message\":"
 							  "\"Loading model\"}}") },
 		     "HTTP 503: Loading model");
-	expect_words(&(struct attempt_end){ .status = 401,
-					    .body = SLICE("{\"error\":\"no: sk-secret\n\\u0007!\"}") },
-		     "HTTP 401: {\"error\":\"no: ********* \\u0007!\"}");
-	expect_words(&(struct attempt_end){ .status = 404, .body = SLICE("{\"detail\":\"Not Found\"}") },
+	expect_words(
+		&(struct attempt_end){ .status = 401,
+				       .body = SLICE("{\"error\":\"no: sk-secret\n\\u0007!\"}") },
+		"HTTP 401: {\"error\":\"no: ********* \\u0007!\"}");
+	expect_words(&(struct attempt_end){ .status = 404,
+					    .body = SLICE("{\"detail\":\"Not Found\"}") },
 		     "HTTP 404: Not Found");
 	expect_words(&(struct attempt_end){ .status = 502, .body = SLICE("<html>") },
 		     "HTTP 502: a page (HTML), where JSON was expected");
@@ -173,8 +180,9 @@ static void words(void **state)
 		     "Could not resolve host: x");
 	expect_words(&(struct attempt_end){ .wire = ATTEMPT_TIMEOUT }, "no answer in time");
 	char cut[20]; /* never within a character */
-	struct attempt_end e = { .status = 500, .body = SLICE("{\"message\":\"\xe2\x82\xac\xe2\x82\xac"
-							      "\xe2\x82\xac\xe2\x82\xac\"}") };
+	struct attempt_end e = { .status = 500,
+				 .body = SLICE("{\"message\":\"\xe2\x82\xac\xe2\x82\xac"
+					       "\xe2\x82\xac\xe2\x82\xac\"}") };
 	attempt_words(&e, NULL, cut, sizeof(cut));
 	assert_int_equal(strncmp(cut, "HTTP 500: ", 10), 0);
 }

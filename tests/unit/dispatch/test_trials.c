@@ -55,7 +55,8 @@ static unsigned world_next(const struct world *w)
 {
 	unsigned best = w->n;
 	for (unsigned i = 0; i < w->n; i++)
-		if (!w->ended[i] && (w->lane.state != BREAKER_CLOSED || w->due_ms[i] <= w->now_ms) &&
+		if (!w->ended[i] &&
+		    (w->lane.state != BREAKER_CLOSED || w->due_ms[i] <= w->now_ms) &&
 		    (best == w->n || w->due_ms[i] < w->due_ms[best]))
 			best = i;
 	return best;
@@ -208,7 +209,9 @@ static void a_dead_connection_is_excused_once(void **state)
 	struct breaker lane = { .well_ms = 2000 };
 	struct trials t = { 0 };
 	struct judgement j = { .blame = BLAME_SERVER, .retry_at_once = true };
-	struct trials_view v = { .sent_ms = 1000, .now_ms = 2500, .lane = &lane, .well_meanwhile = true };
+	struct trials_view v = {
+		.sent_ms = 1000, .now_ms = 2500, .lane = &lane, .well_meanwhile = true
+	};
 	uint64_t due;
 	assert_false(trials_end(&t, &j, &v, &limits, &due));
 	assert_int_equal(t.spent, 0);
@@ -227,7 +230,8 @@ static void deaths_are_counted(void **state)
 	for (unsigned i = 0; i < TRIALS_DEATHS; i++) {
 		t.broke = true;
 		t.broke_trip = lane.trips + upstream.trips;
-		trials_learn_death(&t, &lane, &upstream); /* nothing opened: it was its connection alone */
+		trials_learn_death(&t, &lane,
+				   &upstream); /* nothing opened: it was its connection alone */
 		assert_int_equal(t.deaths, i);
 		t.broke = true;
 		upstream.trips++;

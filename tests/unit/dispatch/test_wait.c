@@ -61,6 +61,7 @@ static void others(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(retry_after), cmocka_unit_test(others) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(retry_after),
+					    cmocka_unit_test(others) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
