@@ -157,7 +157,7 @@ class _Connection:
     def _serve(self, stream):
         number, path, body = self.streams[stream]
         if "chat" not in path:
-            self._answer(stream, json.dumps(models_list(["m-1"])).encode(), "models" in path)
+            self._answer(stream, models_list(["m-1"]), "models" in path)
             return
         what = self.upstream.decide(self.number, number, path)
         with self.upstream.lock:
