@@ -663,7 +663,8 @@ void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code)
 	transfer_end(&t->transfer, code, code == CURLE_OK || t->requests > 0, &end);
 	if (t->too_large)
 		end.wire = ATTEMPT_TOO_LARGE;
-	else if (t->fresh && t->requests > 2) /* refused streams: libcurl sends nothing else again */
+	else if (t->fresh &&
+		 t->requests > 2) /* refused streams: libcurl sends nothing else again */
 		end.wire = ATTEMPT_UNPROCESSED;
 	answer_read(t, &end, &facts, &tokens);
 	struct judgement j = line_judge(l, &end);
