@@ -100,8 +100,8 @@ for goal in "${@:-build}"; do
         python_install demo demo/requirements.txt
         ;;
     unit) debian_install $COMPILE libcmocka-dev ;;
-    e2e) # the official clients are in Python and in JavaScript
-        debian_install $COMPILE libcmocka-dev python3
+    e2e) # the official clients are in Python and in JavaScript; https upstreams are nginx
+        debian_install $COMPILE libcmocka-dev nginx-light openssl python3
         python_install tests tests/requirements.txt
         node_install
         ;;

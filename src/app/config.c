@@ -250,9 +250,10 @@ static bool finish(struct config *c, struct error *err)
 		return fail_memory(err);
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
+		const char *text = effective_text(c, s);
 		/* Its text was checked when it was given, so only memory can be short. */
-		if (s->type != SETTING_UPSTREAMS &&
-		    !setting_read(s, effective_text(c, s), setting_member(s, c)))
+		if (s->type != SETTING_UPSTREAMS && text != NULL &&
+		    !setting_read(s, text, setting_member(s, c)))
 			return fail_memory(err);
 	}
 	return check_windows(c, err) && upstreams_finish(c, err);
@@ -285,6 +286,9 @@ void config_done(struct config *c)
 		free(c->given[i].text);
 	free(c->given);
 	free(c->data);
+	free(c->ca_file);
+	free(c->cert_file);
+	free(c->key_file);
 	free(c->file);
 	*c = (struct config){ 0 };
 }
@@ -336,6 +340,10 @@ static void print_upstream(const struct config *c, const struct upstream_setting
 	for (char **m = u->models; m != NULL && *m != NULL; m++)
 		fprintf(to, " %s", *m);
 	fputs(u->models == NULL ? " any" : "", to);
+	if (u->ca_file != NULL)
+		fprintf(to, ", ca_file: %s", u->ca_file);
+	if (u->cert_file != NULL)
+		fprintf(to, ", cert_file: %s", u->cert_file);
 	print_limits(c, u, to);
 	if (u->metrics != GAUGES_AUTO)
 		fprintf(to, ", metrics: %s", gauges_kind_words[u->metrics]);
@@ -355,8 +363,8 @@ void config_print(const struct config *c, FILE *to)
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
 		bool upstreams = s->type == SETTING_UPSTREAMS;
-		fprintf(to, "%s:%s%s", s->key, upstreams ? "" : " ",
-			upstreams ? "" : effective_text(c, s));
+		const char *text = upstreams ? NULL : effective_text(c, s);
+		fprintf(to, "%s:%s%s", s->key, text != NULL ? " " : "", text != NULL ? text : "");
 		print_origin(c, s, to);
 		if (upstreams)
 			print_upstreams(c, to);

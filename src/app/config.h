@@ -31,7 +31,8 @@ struct origin {
 struct upstream_setting {
 	char *name, *url;
 	char *api_key_env, *api_key_file; /* where the key is; at most one of them */
-	char **models;                    /* NULL-ended; NULL: any */
+	char *ca_file, *cert_file, *key_file;
+	char **models; /* NULL-ended; NULL: any */
 	uint64_t weight;
 	uint64_t concurrency;     /* 0: execution.concurrency; AMOUNT_AUTO: found by itself */
 	uint64_t max_concurrency; /* 0: execution.max_concurrency */
@@ -61,12 +62,13 @@ struct config {
 	bool strict_lines, refuse_sampling, first_line;
 	int missing_file; /* enum missing_file */
 	uint64_t input_files_s, result_files_s, lost_s, sweep_s;
-	int log_level; /* enum log_level */
+	char *ca_file, *cert_file, *key_file; /* of upstreams that name none of their own */
+	int log_level;                        /* enum log_level */
 	struct upstream_setting *upstreams;
 	size_t upstream_count;
 
 	/* the upstreams as the pipeline takes them, once config_read_keys() has been called; its
-	 * strings are those of `upstreams` but for the keys */
+	 * strings are those of `upstreams` but for the keys and certificates */
 	struct upstream_config *ready_upstreams;
 
 	struct given *given; /* what each setting was given, in the table's order */
@@ -93,8 +95,8 @@ MUST_USE bool config_load(const char *file, const struct config_flag *flags, siz
 			  struct config *ret, struct error *err);
 void config_done(struct config *c);
 
-/* Reads the upstreams' keys from where the settings say they are. A failure names that place and
- * never shows what was in it. */
+/* Reads the upstreams' keys and certificates from where the settings say they are. A failure names that
+ * place and never shows what was in it. */
 MUST_USE bool config_read_keys(struct config *c, struct error *err);
 
 /* Logs a warning for each variable LOWTIDE_… that no setting has: it was hardly meant to do nothing. */

@@ -54,3 +54,11 @@ uint64_t upstream_fixed(const struct config *c, const struct upstream_setting *u
 uint64_t upstream_max(const struct config *c, const struct upstream_setting *u);
 /* Forgets the keys, then the entries. */
 void upstreams_clear(struct config *c);
+
+/* ---- config_tls.c ---- */
+
+/* Whether what is said of TLS fits together, for an upstream whose defaults are set. */
+MUST_USE bool tls_settings_check(const struct upstream_setting *u, struct error *err);
+/* Reads the files that hold for the upstream, its own or those of all, and checks what is in them. */
+MUST_USE bool tls_files_read(const struct config *c, const struct upstream_setting *u,
+			     struct upstream_tls *ret, struct error *err);

@@ -17,6 +17,7 @@ static void keys_forget(struct config *c)
 		if (key != NULL)
 			explicit_bzero(key, strlen(key));
 		free(key);
+		upstream_tls_done(&c->ready_upstreams[i].tls);
 	}
 	free(c->ready_upstreams);
 	c->ready_upstreams = NULL;
@@ -28,6 +29,9 @@ static void upstream_setting_done(struct upstream_setting *u)
 	free(u->url);
 	free(u->api_key_env);
 	free(u->api_key_file);
+	free(u->ca_file);
+	free(u->cert_file);
+	free(u->key_file);
 	for (char **model = u->models; model != NULL && *model != NULL; model++)
 		free(*model);
 	free(u->models);
@@ -99,7 +103,7 @@ static bool check_upstream(const struct upstream_setting *u, struct error *err)
 	if (u->api_key_env != NULL && u->api_key_file != NULL)
 		return fail_at(err, &u->origin, "upstreams",
 			       "the key comes from api_key_env or from api_key_file, not both");
-	return true;
+	return tls_settings_check(u, err);
 }
 
 /* Of a number that nobody chose it is no mistake to be less than what somebody did. */
@@ -255,7 +259,7 @@ static bool key_from_file(const struct upstream_setting *u, char **ret, struct e
 	return *ret != NULL;
 }
 
-/* All but the key. */
+/* All but the key and the certificates. */
 static struct upstream_config ready_of(const struct config *c, const struct upstream_setting *u)
 {
 	return (struct upstream_config){
@@ -288,6 +292,8 @@ bool config_read_keys(struct config *c, struct error *err)
 		if (u->api_key_env != NULL && !key_from_variable(u, &ready->api_key, err))
 			return false;
 		if (u->api_key_file != NULL && !key_from_file(u, &ready->api_key, err))
+			return false;
+		if (!tls_files_read(c, u, &ready->tls, err))
 			return false;
 	}
 	return true;

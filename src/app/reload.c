@@ -42,9 +42,10 @@ static bool models_same(char *const *a, char *const *b)
 static bool upstreams_same(const struct upstream_config *a, const struct upstream_config *b)
 {
 	return strcmp(a->base_url, b->base_url) == 0 && keys_same(a->api_key, b->api_key) &&
-	       models_same(a->models, b->models) && a->weight == b->weight &&
-	       a->concurrency == b->concurrency && a->max_concurrency == b->max_concurrency &&
-	       a->reserve == b->reserve && a->requests_per_minute == b->requests_per_minute &&
+	       upstream_tls_same(&a->tls, &b->tls) && models_same(a->models, b->models) &&
+	       a->weight == b->weight && a->concurrency == b->concurrency &&
+	       a->max_concurrency == b->max_concurrency && a->reserve == b->reserve &&
+	       a->requests_per_minute == b->requests_per_minute &&
 	       a->tokens_per_minute == b->tokens_per_minute && a->metrics == b->metrics &&
 	       a->has_priority == b->has_priority && a->priority == b->priority &&
 	       a->drain == b->drain;

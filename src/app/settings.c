@@ -129,6 +129,14 @@ const struct setting settings[] = {
 	{ "retention.sweep", SETTING_DURATION, AT(sweep_s), BOTH("10s"), FROM_TO(1, DAY),
 	  .about = "how often to look for files to remove" },
 
+	{ "tls.ca_file", SETTING_TEXT, AT(ca_file), BOTH(NULL), AT_RELOAD,
+	  .about = "CA certificates (PEM) that https upstreams are judged by; without this the "
+		   "machine's" },
+	{ "tls.cert_file", SETTING_TEXT, AT(cert_file), BOTH(NULL), AT_RELOAD,
+	  .about = "certificate (PEM) that is shown to https upstreams; without this none" },
+	{ "tls.key_file", SETTING_TEXT, AT(key_file), BOTH(NULL), AT_RELOAD,
+	  .about = "its private key; without this it stands in cert_file, too" },
+
 	{ "log.level", SETTING_CHOICE, AT(log_level), BOTH("info"), .words = log_level_words,
 	  AT_RELOAD, .about = "least level that is logged (to standard error)" },
 };
@@ -144,6 +152,12 @@ const struct setting upstream_settings[] = {
 	{ "api_key_env", SETTING_TEXT, AT(api_key_env),
 	  .about = "environment variable that holds its API key" },
 	{ "api_key_file", SETTING_TEXT, AT(api_key_file), .about = "file that holds its API key" },
+	{ "tls.ca_file", SETTING_TEXT, AT(ca_file),
+	  .about = "CA certificates (PEM) that it is judged by; without this tls.ca_file of all" },
+	{ "tls.cert_file", SETTING_TEXT, AT(cert_file),
+	  .about = "certificate (PEM) that it is shown; without this tls.cert_file of all" },
+	{ "tls.key_file", SETTING_TEXT, AT(key_file),
+	  .about = "its private key; without this it stands in cert_file, too" },
 	{ "models", SETTING_NAMES, AT(models),
 	  .about = "the models that it serves; without this it is sent any" },
 	{ "weight", SETTING_COUNT, AT(weight), BOTH("1"), FROM_TO(1, 1000),

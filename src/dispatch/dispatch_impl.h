@@ -86,6 +86,7 @@ struct upstream {
 	size_t position;               /* in the configuration */
 	bool retired; /* gone from the configuration: freed when nothing is in flight */
 	struct curl_slist *headers; /* of lines */
+	struct wire_route *route;
 	char *metrics_url, *models_url, *health_url;
 
 	struct breaker breaker;   /* whether it can be reached and lets us in */

@@ -95,6 +95,7 @@ struct judgement attempt_judge(const struct attempt_end *e, bool been_well)
 	case ATTEMPT_UNREACHABLE:
 		return (struct judgement){ .blame = BLAME_UNREACHABLE, .fault = OUTCOME_UPSTREAM };
 	case ATTEMPT_CERTIFICATE:
+	case ATTEMPT_PROXY:
 		return (struct judgement){ .blame = BLAME_OPERATOR, .fault = OUTCOME_UPSTREAM };
 	case ATTEMPT_BROKEN:
 		return (struct judgement){ .blame = BLAME_SERVER, .fault = OUTCOME_UPSTREAM };
@@ -142,8 +143,9 @@ void attempt_words(const struct attempt_end *e, const char *secret, char *to, si
 {
 	char said[256];
 	const char *detail = e->detail != NULL ? e->detail : "";
+	const char *by_way = e->by_way != NULL ? e->by_way : "";
 	if (e->wire != ATTEMPT_ANSWERED) {
-		snprintf(to, size, "%s",
+		snprintf(to, size, "%s%s", by_way,
 			 detail[0] != '\0'            ? detail
 			 : e->wire == ATTEMPT_TIMEOUT ? "no answer in time"
 						      : "the connection broke");
@@ -155,7 +157,7 @@ void attempt_words(const struct attempt_end *e, const char *secret, char *to, si
 	else
 		answer_message(e->body, said, sizeof(said));
 	const char *what = e->facts != NULL ? answer_fault_words(e->facts->fault) : NULL;
-	snprintf(to, size, "HTTP %d%s%s%s%s", e->status, what != NULL ? ": " : "",
+	snprintf(to, size, "%sHTTP %d%s%s%s%s", by_way, e->status, what != NULL ? ": " : "",
 		 what != NULL ? what : "", said[0] != '\0' ? ": " : "", said);
 	blot(to, secret);
 }

@@ -13,6 +13,7 @@ enum attempt_wire {
 	ATTEMPT_ANSWERED,    /* a whole answer came */
 	ATTEMPT_UNREACHABLE, /* no connection: nothing was sent */
 	ATTEMPT_CERTIFICATE, /* one side refused the other's certificate */
+	ATTEMPT_PROXY,       /* a proxy on the way refused to let us through */
 	ATTEMPT_BROKEN,      /* the connection broke after the request went out */
 	ATTEMPT_STALE,       /* one that had been kept broke before a byte of the answer */
 	ATTEMPT_TIMEOUT,
@@ -30,6 +31,7 @@ struct attempt_end {
 	struct slice error_type;          /* x-amzn-errortype */
 	const struct answer_facts *facts; /* of a 2xx; NULL: its body was not read */
 	int64_t wait_ms;                  /* that it asks for (wait.h); <= 0: none */
+	const char *by_way;               /* what its words begin with (wire.h); NULL: nothing */
 	const char *detail;               /* the HTTP library's sentence, "" or NULL: none */
 };
 

@@ -13,8 +13,6 @@
 #define AVOID_LOOK 64u
 #define WAITING_MAX 1024u /* lines of a batch waiting to be sent again; then no new ones */
 #define SUSPENDED_DUE_MS (UINT64_MAX / 2) /* of lines whose organization is suspended */
-#define CONNECT_MS 10000L
-#define PROBE_CONNECT_MS 1000L
 #define SCAN_BYTES \
 	(1u << 20) /* longer answers are looked at from either end, and read by the recorder */
 #define KEEP_BUFFER_BYTES (256u << 10) /* larger ones are not kept for the next line */
@@ -369,8 +367,7 @@ static bool haste_set(struct line_transfer *t, bool hasty)
 	if (t->hasty == hasty)
 		return true;
 	t->hasty = hasty;
-	return curl_easy_setopt(t->transfer.easy, CURLOPT_CONNECTTIMEOUT_MS,
-				hasty ? PROBE_CONNECT_MS : CONNECT_MS) == CURLE_OK;
+	return wire_probe(t->transfer.upstream->route, t->transfer.easy, hasty);
 }
 
 /* What was tried once goes on a connection of its own: kept ones may all be dead. */
@@ -679,6 +676,9 @@ void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code)
 	transfer_end(&t->transfer, code, code == CURLE_OK || t->requests > 0, &end);
 	if (t->too_large)
 		end.wire = ATTEMPT_TOO_LARGE;
+	else if (t->fresh &&
+		 t->requests > 2) /* refused streams: libcurl sends nothing else again */
+		end.wire = ATTEMPT_UNPROCESSED;
 	answer_read(t, &end, &facts, &tokens);
 	struct judgement j = line_judge(l, &end);
 	if (j.blame == BLAME_NOBODY)

@@ -214,10 +214,12 @@ static bool call_setup(struct dispatch *d, struct online_call *call)
 {
 	AUTO(buf_free) struct buf url = BUF(16384);
 	const struct online *o = call->online;
+	const struct upstream *u = call->transfer.upstream;
 	if (!transfer_open(d, &call->transfer))
 		return false;
 	CURL *easy = call->transfer.easy;
-	return call_headers(call) && upstream_url(call->transfer.upstream, o->endpoint, &url) &&
+	return call_headers(call) && upstream_url(u, o->endpoint, &url) &&
+	       wire_name_anew(easy, u->breaker.state == BREAKER_DOWN) &&
 	       curl_easy_setopt(easy, CURLOPT_URL, url.p) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK &&

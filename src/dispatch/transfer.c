@@ -7,7 +7,7 @@
 
 bool transfer_open(struct dispatch *d, struct transfer *t)
 {
-	t->easy = wire_handle(d->wire);
+	t->easy = wire_handle(d->wire, t->upstream->route);
 	return t->easy != NULL && curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t) == CURLE_OK &&
 	       curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->detail) == CURLE_OK;
 }
@@ -50,6 +50,8 @@ static enum attempt_wire wire_of(const struct transfer *t, CURLcode code, bool s
 		return ATTEMPT_CERTIFICATE;
 	if (wire_never_processed(code, t->detail))
 		return ATTEMPT_UNPROCESSED;
+	if (wire_proxy_refused(t->easy, code))
+		return ATTEMPT_PROXY;
 	if (code == CURLE_BAD_CONTENT_ENCODING)
 		return ATTEMPT_CODED;
 	if (!sent)
@@ -69,9 +71,8 @@ void transfer_end(struct transfer *t, CURLcode code, bool sent, struct attempt_e
 	*ret = (struct attempt_end){
 		.wire = wire_of(t, code, sent, (int)status),
 		.status = (int)status,
-		.detail = code == CURLE_OK       ? ""
-			  : t->detail[0] != '\0' ? t->detail
-						 : curl_easy_strerror(code),
+		.by_way = wire_by_way(t->upstream->route),
+		.detail = code == CURLE_OK ? "" : wire_sentence(code, t->detail, sent),
 	};
 	if (ret->wire != ATTEMPT_ANSWERED || status < 300) {
 		ret->content_type = status >= 200 ? transfer_header(t, "content-type")

@@ -39,6 +39,7 @@ static void config_done(struct upstream_config *c)
 	free(c->name);
 	free(c->base_url);
 	free(c->api_key);
+	upstream_tls_done(&c->tls);
 	names_free(c->models);
 	*c = (struct upstream_config){ 0 };
 }
@@ -50,8 +51,8 @@ static bool config_copy(const struct upstream_config *from, struct upstream_conf
 	ret->base_url = strdup(from->base_url);
 	ret->api_key = from->api_key != NULL ? strdup(from->api_key) : NULL;
 	ret->models = from->models != NULL ? names_copy(from->models) : NULL;
-	if (ret->name != NULL && ret->base_url != NULL &&
-	    (ret->api_key != NULL) == (from->api_key != NULL) &&
+	if (upstream_tls_copy(&from->tls, &ret->tls) && ret->name != NULL &&
+	    ret->base_url != NULL && (ret->api_key != NULL) == (from->api_key != NULL) &&
 	    (ret->models != NULL) == (from->models != NULL))
 		return true;
 	config_done(ret);
@@ -118,6 +119,7 @@ static void upstream_free(struct dispatch *d, struct upstream *u)
 		next = t->next_free;
 		line_transfer_free(t);
 	}
+	wire_route_free(u->route);
 	curl_slist_free_all(u->headers);
 	free(u->metrics_url);
 	free(u->models_url);
@@ -138,7 +140,8 @@ static struct upstream *upstream_new(struct dispatch *d, const struct upstream_c
 	u->models.transfer = (struct transfer){ .kind = TRANSFER_WATCH, .upstream = u };
 	u->health.transfer = (struct transfer){ .kind = TRANSFER_WATCH, .upstream = u };
 	u->opened_ms = sys.monotonic_ms();
-	if (config_copy(config, &u->config) && headers_make(u) && urls_make(u))
+	u->route = wire_route_new(d->wire, config);
+	if (u->route != NULL && config_copy(config, &u->config) && headers_make(u) && urls_make(u))
 		return u;
 	upstream_free(d, u);
 	return NULL;
@@ -379,7 +382,7 @@ static bool text_same(const char *a, const char *b)
 static bool config_is_of(const struct upstream_config *a, const struct upstream_config *b)
 {
 	return strcmp(a->name, b->name) == 0 && strcmp(a->base_url, b->base_url) == 0 &&
-	       text_same(a->api_key, b->api_key);
+	       text_same(a->api_key, b->api_key) && upstream_tls_same(&a->tls, &b->tls);
 }
 
 static bool number_free(const struct dispatch *d, const struct upstream *fresh, unsigned number)

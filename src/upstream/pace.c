@@ -4,19 +4,29 @@
 #include <math.h>
 #include <string.h>
 
-#define WINDOW_MS (PACE_WINDOW_S * 1000.0)
-#define BUCKETS_PER_MINUTE 240.0       /* a quarter of a second */
+#define MINUTE_MS 60000.0
+#define BUCKETS_PER_MINUTE 240.0 /* a quarter of a second */
+#define BUCKET_LEAST 2.0
 #define LEAST 1e-6                     /* what rounding may take from a level */
 #define TOKENS_MAX ((uint64_t)1 << 40) /* of one request: so sums stay exact */
 
-/* Time has come to second `to_s`: what is older than the window is forgotten. */
-static void window_advance(struct pace_bucket *b, uint64_t from_s, uint64_t to_s)
+static uint64_t slot_of(uint64_t ms)
 {
-	if (to_s - from_s >= PACE_WINDOW_S)
+	return ms / PACE_SLOT_MS;
+}
+
+/* Time has come to slot `to`: what is older than the window is forgotten. */
+static void window_advance(struct pace_bucket *b, uint64_t from, uint64_t to)
+{
+	if (to - from >= PACE_SLOTS) {
 		memset(b->used, 0, sizeof(b->used));
-	else
-		for (uint64_t s = from_s + 1; s <= to_s; s++)
-			b->used[s % PACE_WINDOW_S] = 0;
+		b->in_window = 0;
+		return;
+	}
+	for (uint64_t s = from + 1; s <= to; s++) {
+		b->in_window -= b->used[s % PACE_SLOTS];
+		b->used[s % PACE_SLOTS] = 0;
+	}
 }
 
 static void bucket_refill(struct pace_bucket *b, uint64_t passed_ms)
@@ -32,8 +42,8 @@ static void advance(struct pace *p, uint64_t now_ms)
 		return;
 	bucket_refill(&p->requests, now_ms - p->at_ms);
 	bucket_refill(&p->tokens, now_ms - p->at_ms);
-	window_advance(&p->requests, p->at_ms / 1000, now_ms / 1000);
-	window_advance(&p->tokens, p->at_ms / 1000, now_ms / 1000);
+	window_advance(&p->requests, slot_of(p->at_ms), slot_of(now_ms));
+	window_advance(&p->tokens, slot_of(p->at_ms), slot_of(now_ms));
 	p->at_ms = now_ms;
 }
 
@@ -42,10 +52,8 @@ static void bucket_configure(struct pace_bucket *b, uint64_t limit)
 	bool new = b->limit <= 0;
 
 	b->limit = (double)limit;
-	b->most = limit > 0 ? fmax(b->limit / BUCKETS_PER_MINUTE, 1) : 0;
-	/* so that a full bucket and what flows into it within a window are just under the limit + 1:
-	 * then the window seldom has to hold a line back, which would be a burst later */
-	b->per_ms = limit > 0 ? (b->limit + 1 - b->most) / WINDOW_MS : 0;
+	b->most = limit > 0 ? fmax(b->limit / BUCKETS_PER_MINUTE, BUCKET_LEAST) : 0;
+	b->per_ms = b->limit / MINUTE_MS; /* the window, which is longer, has the last word */
 	if (new || b->level > b->most)
 		b->level = b->most;
 }
@@ -61,15 +69,13 @@ void pace_configure(struct pace *p, uint64_t requests_per_minute, uint64_t token
 /* When enough of the window is forgotten that `need` fits into the limit. */
 static uint64_t window_due_ms(const struct pace_bucket *b, double need, uint64_t now_ms)
 {
-	uint64_t second = now_ms / 1000;
-	double sum = fmin(need, b->limit);
+	uint64_t slot = slot_of(now_ms);
+	double sum = fmin(need, b->limit) + b->in_window;
 
-	for (unsigned i = 0; i < PACE_WINDOW_S; i++)
-		sum += b->used[i];
-	/* The next second takes the place of the oldest one, and so on. */
-	for (uint64_t s = second + 1; sum > b->limit && s <= second + PACE_WINDOW_S; s++) {
-		sum -= b->used[s % PACE_WINDOW_S];
-		now_ms = s * 1000;
+	/* The next slot takes the place of the oldest one, and so on. */
+	for (uint64_t s = slot + 1; sum > b->limit && s <= slot + PACE_SLOTS; s++) {
+		sum -= b->used[s % PACE_SLOTS];
+		now_ms = s * PACE_SLOT_MS;
 	}
 	return now_ms;
 }
@@ -106,10 +112,11 @@ uint64_t pace_due_ms(struct pace *p, uint64_t tokens, uint64_t now_ms)
 
 static void bucket_take(struct pace_bucket *b, double count, uint64_t now_ms)
 {
-	b->used[now_ms / 1000 % PACE_WINDOW_S] += count;
+	b->used[slot_of(now_ms) % PACE_SLOTS] += count;
+	b->in_window += count;
 	b->level -= count;
 	/* Debts are forgotten with the window; this one is paid just after that. */
-	double least = -b->per_ms * WINDOW_MS;
+	double least = -b->per_ms * PACE_SLOTS * PACE_SLOT_MS;
 	if (b->level < least)
 		b->level = least;
 }
@@ -132,9 +139,11 @@ void pace_settle(struct pace *p, int64_t tokens_more, uint64_t taken_ms, uint64_
 	}
 	double back = count_of(-(uint64_t)tokens_more);
 	b->level = fmin(b->level + back, b->most);
-	/* Only from the second that was charged: elsewhere it would hide what was really taken. */
-	if (taken_ms / 1000 + PACE_WINDOW_S > p->at_ms / 1000 && taken_ms <= p->at_ms) {
-		double *used = &b->used[taken_ms / 1000 % PACE_WINDOW_S];
-		*used = fmax(*used - back, 0);
+	/* Only from the slot that was charged: elsewhere it would hide what was really taken. */
+	if (slot_of(taken_ms) + PACE_SLOTS > slot_of(p->at_ms) && taken_ms <= p->at_ms) {
+		double *used = &b->used[slot_of(taken_ms) % PACE_SLOTS];
+		double less = fmin(*used, back);
+		*used -= less;
+		b->in_window -= less;
 	}
 }

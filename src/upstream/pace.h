@@ -1,25 +1,30 @@
 /* pace.h: limits on requests and tokens a minute, kept in any 60 seconds.
  *
- * What was sent in the last PACE_WINDOW_S seconds is remembered by the second: a batch line goes out
- * only if it fits into the limits with all of that, online requests included. The window is a little
- * longer than a minute: requests reach the upstream at other distances than they left.
+ * What was sent in the window is remembered by tenths of a second: a batch line goes out only if it
+ * fits into the limits with all of that, online requests included. The window is a little longer than a
+ * minute, because requests reach the upstream at other distances than they left; but not so much longer
+ * that a limit of 120 would let less than 119 through.
  *
  * That alone would send a minute's worth in a burst. So there are two buckets that refill evenly, and
- * hold a quarter of a second's worth (one at least). Online requests are charged too and may overdraw:
- * batch lines then wait. Begins as { 0 }: no limit. Pure; times are given in. */
+ * hold a quarter of a second's worth (two at least: what goes out some milliseconds late is made up
+ * for). Online requests are charged too and may overdraw: batch lines then wait. Begins as { 0 }: no
+ * limit. Pure; times are given in. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PACE_WINDOW_S 62 /* whole seconds: any 60 s in it, and one for what is late on its way */
+#define PACE_SLOT_MS 100u
+/* Any 60 s are in it, whatever the place in a slot, and 0.3 s for what is late on its way. */
+#define PACE_SLOTS 604u
 
 struct pace_bucket {
-	double limit;               /* a minute; 0: none */
-	double per_ms;              /* refill */
-	double most;                /* what it holds */
-	double level;               /* in it; < 0: overdrawn */
-	double used[PACE_WINDOW_S]; /* by second, modulo */
+	double limit;            /* a minute; 0: none */
+	double per_ms;           /* refill */
+	double most;             /* what it holds */
+	double level;            /* in it; < 0: overdrawn */
+	double used[PACE_SLOTS]; /* by slot of time, modulo */
+	double in_window;        /* sum of `used` */
 };
 
 struct pace {

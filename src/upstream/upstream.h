@@ -5,11 +5,13 @@
 #include <stdint.h>
 
 #include "upstream/gauges.h"
+#include "upstream/tls.h"
 
 struct upstream_config {
 	char *name;               /* for log, metrics and messages; unique */
 	char *base_url;           /* "http://127.0.0.1:8080/v1", no slash at the end */
 	char *api_key;            /* or NULL; sent as Authorization: Bearer */
+	struct upstream_tls tls;  /* of https */
 	char **models;            /* NULL-ended; NULL: it takes any */
 	unsigned weight;          /* from 1: its share of the requests while several have room */
 	unsigned concurrency;     /* requests in flight, fixed; 0: found by itself */

@@ -382,6 +382,40 @@ static void every_member_of_an_upstream_arrives(void **state)
 	config_done(&c);
 }
 
+/* Its own, or what is said for all; the files are read later, see tests/e2e/test_tls.py. */
+static void certificates_of_an_upstream(void **state)
+{
+	struct config c;
+
+	(void)state;
+	load_good("tls: {ca_file: /all/ca}\n"
+		  "upstreams:\n"
+		  "  - url: https://a\n"
+		  "    tls:\n"
+		  "      ca_file: /a/ca\n"
+		  "      cert_file: /a/cert\n"
+		  "      key_file: /a/key\n"
+		  "  - url: https://b\n"
+		  "    tls:\n"
+		  "  - {url: 'http://c', weight: 2}\n",
+		  &c);
+	assert_string_equal(c.ca_file, "/all/ca");
+	assert_null(c.cert_file);
+	assert_string_equal(c.upstreams[0].ca_file, "/a/ca");
+	assert_string_equal(c.upstreams[0].cert_file, "/a/cert");
+	assert_string_equal(c.upstreams[0].key_file, "/a/key");
+	assert_null(c.upstreams[1].ca_file);
+	config_done(&c);
+	assert_mistakes("upstreams:\n  - url: https://a\n    tls: x\n",
+			"3: tls: this is a group: its settings stand below it, indented");
+	assert_mistakes("upstreams:\n  - url: https://a\n    tls: {ca_fil: x}\n",
+			"3: tls.ca_fil: there is no setting of that name; nearest: tls.ca_file");
+	assert_mistakes("upstreams:\n  - url: https://a\n    tls: {ca_file: x, ca_file: y}\n",
+			"3: tls.ca_file: given twice");
+	assert_mistakes("upstreams:\n  - url: http://a\n    tls: {ca_file: x}\n",
+			"2: tls.ca_file: http://a is not https: it has no certificates");
+}
+
 /* A fixed number may be over the default of the most, but not over what somebody chose. */
 static void widths_fit_together(void **state)
 {
@@ -737,6 +771,8 @@ static void the_example_has_every_setting_with_its_default(void **state)
 		const char *line = example_line(text, s->key);
 		const char *value = strchr(line, ':') + 2;
 		const char *kimi = s->initial[PROFILE_KIMI];
+		if (kimi == NULL) /* it has none: the example shows what one looks like */
+			continue;
 		if (strncmp(value, kimi, strlen(kimi)) != 0 ||
 		    strchr(" \n", value[strlen(kimi)]) == NULL)
 			fail_msg("%s is %s by default, not %.20s", s->key, kimi, value);
@@ -751,7 +787,9 @@ static void the_example_has_every_setting_with_its_default(void **state)
 	}
 	for (size_t i = 0; i < upstream_setting_count; i++) {
 		char member[64];
-		snprintf(member, sizeof(member), "%s: ", upstream_settings[i].key);
+		const char *dot = strchr(upstream_settings[i].key, '.');
+		snprintf(member, sizeof(member), "%s%s: ", dot != NULL ? "      " : "",
+			 dot != NULL ? dot + 1 : upstream_settings[i].key);
 		if (strstr(text, member) == NULL)
 			fail_msg("upstreams: %s is not in the example", upstream_settings[i].key);
 	}
@@ -788,7 +826,11 @@ static void the_example_is_good_without_its_comments(void **state)
 	file_key = strstr(text, "api_key_file:"); /* of the two places for the key one */
 	assert_non_null(file_key);
 	*file_key = '#';
+	char *url = strstr(text, "http://127.0.0.1:8080/v1\n"); /* which has no certificates */
+	assert_non_null(url);
+	memcpy(url, "https://127.0.0.1:8080/v", 24);
 	load_good(text, &c);
+	assert_string_equal(c.upstreams[0].ca_file, "/etc/lowtide/company-ca.pem");
 	assert_string_equal(c.upstreams[0].api_key_env, "UPSTREAM_API_KEY");
 	assert_non_null(c.upstreams[0].models);
 	for (size_t i = 0; i < setting_count; i++)
@@ -814,6 +856,7 @@ int main(void)
 		cmocka_unit_test(long_mistakes_are_cut),
 		cmocka_unit_test(upstreams_of_the_file),
 		cmocka_unit_test(every_member_of_an_upstream_arrives),
+		cmocka_unit_test(certificates_of_an_upstream),
 		cmocka_unit_test(widths_fit_together),
 		cmocka_unit_test(the_reserve_leaves_something_for_batches),
 		cmocka_unit_test(one_upstream_by_url),

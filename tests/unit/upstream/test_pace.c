@@ -103,7 +103,7 @@ static void never_above(void **state)
 	}
 }
 
-/* What arrives up to a second later than another still finds no more than the limit. */
+/* What arrives up to 0.3 s later than another still finds no more than the limit. */
 static void never_above_when_late(void **state)
 {
 	(void)state;
@@ -115,7 +115,7 @@ static void never_above_when_late(void **state)
 		pace_configure(&p, requests, 0, 5000);
 		run(&p, 5000, 305000, 1, 0, 0);
 		for (size_t i = requests; i < sent_n; i++)
-			assert_true(sent[i].at_ms - sent[i - requests].at_ms > MINUTE_MS + 900);
+			assert_true(sent[i].at_ms - sent[i - requests].at_ms > MINUTE_MS + 300);
 	}
 }
 
@@ -128,13 +128,33 @@ static void nearly_used_up_and_even(void **state)
 		sent_n = 0;
 		pace_configure(&p, limits[i], 0, 0);
 		run(&p, 0, 6 * MINUTE_MS, 1, 0, 0);
-		assert_true((double)sent_n >= 0.96 * 6 * (double)limits[i] - 1);
+		assert_true((double)sent_n >= 0.99 * 6 * (double)limits[i]);
 		/* no second has more than its share, a bucket's worth and one */
 		for (size_t k = 0, first = 0; k < sent_n; k++) {
 			while (sent[first].at_ms + 1000 <= sent[k].at_ms)
 				first++;
 			assert_true((double)(k - first + 1) <= 1.3 * (double)limits[i] / 60 + 2);
 		}
+	}
+}
+
+/* T9: with 120 a minute at least 119 go out in each, though each goes out some milliseconds after it
+ * was due, and a few rather late. */
+static void a_minute_is_used_up_though_late(void **state)
+{
+	(void)state;
+	for (uint32_t round = 0; round < 100; round++) {
+		seed_round(round);
+		struct pace p = { 0 };
+		uint64_t minutes[6] = { 0 };
+		sent_n = 0;
+		pace_configure(&p, 120, 0, 0);
+		run(&p, 0, 6 * MINUTE_MS, 1, 0, 1 + below(40));
+		check_windows(120, 0);
+		for (size_t i = 0; i < sent_n; i++)
+			minutes[sent[i].at_ms / MINUTE_MS]++;
+		for (size_t i = 0; i < ARRAY_LEN(minutes); i++)
+			assert_in_range(minutes[i], 119, 120);
 	}
 }
 
@@ -252,6 +272,7 @@ int main(void)
 		cmocka_unit_test(never_above),
 		cmocka_unit_test(never_above_when_late),
 		cmocka_unit_test(nearly_used_up_and_even),
+		cmocka_unit_test(a_minute_is_used_up_though_late),
 		cmocka_unit_test(tokens_nearly_used_up),
 		cmocka_unit_test(no_limit),
 		cmocka_unit_test(larger_than_the_limit),

@@ -1,0 +1,116 @@
+"""HTTP/2's own ways of saying no (faults-seen T5, T6, T9)."""
+
+import time
+
+import pytest
+from support.http2 import Http2Upstream
+from support.jsonl import fresh, numbered
+from support.tls import Authority, Nginx
+
+
+@pytest.fixture
+def ca(tmp_path):
+    return Authority(tmp_path)
+
+
+@pytest.fixture
+def speak(ca):
+    """speak(decide): an upstream that decides what becomes of each request."""
+    made = []
+
+    def make(decide):
+        made.append(Http2Upstream(ca.server(), decide))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def test_a_cold_upstream_gets_one_connection(serve, own_upstream, ca, tmp_path):
+    """T9: 64 lines at once, before anybody knows that one connection carries them all."""
+    own_upstream.models = ["m-1"]
+    front = Nginx(tmp_path / "nginx", own_upstream, ca.server())
+    try:
+        api = serve(
+            upstream=front, settings={"tls.ca_file": ca.cert, "execution.concurrency": 64}
+        )
+        time.sleep(4.5)  # the connection that asked for the models is too old now, and no new one due
+        batch = api.run(numbered(fresh(), 64, "slow:0.3"))
+        assert batch["request_counts"]["completed"] == 64
+        assert {one[2] for one in front.served()} == {"HTTP/2.0"}
+        assert len(front.connections()) == 1
+    finally:
+        front.close()
+
+
+def test_a_cold_upstream_without_http2_gets_many(serve, own_upstream, ca, tmp_path):
+    """Who waited for the first connection does not wait for its answer, nor for one another."""
+    own_upstream.models = ["m-1"]
+    front = Nginx(tmp_path / "nginx", own_upstream, ca.server(), http2=False)
+    try:
+        api = serve(
+            upstream=front, settings={"tls.ca_file": ca.cert, "execution.concurrency": 32}
+        )
+        mark = fresh()
+        time.sleep(4.5)
+        api.create(numbered(mark, 32, "hold:many"))
+        own_upstream.wait_sent(mark, 32, seconds=20)
+        own_upstream.release("many")
+        api.wait(api.batches[-1], "completed")
+    finally:
+        front.close()
+
+
+@pytest.mark.parametrize("how", ["leave", "leave-0", "leave-slowly", "notify"])
+def test_a_farewell_without_an_end_of_the_connection(serve, speak, ca, tmp_path, how):
+    """T5: GOAWAY and close_notify, no FIN. All lines on it go elsewhere within seconds.
+
+    Without metrics: asking for them would make libcurl look at the connection now and then.
+    """
+    upstream = speak(
+        lambda connection, number, path: "ok" if connection > 1 else how if number == 19 else "wait"
+    )
+    path = tmp_path / "lowtide.yaml"
+    path.write_text(f"upstreams: [{{url: '{upstream.url}', metrics: none}}]\n")
+    settings = {"tls.ca_file": ca.cert, "execution.concurrency": 20}
+    api = serve(upstream=False, settings=settings, args=["--config", str(path)])
+    batch = api.run(numbered(fresh(), 40))  # and not after the line's timeout, 10 min
+    assert batch["request_counts"]["completed"] == 40
+    assert upstream.connections >= 2
+
+
+@pytest.mark.parametrize("every", [1, 2], ids=["all", "every other"])
+def test_streams_that_are_refused(serve, speak, ca, every):
+    """T6: never processed is no attempt: with one attempt a line nothing is lost.
+
+    Of every other stream, too: the upstream is well then, so that it would be the line's fault.
+    """
+    until = time.monotonic() + 4
+
+    def decide(connection, number, path):
+        refused = number % every == 0 and time.monotonic() < until
+        return "refuse" if refused else "ok"
+
+    upstream = speak(decide)
+    settings = {
+        "tls.ca_file": ca.cert, "execution.concurrency": 10, "execution.max_attempts": 1,
+    }  # fmt: skip
+    api = serve(upstream=upstream, settings=settings)
+    batch = api.run(numbered(fresh(), 40))
+    assert batch["request_counts"]["completed"] == 40
+    assert upstream.sent("refuse") > 0
+    assert batch["lowtide"]["retried"] == 0
+
+
+@pytest.mark.parametrize("how", ["leave", "leave-0", "notify"])
+def test_a_farewell_costs_no_attempt(serve, speak, ca, how):
+    upstream = speak(
+        lambda connection, number, path: "ok" if connection > 1 else how if number == 19 else "wait"
+    )
+    settings = {
+        "tls.ca_file": ca.cert, "execution.concurrency": 20, "execution.max_attempts": 1,
+    }  # fmt: skip
+    api = serve(upstream=upstream, settings=settings)
+    batch = api.run(numbered(fresh(), 40))
+    assert batch["request_counts"]["completed"] == 40
