@@ -76,18 +76,29 @@ bool fail_param(struct error *err, const char *param, const char *code, const ch
 }
 
 static const char disk_full[] = "The server's disk is full; nothing was stored. Try again later.";
+static const char all_open[] = "The server has too many files and connections open. Please retry "
+			       "shortly.";
 static const char general_fault[] = "The server had an error while processing your request.";
+
+static enum error_kind kind_of(int sys)
+{
+	return sys == ENOSPC || sys == EDQUOT   ? ERR_NO_SPACE
+	       : sys == EMFILE || sys == ENFILE ? ERR_UNAVAILABLE
+						: ERR_INTERNAL;
+}
 
 bool fail_sys(struct error *err, int saved_errno, const char *format, ...)
 {
-	bool full = saved_errno == ENOSPC || saved_errno == EDQUOT;
-	struct error made = { .kind = full ? ERR_NO_SPACE : ERR_INTERNAL, .sys = saved_errno };
+	struct error made = { .kind = kind_of(saved_errno), .sys = saved_errno };
 	va_list args;
 
 	va_start(args, format);
 	format_cut(made.detail, sizeof(made.detail), format, args);
 	va_end(args);
-	snprintf(made.message, sizeof(made.message), "%s", full ? disk_full : general_fault);
+	snprintf(made.message, sizeof(made.message), "%s",
+		 made.kind == ERR_NO_SPACE      ? disk_full
+		 : made.kind == ERR_UNAVAILABLE ? all_open
+						: general_fault);
 	*err = made;
 	return false;
 }

@@ -318,8 +318,8 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	buf_clear(&t->request);
 	if (!d->ops.line_read(l->batch->owner, l->scheduled.record, &t->request, &t->text, &err)) {
 		transfer_give(t);
-		if (err.sys == ENOMEM)
-			return false;
+		if (err.sys == ENOMEM || err.sys == EMFILE || err.sys == ENFILE)
+			return false; /* it may pass */
 		line_fault(d, l, &err);
 		return true;
 	}

@@ -166,6 +166,18 @@ void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret
 
 /* ---- windows and old files ---- */
 
+/* What nobody has told of since. */
+static void storms_tell(struct pipeline *p)
+{
+	uint64_t now_ms = sys.monotonic_ms();
+	uint64_t paused = log_storm_rest(&p->env.held_up, now_ms);
+	uint64_t resumed = log_storm_rest(&p->env.resumed, now_ms);
+	if (paused > 0)
+		log_warn("batch.paused", kv_u64("more_batches", paused));
+	if (resumed > 0)
+		log_info("batch.resumed", kv_u64("more_batches", resumed));
+}
+
 static void check_windows(void *arg)
 {
 	struct pipeline *p = arg;
@@ -175,6 +187,7 @@ static void check_windows(void *arg)
 		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
 			run_check_window(r, now);
 	pthread_mutex_unlock(&p->lock);
+	storms_tell(p);
 	if (!p->env.closing)
 		workers_post_after(p->env.workers, &p->window_work, check_windows, p,
 				   WINDOW_CHECK_MS);
@@ -340,6 +353,7 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 		.ended = on_ended,
 		.ctx = p,
 	};
+	run_files_init(&p->env.files);
 	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
 	size_t n = 0;
 	bool ok = slice_copy(slice_of(data_dir), p->data_dir, sizeof(p->data_dir)) ||
@@ -399,6 +413,7 @@ void pipeline_close(struct pipeline *p)
 			next = *run_next(r);
 			run_free(r);
 		}
+	run_files_done(&p->env.files);
 	pthread_mutex_destroy(&p->lock);
 	pthread_mutex_destroy(&p->sweep_lock);
 	free(p);

@@ -29,11 +29,13 @@ struct run *run_new(struct run_env *env, const char *batch_id)
 
 void run_free(struct run *run)
 {
+	run_files_remove(run);
 	journal_close(run->journal);
 	results_close(run->results);
 	index_close(run->index);
 	if (run->blob_fd >= 0)
 		close(run->blob_fd);
+	free(run->cache);
 	for (uint64_t i = 0; run->segments != NULL && i < run->segment_count; i++)
 		free(run->segments[i].done);
 	free(run->segments);
@@ -123,12 +125,21 @@ enum outcome_fault run_end_reason(struct run *run)
 	return end;
 }
 
-/* ---- held up: the disk or the database refuses ---- */
+/* ---- held up: the disk or the database refuses, or there are no descriptors ---- */
+
+/* Whatever holds up one batch mostly holds up all: then one line tells of many. */
+static void held_up_tell(struct run *run, const char *doing, const struct error *err)
+{
+	uint64_t others;
+	if (log_storm_pass(&run->env->held_up, sys.monotonic_ms(), &others))
+		log_fault("batch.paused", err, kv_str("batch", run->id), kv_str("doing", doing),
+			  kv_u64("others_before", others));
+}
 
 static void held_up(struct run *run, const char *doing, const struct error *err)
 {
 	if (!run->told)
-		log_fault("batch.paused", err, kv_str("batch", run->id), kv_str("doing", doing));
+		held_up_tell(run, doing, err);
 	run->told = true;
 	pthread_mutex_lock(&run->lock);
 	run->held_up = true;
@@ -137,13 +148,22 @@ static void held_up(struct run *run, const char *doing, const struct error *err)
 
 static void goes_on(struct run *run)
 {
+	uint64_t others;
 	if (!run->told)
 		return;
-	log_info("batch.resumed", kv_str("batch", run->id));
+	if (log_storm_pass(&run->env->resumed, sys.monotonic_ms(), &others))
+		log_info("batch.resumed", kv_str("batch", run->id),
+			 kv_u64("others_before", others));
 	run->told = false;
 	pthread_mutex_lock(&run->lock);
 	run->held_up = false;
 	pthread_mutex_unlock(&run->lock);
+}
+
+void run_starved(struct run *run, const struct error *why)
+{
+	if (!atomic_exchange(&run->starved, why != NULL) && why != NULL)
+		held_up_tell(run, "opening its files again", why);
 }
 
 /* ---- the worker: opening what is on disk ---- */
@@ -153,7 +173,7 @@ static void journal_path(const struct run *run, char *to, size_t size)
 	snprintf(to, size, "%s/batches/%s.journal", run->env->data_dir, run->id);
 }
 
-/* Opens input, journal and result files and goes on where the store and the journal say. */
+/* Opens input and journal and goes on where the store and the journal say. */
 static bool run_resume(struct run *run, struct error *err)
 {
 	char path[512];
@@ -180,9 +200,7 @@ static bool run_resume(struct run *run, struct error *err)
 	run->lease_at = run->merged.segments;
 	pthread_mutex_unlock(&run->lock);
 	journal_path(run, path, sizeof(path));
-	if (!journal_open(path, from, run_replay, run, &run->journal, &cut, err) ||
-	    !results_open(run->env->blobs, run->batch.output_file_id, run->batch.error_file_id,
-			  &run->merged, &run->results, err))
+	if (!journal_open(path, from, run_replay, run, &run->journal, &cut, err))
 		return false;
 	if (cut > 0)
 		log_warn("journal.torn_tail_cut", kv_str("batch", run->id), kv_u64("bytes", cut));
@@ -193,7 +211,6 @@ static bool run_resume(struct run *run, struct error *err)
 static void run_suspend(struct run *run)
 {
 	journal_close(TAKE(run->journal));
-	results_close(TAKE(run->results));
 	index_close(TAKE(run->index));
 	if (run->blob_fd >= 0)
 		close(run->blob_fd);
@@ -307,6 +324,7 @@ static enum step step_new(struct run *run)
 		return STEP_LATER;
 	}
 	goes_on(run);
+	run_files_add(run);
 	run->phase = RUN_RUNNING;
 	if (run->batch.status == BATCH_CANCELLING)
 		run_end(run, OUTCOME_CANCELLED);
@@ -425,6 +443,7 @@ static void run_work(void *arg)
 	do {
 		step = run->env->closing ? STEP_WAIT : run_step(run);
 	} while (step == STEP_AGAIN);
+	results_close(TAKE(run->results));
 	if (step == STEP_GONE) {
 		run->env->ended(run->env->ctx, run);
 		run_free(run);
@@ -445,7 +464,7 @@ static void run_work(void *arg)
 
 static const char *run_stall(struct run *run)
 {
-	if (run->held_up || recorder_stalled(run->env->recorder))
+	if (run->held_up || run->starved || recorder_stalled(run->env->recorder))
 		return STALL_PAUSED;
 	if (!run->dispatched)
 		return NULL;
