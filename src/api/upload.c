@@ -131,6 +131,7 @@ static void file_begin(struct upload *u, const char *filename)
 		.file_bytes = u->api->config.file_bytes_max,
 		.line_bytes = u->api->config.line_bytes_max,
 		.too_large_message = u->api->too_large,
+		.use = budget_use(u->api->budget, BUDGET_UPLOADS),
 	};
 
 	u->files++;
@@ -189,6 +190,11 @@ bool upload_begin(struct request *rq, struct error *err)
 	if (most > 0 && length != UINT64_MAX && length > FORM_BYTES && length - FORM_BYTES > most)
 		return fail(err, ERR_INVALID, "%s", rq->api->too_large);
 	return true;
+}
+
+bool upload_room(struct request *rq, size_t bytes)
+{
+	return rq->upload->ingest == NULL || ingest_room(rq->upload->ingest, bytes);
 }
 
 void upload_body(struct request *rq, struct slice piece)

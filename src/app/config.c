@@ -313,6 +313,8 @@ struct pipeline_config config_pipeline(const struct config *c)
 		.line_timeout_ms = c->line_timeout_s * 1000,
 		.response_bytes_max = c->response_bytes,
 		.drain_ms = c->drain_s * 1000,
+		.memory_bytes = c->memory,
+		.online_waiting_max = (unsigned)c->max_waiting,
 		.strict_lines = c->strict_lines,
 		.refuse_sampling = c->refuse_sampling,
 		.lines_max = c->lines_per_file,

@@ -51,10 +51,11 @@ struct config {
 	uint64_t concurrency; /* AMOUNT_AUTO: found by itself */
 	uint64_t max_concurrency, max_attempts, line_timeout_s, drain_s, response_bytes;
 	uint64_t reserve; /* for online requests; AMOUNT_AUTO: by itself */
+	uint64_t max_waiting, client_timeout_s;
 	bool kimi_calls;
 	uint64_t file_bytes, lines_per_file, inputs_per_file, files_per_org, bytes_per_org;
 	uint64_t line_bytes, window_min_s, window_max_s;
-	uint64_t enqueued_requests, enqueued_tokens, connections;
+	uint64_t enqueued_requests, enqueued_tokens, connections, memory;
 	bool strict_lines, refuse_sampling, first_line;
 	int missing_file; /* enum missing_file */
 	uint64_t input_files_s, result_files_s, sweep_s;

@@ -88,6 +88,20 @@ static bool first_key(struct server *s, struct error *err)
 	return true;
 }
 
+/* Descriptors are left for files and upstreams, however many clients come. */
+static unsigned connections_max(const struct config *c)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || c->connections <= limit.rlim_cur / 4 * 3)
+		return (unsigned)c->connections;
+	unsigned most = (unsigned)(limit.rlim_cur / 4 * 3);
+	log_info("serve.connections_bounded", kv_u64("at_most", most),
+		 kv_u64("descriptors", limit.rlim_cur),
+		 kv_u64("limits.connections", c->connections));
+	return most > 0 ? most : 1;
+}
+
 static bool open_http(struct server *s, const struct config *c, struct error *err)
 {
 	struct http_config http = {
@@ -95,7 +109,9 @@ static bool open_http(struct server *s, const struct config *c, struct error *er
 		.port = c->listen.port,
 		.threads = HTTP_THREADS,
 		.workers = HTTP_WORKERS,
-		.connections_max = (unsigned)c->connections,
+		.connections_max = connections_max(c),
+		.stream_idle_ms = c->client_timeout_s * 1000,
+		.budget = pipeline_budget(s->pipeline),
 		.app = api_http_app(),
 		.ctx = s->api,
 	};

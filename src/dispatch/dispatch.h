@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "batch/lease.h"
@@ -29,6 +30,8 @@ struct dispatch_config {
 	unsigned max_attempts;
 	uint64_t line_timeout_ms; /* of one attempt */
 	uint64_t response_bytes_max;
+	unsigned online_waiting_max; /* online requests for which there is no room upstream; 0: any */
+	struct budget *budget;       /* the caller's; NULL: memory is not counted */
 };
 
 /* Why a batch gets nothing done at the moment. */

@@ -6,6 +6,7 @@
  *	fill.c        which upstream has room, and what it gets
  *	upstreams.c   the list of upstreams, models, and lanes between them
  *	online.c      online requests
+ *	memory.c      what lines may take of the memory budget
  *	watch.c       an engine's metrics and list of models, asked for regularly
  *	report.c      what is going on, for /metrics and the console
  *	wire.c        libcurl and epoll
@@ -115,6 +116,8 @@ struct model {
 	struct line **heap; /* lines that wait to be sent again, the one due first on top */
 	size_t heap_n, heap_cap;
 	size_t lines; /* of its batches, in flight or waiting: what the heap must have room for */
+	double answer_bytes; /* of its lines, lately; 0: none has come */
+	bool no_memory;      /* at the last look there was none for one more */
 	unsigned batches;
 	double slots; /* for its lines, in use or free, lately */
 	uint64_t idle_since_ms, busy_since_ms;
@@ -147,10 +150,22 @@ struct line_transfer {
 		request; /* the whole input line, behind it the body with `priority` where there is */
 	struct request_line text;
 	struct buf answer;
+	struct memory *memory;
+	uint64_t promised; /* bytes, until its answer begins */
+	bool paused;       /* its answer is not read on: it waits for memory */
+	struct line_transfer *next_paused;
 	bool too_large, hasty; /* hasty: has a probe's time to connect */
 	unsigned requests; /* sent for this attempt; libcurl may send it again, see on_request */
 	unsigned attempts_max;
 	char endpoint[64]; /* that the URL is set to */
+};
+
+/* What lines take of the memory budget. */
+struct memory {
+	struct budget_use *requests, *answers; /* NULL: nothing is counted */
+	uint64_t promised;                     /* to lines in flight whose answers have not begun */
+	struct line_transfer *paused, **paused_end;
+	struct line_transfer *alone; /* it may go over the budget */
 };
 
 struct dispatch {
@@ -158,12 +173,13 @@ struct dispatch {
 	struct dispatch_ops ops;
 	void *ctx;
 	struct wire *wire;
+	struct memory memory;
 	struct upstream *upstreams;
 	struct model *models;
 	unsigned in_flight;    /* lines */
 	struct online *online; /* that have not ended, the newest first */
 	unsigned online_count;
-	bool online_waits; /* some of them were not sent yet: there was no room */
+	unsigned online_waiting; /* those that were not sent yet: there was no room */
 	uint64_t tick_at_ms, ticked_at_ms;
 	int64_t started_at; /* Unix s */
 
@@ -207,6 +223,28 @@ void line_transfer_free(struct line_transfer *t);
 /* "http://…/v1" and "/v1/models" make "http://…/v1/models": base URLs end in the version that endpoints
  * begin with. False: no memory. */
 bool upstream_url(const struct upstream *u, const char *endpoint, struct buf *to);
+
+/* ---- memory.c ---- */
+
+void memory_open(struct dispatch *d);
+/* Buffers, and their places in the account. */
+void memory_transfer_new(struct dispatch *d, struct line_transfer *t);
+void memory_transfer_free(struct line_transfer *t);
+/* Whether there is so much that idle buffers may stay. */
+bool memory_keeps(const struct memory *m);
+/* Whether there is room for one more line of the model, and its answer. False: the loop is woken when
+ * there may be. */
+bool memory_for_line(struct dispatch *d, struct model *m);
+/* It was sent. */
+void memory_promise(struct line_transfer *t, const struct model *m);
+/* Makes room for a piece of the answer. False: it is paused, see memory_resume(). */
+bool memory_take(struct line_transfer *t, size_t piece);
+/* Goes on with paused answers, as far as there is room. */
+void memory_resume(struct dispatch *d);
+/* The attempt has ended. */
+void memory_line_over(struct line_transfer *t);
+/* How large an answer was. */
+void memory_learn(struct model *m, size_t answer_bytes);
 
 /* ---- fill.c ---- */
 

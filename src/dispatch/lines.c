@@ -14,7 +14,7 @@
 #define REFUSALS_MAX 1000u /* of a line, by 429 or 503 with Retry-After; then they cost attempts */
 #define CONNECT_MS 10000L
 #define PROBE_CONNECT_MS 1000L
-#define KEEP_BUFFER_BYTES (256u << 10) /* larger ones are not kept for the next line */
+#define KEEP_BUFFER_BYTES (64u << 10) /* larger ones are not kept for the next line */
 
 static uint32_t random_u32(void)
 {
@@ -149,6 +149,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct line_transfer *t = arg;
 	t->too_large = t->answer.n + size * n > t->answer.max;
+	if (!memory_take(t, size * n))
+		return CURL_WRITEFUNC_PAUSE;
 	buf_append(&t->answer, p, size * n);
 	return t->answer.failed ? 0 : size * n; /* out of memory: as if the connection had broken */
 }
@@ -199,8 +201,7 @@ static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *
 		return NULL;
 	t->transfer = (struct transfer){ TRANSFER_LINE, wire_handle(d->wire), u };
 	t->attempts_max = d->config.max_attempts;
-	t->request = BUF(INT32_MAX);
-	t->answer = BUF(d->config.response_bytes_max);
+	memory_transfer_new(d, t);
 	if (t->transfer.easy == NULL || !transfer_setup(d, u, t)) {
 		line_transfer_free(t);
 		return NULL;
@@ -208,18 +209,19 @@ static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *
 	return t;
 }
 
-static void buffer_reuse(struct buf *b)
+static void buffer_reuse(const struct memory *m, struct buf *b)
 {
 	buf_clear(b);
-	if (b->cap > KEEP_BUFFER_BYTES)
+	if (b->cap > KEEP_BUFFER_BYTES || !memory_keeps(m))
 		buf_free(b);
 }
 
 static void transfer_give(struct line_transfer *t)
 {
 	struct upstream *u = t->transfer.upstream;
-	buffer_reuse(&t->request);
-	buffer_reuse(&t->answer);
+	memory_line_over(t);
+	buffer_reuse(t->memory, &t->request);
+	buffer_reuse(t->memory, &t->answer);
 	t->line = NULL;
 	t->next_free = u->free_transfers;
 	u->free_transfers = t;
@@ -229,8 +231,7 @@ void line_transfer_free(struct line_transfer *t)
 {
 	if (t->transfer.easy != NULL)
 		curl_easy_cleanup(t->transfer.easy);
-	buf_free(&t->request);
-	buf_free(&t->answer);
+	memory_transfer_free(t);
 	free(t);
 }
 
@@ -332,6 +333,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 		transfer_give(t);
 		return false;
 	}
+	memory_promise(t, lane->model);
 	l->transfer = t;
 	l->lane = lane;
 	l->mark = width_batch_sent(lane->width, sys.monotonic_us());
@@ -393,8 +395,9 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 	if (o->fault == OUTCOME_ANSWERED) {
 		o->http_status = (int)status;
 		request_id_copy(t->transfer.easy, o->request_id, sizeof(o->request_id));
+		memory_learn(l->batch->of, t->answer.n);
 		o->body = t->answer;
-		t->answer = BUF(d->config.response_bytes_max);
+		t->answer = BUF_OF(d->config.response_bytes_max, d->memory.answers);
 	}
 	l->lane->unrecorded++;
 	l->lane->upstream->unrecorded++;
@@ -468,6 +471,16 @@ static void line_again(struct line *l, bool spared, int64_t retry_after_s, uint6
 	line_wait(l, due_ms);
 }
 
+/* Its answer was late because we had no memory for it: nobody else is to blame. */
+static void line_put_back(struct dispatch *d, struct line *l, uint64_t now_us)
+{
+	struct line_transfer *t = l->transfer;
+	line_detach(d, l);
+	width_batch_gone(l->lane->width, now_us);
+	line_again(l, true, 0, now_us / 1000);
+	transfer_give(t);
+}
+
 void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code)
 {
 	struct line *l = t->line;
@@ -476,6 +489,10 @@ void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code)
 	struct answer_tokens tokens = { 0 };
 	long status = 0;
 	curl_off_t retry_after_s = 0;
+	if (t->paused && code == CURLE_OPERATION_TIMEDOUT) {
+		line_put_back(d, l, now_us);
+		return;
+	}
 	curl_easy_getinfo(t->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status == 429 || status == 503)
 		curl_easy_getinfo(t->transfer.easy, CURLINFO_RETRY_AFTER, &retry_after_s);

@@ -22,6 +22,7 @@ enum online_end {
 	ONLINE_BROKEN,      /* the connection broke, before the head or in the middle */
 	ONLINE_TIMEOUT,     /* no answer within the time of a line */
 	ONLINE_UNREACHABLE, /* no upstream that serves it can be reached; nothing was sent */
+	ONLINE_BUSY,        /* too many wait for room on an upstream already; nothing was sent */
 	ONLINE_NO_UPSTREAM, /* no upstream is configured for its model */
 	ONLINE_CLOSING,     /* the server is stopping */
 };
@@ -62,6 +63,7 @@ struct online {
 	struct online *next, *prev; /* of those that have not ended */
 	struct online_call *call;   /* while it is sent */
 	bool known, ended, has_head;
+	bool waits;     /* for room on an upstream */
 	uint64_t tried; /* bit an upstream that could not be reached */
 };
 

@@ -27,7 +27,9 @@ struct peers {
 	bool started, stopping, poll_failed;
 	struct peer **by_fd; /* NULL: none of ours */
 	size_t slots;
-	unsigned count, kept, kept_max;
+	unsigned count, kept, kept_max, streams;
+	uint64_t stream_idle_ms;
+	struct log_storm unread;
 	struct peer *oldest, *newest; /* of the kept ones */
 	struct pollfd *asked;         /* the thread's own */
 	size_t asked_max;
@@ -94,6 +96,25 @@ static void note_end(struct peer *peer)
 	shutdown(peer->fd, SHUT_RD);
 }
 
+/* Streams whose clients take nothing. */
+static void note_unread(struct peers *p)
+{
+	uint64_t now_ms = sys.monotonic_ms(), others;
+
+	if (p->stream_idle_ms == 0 || p->streams == 0)
+		return;
+	for (size_t i = 0; i < p->slots; i++) {
+		struct peer *peer = p->by_fd[i];
+		if (peer == NULL || peer->stream == NULL || peer->shut ||
+		    stream_unread_ms(peer->stream, peer->fd, now_ms) < p->stream_idle_ms)
+			continue;
+		if (log_storm_pass(&p->unread, now_ms, &others))
+			log_info("online.client_reads_nothing", kv_u64("for_ms", p->stream_idle_ms),
+				 kv_u64("others_before", others));
+		note_end(peer);
+	}
+}
+
 /* Copies the descriptors to p->asked: these alone and not the table with its gaps, for poll() takes
  * no more than the process may open. Returns how many. */
 static size_t copy_fds(struct peers *p)
@@ -138,6 +159,7 @@ static void sweep(struct peers *p)
 		if (p->by_fd[fd] != NULL && has_ended(fd))
 			note_end(p->by_fd[fd]);
 	}
+	note_unread(p);
 	shut_oldest(p);
 }
 
@@ -172,7 +194,7 @@ static void *peers_main(void *arg)
 
 /* ---- calls ---- */
 
-bool peers_open(unsigned kept_max, struct peers **ret, struct error *err)
+bool peers_open(unsigned kept_max, uint64_t stream_idle_ms, struct peers **ret, struct error *err)
 {
 	struct peers *p = calloc(1, sizeof(*p));
 	pthread_condattr_t attr;
@@ -180,6 +202,7 @@ bool peers_open(unsigned kept_max, struct peers **ret, struct error *err)
 	if (p == NULL)
 		return fail_memory(err);
 	p->kept_max = kept_max;
+	p->stream_idle_ms = stream_idle_ms;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -248,6 +271,7 @@ void peers_remove(struct peers *p, struct peer *peer)
 {
 	pthread_mutex_lock(&p->lock);
 	kept_remove(p, peer);
+	p->streams -= peer->stream != NULL;
 	p->by_fd[peer->fd] = NULL;
 	p->count--;
 	pthread_mutex_unlock(&p->lock);
@@ -281,6 +305,7 @@ bool peers_may_keep(struct peers *p)
 void peers_stream(struct peers *p, struct peer *peer, struct http_stream *stream)
 {
 	pthread_mutex_lock(&p->lock);
+	p->streams += (unsigned)(stream != NULL) - (unsigned)(peer->stream != NULL);
 	peer->stream = stream;
 	pthread_mutex_unlock(&p->lock);
 }

@@ -7,7 +7,8 @@
  * suspended meanwhile. One request is only ever in one thread at a time, so handlers need no locks
  * of their own.
  *
- * Back-pressure: `body` runs in the loop; while it writes, its sockets are not read.
+ * Back-pressure: `body` runs in the loop; while it writes, its sockets are not read. And `room` may keep
+ * a connection from being read at all.
  *
  * What libmicrohttpd lets through although two readers could disagree on where the request ends
  * (request smuggling) is a fault, see http_request_fault(). Answers to text that is no HTTP at all
@@ -16,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/worker.h"
@@ -56,6 +58,14 @@ void http_header(struct http_response *r, const char *name, const char *format, 
  * characters) is left out, and so are those beyond HTTP_PASSED_BYTES_MAX. */
 void http_pass_header(struct http_response *r, struct slice name, struct slice value);
 
+/* Whether a piece of a body can be taken. */
+enum http_room {
+	HTTP_ROOM,
+	HTTP_WAIT,   /* not now: the connection is not read, and asked again HTTP_ROOM_MS later */
+	HTTP_REFUSED /* r holds the answer; the rest of the body is read and dropped */
+};
+#define HTTP_ROOM_MS 50
+
 /* The application. `ctx` is http_config.ctx. */
 struct http_app {
 	/* Headers are in. Sets request data by http_set_data(). Returns true to go on with the
@@ -63,6 +73,9 @@ struct http_app {
 	 * the client comes to read the answer; or, where it waits for 100-continue, not asked for).
 	 * Loop thread: no blocking but point reads. */
 	bool (*begin)(void *ctx, struct http_request *q, struct http_response *r);
+	/* Before a piece of the body, of so many bytes. NULL: all are taken. Loop thread. */
+	enum http_room (*room)(void *ctx, struct http_request *q, size_t bytes,
+			       struct http_response *r);
 	/* A piece of the body. It cannot answer; note the fault and answer in `handle`. */
 	void (*body)(void *ctx, struct http_request *q, struct slice piece);
 	/* The body is whole. Worker thread. */
@@ -78,8 +91,11 @@ struct http_config {
 	unsigned threads;
 	unsigned workers;
 	unsigned connections_max;
-	unsigned idle_s;   /* a connection on which nothing moves is closed; 0: after 120 s */
-	unsigned kept_max; /* connections kept open after a request (peers.h); 0: 512 */
+	unsigned idle_s; /* a connection on which nothing moves is closed; 0: after 120 s */
+	/* A stream of whose answer its client takes no byte for so long is over; 0: never. */
+	uint64_t stream_idle_ms;
+	struct budget *budget; /* that streams are charged to; NULL: none */
+	unsigned kept_max;     /* connections kept open after a request (peers.h); 0: 512 */
 	struct http_app app;
 	void *ctx;
 };
@@ -130,9 +146,10 @@ bool http_has_body(const struct http_request *q);
  *
  * Between http_later() and its end the connection is suspended whenever there is nothing to send.
  * The client's going away is noticed all the same, within a second; so is its closing of its
- * sending side alone, which counts as the same. A stream holds up to STREAM_BYTES that the client
- * has not taken yet; then write() refuses, and `room` is called when half of it has gone. Each
- * piece goes out as soon as the socket takes it.
+ * sending side alone, which counts as the same; and so does taking nothing for stream_idle_ms. A stream
+ * holds up to STREAM_BYTES that the client has not taken yet, and one piece where memory is short; then
+ * write() refuses, and `room` is called when half of it has gone. Each piece goes out as soon as the
+ * socket takes it.
  *
  * To HEAD, and with status 204 or 304, what is written is held and never sent: a caller that might get
  * such ends them without a body. */
@@ -148,6 +165,8 @@ struct http_stream_ops {
 };
 
 #define STREAM_BYTES (256u << 10)
+/* What a connection takes while it has a request. */
+#define HTTP_CONNECTION_BYTES (64u << 10)
 
 /* Called in `handle`, which then returns without an answer. The stream is the caller's until
  * http_stream_release(). NULL: no memory (then `handle` answers as usual). */

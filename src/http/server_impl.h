@@ -32,6 +32,7 @@ struct http_server {
 	struct listener *listener;
 	struct peers *peers;
 	uint16_t port;
+	struct budget_use *streams;
 	struct workers *workers;
 	pthread_mutex_t lock; /* guards the three below */
 	pthread_cond_t idle;  /* handling or sending has become 0 */

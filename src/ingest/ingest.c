@@ -79,7 +79,7 @@ static bool ingest_new(struct blobs *blobs, const struct ingest_limits *limits, 
 	if (in->limits.line_bytes == 0 || in->limits.line_bytes > LINE_BYTES_MOST)
 		in->limits.line_bytes = LINE_BYTES_MOST;
 	/* a BOM before, a CR behind, and one byte by which it shows that a line is longer */
-	in->carry = BUF(in->limits.line_bytes + BOM_BYTES + 2);
+	in->carry = BUF_OF(in->limits.line_bytes + BOM_BYTES + 2, limits->use);
 	if (!common_open(in, err)) {
 		ingest_abort(in);
 		return false;
@@ -258,6 +258,13 @@ static bool piece_take(struct ingest *in, struct slice piece, struct error *err)
 		return fail_sys(err, 0, "sha256 of an upload");
 	in->bytes += piece.n;
 	return lines_find(in, piece, err);
+}
+
+bool ingest_room(struct ingest *in, size_t bytes)
+{
+	size_t most = in->carry.max - in->carry.n;
+
+	return buf_try_reserve(&in->carry, bytes < most ? bytes : most);
 }
 
 bool ingest_write(struct ingest *in, struct slice bytes, struct error *err)

@@ -23,6 +23,7 @@ struct pipeline {
 	char data_dir[400];
 	struct pipeline_config config;
 	struct run_env env;
+	struct budget budget;
 	_Atomic bool draining;
 
 	pthread_mutex_t lock; /* for the table */
@@ -329,6 +330,8 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.max_attempts = p->config.max_attempts,
 		.line_timeout_ms = p->config.line_timeout_ms,
 		.response_bytes_max = p->config.response_bytes_max,
+		.online_waiting_max = p->config.online_waiting_max,
+		.budget = &p->budget,
 	};
 	return recorder_open(&recorder_ops, p, &p->env.recorder, err) &&
 	       dispatch_open(&dispatch_config, p->config.upstreams, p->config.upstream_count,
@@ -354,6 +357,7 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 		.ctx = p,
 	};
 	run_files_init(&p->env.files);
+	budget_init(&p->budget, config->memory_bytes);
 	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
 	size_t n = 0;
 	bool ok = slice_copy(slice_of(data_dir), p->data_dir, sizeof(p->data_dir)) ||
@@ -382,6 +386,11 @@ bool pipeline_upstreams(struct pipeline *p, const struct upstream_config *list, 
 struct dispatch *pipeline_dispatch(struct pipeline *p)
 {
 	return p->env.dispatch;
+}
+
+struct budget *pipeline_budget(struct pipeline *p)
+{
+	return &p->budget;
 }
 
 void pipeline_drain(struct pipeline *p)
