@@ -34,18 +34,6 @@ struct server {
 
 /* ---- start ---- */
 
-/* Connections and files are many; the soft limit is often 1,024. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-		log_warn("serve.file_limit", kv_int("errno", errno));
-}
-
 /* When in doubt a blob is kept: the next start asks again. */
 static bool blob_known(void *ctx, const char *id)
 {
@@ -199,7 +187,6 @@ int serve(struct config *config, const struct config_source *source)
 
 	signals_block();
 	signals_block_hangup();
-	raise_file_limit();
 	bool opened = server_open(&s, config, &pipeline, &err);
 	if (opened)
 		run_until_signal(&s, config, source);

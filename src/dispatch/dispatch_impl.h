@@ -28,7 +28,12 @@
 #include "upstream/width.h"
 
 #define UPSTREAMS_MAX LANES_MAX
-#define DECISIONS_MAX 16u /* about a lane's width, kept for the console */
+/* Clients invent names of models. A label in the figures has each that an upstream lists or reports, and
+ * the first so many others since the start; the rest are told of as one. */
+#define OTHER_MODELS_MAX 32u
+#define OTHER_MODELS "(others)"
+#define MODEL_LABEL_MAX 128u /* bytes; a longer name is one of the others */
+#define DECISIONS_MAX 16u    /* about a lane's width, kept for the console */
 
 /* ---- transfers: whatever libcurl has in hand. CURLOPT_PRIVATE is one of these ---- */
 
@@ -119,7 +124,9 @@ struct model {
 	double answer_bytes; /* of its lines, lately; 0: none has come */
 	bool no_memory;      /* at the last look there was none for one more */
 	unsigned batches;
-	double slots; /* for its lines, in use or free, lately */
+	bool known;    /* some upstream lists or reports it */
+	bool labelled; /* it has a label all the same */
+	double slots;  /* for its lines, in use or free, lately */
 	uint64_t idle_since_ms, busy_since_ms;
 };
 
@@ -176,6 +183,8 @@ struct dispatch {
 	struct memory memory;
 	struct upstream *upstreams;
 	struct model *models;
+	char *labels[OTHER_MODELS_MAX]; /* see OTHER_MODELS_MAX */
+	unsigned label_count;
 	unsigned in_flight;    /* lines */
 	struct online *online; /* that have not ended, the newest first */
 	unsigned online_count;
@@ -276,6 +285,8 @@ void upstream_online(struct upstream *u, int more); /* +1: sent, -1: gone */
 /* What is in flight on it, with what is not durable yet. */
 unsigned upstream_load(const struct upstream *u);
 unsigned upstream_most(const struct upstream *u); /* that it may have in flight */
+/* Whether it has a label of its own in the figures. */
+bool model_is_told(const struct model *m);
 /* Sets the `stall` of the model's batches. */
 void model_stall(struct model *m);
 

@@ -13,6 +13,7 @@
 #include "base/worker.h"
 
 #define WRITE_BYTES (1u << 20) /* formatted bytes that make a write */
+#define BUFFER_KEPT_BYTES (4u << 20)
 #define RETRY_MS 500
 
 struct flush {
@@ -191,6 +192,8 @@ static bool owner_finish(struct recorder *r, struct outcome *first, struct outco
 	while (last->next != rest)
 		last = last->next;
 	bool durable = owner_record(r, first, rest);
+	if (r->buffer.cap > BUFFER_KEPT_BYTES)
+		buf_free(&r->buffer); /* a very long line went through it */
 	last->next = NULL;
 	if (durable)
 		r->ops.durable(r->ctx, first->owner, first);
