@@ -168,7 +168,7 @@ static bool on_begin(void *ctx, struct http_request *q, struct http_response *r)
 	if (request_admit(rq, r, &err)) {
 		if (rq->route->online) {
 			rq->charged_bytes = HTTP_CONNECTION_BYTES;
-			budget_charge(budget_use(rq->api->budget, BUDGET_ONLINE),
+			budget_charge(budget_use(rq->api->budget, BUDGET_STREAMS),
 				      rq->charged_bytes);
 		}
 		return true;
@@ -291,7 +291,7 @@ static void on_end(void *ctx, struct http_request *q)
 	upload_free(rq->upload);
 	repeat_end(rq);
 	buf_free(&rq->body);
-	budget_give(budget_use(rq->api->budget, BUDGET_ONLINE), rq->charged_bytes);
+	budget_give(budget_use(rq->api->budget, BUDGET_STREAMS), rq->charged_bytes);
 	free(rq);
 }
 

@@ -6,9 +6,9 @@
  * then; so nothing has to be given back by hand. Charging never fails. Whether more may be taken is
  * asked beforehand, at the edge, by whoever can make the other side wait: budget_try().
  *
- * Batch lines may fill three quarters, so that online requests always find some room. And a use that
- * holds nothing may always take what it asks for: one request, one answer, one upload goes on whatever
- * the size of the budget. So what is charged may go over the limit by one of each kind.
+ * Batch lines may fill three quarters, so that online requests always find some room. And what is
+ * alone of its kind may always grow: one request, one answer, one upload goes on whatever the size of the
+ * budget. So what is charged may go over the limit by one of each kind.
  *
  * Threads: all may be called from any; no locks. Counts are exact, a decision may be a moment old: when
  * several ask at once, each may be told yes for the same room. */
@@ -21,12 +21,12 @@
 #include "base/attr.h"
 
 /*        name       label        quarters of the limit that it may fill, with all the others */
-#define BUDGET_USES(X)                                                                \
-	X(ONLINE, "online", 4)     /* bodies of online requests, their connections */ \
-	X(CALLS, "calls", 4)       /* bodies of the API's other calls */              \
-	X(UPLOADS, "uploads", 4)   /* of uploads: lines that are not whole yet */     \
-	X(STREAMS, "streams", 4)   /* answers that online clients have not read */    \
-	X(REQUESTS, "requests", 3) /* batch lines that are sent */                    \
+#define BUDGET_USES(X)                                                                     \
+	X(ONLINE, "online", 4)     /* bodies of online requests */                         \
+	X(CALLS, "calls", 4)       /* bodies of the API's other calls */                   \
+	X(UPLOADS, "uploads", 4)   /* of uploads: lines that are not whole yet */          \
+	X(STREAMS, "streams", 4)   /* their connections, and what clients have not read */ \
+	X(REQUESTS, "requests", 3) /* batch lines that are sent */                         \
 	X(ANSWERS, "answers", 3)   /* their answers, until they are durable */
 
 enum budget_kind {

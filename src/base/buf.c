@@ -62,8 +62,8 @@ bool buf_reserve(struct buf *b, size_t more)
 bool buf_try_reserve(struct buf *b, size_t more)
 {
 	bool grows = !b->failed && more > b->cap - b->n && !is_beyond_max(b, more);
-	if (grows && !budget_has(b->use, cap_for(b, more) - b->cap, 0))
-		return false;
+	if (grows && !budget_has(b->use, cap_for(b, more) - b->cap, 0) && b->use->bytes > b->cap)
+		return false; /* others of its kind hold something: it can wait for them */
 	(void)buf_reserve(b, more);
 	return true;
 }

@@ -310,6 +310,11 @@ void peers_stream(struct peers *p, struct peer *peer, struct http_stream *stream
 	pthread_mutex_unlock(&p->lock);
 }
 
+bool peer_has_ended(const struct peer *peer)
+{
+	return has_ended(peer->fd);
+}
+
 unsigned peers_count(struct peers *p)
 {
 	pthread_mutex_lock(&p->lock);

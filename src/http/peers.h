@@ -51,4 +51,6 @@ bool peers_may_keep(struct peers *p);
 /* stream_gone() is called for the stream when the other end closes, or takes nothing for too long; NULL:
  * no more. */
 void peers_stream(struct peers *p, struct peer *peer, struct http_stream *stream);
+/* Whether its other end has closed, or its sending side. */
+bool peer_has_ended(const struct peer *peer);
 unsigned peers_count(struct peers *p);

@@ -415,10 +415,11 @@ static void request_look_again(void *arg)
 	server_handled(s);
 }
 
-/* The piece stays with libmicrohttpd, which offers it again after the resume. */
+/* The piece stays with libmicrohttpd, which offers it again after the resume. False: the server closes, or
+ * nobody waits any more, which libmicrohttpd would see too late: what the request holds others need. */
 static bool request_wait(struct http_request *q)
 {
-	if (!server_hands_over(q->server))
+	if ((q->peer != NULL && peer_has_ended(q->peer)) || !server_hands_over(q->server))
 		return false;
 	MHD_suspend_connection(q->connection);
 	workers_post_after(q->server->workers, &q->work, request_look_again, q, HTTP_ROOM_MS);

@@ -96,6 +96,9 @@ static void a_buffer_that_asks_first(void **state)
 	assert_int_equal(other.cap, 0);
 	assert_true(buf_try_reserve(&other, 200 * KB));
 	assert_true(buf_try_reserve(&one, 1)); /* it is allocated already */
+	assert_false(buf_try_reserve(&one, 900 * KB));
+	buf_free(&other);
+	assert_true(buf_try_reserve(&one, 900 * KB)); /* alone */
 	assert_true(buf_try_reserve(&one, 5000 * KB));
 	assert_true(one.failed); /* over its own largest size, room or none */
 	buf_free(&one);
