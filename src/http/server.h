@@ -73,9 +73,6 @@ struct http_app {
 	 * the client comes to read the answer; or, where it waits for 100-continue, not asked for).
 	 * Loop thread: no blocking but point reads. */
 	bool (*begin)(void *ctx, struct http_request *q, struct http_response *r);
-	/* Before a piece of the body, of so many bytes. NULL: all are taken. Loop thread. */
-	enum http_room (*room)(void *ctx, struct http_request *q, size_t bytes,
-			       struct http_response *r);
 	/* A piece of the body. It cannot answer; note the fault and answer in `handle`. */
 	void (*body)(void *ctx, struct http_request *q, struct slice piece);
 	/* The body is whole. Worker thread. */
@@ -83,6 +80,9 @@ struct http_app {
 	/* The request is over, also when the client went away in the middle. Once for every
 	 * `begin`. Loop thread. */
 	void (*end)(void *ctx, struct http_request *q);
+	/* Before each `body`: a piece of the body, of so many bytes. NULL: all are taken. Loop thread. */
+	enum http_room (*room)(void *ctx, struct http_request *q, size_t bytes,
+			       struct http_response *r);
 };
 
 struct http_config {

@@ -77,6 +77,31 @@ def test_e1_a_batch_goes_on_after_its_files_were_closed(serve, own_upstream):
     assert twice <= 60, f"{twice} lines ran again"
 
 
+def test_e1_uploads_beyond_the_descriptors_are_503(serve):
+    """Uploads under way have taken them all; a batch beside them waits, and does not fail."""
+    api = with_descriptors(serve(start=False), 128)
+    file_id = api.upload(numbered(fresh(), 3))
+    form = Multipart().add('name="purpose"', b"batch")
+    form.add('name="file"; filename="in.jsonl"', b'{"custom_id":"')
+    length = len(form.body()) + 1000
+    head = request(
+        "POST", "/v1/files", api.key,
+        [f"Content-Type: {form.content_type}", f"Content-Length: {length}"],
+    )  # fmt: skip
+    began = [Raw(api.server).send(head + form.body(closed=False)) for _ in range(45)]
+    wait_until(lambda: descriptors(api) >= 127, "all are taken")
+    response = api.upload_raw(numbered(fresh(), 1))
+    check_error(response, api.profile, 503, None)
+    assert int(response.headers["retry-after"]) > 0
+    batch = api.create(file_id)
+    time.sleep(0.3)
+    assert api.get(batch["id"])["status"] in ("validating", "in_progress")
+    for raw in began:
+        raw.reset()
+    api.wait(batch, "completed")
+    api.upload(numbered(fresh(), 1))
+
+
 # ---- memory ----
 
 
@@ -239,13 +264,17 @@ def test_lines_of_many_uploads_that_are_not_whole(serve, own_upstream):
         "POST", "/v1/files", api.key,
         [f"Content-Type: {form.content_type}", f"Content-Length: {len(form.body()) + 10 * MB}"],
     )  # fmt: skip
-    began = []
-    for _ in range(8):
-        began.append(Raw(api.server))
-        threading.Thread(
-            target=quietly_send, args=(began[-1], head + form.body(closed=False)), daemon=True
-        ).start()
-    wait_until(lambda: charged(api)["uploads"] >= 4 * MB, "memory is full")
+    began = {Raw(api.server): head + form.body(closed=False) for _ in range(8)}
+    for raw in began:
+        raw.sock.setblocking(False)
+
+    def full():
+        for raw, rest in began.items():
+            with contextlib.suppress(BlockingIOError):
+                began[raw] = rest[raw.sock.send(rest) :]
+        return charged(api)["uploads"] >= 4 * MB
+
+    wait_until(full, "memory is full")
     time.sleep(1)
     assert charged(api)["uploads"] <= 9 * MB
     if not is_sanitized(api):
@@ -255,11 +284,6 @@ def test_lines_of_many_uploads_that_are_not_whole(serve, own_upstream):
     batch = api.run(numbered(fresh(), 3))
     assert batch["request_counts"]["completed"] == 3
     check_all_given_back(api)
-
-
-def quietly_send(raw, data):
-    with contextlib.suppress(OSError):
-        raw.send(data)
 
 
 # ---- online requests that wait, and those that are not read ----
