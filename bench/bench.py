@@ -211,6 +211,7 @@ class Server:
             time.sleep(0.05)
 
     def metric(self, name):
+        self.connection.close()  # the server may have, too, while others came
         self.connection.request("GET", "/metrics")
         text = self.connection.getresponse().read().decode()
         return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.M)[1])

@@ -138,6 +138,7 @@ static void held_up_tell(struct run *run, const char *doing, const struct error 
 
 static void held_up(struct run *run, const char *doing, const struct error *err)
 {
+	run_files_spare(&run->env->files, err);
 	if (!run->told)
 		held_up_tell(run, doing, err);
 	run->told = true;

@@ -178,6 +178,16 @@ void run_unpin(struct run *run)
 	run->place.pins--;
 }
 
+void run_files_spare(struct run_files *f, const struct error *why)
+{
+	if (!is_shortage(why))
+		return;
+	pthread_mutex_lock(&f->lock);
+	while (close_one(f))
+		;
+	pthread_mutex_unlock(&f->lock);
+}
+
 void run_files_remove(struct run *run)
 {
 	struct run_files *f = &run->env->files;

@@ -40,5 +40,7 @@ void run_files_add(struct run *run);
 /* Opens them if they are not open. False: nothing is pinned. */
 MUST_USE bool run_pin(struct run *run, struct error *err);
 void run_unpin(struct run *run);
+/* Descriptors are short, `why` says, for something else of a run: closes all that nobody uses. */
+void run_files_spare(struct run_files *f, const struct error *why);
 /* Takes the run out; its files stay as they are. Nobody pins it any more. */
 void run_files_remove(struct run *run);
