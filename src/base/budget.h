@@ -24,7 +24,7 @@
 #define BUDGET_USES(X)                                                                     \
 	X(ONLINE, "online", 4)     /* bodies of online requests */                         \
 	X(CALLS, "calls", 4)       /* bodies of the API's other calls */                   \
-	X(UPLOADS, "uploads", 4)   /* of uploads: lines that are not whole yet */          \
+	X(UPLOADS, "uploads", 4)   /* lines that are not whole yet, custom_ids */          \
 	X(STREAMS, "streams", 4)   /* their connections, and what clients have not read */ \
 	X(REQUESTS, "requests", 3) /* batch lines that are sent */                         \
 	X(ANSWERS, "answers", 3)   /* their answers, until they are durable */

@@ -46,6 +46,7 @@ struct ingest {
 
 	struct ingest_limits limits; /* line_bytes is never 0 here */
 	uint64_t bytes;
+	uint64_t charged; /* to limits.use, but for `carry` */
 
 	/* the line at hand, of which the end has not come yet */
 	uint64_t line_offset;
@@ -53,6 +54,30 @@ struct ingest {
 	uint64_t line_seen;
 	struct buf carry; /* its beginning: at most what a line may have */
 };
+
+/* ---- memory ---- */
+
+#define FIXED_BYTES (96u << 10) /* the index writer's records, for the most part */
+#define LINE_LEAST 16u          /* bytes of a line with a custom_id */
+
+static void charge_renew(struct ingest *in)
+{
+	uint64_t bytes = FIXED_BYTES + duplicates_bytes(in->duplicates);
+
+	budget_charge(in->limits.use, bytes - in->charged);
+	in->charged = bytes;
+}
+
+bool ingest_room(struct ingest *in, size_t bytes)
+{
+	size_t most = in->carry.max - in->carry.n;
+	struct budget_use *use = in->limits.use;
+	uint64_t growth = duplicates_growth(in->duplicates, bytes / LINE_LEAST);
+
+	if (growth > 0 && !budget_has(use, growth, 0) && use->bytes > in->charged + in->carry.cap)
+		return false;
+	return buf_try_reserve(&in->carry, bytes < most ? bytes : most);
+}
 
 /* ---- opening and closing ---- */
 
@@ -84,6 +109,7 @@ static bool ingest_new(struct blobs *blobs, const struct ingest_limits *limits, 
 		ingest_abort(in);
 		return false;
 	}
+	charge_renew(in);
 	*ret = in;
 	return true;
 }
@@ -113,6 +139,7 @@ void ingest_abort(struct ingest *in)
 	duplicates_close(in->duplicates);
 	EVP_MD_CTX_free(in->sha256);
 	buf_free(&in->carry);
+	budget_give(in->limits.use, in->charged);
 	free(in);
 }
 
@@ -257,14 +284,9 @@ static bool piece_take(struct ingest *in, struct slice piece, struct error *err)
 	if (EVP_DigestUpdate(in->sha256, piece.p, piece.n) != 1)
 		return fail_sys(err, 0, "sha256 of an upload");
 	in->bytes += piece.n;
-	return lines_find(in, piece, err);
-}
-
-bool ingest_room(struct ingest *in, size_t bytes)
-{
-	size_t most = in->carry.max - in->carry.n;
-
-	return buf_try_reserve(&in->carry, bytes < most ? bytes : most);
+	bool ok = lines_find(in, piece, err);
+	charge_renew(in);
+	return ok;
 }
 
 bool ingest_write(struct ingest *in, struct slice bytes, struct error *err)

@@ -20,12 +20,12 @@ struct ingest_limits {
 	uint64_t line_bytes; /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */
 	/* what the client reads when the file is too large: depends on profile and limit */
 	const char *too_large_message;
-	struct budget_use *use; /* that a line which is not whole yet is charged to; NULL: none */
+	struct budget_use *use; /* that the ingest's memory is charged to; NULL: none */
 };
 
 MUST_USE bool ingest_open(struct blobs *blobs, const struct ingest_limits *limits,
 			  struct ingest **ret, struct error *err);
-/* Whether there is memory for `bytes` more of a line that is not whole yet (base/budget.h). */
+/* Whether there is memory for what `bytes` more may take of it (base/budget.h). */
 bool ingest_room(struct ingest *in, size_t bytes);
 /* After a failure the ingest is spent: only ingest_abort may follow. */
 MUST_USE bool ingest_write(struct ingest *in, struct slice bytes, struct error *err);
