@@ -70,13 +70,16 @@ static void charge_renew(struct ingest *in)
 
 bool ingest_room(struct ingest *in, size_t bytes)
 {
-	size_t most = in->carry.max - in->carry.n;
+	size_t most = in->carry.max - in->carry.n, more = bytes < most ? bytes : most;
 	struct budget_use *use = in->limits.use;
 	uint64_t growth = duplicates_growth(in->duplicates, bytes / LINE_LEAST);
+	bool alone = use == NULL || use->bytes <= in->charged + in->carry.cap;
 
-	if (growth > 0 && !budget_has(use, growth, 0) && use->bytes > in->charged + in->carry.cap)
-		return false;
-	return buf_try_reserve(&in->carry, bytes < most ? bytes : most);
+	if (alone) {
+		(void)buf_reserve(&in->carry, more);
+		return true;
+	}
+	return (growth == 0 || budget_has(use, growth, 0)) && buf_try_reserve(&in->carry, more);
 }
 
 /* ---- opening and closing ---- */

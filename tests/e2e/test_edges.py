@@ -311,12 +311,12 @@ def test_e7_online_requests_that_wait(serve, own_upstream):
     assert "lowtide_online_waiting 0\n" in metrics(api)
 
 
-def unread(api, mark):
+def unread(api, mark, receive_bytes=4096):
     """An online request whose client reads nothing of an answer without end."""
     body = json.dumps(
         {"model": "m-1", "stream": True, "messages": [{"role": "user", "content": f"{mark} | endless"}]}
     ).encode()
-    raw = Raw(api.server, receive_bytes=4096)
+    raw = Raw(api.server, receive_bytes=receive_bytes)
     return raw.send(request("POST", "/v1/chat/completions", api.key, (), body))
 
 
@@ -339,12 +339,12 @@ def test_e10_streams_that_nobody_reads(serve, own_upstream):
 
 
 def test_e10_a_client_that_reads_slowly_is_not_cut_off(serve, own_upstream):
-    api = serve(settings={"online.client_timeout": "1s"})
+    api = serve(settings={"online.client_timeout": "2s"})
     mark = fresh()
-    with unread(api, mark) as raw:
-        for _ in range(12):
-            time.sleep(0.3)
-            assert len(raw.sock.recv(2048)) > 0
+    with unread(api, mark, receive_bytes=32768) as raw:
+        for _ in range(20):
+            time.sleep(0.2)
+            assert len(raw.sock.recv(16384)) > 0
         assert not own_upstream.of(mark)[0].dropped
         # nothing comes for longer than the time: that is the upstream's business
         quiet = fresh()
