@@ -16,11 +16,12 @@ unit: build-test  ## the C unit tests and fuzzers
 	@scripts/unit.sh
 
 e2e: build-test  ## the real program with the official clients; ARGS="-k cancel" for some of them
+	@scripts/bootstrap.sh e2e
 	@LOWTIDE_BIN=$(CURDIR)/build-test/lowtide .venv/bin/python -m pytest tests/e2e -n 2 $(ARGS)
 
 .PHONY: build-test
 build-test: build
-	@scripts/bootstrap.sh test
+	@scripts/bootstrap.sh unit
 	@test -f build-test/build.ninja || meson setup build-test \
 		-Db_sanitize=address,undefined -Dfailpoints=true -Dtests=enabled -Dwerror=true
 	@ninja -C build-test
@@ -33,8 +34,9 @@ format:  ## lays out all C as .clang-format says
 	@scripts/bootstrap.sh check
 	@scripts/check.sh format
 
-demo: build  ## a real batch on a real small model
-	@scripts/bootstrap.sh demo
+demo:    ## a real batch on a real small model
+	@scripts/bootstrap.sh build demo
+	@scripts/quietly.sh "building lowtide" $(MAKE) --no-print-directory build
 	@.venv/bin/python demo/demo.py $(ARGS)
 
 bench: build  ## the figures of README.md, measured here; ARGS="--only dispatch"

@@ -223,9 +223,6 @@ def report(batch, asked, texts):
     print(f"{batch.status}: {counts.total} lines, {counts.completed} done, {counts.failed} failed")
     if batch.usage:
         print(f"{batch.usage.input_tokens} tokens in, {batch.usage.output_tokens} out")
-    for name in ("input.jsonl", "output.jsonl", "errors.jsonl", "lowtide.log", "model.log", "data"):
-        if (HERE / name).exists():
-            print(f"  {HERE / name}")
 
     faults = []
     if batch.status != "completed":
@@ -241,6 +238,33 @@ def report(batch, asked, texts):
     return not faults
 
 
+LEFT = {
+    "input.jsonl": "the requests, one a line",
+    "output.jsonl": "the answers, in the same order",
+    "errors.jsonl": "the lines that failed, and why",
+    "lowtide.log": "what the server did",
+    "model.log": "what the model's server did",
+    "data": "the server's data directory",
+}
+
+
+def last_words():
+    """What to look at, and what to do next."""
+    print("\nTo look at:")
+    for name, about in LEFT.items():
+        path = HERE / name
+        if path.exists():
+            print(f"  {str(path.relative_to(ROOT)):<26}{about}")
+    print(
+        "\nNext, with a model server of your own (vLLM, SGLang, llama.cpp, a paid API):\n"
+        "  build/lowtide check YOUR.jsonl              is the file right?\n"
+        "  build/lowtide run YOUR.jsonl -o OUT.jsonl --limit 10 --upstream http://HOST:PORT/v1\n"
+        "                                              the first ten lines, without a server\n"
+        "  build/lowtide serve --upstream http://HOST:PORT/v1\n"
+        "                                              the Batch API; README.md goes on from here"
+    )
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     HERE.mkdir(parents=True, exist_ok=True)
@@ -253,25 +277,34 @@ def main():
     known = packages()
     asked = questions(known)
     input_write(HERE / "input.jsonl", known, asked)
-    print(f"{len(asked)} of the {len(known):,} packages that apt knows, {len(EXAMPLES)} sections")
+    print(
+        f"A small model ({MODEL}, on this machine) is asked to which of {len(EXAMPLES)} sections "
+        f"{len(asked)} Debian packages belong, as one batch of {len(asked)} lines."
+    )
 
     model_port, port = free_port(), free_port()
-    model = f"http://127.0.0.1:{model_port}"
+    engine = f"http://127.0.0.1:{model_port}"
     lowtide = f"http://127.0.0.1:{port}"
     key = "sk-demo-" + secrets.token_hex(16)
     model_command = [sys.executable, ROOT / "demo/model.py", model_port, HERE / f"{MODEL}.gguf"]
     lowtide_command = [ROOT / "build/lowtide", "serve", "--listen", f"127.0.0.1:{port}"]
-    lowtide_command += ["--data", HERE / "data", "--upstream", f"{model}/v1"]
+    lowtide_command += ["--data", HERE / "data", "--upstream", f"{engine}/v1"]
     with (
-        running("model", model_command, f"{model}/health"),
+        running("model", model_command, f"{engine}/health"),
         running("lowtide", lowtide_command, f"{lowtide}/readyz", LOWTIDE_BOOTSTRAP_KEY=key),
     ):
         client = OpenAI(base_url=f"{lowtide}/v1", api_key=key)
         try:
             batch = batch_run(client, HERE / "input.jsonl")
+            served = [model.id for model in client.models.list()]
         except OpenAIError as error:
             sys.exit(f"demo: {error}; lowtide's log ends with\n{tail(HERE / 'lowtide.log')}")
-    if not report(batch, asked, output_read(HERE / "output.jsonl")):
+    good = report(batch, asked, output_read(HERE / "output.jsonl"))
+    if served != [MODEL]:
+        print(f"demo: the model's server says it has {served}, not {MODEL}", file=sys.stderr)
+        good = False
+    last_words()
+    if not good:
         sys.exit(1)
 
 

@@ -18,7 +18,7 @@ options = parser.parse_args()
 
 params = xllamacpp.CommonParams()
 params.model.path = str(assemble(options.model_file))  # the package has the model in four parts
-params.model_alias = "gemma-3-270m"
+params.model_alias = {"gemma-3-270m"}  # a set of names: a text would be one of letters
 params.port = options.port
 params.n_parallel = 4
 params.n_ctx = 8192

@@ -3,7 +3,7 @@
 # (with sudo when not root), Python packages into .venv, npm packages into tests/node.
 # Says what it installs; silent and quick when nothing is missing.
 #
-#   scripts/bootstrap.sh [build|check|test|demo|bench|bench-scheduling]...
+#   scripts/bootstrap.sh [build|check|unit|e2e|demo|bench|bench-scheduling]...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -99,7 +99,8 @@ for goal in "${@:-build}"; do
         debian_install $COMPILE python3
         python_install demo demo/requirements.txt
         ;;
-    test)
+    unit) debian_install $COMPILE libcmocka-dev ;;
+    e2e) # the official clients are in Python and in JavaScript
         debian_install $COMPILE libcmocka-dev python3
         python_install tests tests/requirements.txt
         node_install
@@ -110,7 +111,7 @@ for goal in "${@:-build}"; do
         python_install demo demo/requirements.txt
         ;;
     *)
-        say "no goal '$goal'; there are build, check, test, demo, bench, bench-scheduling" >&2
+        say "no goal '$goal'; there are build, check, unit, e2e, demo, bench, bench-scheduling" >&2
         exit 2
         ;;
     esac

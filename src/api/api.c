@@ -80,6 +80,30 @@ static bool type_is_refused(const char *type)
 	return n >= 4 && strncasecmp(type + n - 4, "/xml", 4) == 0;
 }
 
+static void find_coding(void *ctx, const char *name, const char *value)
+{
+	const char **coding = ctx;
+
+	if (strcasecmp(name, "Content-Encoding") == 0 && value[0] != '\0' &&
+	    strcasecmp(value, "identity") != 0)
+		*coding = value;
+}
+
+/* What is read here is read as it comes. (What is passed on may be coded: the upstream judges.) */
+static bool check_coding(const struct request *rq, struct http_response *r, struct error *err)
+{
+	const char *coding = NULL;
+
+	http_each_header(rq->http, find_coding, &coding);
+	if (coding == NULL)
+		return true;
+	http_header(r, "Accept-Encoding", "identity"); /* RFC 9110, 15.5.16 */
+	return fail(err, ERR_MEDIA_TYPE,
+		    "Unsupported Content-Encoding '%.100s'. Please send the body as it is, without "
+		    "a coding.",
+		    coding);
+}
+
 static bool fail_too_large(const struct request *rq, struct error *err)
 {
 	return fail(err, ERR_TOO_LARGE, "The request body is larger than %zu bytes.", rq->body.max);
@@ -109,17 +133,13 @@ static bool json_begin(struct request *rq, struct error *err)
 /* The largest body that is passed on. */
 static uint64_t raw_bytes_max(const struct api *api)
 {
-	uint64_t configured = api->config.line_bytes_max;
+	uint64_t configured = api->config.limits.line_bytes;
 
 	return configured > 0 && configured < RAW_BODY_MAX ? configured : RAW_BODY_MAX;
 }
 
 static bool request_admit(struct request *rq, struct http_response *r, struct error *err)
 {
-	const char *fault = http_request_fault(rq->http);
-
-	if (fault != NULL)
-		return fail(err, ERR_INVALID, "Malformed request: %s.", fault);
 	if (route_needs_key(http_path(rq->http)) && !auth_check(rq, err))
 		return false;
 	if (!route_find(rq, r, err))
@@ -127,6 +147,9 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 	if ((rq->route->creates || rq->route->online) && !health_takes_work(rq, err))
 		return false;
 	if (rq->route->creates && !repeat_begin(rq, rq->route->name, r, err))
+		return false;
+	if ((rq->route->body == BODY_JSON || rq->route->body == BODY_FORM) &&
+	    !check_coding(rq, r, err))
 		return false;
 	switch (rq->route->body) {
 	case BODY_JSON:
@@ -295,6 +318,25 @@ static void on_end(void *ctx, struct http_request *q)
 	free(rq);
 }
 
+/* Whose it was is not known, nor for which route. */
+static void on_refuse(void *ctx, const char *why, struct http_response *r)
+{
+	struct api *api = ctx;
+	struct answered a = { .api = api, .method = "", .path = "", .org = "" };
+	char id[ID_SIZE];
+	int status = r->status;
+	struct error err;
+
+	id_request(id);
+	a.id = id;
+	a.began_ms = sys.monotonic_ms();
+	if (!fail(&err, ERR_INVALID, "%s: %s.",
+		  status == 408 ? "The request was given up" : "Malformed request", why))
+		error_response(r, &err, api->config.profile);
+	r->status = status;
+	answer_finish(&a, r);
+}
+
 struct http_app api_http_app(void)
 {
 	return (struct http_app){
@@ -303,25 +345,11 @@ struct http_app api_http_app(void)
 		.body = on_body,
 		.handle = on_handle,
 		.end = on_end,
+		.refuse = on_refuse,
 	};
 }
 
 /* ---- open, close ---- */
-
-/* Contract 3.2, size. */
-static void describe_too_large(const struct api_config *config, char *to, size_t size)
-{
-	char limit[24];
-
-	size_format(config->file_bytes_max, limit);
-	if (config->profile == PROFILE_OPENAI)
-		snprintf(to, size, "File is too large.");
-	else
-		snprintf(to, size,
-			 "File size is too large, max file size is %s, please confirm and "
-			 "re-upload the file",
-			 limit);
-}
 
 bool api_open(const struct api_config *config, struct store *store, struct blobs *blobs,
 	      struct pipeline *pipeline, struct api **ret, struct error *err)
@@ -336,7 +364,6 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	api->pipeline = pipeline;
 	api->budget = pipeline_budget(pipeline);
 	pthread_mutex_init(&api->claims.lock, NULL);
-	describe_too_large(config, api->too_large, sizeof(api->too_large));
 	*ret = api;
 	return true;
 }

@@ -4,6 +4,7 @@
 
 #include "blob/blob.h"
 #include "http/server.h"
+#include "ingest/ingest.h"
 #include "pipeline/pipeline.h"
 #include "store/store.h"
 
@@ -12,7 +13,7 @@ struct api;
 struct api_config {
 	enum profile profile;
 	struct window_rule windows;
-	uint64_t file_bytes_max, line_bytes_max; /* 0: none */
+	struct ingest_limits limits;
 	struct file_quota quota;
 	bool missing_input_refused; /* create with an unknown file: 400 (kimi) or failed (openai) */
 	bool kimi_calls;            /* Kimi's calls that are answered at once are passed on */

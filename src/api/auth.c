@@ -19,10 +19,11 @@ static struct slice key_given(const struct http_request *q)
 {
 	const char *authorization = http_request_header(q, "Authorization");
 	const char *azure = http_request_header(q, "api-key");
+	const char *anthropic = http_request_header(q, "x-api-key"); /* clients of /v1/messages */
 
 	if (authorization != NULL)
 		return bearer_key(authorization);
-	return slice_of(azure != NULL ? azure : "");
+	return slice_of(azure != NULL ? azure : anthropic != NULL ? anthropic : "");
 }
 
 bool auth_check(struct request *rq, struct error *err)

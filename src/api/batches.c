@@ -138,10 +138,9 @@ bool batches_list(struct request *rq, struct http_response *r, struct error *err
 	for (size_t i = 0; i < n; i++) {
 		list_item(&r->body, i);
 		batch_answer(rq, &found[i], &r->body);
+		batch_done(&found[i]);
 	}
 	list_end(&r->body, n > 0 ? found[0].id : NULL, n > 0 ? found[n - 1].id : NULL, more);
-	for (size_t i = 0; i < n; i++)
-		batch_done(&found[i]);
 	free(found);
 	return true;
 }

@@ -6,6 +6,7 @@
 #include "api/expiry.h"
 #include "api/members.h"
 #include "api/metadata.h"
+#include "batch/endpoint.h"
 
 enum { INPUT_FILE_ID, ENDPOINT, WINDOW, METADATA, OUTPUT_EXPIRES_AFTER, MEMBER_COUNT };
 
@@ -28,17 +29,14 @@ static struct slice text_slice(const struct text *t)
 static bool read_endpoint(struct slice given, enum profile profile, struct batch *ret,
 			  struct error *err)
 {
-	const char *const *known = profile_endpoints(profile);
-	AUTO(buf_free) struct buf all = BUF(512);
+	const char *path = endpoint_path(given);
+	AUTO(buf_free) struct buf refusal = BUF(1024);
 
-	for (size_t i = 0; known[i] != NULL; i++) {
-		if (slice_is(given, known[i]))
-			return slice_copy(given, ret->endpoint, sizeof(ret->endpoint));
-		buf_printf(&all, "%s'%s'", i > 0 ? ", " : "", known[i]);
-	}
-	return fail_param(err, "endpoint", "invalid_value",
-			  "Invalid value: '%.*s'. Supported values are: %.*s.",
-			  given.n > 200 ? 200 : (int)given.n, given.p, SLICE_ARG(buf_slice(&all)));
+	/* Shown to the client as it was given (contract 7.1). */
+	if (path != NULL && endpoint_in_profile(path, profile))
+		return slice_copy(given, ret->endpoint, sizeof(ret->endpoint));
+	endpoint_refusal(given, profile, &refusal);
+	return fail_param(err, "endpoint", "invalid_value", "%.*s", SLICE_ARG(buf_slice(&refusal)));
 }
 
 static bool read_window(struct slice given, const struct window_rule *rule, struct batch *ret,

@@ -1,6 +1,8 @@
 /* filename.c */
 #include "api/filename.h"
 
+#include <strings.h>
+
 #include "base/utf8.h"
 
 #define REPLACEMENT "\xef\xbf\xbd"
@@ -45,7 +47,7 @@ bool filename_check(const char *name, struct error *err)
 {
 	const char *dot = strrchr(name, '.');
 
-	if (dot == NULL || strcmp(dot, ".jsonl") == 0)
+	if (dot == NULL || strcasecmp(dot, ".jsonl") == 0)
 		return true;
 	return fail(err, ERR_INVALID, "Invalid file format for Batch API. Must be .jsonl");
 }

@@ -1,6 +1,25 @@
 /* health.c */
 #include "api/health.h"
 
+bool health_about(struct request *rq, struct http_response *r, struct error *err)
+{
+	const char *version = rq->api->config.version;
+
+	(void)err;
+	r->content_type = "text/plain; charset=utf-8";
+	buf_printf(
+		&r->body,
+		"lowtide %s: a batch server for LLMs.\n"
+		"\n"
+		"/v1        the Batch API of Kimi and OpenAI, and online requests: the base URL\n"
+		"           for their clients; wants an API key (lowtide key create)\n"
+		"/healthz   alive; /readyz: takes work; /metrics: for Prometheus\n"
+		"\n"
+		"README.md says how to use it, lowtide --help what its commands are.\n",
+		version != NULL ? version : "");
+	return true;
+}
+
 bool health_alive(struct request *rq, struct http_response *r, struct error *err)
 {
 	(void)rq;

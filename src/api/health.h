@@ -1,8 +1,10 @@
-/* health.h: GET /healthz and /readyz (contract 13): no key needed. */
+/* health.h: GET /, /healthz and /readyz (contract 13): no key needed. */
 #pragma once
 
 #include "api/request.h"
 
+/* GET /: what this is, for a person who opens the address in a browser. */
+bool health_about(struct request *rq, struct http_response *r, struct error *err);
 bool health_alive(struct request *rq, struct http_response *r, struct error *err);
 /* 503 once the server is draining, so that a load balancer turns away in time. */
 bool health_ready(struct request *rq, struct http_response *r, struct error *err);

@@ -136,6 +136,7 @@ static void put_lowtide(struct buf *to, const struct progress *p)
 	else
 		put_u64(to, "queue_position", (uint64_t)p->queue_position);
 	put_text_or_null(to, "stall_reason", p->stall_reason);
+	put_text_or_null(to, "stall_message", p->stall_message);
 	object_end(to);
 }
 

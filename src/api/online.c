@@ -11,7 +11,6 @@
 #include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 #include "api/errors.h"
 #include "api/members.h"
@@ -19,6 +18,7 @@
 #include "api/routes.h"
 #include "base/json.h"
 #include "dispatch/online.h"
+#include "http/fields.h"
 
 struct online_call {
 	struct online online;
@@ -44,58 +44,43 @@ static void call_free(struct online_call *c)
 
 /* ---- headers ---- */
 
-static bool is_one_of(const char *name, size_t n, const char *const *names)
-{
-	for (; *names != NULL; names++)
-		if (strlen(*names) == n && strncasecmp(*names, name, n) == 0)
-			return true;
-	return false;
-}
-
-/* Of one connection, whatever it carries. */
-static const char *const hop_by_hop[] = {
-	"Connection",
-	"Keep-Alive",
-	"Proxy-Authenticate",
-	"Proxy-Authorization",
-	"Proxy-Connection",
-	"TE",
-	"Trailer",
-	"Transfer-Encoding",
-	"Upgrade",
-	NULL,
-};
-
 /* Between the client and lowtide, or the upstream's client library's own. */
 static const char *const not_sent[] = {
-	"Authorization",
-	"api-key",
-	"Host",
+	"Authorization",  "api-key",         "x-api-key", "Host",
+	"Content-Length", "Cookie",          "Expect",    "OpenAI-Organization",
+	"OpenAI-Project", "Idempotency-Key", NULL,
+};
+
+/* Of an answer's headers, beside those of one connection (http/fields.h). */
+static const char *const not_passed_back[] = {
+	/* lowtide says it itself */
 	"Content-Length",
-	"Cookie",
-	"Expect",
+	"Date",
+	"Server",
+	"openai-processing-ms",
+	"openai-version",
+	/* a session with whoever asked: the upstream takes all clients, of every organization, for one
+	 * (and clients' own Cookie is not sent) */
+	"Set-Cookie",
+	"Set-Cookie2",
+	/* about the key and the account of lowtide with the upstream, which are no client's business */
+	"WWW-Authenticate",
+	"Authentication-Info",
 	"OpenAI-Organization",
 	"OpenAI-Project",
-	"Idempotency-Key",
+	/* commands to a browser about an origin: the client's is lowtide's, not the upstream's */
+	"Alt-Svc",
+	"Clear-Site-Data",
+	"Expect-CT",
+	"NEL",
+	"Public-Key-Pins",
+	"Public-Key-Pins-Report-Only",
+	"Report-To",
+	"Reporting-Endpoints",
+	"Service-Worker-Allowed",
+	"Strict-Transport-Security",
 	NULL,
 };
-
-static const char *const not_passed_back[] = {
-	"Content-Length", "Date", "Server", "openai-processing-ms", "openai-version", NULL,
-};
-
-/* Whether `list`, "close, x-custom", has `name`. */
-static bool list_names(const char *list, const char *name)
-{
-	while (*list != '\0') {
-		list += strspn(list, ", \t");
-		size_t n = strcspn(list, ", \t");
-		if (n > 0 && strlen(name) == n && strncasecmp(list, name, n) == 0)
-			return true;
-		list += n;
-	}
-	return false;
-}
 
 struct forward {
 	struct curl_slist *headers;
@@ -115,7 +100,7 @@ static void forward_text(struct forward *f, const char *text)
 
 /* Connection may be given more than once. */
 struct named {
-	const char *name;
+	struct slice name;
 	bool found;
 };
 
@@ -123,22 +108,22 @@ static void find_named(void *ctx, const char *name, const char *value)
 {
 	struct named *n = ctx;
 
-	if (strcasecmp(name, "Connection") == 0 && list_names(value, n->name))
+	if (field_is(slice_of(name), "Connection") && field_list_has(slice_of(value), n->name))
 		n->found = true;
 }
 
 static void forward_header(void *ctx, const char *name, const char *value)
 {
 	struct forward *f = ctx;
-	struct named named = { .name = name };
+	struct named named = { .name = slice_of(name) };
 	AUTO(auto_free) char *text = NULL;
 
-	if (is_one_of(name, strlen(name), hop_by_hop) || is_one_of(name, strlen(name), not_sent))
+	if (field_is_hop_by_hop(named.name) || field_is_one_of(named.name, not_sent))
 		return;
 	http_each_header(f->http, find_named, &named);
 	if (named.found)
 		return;
-	if (strcasecmp(name, "Content-Type") == 0)
+	if (field_is(named.name, "Content-Type"))
 		f->has_type = true;
 	/* curl sends a header without a value only if it is written with a semicolon */
 	int n = value[0] != '\0' ? asprintf(&text, "%s: %s", name, value)
@@ -223,21 +208,13 @@ static void finish_head(struct online_call *c, struct http_response *r, uint64_t
 	http_stream_begin(c->stream, r, length);
 }
 
-static bool is_name(struct slice name, const char *text)
-{
-	return name.n == strlen(text) && strncasecmp(name.p, text, name.n) == 0;
-}
-
 static bool is_passed_back(const struct online_head *h, struct slice name)
 {
-	char text[128], list[256];
-
-	if (is_one_of(name.p, name.n, hop_by_hop) || is_one_of(name.p, name.n, not_passed_back) ||
-	    !slice_copy(name, text, sizeof(text)))
+	if (field_is_hop_by_hop(name) || field_is_one_of(name, not_passed_back))
 		return false;
 	for (size_t i = 0; i < h->header_count; i++)
-		if (is_name(h->headers[i].name, "Connection") &&
-		    slice_copy(h->headers[i].value, list, sizeof(list)) && list_names(list, text))
+		if (field_is(h->headers[i].name, "Connection") &&
+		    field_list_has(h->headers[i].value, name))
 			return false;
 	return true;
 }
@@ -254,7 +231,7 @@ static void on_head(void *ctx, const struct online_head *h)
 		struct slice name = h->headers[i].name;
 		if (!is_passed_back(h, name))
 			continue;
-		if (is_name(name, "x-request-id"))
+		if (field_is(name, "x-request-id"))
 			name = SLICE("x-upstream-request-id");
 		http_pass_header(&r, name, h->headers[i].value);
 	}
@@ -276,6 +253,9 @@ static void fail_end(const struct online_call *c, enum online_end how, struct er
 	case ONLINE_BROKEN:
 		(void)!fail(err, ERR_UPSTREAM,
 			    "The upstream closed the connection before it had answered.");
+		return;
+	case ONLINE_MALFORMED:
+		(void)!fail(err, ERR_UPSTREAM, "The upstream's answer is malformed HTTP.");
 		return;
 	case ONLINE_TIMEOUT:
 		(void)!fail(err, ERR_TIMEOUT, "The upstream did not answer in time.");

@@ -23,7 +23,6 @@ struct api {
 	answer_counts answers;
 	struct budget *budget; /* the pipeline's */
 	struct log_storm no_memory;
-	char too_large[160]; /* what is answered to an upload over the limit */
 };
 
 struct upload;

@@ -13,6 +13,7 @@
 #include "api/upload.h"
 
 static const struct route routes[] = {
+	{ "GET", "/", .handle = health_about },
 	{ "GET", "/healthz", .handle = health_alive },
 	{ "GET", "/readyz", .handle = health_ready },
 	{ "POST", "/v1/files", BODY_FORM, .creates = true, .name = "POST /v1/files",
@@ -34,6 +35,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/moderations", BODY_RAW, .online = true, .handle = online_handle },
 	{ "POST", "/v1/rerank", BODY_RAW, .online = true, .handle = online_handle },
 	{ "POST", "/v1/score", BODY_RAW, .online = true, .handle = online_handle },
+	{ "POST", "/v1/messages", BODY_RAW, .online = true, .handle = online_handle },
 	{ "POST", "/v1/tokenizers/estimate-token-count", BODY_RAW, .online = true, .kimi = true,
 	  .handle = online_handle },
 	{ "GET", "/v1/users/me/balance", .online = true, .kimi = true, .handle = online_handle },

@@ -127,13 +127,9 @@ static void upload_fail(struct upload *u)
 
 static void file_begin(struct upload *u, const char *filename)
 {
-	struct ingest_limits limits = {
-		.file_bytes = u->api->config.file_bytes_max,
-		.line_bytes = u->api->config.line_bytes_max,
-		.too_large_message = u->api->too_large,
-		.use = budget_use(u->api->budget, BUDGET_UPLOADS),
-	};
+	struct ingest_limits limits = u->api->config.limits;
 
+	limits.use = budget_use(u->api->budget, BUDGET_UPLOADS);
 	u->files++;
 	bool ok = u->files == 1 &&
 		  filename_read(filename, u->filename, sizeof(u->filename), &u->fault) &&
@@ -180,16 +176,16 @@ static struct upload *upload_new(struct api *api, const char *content_type)
 
 bool upload_begin(struct request *rq, struct error *err)
 {
-	uint64_t length = http_content_length(rq->http), most = rq->api->config.file_bytes_max;
+	uint64_t length = http_content_length(rq->http);
 
 	rq->upload = upload_new(rq->api, http_request_header(rq->http, "Content-Type"));
 	if (rq->upload == NULL)
 		return fail_memory(err);
 	if (rq->upload->form == NULL || !http_has_body(rq->http))
 		return fail_missing(err, "file"); /* not multipart: there can be no file in it */
-	if (most > 0 && length != UINT64_MAX && length > FORM_BYTES && length - FORM_BYTES > most)
-		return fail(err, ERR_INVALID, "%s", rq->api->too_large);
-	return true;
+	if (length == UINT64_MAX || length <= FORM_BYTES) /* not known, or surely not too much */
+		return true;
+	return ingest_size_check(&rq->api->config.limits, length - FORM_BYTES, err);
 }
 
 bool upload_room(struct request *rq, size_t bytes)

@@ -3,6 +3,7 @@
 #include "app/command_line.h"
 
 #include <argp.h>
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,17 +18,22 @@
 /* ---- flags that are settings ---- */
 
 enum option_key {
-	OPTION_CHECK = 256, /* above every character: no short form */
+	OPTION_ALL = 256, /* above every character: no short form */
+	OPTION_CHECK,
 	OPTION_DATA,
 	OPTION_ENDPOINT,
 	OPTION_ERRORS,
 	OPTION_FORCE,
+	OPTION_INIT,
+	OPTION_LIMIT,
 	OPTION_LISTEN,
 	OPTION_ORG,
 	OPTION_PROFILE,
+	OPTION_RETRY_FAILED,
 	OPTION_SET,
 	OPTION_STRICT,
 	OPTION_UPSTREAM,
+	OPTION_USAGE,
 };
 
 /* One row of argp's table: name, key, argument, text. */
@@ -38,11 +44,20 @@ enum option_key {
 #define CONFIG_ROW OPTION("config", 'c', "FILE", "read settings from a YAML file")
 #define SET_ROW OPTION("set", OPTION_SET, "KEY=VALUE", "set any setting; may be repeated")
 #define DATA_ROW OPTION("data", OPTION_DATA, "DIR", "data directory (./lowtide-data)")
-#define PROFILE_ROW \
-	OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules and limits hold (kimi)")
+#define INIT_ROW                          \
+	OPTION("init", OPTION_INIT, NULL, \
+	       "with create: a directory that holds no data becomes a data directory")
+#define PROFILE_ROW OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules hold (kimi)")
 #define UPSTREAM_ROW                               \
 	OPTION("upstream", OPTION_UPSTREAM, "URL", \
 	       "base URL of an OpenAI-compatible server that lines are sent to; may be repeated")
+
+/* argp's own rows, which parse_command() leaves out, know no -h. */
+#define HELP_ROWS                                                         \
+	OPTION("help", 'h', NULL, "show this and end"),                   \
+		{ NULL, '?', NULL, OPTION_HIDDEN, NULL, -1 },             \
+		OPTION("usage", OPTION_USAGE, NULL, "show less and end"), \
+		OPTION("version", 'V', NULL, "show the version and end")
 
 struct settings_given {
 	const char *file;
@@ -85,6 +100,16 @@ static error_t parse_setting(int key, char *arg, struct argp_state *state,
 			     struct settings_given *given)
 {
 	switch (key) {
+	case 'h':
+	case '?':
+		argp_state_help(state, stdout, ARGP_HELP_STD_HELP);
+		return 0;
+	case OPTION_USAGE:
+		argp_state_help(state, stdout, ARGP_HELP_USAGE | ARGP_HELP_EXIT_OK);
+		return 0;
+	case 'V':
+		argp_program_version_hook(stdout, state);
+		exit(EXIT_GOOD);
 	case 'c':
 		given->file = arg;
 		return 0;
@@ -111,6 +136,12 @@ static error_t parse_setting(int key, char *arg, struct argp_state *state,
 	}
 }
 
+/* Ends the process where help was asked for or the words make no sense. */
+static void parse_command(const struct argp *argp, int argc, char **argv, void *arguments)
+{
+	argp_parse(argp, argc, argv, ARGP_NO_HELP, NULL, arguments);
+}
+
 static void given_done(struct settings_given *given)
 {
 	free(given->flags);
@@ -123,11 +154,13 @@ static bool load(const struct settings_given *given, struct config *ret)
 	struct error err;
 	bool good = config_load(given->file, given->flags, given->count, ret, &err);
 
-	if (good)
-		log_set_level((enum log_level)ret->log_level);
-	else
+	if (!good) {
 		report(&err);
-	return good;
+		return false;
+	}
+	log_set_level((enum log_level)ret->log_level);
+	config_warn_environment(ret);
+	return true;
 }
 
 /* For commands that send lines: with the upstreams' keys. */
@@ -192,6 +225,7 @@ static int command_serve(int argc, char **argv)
 		CONFIG_ROW,
 		SET_ROW,
 		OPTION("check", OPTION_CHECK, NULL, "only check the configuration, and print it"),
+		HELP_ROWS,
 		{ 0 },
 	};
 	static const struct argp argp = {
@@ -205,13 +239,14 @@ static int command_serve(int argc, char **argv)
 		       "others from where the file says. SIGHUP reads all of it anew: upstreams, "
 		       "their widths and log.level change at once, the rest at the next start. At "
 		       "the first start an API key is made and printed, or LOWTIDE_BOOTSTRAP_KEY "
-		       "is taken.",
+		       "is taken. Exit code: 0 stopped by a signal, 1 it could not start, 2 wrong "
+		       "use or a wrong setting.",
 	};
 	AUTO(serve_arguments_done) struct serve_arguments a = { 0 };
 	struct config config;
 	int code = EXIT_GOOD;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	parse_command(&argp, argc, argv, &a);
 	struct config_source source = source_of(&a.settings);
 	if (!load_with_keys(&a.settings, &config))
 		return EXIT_USAGE;
@@ -240,6 +275,16 @@ static void run_arguments_done(struct run_arguments *a)
 	given_done(&a->settings);
 }
 
+static void limit_set(struct run_options *run, const char *text, struct argp_state *state)
+{
+	char *end;
+
+	run->limit = strtoull(text, &end, 10);
+	if (!isdigit((unsigned char)text[0]) || *end != '\0' || run->limit == 0 ||
+	    run->limit > UINT32_MAX)
+		argp_error(state, "--limit: '%s' is not a number of lines, such as 10", text);
+}
+
 static error_t parse_run(int key, char *arg, struct argp_state *state)
 {
 	struct run_arguments *a = state->input;
@@ -257,6 +302,12 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 	case OPTION_FORCE:
 		a->run.force = true;
 		return 0;
+	case OPTION_RETRY_FAILED:
+		a->run.retry_failed = true;
+		return 0;
+	case OPTION_LIMIT:
+		limit_set(&a->run, arg, state);
+		return 0;
 	case ARGP_KEY_ARG:
 		if (a->run.input != NULL)
 			argp_error(state, "one input file at a time; '%s' is a second", arg);
@@ -267,6 +318,8 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 			argp_error(state, "which file? lowtide run IN.jsonl -o OUT.jsonl");
 		if (a->run.output == NULL)
 			argp_error(state, "where to? -o OUT.jsonl is missing");
+		if (a->run.retry_failed && (a->run.limit > 0 || a->run.force))
+			argp_error(state, "--retry-failed goes with neither --limit nor --force");
 		return 0;
 	default:
 		return parse_setting(key, arg, state, &a->settings);
@@ -281,8 +334,8 @@ static struct pipeline_config run_pipeline(const struct config *c)
 {
 	struct pipeline_config pipeline = config_pipeline(c);
 
-	pipeline.lines_max = 0;
-	pipeline.inputs_max = 0;
+	pipeline.rules.lines_max = 0;
+	pipeline.rules.inputs_max = 0;
 	pipeline.enqueued_requests_max = 0;
 	pipeline.enqueued_tokens_max = 0;
 	pipeline.result_expires_after_s = 0;
@@ -294,16 +347,24 @@ static struct pipeline_config run_pipeline(const struct config *c)
 static int command_run(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		OPTION("output", 'o', "FILE", "where the answers go, in the order of the input"),
+		OPTION("output", 'o', "FILE",
+		       "where the answers go, in the order of the input; -: standard output, once all "
+		       "lines have ended"),
 		OPTION("errors", OPTION_ERRORS, "FILE",
 		       "where lines without an answer go (the output's name with .errors.jsonl)"),
 		UPSTREAM_ROW,
 		OPTION("endpoint", OPTION_ENDPOINT, "PATH",
 		       "such as /v1/embeddings (the url in the file, else /v1/chat/completions)"),
+		OPTION("limit", OPTION_LIMIT, "N",
+		       "only the file's first N request lines: to try before you pay"),
+		OPTION("retry-failed", OPTION_RETRY_FAILED, NULL,
+		       "run again what has no answer in the output of an earlier run; its answers are "
+		       "kept"),
 		OPTION("force", OPTION_FORCE, NULL, "overwrite the output of a run that is done"),
 		PROFILE_ROW,
 		CONFIG_ROW,
 		SET_ROW,
+		HELP_ROWS,
 		{ 0 },
 	};
 	static const struct argp argp = {
@@ -312,15 +373,18 @@ static int command_run(int argc, char **argv)
 		.args_doc = "IN.jsonl -o OUT.jsonl",
 		.doc = "Run one batch without a server.\v"
 		       "Killed or stopped, it goes on where it was when called again: until it "
-		       "is done its work is kept in OUT.jsonl.lowtide beside the output. Exit "
-		       "code: 0 every line completed, 1 some failed or it could not go on, 2 wrong "
-		       "use or bad lines in the file.",
+		       "is done its work is kept in OUT.jsonl.lowtide beside the output; for an "
+		       "output that is no file (-, a pipe, /dev/null) in IN.jsonl.lowtide beside the "
+		       "input. The API key of upstreams given by --upstream or LOWTIDE_UPSTREAMS is "
+		       "taken from LOWTIDE_UPSTREAM_API_KEY, if it is set. Exit code: 0 every line "
+		       "completed, 1 some failed or it could not go on, 2 wrong use or an input that "
+		       "cannot be run, 128 + N ended by signal N.",
 	};
 	AUTO(run_arguments_done) struct run_arguments a = { 0 };
 	struct config config;
 	int code = EXIT_USAGE;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	parse_command(&argp, argc, argv, &a);
 	if (!load_with_keys(&a.settings, &config))
 		return EXIT_USAGE;
 	if (config.upstream_count == 0) {
@@ -339,6 +403,7 @@ static int command_run(int argc, char **argv)
 struct check_arguments {
 	struct settings_given settings;
 	struct check_options check;
+	const char *endpoint;
 	char **paths;
 };
 
@@ -366,7 +431,10 @@ static error_t parse_check(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case OPTION_ENDPOINT:
-		a->check.rules.endpoint = arg;
+		a->endpoint = arg;
+		return 0;
+	case OPTION_ALL:
+		a->check.all = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		path_add(a, arg, state);
@@ -386,32 +454,36 @@ static int command_check(int argc, char **argv)
 		OPTION("endpoint", OPTION_ENDPOINT, "PATH",
 		       "the batch's endpoint (the url of the first line that has one)"),
 		OPTION("strict", OPTION_STRICT, NULL, "method and url are required in every line"),
+		OPTION("all", OPTION_ALL, NULL,
+		       "print every finding, not only the first of each code"),
 		PROFILE_ROW,
 		CONFIG_ROW,
 		SET_ROW,
+		HELP_ROWS,
 		{ 0 },
 	};
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_check,
 		.args_doc = "FILE...",
-		.doc = "Check input files as a batch would.\v"
-		       "Each finding is printed as file:line: code: message. Exit code: 0 "
-		       "nothing found, 1 findings, 2 a file cannot be read.",
+		.doc = "Check input files as a server with these settings would. FILE -: standard "
+		       "input.\v"
+		       "Each finding is printed as file:line: code: message (line 0: the file as a "
+		       "whole), the first ten of each code, then how many there are. What a server "
+		       "alone can know, which models its upstreams have, is not checked. Exit code: 0 "
+		       "nothing found, 1 findings, 2 wrong use or a file that cannot be read.",
 	};
 	AUTO(check_arguments_done) struct check_arguments a = { 0 };
 	struct config config;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	parse_command(&argp, argc, argv, &a);
 	if (!load(&a.settings, &config))
 		return EXIT_USAGE;
 	a.check.paths = a.paths;
-	a.check.rules.profile = (enum profile)config.profile;
-	a.check.rules.strict_lines = config.strict_lines;
-	a.check.rules.refuse_sampling = config.refuse_sampling;
-	a.check.rules.lines_max = config.lines_per_file;
-	a.check.rules.inputs_max = config.inputs_per_file;
-	a.check.rules.line_bytes = config.line_bytes;
+	a.check.limits = config_limits(&config);
+	a.check.rules = config_rules(&config);
+	a.check.rules.endpoint = a.endpoint;
+	a.check.rules.judges_endpoint = true;
 	log_less(&config);
 	int code = check_files(&a.check);
 	config_done(&config);
@@ -424,6 +496,7 @@ struct key_arguments {
 	struct settings_given settings;
 	const char *action, *subject, *amount; /* the words after the command */
 	const char *org;
+	bool init;
 };
 
 static void key_arguments_done(struct key_arguments *a)
@@ -455,6 +528,9 @@ static error_t parse_key(int key, char *arg, struct argp_state *state)
 	case OPTION_ORG:
 		a->org = arg;
 		return 0;
+	case OPTION_INIT:
+		a->init = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		place = word_place(a);
 		if (place == NULL)
@@ -476,27 +552,26 @@ static int usage(const char *command, const char *uses)
 
 static int key_action(const struct key_arguments *a, const char *data)
 {
-	static const char create[] = "lowtide key create --org NAME [--data DIR]";
+	static const char create[] = "lowtide key create --org NAME [--data DIR] [--init]";
 	static const char list[] = "lowtide key list [--org NAME] [--data DIR]";
-	static const char revoke[] = "lowtide key revoke KEY [--data DIR]";
+	static const char revoke[] = "lowtide key revoke [KEY] [--data DIR]";
 
 	if (is(a->action, "create"))
-		return a->org != NULL && a->subject == NULL ? key_create(data, a->org)
+		return a->org != NULL && a->subject == NULL ? key_create(data, a->init, a->org)
 							    : usage("lowtide key", create);
 	if (is(a->action, "list"))
 		return a->subject == NULL ? key_list(data, a->org) : usage("lowtide key", list);
 	if (is(a->action, "revoke"))
-		return a->subject != NULL && a->org == NULL ? key_revoke(data, a->subject)
-							    : usage("lowtide key", revoke);
+		return a->org == NULL ? key_revoke(data, a->subject) : usage("lowtide key", revoke);
 	return usage("lowtide key", "lowtide key create|list|revoke");
 }
 
 static int org_action(const struct key_arguments *a, const char *data)
 {
 	if (is(a->action, "create"))
-		return a->subject != NULL
-			       ? org_create(data, a->subject)
-			       : usage("lowtide org", "lowtide org create NAME [--data DIR]");
+		return a->subject != NULL ? org_create(data, a->init, a->subject)
+					  : usage("lowtide org",
+						  "lowtide org create NAME [--data DIR] [--init]");
 	if (is(a->action, "list"))
 		return a->subject == NULL ? org_list(data)
 					  : usage("lowtide org", "lowtide org list [--data DIR]");
@@ -513,7 +588,7 @@ static int run_key_command(const struct argp *argp, int argc, char **argv,
 	AUTO(key_arguments_done) struct key_arguments a = { 0 };
 	struct config config;
 
-	argp_parse(argp, argc, argv, 0, NULL, &a);
+	parse_command(argp, argc, argv, &a);
 	if (!load(&a.settings, &config))
 		return EXIT_USAGE;
 	log_less(&config);
@@ -527,17 +602,21 @@ static int command_key(int argc, char **argv)
 	static const struct argp_option options[] = {
 		DATA_ROW,
 		OPTION("org", OPTION_ORG, "NAME", "the organization that the key belongs to"),
+		INIT_ROW,
 		CONFIG_ROW,
+		HELP_ROWS,
 		{ 0 },
 	};
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_key,
-		.args_doc = "create --org NAME\nlist [--org NAME]\nrevoke KEY",
+		.args_doc = "create --org NAME\nlist [--org NAME]\nrevoke [KEY]",
 		.doc = "API keys: make one, list them, revoke one. Also while the server runs.\v"
 		       "'create' makes the organization if there is none and prints the key and "
 		       "nothing else; it is not kept and cannot be shown again. KEY is an id as "
-		       "'list' shows it, or the first characters of the key.",
+		       "'list' shows it, the key, or its first characters; without it, or with -, it "
+		       "is read from standard input. Exit code: 0 done, 1 it could not be done, such "
+		       "as with a name that is not there, 2 wrong use.",
 	};
 
 	return run_key_command(&argp, argc, argv, key_action);
@@ -545,7 +624,9 @@ static int command_key(int argc, char **argv)
 
 static int command_org(int argc, char **argv)
 {
-	static const struct argp_option options[] = { DATA_ROW, CONFIG_ROW, { 0 } };
+	static const struct argp_option options[] = {
+		DATA_ROW, INIT_ROW, CONFIG_ROW, HELP_ROWS, { 0 },
+	};
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_key,
@@ -554,7 +635,8 @@ static int command_org(int argc, char **argv)
 		       "'weight' sets an organization's share of the work while others have some, "
 		       "too: one of weight 3 gets three times what one of 1 gets, which all have "
 		       "at first. 1 to 1000; it counts from the organization's next batch on, also "
-		       "while the server runs.",
+		       "while the server runs. Exit code: 0 done, 1 it could not be done, such as with "
+		       "a name that is not there, 2 wrong use.",
 	};
 
 	return run_key_command(&argp, argc, argv, org_action);

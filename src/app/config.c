@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "app/config_impl.h"
 #include "app/version.h"
@@ -135,6 +136,48 @@ static bool read_environment(struct config *c, struct error *err)
 	return true;
 }
 
+/* What has a meaning though it is no setting. */
+static bool variable_known(const struct config *c, const char *name, const char *value)
+{
+	static const char *const others[] = { FIRST_KEY_VARIABLE, UPSTREAM_KEY_VARIABLE,
+					      "LOWTIDE_FAILPOINTS" };
+	char variable[64];
+
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		if (strcmp(name, others[i]) == 0)
+			return true;
+	for (size_t i = 0; i < c->upstream_count; i++)
+		if (c->upstreams[i].api_key_env != NULL &&
+		    strcmp(name, c->upstreams[i].api_key_env) == 0)
+			return true;
+	for (size_t i = 0; i < setting_count; i++) {
+		setting_variable(settings[i].key, variable, sizeof(variable));
+		if (strcmp(name, variable) == 0)
+			return true;
+	}
+	/* Kubernetes gives these to every container beside a service that is called lowtide. */
+	return strncmp(name, "LOWTIDE_SERVICE_", 16) == 0 ||
+	       strncmp(name, "LOWTIDE_PORT_", 13) == 0 ||
+	       (strcmp(name, "LOWTIDE_PORT") == 0 && strstr(value, "://") != NULL);
+}
+
+void config_warn_environment(const struct config *c)
+{
+	char name[128], suggestion[400];
+
+	for (char **entry = environ; *entry != NULL; entry++) {
+		struct slice variable = { *entry, strcspn(*entry, "=") };
+		if (strncmp(*entry, "LOWTIDE_", 8) != 0 ||
+		    !slice_copy(variable, name, sizeof(name)) ||
+		    variable_known(c, name, *entry + variable.n))
+			continue;
+		setting_suggest_variable(settings, setting_count, name, suggestion,
+					 sizeof(suggestion));
+		log_warn("config.unknown_variable", kv_str("variable", name),
+			 kv_str("hint", suggestion));
+	}
+}
+
 static bool read_flags(struct config *c, const struct config_flag *flags, size_t count,
 		       struct error *err)
 {
@@ -172,19 +215,29 @@ static bool check_windows(const struct config *c, struct error *err)
 
 /* ---- texts become values ---- */
 
+/* Whether the setting has the vendor's figure, for nobody has set it (contract 3.3). */
+static bool is_vendors(const struct config *c, const struct setting *s)
+{
+	return c->vendor_limits && s->vendor[c->profile] != NULL && given_of(c, s)->text == NULL;
+}
+
 static const char *effective_text(const struct config *c, const struct setting *s)
 {
 	const struct given *g = given_of(c, s);
 
+	if (is_vendors(c, s))
+		return s->vendor[c->profile];
 	return g->text != NULL ? g->text : s->initial[c->profile];
 }
 
 static bool finish(struct config *c, struct error *err)
 {
 	const struct setting *profile = setting_find(settings, setting_count, "profile");
+	const struct setting *vendor = setting_find(settings, setting_count, "limits.vendor");
 
-	/* It decides the others' defaults; its own is the same in both. */
-	if (!setting_read(profile, effective_text(c, profile), &c->profile))
+	/* They decide the others' defaults; their own are the same in both profiles. */
+	if (!setting_read(profile, effective_text(c, profile), &c->profile) ||
+	    !setting_read(vendor, effective_text(c, vendor), &c->vendor_limits))
 		return fail_memory(err);
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
@@ -240,7 +293,7 @@ static void print_origin(const struct config *c, const struct setting *s, FILE *
 	char place[WHERE_SIZE];
 
 	if (o->layer == LAYER_DEFAULT)
-		snprintf(place, sizeof(place), "default");
+		snprintf(place, sizeof(place), is_vendors(c, s) ? "limits.vendor" : "default");
 	else if (o->layer == LAYER_FILE)
 		snprintf(place, sizeof(place), "%.200s:%" PRIu64, o->name, o->line);
 	else
@@ -303,23 +356,40 @@ void config_print(const struct config *c, FILE *to)
 
 /* ---- the parts ---- */
 
-struct pipeline_config config_pipeline(const struct config *c)
+struct ingest_limits config_limits(const struct config *c)
 {
-	return (struct pipeline_config){
+	return (struct ingest_limits){
 		.profile = (enum profile)c->profile,
-		.upstreams = c->ready_upstreams,
-		.upstream_count = c->upstream_count,
-		.max_attempts = (unsigned)c->max_attempts,
-		.line_timeout_ms = c->line_timeout_s * 1000,
-		.response_bytes_max = c->response_bytes,
-		.drain_ms = c->drain_s * 1000,
-		.memory_bytes = c->memory,
-		.online_waiting_max = (unsigned)c->max_waiting,
+		.file_bytes = c->file_bytes,
+		.line_bytes = c->line_bytes,
+	};
+}
+
+struct verdict_rules config_rules(const struct config *c)
+{
+	return (struct verdict_rules){
+		.profile = (enum profile)c->profile,
 		.strict_lines = c->strict_lines,
 		.refuse_sampling = c->refuse_sampling,
 		.lines_max = c->lines_per_file,
 		.inputs_max = c->inputs_per_file,
 		.line_bytes = c->line_bytes,
+	};
+}
+
+struct pipeline_config config_pipeline(const struct config *c)
+{
+	return (struct pipeline_config){
+		.upstreams = c->ready_upstreams,
+		.upstream_count = c->upstream_count,
+		.max_attempts = (unsigned)c->max_attempts,
+		.patience_ms = c->patience_s * 1000,
+		.line_timeout_ms = c->line_timeout_s * 1000,
+		.response_bytes_max = c->response_bytes,
+		.drain_ms = c->drain_s * 1000,
+		.memory_bytes = c->memory,
+		.online_waiting_max = (unsigned)c->max_waiting,
+		.rules = config_rules(c),
 		.enqueued_requests_max = c->enqueued_requests,
 		.enqueued_tokens_max = c->enqueued_tokens,
 		.result_expires_after_s = c->result_files_s,
@@ -347,8 +417,7 @@ struct api_config config_api(const struct config *c)
 	return (struct api_config){
 		.profile = (enum profile)c->profile,
 		.windows = config_windows(c),
-		.file_bytes_max = c->file_bytes,
-		.line_bytes_max = c->line_bytes,
+		.limits = config_limits(c),
 		.quota = { .files_max = c->files_per_org, .bytes_max = c->bytes_per_org },
 		.missing_input_refused = c->missing_file == MISSING_FILE_REFUSE,
 		.kimi_calls = c->kimi_calls,

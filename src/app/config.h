@@ -49,13 +49,15 @@ struct config {
 	char *data;
 	int profile;          /* enum profile */
 	uint64_t concurrency; /* AMOUNT_AUTO: found by itself */
-	uint64_t max_concurrency, max_attempts, line_timeout_s, drain_s, response_bytes;
+	uint64_t max_concurrency, max_attempts, patience_s, line_timeout_s, drain_s, response_bytes;
 	uint64_t reserve; /* for online requests; AMOUNT_AUTO: by itself */
 	uint64_t max_waiting, client_timeout_s;
 	bool kimi_calls;
+	bool vendor_limits;
 	uint64_t file_bytes, lines_per_file, inputs_per_file, files_per_org, bytes_per_org;
 	uint64_t line_bytes, window_min_s, window_max_s;
 	uint64_t enqueued_requests, enqueued_tokens, connections, memory;
+	uint64_t head_timeout_s, body_rate_bytes;
 	bool strict_lines, refuse_sampling, first_line;
 	int missing_file; /* enum missing_file */
 	uint64_t input_files_s, result_files_s, sweep_s;
@@ -95,6 +97,9 @@ void config_done(struct config *c);
  * never shows what was in it. */
 MUST_USE bool config_read_keys(struct config *c, struct error *err);
 
+/* Logs a warning for each variable LOWTIDE_… that no setting has: it was hardly meant to do nothing. */
+void config_warn_environment(const struct config *c);
+
 /* Whether nobody has set `key`: a command may then have a default of its own. */
 bool config_is_default(const struct config *c, const char *key);
 
@@ -106,8 +111,13 @@ void config_print(const struct config *c, FILE *to);
 struct pipeline_config config_pipeline(const struct config *c);
 struct api_config config_api(const struct config *c);
 struct window_rule config_windows(const struct config *c);
+/* By what server, `run` and `check` judge a file, and its lines, alike. */
+struct ingest_limits config_limits(const struct config *c);
+struct verdict_rules config_rules(const struct config *c);
 
 /* The name that the first upstream has when it was given no other. */
 #define UPSTREAM_NAME "default"
+/* The environment variable with the first API key of a new data directory. */
+#define FIRST_KEY_VARIABLE "LOWTIDE_BOOTSTRAP_KEY"
 /* The environment variable with the key of the upstreams that were given as mere URLs. */
 #define UPSTREAM_KEY_VARIABLE "LOWTIDE_UPSTREAM_API_KEY"

@@ -37,7 +37,7 @@ static void print_help(FILE *to)
 	      to);
 	print_commands(to);
 	fputs("\n"
-	      "  lowtide SUBCOMMAND --help            all its options\n"
+	      "  lowtide help SUBCOMMAND              all its options (also SUBCOMMAND --help, -h)\n"
 	      "  lowtide --version\n"
 	      "\n"
 	      "To begin: lowtide serve --upstream http://127.0.0.1:8080/v1\n",
@@ -59,6 +59,39 @@ static const struct command *command_find(const char *name)
 		if (strcmp(c->name, name) == 0)
 			return c;
 	return NULL;
+}
+
+static bool is_one_of(const char *word, const char *const *words)
+{
+	for (; *words != NULL; words++)
+		if (strcmp(word, *words) == 0)
+			return true;
+	return false;
+}
+
+static int refuse_word(const char *word)
+{
+	if (word[0] != '\0')
+		fprintf(stderr, "lowtide: there is no subcommand '%s'; there are:\n", word);
+	else
+		fputs("lowtide: which subcommand? There are:\n", stderr);
+	print_commands(stderr);
+	return EXIT_USAGE;
+}
+
+/* `lowtide help [SUBCOMMAND]` */
+static int help(const char *word)
+{
+	static char option[] = "--help";
+	const struct command *command = command_find(word);
+	char *argv[] = { NULL, option, NULL };
+
+	if (command != NULL)
+		return run_command(command, 2, argv);
+	if (word[0] != '\0')
+		return refuse_word(word);
+	print_help(stdout);
+	return EXIT_GOOD;
 }
 
 /* Large buffers go back to the system as soon as they are freed: glibc would otherwise keep those of the
@@ -83,6 +116,8 @@ static void raise_file_limit(void)
 
 int main(int argc, char **argv)
 {
+	static const char *const help_words[] = { "help", "--help", "-h", "-?", NULL };
+	static const char *const version_words[] = { "version", "--version", "-V", NULL };
 	const char *word = argc > 1 ? argv[1] : "";
 	const struct command *command = command_find(word);
 
@@ -93,19 +128,11 @@ int main(int argc, char **argv)
 	failpoints_init();
 	if (command != NULL)
 		return run_command(command, argc - 1, argv + 1);
-	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+	if (is_one_of(word, version_words)) {
 		print_version(stdout, NULL);
 		return EXIT_GOOD;
 	}
-	if (strcmp(word, "--help") == 0 || strcmp(word, "-?") == 0 || strcmp(word, "-h") == 0 ||
-	    strcmp(word, "help") == 0) {
-		print_help(stdout);
-		return EXIT_GOOD;
-	}
-	if (word[0] != '\0')
-		fprintf(stderr, "lowtide: there is no subcommand '%s'; there are:\n", word);
-	else
-		fputs("lowtide: which subcommand? There are:\n", stderr);
-	print_commands(stderr);
-	return EXIT_USAGE;
+	if (is_one_of(word, help_words))
+		return help(argc > 2 ? argv[2] : "");
+	return refuse_word(word);
 }

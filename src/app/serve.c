@@ -11,6 +11,7 @@
 
 #include "app/reload.h"
 #include "app/version.h"
+#include "base/id.h"
 #include "base/sys.h"
 #include "cli/data_dir.h"
 #include "cli/keys.h"
@@ -19,12 +20,13 @@
 
 #define HTTP_THREADS 4
 #define HTTP_WORKERS 8
+#define BODY_RATE_S 60 /* limits.body_rate is a mean over so long */
 
 #define FIRST_ORG "default"
-#define FIRST_KEY_VARIABLE "LOWTIDE_BOOTSTRAP_KEY"
 
 struct server {
-	int lock_fd; /* -1: not locked */
+	int listen_fd; /* -1: not listening, or taken over by `http` */
+	int lock_fd;   /* -1: not locked */
 	struct store *store;
 	struct blobs *blobs;
 	struct pipeline *pipeline;
@@ -47,33 +49,59 @@ static bool blob_known(void *ctx, const char *id)
 	return true;
 }
 
-/* A store without any key is new: nobody could use the server. */
+/* The address is claimed before anything is made: a second start by mistake changes nothing. */
+static bool listen_first(struct server *s, const struct config *c, struct error *err)
+{
+	if (http_listen(c->listen.host, c->listen.port, &s->listen_fd, err))
+		return true;
+	struct error why = *err;
+	return fail(err, ERR_INVALID,
+		    "%s; --listen HOST:PORT takes another address (port 0: any free one)",
+		    why.message);
+}
+
+static bool first_key_print(const char *secret, struct error *err)
+{
+	printf("first start: API key of the organization '%s', shown only this once:\n%s\n",
+	       FIRST_ORG, secret);
+	return fflush(stdout) == 0 ||
+	       fail_sys(err, errno, "printing the first API key on standard output");
+}
+
+static bool first_key_add(struct server *s, const char *chosen, struct error *err)
+{
+	struct error why;
+
+	if (key_add(s->store, FIRST_ORG, chosen, &why))
+		return true;
+	if (why.kind == ERR_INVALID)
+		return fail(err, ERR_INVALID, "%s in the environment: %s", FIRST_KEY_VARIABLE,
+			    why.message);
+	*err = why;
+	return false;
+}
+
+/* A store without any key is new: nobody could use the server. The key is printed before it counts:
+ * a crash in between leaves a key that opens nothing, and the next start prints another. The other way
+ * round it would leave one that opens everything and that nobody has seen. */
 static bool first_key(struct server *s, struct error *err)
 {
 	const char *chosen = getenv(FIRST_KEY_VARIABLE);
-	char secret[256];
+	char secret[64];
 	uint64_t keys;
 
 	if (!store_key_count(s->store, &keys, err))
 		return false;
 	if (keys > 0)
 		return true;
-	if (chosen != NULL && chosen[0] == '\0')
-		chosen = NULL;
-	if (!key_add(s->store, FIRST_ORG, chosen, secret, err)) {
-		struct error why = *err;
-		if (chosen == NULL || why.kind != ERR_INVALID)
-			return false;
-		return fail(err, ERR_INVALID, "%s in the environment: %s", FIRST_KEY_VARIABLE,
-			    why.message);
-	}
-	if (chosen == NULL)
-		printf("first start: API key of the organization '%s', shown only this once:\n"
-		       "%s\n",
-		       FIRST_ORG, secret);
+	if (chosen != NULL && chosen[0] != '\0')
+		return first_key_add(s, chosen, err);
+	id_secret(secret);
+	bool good = first_key_print(secret, err);
+	(void)failpoint("key.printed");
+	good = good && key_add(s->store, FIRST_ORG, secret, err);
 	explicit_bzero(secret, sizeof(secret));
-	fflush(stdout);
-	return true;
+	return good;
 }
 
 /* Descriptors are left for files and upstreams, however many clients come. */
@@ -90,16 +118,21 @@ static unsigned connections_max(const struct config *c)
 	return most > 0 ? most : 1;
 }
 
+/* Clients that are in the queue already are taken from here on. */
 static bool open_http(struct server *s, const struct config *c, struct error *err)
 {
 	struct http_config http = {
-		.host = c->listen.host,
-		.port = c->listen.port,
+		.listening = &s->listen_fd,
 		.threads = HTTP_THREADS,
 		.workers = HTTP_WORKERS,
 		.connections_max = connections_max(c),
 		.stream_idle_ms = c->client_timeout_s * 1000,
 		.budget = pipeline_budget(s->pipeline),
+		.deadlines = {
+			.head_ms = c->head_timeout_s * 1000,
+			.body_ms = BODY_RATE_S * UINT64_C(1000),
+			.body_bytes_min = c->body_rate_bytes * BODY_RATE_S,
+		},
 		.app = api_http_app(),
 		.ctx = s->api,
 	};
@@ -112,11 +145,11 @@ static bool server_open(struct server *s, const struct config *c,
 {
 	struct api_config api = config_api(c);
 
-	return data_dir_make(c->data, err) && data_dir_lock(c->data, &s->lock_fd, err) &&
-	       store_open(c->data, &s->store, err) && blobs_open(c->data, &s->blobs, err) &&
-	       blobs_sweep(s->blobs, blob_known, s, err) && first_key(s, err) &&
+	return listen_first(s, c, err) && data_dir_make(c->data, err) &&
+	       data_dir_lock(c->data, &s->lock_fd, err) && store_open(c->data, &s->store, err) &&
+	       blobs_open(c->data, &s->blobs, err) && blobs_sweep(s->blobs, blob_known, s, err) &&
 	       pipeline_open(c->data, pipeline, s->store, s->blobs, &s->pipeline, err) &&
-	       api_open(&api, s->store, s->blobs, s->pipeline, &s->api, err) &&
+	       api_open(&api, s->store, s->blobs, s->pipeline, &s->api, err) && first_key(s, err) &&
 	       open_http(s, c, err);
 }
 
@@ -159,6 +192,8 @@ static void server_close(struct server *s)
 		store_close(s->store);
 	if (s->lock_fd >= 0)
 		close(s->lock_fd);
+	if (s->listen_fd >= 0)
+		close(s->listen_fd);
 }
 
 static void run_until_signal(struct server *s, const struct config *c,
@@ -181,7 +216,7 @@ static void run_until_signal(struct server *s, const struct config *c,
 
 int serve(struct config *config, const struct config_source *source)
 {
-	struct server s = { .lock_fd = -1 };
+	struct server s = { .listen_fd = -1, .lock_fd = -1 };
 	struct pipeline_config pipeline = config_pipeline(config);
 	struct error err;
 

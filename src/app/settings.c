@@ -23,6 +23,7 @@ static const char *const log_level_words[] = { "debug", "info", "warn", "error",
 #define AT(member) .at = offsetof(struct config, member)
 #define BOTH(text) .initial = { text, text }
 #define KIMI_OPENAI(kimi, openai) .initial = { [PROFILE_KIMI] = kimi, [PROFILE_OPENAI] = openai }
+#define VENDOR(kimi, openai) .vendor = { [PROFILE_KIMI] = kimi, [PROFILE_OPENAI] = openai }
 #define FROM_TO(from, to) .least = from, .most = to
 #define OR_AUTO .automatic = "auto"
 #define AT_RELOAD .at_reload = true
@@ -33,7 +34,7 @@ const struct setting settings[] = {
 	{ "data", SETTING_TEXT, AT(data), BOTH("./lowtide-data"),
 	  .about = "directory of everything that lasts; made if it is not there" },
 	{ "profile", SETTING_CHOICE, AT(profile), BOTH("kimi"), .words = profile_words,
-	  .about = "whose rules and limits hold: Kimi's or OpenAI's" },
+	  .about = "whose rules hold: Kimi's or OpenAI's" },
 	{ "upstreams", SETTING_UPSTREAMS, AT(upstreams), BOTH(NULL), AT_RELOAD,
 	  .about = "where lines are sent: OpenAI-compatible servers" },
 
@@ -44,7 +45,10 @@ const struct setting settings[] = {
 	{ "execution.max_concurrency", SETTING_COUNT, AT(max_concurrency), BOTH("1024"),
 	  FROM_TO(1, 10000), AT_RELOAD, .about = "never more requests in flight to one upstream" },
 	{ "execution.max_attempts", SETTING_COUNT, AT(max_attempts), BOTH("6"), FROM_TO(1, 1000),
-	  .about = "how often a line is sent before its failure is final" },
+	  .about = "how often a line is sent, beside others that are well, before its failure is "
+		   "final" },
+	{ "execution.patience", SETTING_DURATION, AT(patience_s), BOTH("15m"), FROM_TO(1, 7 * DAY),
+	  .about = "how long the few lines that an upstream alone refuses are tried" },
 	{ "execution.line_timeout", SETTING_DURATION, AT(line_timeout_s), BOTH("10m"),
 	  FROM_TO(1, 7 * DAY), .about = "how long one attempt at a line may take" },
 	{ "execution.drain", SETTING_DURATION, AT(drain_s), BOTH("30s"), FROM_TO(0, DAY),
@@ -65,16 +69,19 @@ const struct setting settings[] = {
 	{ "online.kimi_calls", SETTING_SWITCH, AT(kimi_calls), BOTH("false"),
 	  .about = "serve Kimi's online calls, too, not only the batches" },
 
-	{ "limits.file_bytes", SETTING_SIZE, AT(file_bytes), KIMI_OPENAI("100MB", "200MB"),
+	{ "limits.vendor", SETTING_SWITCH, AT(vendor_limits), BOTH("false"),
+	  .about = "the figures of the profile's vendor for what is not set below" },
+	{ "limits.file_bytes", SETTING_SIZE, AT(file_bytes), BOTH("8GB"), VENDOR("100MB", "200MB"),
 	  FROM_TO(1, ANY_COUNT), .zero = "no limit", .about = "one uploaded file" },
-	{ "limits.lines_per_file", SETTING_COUNT, AT(lines_per_file), KIMI_OPENAI("0", "50000"),
-	  FROM_TO(1, ANY_COUNT), .zero = "no limit", .about = "lines of a batch" },
-	{ "limits.inputs_per_file", SETTING_COUNT, AT(inputs_per_file), KIMI_OPENAI("0", "50000"),
-	  FROM_TO(1, ANY_COUNT), .zero = "no limit",
+	{ "limits.lines_per_file", SETTING_COUNT, AT(lines_per_file), BOTH("0"),
+	  VENDOR("0", "50000"), FROM_TO(1, ANY_COUNT), .zero = "no limit",
+	  .about = "lines of a batch" },
+	{ "limits.inputs_per_file", SETTING_COUNT, AT(inputs_per_file), BOTH("0"),
+	  VENDOR("0", "50000"), FROM_TO(1, ANY_COUNT), .zero = "no limit",
 	  .about = "inputs over all lines of a batch for /v1/embeddings" },
-	{ "limits.files_per_org", SETTING_COUNT, AT(files_per_org), KIMI_OPENAI("1000", "0"),
+	{ "limits.files_per_org", SETTING_COUNT, AT(files_per_org), BOTH("0"), VENDOR("1000", "0"),
 	  FROM_TO(1, ANY_COUNT), .zero = "no limit", .about = "input files of an organization" },
-	{ "limits.bytes_per_org", SETTING_SIZE, AT(bytes_per_org), KIMI_OPENAI("10GB", "0"),
+	{ "limits.bytes_per_org", SETTING_SIZE, AT(bytes_per_org), BOTH("0"), VENDOR("10GB", "0"),
 	  FROM_TO(1, ANY_COUNT), .zero = "no limit",
 	  .about = "all input files of an organization together" },
 	{ "limits.line_bytes", SETTING_SIZE, AT(line_bytes), BOTH("16MB"), FROM_TO(1, GB),
@@ -95,6 +102,12 @@ const struct setting settings[] = {
 	  .about = "memory for bodies and answers on their way; when it is full senders wait" },
 	{ "limits.connections", SETTING_COUNT, AT(connections), BOTH("16384"), FROM_TO(1, 100000),
 	  .about = "client connections at once" },
+	{ "limits.head_timeout", SETTING_DURATION, AT(head_timeout_s), BOTH("30s"),
+	  FROM_TO(1, 3600), .zero = "no limit",
+	  .about = "how long the head of a client's request may take from its first byte on" },
+	{ "limits.body_rate", SETTING_SIZE, AT(body_rate_bytes), BOTH("1KB"), FROM_TO(1, GB),
+	  .zero = "no limit",
+	  .about = "what a client's body must bring each second, as a mean over a minute" },
 
 	{ "validation.strict_lines", SETTING_SWITCH, AT(strict_lines), KIMI_OPENAI("false", "true"),
 	  .about = "method and url are required in every line" },

@@ -30,6 +30,7 @@ struct setting {
 	enum setting_type type;
 	size_t at;                /* offset of the member */
 	const char *initial[2];   /* default by enum profile, as it would be written; NULL: none */
+	const char *vendor[2];    /* the same while limits.vendor is on; NULL: no other */
 	uint64_t least, most;     /* of COUNT, SIZE and DURATION */
 	const char *automatic;    /* a word that COUNT takes beside numbers, or NULL */
 	const char *zero;         /* what 0 means where it stands outside of the bounds, or NULL */
@@ -53,6 +54,10 @@ bool setting_is_group(const struct setting *table, size_t count, const char *gro
  * "allowed here: ..." with the keys of its group, or the groups. */
 void setting_suggest(const struct setting *table, size_t count, const char *wrong, char *to,
 		     size_t size);
+
+/* The same for an environment variable: "nearest: LOWTIDE_DATA", else where all are listed. */
+void setting_suggest_variable(const struct setting *table, size_t count, const char *wrong,
+			      char *to, size_t size);
 
 /* "a whole number from 1 to 10000". */
 void setting_describe(const struct setting *s, char *to, size_t size);

@@ -106,3 +106,23 @@ void setting_suggest(const struct setting *table, size_t count, const char *wron
 		between = ", ";
 	}
 }
+
+#define VARIABLE_PREFIX "LOWTIDE_" /* part of every name, so no likeness */
+
+void setting_suggest_variable(const struct setting *table, size_t count, const char *wrong,
+			      char *to, size_t size)
+{
+	const char *rest = wrong + strlen(VARIABLE_PREFIX);
+	char variable[64];
+	unsigned shown = 0;
+
+	snprintf(to, size, "nearest:");
+	for (unsigned distance = 0; is_near(rest, distance) && shown < 3; distance++)
+		for (size_t i = 0; i < count && shown < 3; i++) {
+			setting_variable(table[i].key, variable, sizeof(variable));
+			if (word_distance(rest, variable + strlen(VARIABLE_PREFIX)) == distance)
+				text_add(to, size, shown++ > 0 ? ", " : " ", variable);
+		}
+	if (shown == 0)
+		snprintf(to, size, "no setting has it; lowtide.example.yaml shows all settings");
+}

@@ -533,6 +533,43 @@ bool json_u64(struct slice number, uint64_t *ret)
 	return true;
 }
 
+/* The digits of "12.50e1" without the point are 1250, and the exponent that is left is -1. */
+bool json_whole(struct slice number, uint64_t *ret)
+{
+	const char *p = number.p, *end = number.p + number.n;
+	uint64_t n = 0;
+	long exponent = 0, written = 0;
+	bool fraction = false, digits = false;
+
+	for (; p < end && (is_digit(*p) || (*p == '.' && !fraction)); p++) {
+		if (*p == '.') {
+			fraction = true;
+			continue;
+		}
+		digits = true;
+		exponent -= fraction;
+		if (__builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, (uint64_t)(*p - '0'), &n))
+			return false;
+	}
+	if (p < end && (*p == 'e' || *p == 'E')) {
+		bool negative = p + 1 < end && p[1] == '-';
+		for (p += p + 1 < end && (p[1] == '-' || p[1] == '+') ? 2 : 1;
+		     p < end && is_digit(*p) && written < 1000; p++)
+			written = written * 10 + (*p - '0');
+		exponent += negative ? -written : written;
+	}
+	for (; exponent < 0 && n % 10 == 0 && n > 0; exponent++)
+		n /= 10;
+	for (; exponent > 0 && n > 0; exponent--)
+		if (__builtin_mul_overflow(n, 10, &n))
+			return false;
+	if (!digits || p != end || (exponent < 0 && n > 0))
+		return false;
+	*ret = n;
+	return true;
+}
+
 size_t json_copy_one_line(struct slice text, char *to)
 {
 	const char *p = text.n > 0 ? text.p : "";

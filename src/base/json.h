@@ -82,6 +82,8 @@ size_t json_decode(struct slice raw, char *to, size_t size);
 
 /* A non-negative integer that fits; false for anything else (fractions, exponents, negative). */
 bool json_u64(struct slice number, uint64_t *ret);
+/* The same, however the number is written: 10, 10.0 and 1e1 are ten. */
+bool json_whole(struct slice number, uint64_t *ret);
 
 /* Copies validated JSON `text` to `to` (text.n bytes at most) without CR and LF; returns bytes.
  * `to` does not overlap it. JSON strings cannot hold raw CR or LF, so those removed stand between

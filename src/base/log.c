@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -29,6 +30,35 @@ static atomic_int least_level = LOG_INFO;
 void log_set_level(enum log_level level)
 {
 	atomic_store_explicit(&least_level, (int)level, memory_order_relaxed);
+}
+
+/* `diverted` spares a log that goes to standard error the lock. */
+static atomic_bool diverted;
+static struct {
+	pthread_mutex_t lock;
+	log_write_fn write;
+	void *ctx;
+} diversion = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void log_divert(log_write_fn write, void *ctx)
+{
+	pthread_mutex_lock(&diversion.lock);
+	diversion.write = write;
+	diversion.ctx = ctx;
+	pthread_mutex_unlock(&diversion.lock);
+	atomic_store(&diverted, write != NULL);
+}
+
+static bool write_diverted(const char *text, size_t n)
+{
+	if (!atomic_load(&diverted))
+		return false;
+	pthread_mutex_lock(&diversion.lock);
+	bool taken = diversion.write != NULL;
+	if (taken)
+		diversion.write(diversion.ctx, text, n);
+	pthread_mutex_unlock(&diversion.lock);
+	return taken;
 }
 
 struct line {
@@ -171,6 +201,8 @@ static void line_write(struct line *l)
 	ssize_t n;
 
 	l->text[l->n++] = '\n';
+	if (write_diverted(l->text, l->n))
+		return;
 	do
 		n = write(STDERR_FILENO, l->text, l->n);
 	while (n < 0 && errno == EINTR);

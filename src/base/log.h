@@ -30,6 +30,11 @@ struct log_field {
 #define kv_slice(k, v) ((struct log_field){ .key = (k), .type = LOG_SLICE, .slice = (v) })
 
 void log_set_level(enum log_level level); /* default LOG_INFO */
+
+/* Where whole lines (with their LF) go instead of standard error: for a program that draws there.
+ * NULL: to standard error again; on return no call is under way any more. */
+typedef void (*log_write_fn)(void *ctx, const char *text, size_t n);
+void log_divert(log_write_fn write, void *ctx);
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 /* `err` as fields error=, detail=, errno=, line= before the rest. */
 void log_write_error(enum log_level level, const char *event, const struct error *err,

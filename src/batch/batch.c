@@ -16,26 +16,6 @@
 #include "base/attr.h"
 #include "base/duration.h"
 
-/* ---- profile ---- */
-
-static const char *const kimi_endpoints[] = { "/v1/chat/completions", NULL };
-
-static const char *const openai_endpoints[] = {
-	"/v1/chat/completions",
-	"/v1/completions",
-	"/v1/embeddings",
-	"/v1/responses",
-	"/v1/moderations",
-	"/v1/rerank", /* vLLM's, like the next */
-	"/v1/score",
-	NULL,
-};
-
-const char *const *profile_endpoints(enum profile profile)
-{
-	return profile == PROFILE_KIMI ? kimi_endpoints : openai_endpoints;
-}
-
 /* ---- file ---- */
 
 const char *file_purpose_name(enum file_purpose purpose)

@@ -11,9 +11,6 @@
 
 enum profile { PROFILE_KIMI, PROFILE_OPENAI };
 
-/* The endpoints a batch may name in `profile`, NULL-ended. */
-const char *const *profile_endpoints(enum profile profile);
-
 /* ---- file ---- */
 
 enum file_purpose { PURPOSE_BATCH, PURPOSE_BATCH_OUTPUT };
@@ -79,7 +76,7 @@ struct counts {
 struct batch {
 	char id[ID_SIZE];
 	char org[ID_SIZE];
-	char endpoint[64];
+	char endpoint[64];      /* as asked for; endpoint_path() (endpoint.h) is where it is sent */
 	char input_file_id[80]; /* as asked for */
 	bool input_missing;     /* it named no file of the organization when the batch was made */
 	char completion_window[24]; /* as asked for */

@@ -1,5 +1,4 @@
-/* outcome.c: see outcome.h. One pass of the JSON scanner over each answer validates it and finds its
- * token counts; the bytes of the answer are copied once, into the result line. */
+/* outcome.c: see outcome.h. The bytes of an answer are copied once, into the result line. */
 #include "batch/outcome.h"
 
 #include <stdlib.h>
@@ -53,101 +52,6 @@ void usage_add(struct usage *sum, const struct usage *u)
 	sum->total += u->total;
 }
 
-/* Reads the member at hand as a count; anything that is no non-negative integer leaves `*ret`. */
-static void count_read(struct json *j, uint64_t *ret)
-{
-	struct slice value;
-	uint64_t n;
-	if (json_skip(j, &value) && json_u64(value, &n))
-		*ret = n;
-}
-
-/* The member `name` of the object at hand, if it is an object. */
-static void detail_read(struct json *j, const char *name, uint64_t *ret)
-{
-	struct slice text, key;
-	if (!json_skip(j, &text) || text.p[0] != '{')
-		return;
-	struct json inner;
-	json_init(&inner, text);
-	json_next(&inner);
-	while (json_member(&inner, &key)) {
-		if (json_key_is(key, name))
-			count_read(&inner, ret);
-		else
-			json_skip(&inner, &text);
-	}
-}
-
-static void usage_read(struct slice text, struct usage *u)
-{
-	struct json j;
-	struct slice key, skipped;
-	uint64_t cached_top = 0;
-	json_init(&j, text);
-	if (json_next(&j) != JSON_OBJECT)
-		return;
-	while (json_member(&j, &key)) {
-		if (json_key_is(key, "prompt_tokens") || json_key_is(key, "input_tokens"))
-			count_read(&j, &u->input);
-		else if (json_key_is(key, "completion_tokens") || json_key_is(key, "output_tokens"))
-			count_read(&j, &u->output);
-		else if (json_key_is(key, "total_tokens"))
-			count_read(&j, &u->total);
-		else if (json_key_is(key, "cached_tokens"))
-			count_read(&j, &cached_top);
-		else if (json_key_is(key, "prompt_tokens_details") ||
-			 json_key_is(key, "input_tokens_details"))
-			detail_read(&j, "cached_tokens", &u->cached);
-		else if (json_key_is(key, "completion_tokens_details") ||
-			 json_key_is(key, "output_tokens_details"))
-			detail_read(&j, "reasoning_tokens", &u->reasoning);
-		else
-			json_skip(&j, &skipped);
-	}
-	if (u->cached == 0) /* Kimi puts it at the top as well: counted once */
-		u->cached = cached_top;
-	if (u->total == 0)
-		u->total = u->input + u->output;
-}
-
-bool usage_scan(struct slice body, struct usage *ret)
-{
-	struct json j;
-	struct slice key, value, usage = { NULL, 0 };
-	*ret = (struct usage){ 0 };
-	json_init(&j, body);
-	if (body.n > 0 && json_next(&j) == JSON_OBJECT) {
-		while (json_member(&j, &key)) {
-			bool is_usage = json_key_is(key, "usage");
-			if (!json_skip(&j, &value))
-				break;
-			if (is_usage)
-				usage = value;
-		}
-	} else {
-		/* an answer that is an array or a scalar is JSON too */
-		json_init(&j, body);
-		json_skip(&j, &value);
-	}
-	if (!json_end(&j))
-		return false;
-	if (usage.n > 0)
-		usage_read(usage, ret);
-	return true;
-}
-
-/* The first bytes of `text`, not cutting a UTF-8 sequence. */
-static struct slice text_head(struct slice text, size_t max)
-{
-	if (text.n <= max)
-		return text;
-	size_t n = max;
-	while (n > 0 && ((unsigned char)text.p[n] & 0xC0) == 0x80)
-		n--;
-	return (struct slice){ text.p, n };
-}
-
 static void line_open(struct slice custom_id, struct buf *to)
 {
 	char id[ID_SIZE];
@@ -179,9 +83,9 @@ void outcome_missing_line(struct slice custom_id, enum outcome_fault fault, stru
 	line_fault(fault, slice_of(fault_messages[fault]), to);
 }
 
-static void line_answer(struct outcome *o, bool json, struct buf *to)
+static void line_answer(struct outcome *o, struct buf *to)
 {
-	struct slice body = buf_slice(&o->body);
+	struct slice body = answer_text(buf_slice(&o->body));
 	buf_add(to, SLICE(",\"response\":{\"status_code\":"));
 	buf_u64(to, (uint64_t)o->http_status);
 	buf_add(to, SLICE(",\"request_id\":"));
@@ -193,16 +97,31 @@ static void line_answer(struct outcome *o, bool json, struct buf *to)
 		buf_json_string(to, slice_of(id));
 	}
 	buf_add(to, SLICE(",\"body\":"));
-	if (json) {
+	if (o->facts.json) {
 		if (buf_reserve(to, body.n))
 			to->n += json_copy_one_line(body, to->p + to->n);
 	} else {
 		buf_add(to, SLICE("{\"error\":{\"message\":"));
-		buf_json_string(to, text_head(body, UPSTREAM_TEXT_MAX));
+		buf_json_string(to, answer_head(body, UPSTREAM_TEXT_MAX));
 		buf_add(to, SLICE(",\"type\":\"upstream_error\",\"param\":null,"
 				  "\"code\":\"upstream_non_json\"}}"));
 	}
 	buf_add(to, SLICE("},\"error\":null}\n"));
+}
+
+/* What was wrong with an answer, and the beginning of it (contract 8.3). */
+static void line_invalid(const char *what, struct slice body, struct buf *to)
+{
+	AUTO(buf_free) struct buf message = BUF(2 * UPSTREAM_TEXT_MAX);
+	buf_text(&message, what);
+	if (body.n > 0) {
+		buf_text(&message, ": ");
+		buf_add(&message, answer_head(body, UPSTREAM_TEXT_MAX));
+	} else {
+		buf_char(&message, '.');
+	}
+	to->failed = to->failed || message.failed;
+	line_fault(OUTCOME_INVALID, buf_slice(&message), to);
 }
 
 void outcome_line(struct outcome *o, struct buf *to)
@@ -211,20 +130,25 @@ void outcome_line(struct outcome *o, struct buf *to)
 	o->success = false;
 	o->usage = (struct usage){ 0 };
 	line_open(custom_id, to);
+	if (o->fault == OUTCOME_ANSWERED && !o->scanned)
+		answer_scan(buf_slice(&o->body), &o->facts);
+	o->scanned = true;
+	bool ok = o->http_status >= 200 && o->http_status <= 299;
+	if (o->fault == OUTCOME_ANSWERED && ok && o->facts.fault != ANSWER_GOOD) {
+		o->fault = OUTCOME_INVALID;
+		o->message = answer_fault_words(o->facts.fault);
+	}
+	if (o->fault == OUTCOME_INVALID && o->message != NULL) {
+		line_invalid(o->message, answer_text(buf_slice(&o->body)), to);
+		return;
+	}
 	if (o->fault != OUTCOME_ANSWERED) {
 		const char *message = o->message != NULL ? o->message : fault_messages[o->fault];
 		line_fault(o->fault, slice_of(message), to);
 		return;
 	}
-	struct usage usage;
-	bool json = usage_scan(buf_slice(&o->body), &usage);
-	bool ok = o->http_status >= 200 && o->http_status <= 299;
-	if (ok && !json) {
-		line_fault(OUTCOME_INVALID, text_head(buf_slice(&o->body), UPSTREAM_TEXT_MAX), to);
-		return;
-	}
 	o->success = ok;
 	if (ok)
-		o->usage = usage;
-	line_answer(o, json, to);
+		o->usage = o->facts.usage;
+	line_answer(o, to);
 }

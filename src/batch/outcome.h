@@ -5,13 +5,13 @@
 #include <stdint.h>
 
 #include "base/buf.h"
-#include "batch/batch.h"
+#include "batch/answer.h"
 
 /* Why a line has no HTTP answer; the codes of contract 9. */
 #define OUTCOME_FAULTS(X)                                                                         \
 	X(TIMEOUT, "request_timeout")           /* no answer within the line's time */            \
 	X(UPSTREAM, "upstream_error")           /* the connection broke, attempt after attempt */ \
-	X(INVALID, "invalid_upstream_response") /* 2xx that is no JSON, or too large */           \
+	X(INVALID, "invalid_upstream_response") /* 2xx that is no answer, or too large */         \
 	X(EXPIRED, "batch_expired")                                                               \
 	X(CANCELLED, "batch_cancelled")                                                           \
 	X(BATCH_FAILED, "batch_failed") /* a fault of the service itself */
@@ -31,9 +31,11 @@ struct outcome {
 	uint64_t record;   /* number in the index, from 0 */
 	uint32_t attempts; /* requests spent, from 1 */
 	enum outcome_fault fault;
-	int http_status;      /* if answered */
-	struct buf body;      /* the answer's bytes, owned */
-	const char *message;  /* of a fault: static text; NULL: the code's own */
+	int http_status;     /* if answered */
+	struct buf body;     /* the answer's bytes, owned; of OUTCOME_INVALID too */
+	const char *message; /* of a fault: static text; NULL: the code's own */
+	bool scanned;        /* `facts` are of `body`: else outcome_line() reads them */
+	struct answer_facts facts;
 	char request_id[128]; /* the upstream's x-request-id, "": none */
 	/* set while it is recorded */
 	uint64_t journal_at; /* where its journal record stands, and its size */
@@ -56,6 +58,4 @@ void outcome_line(struct outcome *o, struct buf *to);
  * p NULL: null. */
 void outcome_missing_line(struct slice custom_id, enum outcome_fault fault, struct buf *to);
 
-/* Token counts of a 2xx answer (contract 8.2): false if `body` is no JSON. */
-bool usage_scan(struct slice body, struct usage *ret);
 void usage_add(struct usage *sum, const struct usage *u);

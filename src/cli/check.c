@@ -1,51 +1,23 @@
-/* check.c: the ingest pass and the verdict, on a file that stays where it is. */
+/* check.c: what the server does with an upload and with a batch on it, on a file that stays where it
+ * is: the name, the size, the ingest pass, the endpoint, the verdict. */
 #include "cli/check.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/filename.h"
 #include "base/attr.h"
-#include "base/utf8.h"
+#include "base/sys.h"
+#include "cli/file_kind.h"
 #include "cli/report.h"
 #include "ingest/ingest.h"
 
-/* ---- findings ---- */
-
-/* A finding quotes the file, and a file may hold anything: control characters would move the
- * terminal's cursor or begin a line of their own. */
-static void print_plain(const char *text, FILE *to)
-{
-	size_t n = strlen(text);
-
-	for (size_t i = 0; i < n;) {
-		bool valid;
-		size_t step = utf8_step(text + i, n - i, &valid);
-		unsigned char first = (unsigned char)text[i];
-		bool control = first < 0x20 || first == 0x7f ||
-			       (first == 0xc2 && step == 2 && (unsigned char)text[i + 1] < 0xa0);
-		if (!valid || control)
-			fputs("\xef\xbf\xbd", to); /* U+FFFD */
-		else
-			fwrite(text + i, 1, step, to);
-		i += step;
-	}
-}
-
-void finding_print(const char *path, const struct finding *finding, FILE *to)
-{
-	fprintf(to, "%s:%" PRIu64 ": %s: ", path, finding->line, finding->code);
-	print_plain(finding->message, to);
-	fputc('\n', to);
-}
-
-static void print_each(void *ctx, const struct finding *finding)
-{
-	finding_print(ctx, finding, stdout);
-}
+#define STDIN_NAME "(standard input)"
 
 /* ---- summary ---- */
 
@@ -81,6 +53,74 @@ static void print_summary(const char *path, const struct index_summary *s, uint6
 		printf("%" PRIu64 " finding%s\n", findings, findings == 1 ? "" : "s");
 }
 
+/* ---- the file as a whole ---- */
+
+static void add_whole(struct findings *f, const char *code, const char *message)
+{
+	findings_add(f, &(struct finding){ .code = code, .message = message });
+}
+
+/* The upload's own rule (contract 3.2). */
+static void judge_name(struct findings *f)
+{
+	char name[512];
+	struct error err;
+
+	if (filename_read(f->path, name, sizeof(name), &err) && filename_check(name, &err))
+		return;
+	add_whole(f, "invalid_filename", err.message);
+}
+
+/* Its lines are judged all the same. */
+static void judge_size(struct findings *f, uint64_t bytes, const struct ingest_limits *limits)
+{
+	struct error refusal;
+
+	if (!ingest_size_check(limits, bytes, &refusal))
+		add_whole(f, "file_too_large", refusal.message);
+}
+
+/* ---- the lines ---- */
+
+static void count_one(void *ctx, const struct finding *finding)
+{
+	*(uint64_t *)ctx += finding->line > 0;
+}
+
+/* What the whole file is instead of JSONL, where most of its lines are bad; else NULL. */
+static bool find_kind(const char **ret, int fd, const struct index *index,
+		      const struct verdict_rules *rules, struct error *err)
+{
+	AUTO(auto_free) char *beginning = malloc(FILE_KIND_BYTES);
+	uint64_t count, bad_lines = 0;
+
+	if (beginning == NULL)
+		return fail_memory(err);
+	ssize_t n = pread(fd, beginning, FILE_KIND_BYTES, 0);
+	if (n < 0)
+		return fail_sys(err, errno, "reading the file's beginning");
+	*ret = file_kind((struct slice){ beginning, (size_t)n });
+	if (*ret == NULL)
+		return true;
+	if (!verdict_judge(index, fd, rules, count_one, &bad_lines, &count, err))
+		return false;
+	if (bad_lines * 2 <= index_summary(index)->lines)
+		*ret = NULL;
+	return true;
+}
+
+bool check_judge(struct findings *f, int fd, const struct index *index,
+		 const struct verdict_rules *rules, struct error *err)
+{
+	uint64_t count;
+
+	if (!find_kind(&f->kind, fd, index, rules, err) ||
+	    !verdict_judge(index, fd, rules, findings_add, f, &count, err))
+		return false;
+	findings_end(f);
+	return true;
+}
+
 /* ---- one file, all files ---- */
 
 static void index_drop(struct index **index)
@@ -89,33 +129,75 @@ static void index_drop(struct index **index)
 		index_close(*index);
 }
 
-static bool check_open(const char *path, int *ret_fd, uint64_t *ret_bytes, struct error *err)
+/* What comes on standard input may have to be read twice: a file without a name holds it. */
+static bool stdin_keep(int *ret_fd, struct error *err)
+{
+	AUTO(auto_free) char *piece = malloc(FILE_KIND_BYTES);
+	const char *directory = getenv("TMPDIR");
+	char name[4096];
+	ssize_t n;
+
+	if (piece == NULL)
+		return fail_memory(err);
+	if (directory == NULL || directory[0] == '\0')
+		directory = "/tmp";
+	snprintf(name, sizeof(name), "%s/lowtide-check-XXXXXX", directory);
+	*ret_fd = mkostemp(name, O_CLOEXEC);
+	if (*ret_fd < 0 || unlink(name) != 0)
+		return fail_sys(err, errno, "keeping standard input in %s (TMPDIR)", directory);
+	while ((n = read(STDIN_FILENO, piece, FILE_KIND_BYTES)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fail_sys(err, errno, "reading standard input");
+		if (!sys_write_all(*ret_fd, piece, (size_t)n))
+			return fail_sys(err, errno, "keeping standard input in %s (TMPDIR)",
+					directory);
+	}
+	return true;
+}
+
+static bool check_open(const char *path, bool from_stdin, int *ret_fd, uint64_t *ret_bytes,
+		       struct error *err)
 {
 	struct stat st;
 
-	*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (from_stdin) {
+		if (!stdin_keep(ret_fd, err))
+			return false;
+	} else {
+		*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+	}
 	if (*ret_fd < 0 || fstat(*ret_fd, &st) != 0)
 		return fail_sys(err, errno, "%s", path);
 	if (!S_ISREG(st.st_mode))
-		return fail(err, ERR_INVALID, "%s is not a regular file", path);
+		return fail(err, ERR_INVALID, "%s is not a regular file; - reads standard input",
+			    path);
 	*ret_bytes = (uint64_t)st.st_size;
 	return true;
 }
 
-static bool check_file(char *path, const struct verdict_rules *rules, uint64_t *ret_findings,
+static bool check_file(const struct check_options *o, const char *path, uint64_t *ret_findings,
 		       struct error *err)
 {
-	struct ingest_limits limits = { .line_bytes = rules->line_bytes };
+	bool from_stdin = strcmp(path, "-") == 0;
+	struct findings f = { .path = from_stdin ? STDIN_NAME : path, .to = stdout, .all = o->all };
+	struct ingest_limits limits = { .line_bytes = o->limits.line_bytes };
 	AUTO(auto_close) int fd = -1;
 	AUTO(index_drop) struct index *index = NULL;
 	char sha256[65];
 	uint64_t bytes = 0;
 
-	if (!check_open(path, &fd, &bytes, err) ||
-	    !ingest_file(NULL, fd, &limits, NULL, sha256, &index, err) ||
-	    !verdict_judge(index, fd, rules, print_each, path, ret_findings, err))
+	if (!check_open(path, from_stdin, &fd, &bytes, err) ||
+	    !ingest_file(NULL, fd, &limits, NULL, sha256, &index, err))
 		return false;
-	print_summary(path, index_summary(index), bytes, *ret_findings);
+	if (!from_stdin)
+		judge_name(&f);
+	judge_size(&f, bytes, &o->limits);
+	if (!check_judge(&f, fd, index, &o->rules, err))
+		return false;
+	print_summary(f.path, index_summary(index), bytes, f.count);
+	*ret_findings = f.count;
 	return true;
 }
 
@@ -126,7 +208,7 @@ int check_files(const struct check_options *options)
 	for (size_t i = 0; i < options->path_count; i++) {
 		uint64_t findings = 0;
 		struct error err;
-		if (!check_file(options->paths[i], &options->rules, &findings, &err)) {
+		if (!check_file(options, options->paths[i], &findings, &err)) {
 			fflush(stdout);
 			report(&err);
 			code = EXIT_USAGE;

@@ -1,13 +1,16 @@
-/* check.h: `lowtide check`: what a batch would say about a file, without a server. */
+/* check.h: `lowtide check`: what a server with these settings would say about a file, without one. */
 #pragma once
 
-#include <stdio.h>
-
+#include "cli/findings.h"
+#include "ingest/index.h"
+#include "ingest/ingest.h"
 #include "ingest/verdict.h"
 
 struct check_options {
-	struct verdict_rules rules; /* endpoint NULL: that of the file's first line */
-	char *const *paths;
+	struct ingest_limits limits; /* the server's own, like the rules */
+	struct verdict_rules rules;  /* endpoint NULL: that of the file's first line */
+	bool all;                    /* print every finding */
+	char *const *paths;          /* "-": standard input */
 	size_t path_count;
 };
 
@@ -15,6 +18,7 @@ struct check_options {
  * code: 0 all good, 1 findings, 2 a file could not be read. */
 int check_files(const struct check_options *options);
 
-/* One finding as `path:line: code: message`, whatever bytes the message quotes; line 0 is the file as
- * a whole. Also how `lowtide run` says why a file cannot be run. */
-void finding_print(const char *path, const struct finding *finding, FILE *to);
+/* Judges the file at `fd`, which `index` is of, and prints what is found; f->count is how many. Also how
+ * `lowtide run` says why a file cannot be run. */
+MUST_USE bool check_judge(struct findings *f, int fd, const struct index *index,
+			  const struct verdict_rules *rules, struct error *err);

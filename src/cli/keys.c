@@ -2,10 +2,12 @@
 #include "cli/keys.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/attr.h"
 #include "base/id.h"
@@ -58,38 +60,35 @@ static bool org_name_check(const char *name, struct error *err)
 	return true;
 }
 
-bool key_add(struct store *store, const char *org, const char *secret, char ret_secret[static 256],
-	     struct error *err)
+bool key_add(struct store *store, const char *org, const char *secret, struct error *err)
 {
 	char hash[65], hint[16];
 	struct org owner;
 	int64_t now = sys.now_s();
 
-	if (secret == NULL)
-		id_secret(ret_secret);
-	else if (!secret_check(secret, err))
+	if (!secret_check(secret, err) || !org_name_check(org, err))
 		return false;
-	else
-		snprintf(ret_secret, 256, "%s", secret);
-	id_secret_hash(slice_of(ret_secret), hash);
-	hint_make(ret_secret, hint);
-	return org_name_check(org, err) && store_org_ensure(store, org, now, &owner, err) &&
+	id_secret_hash(slice_of(secret), hash);
+	hint_make(secret, hint);
+	return store_org_ensure(store, org, now, &owner, err) &&
 	       store_key_create(store, owner.id, hash, hint, now, err);
 }
 
 /* ---- commands: open the store, do one thing, say how it went ---- */
 
-/* `make`: the directory may be missing. */
-static bool open_store(const char *data_dir, bool make, struct store **ret, struct error *err)
+/* `init`: what is no data directory becomes one. */
+static bool open_store(const char *data_dir, bool init, struct store **ret, struct error *err)
 {
 	char name[4096];
 
-	if (make && !data_dir_make(data_dir, err))
+	if (init && !data_dir_make(data_dir, err))
 		return false;
 	snprintf(name, sizeof(name), "%s/meta.db", data_dir);
-	if (!make && access(name, R_OK) != 0)
-		return fail(err, ERR_INVALID, "there is no lowtide data in %s (--data says where)",
-			    data_dir);
+	if (!init && access(name, R_OK) != 0)
+		return fail(err, ERR_INVALID,
+			    "there is no lowtide data in %s: %s. --data says where it is; to begin "
+			    "there anew, 'key create' and 'org create' take --init",
+			    data_dir, strerrordesc_np(errno));
 	return store_open(data_dir, ret, err);
 }
 
@@ -102,7 +101,7 @@ static int done(struct store *store, bool good, const struct error *err)
 		perror("lowtide: writing standard output");
 	else
 		report(err);
-	return !good && err->kind == ERR_INVALID ? EXIT_USAGE : EXIT_FAULT;
+	return good ? EXIT_FAULT : exit_code(err);
 }
 
 static void date_format(int64_t at, char to[static 32])
@@ -114,14 +113,14 @@ static void date_format(int64_t at, char to[static 32])
 	strftime(to, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
-int key_create(const char *data_dir, const char *org)
+int key_create(const char *data_dir, bool init, const char *org)
 {
 	struct store *store = NULL;
-	char secret[256];
+	char secret[64];
 	struct error err;
-	bool good = open_store(data_dir, true, &store, &err) &&
-		    key_add(store, org, NULL, secret, &err);
 
+	id_secret(secret);
+	bool good = open_store(data_dir, init, &store, &err) && key_add(store, org, secret, &err);
 	if (good)
 		puts(secret);
 	return done(store, good, &err);
@@ -142,7 +141,7 @@ static bool org_find(struct store *store, const char *name, char ret[static ID_S
 		snprintf(ret, ID_SIZE, "%s", orgs[i].id);
 		return true;
 	}
-	return fail(err, ERR_INVALID, "there is no organization '%s'; 'lowtide org list' has all",
+	return fail(err, ERR_NOT_FOUND, "there is no organization '%s'; 'lowtide org list' has all",
 		    name);
 }
 
@@ -197,21 +196,42 @@ static bool revoke_named(struct store *store, const char *name, struct error *er
 	return false;
 }
 
+/* One line of standard input, without the white space around it. */
+static bool read_name(char to[static SECRET_MAX + 1], struct error *err)
+{
+	char line[SECRET_MAX + 64];
+
+	if (isatty(STDIN_FILENO))
+		fputs("key to revoke (its id, itself, or its first characters): ", stderr);
+	if (fgets(line, sizeof(line), stdin) == NULL)
+		line[0] = '\0';
+	const char *from = line + strspn(line, " \t\r\n");
+	struct slice name = { from, strcspn(from, " \t\r\n") };
+	bool read = name.n > 0 && slice_copy(name, to, SECRET_MAX + 1);
+	explicit_bzero(line, sizeof(line));
+	return read || fail(err, ERR_INVALID,
+			    "which key? Neither an argument nor standard input names one");
+}
+
 int key_revoke(const char *data_dir, const char *id)
 {
 	struct store *store = NULL;
 	struct error err;
-	bool good = open_store(data_dir, false, &store, &err) && revoke_named(store, id, &err);
+	char name[SECRET_MAX + 1];
+	bool given = id != NULL && strcmp(id, "-") != 0;
+	bool good = open_store(data_dir, false, &store, &err) && (given || read_name(name, &err)) &&
+		    revoke_named(store, given ? id : name, &err);
 
+	explicit_bzero(name, sizeof(name));
 	return done(store, good, &err);
 }
 
-int org_create(const char *data_dir, const char *name)
+int org_create(const char *data_dir, bool init, const char *name)
 {
 	struct store *store = NULL;
 	struct error err;
 	struct org org;
-	bool good = org_name_check(name, &err) && open_store(data_dir, true, &store, &err) &&
+	bool good = org_name_check(name, &err) && open_store(data_dir, init, &store, &err) &&
 		    store_org_create(store, name, sys.now_s(), &org, &err);
 
 	if (good)

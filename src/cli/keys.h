@@ -1,24 +1,25 @@
 /* keys.h: organizations and API keys from the command line, against a data directory, also while a
- * server runs on it: the database's own locks suffice. Each returns an exit code. */
+ * server runs on it: the database's own locks suffice. Each returns an exit code: 1 if what is named is
+ * not there or it could not be done, 2 for wrong use, such as a directory that holds no data. */
 #pragma once
 
 #include "store/store.h"
 
 /* Makes a random key of the organization `org`, which is made if there is none. The key is printed
- * on standard output and kept nowhere. */
-int key_create(const char *data_dir, const char *org);
+ * on standard output and kept nowhere. `init`: a directory that holds no data becomes a data directory;
+ * without it such a one is taken for a slip of the pen. */
+int key_create(const char *data_dir, bool init, const char *org);
 /* `org` NULL: of all organizations. */
 int key_list(const char *data_dir, const char *org);
-/* `id`: as key_list shows it, or the key's first characters. */
+/* `id`: as key_list shows it, the key itself, or its first characters; NULL or "-": is read from
+ * standard input, so that no list of processes shows it. */
 int key_revoke(const char *data_dir, const char *id);
-int org_create(const char *data_dir, const char *name);
+int org_create(const char *data_dir, bool init, const char *name);
 int org_list(const char *data_dir);
 /* `weight` as written; it counts from the organization's next batch on. */
 int org_weight(const char *data_dir, const char *name, const char *weight);
 
 /* ---- for the server's first start ---- */
 
-/* Makes a key of the organization named `org`. `secret` NULL: a random one. The key itself is left
- * in ret_secret. */
-MUST_USE bool key_add(struct store *store, const char *org, const char *secret,
-		      char ret_secret[static 256], struct error *err);
+/* Makes `secret` a key of the organization named `org`, which is made if there is none. */
+MUST_USE bool key_add(struct store *store, const char *org, const char *secret, struct error *err);

@@ -4,6 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+int exit_code(const struct error *err)
+{
+	return err->kind == ERR_INVALID ? EXIT_USAGE : EXIT_FAULT;
+}
+
 void report(const struct error *err)
 {
 	if (err->detail[0] == '\0')

@@ -3,7 +3,8 @@
  *	        OUT.lowtide/run.json?
  *	   no /                      \ yes
  *	  begin: index the input,    go on: the input must be
- *	  make file, batch, state    the one that it was
+ *	  keep earlier answers,      the one that it was
+ *	  make file, batch, state    |
  *	              \             /
  *	               open the pipeline, which runs the batch
  *	                     |                     \ signal
@@ -16,6 +17,8 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +26,10 @@
 #include <unistd.h>
 
 #include "base/sys.h"
+#include "batch/endpoint.h"
 #include "cli/check.h"
 #include "cli/data_dir.h"
+#include "cli/earlier.h"
 #include "cli/report.h"
 #include "cli/run_files.h"
 #include "cli/screen.h"
@@ -43,6 +48,7 @@ struct run {
 	struct run_paths paths;
 	struct run_state state;
 	bool continued;
+	uint64_t kept; /* answers of an earlier run that stay */
 	uint64_t started_ms;
 
 	int input_fd; /* -1: not open */
@@ -63,9 +69,11 @@ static bool input_open(struct run *r, struct run_input *ret, struct error *err)
 
 	r->input_fd = open(r->paths.input, O_RDONLY | O_CLOEXEC);
 	if (r->input_fd < 0 || fstat(r->input_fd, &st) != 0)
-		return fail_sys(err, errno, "%s", r->paths.input);
+		return fail(err, ERR_INVALID, "%s: %s", r->paths.input, strerrordesc_np(errno));
 	if (!S_ISREG(st.st_mode))
-		return fail(err, ERR_INVALID, "%s is not a regular file", r->paths.input);
+		return fail(err, ERR_INVALID,
+			    "%s is not a regular file: a run that is stopped reads it again",
+			    r->paths.input);
 	ret->bytes = (uint64_t)st.st_size;
 	ret->modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
 	return true;
@@ -79,54 +87,68 @@ static bool same_file(const char *a, const char *b)
 	       at.st_ino == bt.st_ino;
 }
 
+static bool directory_check(const char *path, struct error *err)
+{
+	char copy[PATH_MAX];
+	struct stat st;
+
+	if (!slice_copy(slice_of(path), copy, sizeof(copy)))
+		return fail_sys(err, ENAMETOOLONG, "%.100s...", path);
+	const char *directory = dirname(copy);
+	return (stat(directory, &st) == 0 && S_ISDIR(st.st_mode)) ||
+	       fail(err, ERR_INVALID, "%s: there is no directory %s", path, directory);
+}
+
 /* Answers must not be written over what is being read. */
 static bool places_check(const struct run *r, struct error *err)
 {
 	const struct run_paths *p = &r->paths;
 
-	if (same_file(p->input, p->output) || same_file(p->input, p->errors))
+	if (!directory_check(p->errors, err) || !directory_check(p->work, err))
+		return false;
+	if ((!p->stream && same_file(p->input, p->output)) || same_file(p->input, p->errors))
 		return fail(err, ERR_INVALID, "the results cannot go into the input file %s",
 			    p->input);
 	if (strcmp(p->output, p->errors) == 0)
 		return fail(err, ERR_INVALID, "answers and errors cannot both go into %s",
 			    p->output);
+	if (p->stream && r->options->retry_failed)
+		return fail(
+			err, ERR_INVALID,
+			"--retry-failed reads the earlier answers: -o has to be their file, not %s",
+			p->output);
 	return true;
 }
 
+static bool place_free(const char *path, struct error *err)
+{
+	return access(path, F_OK) != 0 ||
+	       fail(err, ERR_INVALID,
+		    "%s is there already: an earlier run is done. Take another name with -o, run "
+		    "what has no answer in it with --retry-failed, or overwrite it with --force",
+		    path);
+}
+
+/* Whether this run may put its results where they belong: nothing is there, or it is the user's will. */
 static bool places_free(const struct run *r, struct error *err)
 {
-	const char *const places[] = { r->paths.output, r->paths.errors };
+	const struct run_paths *p = &r->paths;
 
-	for (size_t i = 0; i < ARRAY_LEN(places) && !r->options->force; i++)
-		if (access(places[i], F_OK) == 0)
-			return fail(
-				err, ERR_INVALID,
-				"%s is there already: an earlier run is done. Take another name "
-				"with -o, or overwrite it with --force",
-				places[i]);
-	return true;
+	if (r->options->force || r->options->retry_failed)
+		return true;
+	return (p->stream || place_free(p->output, err)) && place_free(p->errors, err);
 }
 
-static bool endpoint_known(const char *endpoint)
-{
-	/* The wider list: here nobody's contract is broken by an endpoint that Kimi lacks. */
-	for (const char *const *e = profile_endpoints(PROFILE_OPENAI); *e != NULL; e++)
-		if (strcmp(*e, endpoint) == 0)
-			return true;
-	return false;
-}
-
+/* Of the wider list: here nobody's contract is broken by an endpoint that Kimi lacks. */
 static bool endpoint_check(const char *endpoint, struct error *err)
 {
-	char known[400] = "";
+	AUTO(buf_free) struct buf known = BUF(1024);
 
-	if (endpoint == NULL || endpoint_known(endpoint))
+	if (endpoint == NULL || endpoint_path(slice_of(endpoint)) != NULL)
 		return true;
-	for (const char *const *e = profile_endpoints(PROFILE_OPENAI); *e != NULL; e++) {
-		size_t n = strlen(known);
-		snprintf(known + n, sizeof(known) - n, "%s%s", n > 0 ? ", " : "", *e);
-	}
-	return fail(err, ERR_INVALID, "--endpoint: '%.100s' is not one of: %s", endpoint, known);
+	endpoint_list(PROFILE_OPENAI, &known);
+	return fail(err, ERR_INVALID, "--endpoint: '%.100s' is not one of: %.*s", endpoint,
+		    SLICE_ARG(buf_slice(&known)));
 }
 
 /* ---- begin ---- */
@@ -134,27 +156,57 @@ static bool endpoint_check(const char *endpoint, struct error *err)
 /* The url that the lines name; lines that name another one are findings. */
 static const char *endpoint_choose(const struct run_options *o, const struct index_summary *s)
 {
+	const char *of_file = s->url_count > 0 ? endpoint_path(slice_of(s->urls[0])) : NULL;
+
 	if (o->endpoint != NULL)
-		return o->endpoint;
-	if (s->url_count > 0 && endpoint_known(s->urls[0]))
-		return s->urls[0];
-	return DEFAULT_ENDPOINT;
+		return endpoint_path(slice_of(o->endpoint)); /* endpoint_check() knew it */
+	return of_file != NULL ? of_file : DEFAULT_ENDPOINT;
+}
+
+static struct ingest_limits input_limits(const struct run *r)
+{
+	return (struct ingest_limits){ .line_bytes = r->options->pipeline.rules.line_bytes,
+				       .lines_max = r->options->limit };
+}
+
+static void index_drop(struct index **index)
+{
+	if (*index != NULL)
+		index_close(*index);
+}
+
+/* Of an earlier run, which is done: its answers become the beginning of this batch's journal. */
+static bool answers_keep(struct run *r, const struct index *index, struct error *err)
+{
+	char path[PATH_MAX];
+
+	if (!r->options->retry_failed)
+		return true;
+	if (snprintf(path, sizeof(path), "%s/batches", r->paths.work) >= PATH_MAX - ID_SIZE - 16)
+		return fail_sys(err, ENAMETOOLONG, "%s", r->paths.work);
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return fail_sys(err, errno, "creating %s", path);
+	size_t n = strlen(path);
+	snprintf(path + n, sizeof(path) - n, "/%s.journal", r->state.batch_id);
+	return earlier_keep(r->paths.output, r->input_fd, index, path, &r->kept, err);
 }
 
 /* Reads the input once: index, sha256, endpoint. */
 static bool input_take(struct run *r, struct error *err)
 {
-	struct ingest_limits limits = { .line_bytes = r->options->pipeline.line_bytes };
+	struct ingest_limits limits = input_limits(r);
 	struct run_state *s = &r->state;
-	struct index *index;
+	AUTO(index_drop) struct index *index = NULL;
 
 	id_file(s->file_id);
+	id_batch(s->batch_id);
+	s->limit = r->options->limit;
 	if (!ingest_file(r->blobs, r->input_fd, &limits, s->file_id, s->input.sha256, &index, err))
 		return false;
 	snprintf(s->endpoint, sizeof(s->endpoint), "%s",
 		 endpoint_choose(r->options, index_summary(index)));
-	index_close(index);
-	return blob_link(r->blobs, s->file_id, r->paths.input, err) && blobs_sync(r->blobs, err);
+	return answers_keep(r, index, err) &&
+	       blob_link(r->blobs, s->file_id, r->paths.input, err) && blobs_sync(r->blobs, err);
 }
 
 static bool file_insert(struct run *r, const char *org, int64_t now, struct error *err)
@@ -184,7 +236,6 @@ static bool batch_insert(struct run *r, const char *org, int64_t now, struct err
 	};
 	char id[ID_SIZE];
 
-	id_batch(r->state.batch_id);
 	snprintf(b.id, sizeof(b.id), "%s", r->state.batch_id);
 	snprintf(b.org, sizeof(b.org), "%s", org);
 	snprintf(b.endpoint, sizeof(b.endpoint), "%s", r->state.endpoint);
@@ -219,7 +270,7 @@ static bool fail_changed(const struct run *r, struct error *err)
 static bool input_unchanged(struct run *r, const struct run_input *now, struct error *err)
 {
 	const struct run_input *then = &r->state.input;
-	struct ingest_limits limits = { .line_bytes = r->options->pipeline.line_bytes };
+	struct ingest_limits limits = input_limits(r);
 	struct index *index;
 	char sha256[65];
 
@@ -233,16 +284,35 @@ static bool input_unchanged(struct run *r, const struct run_input *now, struct e
 	return strcmp(sha256, then->sha256) == 0 || fail_changed(r, err);
 }
 
+static bool fail_limit(const struct run *r, struct error *err)
+{
+	const char *work = r->paths.work;
+
+	if (r->state.limit == 0)
+		return fail(err, ERR_INVALID,
+			    "the run that began here is of the whole file: call it again without "
+			    "--limit, or remove %s to start over",
+			    work);
+	return fail(
+		err, ERR_INVALID,
+		"the run that began here has --limit %" PRIu64
+		": end it with the same, then run the rest with --retry-failed; or remove %s to "
+		"start over",
+		r->state.limit, work);
+}
+
 static bool go_on(struct run *r, const struct run_input *input, struct error *err)
 {
 	const char *endpoint = r->options->endpoint;
 
-	if (endpoint != NULL && strcmp(endpoint, r->state.endpoint) != 0)
+	if (endpoint != NULL && strcmp(endpoint_path(slice_of(endpoint)), r->state.endpoint) != 0)
 		return fail(
 			err, ERR_INVALID,
 			"this run began with the endpoint %s and cannot go on with %s; remove %s "
 			"to start over",
 			r->state.endpoint, endpoint, r->paths.work);
+	if (r->options->limit != r->state.limit)
+		return fail_limit(r, err);
 	/* The link again: the file may have been moved and be named anew. */
 	return input_unchanged(r, input, err) &&
 	       blob_link(r->blobs, r->state.file_id, r->paths.input, err);
@@ -349,27 +419,60 @@ static bool look(struct run *r, struct error *err)
 }
 
 /* Until the batch is final or a signal comes: its number is left in *ret_signal. */
-static bool watch(struct run *r, int *ret_signal, struct error *err)
+static bool watch_on(struct run *r, struct screen *screen, int *ret_signal, struct error *err)
 {
-	struct screen screen;
-
-	screen_open(&screen, sys.monotonic_ms());
 	for (;;) {
 		if (!look(r, err))
 			return false;
 		bool last = batch_is_final(r->batch.status) || *ret_signal != 0;
 		struct meter_view view = view_of(r);
-		screen_show(&screen, &view, r->progress.usage.total, sys.monotonic_ms(), last);
+		screen_show(screen, &view, r->progress.usage.total, sys.monotonic_ms(), last);
 		if (last)
 			return true;
 		*ret_signal = signals_wait(LOOK_EVERY_MS);
 	}
 }
 
+static bool watch(struct run *r, int *ret_signal, struct error *err)
+{
+	struct screen screen;
+
+	screen_open(&screen, sys.monotonic_ms());
+	bool good = watch_on(r, &screen, ret_signal, err);
+	screen_close(&screen);
+	return good;
+}
+
 /* ---- the end ---- */
 
-/* The entries of a batch's `errors`. */
-static void print_findings(const struct run *r)
+/* Where all goes that is not an answer. */
+static FILE *say(const struct run *r)
+{
+	return r->paths.stream ? stderr : stdout;
+}
+
+static bool model_served(void *ctx, const char *model)
+{
+	return dispatch_serves(ctx, model);
+}
+
+/* Judges the input once more, as `lowtide check` does: with what the batch's `errors` have no room for. */
+static bool findings_judge(const struct run *r, struct findings *f, struct error *err)
+{
+	struct verdict_rules rules = r->options->pipeline.rules;
+	AUTO(index_drop) struct index *index = NULL;
+	uint64_t bytes;
+	int fd;
+
+	rules.endpoint = r->state.endpoint;
+	rules.model_served = model_served;
+	rules.ctx = pipeline_dispatch(r->pipeline);
+	return blob_open(r->blobs, r->state.file_id, BLOB_INDEX, &fd, &bytes, err) &&
+	       index_open(fd, &index, err) && check_judge(f, r->input_fd, index, &rules, err);
+}
+
+/* The entries of a batch's `errors`: for faults that are not the file's. */
+static void errors_print(const struct run *r, struct findings *f)
 {
 	json_t *errors = json_loads(r->batch.errors != NULL ? r->batch.errors : "[]", 0, NULL);
 	json_t *entry;
@@ -384,9 +487,21 @@ static void print_findings(const struct run *r)
 			.line = (uint64_t)json_integer_value(json_object_get(entry, "line")),
 			.message = message != NULL ? message : "",
 		};
-		finding_print(r->paths.input, &finding, stdout);
+		findings_add(f, &finding);
 	}
+	findings_end(f);
 	json_decref(errors);
+}
+
+static void print_findings(const struct run *r)
+{
+	struct findings f = { .path = r->paths.input, .to = say(r) };
+	struct error err;
+
+	if (!findings_judge(r, &f, &err))
+		report(&err);
+	if (f.count == 0)
+		errors_print(r, &f);
 }
 
 /* Bad lines: nothing was sent, so there is nothing to keep. A fault in the middle of the run leaves
@@ -408,23 +523,76 @@ static int end_failed(struct run *r)
 	return EXIT_USAGE;
 }
 
-static void print_summary(const struct run *r, bool with_errors)
+static void print_counts(const struct run *r, FILE *to)
 {
 	const struct counts *c = &r->progress.counts;
-	const struct usage *u = &r->progress.usage;
 	double seconds = (double)(sys.monotonic_ms() - r->started_ms) / 1000;
 	char span[24];
 
 	meter_span((int64_t)(seconds + 0.5), span);
-	printf("%s: %" PRIu64 " lines in %s%s: %" PRIu64 " completed, %" PRIu64 " failed",
-	       batch_status_name(r->batch.status), c->total, span,
-	       r->continued ? " (the last part)" : "", c->completed, c->failed);
+	fprintf(to, "%s: %" PRIu64 " lines in %s%s: %" PRIu64 " completed, %" PRIu64 " failed",
+		batch_status_name(r->batch.status), c->total, span,
+		r->continued ? " (the last part)" : "", c->completed, c->failed);
 	if (c->expired > 0)
-		printf(", %" PRIu64 " not run within " RUN_WINDOW, c->expired);
-	printf("\ntokens: %" PRIu64 " in, %" PRIu64 " out\nanswers: %s\n", u->input, u->output,
-	       r->paths.output);
+		fprintf(to, ", %" PRIu64 " not run within " RUN_WINDOW, c->expired);
+	fputc('\n', to);
+	if (r->kept > 0)
+		fprintf(to, "of them %" PRIu64 " answers of the earlier run\n", r->kept);
+}
+
+static void print_tokens(const struct run *r, FILE *to)
+{
+	const struct usage *u = &r->progress.usage;
+
+	fprintf(to, "tokens: %" PRIu64 " in, %" PRIu64 " out\n", u->input, u->output);
+}
+
+static void print_places(const struct run *r, bool with_errors, FILE *to)
+{
+	if (!r->paths.stream)
+		fprintf(to, "answers: %s\n", r->paths.output);
 	if (with_errors)
-		printf("errors: %s\n", r->paths.errors);
+		fprintf(to, "errors: %s\n", r->paths.errors);
+}
+
+/* What to do about lines that have no answer. */
+static void print_next(const struct run *r, FILE *to)
+{
+	const struct counts *c = &r->progress.counts;
+	bool limited = r->state.limit > 0 && c->total >= r->state.limit;
+
+	if (r->paths.stream || (c->completed == c->total && !limited))
+		return;
+	fprintf(to,
+		"next: the same command with --retry-failed%s runs %s; these answers are kept\n",
+		limited ? " instead of --limit" : "",
+		limited ? "all other lines" : "the lines that failed");
+}
+
+static void print_summary(const struct run *r, bool with_errors)
+{
+	FILE *to = say(r);
+
+	print_counts(r, to);
+	print_tokens(r, to);
+	print_places(r, with_errors, to);
+	print_next(r, to);
+}
+
+/* crash: what was moved is at its place, the rest follows with the next call; a stream is written whole
+ * again. */
+static bool results_place(struct run *r, struct error *err)
+{
+	const struct run_paths *p = &r->paths;
+	const struct batch *b = &r->batch;
+
+	if (!run_result_place(p, b->error_file_id, p->errors, false, err))
+		return false;
+	if (p->stream)
+		signals_end_at_once(); /* whoever reads the stream may take his time */
+	return (p->stream ? run_result_stream(p, b->output_file_id, err)
+			  : run_result_place(p, b->output_file_id, p->output, true, err)) &&
+	       run_work_remove(p, err);
 }
 
 static int end_good(struct run *r, struct error *err)
@@ -433,10 +601,7 @@ static int end_good(struct run *r, struct error *err)
 	const struct counts *c = &r->progress.counts;
 
 	run_close(r);
-	/* crash: what was moved is at its place, the rest follows with the next call. */
-	if (!run_result_place(&r->paths, r->batch.error_file_id, r->paths.errors, false, err) ||
-	    !run_result_place(&r->paths, r->batch.output_file_id, r->paths.output, true, err) ||
-	    !run_work_remove(&r->paths, err)) {
+	if (!results_place(r, err)) {
 		report(err);
 		return EXIT_FAULT;
 	}
@@ -464,13 +629,25 @@ static int end_by_signal(struct run *r, int number)
 	return 128 + number;
 }
 
+/* A run that could not begin leaves nothing; what is there to go on with stays. */
+static void begin_undo(struct run *r)
+{
+	struct error ignored; /* the next call clears it away */
+
+	if (r->lock_fd < 0 || access(r->paths.state, F_OK) == 0)
+		return;
+	run_close(r);
+	(void)!run_work_remove(&r->paths, &ignored);
+}
+
 static int run_through(struct run *r, struct error *err)
 {
 	int number = 0;
 
 	if (!run_open(r, err) || !watch(r, &number, err)) {
 		report(err);
-		return err->kind == ERR_INVALID ? EXIT_USAGE : EXIT_FAULT;
+		begin_undo(r);
+		return exit_code(err);
 	}
 	if (!batch_is_final(r->batch.status))
 		return end_by_signal(r, number);
@@ -486,7 +663,7 @@ int run_batch(const struct run_options *options)
 	r.started_ms = sys.monotonic_ms();
 	if (!run_paths_make(options->input, options->output, options->errors, &r.paths, &err)) {
 		report(&err);
-		return EXIT_FAULT;
+		return exit_code(&err);
 	}
 	int code = run_through(&r, &err);
 	run_done(&r);

@@ -9,10 +9,12 @@
 
 struct run_options {
 	const char *input;
-	const char *output;
+	const char *output;   /* "-": standard output */
 	const char *errors;   /* NULL: the output's name with .errors.jsonl for .jsonl */
 	const char *endpoint; /* NULL: the url of the file's lines, else /v1/chat/completions */
 	bool force;           /* overwrite what is at `output` and `errors` */
+	bool retry_failed;    /* keep the answers at `output`, run all other lines */
+	uint64_t limit;       /* only the first request lines; 0: all */
 	struct pipeline_config pipeline;
 };
 

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <libgen.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/attr.h"
 #include "base/sys.h"
 
 #define STATE_VERSION 1
+#define STREAM_PIECE (256u << 10)
 
 /* ---- names ---- */
 
@@ -31,17 +34,55 @@ static char *errors_path(const char *output)
 	return asprintf(&path, "%.*s.errors.jsonl", (int)n, output) < 0 ? NULL : path;
 }
 
+static bool is_stdout(const char *output)
+{
+	static const char *const names[] = { "-", "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (strcmp(output, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* What is not there yet becomes a file. */
+static bool output_kind(const char *output, bool *ret_stream, struct error *err)
+{
+	struct stat st;
+
+	*ret_stream = is_stdout(output);
+	if (*ret_stream || stat(output, &st) != 0 || S_ISREG(st.st_mode))
+		return true;
+	*ret_stream = S_ISFIFO(st.st_mode) || S_ISCHR(st.st_mode);
+	if (S_ISDIR(st.st_mode))
+		return fail(err, ERR_INVALID,
+			    "-o: %s is a directory; name the file in it, such as %s%sout.jsonl",
+			    output, output, output[strlen(output) - 1] == '/' ? "" : "/");
+	return *ret_stream || fail(err, ERR_INVALID,
+				   "-o: %s is neither a file nor what can be written to as a "
+				   "stream",
+				   output);
+}
+
 bool run_paths_make(const char *input, const char *output, const char *errors,
 		    struct run_paths *ret, struct error *err)
 {
+	bool stream;
+
+	*ret = (struct run_paths){ 0 };
+	if (output[0] == '\0')
+		return fail(err, ERR_INVALID, "-o: the name is empty");
+	if (!output_kind(output, &stream, err))
+		return false;
+	const char *beside = stream ? input : output;
 	*ret = (struct run_paths){
 		.input = strdup(input),
 		.output = strdup(output),
-		.errors = errors != NULL ? strdup(errors) : errors_path(output),
+		.errors = errors != NULL ? strdup(errors) : errors_path(beside),
+		.stream = stream,
 	};
-	if (asprintf(&ret->work, "%s.lowtide", output) < 0)
+	if (asprintf(&ret->work, "%s.lowtide", beside) < 0)
 		ret->work = NULL;
-	if (asprintf(&ret->state, "%s.lowtide/run.json", output) < 0)
+	if (asprintf(&ret->state, "%s.lowtide/run.json", beside) < 0)
 		ret->state = NULL;
 	if (ret->input != NULL && ret->output != NULL && ret->errors != NULL && ret->work != NULL &&
 	    ret->state != NULL)
@@ -92,6 +133,7 @@ static bool state_read(const json_t *json, struct run_state *ret)
 
 	ret->input.bytes = (uint64_t)json_integer_value(bytes);
 	ret->input.modified_ns = json_integer_value(modified);
+	ret->limit = (uint64_t)json_integer_value(json_object_get(json, "limit")); /* 0: none */
 	return json_integer_value(json_object_get(json, "version")) == STATE_VERSION &&
 	       json_is_integer(bytes) && json_is_integer(modified) &&
 	       state_text(json, "input_sha256", ret->input.sha256, sizeof(ret->input.sha256)) &&
@@ -130,11 +172,11 @@ bool run_state_save(const struct run_paths *p, const struct run_state *s, struct
 {
 	char temporary[PATH_MAX];
 	AUTO(json_release)
-	json_t *json = json_pack("{s:i, s:I, s:I, s:s, s:s, s:s, s:s}", "version", STATE_VERSION,
-				 "input_bytes", (json_int_t)s->input.bytes, "input_modified_ns",
-				 (json_int_t)s->input.modified_ns, "input_sha256", s->input.sha256,
-				 "endpoint", s->endpoint, "file_id", s->file_id, "batch_id",
-				 s->batch_id);
+	json_t *json = json_pack("{s:i, s:I, s:I, s:I, s:s, s:s, s:s, s:s}", "version",
+				 STATE_VERSION, "input_bytes", (json_int_t)s->input.bytes,
+				 "input_modified_ns", (json_int_t)s->input.modified_ns, "limit",
+				 (json_int_t)s->limit, "input_sha256", s->input.sha256, "endpoint",
+				 s->endpoint, "file_id", s->file_id, "batch_id", s->batch_id);
 
 	if (json == NULL)
 		return fail_memory(err);
@@ -225,6 +267,67 @@ bool run_result_place(const struct run_paths *p, const char *id, const char *to,
 		return fail_sys(err, errno, "removing %s", to);
 	}
 	return sync_parent(to, err);
+}
+
+/* The descriptor of the stream; standard output's is a copy, so that either may be closed. A pipe opens
+ * when somebody reads it. */
+static int stream_open(const char *output)
+{
+	return is_stdout(output) ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
+				 : open(output, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+}
+
+static bool write_all(int fd, const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t written = sys.write(fd, p, n);
+		if (written >= 0) {
+			p += written;
+			n -= (size_t)written;
+		} else if (errno == EAGAIN) { /* somebody else has made it non-blocking */
+			struct pollfd room = { .fd = fd, .events = POLLOUT };
+			(void)poll(&room, 1, -1);
+		} else if (errno != EINTR) {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* A read and a write for each piece: not every stream takes sendfile(). */
+static bool stream_copy(int from, int to)
+{
+	AUTO(auto_free) char *piece = malloc(STREAM_PIECE);
+	ssize_t n;
+
+	if (piece == NULL)
+		return false;
+	while ((n = read(from, piece, STREAM_PIECE)) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 || !write_all(to, piece, (size_t)n))
+			return false;
+	}
+	return true;
+}
+
+bool run_result_stream(const struct run_paths *p, const char *id, struct error *err)
+{
+	char from[PATH_MAX];
+
+	AUTO(auto_close) int out = stream_open(p->output);
+	if (out < 0)
+		return fail_sys(err, errno, "opening %s", p->output);
+	if (id[0] == '\0')
+		return true;
+	if (snprintf(from, sizeof(from), "%s/files/%s.jsonl", p->work, id) >= PATH_MAX)
+		return fail_sys(err, ENAMETOOLONG, "%s", p->work);
+	AUTO(auto_close) int in = open(from, O_RDONLY | O_CLOEXEC);
+	if (in < 0 || !stream_copy(in, out))
+		return fail_sys(err, errno,
+				"writing the answers to %s (the same command writes them again)",
+				p->output);
+	return true;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)

@@ -43,7 +43,8 @@ static void batch_add(struct dispatch *d, struct dispatch_batch *b)
 	if (m->batches++ == 0)
 		m->busy_since_ms = sys.monotonic_ms();
 	schedule_add(m->schedule, &b->entry);
-	model_stall(m);
+	model_unlisted_tell(d, m);
+	model_stall(d, m);
 	uint64_t soon = sys.monotonic_ms() + TICK_SOON_MS;
 	if (d->tick_at_ms > soon)
 		d->tick_at_ms = soon;
@@ -156,6 +157,14 @@ void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, const struc
 	}
 	b->running -= n;
 	wire_wake(d->wire);
+}
+
+void dispatch_stall_text(struct dispatch *d, const struct dispatch_batch *b,
+			 char to[static STALL_TEXT_BYTES])
+{
+	pthread_mutex_lock(&d->lock);
+	memcpy(to, b->stall_text, STALL_TEXT_BYTES);
+	pthread_mutex_unlock(&d->lock);
 }
 
 /* ---- draining ---- */

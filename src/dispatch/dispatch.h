@@ -29,13 +29,22 @@ struct model;
 struct dispatch_config {
 	unsigned max_attempts;
 	uint64_t line_timeout_ms; /* of one attempt */
+	uint64_t patience_ms;     /* execution.patience (contract 8.3) */
 	uint64_t response_bytes_max;
 	unsigned online_waiting_max; /* online requests for which there is no room upstream; 0: any */
 	struct budget *budget;       /* the caller's; NULL: memory is not counted */
 };
 
-/* Why a batch gets nothing done at the moment. */
-enum dispatch_stall { DISPATCH_FLOWS, DISPATCH_STALL_429, DISPATCH_STALL_DOWN };
+/* Why a batch gets nothing done at the moment (contract 11.2). The later outweighs the earlier where
+ * upstreams of a model differ, but one that flows outweighs them all. */
+enum dispatch_stall {
+	DISPATCH_FLOWS,
+	DISPATCH_STALL_ONLINE,  /* all room is taken by online requests */
+	DISPATCH_STALL_429,     /* the upstream wants a pause */
+	DISPATCH_STALL_DOWN,    /* it is down, or answers nothing well */
+	DISPATCH_STALL_REFUSED, /* only the operator can mend it */
+};
+#define STALL_TEXT_BYTES 400u
 
 struct dispatch_batch {
 	/* set by the owner before dispatch_add(); also the first part of `entry` (schedule.h), but for
@@ -49,7 +58,8 @@ struct dispatch_batch {
 	_Atomic uint64_t running; /* lines that were sent and are not durable yet */
 	_Atomic uint64_t retried; /* attempts beyond the first, of lines that have not ended */
 	_Atomic int stall;        /* enum dispatch_stall */
-	_Atomic int64_t eta_at;   /* Unix s; 0: cannot be told */
+	char stall_text[STALL_TEXT_BYTES]; /* what it waits for, in words: dispatch_stall_text() */
+	_Atomic int64_t eta_at;            /* Unix s; 0: cannot be told */
 	_Atomic bool at_risk;
 	_Atomic unsigned queue_position;
 	_Atomic unsigned rate_per_ks; /* lines ended in 1,000 seconds, lately */
@@ -60,6 +70,10 @@ struct dispatch_batch {
 	struct schedule_batch entry;
 	struct line *lines; /* in flight or waiting to be sent again */
 	unsigned waiting;
+	bool probed;           /* it failed a probe: others' turn first */
+	char failed_text[224]; /* what the line that failed last was told */
+	enum dispatch_stall failed_as;
+	int64_t failed_at;            /* Unix s */
 	bool faulted;                 /* its input cannot be read: nothing more is sent */
 	uint64_t ended, ended_before; /* lines; at the last tick */
 	double rate;
@@ -104,6 +118,9 @@ void dispatch_close(struct dispatch *d);
 void dispatch_add(struct dispatch *d, struct dispatch_batch *b);
 /* Lets go of the batch's lines, in flight or waiting, and then calls ops->dropped. */
 void dispatch_drop(struct dispatch *d, struct dispatch_batch *b);
+/* What the batch waits for, in words; "" when it does not wait. */
+void dispatch_stall_text(struct dispatch *d, const struct dispatch_batch *b,
+			 char to[static STALL_TEXT_BYTES]);
 /* These outcomes of the batch, linked by `next`, are durable: their slots are free. */
 void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, const struct outcome *first);
 /* Sends nothing new from now on; returns when no line is in flight, or after `timeout_ms`. */

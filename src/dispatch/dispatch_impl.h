@@ -3,11 +3,15 @@
  *
  *	dispatch.c    opening, closing, the loop, commands from other threads
  *	lines.c       a line: sent, answered, put off, ended
+ *	judge.c       whose fault the end of an attempt is
+ *	trials.c      what that means for the line
+ *	learn.c       and for the upstream: breakers, pauses, why batches wait
  *	fill.c        which upstream has room, and what it gets
  *	upstreams.c   the list of upstreams, models, and lanes between them
  *	online.c      online requests
  *	memory.c      what lines may take of the memory budget
- *	watch.c       an engine's metrics and list of models, asked for regularly
+ *	watch.c       an engine's metrics, list of models and health, asked for regularly
+ *	transfer.c    what libcurl has in hand, and how it says that it ended
  *	report.c      what is going on, for /metrics and the console
  *	wire.c        libcurl and epoll
  *
@@ -20,11 +24,13 @@
 #include <pthread.h>
 #include <stddef.h>
 
-#include "dispatch/answer.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/judge.h"
+#include "dispatch/trials.h"
 #include "dispatch/wire.h"
-#include "upstream/health.h"
+#include "upstream/breaker.h"
 #include "upstream/pace.h"
+#include "upstream/throttle.h"
 #include "upstream/width.h"
 
 #define UPSTREAMS_MAX LANES_MAX
@@ -41,9 +47,16 @@ struct transfer {
 	enum transfer_kind { TRANSFER_LINE, TRANSFER_ONLINE, TRANSFER_WATCH } kind;
 	CURL *easy;
 	struct upstream *upstream;
+	char detail[CURL_ERROR_SIZE]; /* libcurl's sentence about its end */
 };
 
 /* ---- upstreams, models, lanes ---- */
+
+/* What an upstream said last that was not well, and since when it says no more than that. */
+struct last_words {
+	char text[224]; /* "HTTP 503: Loading model" */
+	int64_t since;  /* Unix s */
+};
 
 /* A question that is put to an upstream regularly. */
 struct watch {
@@ -58,6 +71,7 @@ struct watch {
 struct reported_model {
 	char *id, *owned_by;
 	int64_t created;
+	char *more; /* its other members as they came: `,"root":"/m","max_model_len":4096`; or NULL */
 };
 
 struct upstream_counts {
@@ -65,28 +79,41 @@ struct upstream_counts {
 	uint64_t tokens; /* as answers say, prompt and output */
 };
 
+/* What the log knows of it. */
+struct stall_told {
+	enum dispatch_stall stall;
+	uint64_t told_ms, changed_ms; /* when it was told last; when `stall` of the other changed */
+};
+
 struct upstream {
 	struct upstream *next;
 	struct upstream_config config; /* our own copy */
 	unsigned number;               /* 0..UPSTREAMS_MAX-1, while it is here no other's */
+	size_t position;               /* in the configuration */
 	bool retired; /* gone from the configuration: freed when nothing is in flight */
 	struct curl_slist *headers; /* of lines */
-	char *metrics_url, *models_url;
+	char *metrics_url, *models_url, *health_url;
 
-	struct health health;
-	unsigned probes_out;     /* lines in flight that were sent as probes */
+	struct breaker breaker;   /* whether it can be reached and lets us in */
+	struct throttle throttle; /* the pauses that it asks for */
+	struct last_words said;
+	enum dispatch_stall stall; /* of these; what its lanes say is theirs */
+	struct stall_told told;
+	unsigned probes_out;     /* lines in flight that were sent as probes of it */
 	uint64_t probed_at_ms;   /* when the last was */
-	bool probe_turn;         /* the next probe is a new line */
 	uint64_t paced_until_ms; /* a line was found not to fit into the limits a minute before */
-	uint64_t stall_told_ms;  /* when the log was last told that it pauses, or flows again */
-	bool gate_shut;          /* it was down or asked for a pause, and nothing was sent since */
 	struct pace pace;
+	bool alone; /* a line is in flight that has to be there alone */
+	uint64_t opened_ms;
+	bool asked;            /* it has said which models it has, or that it does not say */
+	bool models_told;      /* the log was told that it does not */
+	bool health_by_models; /* it has no /health */
 	unsigned batch_in_flight, online_in_flight;
 	_Atomic unsigned unrecorded; /* lines answered, and not durable yet: they hold their slots */
 	struct lane *lanes;
 	struct line_transfer *free_transfers;
 
-	struct watch metrics, models;
+	struct watch metrics, models, health;
 	bool has_gauges;
 	struct gauges gauges;
 	struct reported_model *reported; /* as it last said; none: it has not said */
@@ -106,6 +133,15 @@ struct lane {
 	struct model *model;
 	bool closed; /* the upstream no longer serves it */
 	struct width *width;
+	struct breaker breaker; /* whether it answers for this model */
+	struct last_words said;
+	enum dispatch_stall stall;
+	struct stall_told told;
+	unsigned probes_out;
+	uint64_t probed_at_ms;
+	unsigned probe_turn; /* what the next probe is, see fill.c */
+	bool gate_shut;      /* it was down or asked for a pause, and nothing was sent since */
+	uint64_t sent_ms;    /* when the last line was */
 	unsigned in_flight;
 	_Atomic unsigned unrecorded; /* by any thread: dispatch_recorded() */
 	struct decision decisions[DECISIONS_MAX];
@@ -121,12 +157,18 @@ struct model {
 	struct line **heap; /* lines that wait to be sent again, the one due first on top */
 	size_t heap_n, heap_cap;
 	size_t lines; /* of its batches, in flight or waiting: what the heap must have room for */
+	struct line *last; /* lines that go alone, when nothing else is left (trials.h) */
+	unsigned batches;
+	enum dispatch_stall stall; /* of its batches, as far as upstreams are the reason */
+	char stall_text[STALL_TEXT_BYTES];
+	unsigned operators;  /* waiting lines that only the operator could help */
+	bool batches_held;   /* some batch has failed its probe, and others take their turn first */
+	bool unlisted_told;  /* the log was told that no upstream lists it */
 	double answer_bytes; /* of its lines, lately; 0: none has come */
 	bool no_memory;      /* at the last look there was none for one more */
-	unsigned batches;
-	bool known;    /* some upstream lists or reports it */
-	bool labelled; /* it has a label all the same */
-	double slots;  /* for its lines, in use or free, lately */
+	bool known;          /* some upstream lists or reports it */
+	bool labelled;       /* it has a label all the same */
+	double slots;        /* for its lines, in use or free, lately */
 	uint64_t idle_since_ms, busy_since_ms;
 };
 
@@ -137,12 +179,16 @@ struct line {
 	struct dispatch_batch *batch;
 	struct line *next, *prev; /* of the batch's lines */
 	struct schedule_line scheduled;
-	uint32_t attempts; /* requests that it has to answer for */
-	uint32_t refusals; /* 429, or 503 with Retry-After: no attempt, but not without end */
+	struct trials trials;
+	uint32_t retried; /* what of its attempts is in its batch's `retried` */
 	uint64_t due_ms;
-	size_t heap_at; /* place in the model's heap while waiting */
-	unsigned avoid; /* number of the upstream that failed it last; UINT_MAX: none */
-	bool probe;     /* of an upstream that is down */
+	size_t heap_at;         /* place in the model's heap while waiting */
+	struct line *next_last; /* of the model's `last`, while it waits there */
+	unsigned avoid;         /* number of the upstream that failed it last; UINT_MAX: none */
+	unsigned failed_episode; /* of the lane that it failed on: counted there as a line that failed */
+	bool operators;          /* it waits for what the operator may mend */
+	bool probe;              /* the lane or its upstream is open */
+	bool alone;              /* nothing else is in flight there */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */
 	struct width_mark mark;
@@ -161,9 +207,9 @@ struct line_transfer {
 	uint64_t promised; /* bytes, until its answer begins */
 	bool paused;       /* its answer is not read on: it waits for memory */
 	struct line_transfer *next_paused;
-	bool too_large, hasty; /* hasty: has a probe's time to connect */
+	bool too_large, hasty,
+		fresh;     /* hasty: has a probe's time to connect; fresh: a new connection */
 	unsigned requests; /* sent for this attempt; libcurl may send it again, see on_request */
-	unsigned attempts_max;
 	char endpoint[64]; /* that the URL is set to */
 };
 
@@ -195,7 +241,7 @@ struct dispatch {
 	pthread_t thread;
 	bool thread_started;
 
-	pthread_mutex_t lock; /* for what follows, and the commands' `asked` */
+	pthread_mutex_t lock; /* for what follows, the commands' `asked`, and batches' stall_text */
 	pthread_cond_t idle;
 	pthread_cond_t called; /* a call was carried out */
 	struct dispatch_command *commands, **commands_tail;
@@ -221,10 +267,17 @@ struct line *line_new(struct model *m, const struct schedule_line *scheduled);
 void line_free(struct line *l);
 /* Sends it on the lane, from which it was given; false when memory is out (then it waits for a while). */
 bool line_send(struct dispatch *d, struct lane *lane, struct line *l);
-/* Puts it off until `due_ms`. It is not in flight. */
+/* Puts it off until `due_ms`, or, if it has to go alone, until nothing else is left. */
 void line_wait(struct line *l, uint64_t due_ms);
-/* The first waiting line that is due, off the heap; NULL: none. */
-struct line *line_due(struct model *m, uint64_t now_ms);
+/* A waiting line that is due, taken off; NULL: none. Not one that failed on the upstream `avoid` last
+ * (UINT_MAX: any). */
+struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid);
+/* Whether line_due() would find one. */
+bool line_is_due(const struct model *m, uint64_t now_ms, unsigned avoid);
+/* Those that wait for the operator wait no longer. */
+void lines_due_now(struct model *m, uint64_t now_ms);
+/* One of those that have to go alone; NULL: none. */
+struct line *line_last(struct model *m);
 void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code);
 /* Ends everything that dispatch has of the batch. */
 void lines_drop(struct dispatch *d, struct dispatch_batch *b);
@@ -277,18 +330,56 @@ void lanes_renew(struct dispatch *d);
 void upstreams_tidy(struct dispatch *d, uint64_t now_ms);
 /* Whether it gets new requests for `model` ("": none is named). */
 bool upstream_serves(const struct dispatch *d, const struct upstream *u, const char *model);
-/* The end of an attempt, of a line or an online request: learns from it, logs changes, tells batches.
- * Returns whether a line is to be spared the attempt. */
-bool upstream_learn(struct upstream *u, enum health_sign sign, bool first_attempt, uint64_t sent_ms,
-		    int64_t retry_after_s, uint64_t now_ms);
+/* Its configuration lists the model, or, where there is no list, it says so itself. */
+bool upstream_claims(const struct upstream *u, const char *model);
+struct lane *lane_find(const struct model *m, const struct upstream *u);
+/* NULL: dispatch has no model of that name at the moment. */
+struct model *model_find(const struct dispatch *d, const char *name);
 void upstream_online(struct upstream *u, int more); /* +1: sent, -1: gone */
 /* What is in flight on it, with what is not durable yet. */
 unsigned upstream_load(const struct upstream *u);
 unsigned upstream_most(const struct upstream *u); /* that it may have in flight */
 /* Whether it has a label of its own in the figures. */
 bool model_is_told(const struct model *m);
-/* Sets the `stall` of the model's batches. */
-void model_stall(struct model *m);
+
+/* ---- transfer.c ---- */
+
+/* A handle with what all transfers share; false: no memory. */
+bool transfer_open(struct dispatch *d, struct transfer *t);
+/* How it ended. `sent`: the request went out; the body, what was read of it and its facts are the
+ * caller's to add. */
+void transfer_end(struct transfer *t, CURLcode code, bool sent, struct attempt_end *ret);
+/* The value of a header of the answer; n == 0: there is none. */
+struct slice transfer_header(const struct transfer *t, const char *name);
+
+/* ---- learn.c ---- */
+
+/* The end of an attempt: what it was sent to learns from it. */
+struct lesson {
+	struct upstream *upstream;
+	struct lane *lane; /* NULL: an online request for a model that has none */
+	const struct attempt_end *end;
+	enum blame blame; /* BLAME_BUSY was settled */
+	uint64_t sent_ms;
+	bool line_new; /* see breaker.h */
+};
+void upstream_learn(struct dispatch *d, const struct lesson *l, uint64_t now_ms);
+/* Whether one that is busy is throttled: BLAME_THROTTLED, or down, while nothing is well there. */
+enum blame busy_settle(const struct lane *lane, uint64_t sent_ms);
+/* What its health call says. */
+void upstream_healthy(struct dispatch *d, struct upstream *u, bool good, uint64_t now_ms);
+/* Whether it is down, or some model on it is, so that its health is asked for. */
+bool upstream_ailing(const struct upstream *u);
+/* A lane or its upstream is open: nothing but probes. */
+bool lane_open_circuit(const struct lane *lane);
+/* Says why the model's batches wait, if they do. */
+void model_stall(struct dispatch *d, struct model *m);
+/* Once a second, and when something has changed: of one batch. */
+void batch_stall(struct dispatch *d, struct dispatch_batch *b);
+/* Once a second: tells the log what has changed and lasts. */
+void stall_tick(struct upstream *u, uint64_t now_ms);
+/* Batches held back after a failed probe: see fill.c. */
+void batch_hold(struct dispatch_batch *b, bool probed);
 
 /* ---- online.c ---- */
 
@@ -305,6 +396,10 @@ void watches_run(struct dispatch *d, uint64_t now_ms);
 int watches_timeout(const struct dispatch *d, uint64_t now_ms);
 void watch_done(struct dispatch *d, struct transfer *t, CURLcode code);
 void watches_close(struct dispatch *d, struct upstream *u);
+/* Once a model: tells the log when its batches name a model that no upstream lists. */
+void model_unlisted_tell(struct dispatch *d, struct model *m);
+/* Whether `gauges` are of this moment: they are asked for only while lines are in flight. */
+bool gauges_current(const struct upstream *u, uint64_t now_ms);
 /* Renews what dispatch_models() answers: what all report, or list. */
 void models_join(struct dispatch *d);
 

@@ -6,6 +6,9 @@
 
 #define LOOK_AGAIN_MS 250       /* time alone may widen a lane (upstream/width.h) */
 #define PROBE_PATIENCE_MS 5000u /* until an upstream that is down is tried again, one on top */
+#define ASK_PATIENCE_MS 2000u   /* for what an upstream says of its models */
+#define SHARE_BAD 0.5           /* of faults in a lane's answers */
+#define SHARE_GOOD 0.25
 
 struct moment {
 	uint64_t ms, us;
@@ -17,12 +20,95 @@ static struct moment moment_now(void)
 	return (struct moment){ .ms = us / 1000, .us = us };
 }
 
-/* The upstream takes requests again: what was let through to it at once before is not now. */
-static void upstream_reopen(struct upstream *u, struct moment now)
+/* Whether a model has something to send, now or as a probe: probes do not wait for their time. */
+static bool model_wants(const struct model *m, struct moment now)
 {
-	u->gate_shut = false;
-	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		width_reopened(lane->width, now.us);
+	return schedule_has_line(m->schedule) || m->last != NULL ||
+	       (m->heap_n > 0 && (m->stall != DISPATCH_FLOWS || line_is_due(m, now.ms, UINT_MAX)));
+}
+
+/* It takes requests again: what was let through to it at once before is not now. */
+static void lane_reopen(struct lane *lane, struct moment now)
+{
+	lane->gate_shut = false;
+	width_reopened(lane->width, now.us);
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* When a breaker lets something through. A probe that hangs keeps the next one back for a while only. */
+static uint64_t breaker_lets_ms(const struct breaker *b, unsigned probes_out, uint64_t probed_at_ms,
+				uint64_t now_ms, bool *ret_probe)
+{
+	bool probed = probes_out > 0 && now_ms - probed_at_ms < PROBE_PATIENCE_MS;
+	uint64_t due = breaker_due_ms(b, probed ? 1 : 0, now_ms, ret_probe);
+	return due == UINT64_MAX && probed ? probed_at_ms + PROBE_PATIENCE_MS : due;
+}
+
+/* Whether another lane of its upstream, which is down, was probed longer ago and has something to send:
+ * models take turns at finding out. */
+static bool probe_is_others(const struct lane *lane, struct moment now)
+{
+	if (lane->upstream->breaker.state == BREAKER_CLOSED)
+		return false;
+	for (const struct lane *other = lane->upstream->lanes; other != NULL;
+	     other = other->next_of_upstream)
+		if (other != lane && !other->closed && other->probed_at_ms < lane->probed_at_ms &&
+		    model_wants(other->model, now))
+			return true;
+	return false;
+}
+
+/* The breakers, the upstream's pauses and its limits a minute: when all of them let a line through. */
+static uint64_t lane_due_ms(struct lane *lane, struct moment now, bool *ret_probe)
+{
+	struct upstream *u = lane->upstream;
+	bool of_upstream, of_lane;
+	uint64_t due = breaker_lets_ms(&u->breaker, u->probes_out, u->probed_at_ms, now.ms,
+				       &of_upstream);
+	due = later(due, breaker_lets_ms(&lane->breaker, lane->probes_out, lane->probed_at_ms,
+					 now.ms, &of_lane));
+	*ret_probe = of_upstream || of_lane;
+	if (!u->asked) /* which models it has: a moment, at the start */
+		due = later(due, u->opened_ms + ASK_PATIENCE_MS);
+	due = later(due, throttle_due_ms(&u->throttle, now.ms));
+	if (due <= now.ms)
+		due = u->paced_until_ms > now.ms ? u->paced_until_ms
+						 : pace_due_ms(&u->pace, 1, now.ms);
+	return due;
+}
+
+static bool lane_takes(const struct lane *lane)
+{
+	const struct upstream *u = lane->upstream;
+	return !lane->closed && !u->retired && !u->config.drain;
+}
+
+/* Answers well, most of the time. */
+static bool lane_is_good(const struct lane *lane)
+{
+	return lane_takes(lane) && !lane_open_circuit(lane) &&
+	       !throttle_pauses(&lane->upstream->throttle) &&
+	       lane->breaker.fault_share < SHARE_GOOD;
+}
+
+static bool others_are_good(const struct lane *lane)
+{
+	for (const struct lane *other = lane->model->lanes; other != NULL;
+	     other = other->next_of_model)
+		if (other != lane && lane_is_good(other))
+			return true;
+	return false;
+}
+
+/* One whose answers are mostly faults, while another's are good, gets probes only: else the one that
+ * fails fast would always have room. */
+static bool lane_shunned(const struct lane *lane)
+{
+	return lane->breaker.fault_share > SHARE_BAD && others_are_good(lane);
 }
 
 /* How many lines may be sent on the lane now. 0: *ret_due_ms is when to look again, UINT64_MAX where
@@ -35,16 +121,13 @@ static unsigned lane_room(struct lane *lane, struct moment now, uint64_t *ret_du
 	struct upstream *u = lane->upstream;
 	bool probe = false;
 	*ret_due_ms = UINT64_MAX;
-	if (lane->closed || u->retired || u->config.drain)
+	if (!lane_takes(lane) || u->alone)
 		return 0;
-	/* One that hangs keeps the next one back for a while only. */
-	bool probed = u->probes_out > 0 && now.ms - u->probed_at_ms < PROBE_PATIENCE_MS;
-	uint64_t due = health_due_ms(&u->health, probed ? 1 : 0, now.ms, &probe);
-	if (due == UINT64_MAX && probed)
-		due = u->probed_at_ms + PROBE_PATIENCE_MS;
-	if (due <= now.ms)
-		due = u->paced_until_ms > now.ms ? u->paced_until_ms
-						 : pace_due_ms(&u->pace, 1, now.ms);
+	uint64_t due = lane_due_ms(lane, now, &probe);
+	if (!probe && lane_shunned(lane)) {
+		due = later(due, lane->sent_ms + BREAKER_PROBE_MS);
+		probe = true;
+	}
 	if (due > now.ms) {
 		*ret_due_ms = due;
 		return 0;
@@ -52,10 +135,14 @@ static unsigned lane_room(struct lane *lane, struct moment now, uint64_t *ret_du
 	unsigned load = upstream_load(u), most = upstream_most(u);
 	if (load >= most)
 		return 0;
+	if (probe && probe_is_others(lane, now)) {
+		*ret_due_ms = now.ms + LOOK_AGAIN_MS;
+		return 0;
+	}
 	if (probe)
 		return 1;
-	if (u->gate_shut)
-		upstream_reopen(u, now);
+	if (lane->gate_shut)
+		lane_reopen(lane, now);
 	unsigned room = width_room(lane->width, lane->unrecorded, now.us);
 	if (room == 0)
 		*ret_due_ms = now.ms + LOOK_AGAIN_MS;
@@ -66,16 +153,6 @@ unsigned lane_slots(struct lane *lane)
 {
 	uint64_t due_ms;
 	return lane->in_flight + lane->unrecorded + lane_room(lane, moment_now(), &due_ms);
-}
-
-static bool line_waits(const struct model *m, struct moment now)
-{
-	return m->heap_n > 0 && m->heap[0]->due_ms <= now.ms;
-}
-
-static bool model_wants(const struct model *m, struct moment now)
-{
-	return line_waits(m, now) || schedule_has_line(m->schedule);
 }
 
 /* Whether another model, with less in flight on the upstream, could take the slot. */
@@ -90,19 +167,39 @@ static bool lane_yields(const struct lane *lane, struct moment now)
 	return false;
 }
 
-/* Of the lanes with room the one with the least in flight for its weight; one that has just failed the
- * line only if there is no other. */
-static struct lane *lane_pick(const struct model *m, unsigned avoid, struct moment now)
+/* The upstream that a line of this lane must not have failed on last: this one, if the line can go to
+ * another. UINT_MAX: any line will do. */
+static unsigned lane_avoids(const struct lane *lane)
+{
+	return others_are_good(lane) ? lane->upstream->number : UINT_MAX;
+}
+
+/* The time by which a line must be due for the lane: a probe is not put off by its line's back-off. */
+static uint64_t lane_now_ms(const struct lane *lane, struct moment now)
+{
+	return lane_open_circuit(lane) ? UINT64_MAX : now.ms;
+}
+
+/* Whether there is a line that the lane may take. */
+static bool lane_wants(const struct lane *lane, struct moment now)
+{
+	const struct model *m = lane->model;
+	return schedule_has_line(m->schedule) ||
+	       (m->heap_n > 0 && line_is_due(m, lane_now_ms(lane, now), lane_avoids(lane))) ||
+	       (m->last != NULL && lane->upstream->batch_in_flight == 0 && m->heap_n == 0);
+}
+
+/* Of the lanes with room the one with the least in flight for its weight. */
+static struct lane *lane_pick(const struct model *m, struct moment now)
 {
 	struct lane *best = NULL;
 	double best_share = 0;
 	uint64_t due_ms;
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
-		if (lane_room(lane, now, &due_ms) == 0 || lane_yields(lane, now))
+		if (lane_room(lane, now, &due_ms) == 0 || !lane_wants(lane, now) ||
+		    lane_yields(lane, now))
 			continue;
 		double share = (lane->in_flight + 1.0) / lane->upstream->config.weight;
-		if (lane->upstream->number == avoid)
-			share += 1e6;
 		if (best == NULL || share < best_share) {
 			best = lane;
 			best_share = share;
@@ -111,26 +208,85 @@ static struct lane *lane_pick(const struct model *m, unsigned avoid, struct mome
 	return best;
 }
 
-static struct line *line_next(struct model *m, unsigned number)
+static struct line *line_new_of(struct model *m, unsigned number)
 {
 	struct schedule_line scheduled;
 	return schedule_next(m->schedule, number, sys.now_s(), &scheduled) ? line_new(m, &scheduled)
 									   : NULL;
 }
 
+static void hold_each(void *ctx, struct schedule_batch *entry)
+{
+	struct dispatch_batch *b = entry->batch;
+	bool held = *(const bool *)ctx;
+	if (b->probed)
+		schedule_hold(b->of->schedule, entry, held);
+}
+
+/* A new line of any batch, those that have failed a probe already among them. */
+static struct line *line_new_of_any(struct model *m, unsigned number)
+{
+	bool held = false;
+	if (!m->batches_held)
+		return line_new_of(m, number);
+	schedule_each(m->schedule, hold_each, &held);
+	struct line *l = line_new_of(m, number);
+	held = true;
+	schedule_each(m->schedule, hold_each, &held);
+	return l;
+}
+
+/* Probes take turns: a line that waits, for it may be what the upstream cannot take; a new one of a batch
+ * that has not failed yet, for the other batches' may be; and any new one, for there may be no others.
+ * So neither a line nor a batch that an upstream alone refuses holds up the rest, and it shows whether
+ * many lines fail or few. */
+static struct line *line_probe(struct lane *lane)
+{
+	struct line *l = NULL;
+	for (unsigned tries = 0; l == NULL && tries < 3; tries++) {
+		switch (lane->probe_turn++ % 3) {
+		case 0:
+			l = line_due(lane->model, UINT64_MAX, lane_avoids(lane));
+			break;
+		case 1:
+			l = line_new_of(lane->model, lane->upstream->number);
+			break;
+		default:
+			l = line_new_of_any(lane->model, lane->upstream->number);
+		}
+	}
+	return l;
+}
+
+/* A line that was in flight at the server's deaths, when nothing else is left. */
+static struct line *line_alone(struct lane *lane)
+{
+	if (lane->model->heap_n > 0 || lane->upstream->batch_in_flight > 0)
+		return NULL;
+	struct line *l = line_last(lane->model);
+	if (l != NULL)
+		l->alone = true;
+	return l;
+}
+
 static struct line *lane_line(struct lane *lane, struct moment now)
 {
-	struct upstream *u = lane->upstream;
-	struct line *l = NULL;
-	/* Every other probe is a new line: the waiting ones may be what the upstream cannot take. */
-	if (u->health.down) {
-		if (u->probe_turn)
-			l = line_next(lane->model, u->number);
-		u->probe_turn = !u->probe_turn;
+	struct model *m = lane->model;
+	struct line *l;
+	for (;;) {
+		if (lane_open_circuit(lane))
+			l = line_probe(lane);
+		else
+			l = m->heap_n > 0 ? line_due(m, now.ms, lane_avoids(lane)) : NULL;
+		if (l == NULL)
+			l = line_new_of(m, lane->upstream->number);
+		if (l == NULL)
+			return line_alone(lane);
+		trials_learn_death(&l->trials, &lane->breaker, &lane->upstream->breaker);
+		if (l->trials.deaths < TRIALS_DEATHS)
+			return l;
+		line_wait(l, now.ms); /* until nothing else is left */
 	}
-	if (l == NULL)
-		l = line_due(lane->model, now.ms);
-	return l != NULL ? l : line_next(lane->model, u->number);
 }
 
 /* How many tokens it takes is known only now that it is at hand. If they do not fit into the upstream's
@@ -152,8 +308,7 @@ static bool model_send(struct dispatch *d, struct model *m)
 		struct moment now = moment_now();
 		if (!model_wants(m, now) || !memory_for_line(d, m))
 			return false;
-		struct lane *lane = lane_pick(m, line_waits(m, now) ? m->heap[0]->avoid : UINT_MAX,
-					      now);
+		struct lane *lane = lane_pick(m, now);
 		struct line *l = lane != NULL ? lane_line(lane, now) : NULL;
 		if (l == NULL)
 			return false;
@@ -180,19 +335,33 @@ bool dispatch_fill(struct dispatch *d)
 	return sent;
 }
 
+/* When the lane may have room for a line, and there is one that it may take. */
+static uint64_t lane_ready_ms(struct lane *lane, struct moment now)
+{
+	const struct model *m = lane->model;
+	uint64_t due_ms, line_ms = UINT64_MAX;
+	if (lane_room(lane, now, &due_ms) > 0)
+		due_ms = now.ms;
+	if (lane_wants(lane, now))
+		line_ms = now.ms;
+	else if (m->heap_n > 0) /* it waits for its time, or for another lane's room */
+		line_ms = m->heap[0]->due_ms > now.ms ? m->heap[0]->due_ms : now.ms + LOOK_AGAIN_MS;
+	else if (m->last != NULL)
+		line_ms = now.ms + LOOK_AGAIN_MS;
+	return due_ms > line_ms ? due_ms : line_ms;
+}
+
 /* When the model may have something to send, and an upstream with room for it. */
 static uint64_t model_due_ms(const struct model *m, struct moment now)
 {
-	uint64_t due_ms, lanes_ms = UINT64_MAX;
-	if (!schedule_has_line(m->schedule) && m->heap_n == 0)
+	uint64_t due = UINT64_MAX;
+	if (!schedule_has_line(m->schedule) && m->heap_n == 0 && m->last == NULL)
 		return UINT64_MAX;
-	uint64_t line_ms = schedule_has_line(m->schedule) ? now.ms : m->heap[0]->due_ms;
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
-		if (lane_room(lane, now, &due_ms) > 0)
-			due_ms = now.ms;
-		lanes_ms = due_ms < lanes_ms ? due_ms : lanes_ms;
+		uint64_t lane_ms = lane_ready_ms(lane, now);
+		due = lane_ms < due ? lane_ms : due;
 	}
-	return line_ms > lanes_ms ? line_ms : lanes_ms;
+	return due;
 }
 
 int dispatch_fill_timeout(struct dispatch *d)

@@ -10,10 +10,12 @@
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 
-#define WAITING_MAX 1024u  /* lines of a batch waiting to be sent again; then no new ones */
-#define REFUSALS_MAX 1000u /* of a line, by 429 or 503 with Retry-After; then they cost attempts */
+#define AVOID_LOOK 64u
+#define WAITING_MAX 1024u /* lines of a batch waiting to be sent again; then no new ones */
 #define CONNECT_MS 10000L
 #define PROBE_CONNECT_MS 1000L
+#define SCAN_BYTES \
+	(1u << 20) /* longer answers are looked at from either end, and read by the recorder */
 #define KEEP_BUFFER_BYTES (64u << 10) /* larger ones are not kept for the next line */
 
 static uint32_t random_u32(void)
@@ -60,7 +62,6 @@ static void heap_remove(struct model *m, struct line *l)
 {
 	size_t i = l->heap_at;
 	struct line *last = m->heap[--m->heap_n];
-	l->batch->waiting--;
 	if (last == l)
 		return;
 	if (i > 0 && m->heap[(i - 1) / 2]->due_ms > last->due_ms)
@@ -110,10 +111,17 @@ void line_free(struct line *l)
 		b->lines = l->next;
 	if (l->next != NULL)
 		l->next->prev = l->prev;
-	if (l->attempts > 1)
-		b->retried -= l->attempts - 1;
+	b->retried -= l->retried;
 	b->of->lines--;
 	free(l);
+}
+
+/* ---- waiting ---- */
+
+void batch_hold(struct dispatch_batch *b, bool probed)
+{
+	b->probed = probed;
+	schedule_hold(b->of->schedule, &b->entry, probed || b->waiting >= WAITING_MAX);
 }
 
 void line_wait(struct line *l, uint64_t due_ms)
@@ -121,24 +129,84 @@ void line_wait(struct line *l, uint64_t due_ms)
 	struct dispatch_batch *b = l->batch;
 	struct model *m = b->of;
 	l->due_ms = due_ms;
-	heap_up(m, m->heap_n++, l);
+	if (l->trials.deaths >= TRIALS_DEATHS) {
+		l->next_last = m->last;
+		m->last = l;
+	} else {
+		heap_up(m, m->heap_n++, l);
+	}
 	if (++b->waiting == WAITING_MAX)
-		schedule_hold(m->schedule, &b->entry, true);
+		batch_hold(b, b->probed);
 	schedule_put_off(m->schedule, &l->scheduled);
 }
 
-struct line *line_due(struct model *m, uint64_t now_ms)
+/* It is taken from where it waits. */
+static void line_unwait(struct line *l)
 {
-	while (m->heap_n > 0 && m->heap[0]->due_ms <= now_ms) {
-		struct line *l = m->heap[0];
+	struct model *m = l->batch->of;
+	if (l->trials.deaths >= TRIALS_DEATHS) {
+		struct line **link = &m->last;
+		while (*link != l)
+			link = &(*link)->next_last;
+		*link = l->next_last;
+	} else {
 		heap_remove(m, l);
-		if (l->batch->faulted) {
-			line_free(l);
-			continue;
-		}
-		if (l->batch->waiting == WAITING_MAX - 1)
-			schedule_hold(m->schedule, &l->batch->entry, false);
-		return l;
+	}
+	if (l->operators)
+		m->operators--;
+	l->operators = false;
+	if (l->batch->waiting-- == WAITING_MAX)
+		batch_hold(l->batch, l->batch->probed);
+}
+
+void lines_due_now(struct model *m, uint64_t now_ms)
+{
+	if (m->operators == 0)
+		return;
+	for (size_t i = 0; i < m->heap_n; i++) {
+		struct line *l = m->heap[i];
+		if (l->operators && l->due_ms > now_ms)
+			l->due_ms = now_ms;
+		heap_up(m, i, l);
+	}
+}
+
+/* Of the few on top of the heap, that one which is due first and may be taken. They are looked at in the
+ * heap's order, which is near to that of time; what lies deeper comes up when the others are gone. */
+static struct line *line_find(const struct model *m, uint64_t now_ms, unsigned avoid)
+{
+	for (size_t i = 0; i < m->heap_n && i < AVOID_LOOK; i++)
+		if (m->heap[i]->due_ms <= now_ms &&
+		    (avoid == UINT_MAX || m->heap[i]->avoid != avoid))
+			return m->heap[i];
+	return NULL;
+}
+
+bool line_is_due(const struct model *m, uint64_t now_ms, unsigned avoid)
+{
+	return line_find(m, now_ms, avoid) != NULL;
+}
+
+struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid)
+{
+	struct line *l;
+	while ((l = line_find(m, now_ms, avoid)) != NULL) {
+		line_unwait(l);
+		if (!l->batch->faulted)
+			return l;
+		line_free(l);
+	}
+	return NULL;
+}
+
+struct line *line_last(struct model *m)
+{
+	while (m->last != NULL) {
+		struct line *l = m->last;
+		line_unwait(l);
+		if (!l->batch->faulted)
+			return l;
+		line_free(l);
 	}
 	return NULL;
 }
@@ -156,8 +224,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 }
 
 /* Called before each request. When a kept-alive connection turns out to be dead libcurl sends the
- * request again by itself; that is an attempt as well, and there may be none left. Once, no more: when
- * an upstream goes down all its kept connections are dead, and libcurl would try one after another. */
+ * request again by itself, on the next kept one. Once, no more: when an upstream goes down all its kept
+ * connections are dead, and libcurl would try one after another. A further attempt goes on a new one. */
 /* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
 static int on_request(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
@@ -166,19 +234,14 @@ static int on_request(void *arg, char *ip, char *local_ip, int port, int local_p
 	(void)port;
 	(void)local_port;
 	struct line_transfer *t = arg;
-	if (++t->requests == 1)
-		return CURL_PREREQFUNC_OK;
-	if (t->requests > 2 || t->line->attempts >= t->attempts_max)
-		return CURL_PREREQFUNC_ABORT;
-	t->line->attempts++;
-	t->line->batch->retried++;
-	return CURL_PREREQFUNC_OK;
+	return ++t->requests <= 2 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 static bool transfer_setup(struct dispatch *d, struct upstream *u, struct line_transfer *t)
 {
 	CURL *easy = t->transfer.easy;
-	return curl_easy_setopt(easy, CURLOPT_PRIVATE, &t->transfer) == CURLE_OK &&
+	/* "identity" is what is asked for; libcurl decodes what comes coded all the same */
+	return curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity") == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, t) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK &&
@@ -199,10 +262,9 @@ static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return NULL;
-	t->transfer = (struct transfer){ TRANSFER_LINE, wire_handle(d->wire), u };
-	t->attempts_max = d->config.max_attempts;
+	t->transfer = (struct transfer){ .kind = TRANSFER_LINE, .upstream = u };
 	memory_transfer_new(d, t);
-	if (t->transfer.easy == NULL || !transfer_setup(d, u, t)) {
+	if (!transfer_open(d, &t->transfer) || !transfer_setup(d, u, t)) {
 		line_transfer_free(t);
 		return NULL;
 	}
@@ -299,6 +361,16 @@ static bool haste_set(struct line_transfer *t, bool hasty)
 				hasty ? PROBE_CONNECT_MS : CONNECT_MS) == CURLE_OK;
 }
 
+/* What was tried once goes on a connection of its own: kept ones may all be dead. */
+static bool fresh_set(struct line_transfer *t, bool fresh)
+{
+	if (t->fresh == fresh)
+		return true;
+	t->fresh = fresh;
+	return curl_easy_setopt(t->transfer.easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L) ==
+	       CURLE_OK;
+}
+
 static bool line_prepare(struct line_transfer *t, const char *endpoint)
 {
 	CURL *easy = t->transfer.easy;
@@ -307,6 +379,27 @@ static bool line_prepare(struct line_transfer *t, const char *endpoint)
 	       curl_easy_setopt(easy, CURLOPT_POSTFIELDS, t->text.body.p) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->text.body.n) ==
 		       CURLE_OK;
+}
+
+static void line_sent(struct dispatch *d, struct lane *lane, struct line *l, uint64_t now_ms)
+{
+	struct upstream *u = lane->upstream;
+	l->trials.sent++;
+	l->batch->running++;
+	lane->in_flight++;
+	lane->sent_ms = now_ms;
+	u->batch_in_flight++;
+	u->alone = l->alone;
+	u->counts.sent++;
+	d->in_flight++;
+	pace_take(&u->pace, l->scheduled.tokens, now_ms);
+	throttle_sent(&u->throttle, now_ms);
+	if (!l->probe)
+		return;
+	u->probes_out++;
+	u->probed_at_ms = now_ms;
+	lane->probes_out++;
+	lane->probed_at_ms = now_ms;
 }
 
 bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
@@ -326,10 +419,11 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	}
 	t->too_large = false;
 	t->requests = 0;
+	t->transfer.detail[0] = '\0';
 	t->line = l;
-	l->probe = u->health.down;
+	l->probe = lane_open_circuit(lane);
 	if (!line_prepare(t, l->batch->endpoint) || !haste_set(t, l->probe) ||
-	    !wire_start(d->wire, t->transfer.easy)) {
+	    !fresh_set(t, l->trials.fresh) || !wire_start(d->wire, t->transfer.easy)) {
 		transfer_give(t);
 		return false;
 	}
@@ -337,19 +431,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	l->transfer = t;
 	l->lane = lane;
 	l->mark = width_batch_sent(lane->width, sys.monotonic_us());
-	l->attempts++;
-	if (l->attempts > 1)
-		l->batch->retried++;
-	l->batch->running++;
-	lane->in_flight++;
-	u->batch_in_flight++;
-	u->counts.sent++;
-	d->in_flight++;
-	pace_take(&u->pace, l->scheduled.tokens, l->mark.sent_us / 1000);
-	if (l->probe) {
-		u->probes_out++;
-		u->probed_at_ms = l->mark.sent_us / 1000;
-	}
+	line_sent(d, lane, l, l->mark.sent_us / 1000);
 	return true;
 }
 
@@ -359,116 +441,219 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 static void line_detach(struct dispatch *d, struct line *l)
 {
 	struct line_transfer *t = l->transfer;
+	struct upstream *u = l->lane->upstream;
 	wire_stop(d->wire, t->transfer.easy);
 	l->transfer = NULL;
 	l->lane->in_flight--;
-	l->lane->upstream->batch_in_flight--;
-	if (l->probe)
-		l->lane->upstream->probes_out--;
+	u->batch_in_flight--;
+	if (l->probe) {
+		u->probes_out--;
+		l->lane->probes_out--;
+	}
+	if (l->alone)
+		u->alone = false;
 	d->in_flight--;
 }
 
-static void request_id_copy(CURL *easy, char *to, size_t size)
+/* A line's end. Its answer's bytes, where there are some, are those of its last attempt. */
+struct line_end {
+	const struct attempt_end *wire;
+	const struct judgement *judgement;
+	const struct usage *tokens;
+	uint64_t now_us;
+};
+
+static void outcome_fill(struct dispatch *d, struct line *l, struct line_transfer *t,
+			 const struct line_end *e, struct outcome *o)
 {
-	struct curl_header *header;
-	if (curl_easy_header(easy, "x-request-id", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
-		/* an empty header's value is its line end: that is none */
-		(void)slice_copy((struct slice){ header->value, strcspn(header->value, "\r\n") },
-				 to, size);
+	o->attempts = l->trials.spent > 0 ? l->trials.spent : 1;
+	o->fault = e->judgement->fault;
+	o->message = e->judgement->message;
+	o->slot = l->lane;
+	if (e->wire->wire != ATTEMPT_ANSWERED)
+		return;
+	o->http_status = e->wire->status;
+	(void)slice_copy(transfer_header(&t->transfer, "x-request-id"), o->request_id,
+			 sizeof(o->request_id));
+	if (e->wire->facts != NULL) {
+		o->scanned = true;
+		o->facts = *e->wire->facts;
+	}
+	memory_learn(l->batch->of, t->answer.n);
+	o->body = t->answer;
+	t->answer = BUF_OF(d->config.response_bytes_max, d->memory.answers);
 }
 
 static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t,
-		     const struct answer_decision *decision, long status,
-		     const struct answer_tokens *tokens, uint64_t now_us)
+		     const struct line_end *e)
 {
 	struct outcome *o = outcome_new(l->batch->owner, l->scheduled.record, t->text.custom_id);
 	if (o == NULL) {
 		/* no memory to say how it ended: it is sent again */
 		l->batch->running--;
-		line_wait(l, now_us / 1000 + 1000);
+		line_wait(l, e->now_us / 1000 + 1000);
 		return;
 	}
-	o->attempts = l->attempts;
-	o->fault = decision->fault;
-	o->message = decision->message;
-	o->slot = l->lane;
-	if (o->fault == OUTCOME_ANSWERED) {
-		o->http_status = (int)status;
-		request_id_copy(t->transfer.easy, o->request_id, sizeof(o->request_id));
-		memory_learn(l->batch->of, t->answer.n);
-		o->body = t->answer;
-		t->answer = BUF_OF(d->config.response_bytes_max, d->memory.answers);
-	}
+	outcome_fill(d, l, t, e, o);
 	l->lane->unrecorded++;
 	l->lane->upstream->unrecorded++;
 	l->batch->ended++;
 	schedule_ended(l->batch->of->schedule, &l->scheduled,
-		       (double)(now_us - l->mark.sent_us) / 1000, tokens->prompt + tokens->output);
+		       (double)(e->now_us - l->mark.sent_us) / 1000,
+		       e->tokens->input + e->tokens->output);
 	line_free(l);
 	d->ops.ended(d->ctx, o);
 }
 
-static enum health_sign sign_of(const struct answer_decision *decision)
+static void count_answer(struct upstream_counts *c, const struct attempt_end *e,
+			 const struct usage *tokens)
 {
-	return decision->verdict == ANSWER_NOT_SENT ? HEALTH_UNREACHABLE
-	       : decision->refused                  ? HEALTH_REFUSED
-	       : decision->upstream_suspect         ? HEALTH_SUSPECT
-	       : decision->broken                   ? HEALTH_BROKEN
-						    : HEALTH_ANSWERED;
-}
-
-static void count_answer(struct upstream_counts *c, CURLcode code, long status,
-			 const struct answer_tokens *tokens)
-{
-	if (code != CURLE_OK)
+	if (e->wire != ATTEMPT_ANSWERED)
 		c->broken++;
-	else if (status == 429)
+	else if (e->status == 429)
 		c->answered_429++;
-	else if (status >= 500)
+	else if (e->status >= 500)
 		c->answered_5xx++;
-	else if (status >= 300)
+	else if (e->status >= 300)
 		c->answered_4xx++;
 	else
 		c->answered_2xx++;
-	c->tokens += tokens->prompt + tokens->output;
+	c->tokens += tokens->input + tokens->output;
 }
 
 /* What the controller of the width is told of the end of an attempt. */
-static void width_learn(struct line *l, const struct line_transfer *t, enum health_sign sign,
-			bool good, const struct answer_tokens *tokens, uint64_t now_us)
+static void width_learn(struct line *l, const struct line_transfer *t, enum blame blame,
+			const struct usage *tokens, uint64_t now_us)
 {
 	struct width *w = l->lane->width;
-	if (good)
+	if (blame == BLAME_NOBODY)
 		width_batch_answered(w, &l->mark,
-				     &(struct width_answer){ .prompt_tokens = tokens->prompt,
+				     &(struct width_answer){ .prompt_tokens = tokens->input,
 							     .output_tokens = tokens->output,
 							     .body_bytes = t->text.body.n },
 				     now_us);
-	else if (sign == HEALTH_REFUSED)
+	else if (blame == BLAME_THROTTLED)
 		width_batch_refused(w, &l->mark, now_us);
 	else
 		width_batch_gone(w, now_us);
 }
 
-/* A refusal that says when to come back costs the line no attempt: the upstream is to blame. */
-static bool refusal_spared(struct line *l, enum health_sign sign, int64_t retry_after_s)
+/* A death may be the line's doing (trials.h): when its connection breaks among others', or it was sent
+ * to an engine that had just said that it was well. */
+static void death_note(struct line *l, const struct attempt_end *e, bool open)
 {
-	return sign == HEALTH_REFUSED && retry_after_s > 0 && ++l->refusals <= REFUSALS_MAX;
+	const struct lane *lane = l->lane;
+	l->trials.broke = e->wire == ATTEMPT_BROKEN && !l->probe;
+	l->trials.broke_trip = lane->breaker.trips + lane->upstream->breaker.trips - open;
+	if (e->wire == ATTEMPT_BROKEN && l->probe && lane->breaker.health_good)
+		l->trials.deaths++;
 }
 
-static void line_again(struct line *l, bool spared, int64_t retry_after_s, uint64_t now_ms)
+static enum dispatch_stall stall_of_blame(enum blame blame)
 {
-	uint64_t due_ms = now_ms; /* spared: first in line once an upstream is ready for it */
-	if (spared) {
-		l->attempts--;
-		if (l->attempts >= 1)
-			l->batch->retried--;
-	} else {
-		due_ms += answer_backoff_ms(l->attempts, retry_after_s, random_u32());
+	switch (blame) {
+	case BLAME_THROTTLED:
+		return DISPATCH_STALL_429;
+	case BLAME_OPERATOR:
+	case BLAME_PATH:
+		return DISPATCH_STALL_REFUSED;
+	case BLAME_NOBODY:
+	case BLAME_LINE:
+		return DISPATCH_FLOWS;
+	default:
+		return DISPATCH_STALL_DOWN;
 	}
+}
+
+static void line_again(struct dispatch *d, struct line *l, const struct attempt_end *e,
+		       enum blame blame, uint64_t due_ms)
+{
+	struct dispatch_batch *b = l->batch;
+	attempt_words(e, l->lane->upstream->config.api_key, b->failed_text, sizeof(b->failed_text));
+	b->failed_as = stall_of_blame(blame);
+	b->failed_at = sys.now_s();
+	b->retried += l->trials.spent - l->retried;
+	l->retried = l->trials.spent;
 	l->avoid = l->lane->upstream->number;
-	l->batch->running--;
+	b->running--;
+	l->operators = blame == BLAME_OPERATOR || blame == BLAME_PATH;
+	b->of->operators += l->operators;
 	line_wait(l, due_ms);
+	/* While nothing flows it has had its probe: other batches first. */
+	if (b->of->stall != DISPATCH_FLOWS && !b->probed) {
+		b->of->batches_held = true;
+		batch_hold(b, true);
+	}
+	if (b->running == 0)
+		batch_stall(d, b);
+}
+
+static bool looks_whole(struct slice body)
+{
+	size_t first = 0, last = body.n;
+	while (first < body.n && strchr(" \t\r\n", body.p[first]) != NULL)
+		first++;
+	while (last > first && strchr(" \t\r\n", body.p[last - 1]) != NULL)
+		last--;
+	return last > first && body.p[first] == '{' && body.p[last - 1] == '}';
+}
+
+/* What the body of a 2xx says. Long ones are not read here, where every other request waits: the recorder
+ * does that, and then it is final. */
+static void answer_read(struct line_transfer *t, struct attempt_end *e, struct answer_facts *facts,
+			struct usage *tokens)
+{
+	struct slice body = buf_slice(&t->answer);
+	e->body = body;
+	if (e->wire != ATTEMPT_ANSWERED || e->status < 200 || e->status >= 300)
+		return;
+	if (body.n > SCAN_BYTES && looks_whole(answer_text(body))) {
+		answer_tokens_find(body, tokens);
+		return;
+	}
+	answer_scan(body, facts);
+	e->facts = facts;
+	*tokens = facts->usage;
+}
+
+static struct judgement line_judge(const struct line *l, const struct attempt_end *e)
+{
+	const struct lane *lane = l->lane;
+	struct judgement j = attempt_judge(e, lane->breaker.been_well);
+	if (j.blame == BLAME_BUSY)
+		j.blame = busy_settle(lane, l->mark.sent_us / 1000);
+	return j;
+}
+
+/* Lane and upstream learn from it; the line is told what it needs to know for its own judgement. */
+static void line_learn(struct dispatch *d, struct line *l, const struct attempt_end *e,
+		       enum blame blame, uint64_t now_ms, struct trials_view *ret)
+{
+	struct lane *lane = l->lane;
+	struct upstream *u = lane->upstream;
+	uint64_t sent_ms = l->mark.sent_us / 1000;
+	*ret = (struct trials_view){
+		.sent_ms = sent_ms,
+		.now_ms = now_ms,
+		.lane_number = u->number,
+		.lane = &lane->breaker,
+		.well_meanwhile = breaker_well_since(&lane->breaker, sent_ms),
+		.probe = l->probe,
+		.kills = l->alone && e->wire == ATTEMPT_BROKEN,
+		.random = random_u32(),
+	};
+	bool line_new = l->avoid != u->number || l->failed_episode != lane->breaker.episode;
+	upstream_learn(d,
+		       &(struct lesson){ .upstream = u,
+					 .lane = lane,
+					 .end = e,
+					 .blame = blame,
+					 .sent_ms = sent_ms,
+					 .line_new = line_new },
+		       now_ms);
+	l->failed_episode = lane->breaker.episode;
+	ret->open = lane_open_circuit(lane);
+	death_note(l, e, ret->open);
 }
 
 /* Its answer was late because we had no memory for it: nobody else is to blame. */
@@ -476,8 +661,10 @@ static void line_put_back(struct dispatch *d, struct line *l, uint64_t now_us)
 {
 	struct line_transfer *t = l->transfer;
 	line_detach(d, l);
+	throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
 	width_batch_gone(l->lane->width, now_us);
-	line_again(l, true, 0, now_us / 1000);
+	l->batch->running--;
+	line_wait(l, now_us / 1000);
 	transfer_give(t);
 }
 
@@ -485,44 +672,40 @@ void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code)
 {
 	struct line *l = t->line;
 	struct upstream *u = t->transfer.upstream;
-	uint64_t now_us = sys.monotonic_us(), now_ms = now_us / 1000;
-	struct answer_tokens tokens = { 0 };
-	long status = 0;
-	curl_off_t retry_after_s = 0;
+	uint64_t now_us = sys.monotonic_us(), due_ms;
+	struct usage tokens = { 0 };
+	struct answer_facts facts;
+	struct attempt_end end;
+	struct trials_view view;
+
 	if (t->paused && code == CURLE_OPERATION_TIMEDOUT) {
 		line_put_back(d, l, now_us);
 		return;
 	}
-	curl_easy_getinfo(t->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
-	if (status == 429 || status == 503)
-		curl_easy_getinfo(t->transfer.easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 
-	bool connected = code == CURLE_OK || t->requests > 0;
-	bool good = code == CURLE_OK && status >= 200 && status < 300;
-	struct answer_decision decision = answer_decide(code, status, connected, t->too_large,
-							retry_after_s);
-	enum health_sign sign = sign_of(&decision);
-	if (good) {
-		answer_tokens_find(buf_slice(&t->answer), &tokens);
+	transfer_end(&t->transfer, code, code == CURLE_OK || t->requests > 0, &end);
+	if (t->too_large)
+		end.wire = ATTEMPT_TOO_LARGE;
+	answer_read(t, &end, &facts, &tokens);
+	struct judgement j = line_judge(l, &end);
+	if (j.blame == BLAME_NOBODY)
 		pace_settle(&u->pace,
-			    (int64_t)(tokens.prompt + tokens.output) - (int64_t)l->scheduled.tokens,
-			    l->mark.sent_us / 1000, now_ms);
-	}
-	count_answer(&u->counts, code, status, &tokens);
+			    (int64_t)(tokens.input + tokens.output) - (int64_t)l->scheduled.tokens,
+			    l->mark.sent_us / 1000, now_us / 1000);
+	count_answer(&u->counts, &end, &tokens);
 	line_detach(d, l);
-	width_learn(l, t, sign, good, &tokens, now_us);
-	bool spared = upstream_learn(u, sign, l->attempts == 1, l->mark.sent_us / 1000,
-				     retry_after_s, now_ms);
-	spared = refusal_spared(l, sign, retry_after_s) || spared;
+	width_learn(l, t, j.blame, &tokens, now_us);
+	line_learn(d, l, &end, j.blame, now_us / 1000, &view);
 
-	if (decision.verdict != ANSWER_FINAL && (spared || l->attempts < d->config.max_attempts)) {
-		log_debug("line.retried", kv_str("batch", l->batch->id),
-			  kv_u64("record", l->scheduled.record), kv_int("status", status),
-			  kv_str("upstream", u->config.name),
-			  kv_str("cause", code == CURLE_OK ? "status" : curl_easy_strerror(code)));
-		line_again(l, spared, retry_after_s, now_ms);
+	const struct trials_limits limits = { d->config.max_attempts, d->config.patience_ms };
+	if (trials_end(&l->trials, &j, &view, &limits, &due_ms)) {
+		breaker_probe_at(&l->lane->breaker, now_us / 1000 + BREAKER_PROBE_MS);
+		line_end(d, l, t, &(struct line_end){ &end, &j, &tokens, now_us });
 	} else {
-		line_end(d, l, t, &decision, status, &tokens, now_us);
+		log_debug("line.retried", kv_str("batch", l->batch->id),
+			  kv_u64("record", l->scheduled.record), kv_int("status", end.status),
+			  kv_str("upstream", u->config.name), kv_str("cause", end.detail));
+		line_again(d, l, &end, j.blame, due_ms);
 	}
 	transfer_give(t);
 }
@@ -534,11 +717,12 @@ void lines_drop(struct dispatch *d, struct dispatch_batch *b)
 		struct line_transfer *t = l->transfer;
 		if (t != NULL) {
 			line_detach(d, l); /* closes the connection: the upstream sees it */
+			throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
 			width_batch_gone(l->lane->width, sys.monotonic_us());
 			transfer_give(t);
 			b->running--;
 		} else {
-			heap_remove(b->of, l);
+			line_unwait(l);
 		}
 		line_free(l);
 	}

@@ -10,9 +10,11 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
+#include "http/fields.h"
 
 #define HEAD_MAX (256u << 10)
 #define HEADERS_MAX 200u
+#define ERROR_BODY_MAX 4096u
 #define STALLED_BYTES_PER_S 1L /* less than that for as long as a line may take: it is dead */
 
 enum { ONLINE_ASK_START = 1, ONLINE_ASK_MORE = 2, ONLINE_ASK_RELEASE = 4 };
@@ -22,9 +24,12 @@ struct online_call {
 	struct transfer transfer;
 	struct online *online;
 	uint64_t sent_ms;
-	bool sent; /* the connection was there */
+	bool sent;      /* the connection was there */
+	bool is_error;  /* its status is no 2xx */
+	bool malformed; /* the answer's head is no head */
 	struct curl_slist *headers;
-	struct buf head; /* lines of the answer's head, as they came */
+	struct buf head;       /* lines of the answer's head, as they came */
+	struct buf error_body; /* the beginning of an answer that is an error */
 };
 
 /* ---- the list of those that have not ended ---- */
@@ -66,53 +71,56 @@ static void online_end(struct dispatch *d, struct online *o, enum online_end how
 
 /* ---- the answer's head ---- */
 
-static bool is_hop_by_hop(struct slice name)
+/* Without its CRLF or LF. */
+static struct slice line_of(const char *p, size_t n)
 {
-	static const char *const names[] = {
-		"connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te",
-		"trailer",    "upgrade",    "transfer-encoding",  "proxy-connection",
-	};
-	for (size_t i = 0; i < ARRAY_LEN(names); i++)
-		if (name.n == strlen(names[i]) && strncasecmp(name.p, names[i], name.n) == 0)
-			return true;
-	return false;
+	n -= n > 0 && p[n - 1] == '\n';
+	n -= n > 0 && p[n - 1] == '\r';
+	return (struct slice){ p, n };
 }
 
-static struct slice trimmed(struct slice s)
+/* Splits the lines collected; the first is the status line, the last is empty. NULL, or why it is no
+ * head. */
+static const char *head_read(struct slice head, struct online_head *h,
+			     struct online_header headers[static HEADERS_MAX])
 {
-	while (s.n > 0 && (*s.p == ' ' || *s.p == '\t'))
-		s = (struct slice){ s.p + 1, s.n - 1 };
-	while (s.n > 0 && strchr(" \t\r\n", s.p[s.n - 1]) != NULL)
-		s.n--;
-	return s;
-}
-
-/* Splits the lines collected; the first is the status line. */
-static void head_tell(struct online_call *call, long status)
-{
-	struct online_header headers[HEADERS_MAX];
-	struct online_head h = { .status = (int)status, .headers = headers, .length = UINT64_MAX };
-	const char *p = call->head.p, *end = p + call->head.n;
-	for (const char *line_end; p < end; p = line_end + 1) {
+	const char *p = memchr(head.p, '\n', head.n), *end = head.p + head.n, *line_end;
+	for (p = p != NULL ? p + 1 : end; p < end; p = line_end + 1) {
 		line_end = memchr(p, '\n', (size_t)(end - p));
 		if (line_end == NULL)
 			break;
-		const char *colon = memchr(p, ':', (size_t)(line_end - p));
-		if (colon == NULL)
+		struct slice line = line_of(p, (size_t)(line_end + 1 - p));
+		struct online_header header;
+		const char *why = line.n > 0 ? field_read(line, &header.name, &header.value) : NULL;
+		if (why != NULL)
+			return why;
+		if (line.n == 0)
 			continue;
-		struct slice name = { p, (size_t)(colon - p) };
-		struct slice value = trimmed(
-			(struct slice){ colon + 1, (size_t)(line_end - colon - 1) });
-		if (name.n == strlen("content-length") &&
-		    strncasecmp(name.p, "content-length", name.n) == 0) {
-			h.length = strtoull(value.p, NULL, 10);
-			continue;
-		}
-		if (!is_hop_by_hop(name) && h.header_count < HEADERS_MAX)
-			headers[h.header_count++] = (struct online_header){ name, value };
+		if (field_is(header.name, "Content-Length"))
+			h->length = strtoull(header.value.p, NULL, 10);
+		else if (h->header_count < HEADERS_MAX)
+			headers[h->header_count++] = header;
 	}
+	return NULL;
+}
+
+/* False: it cannot be passed on. */
+static bool head_tell(struct online_call *call, long status)
+{
+	struct online_header headers[HEADERS_MAX];
+	struct online_head h = { .status = (int)status, .headers = headers, .length = UINT64_MAX };
+	const char *why = head_read(buf_slice(&call->head), &h, headers);
+	if (why != NULL) {
+		log_warn("online.malformed_answer",
+			 kv_str("upstream", call->transfer.upstream->config.name),
+			 kv_str("why", why));
+		call->malformed = true;
+		return false;
+	}
+	call->is_error = status >= 300;
 	call->online->has_head = true;
 	call->online->ops->head(call->online->ctx, &h);
+	return true;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
@@ -126,21 +134,25 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 	buf_append(&call->head, p, bytes);
 	if (call->head.failed)
 		return 0;
-	bool last = trimmed((struct slice){ p, bytes }).n == 0;
+	bool last = line_of(p, bytes).n == 0;
 	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
-	if (last && status >= 200 && !call->online->has_head)
-		head_tell(call, status);
+	if (last && status >= 200 && !call->online->has_head && !head_tell(call, status))
+		return 0;
 	return bytes;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): likewise */
 static size_t on_piece(char *p, size_t size, size_t n, void *arg)
 {
-	struct online *o = ((struct online_call *)arg)->online;
-	return o->ops->body(o->ctx, (struct slice){ p, size * n }) ? size * n
-								   : CURL_WRITEFUNC_PAUSE;
+	struct online_call *call = arg;
+	struct online *o = call->online;
+	if (!o->ops->body(o->ctx, (struct slice){ p, size * n }))
+		return CURL_WRITEFUNC_PAUSE;
+	size_t room = ERROR_BODY_MAX - call->error_body.n;
+	if (call->is_error && room > 0)
+		buf_append(&call->error_body, p, size * n < room ? size * n : room);
+	return size * n;
 }
-
 /* ---- sending ---- */
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
@@ -196,10 +208,10 @@ static bool call_setup(struct dispatch *d, struct online_call *call)
 {
 	AUTO(buf_free) struct buf url = BUF(16384);
 	const struct online *o = call->online;
-	CURL *easy = call->transfer.easy = wire_handle(d->wire);
-	return easy != NULL && call_headers(call) &&
-	       upstream_url(call->transfer.upstream, o->endpoint, &url) &&
-	       curl_easy_setopt(easy, CURLOPT_PRIVATE, &call->transfer) == CURLE_OK &&
+	if (!transfer_open(d, &call->transfer))
+		return false;
+	CURL *easy = call->transfer.easy;
+	return call_headers(call) && upstream_url(call->transfer.upstream, o->endpoint, &url) &&
 	       curl_easy_setopt(easy, CURLOPT_URL, url.p) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HTTPHEADER, call->headers) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_connected) == CURLE_OK &&
@@ -224,6 +236,7 @@ static void call_free(struct online_call *call)
 		curl_easy_cleanup(call->transfer.easy);
 	curl_slist_free_all(call->headers);
 	buf_free(&call->head);
+	buf_free(&call->error_body);
 	free(call);
 }
 
@@ -232,9 +245,10 @@ static struct online_call *call_start(struct dispatch *d, struct online *o, stru
 	struct online_call *call = calloc(1, sizeof(*call));
 	if (call == NULL)
 		return NULL;
-	call->transfer = (struct transfer){ TRANSFER_ONLINE, NULL, u };
+	call->transfer = (struct transfer){ .kind = TRANSFER_ONLINE, .upstream = u };
 	call->online = o;
 	call->head = BUF(HEAD_MAX);
+	call->error_body = BUF(ERROR_BODY_MAX);
 	if (!call_setup(d, call) || !wire_start(d->wire, call->transfer.easy)) {
 		call_free(call);
 		return NULL;
@@ -242,18 +256,34 @@ static struct online_call *call_start(struct dispatch *d, struct online *o, stru
 	u->counts.online++;
 	call->sent_ms = sys.monotonic_ms();
 	pace_take(&u->pace, o->body.n / 4, call->sent_ms);
+	throttle_sent(&u->throttle, call->sent_ms);
 	upstream_online(u, +1);
 	return call;
 }
 
 /* Takes the call off the request: libcurl is done with it, or lets go of it here. */
-static void call_stop(struct dispatch *d, struct online *o)
+static void call_drop(struct dispatch *d, struct online *o)
 {
 	struct online_call *call = o->call;
 	o->call = NULL;
 	wire_stop(d->wire, call->transfer.easy);
-	upstream_online(call->transfer.upstream, -1);
 	call_free(call);
+}
+
+/* Lets go of one that has not ended: its connection is closed. */
+static void call_stop(struct dispatch *d, struct online *o)
+{
+	struct upstream *u = o->call->transfer.upstream;
+	throttle_gone(&u->throttle, o->call->sent_ms);
+	upstream_online(u, -1);
+	call_drop(d, o);
+}
+
+static bool answers(const struct model *m, const struct upstream *u)
+{
+	const struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
+	return u->breaker.state == BREAKER_CLOSED &&
+	       (lane == NULL || lane->breaker.state == BREAKER_CLOSED);
 }
 
 /* Where it goes: what is up before what is down, then the least load for the weight. *ret_any: some
@@ -263,6 +293,7 @@ static struct upstream *online_upstream(const struct dispatch *d, const struct o
 {
 	struct upstream *best = NULL;
 	double best_share = 0;
+	const struct model *m = model_find(d, model);
 	*ret_any = false;
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		if (u->config.drain || (o->tried >> u->number & 1) != 0 ||
@@ -272,7 +303,7 @@ static struct upstream *online_upstream(const struct dispatch *d, const struct o
 		if (u->batch_in_flight + u->online_in_flight >= u->config.max_concurrency)
 			continue;
 		double share = (u->online_in_flight + 1.0) / u->config.weight +
-			       (u->health.down ? 1e6 : 0);
+			       (answers(m, u) ? 0 : 1e6);
 		if (best == NULL || share < best_share) {
 			best = u;
 			best_share = share;
@@ -333,17 +364,25 @@ bool online_fill(struct dispatch *d)
 
 /* ---- the end ---- */
 
-static void online_learn(const struct online_call *call, CURLcode code, long status, bool connected,
-			 int64_t retry_after_s)
+/* The same table as for lines; the body of a 2xx, which streams through, is not read. */
+static void online_learn(struct dispatch *d, struct online_call *call,
+			 const struct attempt_end *end)
 {
 	struct upstream *u = call->transfer.upstream;
-	uint64_t now_ms = sys.monotonic_ms();
-	if (!connected)
-		upstream_learn(u, HEALTH_UNREACHABLE, false, call->sent_ms, 0, now_ms);
-	else if (status == 429 || (status == 503 && retry_after_s > 0))
-		upstream_learn(u, HEALTH_REFUSED, false, call->sent_ms, retry_after_s, now_ms);
-	else if (code == CURLE_OK && status < 500)
-		upstream_learn(u, HEALTH_ANSWERED, false, call->sent_ms, 0, now_ms);
+	char name[256];
+	(void)slice_copy(call->online->model, name, sizeof(name));
+	struct model *m = model_find(d, name);
+	struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
+	enum blame blame = attempt_judge(end, lane == NULL || lane->breaker.been_well).blame;
+	if (blame == BLAME_BUSY)
+		blame = lane != NULL ? busy_settle(lane, call->sent_ms) : BLAME_THROTTLED;
+	upstream_learn(d,
+		       &(struct lesson){ .upstream = u,
+					 .lane = lane,
+					 .end = end,
+					 .blame = blame,
+					 .sent_ms = call->sent_ms },
+		       sys.monotonic_ms());
 }
 
 void online_done(struct dispatch *d, struct transfer *t, CURLcode code)
@@ -351,24 +390,26 @@ void online_done(struct dispatch *d, struct transfer *t, CURLcode code)
 	struct online_call *call = container_of(t, struct online_call, transfer);
 	struct online *o = call->online;
 	struct upstream *u = call->transfer.upstream;
-	long status = 0;
-	curl_off_t retry_after_s = 0;
-	curl_easy_getinfo(call->transfer.easy, CURLINFO_RESPONSE_CODE, &status);
-	curl_easy_getinfo(call->transfer.easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	struct attempt_end end;
 	bool connected = code == CURLE_OK || call->sent;
-	online_learn(call, code, status, connected, retry_after_s);
+	transfer_end(t, code, connected, &end);
+	end.body = buf_slice(&call->error_body);
+	upstream_online(u, -1);
+	online_learn(d, call, &end);
 	unsigned number = u->number;
-	call_stop(d, o);
+	bool malformed = call->malformed;
+	if (code != CURLE_OK)
+		log_debug("online.broken", kv_str("upstream", u->config.name),
+			  kv_str("cause", end.detail));
+	call_drop(d, o);
 	if (!connected && !o->has_head) {
 		o->tried |= UINT64_C(1) << number;
 		online_try(d, o);
 		return;
 	}
-	if (code != CURLE_OK)
-		log_debug("online.broken", kv_str("upstream", u->config.name),
-			  kv_str("cause", curl_easy_strerror(code)));
 	online_end(d, o,
-		   code == CURLE_OK && o->has_head    ? ONLINE_WHOLE
+		   malformed                          ? ONLINE_MALFORMED
+		   : code == CURLE_OK && o->has_head  ? ONLINE_WHOLE
 		   : code == CURLE_OPERATION_TIMEDOUT ? ONLINE_TIMEOUT
 						      : ONLINE_BROKEN);
 }

@@ -18,8 +18,9 @@ struct curl_slist;
 
 /* Why it ended. */
 enum online_end {
-	ONLINE_WHOLE,       /* the whole answer has been passed on */
-	ONLINE_BROKEN,      /* the connection broke, before the head or in the middle */
+	ONLINE_WHOLE,  /* the whole answer has been passed on */
+	ONLINE_BROKEN, /* the connection broke, before the head or in the middle */
+	ONLINE_MALFORMED, /* its head holds what no header may (http/fields.h); nothing was passed on */
 	ONLINE_TIMEOUT,     /* no answer within the time of a line */
 	ONLINE_UNREACHABLE, /* no upstream that serves it can be reached; nothing was sent */
 	ONLINE_BUSY,        /* too many wait for room on an upstream already; nothing was sent */
@@ -33,7 +34,8 @@ struct online_header {
 
 struct online_head {
 	int status;
-	const struct online_header *headers; /* end-to-end ones alone, in the upstream's order */
+	const struct online_header *headers; /* all but Content-Length, in the upstream's order;
+	                                      * each was checked by http/fields.h */
 	size_t header_count;
 	uint64_t length; /* of the body; UINT64_MAX: not known */
 };

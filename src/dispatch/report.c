@@ -50,7 +50,12 @@ static bool model_settles(const struct model *m, uint64_t now_ms)
 	return false;
 }
 
-static void model_tick(struct model *m, double seconds, uint64_t now_ms)
+static void stall_each(void *ctx, struct schedule_batch *entry)
+{
+	batch_stall(ctx, entry->batch);
+}
+
+static void model_tick(struct dispatch *d, struct model *m, double seconds, uint64_t now_ms)
 {
 	double now = 0;
 	if (m->batches == 0)
@@ -62,6 +67,7 @@ static void model_tick(struct model *m, double seconds, uint64_t now_ms)
 	bool told = m->slots >= 0.5 && !model_settles(m, now_ms);
 	schedule_forecast(m->schedule, told ? m->slots : 0, sys.now_s());
 	schedule_each(m->schedule, batch_forecast, NULL);
+	schedule_each(m->schedule, stall_each, d);
 }
 
 static void lane_tick(struct lane *lane, uint64_t now_us)
@@ -87,15 +93,17 @@ void report_tick(struct dispatch *d, uint64_t now_ms)
 	double seconds = (double)(now_ms - d->ticked_at_ms) / 1000;
 	bool rated = seconds >= RATE_LEAST_S;
 	for (struct model *m = d->models; m != NULL; m = m->next) {
-		model_tick(m, seconds, now_ms);
+		model_tick(d, m, seconds, now_ms);
 		if (rated)
 			schedule_each(m->schedule, batch_rate, &seconds);
 	}
 	if (rated)
 		d->ticked_at_ms = now_ms;
-	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		stall_tick(u, now_ms);
 		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 			lane_tick(lane, sys.monotonic_us());
+	}
 	upstreams_tidy(d, now_ms);
 }
 
@@ -141,6 +149,28 @@ static void of_upstream(struct buf *to, const char *name, const struct upstream 
 	for (const struct lane *lane = u_->lanes; lane != NULL; lane = lane->next_of_upstream) \
 		if (model_is_told(lane->model))
 
+/* As its own breaker says, or its lanes', where all of them wait. */
+static enum dispatch_stall upstream_state(const struct upstream *u)
+{
+	enum dispatch_stall least = DISPATCH_STALL_REFUSED;
+	bool any = false;
+	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
+		if (lane->closed)
+			continue;
+		least = lane->stall < least ? lane->stall : least;
+		any = true;
+	}
+	return any && least > u->stall ? least : u->stall;
+}
+
+static uint64_t upstream_trips(const struct upstream *u)
+{
+	uint64_t trips = u->breaker.trips;
+	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		trips += lane->breaker.trips;
+	return trips;
+}
+
 static void upstreams_write(const struct dispatch *d, struct buf *to)
 {
 	static const char up[] = "lowtide_upstream_up", flight[] = "lowtide_upstream_in_flight";
@@ -151,10 +181,11 @@ static void upstreams_write(const struct dispatch *d, struct buf *to)
 
 	family(to, up, "gauge", "1 while the upstream takes requests, 0 while it is down.");
 	FOR_UPSTREAMS(d, u)
-	of_upstream(to, up, u, "", u->health.down ? 0 : 1);
+	of_upstream(to, up, u, "",
+		    upstream_state(u) == DISPATCH_FLOWS || upstream_state(u) == DISPATCH_STALL_429);
 	family(to, trips, "counter", "How often the upstream went down.");
 	FOR_UPSTREAMS(d, u)
-	of_upstream(to, trips, u, "", (double)u->health.trips);
+	of_upstream(to, trips, u, "", (double)upstream_trips(u));
 	family(to, flight, "gauge", "Requests in flight to the upstream.");
 	FOR_UPSTREAMS(d, u)
 	{
@@ -182,21 +213,21 @@ static void upstreams_write(const struct dispatch *d, struct buf *to)
 	of_upstream(to, tokens, u, "", (double)u->counts.tokens);
 }
 
-static void engines_write(const struct dispatch *d, struct buf *to)
+static void engines_write(const struct dispatch *d, struct buf *to, uint64_t now_ms)
 {
 	static const char requests[] = "lowtide_engine_requests",
 			  cache[] = "lowtide_engine_cache_use";
 	family(to, requests, "gauge", "What the engine's own metrics say of its load.");
 	FOR_UPSTREAMS(d, u)
 	{
-		if (!u->has_gauges)
+		if (!gauges_current(u, now_ms))
 			continue;
 		of_upstream(to, requests, u, ",state=\"running\"", u->gauges.running);
 		of_upstream(to, requests, u, ",state=\"waiting\"", u->gauges.waiting);
 	}
 	family(to, cache, "gauge", "The share of the engine's KV cache in use, as it says.");
 	FOR_UPSTREAMS(d, u)
-	if (u->has_gauges && u->gauges.cache >= 0)
+	if (gauges_current(u, now_ms) && u->gauges.cache >= 0)
 		of_upstream(to, cache, u, "", u->gauges.cache);
 }
 
@@ -289,7 +320,7 @@ static void memory_write(const struct budget *b, struct buf *to)
 void report_metrics(struct dispatch *d, struct buf *to)
 {
 	upstreams_write(d, to);
-	engines_write(d, to);
+	engines_write(d, to, sys.monotonic_ms());
 	lanes_write(d, to, sys.monotonic_us());
 	models_write(d, to);
 	memory_write(d->config.budget, to);
@@ -331,8 +362,23 @@ static void lane_write(struct buf *to, const struct lane *lane, uint64_t now_us)
 
 static const char *stall_name(const struct upstream *u)
 {
-	static const char *const names[] = { "flows", "paused", "down" };
-	return u->retired || u->config.drain ? "draining" : names[u->health.stall];
+	static const char *const names[] = {
+		[DISPATCH_FLOWS] = "flows",
+		[DISPATCH_STALL_429] = "paused",
+		[DISPATCH_STALL_DOWN] = "down",
+		[DISPATCH_STALL_REFUSED] = "refused",
+	};
+	return u->retired || u->config.drain ? "draining" : names[upstream_state(u)];
+}
+
+/* What it said last that was not well. */
+static const char *upstream_said(const struct upstream *u)
+{
+	for (const struct lane *lane = u->lanes; u->stall == DISPATCH_FLOWS && lane != NULL;
+	     lane = lane->next_of_upstream)
+		if (!lane->closed && lane->stall != DISPATCH_FLOWS)
+			return lane->said.text;
+	return u->said.text;
 }
 
 static void upstream_write(struct buf *to, const struct upstream *u, uint64_t now_us)
@@ -341,10 +387,15 @@ static void upstream_write(struct buf *to, const struct upstream *u, uint64_t no
 	buf_json_string(to, slice_of(u->config.name));
 	buf_printf(to,
 		   ",\"state\":\"%s\",\"weight\":%u,\"max_concurrency\":%u,\"batch\":%u,"
-		   "\"online\":%u,\"engine\":",
+		   "\"online\":%u,\"said\":",
 		   stall_name(u), u->config.weight, upstream_most(u), u->batch_in_flight,
 		   u->online_in_flight);
-	if (u->has_gauges)
+	if (upstream_state(u) == DISPATCH_FLOWS)
+		buf_text(to, "null");
+	else
+		buf_json_string(to, slice_of(upstream_said(u)));
+	buf_text(to, ",\"engine\":");
+	if (gauges_current(u, now_us / 1000))
 		buf_printf(to, "{\"kind\":\"%s\",\"running\":%.0f,\"waiting\":%.0f}",
 			   gauges_kind_words[u->gauges.kind], u->gauges.running, u->gauges.waiting);
 	else

@@ -6,8 +6,7 @@
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 
-#define MODELS_KEPT 64u /* with no batch: what is known of their widths may serve again */
-#define STALL_TOLD_MS 10000u
+#define MODELS_KEPT 64u   /* with no batch: what is known of their widths may serve again */
 #define MODELS_TIDIED 64u /* at most, a second */
 #define MODEL_IDLE_MS (3600u * 1000u)
 
@@ -86,21 +85,31 @@ static bool headers_make(struct upstream *u)
 	       header_add(u, "Expect:"); /* no 100-continue round trip for large bodies */
 }
 
-/* Metrics stand beside the API, not in it: without the version at the end of the base URL. */
-static bool urls_make(struct upstream *u)
+/* Metrics and health stand beside the API, not in it: without the version at the end of the base
+ * URL. NULL: no memory. */
+static char *url_beside(const struct upstream *u, const char *path)
 {
-	struct buf metrics = BUF(4096), models = BUF(4096);
+	struct buf url = BUF(4096);
 	const char *base = u->config.base_url;
 	size_t n = strlen(base);
 	if (n > 3 && strcmp(base + n - 3, "/v1") == 0)
 		n -= 3;
-	buf_append(&metrics, base, n);
-	buf_text(&metrics, "/metrics");
-	buf_char(&metrics, '\0');
+	buf_append(&url, base, n);
+	buf_text(&url, path);
+	buf_char(&url, '\0');
+	if (url.failed)
+		buf_free(&url);
+	return url.p;
+}
+
+static bool urls_make(struct upstream *u)
+{
+	struct buf models = BUF(4096);
 	(void)upstream_url(u, "/v1/models", &models);
-	u->metrics_url = metrics.p;
+	u->metrics_url = url_beside(u, "/metrics");
+	u->health_url = url_beside(u, "/health");
 	u->models_url = models.p;
-	return !metrics.failed && !models.failed;
+	return u->metrics_url != NULL && u->health_url != NULL && !models.failed;
 }
 
 static void upstream_free(struct dispatch *d, struct upstream *u)
@@ -113,6 +122,7 @@ static void upstream_free(struct dispatch *d, struct upstream *u)
 	curl_slist_free_all(u->headers);
 	free(u->metrics_url);
 	free(u->models_url);
+	free(u->health_url);
 	config_done(&u->config);
 	free(u);
 }
@@ -124,8 +134,11 @@ static struct upstream *upstream_new(struct dispatch *d, const struct upstream_c
 		return NULL;
 	u->metrics.text = BUF(4u << 20);
 	u->models.text = BUF(4u << 20);
-	u->metrics.transfer = (struct transfer){ TRANSFER_WATCH, NULL, u };
-	u->models.transfer = (struct transfer){ TRANSFER_WATCH, NULL, u };
+	u->health.text = BUF(4u << 20);
+	u->metrics.transfer = (struct transfer){ .kind = TRANSFER_WATCH, .upstream = u };
+	u->models.transfer = (struct transfer){ .kind = TRANSFER_WATCH, .upstream = u };
+	u->health.transfer = (struct transfer){ .kind = TRANSFER_WATCH, .upstream = u };
+	u->opened_ms = sys.monotonic_ms();
 	if (config_copy(config, &u->config) && headers_make(u) && urls_make(u))
 		return u;
 	upstream_free(d, u);
@@ -161,7 +174,7 @@ static bool names_have(char *const *names, const char *name)
 }
 
 /* The configuration lists it, or, where there is no list, the upstream itself. */
-static bool upstream_claims(const struct upstream *u, const char *model)
+bool upstream_claims(const struct upstream *u, const char *model)
 {
 	if (u->retired)
 		return false;
@@ -190,7 +203,7 @@ bool upstream_serves(const struct dispatch *d, const struct upstream *u, const c
 
 /* ---- lanes ---- */
 
-static struct lane *lane_find(const struct model *m, const struct upstream *u)
+struct lane *lane_find(const struct model *m, const struct upstream *u)
 {
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model)
 		if (lane->upstream == u)
@@ -256,7 +269,7 @@ static void model_lanes_renew(struct dispatch *d, struct model *m)
 		if (lane != NULL)
 			lane->closed = !serves;
 	}
-	model_stall(m);
+	model_stall(d, m);
 }
 
 /* What other threads may ask: under the lock. */
@@ -324,13 +337,21 @@ static bool label_has(struct dispatch *d, const char *name)
 	return d->labels[d->label_count] != NULL && ++d->label_count > 0;
 }
 
-struct model *model_get(struct dispatch *d, const char *name)
+struct model *model_find(const struct dispatch *d, const char *name)
 {
-	static const struct schedule_ops ops = { .lease_next = on_lease_next, .look = on_look };
 	for (struct model *m = d->models; m != NULL; m = m->next)
 		if (strcmp(m->name, name) == 0)
 			return m;
-	struct model *m = calloc(1, sizeof(*m));
+	return NULL;
+}
+
+struct model *model_get(struct dispatch *d, const char *name)
+{
+	static const struct schedule_ops ops = { .lease_next = on_lease_next, .look = on_look };
+	struct model *m = model_find(d, name);
+	if (m != NULL)
+		return m;
+	m = calloc(1, sizeof(*m));
 	if (m == NULL)
 		return NULL;
 	m->ops = &d->ops;
@@ -357,69 +378,6 @@ static void model_free(struct model *m)
 	free(m->heap);
 	free(m->name);
 	free(m);
-}
-
-static void batch_stall(void *ctx, struct schedule_batch *b)
-{
-	((struct dispatch_batch *)b->batch)->stall = *(const enum dispatch_stall *)ctx;
-}
-
-void model_stall(struct model *m)
-{
-	enum dispatch_stall stall = DISPATCH_STALL_DOWN;
-	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
-		const struct upstream *u = lane->upstream;
-		int of_upstream = u->health.stall;
-		if (lane->closed || u->retired || u->config.drain ||
-		    of_upstream == HEALTH_STALL_DOWN)
-			continue;
-		if (of_upstream == HEALTH_FLOWS)
-			stall = DISPATCH_FLOWS;
-		else if (stall == DISPATCH_STALL_DOWN)
-			stall = DISPATCH_STALL_429;
-	}
-	schedule_each(m->schedule, batch_stall, &stall);
-}
-
-/* ---- what the end of an attempt says of the upstream ---- */
-
-static void stall_tell(struct upstream *u, int before)
-{
-	static const char *const events[] = { "upstream.flows", "upstream.slows_down",
-					      "upstream.down" };
-	int now = u->health.stall;
-	uint64_t now_ms = sys.monotonic_ms();
-	if (now == before)
-		return;
-	/* Pauses come and go with every refusal: one line in a while is enough of them. */
-	bool storm = now != HEALTH_STALL_DOWN && before != HEALTH_STALL_DOWN &&
-		     now_ms - u->stall_told_ms < STALL_TOLD_MS && u->stall_told_ms != 0;
-	if (storm)
-		log_debug(events[now], kv_str("upstream", u->config.name));
-	else if (now == HEALTH_FLOWS)
-		log_info(events[now], kv_str("upstream", u->config.name));
-	else
-		log_warn(events[now], kv_str("upstream", u->config.name));
-	if (!storm)
-		u->stall_told_ms = now_ms;
-	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		model_stall(lane->model);
-}
-
-bool upstream_learn(struct upstream *u, enum health_sign sign, bool first_attempt, uint64_t sent_ms,
-		    int64_t retry_after_s, uint64_t now_ms)
-{
-	bool spared = false;
-	int before = u->health.stall;
-	uint64_t closed_before = u->health.closed_until_ms;
-	enum health_change change = health_learn(&u->health, sign, first_attempt, sent_ms,
-						 retry_after_s, now_ms, &spared);
-	if (change == HEALTH_WENT_DOWN || u->health.closed_until_ms > closed_before)
-		u->gate_shut = true;
-	if (change == HEALTH_CAME_BACK)
-		u->models.due_ms = u->metrics.due_ms = now_ms; /* it may be another one now */
-	stall_tell(u, before);
-	return spared;
 }
 
 void upstream_online(struct upstream *u, int more)
@@ -473,7 +431,10 @@ static void upstream_configure(struct upstream *u, struct upstream_config *confi
 	u->config = *config;
 	pace_configure(&u->pace, config->requests_per_minute, config->tokens_per_minute,
 		       now_us / 1000);
-	u->paced_until_ms = 0; /* found with the limits before */
+	u->paced_until_ms = 0;                        /* found with the limits before */
+	breaker_probe_at(&u->breaker, now_us / 1000); /* what it refused may be mended */
+	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		breaker_probe_at(&lane->breaker, now_us / 1000);
 	struct width_config width = width_config_of(u);
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 		width_configure(lane->width, &width, now_us);
@@ -552,6 +513,7 @@ bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_
 	unsigned connections = 8;
 	for (size_t i = 0; i < n; i++) {
 		r.upstreams[i]->retired = false;
+		r.upstreams[i]->position = i;
 		upstream_configure(r.upstreams[i], &r.configs[i]);
 		connections += upstream_most(r.upstreams[i]);
 	}

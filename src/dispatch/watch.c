@@ -1,9 +1,10 @@
 /* watch.c: what is asked of an upstream beside its work: its metrics, several times a second while lines
- * are in flight, and now and then which models it has.
+ * are in flight; now and then which models it has; and, while it is down, whether it is well.
  *
  * Whatever comes back (rubbish, 404, nothing at all) costs nobody more than a small request now and
  * then: an answer that is of no use is asked for less and less often. */
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -12,12 +13,19 @@
 
 #define METRICS_EVERY_MS 250u
 #define METRICS_TIMEOUT_MS 5000L
-#define METRICS_LOST_AFTER 3u /* failures in a row: latency alone decides until it answers again */
+#define METRICS_STALE_MS 6000u /* more than an answer that comes at the last moment takes */
+#define METRICS_LOST_AFTER 3u  /* failures in a row: latency alone decides until it answers again */
 #define MODELS_EVERY_MS 60000u
 #define MODELS_TIMEOUT_MS 10000L
 #define FAILED_FIRST_MS 1000u
 #define FAILED_MOST_MS 60000u
+#define UNREACHED_MOST_MS \
+	4000u /* nobody is there: that costs nothing, and may change at any time */
+#define HEALTH_EVERY_MS 1000u
+#define HEALTH_LATER_MS 5000u /* after a minute of it */
+#define HEALTH_TIMEOUT_MS 5000L
 #define REPORTED_MAX 1024u
+#define MORE_BYTES_MAX (32u << 10) /* of one model */
 
 /* ---- asking ---- */
 
@@ -30,10 +38,10 @@ static size_t on_text(char *p, size_t size, size_t n, void *arg)
 
 static bool watch_make(struct dispatch *d, struct watch *w, const char *url, long timeout_ms)
 {
-	CURL *easy = wire_handle(d->wire);
-	w->transfer.easy = easy;
-	return easy != NULL && curl_easy_setopt(easy, CURLOPT_PRIVATE, &w->transfer) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
+	if (!transfer_open(d, &w->transfer))
+		return false;
+	CURL *easy = w->transfer.easy;
+	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_HTTPHEADER, w->transfer.upstream->headers) ==
 		       CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_text) == CURLE_OK &&
@@ -41,19 +49,25 @@ static bool watch_make(struct dispatch *d, struct watch *w, const char *url, lon
 	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms) == CURLE_OK;
 }
 
-static void watch_failed(struct watch *w, uint64_t now_ms)
+static void watch_put_off(struct watch *w, uint64_t most_ms, uint64_t now_ms)
 {
 	uint64_t wait = FAILED_FIRST_MS;
-	for (unsigned i = 0; i < w->failures && wait < FAILED_MOST_MS; i++)
+	for (unsigned i = 0; i < w->failures && wait < most_ms; i++)
 		wait *= 2;
 	w->failures++;
-	w->due_ms = now_ms + (wait < FAILED_MOST_MS ? wait : FAILED_MOST_MS);
+	w->due_ms = now_ms + (wait < most_ms ? wait : most_ms);
+}
+
+static void watch_failed(struct watch *w, uint64_t now_ms)
+{
+	watch_put_off(w, FAILED_MOST_MS, now_ms);
 }
 
 static void watch_ask(struct dispatch *d, struct watch *w, const char *url, long timeout_ms,
 		      uint64_t now_ms)
 {
 	buf_clear(&w->text);
+	w->transfer.detail[0] = '\0';
 	if (w->transfer.easy == NULL && !watch_make(d, w, url, timeout_ms)) {
 		if (w->transfer.easy != NULL)
 			curl_easy_cleanup(TAKE(w->transfer.easy));
@@ -83,6 +97,11 @@ static bool metrics_wanted(const struct upstream *u)
 	       upstream_busy(u);
 }
 
+static bool health_wanted(const struct upstream *u)
+{
+	return !u->retired && !u->health.under_way && upstream_ailing(u);
+}
+
 void watches_run(struct dispatch *d, uint64_t now_ms)
 {
 	for (struct upstream *u = d->upstreams; u != NULL && !d->draining; u = u->next) {
@@ -90,6 +109,10 @@ void watches_run(struct dispatch *d, uint64_t now_ms)
 			watch_ask(d, &u->metrics, u->metrics_url, METRICS_TIMEOUT_MS, now_ms);
 		if (u->models.due_ms <= now_ms && !u->models.under_way && !u->retired)
 			watch_ask(d, &u->models, u->models_url, MODELS_TIMEOUT_MS, now_ms);
+		if (u->health.due_ms <= now_ms && health_wanted(u))
+			watch_ask(d, &u->health,
+				  u->health_by_models ? u->models_url : u->health_url,
+				  HEALTH_TIMEOUT_MS, now_ms);
 	}
 }
 
@@ -101,6 +124,8 @@ int watches_timeout(const struct dispatch *d, uint64_t now_ms)
 			due = u->metrics.due_ms;
 		if (!u->models.under_way && !u->retired && u->models.due_ms < due)
 			due = u->models.due_ms;
+		if (health_wanted(u) && u->health.due_ms < due)
+			due = u->health.due_ms;
 	}
 	if (due == UINT64_MAX)
 		return -1;
@@ -140,6 +165,11 @@ static void metrics_done(struct upstream *u, bool good)
 		width_gauges(lane->width, &g, u->batch_in_flight + u->online_in_flight, now_us);
 }
 
+bool gauges_current(const struct upstream *u, uint64_t now_ms)
+{
+	return u->has_gauges && now_ms < u->metrics.due_ms + METRICS_STALE_MS;
+}
+
 /* ---- models ---- */
 
 static void reported_free(struct reported_model *models, size_t n)
@@ -147,8 +177,16 @@ static void reported_free(struct reported_model *models, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		free(models[i].id);
 		free(models[i].owned_by);
+		free(models[i].more);
 	}
 	free(models);
+}
+
+/* Of OpenAI's four members, which are written anew. */
+static bool is_known(struct slice key)
+{
+	return json_key_is(key, "id") || json_key_is(key, "object") ||
+	       json_key_is(key, "created") || json_key_is(key, "owned_by");
 }
 
 static char *text_decode(struct slice value)
@@ -163,9 +201,21 @@ static char *text_decode(struct slice value)
 	return text;
 }
 
+/* What an upstream says of a model beside the four members that OpenAI has goes to clients byte for
+ * byte: max_model_len, meta, permission. Also `root`, which is a path on the engine's disk where it
+ * was started with one: clients of engines read it there, too, and it opens nothing. */
+static void member_keep(struct slice key, struct slice value, struct buf *more)
+{
+	buf_text(more, ",\"");
+	buf_add(more, key);
+	buf_text(more, "\":");
+	buf_add(more, value);
+}
+
 /* One object of the list; false: it is not JSON. Without a usable id it is passed over. */
 static bool reported_read(struct json *j, struct reported_model *ret)
 {
+	AUTO(buf_free) struct buf more = BUF(MORE_BYTES_MAX);
 	struct slice key, skipped;
 	*ret = (struct reported_model){ 0 };
 	if (json_peek(j) != JSON_OBJECT)
@@ -182,7 +232,12 @@ static bool reported_read(struct json *j, struct reported_model *ret)
 			ret->owned_by = text_decode(skipped);
 		else if (type == JSON_NUMBER && json_key_is(key, "created"))
 			(void)json_u64(skipped, (uint64_t *)&ret->created);
+		else if (!is_known(key))
+			member_keep(key, skipped, &more);
 	}
+	buf_char(&more, '\0');
+	if (more.n > 1 && !more.failed) /* else too much: the model without it */
+		ret->more = TAKE(more.p);
 	return !j->bad;
 }
 
@@ -199,6 +254,7 @@ static bool reported_list(struct json *j, struct reported_model *models, size_t 
 		}
 		free(one.id);
 		free(one.owned_by);
+		free(one.more);
 		if (!read)
 			return false;
 	}
@@ -231,43 +287,117 @@ static bool reported_same(const struct upstream *u, const struct reported_model 
 	return same;
 }
 
-static void models_done(struct dispatch *d, struct upstream *u, bool good)
+/* Said once, before a line is sent: a wrong path, key or certificate shows here first. */
+static void models_tell(struct upstream *u, const struct attempt_end *e)
+{
+	char said[224];
+	if (u->models_told)
+		return;
+	u->models_told = true;
+	attempt_words(e, u->config.api_key, said, sizeof(said));
+	const char *hint = e->status == 404   ? "a base URL mostly ends in /v1"
+			   : e->status == 401 ? "its key is api_key_env, or "
+						"LOWTIDE_UPSTREAM_API_KEY"
+					      : "";
+	log_warn("upstream.models_unknown", kv_str("upstream", u->config.name),
+		 kv_str("url", u->models_url), kv_str("said", said), kv_str("hint", hint));
+}
+
+static void models_done(struct dispatch *d, struct upstream *u, const struct attempt_end *e)
 {
 	struct watch *w = &u->models;
 	uint64_t now_ms = sys.monotonic_ms();
 	size_t n = 0;
 	struct reported_model *models = calloc(REPORTED_MAX, sizeof(*models));
+	bool good = e->wire == ATTEMPT_ANSWERED && e->status == 200;
+	u->asked = true;
 	if (models == NULL || !good || !models_read(buf_slice(&w->text), models, &n)) {
 		reported_free(models, n);
-		watch_failed(w, now_ms);
+		watch_put_off(w, e->wire == ATTEMPT_ANSWERED ? FAILED_MOST_MS : UNREACHED_MOST_MS,
+			      now_ms);
+		models_tell(u, e);
 		return;
 	}
 	w->failures = 0;
 	w->due_ms = now_ms + MODELS_EVERY_MS;
+	u->models_told = false;
 	bool same = reported_same(u, models, n);
 	reported_free(u->reported, u->reported_n);
 	u->reported = models;
 	u->reported_n = n;
-	if (same)
+	if (same) {
+		models_join(d); /* what it says of them may be new */
 		return;
+	}
 	log_info("upstream.models", kv_str("upstream", u->config.name), kv_u64("models", n),
 		 kv_str("first", n > 0 ? models[0].id : ""));
 	lanes_renew(d);
+	for (struct model *m = d->models; m != NULL; m = m->next)
+		model_unlisted_tell(d, m);
+}
+
+/* Some engines take any name, some know names that they do not list: so the line is sent, and the
+ * engine judges. But whoever has mistyped it reads it here. */
+void model_unlisted_tell(struct dispatch *d, struct model *m)
+{
+	const struct upstream *lists = NULL;
+	if (m->unlisted_told || m->batches == 0 || m->name[0] == '\0')
+		return;
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		if (u->retired || u->config.drain)
+			continue;
+		if (upstream_claims(u, m->name) || (u->config.models == NULL && u->reported_n == 0))
+			return;
+		if (lists == NULL && u->config.models == NULL)
+			lists = u;
+	}
+	if (lists == NULL)
+		return;
+	m->unlisted_told = true;
+	log_warn("model.not_listed", kv_str("model", m->name),
+		 kv_str("upstream", lists->config.name), kv_u64("models", lists->reported_n),
+		 kv_str("first", lists->reported[0].id));
+}
+
+/* ---- health ---- */
+
+/* A page says nothing: whoever stands before the engine says "sign in" to everything. */
+static void health_done(struct dispatch *d, struct upstream *u, const struct attempt_end *e)
+{
+	struct watch *w = &u->health;
+	uint64_t now_ms = sys.monotonic_ms();
+	bool page = e->content_type.n >= 9 && strncasecmp(e->content_type.p, "text/html", 9) == 0;
+	bool answered = e->wire == ATTEMPT_ANSWERED;
+	if (answered && !u->health_by_models &&
+	    (page || (e->status >= 300 && e->status < 500) || e->status == 501)) {
+		u->health_by_models = true;
+		curl_easy_cleanup(TAKE(w->transfer.easy)); /* it has the other URL */
+		w->due_ms = now_ms;
+		return;
+	}
+	bool lasts = u->breaker.state == BREAKER_DOWN &&
+		     now_ms - u->breaker.since_ms >= BREAKER_MINUTE_MS;
+	w->due_ms = now_ms + (lasts ? HEALTH_LATER_MS : HEALTH_EVERY_MS);
+	upstream_healthy(d, u, answered && !page && e->status >= 200 && e->status < 300, now_ms);
 }
 
 void watch_done(struct dispatch *d, struct transfer *t, CURLcode code)
 {
 	struct upstream *u = t->upstream;
-	struct watch *w = t == &u->metrics.transfer ? &u->metrics : &u->models;
-	long status = 0;
-	curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+	struct watch *w = t == &u->metrics.transfer  ? &u->metrics
+			  : t == &u->models.transfer ? &u->models
+						     : &u->health;
+	struct attempt_end end;
+	transfer_end(t, code, true, &end);
+	end.body = buf_slice(&w->text);
 	wire_stop(d->wire, t->easy);
 	w->under_way = false;
-	bool good = code == CURLE_OK && status == 200;
 	if (w == &u->metrics)
-		metrics_done(u, good);
+		metrics_done(u, end.wire == ATTEMPT_ANSWERED && end.status == 200);
+	else if (w == &u->models)
+		models_done(d, u, &end);
 	else
-		models_done(d, u, good);
+		health_done(d, u, &end);
 	if (w->text.cap > (256u << 10))
 		buf_free(&w->text);
 }
@@ -285,15 +415,23 @@ void watches_close(struct dispatch *d, struct upstream *u)
 {
 	watch_close(d, &u->metrics);
 	watch_close(d, &u->models);
+	watch_close(d, &u->health);
 	reported_free(u->reported, u->reported_n);
 }
 
 /* ---- all upstreams' models ---- */
 
+/* A model as one upstream has it. */
+struct joined {
+	const struct reported_model *model;
+	size_t order; /* the upstream's in the configuration; SIZE_MAX: it has not said anything */
+};
+
 static int by_id(const void *a, const void *b)
 {
-	const struct reported_model *const *x = a, *const *y = b;
-	return strcmp((*x)->id, (*y)->id);
+	const struct joined *x = a, *y = b;
+	int order = strcmp(x->model->id, y->model->id);
+	return order != 0 ? order : (x->order > y->order) - (x->order < y->order);
 }
 
 static const struct reported_model *reported_find(const struct upstream *u, const char *id)
@@ -311,12 +449,14 @@ static void model_write(struct buf *to, const struct reported_model *m, int64_t 
 	buf_printf(to, ",\"object\":\"model\",\"created\":%lld,\"owned_by\":",
 		   (long long)(m->created > 0 ? m->created : created));
 	buf_json_string(to, slice_of(m->owned_by != NULL ? m->owned_by : "lowtide"));
+	if (m->more != NULL)
+		buf_text(to, m->more);
 	buf_char(to, '}');
 }
 
-/* Every model once: pointers into what upstreams report, or into `listed` for those that only the
- * configuration knows. */
-static size_t models_collect(const struct dispatch *d, const struct reported_model **to,
+/* Every model of every upstream: pointers into what upstreams report, or into `listed` for those that
+ * only the configuration knows. */
+static size_t models_collect(const struct dispatch *d, struct joined *to,
 			     struct reported_model *listed)
 {
 	size_t n = 0, own = 0;
@@ -324,11 +464,13 @@ static size_t models_collect(const struct dispatch *d, const struct reported_mod
 		for (char **m = u->config.models; !u->retired && m != NULL && *m != NULL; m++) {
 			const struct reported_model *found = reported_find(u, *m);
 			listed[own].id = *m;
-			to[n++] = found != NULL ? found : &listed[own++];
+			to[n] = found != NULL ? (struct joined){ found, u->position }
+					      : (struct joined){ &listed[own++], SIZE_MAX };
+			n++;
 		}
 		for (size_t i = 0; !u->retired && u->config.models == NULL && i < u->reported_n;
-		     i++)
-			to[n++] = &u->reported[i];
+		     i++, n++)
+			to[n] = (struct joined){ &u->reported[i], u->position };
 	}
 	return n;
 }
@@ -341,17 +483,17 @@ void models_join(struct dispatch *d)
 		for (char **m = u->config.models; m != NULL && *m != NULL; m++)
 			most++;
 	}
-	AUTO(auto_free) const struct reported_model **all = calloc(most, sizeof(const void *));
+	AUTO(auto_free) struct joined *all = calloc(most, sizeof(*all));
 	AUTO(auto_free) struct reported_model *listed = calloc(most, sizeof(*listed));
 	struct buf json = BUF(16u << 20);
 	if (all == NULL || listed == NULL)
 		return; /* what was known before stays */
 	size_t n = models_collect(d, all, listed);
-	qsort(all, n, sizeof(*all), by_id); // NOLINT(bugprone-sizeof-expression): pointers it is
+	qsort(all, n, sizeof(*all), by_id);
 	buf_char(&json, '[');
-	for (size_t i = 0; i < n; i++)
-		if (i == 0 || strcmp(all[i]->id, all[i - 1]->id) != 0)
-			model_write(&json, all[i], d->started_at);
+	for (size_t i = 0; i < n; i++) /* of those that have a model the first told it */
+		if (i == 0 || strcmp(all[i].model->id, all[i - 1].model->id) != 0)
+			model_write(&json, all[i].model, d->started_at);
 	buf_char(&json, ']');
 	buf_char(&json, '\0');
 	if (json.failed) {

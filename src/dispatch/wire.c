@@ -234,6 +234,19 @@ void wire_stop(struct wire *w, CURL *easy)
 	curl_multi_remove_handle(w->multi, easy);
 }
 
+bool wire_certificate_fault(CURLcode code, const char *detail)
+{
+	return code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CERTPROBLEM ||
+	       code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_CACERT_BADFILE ||
+	       strstr(detail, "alert certificate required") != NULL;
+}
+
+bool wire_never_processed(CURLcode code, const char *detail)
+{
+	return (code == CURLE_HTTP2_STREAM || code == CURLE_HTTP2) &&
+	       strstr(detail, "REFUSED_STREAM") != NULL;
+}
+
 /* ---- opening and closing ---- */
 
 /* Loopback is never reached through a proxy, whatever the environment says. */

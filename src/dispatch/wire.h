@@ -29,6 +29,11 @@ MUST_USE bool wire_start(struct wire *w, CURL *easy);
 /* Lets go of it; if it was under way its connection is closed. */
 void wire_stop(struct wire *w, CURL *easy);
 
+/* One side refused the other's certificate, as code and sentence (CURLOPT_ERRORBUFFER) say. */
+bool wire_certificate_fault(CURLcode code, const char *detail);
+/* HTTP/2: the server has not looked at the request. */
+bool wire_never_processed(CURLcode code, const char *detail);
+
 /* Waits for sockets, libcurl's timers, wire_wake(), or `timeout_ms` (-1: without end), and lets libcurl
  * work. *ret_woken: wire_wake() was called. */
 void wire_wait(struct wire *w, int timeout_ms, bool *ret_woken);

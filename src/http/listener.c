@@ -43,32 +43,46 @@ static bool address_of(const char *host, uint16_t port, struct addrinfo **ret, s
 	return true;
 }
 
-static bool bind_to(struct listener *l, const char *host, uint16_t port, struct error *err)
+static bool bind_address(int fd, const struct addrinfo *a)
+{
+	int one = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
+	       bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, BACKLOG) == 0;
+}
+
+bool listener_bind(const char *host, uint16_t port, int *ret_fd, struct error *err)
 {
 	struct addrinfo *a;
+
+	if (!address_of(host, port, &a, err))
+		return false;
+	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	bool ok = fd >= 0 && bind_address(fd, a);
+	int saved_errno = errno;
+	freeaddrinfo(a);
+	if (ok) {
+		*ret_fd = fd;
+		return true;
+	}
+	auto_close(&fd);
+	(void)!fail(err, ERR_INVALID, "cannot listen on %s port %u: %s", host, (unsigned)port,
+		    strerrordesc_np(saved_errno));
+	err->sys = saved_errno;
+	return false;
+}
+
+static bool find_port(struct listener *l, struct error *err)
+{
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;
 		struct sockaddr_in6 v6;
 	} bound = { 0 };
 	socklen_t size = sizeof(bound);
-	int one = 1;
 
-	if (!address_of(host, port, &a, err))
-		return false;
-	l->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bool ok = l->fd >= 0 &&
-		  setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0 &&
-		  bind(l->fd, a->ai_addr, a->ai_addrlen) == 0 && listen(l->fd, BACKLOG) == 0 &&
-		  getsockname(l->fd, &bound.any, &size) == 0;
-	int saved_errno = errno;
-	freeaddrinfo(a);
-	if (!ok) {
-		bool failed = fail(err, ERR_INVALID, "cannot listen on %s port %u: %s", host,
-				   (unsigned)port, strerrordesc_np(saved_errno));
-		err->sys = saved_errno;
-		return failed;
-	}
+	if (getsockname(l->fd, &bound.any, &size) != 0)
+		return fail_sys(err, errno, "getsockname");
 	l->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
 	return true;
 }
@@ -114,17 +128,19 @@ static void *listener_main(void *arg)
 	}
 }
 
-bool listener_open(const char *host, uint16_t port, listener_fn accepted, void *ctx,
-		   struct listener **ret, struct error *err)
+bool listener_open(int fd, listener_fn accepted, void *ctx, struct listener **ret,
+		   struct error *err)
 {
 	struct listener *l = calloc(1, sizeof(*l));
 
-	if (l == NULL)
+	if (l == NULL) {
+		close(fd);
 		return fail_memory(err);
-	*l = (struct listener){ .fd = -1, .accepted = accepted, .ctx = ctx };
+	}
+	*l = (struct listener){ .fd = fd, .accepted = accepted, .ctx = ctx };
 	l->stop_fd = eventfd(0, EFD_CLOEXEC);
 	bool ok = l->stop_fd >= 0 || fail_sys(err, errno, "eventfd");
-	ok = ok && bind_to(l, host, port, err) &&
+	ok = ok && find_port(l, err) &&
 	     thread_start(&l->thread, "http-accept", listener_main, l, err);
 	if (!ok) {
 		auto_close(&l->fd);

@@ -30,6 +30,9 @@ struct peers {
 	unsigned count, kept, kept_max, streams;
 	uint64_t stream_idle_ms;
 	struct log_storm unread;
+	struct deadline_limits limits;
+	uint64_t slow_logged_ms;      /* when it was last said that clients are too slow */
+	unsigned slow;                /* cut since then */
 	struct peer *oldest, *newest; /* of the kept ones */
 	struct pollfd *asked;         /* the thread's own */
 	size_t asked_max;
@@ -72,18 +75,23 @@ static void shut_oldest(struct peers *p)
 	}
 }
 
-/* ---- the sweep ---- */
+/* ---- what a sweep asks and does ---- */
+
+static bool shows(int fd, short events, int wanted)
+{
+	struct pollfd one = { .fd = fd, .events = events };
+
+	return poll(&one, 1, 0) > 0 && (one.revents & wanted) != 0;
+}
 
 static bool has_ended(int fd)
 {
-	struct pollfd one = { .fd = fd, .events = POLLRDHUP };
-
-	return poll(&one, 1, 0) > 0 && (one.revents & ENDED) != 0;
+	return shows(fd, POLLRDHUP, ENDED);
 }
 
 static void note_end(struct peer *peer)
 {
-	if (peer->stream != NULL) {
+	if (peer->stream != NULL && !atomic_load(&peer->intake.refused)) {
 		/* Whoever waits for its answer has gone. What libmicrohttpd may be sending ends. */
 		if (!peer->shut)
 			shutdown(peer->fd, SHUT_RDWR);
@@ -91,9 +99,40 @@ static void note_end(struct peer *peer)
 		stream_gone(peer->stream);
 		return;
 	}
-	/* Changes nothing, the other side having ended already, but that epoll tells of the socket
-	 * once more. At each sweep: one may fall together with an event that is read short. */
+	/* Changes nothing, the other side having ended already (or intake.c this one), but that
+	 * epoll tells of the socket once more. At each sweep: one may fall together with an
+	 * event that is read short. */
 	shutdown(peer->fd, SHUT_RD);
+}
+
+/* ---- deadlines ---- */
+
+#define SLOW_LOG_MS 10000
+
+/* Many may be, at once. */
+static void log_slow(struct peers *p)
+{
+	uint64_t now_ms = sys.monotonic_ms();
+
+	if (p->slow == 0 || now_ms - p->slow_logged_ms < SLOW_LOG_MS)
+		return;
+	log_info("http.slow_clients_cut", kv_u64("connections", p->slow));
+	p->slow_logged_ms = now_ms;
+	p->slow = 0;
+}
+
+static void check_deadline(struct peers *p, struct peer *peer, uint64_t now_ms)
+{
+	struct deadline_seen seen = intake_seen(&peer->intake, peer->busy);
+
+	if (!deadline_passed(&peer->deadline, &p->limits, seen, now_ms))
+		return;
+	if (seen.awaited != AWAITS_CLOSE && shows(peer->fd, POLLIN, POLLIN)) {
+		deadline_renew(&peer->deadline, now_ms); /* there is more: it is us who are slow */
+		return;
+	}
+	p->slow += seen.awaited != AWAITS_CLOSE;
+	intake_cut(&peer->intake);
 }
 
 /* Streams whose clients take nothing. */
@@ -115,8 +154,10 @@ static void note_unread(struct peers *p)
 	}
 }
 
-/* Copies the descriptors to p->asked: these alone and not the table with its gaps, for poll() takes
- * no more than the process may open. Returns how many. */
+/* ---- the sweep ---- */
+
+/* Looks at the deadlines, and copies the descriptors to p->asked: these alone and not the table
+ * with its gaps, for poll() takes no more than the process may open. Returns how many. */
 static size_t copy_fds(struct peers *p)
 {
 	if (p->asked_max < p->slots) {
@@ -127,9 +168,13 @@ static size_t copy_fds(struct peers *p)
 		p->asked_max = p->slots;
 	}
 	size_t n = 0;
-	for (size_t i = 0; i < p->slots; i++)
-		if (p->by_fd[i] != NULL)
-			p->asked[n++] = (struct pollfd){ .fd = (int)i, .events = POLLRDHUP };
+	uint64_t now_ms = sys.monotonic_ms();
+	for (size_t i = 0; i < p->slots; i++) {
+		if (p->by_fd[i] == NULL)
+			continue;
+		check_deadline(p, p->by_fd[i], now_ms);
+		p->asked[n++] = (struct pollfd){ .fd = (int)i, .events = POLLRDHUP };
+	}
 	return n;
 }
 
@@ -146,6 +191,7 @@ static void sweep(struct peers *p)
 {
 	size_t n = copy_fds(p);
 
+	log_slow(p);
 	pthread_mutex_unlock(&p->lock);
 	int found = poll(p->asked, n, 0);
 	if (found < 0 && errno != EINTR)
@@ -194,7 +240,8 @@ static void *peers_main(void *arg)
 
 /* ---- calls ---- */
 
-bool peers_open(unsigned kept_max, uint64_t stream_idle_ms, struct peers **ret, struct error *err)
+bool peers_open(unsigned kept_max, uint64_t stream_idle_ms, const struct deadline_limits *limits,
+		struct peers **ret, struct error *err)
 {
 	struct peers *p = calloc(1, sizeof(*p));
 	pthread_condattr_t attr;
@@ -203,6 +250,7 @@ bool peers_open(unsigned kept_max, uint64_t stream_idle_ms, struct peers **ret, 
 		return fail_memory(err);
 	p->kept_max = kept_max;
 	p->stream_idle_ms = stream_idle_ms;
+	p->limits = *limits;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -281,12 +329,14 @@ void peers_busy(struct peers *p, struct peer *peer)
 {
 	pthread_mutex_lock(&p->lock);
 	kept_remove(p, peer);
+	peer->busy = true;
 	pthread_mutex_unlock(&p->lock);
 }
 
 void peers_idle(struct peers *p, struct peer *peer)
 {
 	pthread_mutex_lock(&p->lock);
+	peer->busy = false;
 	peer->idle_since_ms = sys.monotonic_ms();
 	if (!peer->kept)
 		kept_add(p, peer);

@@ -3,7 +3,8 @@
  *
  * libmicrohttpd does not look at a suspended connection, and its epoll loop misses an end that came
  * together with the last bytes. So a thread asks the kernel about all connections every
- * PEERS_SWEEP_MS, which takes 0.2 us for each. It sleeps while there are none.
+ * PEERS_SWEEP_MS, which takes 0.2 us for each. It sleeps while there are none. The same thread sees
+ * to it that requests come in time (deadline.h).
  *
  * Any thread may call; each call takes a lock for an instant. */
 #pragma once
@@ -12,6 +13,7 @@
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "http/intake.h"
 
 #define PEERS_SWEEP_MS 250
 
@@ -21,8 +23,11 @@ struct http_stream;
 /* A connection. Its owner allocates it; the rest is peers.c's. */
 struct peer {
 	int fd;
+	struct intake intake;       /* opened before peers_add(), closed after peers_remove() */
 	struct http_stream *stream; /* its request is answered in pieces */
+	bool busy;                  /* a request has begun and is not over */
 	bool kept, shut;
+	struct deadline deadline;
 	uint64_t idle_since_ms;
 	struct peer *older, *newer; /* while kept: by the time since when they have been idle */
 };
@@ -34,7 +39,8 @@ struct peer {
 #define PEERS_KEPT_MS 5000
 
 /* `stream_idle_ms`: see http_config. */
-MUST_USE bool peers_open(unsigned kept_max, uint64_t stream_idle_ms, struct peers **ret,
+MUST_USE bool peers_open(unsigned kept_max, uint64_t stream_idle_ms,
+			 const struct deadline_limits *limits, struct peers **ret,
 			 struct error *err);
 /* Every peer has been removed. NULL is fine. */
 void peers_close(struct peers *p);

@@ -24,6 +24,8 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sys.h"
+#include "http/fields.h"
 #include "http/gzip.h"
 #include "http/listener.h"
 #include "http/peers.h"
@@ -49,11 +51,6 @@ void http_set_data(struct http_request *q, void *data)
 void *http_data(const struct http_request *q)
 {
 	return q->data;
-}
-
-const char *http_request_fault(const struct http_request *q)
-{
-	return q->fault;
 }
 
 const char *http_method(const struct http_request *q)
@@ -123,54 +120,14 @@ bool http_has_body(const struct http_request *q)
 	return q->has_body;
 }
 
-/* ---- framing: where the request ends, and what else libmicrohttpd lets through ---- */
-
-struct framing {
-	unsigned hosts, lengths, encodings; /* how many of each header */
-	bool odd_name;
-	const char *length;
-	bool chunked;
-};
-
-static enum MHD_Result note_framing(void *cls, enum MHD_ValueKind kind, const char *name,
-				    const char *value)
+/* That the two are given once at most, and not both, was checked before (framing.h). */
+static void read_framing(struct http_request *q)
 {
-	struct framing *f = cls;
+	const char *length = http_request_header(q, MHD_HTTP_HEADER_CONTENT_LENGTH);
 
-	(void)kind;
-	if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
-		f->hosts++;
-	} else if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
-		f->lengths++;
-		f->length = value;
-	} else if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
-		f->encodings++;
-		f->chunked = value != NULL && strcasecmp(value, "chunked") == 0;
-	} else if (strpbrk(name, " \t") != NULL) {
-		f->odd_name = true; /* "Content-Length : 5": a header to others, not to us */
-	}
-	return MHD_YES;
-}
-
-static void read_framing(struct http_request *q, const char *version)
-{
-	struct framing f = { 0 };
-
-	MHD_get_connection_values(q->connection, MHD_HEADER_KIND, note_framing, &f);
-	q->content_length = UINT64_MAX;
-	if (f.length != NULL) /* its digits were checked by libmicrohttpd */
-		q->content_length = strtoull(f.length, NULL, 10);
-	q->has_body = f.encodings > 0 || (f.lengths > 0 && q->content_length > 0);
-	if (f.lengths > 0 && f.encodings > 0)
-		q->fault = "both Content-Length and Transfer-Encoding are given";
-	else if (f.lengths > 1)
-		q->fault = "Content-Length is given more than once";
-	else if (f.encodings > 1 || (f.encodings == 1 && !f.chunked))
-		q->fault = "the only Transfer-Encoding understood is 'chunked'";
-	else if (f.odd_name)
-		q->fault = "a header's name has white space in it";
-	else if (f.hosts > 1 || (f.hosts == 0 && strcmp(version, MHD_HTTP_VERSION_1_1) == 0))
-		q->fault = "exactly one Host header is needed";
+	q->content_length = length != NULL ? strtoull(length, NULL, 10) : UINT64_MAX;
+	q->has_body = http_request_header(q, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL ||
+		      (length != NULL && q->content_length > 0);
 }
 
 /* ---- responses ---- */
@@ -200,25 +157,17 @@ void http_header(struct http_response *r, const char *name, const char *format, 
 	r->header_count++;
 }
 
-/* Whether libmicrohttpd takes it, and a client can make no other header of it. */
-static bool can_be_sent(struct slice text)
-{
-	for (size_t i = 0; i < text.n; i++)
-		if ((unsigned char)text.p[i] < 0x20 || text.p[i] == 0x7f)
-			return false;
-	return text.n > 0;
-}
-
 void http_pass_header(struct http_response *r, struct slice name, struct slice value)
 {
-	if (!can_be_sent(name) || !can_be_sent(value) ||
+	if (field_fault(name, value) != NULL || value.n == 0 ||
 	    r->passed.n + name.n + value.n + 2 > HTTP_PASSED_BYTES_MAX)
 		return;
 	if (!buf_reserve(&r->passed, name.n + value.n + 2))
 		return;
 	buf_add(&r->passed, name);
 	buf_char(&r->passed, '\0');
-	buf_add(&r->passed, value);
+	for (size_t i = 0; i < value.n; i++) /* libmicrohttpd takes no tab */
+		buf_char(&r->passed, (char)(value.p[i] == '\t' ? ' ' : value.p[i]));
 	buf_char(&r->passed, '\0');
 }
 
@@ -317,7 +266,7 @@ enum MHD_Result request_queue(struct http_request *q, struct MHD_Response *made)
 		return MHD_NO; /* no memory, or no answer: the connection is closed */
 	if (r->status != 304 && type[0] != '\0')
 		MHD_add_response_header(made, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	if (q->peer != NULL && !peers_may_keep(q->server->peers))
+	if (!peers_may_keep(q->server->peers))
 		MHD_add_response_header(made, MHD_HTTP_HEADER_CONNECTION, "close");
 	add_passed_headers(made, buf_slice(&r->passed));
 	for (unsigned i = 0; i < r->header_count; i++)
@@ -333,6 +282,40 @@ static enum MHD_Result request_send(struct http_request *q)
 		return stream_send(q);
 	return request_queue(q, q->response.file.fd >= 0 ? response_from_file(q)
 							 : response_from_body(q));
+}
+
+/* ---- the answer to what is no request (framing.h), of which libmicrohttpd knows nothing ---- */
+
+static void add_date(struct buf *to)
+{
+	time_t now = (time_t)sys.now_s();
+	struct tm utc;
+	char text[64] = "";
+
+	if (gmtime_r(&now, &utc) != NULL)
+		strftime(text, sizeof(text), "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
+	buf_text(to, text);
+}
+
+static void answer_fault(void *ctx, const struct framing_fault *fault, struct buf *to)
+{
+	struct http_server *s = ctx;
+	struct http_response r;
+
+	http_response_init(&r);
+	r.status = fault->status;
+	s->app.refuse(s->ctx, fault->why, &r);
+	buf_printf(to, "HTTP/1.1 %d %s\r\n", r.status,
+		   MHD_get_reason_phrase_for((unsigned)r.status));
+	add_date(to);
+	buf_printf(to,
+		   "Connection: close\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n",
+		   r.body.n);
+	for (unsigned i = 0; i < r.header_count; i++)
+		buf_printf(to, "%s: %s\r\n", r.headers[i].name, r.headers[i].value);
+	buf_text(to, "\r\n");
+	buf_add(to, buf_slice(&r.body));
+	http_response_done(&r);
 }
 
 /* ---- from the loop to a worker and back ---- */
@@ -462,25 +445,28 @@ static void *on_line(void *cls, const char *uri, struct MHD_Connection *connecti
 	return q;
 }
 
-static enum MHD_Result request_begin(struct http_request *q, const char *path, const char *method,
-				     const char *version)
+static enum MHD_Result request_begin(struct http_request *q, const char *path, const char *method)
 {
 	struct http_server *s = q->server;
 	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
 		q->connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
 	q->peer = info != NULL ? info->socket_context : NULL;
-	if (q->peer != NULL)
-		peers_busy(s->peers, q->peer);
+	if (q->peer == NULL)
+		return MHD_NO; /* there was no memory for it */
+	if (!intake_begin(&q->peer->intake)) {
+		log_error("http.unchecked",
+			  kv_str("why", "recv() of the HTTP library is not the program's own"));
+		return MHD_NO;
+	}
+	peers_busy(s->peers, q->peer);
 	q->path = path;
 	q->method = method;
-	read_framing(q, version);
+	read_framing(q);
 	if (s->app.begin(s->ctx, q, &q->response))
 		q->state = READING;
 	else
 		q->state = ANSWERED;
-	if (q->fault != NULL)
-		return request_send(q);
 	if (q->state == ANSWERED && q->has_body &&
 	    http_request_header(q, MHD_HTTP_HEADER_EXPECT) != NULL)
 		return request_send(q); /* it has sent no body yet, and need not */
@@ -495,10 +481,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 
 	(void)cls;
 	(void)connection;
+	(void)version;
 	if (q == NULL)
 		return MHD_NO; /* there was no memory for it */
 	if (q->state == NEW)
-		return request_begin(q, path, method, version);
+		return request_begin(q, path, method);
 	if (*piece_bytes > 0)
 		return request_body(q, piece, piece_bytes);
 	if (q->state == READING)
@@ -517,10 +504,10 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **re
 	if (q == NULL)
 		return;
 	*request = NULL;
-	if (q->peer != NULL && q->stream != NULL)
+	if (q->stream != NULL) {
 		peers_stream(s->peers, q->peer, NULL);
-	if (q->stream != NULL)
 		stream_over(q->stream);
+	}
 	if (q->state != NEW)
 		s->app.end(s->ctx, q);
 	if (q->peer != NULL)
@@ -530,6 +517,25 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **re
 	free(q);
 }
 
+/* NULL: no memory. Then no request is taken from it. */
+static struct peer *peer_open(struct http_server *s, int fd)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+
+	if (peer == NULL)
+		return NULL;
+	peer->fd = fd;
+	peer->intake.answer = answer_fault;
+	peer->intake.ctx = s;
+	if (intake_open(&peer->intake, fd)) {
+		if (peers_add(s->peers, peer))
+			return peer;
+		intake_close(&peer->intake);
+	}
+	free(peer);
+	return NULL;
+}
+
 static void on_connection(void *cls, struct MHD_Connection *connection, void **context,
 			  enum MHD_ConnectionNotificationCode what)
 {
@@ -537,17 +543,12 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **c
 	struct peer *peer = *context;
 
 	if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-		peer = calloc(1, sizeof(*peer));
-		if (peer == NULL)
-			return;
-		peer->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)
-				   ->connect_fd;
-		if (peers_add(s->peers, peer))
-			*context = peer;
-		else
-			free(peer);
+		*context = peer_open(s, MHD_get_connection_info(connection,
+								MHD_CONNECTION_INFO_CONNECTION_FD)
+						->connect_fd);
 	} else if (peer != NULL) {
 		peers_remove(s->peers, peer);
+		intake_close(&peer->intake);
 		free(peer);
 		*context = NULL;
 	}
@@ -620,8 +621,7 @@ static struct MHD_Daemon *daemon_start(struct http_server *s, const struct http_
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	/* The logger first: it has to hear of trouble with the others. Not "strict for client": a
-	 * request without Host then gets an answer with two heads; that is read_framing's to see. */
+	/* The logger first: it has to hear of trouble with the others. */
 	struct MHD_Daemon *d = MHD_start_daemon(
 		flags, 0, NULL, NULL, on_request, s, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
 		MHD_OPTION_NOTIFY_COMPLETED, on_completed, s, MHD_OPTION_UNESCAPE_CALLBACK,
@@ -638,16 +638,26 @@ static bool server_start(struct http_server *s, const struct http_config *config
 {
 	if (!workers_open("api", config->workers, &s->workers, err) ||
 	    !peers_open(config->kept_max > 0 ? config->kept_max : KEPT_MAX, config->stream_idle_ms,
-			&s->peers, err))
+			&config->deadlines, &s->peers, err))
 		return false;
 	s->daemon = daemon_start(s, config);
 	if (s->daemon == NULL)
 		return fail(err, ERR_INTERNAL, "The HTTP server could not be started.");
 	/* Last: from here on requests come in. */
-	if (!listener_open(config->host, config->port, on_accepted, s, &s->listener, err))
+	int fd = config->listening != NULL ? *config->listening : -1;
+	if (config->listening != NULL)
+		*config->listening = -1;
+	else if (!listener_bind(config->host, config->port, &fd, err))
+		return false;
+	if (!listener_open(fd, on_accepted, s, &s->listener, err))
 		return false;
 	s->port = listener_port(s->listener);
 	return true;
+}
+
+bool http_listen(const char *host, uint16_t port, int *ret_fd, struct error *err)
+{
+	return listener_bind(host, port, ret_fd, err);
 }
 
 bool http_server_open(const struct http_config *config, struct http_server **ret, struct error *err)

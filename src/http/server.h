@@ -10,9 +10,9 @@
  * Back-pressure: `body` runs in the loop; while it writes, its sockets are not read. And `room` may keep
  * a connection from being read at all.
  *
- * What libmicrohttpd lets through although two readers could disagree on where the request ends
- * (request smuggling) is a fault, see http_request_fault(). Answers to text that is no HTTP at all
- * are libmicrohttpd's own. */
+ * What is no HTTP, or what two readers could take for different requests (request smuggling), never
+ * gets as far as `begin`: framing.h says what that is, `refuse` makes the answer, and the connection
+ * is closed. */
 #pragma once
 
 #include <stdint.h>
@@ -21,6 +21,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/worker.h"
+#include "http/deadline.h"
 
 struct http_server;
 struct http_request;
@@ -54,8 +55,8 @@ void http_response_done(struct http_response *r);
 /* Adds a header; none is added without memory for it. */
 void http_header(struct http_response *r, const char *name, const char *format, ...)
 	PRINTF_LIKE(3, 4);
-/* Adds a header that came from elsewhere. One that cannot be sent (empty, or with control
- * characters) is left out, and so are those beyond HTTP_PASSED_BYTES_MAX. */
+/* Adds a header that came from elsewhere. One that cannot be sent (fields.h, or without a value) is
+ * left out, and so are those beyond HTTP_PASSED_BYTES_MAX. */
 void http_pass_header(struct http_response *r, struct slice name, struct slice value);
 
 /* Whether a piece of a body can be taken. */
@@ -80,12 +81,18 @@ struct http_app {
 	/* The request is over, also when the client went away in the middle. Once for every
 	 * `begin`. Loop thread. */
 	void (*end)(void *ctx, struct http_request *q);
+	/* What came is no request, or not in time: fills in the answer, whose status is set; no file.
+	 * `why` goes behind "Malformed request: " or the like. There may have been a `begin`, then `end` follows.
+	 * Loop thread; must not block. */
+	void (*refuse)(void *ctx, const char *why, struct http_response *r);
 	/* Before each `body`: a piece of the body, of so many bytes. NULL: all are taken. Loop thread. */
 	enum http_room (*room)(void *ctx, struct http_request *q, size_t bytes,
 			       struct http_response *r);
 };
 
 struct http_config {
+	int *listening;   /* a socket of http_listen(), taken over once it accepts (then -1), or
+			   * NULL: host and port are listened on */
 	const char *host; /* numeric address or "localhost" */
 	uint16_t port;    /* 0: any free one, see http_server_port */
 	unsigned threads;
@@ -96,10 +103,14 @@ struct http_config {
 	uint64_t stream_idle_ms;
 	struct budget *budget; /* that streams are charged to; NULL: none */
 	unsigned kept_max;     /* connections kept open after a request (peers.h); 0: 512 */
+	struct deadline_limits deadlines;
 	struct http_app app;
 	void *ctx;
 };
 
+/* Claims an address before there is a server: who connects waits until one accepts. INVALID if it
+ * cannot listen there; err->message is for the one who starts the server. */
+MUST_USE bool http_listen(const char *host, uint16_t port, int *ret_fd, struct error *err);
 /* INVALID if it cannot listen there; err->message is for the one who starts the server. */
 MUST_USE bool http_server_open(const struct http_config *config, struct http_server **ret,
 			       struct error *err);
@@ -116,15 +127,10 @@ void http_server_close(struct http_server *s);
 
 void http_set_data(struct http_request *q, void *data);
 void *http_data(const struct http_request *q);
-/* Why the request is not to be trusted to end where it seems to, or NULL: Content-Length together
- * with Transfer-Encoding, two Content-Lengths, a Transfer-Encoding other than chunked, white space
- * in a header's name; also no Host, or two. `begin` answers 400 to it; whatever it returns, the body
- * is not read and the connection is closed. */
-const char *http_request_fault(const struct http_request *q);
 const char *http_method(const struct http_request *q);
 /* Decoded, without the query. %00 stays as it is written: a path holds no NUL. */
 const char *http_path(const struct http_request *q);
-/* NULL if absent; the value up to the first NUL. Borrowed until `end`. */
+/* NULL if absent. Borrowed until `end`. */
 const char *http_request_header(const struct http_request *q, const char *name);
 /* Likewise; decoded as the path is; "" for a name without a value. */
 const char *http_query(const struct http_request *q, const char *name);

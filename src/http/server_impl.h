@@ -12,10 +12,9 @@ enum request_state { NEW, READING, HANDLING, ANSWERED };
 struct http_request {
 	struct http_server *server;
 	struct MHD_Connection *connection;
-	struct peer *peer; /* NULL: not watched */
+	struct peer *peer; /* NULL: it has not begun */
 	const char *path, *method;
 	char *query; /* as it came; NULL: none */
-	const char *fault;
 	uint64_t content_length;
 	bool has_body;
 	enum request_state state; /* NEW: `begin` was not called */

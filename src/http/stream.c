@@ -105,8 +105,7 @@ struct http_stream *http_later(struct http_request *q, const struct http_stream_
 	s->handling = true;
 	s->held = BUF_OF(PIECE_MAX, q->server->streams);
 	q->stream = s;
-	if (q->peer != NULL)
-		peers_stream(q->server->peers, q->peer, s);
+	peers_stream(q->server->peers, q->peer, s);
 	return s;
 }
 

@@ -338,7 +338,7 @@ bool index_writer_add(struct index_writer *w, struct index_record *record, struc
 	s->lines++;
 	s->inputs += record->inputs;
 	s->body_bytes += record->body_length;
-	s->flags_any |= record->flags;
+	s->flags_any |= record_flags(record);
 	kin_add(&w->kin, &record->prefix);
 	return true;
 }
@@ -401,7 +401,7 @@ bool index_writer_mark(struct index_writer *w, uint64_t number, enum line_flag f
 
 	if (!record_reach(w, number, &record, err))
 		return false;
-	record->flags |= (uint16_t)flag;
+	record_set_flags(record, record_flags(record) | flag);
 	w->summary.flags_any |= flag;
 	w->changed = true;
 	return true;

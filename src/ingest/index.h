@@ -29,11 +29,24 @@ struct index_record {
 	                              0 under LINE_CUSTOM_ID_* */
 	uint16_t model;            /* number in the summary, INDEX_OTHER: missing or not listed */
 	uint16_t url;              /* likewise */
-	uint16_t flags;            /* enum line_flag */
-	uint32_t inputs;
-	struct prefix prefix; /* all 0 in an index of version 1 */
+	uint16_t flags;            /* enum line_flag, the low 16 bits: see record_flags() */
+	uint32_t inputs : 30;      /* a line's bytes bound them */
+	uint32_t more_flags : 2;   /* the others; 0 in an index made before there were any */
+	struct prefix prefix;      /* all 0 in an index of version 1 */
 };
+_Static_assert(LINE_FLAG_BITS == 16 + 2, "a record holds every flag");
 _Static_assert(sizeof(struct index_record) == 72, "the index file's record is 72 bytes");
+
+static inline uint32_t record_flags(const struct index_record *r)
+{
+	return r->flags | (uint32_t)r->more_flags << 16;
+}
+
+static inline void record_set_flags(struct index_record *r, uint32_t flags)
+{
+	r->flags = (uint16_t)flags;
+	r->more_flags = (flags >> 16) & 3;
+}
 
 #define INDEX_OTHER UINT16_MAX
 #define INDEX_NAMES_MAX 256 /* distinct urls, and models, that a summary lists */

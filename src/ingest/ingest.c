@@ -17,6 +17,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/duration.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/sys.h"
@@ -80,6 +81,24 @@ bool ingest_room(struct ingest *in, size_t bytes)
 		return true;
 	}
 	return (growth == 0 || budget_has(use, growth, 0)) && buf_try_reserve(&in->carry, more);
+}
+
+/* ---- limits ---- */
+
+bool ingest_size_check(const struct ingest_limits *limits, uint64_t bytes, struct error *err)
+{
+	char most[24];
+
+	if (limits->file_bytes == 0 || bytes <= limits->file_bytes)
+		return true;
+	size_format(limits->file_bytes, most);
+	if (limits->profile == PROFILE_OPENAI)
+		return fail(err, ERR_INVALID,
+			    "File is too large. The limit is %s (limits.file_bytes).", most);
+	return fail(err, ERR_INVALID,
+		    "File size is too large, max file size is %s, please confirm and re-upload the "
+		    "file (limits.file_bytes)",
+		    most);
 }
 
 /* ---- opening and closing ---- */
@@ -186,10 +205,10 @@ static bool line_index(struct ingest *in, struct slice line, uint64_t offset, st
 		.body_offset = offset_in(line, facts.body),
 		.body_length = (uint32_t)facts.body.n,
 		.custom_id_offset = offset_in(line, facts.custom_id),
-		.flags = (uint16_t)facts.flags,
 		.inputs = facts.inputs,
 		.prefix = facts.prefix,
 	};
+	record_set_flags(&record, facts.flags);
 	uint64_t number = index_writer_summary(in->index)->lines;
 	if ((facts.flags & CUSTOM_ID_FAULTS) == 0) {
 		record.custom_id_length = (uint16_t)facts.custom_id.n;
@@ -258,9 +277,16 @@ static bool carry_end(struct ingest *in, struct error *err)
 	return true;
 }
 
+/* It has as many request lines as are wanted. */
+static bool is_full(const struct ingest *in)
+{
+	return in->limits.lines_max > 0 &&
+	       index_writer_summary(in->index)->lines >= in->limits.lines_max;
+}
+
 static bool lines_find(struct ingest *in, struct slice bytes, struct error *err)
 {
-	while (bytes.n > 0) {
+	while (bytes.n > 0 && !is_full(in)) {
 		const char *lf = memchr(bytes.p, '\n', bytes.n);
 		struct slice part = { bytes.p, lf != NULL ? (size_t)(lf - bytes.p) : bytes.n };
 
@@ -294,10 +320,8 @@ static bool piece_take(struct ingest *in, struct slice piece, struct error *err)
 
 bool ingest_write(struct ingest *in, struct slice bytes, struct error *err)
 {
-	uint64_t most = in->limits.file_bytes;
-
-	if (most != 0 && bytes.n > most - in->bytes)
-		return fail(err, ERR_INVALID, "%s", in->limits.too_large_message);
+	if (!ingest_size_check(&in->limits, in->bytes + bytes.n, err))
+		return false;
 	while (bytes.n > 0) {
 		struct slice piece = { bytes.p, bytes.n < PIECE_BYTES ? bytes.n : PIECE_BYTES };
 
@@ -407,7 +431,8 @@ static bool file_read(struct ingest *in, struct error *err)
 
 	if (piece == NULL)
 		return fail_memory(err);
-	while ((n = pread(in->data_fd, piece, PIECE_BYTES, (off_t)in->bytes)) != 0) {
+	while (!is_full(in) &&
+	       (n = pread(in->data_fd, piece, PIECE_BYTES, (off_t)in->bytes)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

@@ -10,18 +10,23 @@
 
 #include "base/budget.h"
 #include "base/error.h"
+#include "batch/batch.h"
 #include "blob/blob.h"
 #include "ingest/index.h"
 
 struct ingest;
 
 struct ingest_limits {
-	uint64_t file_bytes; /* 0: none. Over it ingest_write fails: INVALID, message of contract 3.2 */
-	uint64_t line_bytes; /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */
-	/* what the client reads when the file is too large: depends on profile and limit */
-	const char *too_large_message;
+	enum profile profile;   /* whose words say that a file is too large */
+	uint64_t file_bytes;    /* 0: none. Over it ingest_write fails as ingest_size_check does */
+	uint64_t lines_max;     /* 0: all. ingest_file() stops after so many request lines */
+	uint64_t line_bytes;    /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */
 	struct budget_use *use; /* that the ingest's memory is charged to; NULL: none */
 };
+
+/* Whether a file may have `bytes`; INVALID, in the words of contract 3.2, if not. */
+MUST_USE bool ingest_size_check(const struct ingest_limits *limits, uint64_t bytes,
+				struct error *err);
 
 MUST_USE bool ingest_open(struct blobs *blobs, const struct ingest_limits *limits,
 			  struct ingest **ret, struct error *err);

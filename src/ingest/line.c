@@ -20,6 +20,7 @@ enum body_member {
 	BODY_MODEL,
 	BODY_MESSAGES,
 	BODY_STREAM,
+	BODY_BACKGROUND,
 	BODY_INPUT,
 	BODY_PROMPT,
 	BODY_TOOLS,
@@ -29,6 +30,7 @@ static const struct slice body_members[] = {
 	[BODY_MODEL] = SLICE("model"),
 	[BODY_MESSAGES] = SLICE("messages"),
 	[BODY_STREAM] = SLICE("stream"),
+	[BODY_BACKGROUND] = SLICE("background"),
 	[BODY_INPUT] = SLICE("input"),
 	[BODY_PROMPT] = SLICE("prompt"),
 	[BODY_TOOLS] = SLICE("tools"),
@@ -165,7 +167,7 @@ static uint32_t inputs_scan(struct json *j)
 static void body_forget(struct line_facts *facts)
 {
 	facts->flags &= ~(uint32_t)(LINE_BODY_MISSING | LINE_BODY_NOT_OBJECT | LINE_STREAM |
-				    LINE_SAMPLING);
+				    LINE_BACKGROUND | LINE_SAMPLING);
 	facts->flags |= LINE_MODEL_MISSING | LINE_MESSAGES_MISSING;
 	facts->body = facts->model = (struct slice){ NULL, 0 };
 	facts->sampling = NULL;
@@ -198,6 +200,17 @@ static void prefix_hash(const struct prompt_texts *texts, struct prefix *ret)
 		ret->hash[level] = (uint32_t)hash != 0 ? (uint32_t)hash : 1;
 		from = PREFIX_BYTES(level);
 	}
+}
+
+/* A switch that sets `flag` unless it is off: false or null. */
+static void switch_scan(struct json *j, enum line_flag flag, struct line_facts *facts)
+{
+	enum json_type type;
+	struct slice text;
+
+	facts->flags &= ~(uint32_t)flag;
+	if (value_read(j, &type, &text) && type != JSON_NULL && type != JSON_FALSE)
+		facts->flags |= flag;
 }
 
 /* Reads a value that may be of any kind; one of null is not remembered. */
@@ -251,23 +264,23 @@ static void body_members_scan(struct json *j, struct line_facts *facts)
 		case BODY_TOOLS:
 			text_scan(j, &texts.tools);
 			break;
+		case BODY_STREAM:
+			switch_scan(j, LINE_STREAM, facts);
+			break;
+		case BODY_BACKGROUND:
+			switch_scan(j, LINE_BACKGROUND, facts);
+			break;
 		case ARRAY_LEN(body_members):
 			json_skip(j, &text);
 			break;
 		default:
 			if (!value_read(j, &type, &text))
 				return;
-			if (member == BODY_STREAM) {
-				facts->flags &= ~(uint32_t)LINE_STREAM;
-				if (type != JSON_NULL && type != JSON_FALSE)
-					facts->flags |= LINE_STREAM;
-			} else {
-				unsigned bit = 1U << (member - BODY_SAMPLING);
+			unsigned bit = 1U << (member - BODY_SAMPLING);
 
-				sampling &= ~bit;
-				if (type != JSON_NULL)
-					sampling |= bit;
-			}
+			sampling &= ~bit;
+			if (type != JSON_NULL)
+				sampling |= bit;
 		}
 	}
 	if (sampling != 0) {

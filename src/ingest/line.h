@@ -26,7 +26,9 @@ enum line_flag {
 	LINE_STREAM = 1 << 13,           /* "stream" is neither absent, false nor null */
 	LINE_SAMPLING = 1 << 14,         /* temperature, top_p, n or a penalty is set */
 	LINE_DUPLICATE_ID = 1 << 15,     /* set by the index, not by line_scan */
+	LINE_BACKGROUND = 1 << 16,       /* "background" is neither absent, false nor null */
 };
+#define LINE_FLAG_BITS 18 /* that an index has room for */
 
 #define CUSTOM_ID_MAX_BYTES 512
 #define LINE_BYTES_MOST (UINT64_C(1) << 31) /* where no limit is set: offsets in it are 32 bits */

@@ -9,33 +9,40 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/attr.h"
 #include "base/json.h"
 #include "base/sys.h"
 #include "base/utf8.h"
+#include "batch/endpoint.h"
 
 #define CHAT "/v1/chat/completions"
 #define EMBEDDINGS "/v1/embeddings"
+#define RESPONSES "/v1/responses"
 
 #define FINDINGS_MAX 1000 /* that verdict_errors lists */
 #define RECORDS_AT_ONCE 512
 
-/* A custom_id, a model, a method inside a message: more of it is cut off. */
-#define QUOTE_MAX 512
+/* A custom_id, a model, a method inside a message: so many bytes of JSON, then it is cut off. */
+#define QUOTE_MAX 128
+#define QUOTE_BYTES (QUOTE_MAX + 4) /* with "..." and a NUL */
+
+/* A model's name that an upstream is asked about; a longer one is cut off. */
+#define MODEL_BYTES 513
 
 /* Faults that a line has only in a batch, beside the flags that it brings along. */
 enum {
-	FAULT_URL_WRONG = 1 << 16,
-	FAULT_MODEL_UNSERVED = 1 << 17,
-	FAULT_MODEL_MIXED = 1 << 18,
+	FAULT_URL_WRONG = 1 << LINE_FLAG_BITS,
+	FAULT_MODEL_UNSERVED = FAULT_URL_WRONG << 1,
+	FAULT_MODEL_MIXED = FAULT_URL_WRONG << 2,
 };
 
 struct judge {
 	int blob_fd;
 	const struct verdict_rules *rules;
 	const struct index_summary *summary;
-	const char *endpoint;
-	uint16_t endpoint_url; /* its number in the summary; INDEX_OTHER: not listed there */
-	uint32_t fatal;        /* flags and FAULT_* that make a line bad in this batch */
+	const char *endpoint;           /* its path, if there is such an endpoint */
+	bool url_fits[INDEX_NAMES_MAX]; /* which of the summary's urls mean the endpoint */
+	uint32_t fatal;                 /* flags and FAULT_* that make a line bad in this batch */
 	bool unserved[INDEX_NAMES_MAX];
 	bool some_unserved;
 
@@ -48,10 +55,12 @@ struct judge {
 	uint64_t texts; /* so many of them are given to `each`; the others only counted */
 	finding_fn each;
 	void *ctx;
+	bool reasons; /* with what is wrong with lines that are no JSON */
 
 	struct buf line; /* the line last read */
-	char message[QUOTE_MAX + 256];
+	char message[QUOTE_MAX + 640];
 	char param[64];
+	struct json_fault fault;
 };
 
 /* ---- what a finding says ---- */
@@ -70,27 +79,43 @@ static bool line_read(struct judge *j, const struct index_record *r, struct line
 	return true;
 }
 
-/* The raw string decoded, as text that can stand in a message: whole characters, no NUL. */
-static void quote(struct slice raw, char to[static QUOTE_MAX + 4])
+/* What a character that is `step` bytes of text takes in a JSON string. */
+static size_t json_bytes(const char *p, size_t step, bool valid)
 {
-	size_t n = json_decode(raw, to, QUOTE_MAX), end = 0;
-	bool valid;
+	unsigned char first = (unsigned char)*p;
 
-	if (n <= QUOTE_MAX) {
-		end = n;
-	} else {
-		while (end < QUOTE_MAX) { /* to the last character that is whole */
-			size_t step = utf8_step(to + end, QUOTE_MAX - end, &valid);
-			if (end + step > QUOTE_MAX || (!valid && end + step == QUOTE_MAX))
-				break;
-			end += step;
-		}
-		memcpy(to + end, "...", 3);
-		end += 3;
+	if (!valid)
+		return 3; /* U+FFFD */
+	if (first < 0x20)
+		return 6;
+	return first == '"' || first == '\\' ? 2 : step;
+}
+
+/* `text`, fit for a message: whole characters, no NUL, and no more of them than QUOTE_MAX bytes of JSON
+ * hold: a thousand findings that quote what a client made up must not be megabytes (E8). */
+static void quote(struct slice text, char to[static QUOTE_BYTES])
+{
+	size_t end = 0, cost = 0;
+
+	while (end < text.n) {
+		bool valid;
+		size_t step = utf8_step(text.p + end, text.n - end, &valid);
+		cost += json_bytes(text.p + end, step, valid);
+		if (cost > QUOTE_MAX)
+			break;
+		memcpy(to + end, text.p[end] != '\0' ? text.p + end : "?", step);
+		end += step;
 	}
-	to[end] = '\0';
-	for (char *nul = to; (nul = memchr(nul, '\0', end - (size_t)(nul - to))) != NULL;)
-		*nul = '?';
+	snprintf(to + end, QUOTE_BYTES - end, "%s", end < text.n ? "..." : "");
+}
+
+/* The same of a string as it stands in the file. */
+static void quote_raw(struct slice raw, char to[static QUOTE_BYTES])
+{
+	char text[QUOTE_MAX + 4]; /* with a whole character more than can be quoted */
+	size_t n = json_decode(raw, text, sizeof(text));
+
+	quote((struct slice){ text, n < sizeof(text) ? n : sizeof(text) }, to);
 }
 
 /* Each explain function fills judge->message (and ->param) for one kind of finding. */
@@ -102,20 +127,42 @@ static bool explain_too_long(struct judge *j, const struct index_record *r, stru
 	(void)r;
 	(void)err;
 	snprintf(j->message, sizeof(j->message),
-		 "This line is longer than the limit of %llu bytes.", (unsigned long long)most);
+		 "This line is longer than the limit of %llu bytes (limits.line_bytes).",
+		 (unsigned long long)most);
 	return true;
 }
 
 static bool explain_method(struct judge *j, const struct index_record *r, struct error *err)
 {
 	struct line_facts facts;
-	char method[QUOTE_MAX + 4];
+	char method[QUOTE_BYTES];
 
 	if (!line_read(j, r, &facts, err))
 		return false;
-	quote(facts.method, method);
+	quote_raw(facts.method, method);
 	snprintf(j->message, sizeof(j->message),
 		 "Invalid value: '%s'. Supported values are: 'POST'.", method);
+	return true;
+}
+
+/* Contract 7.1: a whole URL is refused with the form that is wanted. */
+static bool explain_url(struct judge *j, const struct index_record *r, struct error *err)
+{
+	struct line_facts facts;
+	struct slice url;
+
+	if (r->url < j->summary->url_count) {
+		url = slice_of(j->summary->urls[r->url]);
+	} else {
+		if (!line_read(j, r, &facts, err))
+			return false;
+		url = facts.url; /* its scheme has nothing to escape */
+	}
+	char hint[128] = "";
+	if (endpoint_is_url(url, NULL))
+		snprintf(hint, sizeof(hint), " Write the path alone: '%.64s'.", j->endpoint);
+	snprintf(j->message, sizeof(j->message),
+		 "The URL provided for this request does not match the batch endpoint.%s", hint);
 	return true;
 }
 
@@ -143,12 +190,12 @@ static bool explain_sampling(struct judge *j, const struct index_record *r, stru
 
 static bool explain_duplicate(struct judge *j, const struct index_record *r, struct error *err)
 {
-	char raw[UINT16_MAX], custom_id[QUOTE_MAX + 4];
+	char raw[UINT16_MAX], custom_id[QUOTE_BYTES];
 
 	if (!sys_pread_all(j->blob_fd, raw, r->custom_id_length,
 			   (off_t)(r->offset + r->custom_id_offset)))
 		return fail_sys(err, errno, "reading line %u of an input file", r->line);
-	quote((struct slice){ raw, r->custom_id_length }, custom_id);
+	quote_raw((struct slice){ raw, r->custom_id_length }, custom_id);
 	snprintf(j->message, sizeof(j->message),
 		 "The custom_id '%s' for this request is a duplicate of another request. "
 		 "The custom_id parameter must be unique for each request in a batch.",
@@ -164,26 +211,41 @@ static const char *model_listed(const struct judge *j, uint16_t number)
 	return listed ? j->summary->models[number] : NULL;
 }
 
-/* The line's model, fit for a message: from the summary, or from the line. */
-static bool model_quote(struct judge *j, const struct index_record *r,
-			char to[static QUOTE_MAX + 4], struct error *err)
+/* The line's model: from the summary, or from the line. */
+static bool model_read(struct judge *j, const struct index_record *r, char to[static MODEL_BYTES],
+		       struct error *err)
 {
 	const char *listed = model_listed(j, r->model);
 	struct line_facts facts;
 
 	if (listed != NULL) {
-		snprintf(to, QUOTE_MAX + 4, "%s", listed);
+		snprintf(to, MODEL_BYTES, "%s", listed);
 		return true;
 	}
 	if (!line_read(j, r, &facts, err))
 		return false;
-	quote(facts.model, to);
+	size_t n = json_decode(facts.model, to, MODEL_BYTES - 1);
+	n = n < MODEL_BYTES ? n : MODEL_BYTES - 1;
+	to[n] = '\0';
+	for (char *nul = to; (nul = memchr(nul, '\0', n - (size_t)(nul - to))) != NULL;)
+		*nul = '?';
+	return true;
+}
+
+static bool model_quote(struct judge *j, const struct index_record *r, char to[static QUOTE_BYTES],
+			struct error *err)
+{
+	char model[MODEL_BYTES];
+
+	if (!model_read(j, r, model, err))
+		return false;
+	quote(slice_of(model), to);
 	return true;
 }
 
 static bool explain_unserved(struct judge *j, const struct index_record *r, struct error *err)
 {
-	char model[QUOTE_MAX + 4];
+	char model[QUOTE_BYTES];
 
 	if (!model_quote(j, r, model, err))
 		return false;
@@ -194,7 +256,7 @@ static bool explain_unserved(struct judge *j, const struct index_record *r, stru
 
 static bool explain_mixed(struct judge *j, const struct index_record *r, struct error *err)
 {
-	char model[QUOTE_MAX + 4];
+	char model[QUOTE_BYTES];
 
 	if (!model_quote(j, r, model, err))
 		return false;
@@ -230,12 +292,13 @@ static const struct {
 	{ LINE_CUSTOM_ID_LENGTH, "invalid_value", "custom_id",
 	  "Invalid 'custom_id': it must have 1 to 512 bytes." },
 	{ LINE_METHOD_NOT_POST, "invalid_method", "method", NULL, explain_method },
-	{ FAULT_URL_WRONG, "invalid_url", "url",
-	  "The URL provided for this request does not match the batch endpoint." },
+	{ FAULT_URL_WRONG, "invalid_url", "url", NULL, explain_url },
 	{ LINE_MODEL_MISSING, "invalid_request", "body.model", "Model parameter is required." },
 	{ LINE_MESSAGES_MISSING, "invalid_request", "body.messages",
 	  "Messages parameter is required." },
 	{ LINE_STREAM, "streaming_unsupported", "body.stream", NULL, explain_stream },
+	{ LINE_BACKGROUND, "background_unsupported", "body.background",
+	  "Responses: Background mode is not supported in the Batch API." },
 	{ LINE_SAMPLING, "invalid_value", NULL, NULL, explain_sampling },
 	{ LINE_DUPLICATE_ID, "duplicate_custom_id", "custom_id", NULL, explain_duplicate },
 	{ FAULT_MODEL_UNSERVED, "model_not_found", "body.model", NULL, explain_unserved },
@@ -278,8 +341,23 @@ static bool fault_tell(struct judge *j, const struct index_record *r, uint32_t f
 		if (j->param[0] != '\0')
 			finding.param = j->param;
 	}
+	if (line_faults[i].fault == LINE_NOT_JSON && j->reasons) {
+		struct line_facts facts;
+		if (!line_read(j, r, &facts, err))
+			return false;
+		if (json_fault_find(buf_slice(&j->line), &j->fault))
+			finding.fault = &j->fault;
+	}
 	tell(j, &finding);
 	return true;
+}
+
+/* Whether a line's url means the batch's endpoint, whichever way both are written (contract 7.1). */
+static bool url_fits(const struct judge *j, struct slice url)
+{
+	const char *path = endpoint_path(url);
+
+	return path != NULL ? strcmp(path, j->endpoint) == 0 : slice_is(url, j->endpoint);
 }
 
 /* A line without a url is at home in every batch that does not insist on one. */
@@ -291,20 +369,23 @@ static bool url_is_wrong(struct judge *j, const struct index_record *r, bool *re
 	*ret = false;
 	if ((r->flags & (LINE_NOT_JSON | LINE_NOT_OBJECT | LINE_TOO_LONG | LINE_URL_MISSING)) != 0)
 		return true;
-	*ret = r->url != j->endpoint_url;
-	if (r->url != INDEX_OTHER || j->endpoint_url != INDEX_OTHER)
+	if (r->url < j->summary->url_count) {
+		*ret = !j->url_fits[r->url];
 		return true;
-	/* Both are among the urls that the summary has no room for. */
+	}
+	/* It is among the urls that the summary has no room for. */
 	if (!line_read(j, r, &facts, err))
 		return false;
-	*ret = !json_key_is(facts.url, j->endpoint);
+	char url[INDEX_NAME_BYTES];
+	size_t n = json_decode(facts.url, url, sizeof(url));
+	*ret = n > sizeof(url) || !url_fits(j, (struct slice){ url, n });
 	return true;
 }
 
 static bool model_is_unserved(struct judge *j, const struct index_record *r, bool *ret,
 			      struct error *err)
 {
-	char model[QUOTE_MAX + 4];
+	char model[MODEL_BYTES];
 
 	*ret = false;
 	if (j->rules->model_served == NULL)
@@ -313,9 +394,9 @@ static bool model_is_unserved(struct judge *j, const struct index_record *r, boo
 		*ret = j->unserved[r->model];
 		return true;
 	}
-	if (!model_quote(j, r, model, err))
+	if (!model_read(j, r, model, err))
 		return false;
-	*ret = !j->rules->model_served(j->rules->ctx, model); /* a very long name is cut off */
+	*ret = !j->rules->model_served(j->rules->ctx, model);
 	return true;
 }
 
@@ -347,7 +428,7 @@ static bool line_judge(struct judge *j, const struct index_record *r, uint32_t *
 {
 	bool url_wrong, unserved, mixed;
 
-	*ret_faults = r->flags & j->fatal;
+	*ret_faults = record_flags(r) & j->fatal;
 	if (!url_is_wrong(j, r, &url_wrong, err))
 		return false;
 	if (url_wrong)
@@ -401,19 +482,33 @@ static bool summary_is_clean(const struct judge *j)
 	if ((s->flags_any & j->fatal) != 0 || s->url_overflow || s->model_overflow)
 		return false;
 	for (unsigned i = 0; i < s->url_count; i++)
-		if (i != j->endpoint_url)
+		if (!j->url_fits[i])
 			return false;
 	return s->model_count <= 1 && !j->some_unserved;
 }
 
-static void too_many(struct judge *j, const char *things, uint64_t held, uint64_t most)
+static void too_many(struct judge *j, const char *things, uint64_t held, uint64_t most,
+		     const char *setting)
 {
 	if (most == 0 || held <= most)
 		return;
 	snprintf(j->message, sizeof(j->message),
-		 "The input file has %llu %s, more than the limit of %llu.",
-		 (unsigned long long)held, things, (unsigned long long)most);
+		 "The input file has %llu %s, more than the limit of %llu (%s).",
+		 (unsigned long long)held, things, (unsigned long long)most, setting);
 	tell(j, &(struct finding){ .code = "too_many_tasks", .message = j->message });
+}
+
+/* What a create would refuse, where there is none: in `lowtide check`. */
+static void endpoint_judge(struct judge *j)
+{
+	AUTO(buf_free) struct buf refusal = BUF(sizeof(j->message) - 1);
+
+	if (!j->rules->judges_endpoint || endpoint_in_profile(j->endpoint, j->rules->profile))
+		return;
+	endpoint_refusal(slice_of(j->endpoint), j->rules->profile, &refusal);
+	(void)!slice_copy(buf_slice(&refusal), j->message, sizeof(j->message));
+	tell(j, &(struct finding){
+			.code = "invalid_value", .param = "endpoint", .message = j->message });
 }
 
 static bool file_judge(struct judge *j, const struct index *ix, struct error *err)
@@ -426,9 +521,11 @@ static bool file_judge(struct judge *j, const struct index *ix, struct error *er
 						      "the batch contains at least one request." });
 		return true;
 	}
-	too_many(j, "lines", s->lines, j->rules->lines_max);
+	endpoint_judge(j);
+	too_many(j, "lines", s->lines, j->rules->lines_max, "limits.lines_per_file");
 	if (strcmp(j->endpoint, EMBEDDINGS) == 0)
-		too_many(j, "inputs over all its lines", s->inputs, j->rules->inputs_max);
+		too_many(j, "inputs over all its lines", s->inputs, j->rules->inputs_max,
+			 "limits.inputs_per_file");
 	if (satisfied(j) || summary_is_clean(j))
 		return true;
 	return lines_judge(j, ix, err);
@@ -436,14 +533,24 @@ static bool file_judge(struct judge *j, const struct index *ix, struct error *er
 
 /* ---- the rules of the batch ---- */
 
+/* The path behind a url or an endpoint, if it is one; else its text. */
+static const char *path_of(const char *text)
+{
+	const char *path = endpoint_path(slice_of(text));
+
+	if (path == NULL)
+		(void)endpoint_is_url(slice_of(text), &path);
+	return path != NULL ? path : text;
+}
+
 /* `lowtide check` knows no batch: the file's first url speaks for all. */
 static const char *endpoint_of(const struct verdict_rules *rules, const struct index_summary *s)
 {
 	if (rules->endpoint != NULL)
-		return rules->endpoint;
+		return path_of(rules->endpoint);
 	for (unsigned i = 0; i < s->url_count; i++)
 		if (s->urls[i][0] != '\0')
-			return s->urls[i];
+			return path_of(s->urls[i]);
 	return CHAT;
 }
 
@@ -460,6 +567,8 @@ static uint32_t fatal_flags(const struct verdict_rules *rules, const char *endpo
 		fatal |= LINE_SAMPLING;
 	if (strcmp(endpoint, CHAT) == 0)
 		fatal |= LINE_MESSAGES_MISSING;
+	if (strcmp(endpoint, RESPONSES) == 0)
+		fatal |= LINE_BACKGROUND;
 	return fatal;
 }
 
@@ -473,29 +582,29 @@ static void judge_init(struct judge *j, const struct index *ix, int blob_fd,
 		.rules = rules,
 		.summary = s,
 		.endpoint = endpoint_of(rules, s),
-		.endpoint_url = INDEX_OTHER,
 		.reference_text = BUF(UINT32_MAX),
 		.line = BUF(UINT32_MAX),
 	};
 	j->fatal = fatal_flags(rules, j->endpoint);
 	for (unsigned i = 0; i < s->url_count; i++)
-		if (strcmp(s->urls[i], j->endpoint) == 0)
-			j->endpoint_url = (uint16_t)i;
+		j->url_fits[i] = url_fits(j, slice_of(s->urls[i]));
 	for (unsigned i = 0; i < s->model_count && rules->model_served != NULL; i++) {
 		j->unserved[i] = !rules->model_served(rules->ctx, s->models[i]);
 		j->some_unserved |= j->unserved[i];
 	}
 }
 
-/* As verdict_judge, but only the first `texts` findings are given to `each`. */
+/* As verdict_judge, but only the first `texts` findings are given to `each`, and the reasons only if
+ * they are wanted. */
 static bool judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
-		  uint64_t texts, finding_fn each, void *ctx, uint64_t *ret_count,
+		  uint64_t texts, bool reasons, finding_fn each, void *ctx, uint64_t *ret_count,
 		  struct error *err)
 {
 	struct judge j;
 
 	judge_init(&j, ix, blob_fd, rules);
 	j.texts = texts;
+	j.reasons = reasons;
 	j.each = each;
 	j.ctx = ctx;
 	bool ok = file_judge(&j, ix, err);
@@ -508,7 +617,7 @@ static bool judge(const struct index *ix, int blob_fd, const struct verdict_rule
 bool verdict_judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
 		   finding_fn each, void *ctx, uint64_t *ret_count, struct error *err)
 {
-	return judge(ix, blob_fd, rules, UINT64_MAX, each, ctx, ret_count, err);
+	return judge(ix, blob_fd, rules, UINT64_MAX, each != NULL, each, ctx, ret_count, err);
 }
 
 /* ---- as JSON ---- */
@@ -543,7 +652,7 @@ bool verdict_errors(const struct index *ix, int blob_fd, const struct verdict_ru
 		    struct buf *to, uint64_t *ret_count, struct error *err)
 {
 	buf_clear(to);
-	if (!judge(ix, blob_fd, rules, FINDINGS_MAX, finding_format, to, ret_count, err))
+	if (!judge(ix, blob_fd, rules, FINDINGS_MAX, false, finding_format, to, ret_count, err))
 		return false;
 	if (*ret_count > FINDINGS_MAX) {
 		char message[128];

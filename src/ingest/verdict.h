@@ -5,12 +5,14 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "base/json_fault.h"
 #include "batch/batch.h"
 #include "ingest/index.h"
 
 struct verdict_rules {
 	enum profile profile;
 	const char *endpoint; /* of the batch; NULL: the first line's url (lowtide check) */
+	bool judges_endpoint; /* a finding if the profile does not have it; a create has asked before */
 	bool strict_lines;    /* method and url required in every line */
 	bool refuse_sampling; /* Kimi's rule on temperature, top_p, n and the penalties */
 	uint64_t lines_max;   /* 0: none */
@@ -27,6 +29,8 @@ struct finding {
 	uint64_t line;     /* 0: null */
 	const char *param; /* or NULL */
 	const char *message;
+	const struct json_fault *fault; /* what is wrong with a line that is no JSON; else NULL, and
+					 * not told where the findings become JSON */
 };
 typedef void (*finding_fn)(void *ctx, const struct finding *finding);
 
@@ -37,6 +41,7 @@ MUST_USE bool verdict_judge(const struct index *ix, int blob_fd, const struct ve
 			    finding_fn each, void *ctx, uint64_t *ret_count, struct error *err);
 
 /* The same as JSON text of the array `errors.data`: at most 1,000 entries, then one
- * `too_many_errors` with the full count. *ret_count 0: the file is good, `to` is empty. */
+ * `too_many_errors` with the full count. What an entry quotes of the file is cut to 128 bytes of
+ * JSON, so the array has no more than some 450 KB. *ret_count 0: the file is good, `to` is empty. */
 MUST_USE bool verdict_errors(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
 			     struct buf *to, uint64_t *ret_count, struct error *err);

@@ -265,19 +265,28 @@ static uint32_t clamp_u32(uint64_t n)
 	return n > UINT32_MAX ? UINT32_MAX : (uint32_t)n;
 }
 
+/* Completes the record that begins at `start` with a blank head and goes to the end of `to`. */
+static bool record_seal(struct journal_head *head, size_t start, struct buf *to)
+{
+	size_t length = to->n - start - sizeof(*head);
+	if (to->failed || length > INT32_MAX) {
+		to->n = start;
+		to->failed = false;
+		return false;
+	}
+	head->length = (uint32_t)length;
+	memcpy(to->p + start, head, sizeof(*head));
+	head->check = XXH3_64bits(to->p + start + CHECK_SKIP, sizeof(*head) - CHECK_SKIP + length);
+	memcpy(to->p + start, head, sizeof(*head));
+	return true;
+}
+
 bool journal_encode(struct outcome *o, struct buf *to)
 {
 	size_t start = to->n;
 	struct journal_head head = { 0 };
 	buf_append(to, &head, sizeof(head));
 	outcome_line(o, to);
-	size_t length = to->n - start - sizeof(head);
-	if (to->failed || length > INT32_MAX) {
-		to->n = start;
-		to->failed = false;
-		return false;
-	}
-	head.length = (uint32_t)length;
 	head.record = (uint32_t)o->record;
 	head.http_status = (uint16_t)o->http_status;
 	head.kind = o->success ? JOURNAL_OUTPUT : JOURNAL_ERROR;
@@ -291,10 +300,16 @@ bool journal_encode(struct outcome *o, struct buf *to)
 	head.output = (uint32_t)o->usage.output;
 	head.reasoning = (uint32_t)o->usage.reasoning;
 	head.total = (uint32_t)o->usage.total;
-	memcpy(to->p + start, &head, sizeof(head));
-	head.check = XXH3_64bits(to->p + start + CHECK_SKIP, sizeof(head) - CHECK_SKIP + length);
-	memcpy(to->p + start, &head, sizeof(head));
-	return true;
+	return record_seal(&head, start, to);
+}
+
+bool journal_encode_line(const struct journal_head *about, struct slice line, struct buf *to)
+{
+	size_t start = to->n;
+	struct journal_head head = *about;
+	buf_append(to, &head, sizeof(head));
+	buf_add(to, line);
+	return record_seal(&head, start, to);
 }
 
 bool journal_append(struct journal *j, struct slice records, struct error *err)

@@ -60,6 +60,10 @@ MUST_USE bool journal_take_up(struct journal *j, struct error *err);
 /* Formats `o` as a record at the end of `to` (see outcome_line), and sets what o says of it but
  * journal_at. False (and `to` as it was) when memory is out or the line is over 2^31 bytes. */
 MUST_USE bool journal_encode(struct outcome *o, struct buf *to);
+/* The same of a result line that is there already, with its LF: `about` has what is known of it but
+ * check and length. */
+MUST_USE bool journal_encode_line(const struct journal_head *about, struct slice line,
+				  struct buf *to);
 /* Writes records at the end. Not durable yet. */
 MUST_USE bool journal_append(struct journal *j, struct slice records, struct error *err);
 /* After it returns true everything appended is durable. */

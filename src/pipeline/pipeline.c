@@ -328,6 +328,7 @@ static bool stages_open(struct pipeline *p, struct error *err)
 	};
 	const struct dispatch_config dispatch_config = {
 		.max_attempts = p->config.max_attempts,
+		.patience_ms = p->config.patience_ms,
 		.line_timeout_ms = p->config.line_timeout_ms,
 		.response_bytes_max = p->config.response_bytes_max,
 		.online_waiting_max = p->config.online_waiting_max,

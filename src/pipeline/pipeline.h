@@ -9,23 +9,22 @@
 #include "batch/batch.h"
 #include "blob/blob.h"
 #include "dispatch/dispatch.h"
+#include "ingest/verdict.h"
 #include "store/store.h"
 
 struct pipeline;
 
 struct pipeline_config {
-	enum profile profile;
 	const struct upstream_config *upstreams;
 	size_t upstream_count;
 	unsigned max_attempts;
+	uint64_t patience_ms;
 	uint64_t line_timeout_ms;
 	uint64_t response_bytes_max;
 	uint64_t drain_ms;
 	uint64_t memory_bytes;       /* the budget (base/budget.h); 0: none */
 	unsigned online_waiting_max; /* see dispatch.h */
-	/* validation (ingest/verdict.h) */
-	bool strict_lines, refuse_sampling;
-	uint64_t lines_max, inputs_max, line_bytes;
+	struct verdict_rules rules;  /* of every batch; endpoint and model_served are its own */
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
 	/* retention */
 	uint64_t result_expires_after_s; /* 0: never */
@@ -60,6 +59,8 @@ struct budget *pipeline_budget(struct pipeline *p);
 /* Why a batch that is in progress does not move, or NULL (contract 11.2). */
 #define STALL_UPSTREAM_429 "upstream_429"
 #define STALL_UPSTREAM_DOWN "upstream_down"
+#define STALL_UPSTREAM_REFUSED "upstream_refused"
+#define STALL_ONLINE "online"
 #define STALL_PAUSED "paused"
 
 /* A batch at this moment; of one that does not run, what the store has. */
@@ -67,11 +68,12 @@ struct progress {
 	struct counts counts;
 	struct usage usage;
 	uint64_t pending, running;
-	const char *stall_reason; /* static, or NULL */
-	int64_t eta_at;           /* Unix s, 0: cannot be told */
-	bool at_risk;             /* that is after its window's end */
-	int64_t queue_position;   /* batches before it; 0: it is running; -1: it is final */
-	double rate_per_s;        /* lines that end, lately */
+	const char *stall_reason;             /* static, or NULL */
+	char stall_message[STALL_TEXT_BYTES]; /* the same in words; "": none */
+	int64_t eta_at;                       /* Unix s, 0: cannot be told */
+	bool at_risk;                         /* that is after its window's end */
+	int64_t queue_position; /* batches before it; 0: it is running; -1: it is final */
+	double rate_per_s;      /* lines that end, lately */
 };
 /* The stored batch with its live numbers laid over it: what a client is shown. `counts` in `b` are
  * brought up to date too, consistently with *ret. */

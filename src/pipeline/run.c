@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "batch/endpoint.h"
 #include "pipeline/run_impl.h"
 
 #define RETRY_MS 1000 /* when disk or database refuse */
@@ -243,7 +244,8 @@ static void run_dispatch(struct run *run)
 	const struct index_summary *s = index_summary(run->index);
 	run->dispatch.owner = run;
 	run->dispatch.id = run->id;
-	run->dispatch.endpoint = run->batch.endpoint;
+	const char *path = endpoint_path(slice_of(run->batch.endpoint));
+	run->dispatch.endpoint = path != NULL ? path : run->batch.endpoint; /* a later version's */
 	run->dispatch.model = s->model_count == 1 ? s->models[0] : NULL;
 	run_entry(run, &run->dispatch.entry);
 	log_info("batch.started", kv_str("batch", run->id), kv_u64("lines", run->lines),
@@ -463,21 +465,30 @@ static void run_work(void *arg)
 
 /* ---- what a client is shown ---- */
 
-static const char *run_stall(struct run *run)
+static const char *run_stall(struct run *run, char message[static STALL_TEXT_BYTES])
 {
-	if (run->held_up || run->starved || recorder_stalled(run->env->recorder))
+	static const char *const reasons[] = {
+		[DISPATCH_FLOWS] = NULL,
+		[DISPATCH_STALL_ONLINE] = STALL_ONLINE,
+		[DISPATCH_STALL_429] = STALL_UPSTREAM_429,
+		[DISPATCH_STALL_DOWN] = STALL_UPSTREAM_DOWN,
+		[DISPATCH_STALL_REFUSED] = STALL_UPSTREAM_REFUSED,
+	};
+	message[0] = '\0';
+	if (run->starved) {
+		snprintf(message, STALL_TEXT_BYTES, "too many files and connections are open");
 		return STALL_PAUSED;
-	if (!run->dispatched)
-		return NULL;
-	switch ((enum dispatch_stall)run->dispatch.stall) {
-	case DISPATCH_STALL_429:
-		return STALL_UPSTREAM_429;
-	case DISPATCH_STALL_DOWN:
-		return STALL_UPSTREAM_DOWN;
-	case DISPATCH_FLOWS:
-		break;
 	}
-	return NULL;
+	if (run->held_up || recorder_stalled(run->env->recorder)) {
+		snprintf(message, STALL_TEXT_BYTES, "the disk or the database refuses");
+		return STALL_PAUSED;
+	}
+	if (!run->dispatched || run->ended_lines == run->lines)
+		return NULL;
+	const char *reason = reasons[run->dispatch.stall];
+	if (reason != NULL)
+		dispatch_stall_text(run->env->dispatch, &run->dispatch, message);
+	return reason;
 }
 
 void run_progress(struct run *run, struct batch *b, struct progress *ret)
@@ -497,7 +508,7 @@ void run_progress(struct run *run, struct batch *b, struct progress *ret)
 	ret->running = running < left ? running : left;
 	ret->pending = left - ret->running;
 	if (b->status == BATCH_IN_PROGRESS) {
-		ret->stall_reason = run_stall(run);
+		ret->stall_reason = run_stall(run, ret->stall_message);
 		ret->eta_at = run->dispatch.eta_at;
 		ret->at_risk = run->dispatch.at_risk;
 		ret->queue_position = run->dispatch.queue_position;

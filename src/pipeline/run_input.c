@@ -150,11 +150,12 @@ static bool enqueued_judge(struct run *run, const char *model, uint64_t tokens, 
 	char message[512];
 	snprintf(message, sizeof(message),
 		 "Enqueued %s limit reached for %s in organization %s. Limit: %llu enqueued %ss. "
-		 "Please try again once some in_progress batches have been completed.",
+		 "Please try again once some in_progress batches have been completed "
+		 "(limits.enqueued_%ss).",
 		 what, model, run->batch.org,
 		 (unsigned long long)(too_many_tokens ? c->enqueued_tokens_max
 						      : c->enqueued_requests_max),
-		 what);
+		 what, what);
 	run_error_entry(errors, too_many_tokens ? "token_limit_exceeded" : "request_limit_exceeded",
 			NULL, message);
 	return true;
@@ -163,7 +164,6 @@ static bool enqueued_judge(struct run *run, const char *model, uint64_t tokens, 
 /* Judges the input; `errors` stays empty when it is good. */
 static bool input_judge(struct run *run, struct buf *errors, struct error *err)
 {
-	const struct pipeline_config *c = run->env->config;
 	char message[256];
 	if (run->batch.input_missing) {
 		snprintf(message, sizeof(message),
@@ -174,17 +174,10 @@ static bool input_judge(struct run *run, struct buf *errors, struct error *err)
 	}
 	if (!run_input_open(run, err))
 		return false;
-	struct verdict_rules rules = {
-		.profile = c->profile,
-		.endpoint = run->batch.endpoint,
-		.strict_lines = c->strict_lines,
-		.refuse_sampling = c->refuse_sampling,
-		.lines_max = c->lines_max,
-		.inputs_max = c->inputs_max,
-		.line_bytes = c->line_bytes,
-		.model_served = model_served,
-		.ctx = run->env->dispatch,
-	};
+	struct verdict_rules rules = run->env->config->rules;
+	rules.endpoint = run->batch.endpoint;
+	rules.model_served = model_served;
+	rules.ctx = run->env->dispatch;
 	uint64_t count;
 	if (!verdict_errors(run->index, run->blob_fd, &rules, errors, &count, err))
 		return false;

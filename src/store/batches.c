@@ -134,8 +134,8 @@ bool store_batch_get(struct store *s, const char *org, const char *id, struct ba
 	return batch_read(&q, ret, err);
 }
 
-/* The time of the batch `after` in *ret_created_at. */
-static bool find_cursor(struct db *db, const char *org, const char *after, int64_t *ret_created_at,
+/* Where a page begins: the number of the batch `after` in the order of making. */
+static bool find_cursor(struct db *db, const char *org, const char *after, int64_t *ret,
 			struct error *err)
 {
 	AUTO(query_done) struct query q = query(db, SQL_batch_cursor, VALUES(txt(after), txt(org)));
@@ -146,7 +146,7 @@ static bool find_cursor(struct db *db, const char *org, const char *after, int64
 	if (!known)
 		return fail_param(err, "after", "invalid_value",
 				  "Invalid value for 'after': no batch has the id '%s'.", after);
-	*ret_created_at = query_int(&q);
+	*ret = query_int(&q);
 	return true;
 }
 
@@ -154,6 +154,13 @@ struct page {
 	struct batch *batches;
 	size_t n;
 };
+
+/* What the texts of a batch take, which have no fixed size. */
+static size_t texts_bytes(const struct batch *b)
+{
+	return (b->errors != NULL ? strlen(b->errors) : 0) +
+	       (b->metadata != NULL ? strlen(b->metadata) : 0);
+}
 
 static void page_free(struct page *page)
 {
@@ -174,9 +181,9 @@ bool store_batch_list(struct store *s, const char *org, const char *after, unsig
 	/* One more than the page holds tells whether there is a next. */
 	AUTO(query_done)
 	struct query q = query(db, SQL_batch_list,
-			       VALUES(txt(org), num(before), txt(after != NULL ? after : ""),
-				      num((int64_t)limit + 1)));
+			       VALUES(txt(org), num(before), num((int64_t)limit + 1)));
 	AUTO(page_free) struct page page = { 0 };
+	size_t texts = 0;
 	bool row;
 	for (;;) {
 		struct batch *grown = array_room(page.batches, page.n, sizeof(*grown));
@@ -189,6 +196,11 @@ bool store_batch_list(struct store *s, const char *org, const char *after, unsig
 			break;
 		if (!batch_read(&q, &page.batches[page.n], err))
 			return false;
+		texts += texts_bytes(&page.batches[page.n]);
+		if (page.n > 0 && texts > STORE_PAGE_TEXT_BYTES) {
+			batch_done(&page.batches[page.n]);
+			break; /* it begins the next page */
+		}
 		page.n++;
 	}
 	*ret_n = page.n;

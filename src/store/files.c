@@ -95,7 +95,8 @@ static bool quota_allows(struct db *db, const struct file *f, const struct file_
 	if (quota->files_max != 0 && files >= quota->files_max)
 		return fail_param(err, NULL, "file_quota_exceeded",
 				  "The number of files you have uploaded exceeded the max file "
-				  "count %llu, please delete previous uploaded files",
+				  "count %llu, please delete previous uploaded files "
+				  "(limits.files_per_org)",
 				  (unsigned long long)quota->files_max);
 	if (quota->bytes_max != 0 &&
 	    (bytes > quota->bytes_max || f->bytes > quota->bytes_max - bytes)) {
@@ -103,7 +104,8 @@ static bool quota_allows(struct db *db, const struct file *f, const struct file_
 		size_format(quota->bytes_max, max);
 		return fail_param(err, NULL, "file_quota_exceeded",
 				  "The total size of the files you have uploaded exceeded the max "
-				  "size %s, please delete previous uploaded files",
+				  "size %s, please delete previous uploaded files "
+				  "(limits.bytes_per_org)",
 				  max);
 	}
 	return true;
@@ -154,14 +156,8 @@ bool store_file_delete(struct store *s, const char *org, const char *id, int64_t
 
 /* ---- lists ---- */
 
-/* Where a page begins: just beyond this place in the order of (created_at, id). */
-struct cursor {
-	int64_t created_at;
-	const char *id;
-};
-
-static bool cursor_of(struct db *db, const struct file_query *q, struct cursor *ret,
-		      struct error *err)
+/* Where a page begins: the number of `after` in the order of making. */
+static bool find_cursor(struct db *db, const struct file_query *q, int64_t *ret, struct error *err)
 {
 	AUTO(query_done)
 	struct query cursor = query(db, SQL_file_cursor,
@@ -174,31 +170,29 @@ static bool cursor_of(struct db *db, const struct file_query *q, struct cursor *
 	if (!known)
 		return fail_param(err, "after", "invalid_value",
 				  "Invalid value for 'after': no file has the id '%s'.", q->after);
-	*ret = (struct cursor){ query_int(&cursor), q->after };
+	*ret = query_int(&cursor);
 	return true;
 }
 
-static struct query list_query(struct db *db, const struct file_query *q, struct cursor from)
+static struct query list_query(struct db *db, const struct file_query *q, int64_t from)
 {
 	/* One more than the page holds tells whether there is a next. */
 	struct value limit = num((int64_t)q->limit + 1);
 
 	if (q->purpose == NULL)
 		return query(db, q->ascending ? SQL_file_list_asc : SQL_file_list_desc,
-			     VALUES(txt(q->org), num(q->now), num(from.created_at), txt(from.id),
-				    limit));
+			     VALUES(txt(q->org), num(q->now), num(from), limit));
 	return query(db, q->ascending ? SQL_file_list_purpose_asc : SQL_file_list_purpose_desc,
-		     VALUES(txt(q->org), num(q->now), num(from.created_at), txt(from.id), limit,
-			    txt(q->purpose)));
+		     VALUES(txt(q->org), num(q->now), num(from), limit, txt(q->purpose)));
 }
 
 bool store_file_list(struct store *s, const struct file_query *q, struct file **ret, size_t *ret_n,
 		     bool *ret_more, struct error *err)
 {
 	AUTO(reader_return) struct db *db = reader_borrow(s);
-	struct cursor from = { q->ascending ? INT64_MIN : INT64_MAX, "" };
+	int64_t from = q->ascending ? 0 : INT64_MAX;
 
-	if (q->after != NULL && !cursor_of(db, q, &from, err))
+	if (q->after != NULL && !find_cursor(db, q, &from, err))
 		return false;
 
 	AUTO(query_done) struct query page = list_query(db, q, from);

@@ -15,6 +15,7 @@
 static const char *const migrations[] = {
 	text_001_initial,
 	text_002_org_weight,
+	text_003_order_of_making,
 };
 #define VERSION ((int64_t)ARRAY_LEN(migrations))
 

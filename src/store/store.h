@@ -111,8 +111,10 @@ struct file_query {
 	bool ascending;
 	int64_t now;
 };
-/* A page as a malloc'ed array; *ret_more: there is a next. INVALID param after, code invalid_value
- * for an unknown `after` (a file deleted less than 24 h ago is known). */
+/* A page, newest first unless `ascending`, as a malloc'ed array; *ret_more: there is a next. Newest
+ * means made last (contract 10), whatever the clock said: so what is made while a client pages is on
+ * no later page. INVALID param after, code invalid_value for an unknown `after` (a file deleted less
+ * than 24 h ago is known). */
 MUST_USE bool store_file_list(struct store *s, const struct file_query *q, struct file **ret,
 			      size_t *ret_n, bool *ret_more, struct error *err);
 MUST_USE bool store_file_delete(struct store *s, const char *org, const char *id, int64_t now,
@@ -141,7 +143,11 @@ MUST_USE bool store_batch_insert(struct store *s, const struct batch *b, const s
 /* `org` NULL: whatever organization. batch_done(ret) is the caller's. */
 MUST_USE bool store_batch_get(struct store *s, const char *org, const char *id, struct batch *ret,
 			      struct error *err);
-/* A page, newest first; batch_done() each and free(). */
+/* A page, newest first, in the order of making; batch_done() each and free(). A page ends before
+ * `limit` where its batches' `errors` and `metadata` would pass STORE_PAGE_TEXT_BYTES, but has one
+ * batch at least; clients page on by *ret_more. (A failed batch may have some 450 KB of errors, 100
+ * of them were 434 MiB for one answer; shortening them in lists would make objects that differ.) */
+#define STORE_PAGE_TEXT_BYTES (2u << 20)
 MUST_USE bool store_batch_list(struct store *s, const char *org, const char *after, unsigned limit,
 			       struct batch **ret, size_t *ret_n, bool *ret_more,
 			       struct error *err);

@@ -44,7 +44,7 @@ def test_2_3_no_key_and_unknown_key(api, method, path):
 
 
 @pytest.mark.parametrize(
-    "value", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "sk-only", "\x01", "Bearer \xff"]
+    "value", ["", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "sk-only", "Bearer \xff"]
 )
 def test_2_3_malformed_authorization(api, value):
     with Raw(api.server) as raw:

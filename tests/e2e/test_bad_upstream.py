@@ -15,7 +15,8 @@ def run_among_good(api, bad):
     lines = numbered(mark, 20)
     lines.insert(10, line("bad", f"{mark}-bad | {bad}"))
     began = time.monotonic()
-    batch = api.run(lines)
+    with api.well():
+        batch = api.run(lines)
     took = time.monotonic() - began
     output, error = api.results(batch)
     assert len(output) == 20 and list(error) == ["bad"]
@@ -76,13 +77,15 @@ def test_8_2_large_answers_side_by_side(api):
     assert all(len(one["response"]["body"]["padding"]) > 2_900_000 for one in output.values())
 
 
-def test_8_2_deep_answer(api, upstream):
+def test_8_2_deep_answer(strict, own_upstream):
     """An answer nested deeper than anyone needs: no success, or passed on; never a crash."""
     mark = fresh()
+    api, upstream = strict, own_upstream
     deep = b'{"a":' + b"[" * 500_000 + b"]" * 500_000 + b"}"
     upstream.on(mark, Answer(body=deep))
     upstream.on(mark + "b", Answer(body=b'{"a":' + b"[" * 200 + b"]" * 200 + b"}"))
-    batch = api.run([line("deep", mark), line("fair", mark + "b")])
+    with api.well():
+        batch = api.run([line("deep", mark), line("fair", mark + "b")])
     assert batch["request_counts"]["total"] == 2
     content = api.content(batch["output_file_id"])
     assert b'"fair"' in content
@@ -165,10 +168,11 @@ def test_upstream_that_was_never_there(serve, own_upstream):
 
 def test_errors_of_one_batch_do_not_touch_another(serve):
     api = serve(settings={"execution.max_attempts": 2, "execution.line_timeout": "2s"})
-    bad = api.create(numbered(fresh(), 10, "reset"))
-    good = api.run(numbered(fresh(), 50))
-    assert good["request_counts"]["completed"] == 50
-    assert api.wait(bad, "completed")["request_counts"]["failed"] == 10
+    with api.well():
+        bad = api.create(numbered(fresh(), 10, "reset"))
+        good = api.run(numbered(fresh(), 50))
+        assert good["request_counts"]["completed"] == 50
+        assert api.wait(bad, "completed")["request_counts"]["failed"] == 10
 
 
 def test_server_without_a_batch_is_quiet(serve, own_upstream):
@@ -186,10 +190,11 @@ def test_8_2_lines_that_kill_the_connection_end_and_block_nobody(serve, own_upst
     api = serve(settings={"execution.max_attempts": 2})
     mark = fresh()
     deadly = api.create(numbered(mark, 60, "reset"))
-    own_upstream.wait_sent(mark, 25)
+    own_upstream.wait_sent(mark, 4)
     good = api.create(numbered(fresh(), 200))
     good = api.wait(good, "completed", seconds=60)
     assert good["request_counts"]["completed"] == 200
-    deadly = api.wait(deadly, "completed", seconds=90)
+    with api.well():
+        deadly = api.wait(deadly, "completed", seconds=90)
     _, error = api.results(deadly)
     assert {one["error"]["code"] for one in error.values()} == {"upstream_error"}

@@ -295,10 +295,10 @@ def test_check_prints_every_finding(tmp_path):
     assert "The custom_id 'a' for this request is a duplicate" in found[1]
 
 
-def test_check_prints_more_than_a_thousand(tmp_path):
+def test_check_prints_all_when_asked(tmp_path):
     path = tmp_path / "in.jsonl"
-    path.write_bytes(b"{\n" * 1500)
-    done = program.run("check", path, expect=1)
+    path.write_bytes(b"{x\n" * 1500)
+    done = program.run("check", "--all", path, expect=1)
     assert done.stdout.count("invalid_json_line") == 1500
 
 
@@ -324,13 +324,41 @@ def test_check_and_server_agree(tmp_path, kimi):
         assert f"{path}:{entry['line']}: {entry['code']}: {entry['message']}" in printed
 
 
+def test_check_judges_by_the_limits_of_the_server(tmp_path, serve):
+    """F3, 3.3: a file that is too large, an endpoint that the profile lacks."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(jsonl([line("a", "x" * 5000, url="/v1/embeddings")]))
+    settings = {"limits.file_bytes": 5000}
+    flags = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+    printed = program.run("check", *flags, path, expect=1).stdout
+    api = serve("kimi", settings)
+    refusal = api.upload_raw(path.read_bytes()).json()["error"]["message"]
+    assert "(limits.file_bytes)" in refusal
+    assert f"{path}:0: file_too_large: {refusal}" in printed
+    small = api.upload(jsonl([line("a")]))
+    refusal = api.create_raw(small, endpoint="/v1/embeddings").json()["error"]["message"]
+    assert "profile: openai" in refusal
+    assert f"{path}:0: invalid_value: {refusal}" in printed
+    assert program.run("check", "--profile", "openai", path).stdout.endswith("good\n")
+
+
+def test_check_takes_the_vendors_figures(tmp_path):
+    """3.3: 50,001 lines are good by default, and one too many for OpenAI."""
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(jsonl(line(str(n)) for n in range(50_001)))
+    program.run("check", "--profile", "openai", path)
+    flags = ("--profile", "openai", "--set", "limits.vendor=true")
+    printed = program.run("check", *flags, path, expect=1).stdout
+    assert "too_many_tasks" in printed and "(limits.lines_per_file)" in printed
+
+
 # ---- key, org ----
 
 
 def test_key_create_prints_the_key_and_nothing_else(tmp_path):
     """Also before the first start; the organization is made if there is none."""
     data = tmp_path / "data"
-    done = program.run("key", "create", "--data", data, "--org", "new")
+    done = program.run("key", "create", "--data", data, "--org", "new", "--init")
     assert re.fullmatch(r"sk-[A-Za-z0-9]{48}\n", done.stdout)
     again = program.run("key", "create", "--data", data, "--org", "new")
     assert again.stdout != done.stdout
@@ -341,14 +369,15 @@ def test_key_create_prints_the_key_and_nothing_else(tmp_path):
 
 def test_keys_made_before_the_start_work(serve, tmp_path):
     api = serve(start=False)
-    key = program.run("key", "create", "--data", api.server.data, "--org", "early").stdout.strip()
+    made = program.run("key", "create", "--data", api.server.data, "--org", "early", "--init")
+    key = made.stdout.strip()
     api.server.start()
     assert Api(api.server, key).http.get("files").status_code == 200
 
 
 def test_keys_are_stored_only_as_hashes(tmp_path):
     data = tmp_path / "data"
-    key = program.run("key", "create", "--data", data, "--org", "o").stdout.strip()
+    key = program.run("key", "create", "--data", data, "--org", "o", "--init").stdout.strip()
     for path in data.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
@@ -357,7 +386,7 @@ def test_keys_are_stored_only_as_hashes(tmp_path):
 
 def test_org_create_and_list(tmp_path):
     data = tmp_path / "data"
-    program.run("org", "create", "--data", data, "first")
+    program.run("org", "create", "--data", data, "first", "--init")
     program.run("org", "create", "--data", data, "zweite ☃")
     listed = program.run("org", "list", "--data", data).stdout
     assert "first" in listed and "zweite ☃" in listed
@@ -367,7 +396,7 @@ def test_org_create_and_list(tmp_path):
 
 def test_revoke_what_is_not_there(tmp_path):
     data = tmp_path / "data"
-    program.run("org", "create", "--data", data, "o")
+    program.run("org", "create", "--data", data, "o", "--init")
     done = program.run("key", "revoke", "--data", data, "key_none", expect=None)
     assert done.returncode != 0 and "key_none" in done.stderr
 

@@ -223,16 +223,22 @@ def test_e5_large_bodies_of_online_requests(serve, own_upstream):
 
 
 def test_e5_bodies_that_fit_one_after_another_all_pass(serve):
-    """They wait for each other for an instant, and nobody notices."""
+    """They wait for each other for a while; on a slow machine some are told to come back."""
     api = serve(settings={"limits.memory": "8MB"})
     text = "x" * (4 * MB)
 
     def one(n):
         body = {"model": "m-1", "messages": [{"role": "user", "content": f"{n} {text}"}]}
-        return api.http.post("chat/completions", json=body).status_code
+        for attempt in range(10):
+            status = api.http.post("chat/completions", json=body).status_code
+            if status != 503:
+                break
+        return status, attempt
 
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(one, range(8))) == [200] * 8
+        answers = list(pool.map(one, range(8)))
+    assert [status for status, _ in answers] == [200] * 8
+    assert sum(attempt == 0 for _, attempt in answers) >= 3
     check_all_given_back(api)
 
 

@@ -25,6 +25,7 @@ def bad_body(**change):
 
 
 URL = "The URL provided for this request does not match the batch endpoint."
+WHOLE_URL = f"{URL} Write the path alone: '{CHAT}'."
 NOT_JSON = "This line is not parseable as valid JSON."
 NOT_OBJECT = "Each line must be a JSON dictionary object"
 STREAM = "Chat Completions: Streaming is not supported in the Batch API."
@@ -93,7 +94,9 @@ BAD_LINES = {
     "post": (bad(method="post"), "invalid_method", "method", None),
     "number method": (bad(method=5), "invalid_method", "method", None),
     "other url": (bad(url="/v1/embeddings"), "invalid_url", "url", URL),
-    "whole url": (bad(url="https://api.openai.com/v1/chat/completions"), "invalid_url", "url", URL),
+    "whole url": (
+        bad(url="https://api.openai.com/v1/chat/completions"), "invalid_url", "url", WHOLE_URL,
+    ),
     "empty url": (bad(url=""), "invalid_url", "url", URL),
     "number url": (bad(url=5), "invalid_url", "url", URL),
     "no model": (
@@ -312,6 +315,18 @@ def test_7_2_a_file_is_judged_for_each_batch(oai):
     oai.run(file_id)
 
 
+@pytest.mark.parametrize("value", [True, False, None])
+def test_7_2_background(oai, value):
+    """V13: nobody would fetch the answer of a request in the background."""
+    lines = [line("a", fresh(), url="/v1/responses", background=value)]
+    batch = oai.create(lines, endpoint="/v1/responses")
+    if value:
+        batch = oai.wait(batch, "failed")
+        assert oai.errors(batch) == [("background_unsupported", "body.background", 1)]
+    else:
+        oai.wait(batch, "completed")
+
+
 # ---- custom_id ----
 
 SCRIPTS = {
@@ -421,16 +436,25 @@ def test_7_2_too_many_tasks(serve, profile):
     assert api.errors(batch) == [("too_many_tasks", None, None)]
 
 
-def test_3_3_openai_takes_50000_lines(oai):
-    """The default limit; a bad line keeps the good half from running."""
+@pytest.fixture
+def vendor(serve):
+    """The profile `openai` with its vendor's figures."""
+    return serve("openai", {"limits.vendor": "true"})
+
+
+def test_3_3_openai_takes_50000_lines(oai, vendor):
+    """The vendor's limit; a bad line keeps the good half from running."""
     lines = [b'{"custom_id":"%d"}' % n for n in range(50_001)]
-    batch = oai.run(lines, until="failed")
-    assert ("too_many_tasks", None, None) in oai.errors(batch)
-    batch = oai.run(lines[:50_000], until="failed")
+    batch = vendor.run(lines, until="failed")
+    assert ("too_many_tasks", None, None) in vendor.errors(batch)
+    assert "(limits.lines_per_file)" in batch["errors"]["data"][0]["message"]
+    batch = vendor.run(lines[:50_000], until="failed")
+    assert ("too_many_tasks", None, None) not in vendor.errors(batch)
+    batch = oai.run(lines, until="failed")  # any number by default
     assert ("too_many_tasks", None, None) not in oai.errors(batch)
 
 
-def test_3_3_openai_takes_50000_inputs_to_embeddings(oai):
+def test_3_3_openai_takes_50000_inputs_to_embeddings(vendor):
     def embeddings(*counts):
         lines = []
         for n, count in enumerate(counts):
@@ -439,10 +463,10 @@ def test_3_3_openai_takes_50000_inputs_to_embeddings(oai):
             lines.append(json.dumps(one).encode())
         return lines
 
-    full = oai.run(embeddings(49_999, 1), endpoint="/v1/embeddings")
+    full = vendor.run(embeddings(49_999, 1), endpoint="/v1/embeddings")
     assert full["request_counts"]["completed"] == 2
-    over = oai.run(embeddings(25_000, 25_001), endpoint="/v1/embeddings", until="failed")
-    assert oai.errors(over) == [("too_many_tasks", None, None)]
+    over = vendor.run(embeddings(25_000, 25_001), endpoint="/v1/embeddings", until="failed")
+    assert vendor.errors(over) == [("too_many_tasks", None, None)]
 
 
 def test_3_3_line_over_the_limit(serve, profile):

@@ -1,7 +1,9 @@
 """A client of lowtide that checks at every look what must hold at every moment (contract 16)."""
 
+import contextlib
 import json
 import re
+import threading
 import time
 
 import httpx
@@ -48,6 +50,7 @@ MEMBERS = {
     "request_counts", "output_file_id", "error_file_id", "expires_at", "errors", "metadata",
     "model", "usage", "lowtide", *STAMPS.values(),
 }  # fmt: skip
+STALL_REASONS = (None, "upstream_429", "upstream_down", "upstream_refused", "online", "paused", "quota", "held")
 LOWTIDE_COUNTS = {"pending", "running", "expired", "cancelled", "retried"}
 LOWTIDE_MEMBERS = LOWTIDE_COUNTS | {
     "stall_reason", "rate_per_s", "eta_at", "at_risk", "queue_position",
@@ -151,7 +154,7 @@ def check_batch(value):
     parts = counts["completed"] + counts["failed"]
     parts += sum(ours[k] for k in ("pending", "running", "expired", "cancelled"))
     assert parts == counts["total"], value
-    assert ours["stall_reason"] in (None, "upstream_429", "upstream_down", "paused", "quota")
+    assert ours["stall_reason"] in STALL_REASONS
     assert type(ours["rate_per_s"]) is float and ours["rate_per_s"] >= 0, ours
     assert ours["eta_at"] is None or type(ours["eta_at"]) is int, ours
     assert type(ours["at_risk"]) is bool, ours
@@ -349,6 +352,25 @@ class Api:
     def run(self, data, until="completed", **more):
         """Upload, create, wait."""
         return self.wait(self.create(data, **more), until)
+
+    @contextlib.contextmanager
+    def well(self, model="m-1", every=0.05):
+        """Online requests that are answered well all the while: so what fails beside them is its own
+        fault, and not an outage (contract 8.3)."""
+        stop = threading.Event()
+
+        def ask():
+            body = {"model": model, "messages": [{"role": "user", "content": "well"}]}
+            while not stop.wait(every):
+                self.http.post("chat/completions", json=body)
+
+        thread = threading.Thread(target=ask, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     # ---- results ----
 

@@ -17,6 +17,8 @@ def body(text, model="m-1", url=CHAT, **more):
         content = {"messages": [{"role": "user", "content": text}]}
     elif url == "/v1/completions":
         content = {"prompt": text}
+    elif url == "/v1/messages":
+        content = {"max_tokens": 16, "messages": [{"role": "user", "content": text}]}
     elif url in ("/v1/rerank", "/v1/score"):
         content = {"input": text, "query": "q", "documents": ["d"]}
     else:

@@ -123,6 +123,10 @@ class Server:
     def signal_term(self):
         self.process.send_signal(signal.SIGTERM)
 
+    def reload(self):
+        """SIGHUP: what refused us is tried again."""
+        self.process.send_signal(signal.SIGHUP)
+
     def wait_exit(self, expect=0, seconds=STOP_SECONDS):
         try:
             code = self.process.wait(timeout=seconds)

@@ -20,7 +20,8 @@ A test that needs exact bytes gives Answers instead: `upstream.on("q1", Answer(b
 
 `GET /v1/models` answers with `upstream.models`, `GET /metrics` with what `upstream.set_metrics()`
 was given; without these, and for every other GET, 404. While `upstream.everything` is an Answer,
-each POST that arrives gets it.
+each POST that arrives gets it; `upstream.decide` is a function that is asked first. `GET /health` answers
+`upstream.health`, a status; without it 404.
 """
 
 import asyncio
@@ -103,8 +104,10 @@ def model_of(body):
 
 
 def models_list(ids):
+    """Of ids, or of entries as an engine writes them: texts that begin with a brace."""
     entry = {"object": "model", "created": 1700000000, "owned_by": "scripted"}
-    return {"object": "list", "data": [{"id": one, **entry} for one in ids]}
+    whole = [one if one[0] == "{" else json.dumps({"id": one, **entry}) for one in ids]
+    return ('{"object": "list", "data": [%s]}' % ", ".join(whole)).encode()
 
 
 def event(number, model, n, last):
@@ -140,6 +143,17 @@ def completion(path, body, marker, number):
             "status": "completed",
             "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}],
             "usage": {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10},
+        }
+    if path.endswith("/messages"):
+        return {
+            "id": f"msg_{number}",
+            "type": "message",
+            "role": "assistant",
+            "model": model,
+            "content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn",
+            "stop_sequence": None,
+            "usage": {"input_tokens": 7, "cache_read_input_tokens": 4, "output_tokens": 3},
         }
     if path.endswith("/chat/completions"):
         choice = {"index": 0, "message": {"role": "assistant", "content": text}}
@@ -412,6 +426,8 @@ class Upstream:
         self.peak = 0
         self.models = None  # the ids that GET /v1/models lists; None: it answers 404
         self.everything = None  # the Answer of each POST that arrives, whatever its marker
+        self.decide = None  # asked for the Answer of each POST; None of it: what is scripted
+        self.health = None  # the status of GET /health; None: 404
         self._metrics = None
         self._attempts = collections.Counter()
         self._answered = collections.Counter()
@@ -456,6 +472,15 @@ class Upstream:
                 connection.transport.abort()
 
         self._call(quit())
+
+    def reset_all(self):
+        """As if the engine had ended: every connection is reset, new ones are taken."""
+
+        def reset():
+            for connection in list(self._open):
+                connection.transport.abort()
+
+        self._loop.call_soon_threadsafe(reset)
 
     def close(self):
         self.stop()
@@ -553,8 +578,9 @@ class Upstream:
             self.requests.append(request)
             self.in_flight += 1
             self.peak = max(self.peak, self.in_flight)
-            if self.everything is not None:
-                answers = [self.everything]
+            decided = self.decide(request) if self.decide is not None else None
+            if decided is not None or self.everything is not None:
+                answers = [decided or self.everything]
             else:
                 answers = self._scripts.get(marker) or parse_script(script.strip() or "ok")
             self.changed.notify_all()
@@ -563,9 +589,11 @@ class Upstream:
     def _answer_of_get(self, method, path):
         endpoint, models = path.partition("?")[0], self.models
         if method == "GET" and endpoint == "/v1/models" and models is not None:
-            return Answer(body=json.dumps(models_list(models)).encode())
+            return Answer(body=models_list(models))
         if method == "GET" and endpoint == "/metrics" and self._metrics is not None:
             return self._metrics
+        if method == "GET" and endpoint == "/health" and self.health is not None:
+            return Answer(self.health, b"")
         return Answer(404, error_body(404))
 
     def _body(self, request, answer):

@@ -1,2 +1,2 @@
--- When batch ?1 of organization ?2 was made. Index: primary key.
-SELECT created_at FROM batch WHERE id = ?1 AND org = ?2
+-- The number of batch ?1 of organization ?2 in the order of making. Index: primary key.
+SELECT sequence FROM batch WHERE id = ?1 AND org = ?2

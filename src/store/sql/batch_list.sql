@@ -1,5 +1,5 @@
--- At most ?4 batches of organization ?1, newest first, before the batch ?3 made at ?2.
--- Index: batch_page, progress' primary key.
-SELECT * FROM batch_whole
-WHERE org = ?1 AND (created_at, id) < (?2, ?3)
-ORDER BY created_at DESC, id DESC LIMIT ?4
+-- At most ?3 batches of organization ?1, newest first, made before number ?2.
+-- Index: batch_page, the primary keys.
+SELECT whole.* FROM batch JOIN batch_whole AS whole ON whole.id = batch.id
+WHERE batch.org = ?1 AND batch.sequence < ?2
+ORDER BY batch.sequence DESC LIMIT ?3

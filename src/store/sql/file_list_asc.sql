@@ -1,7 +1,7 @@
--- At most ?5 files of organization ?1 that are there at ?2, oldest first, after the file ?4 made
--- at ?3. Index: file_page.
+-- At most ?4 files of organization ?1 that are there at ?2, oldest first, made after
+-- number ?3. Index: file_page.
 SELECT id, org, purpose, bytes, created_at, expires_at, sha256, filename
 FROM file
-WHERE org = ?1 AND (created_at, id) > (?3, ?4)
+WHERE org = ?1 AND sequence > ?3
 	AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)
-ORDER BY created_at, id LIMIT ?5
+ORDER BY sequence LIMIT ?4

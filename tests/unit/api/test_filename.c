@@ -48,9 +48,11 @@ static void a_name_has_a_largest_size(void **state)
 
 static void extensions(void **state)
 {
-	static const char *const taken[] = { "a.jsonl", ".jsonl", "a.b.jsonl", "upload", "file" };
-	static const char *const refused[] = { "a.json", "a.jsonl.gz", "a.",
-					       "..",     "a.JSONL",    "jsonl." };
+	/* W8: in any case */
+	static const char *const taken[] = { "a.jsonl", ".jsonl",  "a.b.jsonl", "upload",
+					     "file",    "a.JSONL", "A.JsonL" };
+	static const char *const refused[] = { "a.json", "a.jsonl.gz",   "a.",      "..",
+					       "jsonl.", "a.jsonl.JSON", "a.JSONLX" };
 	struct error err;
 
 	(void)state;

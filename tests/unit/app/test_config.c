@@ -88,7 +88,7 @@ static void an_empty_file_is_all_defaults(void **state)
 		assert_false(c.kimi_calls);
 		assert_int_equal(c.connections, 16384);
 		assert_int_equal(c.line_timeout_s, 600);
-		assert_int_equal(c.file_bytes, 100 << 20);
+		assert_int_equal(c.file_bytes, UINT64_C(8) << 30);
 		assert_int_equal(c.upstream_count, 0);
 		config_done(&c);
 	}
@@ -100,12 +100,40 @@ static void the_profile_decides_defaults_wherever_it_stands(void **state)
 
 	(void)state;
 	load_good("limits:\n  files_per_org: 7\nprofile: openai\n", &c);
-	assert_int_equal(c.file_bytes, 200 << 20);
-	assert_int_equal(c.lines_per_file, 50000);
+	assert_int_equal(c.file_bytes, UINT64_C(8) << 30);
+	assert_int_equal(c.lines_per_file, 0);
 	assert_int_equal(c.files_per_org, 7);
 	assert_int_equal(c.input_files_s, 30 * 86400);
 	assert_true(c.strict_lines);
 	assert_int_equal(c.missing_file, MISSING_FILE_FAIL);
+	config_done(&c);
+}
+
+/* Contract 3.3: the vendor's figures by profile, where nobody has set another; so judge server and
+ * check. */
+static void the_vendors_limits(void **state)
+{
+	struct config c;
+
+	(void)state;
+	load_good("limits: {vendor: true, bytes_per_org: 5GB}", &c);
+	assert_int_equal(c.file_bytes, 100 << 20);
+	assert_int_equal(c.files_per_org, 1000);
+	assert_int_equal(c.bytes_per_org, UINT64_C(5) << 30);
+	assert_int_equal(c.lines_per_file, 0);
+	assert_true(config_is_default(&c, "limits.file_bytes"));
+	config_done(&c);
+	load_good("limits: {vendor: true, lines_per_file: 0}\nprofile: openai\n", &c);
+	assert_int_equal(c.file_bytes, 200 << 20);
+	assert_int_equal(c.files_per_org, 0);
+	assert_int_equal(c.lines_per_file, 0);
+	assert_int_equal(c.inputs_per_file, 50000);
+	assert_int_equal(config_limits(&c).file_bytes, 200 << 20);
+	assert_int_equal(config_limits(&c).profile, PROFILE_OPENAI);
+	assert_int_equal(config_rules(&c).inputs_max, 50000);
+	assert_int_equal(config_rules(&c).line_bytes, 16 << 20);
+	assert_int_equal(config_api(&c).limits.file_bytes, 200 << 20);
+	assert_int_equal(config_pipeline(&c).rules.inputs_max, 50000);
 	config_done(&c);
 }
 
@@ -680,6 +708,17 @@ static const char *example_line(const char *text, const char *key)
 	return text + 1;
 }
 
+static void assert_vendors_figures(const char *line, const struct setting *s)
+{
+	char figures[96];
+
+	snprintf(figures, sizeof(figures), "# limits.vendor: kimi %s, openai %s\n",
+		 s->vendor[PROFILE_KIMI], s->vendor[PROFILE_OPENAI]);
+	const char *said = strstr(line, figures);
+	if (said == NULL || said > strchr(line, '\n'))
+		fail_msg("%s lacks '%s'", s->key, figures);
+}
+
 static void the_example_has_every_setting_with_its_default(void **state)
 {
 	char *text = example_read();
@@ -697,6 +736,8 @@ static void the_example_has_every_setting_with_its_default(void **state)
 		if (strncmp(value, kimi, strlen(kimi)) != 0 ||
 		    strchr(" \n", value[strlen(kimi)]) == NULL)
 			fail_msg("%s is %s by default, not %.20s", s->key, kimi, value);
+		if (s->vendor[PROFILE_KIMI] != NULL)
+			assert_vendors_figures(line, s);
 		if (strcmp(kimi, s->initial[PROFILE_OPENAI]) == 0)
 			continue;
 		snprintf(openai, sizeof(openai), "# openai: %s\n", s->initial[PROFILE_OPENAI]);
@@ -726,7 +767,7 @@ static void the_example_is_good_in_both_profiles(void **state)
 		assert_true(config_read_keys(&c, &err));
 		assert_int_equal(c.upstream_count, 1);
 		/* what depends on the profile is commented out, so it follows the profile */
-		assert_int_equal(c.file_bytes, flags == 0 ? 100 << 20 : 200 << 20);
+		assert_int_equal(c.input_files_s, flags == 0 ? 0 : 30 * 86400);
 		config_done(&c);
 	}
 }
@@ -757,6 +798,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_file_is_all_defaults),
 		cmocka_unit_test(the_profile_decides_defaults_wherever_it_stands),
+		cmocka_unit_test(the_vendors_limits),
 		cmocka_unit_test(flags_over_environment_over_file_over_defaults),
 		cmocka_unit_test(unknown_keys),
 		cmocka_unit_test(wrong_values),

@@ -56,11 +56,13 @@ static void defaults_are_those_of_the_contract(void **state)
 	static const struct {
 		const char *key, *kimi, *openai;
 	} contract[] = {
-		{ "limits.file_bytes", "100MB", "200MB" },
-		{ "limits.files_per_org", "1000", "0" },
-		{ "limits.bytes_per_org", "10GB", "0" },
-		{ "limits.lines_per_file", "0", "50000" },
-		{ "limits.inputs_per_file", "0", "50000" },
+		/* 3.3: a server of one's own has its own disk */
+		{ "limits.file_bytes", "8GB", "8GB" },
+		{ "limits.files_per_org", "0", "0" },
+		{ "limits.bytes_per_org", "0", "0" },
+		{ "limits.lines_per_file", "0", "0" },
+		{ "limits.inputs_per_file", "0", "0" },
+		{ "limits.vendor", "false", "false" },
 		{ "limits.line_bytes", "16MB", "16MB" },
 		{ "limits.window_min", "12h", "24h" },
 		{ "limits.window_max", "7d", "24h" },
@@ -76,6 +78,36 @@ static void defaults_are_those_of_the_contract(void **state)
 		assert_string_equal(of(contract[i].key)->initial[PROFILE_OPENAI],
 				    contract[i].openai);
 	}
+}
+
+/* 3.3, the table: what `limits.vendor` answers with. */
+static void the_vendors_figures(void **state)
+{
+	static const struct {
+		const char *key, *kimi, *openai;
+	} contract[] = {
+		{ "limits.file_bytes", "100MB", "200MB" },
+		{ "limits.files_per_org", "1000", "0" },
+		{ "limits.bytes_per_org", "10GB", "0" },
+		{ "limits.lines_per_file", "0", "50000" },
+		{ "limits.inputs_per_file", "0", "50000" },
+	};
+	size_t vendors = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(contract); i++) {
+		const struct setting *s = of(contract[i].key);
+		assert_string_equal(s->vendor[PROFILE_KIMI], contract[i].kimi);
+		assert_string_equal(s->vendor[PROFILE_OPENAI], contract[i].openai);
+		assert_true(setting_allows(s, contract[i].kimi));
+		assert_true(setting_allows(s, contract[i].openai));
+	}
+	for (size_t i = 0; i < setting_count; i++) {
+		const char *const *vendor = settings[i].vendor;
+		assert_int_equal(vendor[PROFILE_KIMI] != NULL, vendor[PROFILE_OPENAI] != NULL);
+		vendors += vendor[PROFILE_KIMI] != NULL;
+	}
+	assert_int_equal(vendors, ARRAY_LEN(contract));
 }
 
 /* ---- texts to values ---- */
@@ -284,6 +316,27 @@ static void keys_are_suggested(void **state)
 			     "limits, validation, retention, log");
 }
 
+static void assert_variable_suggested(const char *wrong, const char *expected)
+{
+	char text[400];
+
+	setting_suggest_variable(settings, setting_count, wrong, text, sizeof(text));
+	assert_string_equal(text, expected);
+}
+
+static void variables_are_suggested(void **state)
+{
+	(void)state;
+	assert_variable_suggested("LOWTIDE_LISTN", "nearest: LOWTIDE_LISTEN");
+	assert_variable_suggested("LOWTIDE_EXECUTION_CONCURENCY",
+				  "nearest: LOWTIDE_EXECUTION_CONCURRENCY");
+	assert_variable_suggested("LOWTIDE_UPSTREAM", "nearest: LOWTIDE_UPSTREAMS");
+	assert_variable_suggested("LOWTIDE_", "no setting has it; lowtide.example.yaml shows all "
+					      "settings");
+	assert_variable_suggested("LOWTIDE_NOTHING_LIKE_THIS",
+				  "no setting has it; lowtide.example.yaml shows all settings");
+}
+
 static void endless_keys_are_cut(void **state)
 {
 	char wrong[5000], text[60];
@@ -312,6 +365,7 @@ int main(void)
 		cmocka_unit_test(every_row_is_whole),
 		cmocka_unit_test(every_default_is_allowed),
 		cmocka_unit_test(defaults_are_those_of_the_contract),
+		cmocka_unit_test(the_vendors_figures),
 		cmocka_unit_test(amounts),
 		cmocka_unit_test(signed_numbers),
 		cmocka_unit_test(auto_is_an_amount_of_its_own),
@@ -321,6 +375,7 @@ int main(void)
 		cmocka_unit_test(a_refused_text_changes_nothing),
 		cmocka_unit_test(what_is_allowed_is_described),
 		cmocka_unit_test(keys_are_suggested),
+		cmocka_unit_test(variables_are_suggested),
 		cmocka_unit_test(endless_keys_are_cut),
 		cmocka_unit_test(variables),
 	};

@@ -57,6 +57,29 @@ static const char *next_event(void)
 	return strlen(line) > 31 ? line + 31 : line;
 }
 
+static char diverted[256];
+
+static void divert(void *ctx, const char *text, size_t n)
+{
+	assert_ptr_equal(ctx, &reader);
+	assert_true(n < sizeof(diverted) && text[n - 1] == '\n');
+	memcpy(diverted, text, n);
+	diverted[n] = '\0';
+}
+
+static void lines_can_be_diverted(void **state)
+{
+	(void)state;
+	log_divert(divert, &reader);
+	log_info("one");
+	assert_string_equal(next_event(), "");
+	assert_non_null(strstr(diverted, "one"));
+	log_divert(NULL, NULL);
+	log_info("two");
+	assert_string_equal(next_event(), "two");
+	assert_null(strstr(diverted, "two"));
+}
+
 static void a_line_is_time_level_event_fields(void **state)
 {
 	regex_t form;
@@ -223,6 +246,7 @@ int main(void)
 		CAUGHT(errno_is_left_alone),
 		CAUGHT(lines_of_threads_do_not_mix),
 		cmocka_unit_test(of_a_storm_one_line_is_written_and_the_others_counted),
+		CAUGHT(lines_can_be_diverted),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

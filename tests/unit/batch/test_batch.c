@@ -67,30 +67,6 @@ static void done_frees_and_may_be_repeated(void **state)
 	batch_done(&b);
 }
 
-/* ---- profiles (contract 1) ---- */
-
-static void assert_endpoints(enum profile profile, const char *const *expected, size_t n)
-{
-	const char *const *endpoints = profile_endpoints(profile);
-
-	for (size_t i = 0; i < n; i++)
-		assert_string_equal(endpoints[i], expected[i]);
-	assert_null(endpoints[n]);
-}
-
-static void endpoints_by_profile(void **state)
-{
-	static const char *const kimi[] = { "/v1/chat/completions" };
-	static const char *const openai[] = {
-		"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses",
-		"/v1/moderations",      "/v1/rerank",      "/v1/score"
-	};
-
-	(void)state;
-	assert_endpoints(PROFILE_KIMI, kimi, ARRAY_LEN(kimi));
-	assert_endpoints(PROFILE_OPENAI, openai, ARRAY_LEN(openai));
-}
-
 static void purposes(void **state)
 {
 	(void)state;
@@ -219,7 +195,6 @@ int main(void)
 		cmocka_unit_test(exactly_the_edges_of_the_contract_exist),
 		cmocka_unit_test(four_states_are_final),
 		cmocka_unit_test(done_frees_and_may_be_repeated),
-		cmocka_unit_test(endpoints_by_profile),
 		cmocka_unit_test(purposes),
 		cmocka_unit_test(kimi_takes_hours_and_days_from_12h_to_7d),
 		cmocka_unit_test(openai_takes_24h_alone),

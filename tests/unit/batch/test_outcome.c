@@ -54,7 +54,8 @@ static void answers(void **state)
 		"\"error\":null}\n");
 	expect_tail(200, "{\"cut\":", false,
 		    ",\"custom_id\":\"caf\\u00e9\",\"response\":null,\"error\":{\"code\":"
-		    "\"invalid_upstream_response\",\"message\":\"{\\\"cut\\\":\"}}\n");
+		    "\"invalid_upstream_response\",\"message\":\"The upstream's answer is not "
+		    "JSON: {\\\"cut\\\":\"}}\n");
 }
 
 static void long_text_is_cut_between_characters(void **state)
@@ -93,9 +94,11 @@ static void usage(void **state)
 		const char *body;
 		struct usage want;
 	} cases[] = {
-		{ "{}", { 0 } },
-		{ "[1]", { 0 } },
 		{ "{\"usage\":null}", { 0 } },
+		/* U12: numbers that are whole, however written */
+		{ "{\"usage\":{\"prompt_tokens\":10.0,\"completion_tokens\":1e1,\"total_tokens\":"
+		  "2.0E1}}",
+		  { 10, 0, 10, 0, 20 } },
 		{ "{\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4,\"total_tokens\":7}}",
 		  { 3, 0, 4, 0, 7 } },
 		{ "{\"usage\":{\"input_tokens\":3,\"output_tokens\":4,\"input_tokens_details\":"
@@ -105,6 +108,10 @@ static void usage(void **state)
 		  "{\"cached_tokens\":5}}}",
 		  { 9, 5, 0, 0, 9 } },
 		{ "{\"usage\":{\"prompt_tokens\":9,\"cached_tokens\":5}}", { 9, 5, 0, 0, 9 } },
+		/* Anthropic's names, of /v1/messages (contract 1) */
+		{ "{\"usage\":{\"input_tokens\":9,\"cache_creation_input_tokens\":1,"
+		  "\"cache_read_input_tokens\":5,\"output_tokens\":3}}",
+		  { 9, 5, 3, 0, 12 } },
 		{ "{\"usage\":{\"prompt_tokens\":-1,\"completion_tokens\":1.5,\"total_tokens\":"
 		  "\"7\"}}",
 		  { 0 } },

@@ -73,12 +73,44 @@ static void the_errors_file_is_named_after_the_output(void **state)
 	}
 }
 
+/* What is kept on disk of a run whose output is no file stands beside its input. */
+static void an_output_that_is_no_file(void **state)
+{
+	static const char *const streams[] = { "-", "/dev/stdout", "/dev/null" };
+	char pipe[PATH_MAX];
+	struct run_paths p;
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(streams); i++) {
+		assert_true(run_paths_make("a/in.jsonl", streams[i], NULL, &p, &err));
+		assert_true(p.stream);
+		assert_string_equal(p.work, "a/in.jsonl.lowtide");
+		assert_string_equal(p.errors, "a/in.errors.jsonl");
+		run_paths_done(&p);
+	}
+	snprintf(pipe, sizeof(pipe), "%s/pipe", scratch);
+	assert_int_equal(mkfifo(pipe, 0600), 0);
+	assert_true(run_paths_make("in", pipe, NULL, &p, &err));
+	assert_true(p.stream);
+	run_paths_done(&p);
+	assert_true(run_paths_make("in", "./-", NULL, &p, &err)); /* so a file may be called */
+	assert_false(p.stream);
+	run_paths_done(&p);
+	assert_false(run_paths_make("in", scratch, NULL, &p, &err));
+	assert_int_equal(err.kind, ERR_INVALID);
+	assert_non_null(strstr(err.message, "directory"));
+	assert_false(run_paths_make("in", "", NULL, &p, &err));
+	assert_int_equal(err.kind, ERR_INVALID);
+}
+
 /* ---- the state ---- */
 
 static const struct run_state some = {
 	.input = { .bytes = UINT64_C(5000000000),
 		   .modified_ns = INT64_C(1795000000123456789),
 		   .sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855" },
+	.limit = 12,
 	.endpoint = "/v1/chat/completions",
 	.file_id = "file-0123456789abcdefABCDEFGH",
 	.batch_id = "batch_0123456789abcdef0123456789abcdef",
@@ -99,6 +131,7 @@ static void the_state_is_read_back(void **state)
 	assert_int_equal(back.input.bytes, some.input.bytes);
 	assert_int_equal(back.input.modified_ns, some.input.modified_ns);
 	assert_string_equal(back.input.sha256, some.input.sha256);
+	assert_int_equal(back.limit, some.limit);
 	assert_string_equal(back.endpoint, some.endpoint);
 	assert_string_equal(back.file_id, some.file_id);
 	assert_string_equal(back.batch_id, some.batch_id);
@@ -234,6 +267,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_errors_file_is_named_after_the_output),
+		cmocka_unit_test_setup_teardown(an_output_that_is_no_file, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_state_is_read_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_foreign_state_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_state_is_whole_or_not_there, setup, teardown),

@@ -14,12 +14,9 @@ static bool app_begin(void *ctx, struct http_request *q, struct http_response *r
 	(void)ctx;
 	begun++;
 	http_set_data(q, calloc(1, 16)); /* lost or freed twice: ASan says so */
-	if (http_request_fault(q) != NULL)
-		r->status = 400;
-	else if (strcmp(http_path(q), "/refused") == 0)
-		r->status = 404;
-	else
+	if (strcmp(http_path(q), "/refused") != 0)
 		return true;
+	r->status = 404;
 	buf_text(&r->body, "refused");
 	return false;
 }
@@ -91,29 +88,41 @@ static void app_end(void *ctx, struct http_request *q)
 	free(http_data(q));
 }
 
+static void app_refuse(void *ctx, const char *why, struct http_response *r)
+{
+	(void)ctx;
+	http_header(r, "X-Refused", "yes");
+	buf_printf(&r->body, "no: %s", why);
+}
+
+static const struct http_app app = {
+	.begin = app_begin,
+	.body = app_body,
+	.handle = app_handle,
+	.end = app_end,
+	.refuse = app_refuse,
+};
+
 /* ---- a client ---- */
 
-static struct http_server *server_with(const char *host, struct http_app app)
+static struct http_server *server_with(struct http_config *config)
 {
-	struct http_config config = {
-		.host = host,
-		.threads = 2,
-		.workers = 2,
-		.connections_max = 100,
-		.app = app,
-	};
 	struct http_server *s;
 	struct error err;
 
 	begun = ended = handled = body_bytes = asked_for_room = 0;
-	assert_true(http_server_open(&config, &s, &err));
+	assert_true(http_server_open(config, &s, &err));
 	assert_int_not_equal(http_server_port(s), 0);
 	return s;
 }
 
 static struct http_server *server_on(const char *host)
 {
-	return server_with(host, (struct http_app){ app_begin, app_body, app_handle, app_end });
+	struct http_config config = {
+		.host = host, .threads = 2, .workers = 2, .connections_max = 100, .app = app
+	};
+
+	return server_with(&config);
 }
 
 static const char *ask(const struct http_server *s, struct slice text)
@@ -188,8 +197,13 @@ static void faults_close_the_connection(void **state)
 		"Host: x\r\nTransfer-Encoding: gzip\r\n",
 		"Host: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
 		"Host: x\r\nContent-Length : 3\r\n",
+		"Host: x\r\nContent-Length: 3x\r\n",
+		"Host: x\r\nContent-Length: 99999999999999999999\r\n",
 		"Host: x\r\nHost: y\r\n",
 		"X: y\r\n",
+		"Host: x\r\nA: b\r\n c\r\n",
+		"Host: x\r\n: b\r\n",
+		"Host: x\r\nno colon\r\n",
 	};
 	struct http_server *s = server_on("127.0.0.1");
 
@@ -203,11 +217,104 @@ static void faults_close_the_connection(void **state)
 		const char *answer = ask(s, (struct slice){ text, (size_t)n });
 		assert_has(answer, "HTTP/1.1 400 Bad Request\r\n");
 		assert_has(answer, "Connection: close\r\n");
-		assert_null(strstr(answer, "smuggled"));
+		assert_has(answer, "X-Refused: yes\r\n");
+		assert_has(answer, "\r\n\r\nno: ");
+		assert_null(strstr(answer + 1, "HTTP/1.1"));
 	}
-	assert_int_equal(handled, 0);
+	assert_int_equal(begun, 0);
 	/* HTTP/1.0 knows no Host */
 	assert_has(ask(s, SLICE("GET /old HTTP/1.0\r\n\r\n")), "GET /old -");
+	server_done(s);
+}
+
+/* Whatever was asked before is answered before; and what is in the middle of a request, too, ends. */
+static void a_fault_waits_for_the_answers_before_it(void **state)
+{
+	struct http_server *s = server_on("127.0.0.1");
+	const char *text = ask(s, SLICE("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"
+					"GET /2 HTTP/1.1\r\nHost: x\r\n\r\n"
+					"GET /3 HTTP/1.1\r\nHost: x\r\nA: b\r\n c\r\n\r\n"));
+
+	(void)state;
+	assert_has(text, "GET /slow -HTTP/1.1 200 OK\r\n");
+	assert_has(text, "GET /2 -HTTP/1.1 400 Bad Request\r\n");
+	assert_has(text, "folded");
+	assert_int_equal(begun, 2);
+	/* a body breaks its framing, in a later piece than its head */
+	int fd = dial(s);
+	say(fd, SLICE("POST /4 HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab"));
+	for (int i = 0; i < 500 && body_bytes < 2; i++)
+		usleep(1000);
+	say(fd, SLICE("c\r\nffffffffffffffffff\r\n"));
+	text = hear(fd);
+	assert_has(text, "HTTP/1.1 400 Bad Request\r\n");
+	assert_has(text, "chunk's size");
+	assert_int_equal(handled, 2);
+	server_done(s);
+}
+
+/* Requests that came together and apart, byte by byte. */
+static void heads_may_come_in_pieces(void **state)
+{
+	static const char two[] = "POST /1 HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+				  "GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	struct http_server *s = server_on("127.0.0.1");
+	int fd = dial(s);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(two) - 1; i++) {
+		say(fd, (struct slice){ two + i, 1 });
+		usleep(200);
+	}
+	const char *text = hear(fd);
+	assert_has(text, "POST /1 -");
+	assert_has(text, "GET /2 -");
+	assert_int_equal(body_bytes, 3);
+	server_done(s);
+}
+
+/* Four clients that send a byte now and then: in a head, only empty lines, in a body, in a chunk. */
+static void slow_clients_are_cut(void **state)
+{
+	static const char *const starts[] = {
+		"GET / HTTP/1.1\r\nHost: x\r\nA: ",
+		"\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n",
+	};
+	struct http_config config = {
+		.host = "127.0.0.1",
+		.threads = 2,
+		.workers = 2,
+		.connections_max = 100,
+		.deadlines = { .head_ms = 500, .body_ms = 500, .body_bytes_min = 100 },
+		.app = app,
+	};
+	struct http_server *s = server_with(&config);
+	int fds[ARRAY_LEN(starts)];
+
+	(void)state;
+	int idle = dial(s), slow = dial(s);
+	say(slow, SLICE("GET /slow HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HT"));
+	for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
+		fds[i] = dial(s);
+		say(fds[i], slice_of(starts[i]));
+	}
+	for (int i = 0; i < 30; i++) {
+		for (size_t k = 0; k < ARRAY_LEN(starts); k++)
+			(void)!send(fds[k], k == 1 ? "\n" : "x", 1, MSG_NOSIGNAL);
+		usleep(50000);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(starts); i++) {
+		const char *text = hear(fds[i]);
+		assert_has(text, "HTTP/1.1 408 Request Timeout\r\n");
+		assert_has(text, i < 2 ? "head comes too slowly" : "body comes too slowly");
+	}
+	const char *text = hear(slow);
+	assert_has(text, "GET /slow -HTTP/1.1 408");
+	/* one that owes nothing stays */
+	say(idle, SLICE("GET /idle HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+	assert_has(hear(idle), "GET /idle -");
 	server_done(s);
 }
 
@@ -313,6 +420,35 @@ static void addresses(void **state)
 		close(fd);
 }
 
+/* The program claims its address first: who comes before there is a server is answered by it. */
+static void an_address_is_claimed_before_the_server_is_there(void **state)
+{
+	struct http_config config = { .threads = 2, .workers = 1, .connections_max = 10 };
+	struct http_server *s = NULL, *other = NULL;
+	struct sockaddr_in at;
+	socklen_t size = sizeof(at);
+	struct error err;
+	int fd = -1;
+
+	(void)state;
+	config.app = (struct http_app){ app_begin, app_body, app_handle, app_end };
+	begun = ended = handled = body_bytes = 0;
+	assert_true(http_listen("127.0.0.1", 0, &fd, &err));
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+	config.host = "127.0.0.1";
+	config.port = ntohs(at.sin_port);
+	assert_false(http_server_open(&config, &other, &err)); /* taken already */
+	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(connect(client, (struct sockaddr *)&at, size), 0);
+	say(client, SLICE("GET /1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+	config.listening = &fd;
+	assert_true(http_server_open(&config, &s, &err));
+	assert_int_equal(fd, -1);
+	assert_int_equal(http_server_port(s), config.port);
+	assert_has(hear(client), "HTTP/1.1 200");
+	server_done(s);
+}
+
 static atomic_uint skipped_ms;
 static uint64_t (*real_monotonic_ms)(void);
 
@@ -350,7 +486,7 @@ static void few_connections_keep_their_memory(void **state)
 		.workers = 2,
 		.connections_max = 100,
 		.kept_max = 2,
-		.app = { app_begin, app_body, app_handle, app_end },
+		.app = app,
 	};
 	struct error err;
 	int fds[4];
@@ -383,8 +519,12 @@ static void few_connections_keep_their_memory(void **state)
 
 static struct http_server *server_with_room(void)
 {
-	return server_with("127.0.0.1",
-			   (struct http_app){ app_begin, app_body, app_handle, app_end, app_room });
+	struct http_config config = {
+		.host = "127.0.0.1", .threads = 2, .workers = 2, .connections_max = 100, .app = app
+	};
+
+	config.app.room = app_room;
+	return server_with(&config);
 }
 
 static void a_body_waits_for_room(void **state)
@@ -444,11 +584,15 @@ int main(void)
 		cmocka_unit_test(keeps_the_connection),
 		cmocka_unit_test(a_refusal_comes_before_the_body_if_the_client_waits),
 		cmocka_unit_test(faults_close_the_connection),
+		cmocka_unit_test(a_fault_waits_for_the_answers_before_it),
+		cmocka_unit_test(heads_may_come_in_pieces),
+		cmocka_unit_test(slow_clients_are_cut),
 		cmocka_unit_test(sends_files),
 		cmocka_unit_test(clients_that_go_away),
 		cmocka_unit_test(few_connections_keep_their_memory),
 		cmocka_unit_test(quiesce_refuses_and_close_waits),
 		cmocka_unit_test(addresses),
+		cmocka_unit_test(an_address_is_claimed_before_the_server_is_there),
 		cmocka_unit_test(a_body_waits_for_room),
 		cmocka_unit_test(a_body_without_room_is_refused_and_read),
 		cmocka_unit_test(waiting_for_room_ends),

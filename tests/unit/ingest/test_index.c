@@ -143,7 +143,8 @@ static void marks_are_kept_wherever_they_are_made(void **state)
 	(void)state;
 	assert_true(index_writer_open(NULL, &w, &err));
 	for (uint32_t i = 0; i <= 5000; i++) {
-		r = (struct index_record){ .line = i, .flags = LINE_STREAM };
+		r = (struct index_record){ .line = i, .inputs = (1u << 30) - 1 };
+		record_set_flags(&r, LINE_STREAM | LINE_BACKGROUND);
 		assert_true(index_writer_add(w, &r, none, none, &err));
 	}
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
@@ -152,15 +153,17 @@ static void marks_are_kept_wherever_they_are_made(void **state)
 		assert_true(index_writer_mark(w, order[i], LINE_DUPLICATE_ID, &err));
 	}
 	assert_true(index_writer_finish(w, &err));
-	assert_int_equal(index_writer_summary(w)->flags_any, LINE_STREAM | LINE_DUPLICATE_ID);
+	assert_int_equal(index_writer_summary(w)->flags_any,
+			 LINE_STREAM | LINE_BACKGROUND | LINE_DUPLICATE_ID);
 	assert_true(index_open(index_writer_take_fd(w), &ix, &err));
 	index_writer_close(w);
 	for (uint64_t i = 0; i <= 5000; i++) {
-		unsigned want = LINE_STREAM;
+		unsigned want = LINE_STREAM | LINE_BACKGROUND;
 		for (size_t k = 0; k < ARRAY_LEN(order); k++)
 			want |= order[k] == i ? LINE_DUPLICATE_ID : 0;
 		assert_true(index_read(ix, i, &r, 1, &err));
-		assert_true(r.flags == want && r.line == i && r.model == INDEX_OTHER);
+		assert_true(record_flags(&r) == want && r.line == i && r.model == INDEX_OTHER);
+		assert_int_equal(r.inputs, (1u << 30) - 1);
 	}
 	index_close(ix);
 }

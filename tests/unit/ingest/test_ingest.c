@@ -242,7 +242,7 @@ static void the_bytes_are_kept_as_they_came(void **state)
 
 static void a_file_over_the_limit_is_refused(void **state)
 {
-	struct ingest_limits limits = { .file_bytes = 10, .too_large_message = "It is too large." };
+	struct ingest_limits limits = { .profile = PROFILE_OPENAI, .file_bytes = 10 };
 	struct ingest *in;
 	struct error err;
 
@@ -253,7 +253,7 @@ static void a_file_over_the_limit_is_refused(void **state)
 	assert_true(ingest_write(in, SLICE(""), &err));
 	assert_false(ingest_write(in, SLICE("1"), &err));
 	assert_int_equal(err.kind, ERR_INVALID);
-	assert_string_equal(err.message, "It is too large.");
+	assert_string_equal(err.message, "File is too large. The limit is 10B (limits.file_bytes).");
 	ingest_abort(in);
 	assert_int_equal(scratch_count(dir, "tmp"), 0);
 	assert_int_equal(scratch_count(dir, "files"), 0);
@@ -356,6 +356,31 @@ static void files_are_indexed_where_they_are(void **state)
 	ingested_close(&whole);
 }
 
+/* `lowtide run --limit`: blank lines do not count, and nothing behind the last one is looked at. */
+static void only_the_first_lines_of_a_file(void **state)
+{
+	static const char text[] = "\n{\"custom_id\":\"a\"}\n \n{\"custom_id\":\"b\"}\r\nrubbish\n"
+				   "{\"custom_id\":\"a\"}";
+	static const uint64_t lines[] = { 0, 1, 2, 3, 4, 5 }, found[] = { 4, 1, 2, 3, 4, 4 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		struct ingest_limits limits = { .lines_max = lines[i] };
+		char path[] = "/tmp/lowtide-unit-XXXXXX", sha256[65];
+		struct index *ix;
+		struct error err;
+		int fd = mkstemp(path);
+		assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+		assert_true(ingest_file(NULL, fd, &limits, "x", sha256, &ix, &err));
+		assert_int_equal(index_summary(ix)->lines, found[i]);
+		assert_int_equal((index_summary(ix)->flags_any & LINE_NOT_JSON) != 0,
+				 lines[i] == 0 || lines[i] > 2);
+		index_close(ix);
+		close(fd);
+		unlink(path);
+	}
+}
+
 static void files_that_cannot_be_read_are_told(void **state)
 {
 	struct error err;
@@ -370,9 +395,11 @@ static void files_that_cannot_be_read_are_told(void **state)
 	close(pipes[0]);
 	close(pipes[1]);
 	int fd = file_of(SLICE("123456"));
-	struct ingest_limits limits = { .file_bytes = 5, .too_large_message = "It is too large." };
+	struct ingest_limits limits = { .file_bytes = 5 };
 	assert_false(ingest_file(blobs, fd, &limits, "x", sha256, &ix, &err));
-	assert_string_equal(err.message, "It is too large.");
+	assert_string_equal(err.message,
+			    "File size is too large, max file size is 5B, please confirm and "
+			    "re-upload the file (limits.file_bytes)");
 	close(fd);
 }
 
@@ -476,6 +503,7 @@ int main(void)
 		cmocka_unit_test(what_is_aborted_was_never_there),
 		cmocka_unit_test(any_failing_call_leaves_nothing),
 		cmocka_unit_test(files_are_indexed_where_they_are),
+		cmocka_unit_test(only_the_first_lines_of_a_file),
 		cmocka_unit_test(files_that_cannot_be_read_are_told),
 		cmocka_unit_test(prefixes_are_found),
 		cmocka_unit_test(memory_does_not_grow_with_the_file),

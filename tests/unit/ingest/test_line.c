@@ -151,6 +151,11 @@ static void facts_of_the_body(void **state)
 	assert_int_equal(with_body("{" GOOD ",\"stream\":false}"), 0);
 	assert_int_equal(with_body("{" GOOD ",\"stream\":null}"), 0);
 	assert_int_equal(with_body("{" GOOD ",\"str\\u0065am\":true}"), LINE_STREAM);
+	assert_int_equal(with_body("{" GOOD ",\"background\":true}"), LINE_BACKGROUND);
+	assert_int_equal(with_body("{" GOOD ",\"background\":1,\"stream\":1}"),
+			 LINE_BACKGROUND | LINE_STREAM);
+	assert_int_equal(with_body("{" GOOD ",\"background\":true,\"background\":false}"), 0);
+	assert_int_equal(with_body("{" GOOD ",\"background\":null}"), 0);
 	/* what stands deeper is none of our business */
 	assert_int_equal(with_body("{" GOOD ",\"x\":{\"stream\":true,\"n\":1}}"), 0);
 }

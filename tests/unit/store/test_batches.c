@@ -537,19 +537,20 @@ static size_t list(const char *after, unsigned limit, struct batch **ret, bool *
 	return n;
 }
 
+/* Contract 10, W6: the order of making, though all are of three seconds and the clock steps back. */
 static void paging_yields_each_batch_once_newest_first(void **state)
 {
 	enum { BATCHES = 60 };
+	static struct batch made[BATCHES];
 
 	(void)state;
 	srandom(3);
 	for (int i = 0; i < BATCHES; i++) {
-		put_batch(&ours, NOW + random() % 3);
+		made[i] = put_batch(&ours, NOW + random() % 3);
 		put_batch(&theirs, NOW + random() % 3);
 	}
 	for (unsigned limit = 1; limit <= 100; limit = limit * 2 + 1) {
 		char after[ID_SIZE] = "";
-		int64_t last_at = INT64_MAX;
 		size_t seen = 0;
 		bool more = true;
 		while (more) {
@@ -557,17 +558,14 @@ static void paging_yields_each_batch_once_newest_first(void **state)
 			size_t n = list(after[0] ? after : NULL, limit, &page, &more);
 			assert_true(n > 0 && n <= limit);
 			for (size_t k = 0; k < n; k++) {
-				assert_true(page[k].created_at < last_at ||
-					    (page[k].created_at == last_at &&
-					     strcmp(page[k].id, after) < 0));
-				last_at = page[k].created_at;
+				assert_string_equal(page[k].id, made[BATCHES - 1 - seen - k].id);
 				memcpy(after, page[k].id, sizeof(after));
 				batch_done(&page[k]);
 			}
 			seen += n;
 			free(page);
 		}
-		assert_int_equal(seen, BATCHES); /* in strict order, so each once */
+		assert_int_equal(seen, BATCHES);
 	}
 	struct batch *page;
 	bool more;
@@ -576,6 +574,59 @@ static void paging_yields_each_batch_once_newest_first(void **state)
 	FAILS(store_batch_list(store, ours.id, foreign.id, 5, &page, &n, &more, &err), INVALID);
 	assert_string_equal(err.param, "after");
 	FAILS(store_batch_list(store, ours.id, "batch_none", 5, &page, &n, &more, &err), INVALID);
+}
+
+/* Contract 10, W6: within one second, and after a step back of the clock. */
+static void a_batch_made_while_paging_is_on_no_later_page(void **state)
+{
+	struct batch first = put_batch(&ours, NOW), second = put_batch(&ours, NOW), *page;
+	bool more;
+
+	(void)state;
+	for (int i = 0; i < 32; i++) {
+		put_batch(&ours, NOW - i % 2 * 100);
+		assert_int_equal(list(second.id, 100, &page, &more), 1);
+		assert_string_equal(page[0].id, first.id);
+		batch_done(&page[0]);
+		free(page);
+	}
+}
+
+/* E8: a page has an edge in bytes, too; the rest is on the next ones. */
+static void a_page_of_long_errors_is_short(void **state)
+{
+	enum { BATCHES = 7 };
+	struct batch made[BATCHES], *page;
+	size_t long_bytes = STORE_PAGE_TEXT_BYTES / 2 - 10;
+	char *errors = malloc(STORE_PAGE_TEXT_BYTES + 4);
+	bool more, moved;
+
+	(void)state;
+	assert_non_null(errors);
+	for (int i = 0; i < BATCHES; i++) {
+		/* the newest but one alone is more than a page may have */
+		size_t bytes = i == BATCHES - 2 ? STORE_PAGE_TEXT_BYTES + 1 : long_bytes;
+		snprintf(errors, bytes + 1, "[\"%0*d\"]", (int)bytes - 4, 0);
+		made[i] = put_batch(&ours, NOW);
+		MUST(store_batch_fail(store, made[i].id, errors, NOW, &moved, &err));
+	}
+	free(errors);
+	const size_t sizes[] = { 1, 1, 2, 2, 1 };
+	const char *after = NULL;
+	size_t seen = 0;
+	for (size_t p = 0; p < ARRAY_LEN(sizes); p++) {
+		size_t n = list(after, 100, &page, &more);
+		assert_int_equal(n, sizes[p]);
+		assert_int_equal(more, p + 1 < ARRAY_LEN(sizes));
+		for (size_t i = 0; i < n; i++, seen++) {
+			assert_string_equal(page[i].id, made[BATCHES - 1 - seen].id);
+			assert_true(strlen(page[i].errors) >= long_bytes);
+			batch_done(&page[i]);
+		}
+		after = made[BATCHES - seen].id;
+		free(page);
+	}
+	assert_int_equal(seen, BATCHES);
 }
 
 static void an_empty_list_is_empty(void **state)
@@ -720,6 +771,8 @@ int main(void)
 		WITH_STORE(what_is_enqueued_is_what_is_left_to_do),
 		WITH_STORE(huge_estimates_do_not_overflow),
 		WITH_STORE(paging_yields_each_batch_once_newest_first),
+		WITH_STORE(a_batch_made_while_paging_is_on_no_later_page),
+		WITH_STORE(a_page_of_long_errors_is_short),
 		WITH_STORE(an_empty_list_is_empty),
 #ifdef LOWTIDE_FAILPOINTS
 		WITH_STORE(a_kill_after_the_insert_keeps_the_batch),

@@ -1,6 +1,8 @@
 /* Opening a database: made when absent, left alone when it is not ours or too new. */
 #include "store_test.h"
 
+#define VERSION 3 /* of the tables: migrate.c lists as many migrations */
+
 static void path_of(char ret[static PATH_MAX])
 {
 	snprintf(ret, PATH_MAX, "%s/meta.db", dir);
@@ -36,7 +38,7 @@ static void a_new_database_is_made_and_found_again(void **state)
 	(void)state;
 	MUST(store_open(dir, &store, &err));
 	assert_int_equal(number_of("PRAGMA application_id"), 0x4c6f7754);
-	assert_int_equal(number_of("PRAGMA user_version"), 2);
+	assert_int_equal(number_of("PRAGMA user_version"), VERSION);
 	MUST(store_org_create(store, "ours", NOW, &org, &err));
 	reopen();
 	FAILS(store_org_create(store, "ours", NOW, &org, &err), INVALID);
@@ -91,9 +93,9 @@ static void a_newer_database_is_refused(void **state)
 	by_hand("PRAGMA user_version = 7");
 	FAILS(store_open(dir, &store, &err), INTERNAL);
 	assert_string_equal(err.message, "meta.db has version 7, made by a newer lowtide; this one "
-					 "knows versions up to 2");
+					 "knows versions up to 3");
 	assert_null(store);
-	by_hand("PRAGMA user_version = 2");
+	by_hand("PRAGMA user_version = 3");
 	MUST(store_open(dir, &store, &err));
 }
 
@@ -142,7 +144,7 @@ static void a_migration_is_all_or_nothing(void **state)
 	FAILS(db_migrate(&db, &err), NO_SPACE);
 	db_close(&db);
 	MUST(store_open(dir, &store, &err));
-	assert_int_equal(number_of("PRAGMA user_version"), 2);
+	assert_int_equal(number_of("PRAGMA user_version"), VERSION);
 }
 
 /* ---- from earlier versions ---- */
@@ -175,7 +177,7 @@ static void version_1_gains_weights(void **state)
 	(void)state;
 	version_1_put();
 	MUST(store_open(dir, &store, &err));
-	assert_int_equal(number_of("PRAGMA user_version"), 2);
+	assert_int_equal(number_of("PRAGMA user_version"), VERSION);
 	MUST(store_org_list(store, &orgs, &n, &err));
 	assert_int_equal(n, 1);
 	assert_string_equal(orgs[0].name, "old");
@@ -191,6 +193,40 @@ static void version_1_gains_weights(void **state)
 	assert_int_equal(weight, 7);
 	MUST(store_org_create(store, "new", NOW, &org, &err));
 	assert_int_equal(org.weight, 1);
+}
+
+/* Contract 10: what was made before lists kept the order of making has it from the rowid, whatever
+ * created_at says. */
+static void version_1_gains_an_order(void **state)
+{
+	struct file_query q = { .org = "org-1", .limit = 10, .now = NOW };
+	struct batch *batches;
+	struct file *files;
+	size_t n;
+	bool more;
+
+	(void)state;
+	version_1_put();
+	by_hand("INSERT INTO file (id, org, purpose, bytes, created_at, sha256, filename) VALUES"
+		" ('file-z', 'org-1', 'batch', 1, 9, '', 'f'), ('file-a', 'org-1', 'batch', 1, 9, '', 'f'),"
+		" ('file-m', 'org-1', 'batch', 1, 8, '', 'f');"
+		"INSERT INTO batch (id, org, endpoint, input_file_id, input_missing, completion_window,"
+		" output_expires_after_s, created_at, expires_at) VALUES"
+		" ('batch_z', 'org-1', '/v1/chat/completions', 'file-z', 0, '24h', 0, 9, 10),"
+		" ('batch_a', 'org-1', '/v1/chat/completions', 'file-z', 0, '24h', 0, 9, 10);"
+		"INSERT INTO progress (batch) VALUES ('batch_z'), ('batch_a')");
+	MUST(store_open(dir, &store, &err));
+	MUST(store_file_list(store, &q, &files, &n, &more, &err));
+	assert_int_equal(n, 3);
+	assert_string_equal(files[0].id, "file-m");
+	assert_string_equal(files[1].id, "file-a");
+	assert_string_equal(files[2].id, "file-z");
+	free(files);
+	MUST(store_batch_list(store, "org-1", NULL, 10, &batches, &n, &more, &err));
+	assert_int_equal(n, 2);
+	assert_string_equal(batches[0].id, "batch_a");
+	assert_string_equal(batches[1].id, "batch_z");
+	free(batches); /* none has a text */
 }
 
 /* ---- many at once ---- */
@@ -240,6 +276,7 @@ int main(void)
 		IN_SCRATCH(a_file_that_is_no_database_is_refused),
 		IN_SCRATCH(a_migration_is_all_or_nothing),
 		IN_SCRATCH(version_1_gains_weights),
+		IN_SCRATCH(version_1_gains_an_order),
 		IN_SCRATCH(processes_that_open_at_once_agree),
 	};
 

@@ -1,0 +1,61 @@
+/* judge.h: whose fault the end of an attempt is: the table of contract 8.3, for lines and online
+ * requests alike. What follows from it for the line is trials.h, for the upstream upstream/breaker.h and
+ * upstream/throttle.h. Pure. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "batch/outcome.h"
+
+/* How it ended on the wire. */
+enum attempt_wire {
+	ATTEMPT_ANSWERED,    /* a whole answer came */
+	ATTEMPT_UNREACHABLE, /* no connection: nothing was sent */
+	ATTEMPT_CERTIFICATE, /* one side refused the other's certificate */
+	ATTEMPT_BROKEN,      /* the connection broke after the request went out */
+	ATTEMPT_STALE,       /* one that had been kept broke before a byte of the answer */
+	ATTEMPT_TIMEOUT,
+	ATTEMPT_UNPROCESSED, /* HTTP/2: the server says that it never looked at it */
+	ATTEMPT_CODED,       /* the answer has a content coding that we cannot read */
+	ATTEMPT_TOO_LARGE,   /* the answer is larger than the limit */
+};
+
+/* The end of an attempt: what it is judged by. All slices are borrowed. */
+struct attempt_end {
+	enum attempt_wire wire;
+	int status;        /* of the answer, as far as one came; 0: none */
+	struct slice body; /* of an answer that is no 2xx, its beginning at least; may be empty */
+	struct slice content_type;
+	struct slice error_type;          /* x-amzn-errortype */
+	const struct answer_facts *facts; /* of a 2xx; NULL: its body was not read */
+	int64_t wait_ms;                  /* that it asks for (wait.h); <= 0: none */
+	const char *detail;               /* the HTTP library's sentence, "" or NULL: none */
+};
+
+enum blame {
+	BLAME_NOBODY,      /* done */
+	BLAME_LINE,        /* the line's: final */
+	BLAME_SERVER,      /* the upstream's until it is well; then the line's */
+	BLAME_UNREACHABLE, /* likewise, and sure: no line can get there */
+	BLAME_BUSY,        /* never the line's: it is throttled, or, while nothing is well, down */
+	BLAME_THROTTLED,   /* never the line's: too much was asked */
+	BLAME_OPERATOR,    /* never the line's: key, quota, certificate */
+	BLAME_PATH, /* never the line's: no line of this model has been well there: path, model */
+};
+
+struct judgement {
+	enum blame blame;
+	bool retry_at_once;       /* on another connection: it says nothing of the upstream */
+	enum outcome_fault fault; /* what the line ends with, if it does */
+	const char *message;      /* static, or NULL: the fault's own */
+};
+
+/* `been_well`: some line of this model was well there. */
+struct judgement attempt_judge(const struct attempt_end *e, bool been_well);
+/* Whether it speaks for the upstream: it answered well, or refused a request for its content. */
+bool blame_is_well(enum blame blame);
+
+/* What the upstream said, in words for people: "HTTP 503: Loading model", or the library's sentence.
+ * `secret`, if not NULL, is blotted out of it. */
+void attempt_words(const struct attempt_end *e, const char *secret, char *to, size_t size);

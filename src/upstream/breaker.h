@@ -1,0 +1,82 @@
+/* breaker.h: a circuit breaker (contract 8.3): whether a server takes requests. There are two kinds of
+ * them: one for each upstream (can it be reached, does it let us in), one for each lane (does it answer
+ * for this model).
+ *
+ *	            faults and nothing well beside them
+ *	   CLOSED ---------------------------------------> DOWN: a probe a second, after a minute of it
+ *	   |  ^ ^                                            |    less and less often, at last one in 30 s
+ *	   |  | +---- well: an answer that speaks for it ----+
+ *	   |  +------ well ----------------------------------+
+ *	   |        only the operator can mend it            |
+ *	   +-------------------------------------------> REFUSED: a probe a minute, and at a reload
+ *
+ * One fault opens it when nothing else is in flight that might say otherwise, or when the fault leaves no
+ * doubt (no connection at all); else FAULTS_MAX in a row do. "Well" is an answer of 2xx, or a refusal of
+ * a request for its content. While it is open nothing but probes is sent; a probe is any request that
+ * was sent since one was due, an online one too. Faults of requests that were on their way when it
+ * opened say nothing new: hundreds that break together do not put the next probe off.
+ *
+ * Beside the probes the server's health call is asked while it is DOWN. It decides nothing by itself,
+ * but: good after it was bad, the next probe is due at once; good for a long time while fewer than
+ * OUTAGE_LINES different lines fail, the fault is theirs (breaker_is_lines()).
+ *
+ * Begins as { 0 }: closed. Pure; times are given in. Threads: dispatch alone. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BREAKER_FAULTS_MAX 3u    /* in a row, beside others in flight: then it is down */
+#define BREAKER_PROBE_MS 1000u   /* between probes in the first minute */
+#define BREAKER_MINUTE_MS 60000u /* that long; and between probes of one that refuses us */
+#define BREAKER_PROBE_MOST_MS 30000u
+#define BREAKER_OUTAGE_LINES 20u /* so many different lines are no fault of lines */
+
+enum breaker_state { BREAKER_CLOSED, BREAKER_DOWN, BREAKER_REFUSED };
+
+struct breaker {
+	enum breaker_state state;
+	bool sure;                      /* opened by what leaves no doubt */
+	bool been_well;                 /* ever */
+	bool health_known, health_good; /* as the health call said last, since it opened */
+	unsigned faults;                /* in a row */
+	unsigned failed_lines;          /* different ones, since it was last well */
+	unsigned episode; /* how often it was well after it was not: marks lines that have failed */
+	double fault_share; /* of the last answers, some sixteen */
+	uint64_t since_ms;  /* that it is open */
+	uint64_t probe_at_ms, probe_delay_ms;
+	uint64_t well_ms;          /* when it was last well; 0: never */
+	uint64_t healthy_since_ms; /* the health call is good, and nothing is well; 0: it is not */
+	uint64_t trips;            /* how often it opened */
+};
+
+enum breaker_change { BREAKER_NO_CHANGE, BREAKER_OPENED, BREAKER_CAME_BACK };
+
+/* What an attempt that failed says. */
+struct breaker_sign {
+	uint64_t sent_ms;
+	bool sure;       /* no doubt: it cannot be reached, or does not know our key */
+	bool alone;      /* nothing else is in flight there */
+	bool line_new;   /* the first failure of its line since the breaker was last well */
+	int64_t wait_ms; /* that it asks for; <= 0: none */
+};
+
+enum breaker_change breaker_fault(struct breaker *b, const struct breaker_sign *s, uint64_t now_ms);
+enum breaker_change breaker_refused(struct breaker *b, const struct breaker_sign *s,
+				    uint64_t now_ms);
+/* `sent_ms`: of the request that was answered. */
+enum breaker_change breaker_well(struct breaker *b, uint64_t sent_ms, uint64_t now_ms);
+/* It answers, though not well: it wants less. Closes one that was down. */
+enum breaker_change breaker_answers(struct breaker *b);
+/* What the health call said, while it is open. */
+void breaker_health(struct breaker *b, bool good, uint64_t now_ms);
+/* If it is open, the next probe is due at `at_ms`: now, when the configuration was read anew. */
+void breaker_probe_at(struct breaker *b, uint64_t at_ms);
+
+/* UINT64_MAX: not before something is learnt; <= now_ms: a request may be sent now; else: then.
+ * `probes`: that are out: one is enough. *ret_probe: what may be sent (now or then) is one. */
+uint64_t breaker_due_ms(const struct breaker *b, unsigned probes, uint64_t now_ms, bool *ret_probe);
+/* It answered something well since then: what failed meanwhile is not its fault alone. */
+bool breaker_well_since(const struct breaker *b, uint64_t sent_ms);
+/* Its health call was good for `patience_ms`, yet the few lines that were tried all fail. */
+bool breaker_is_lines(const struct breaker *b, uint64_t patience_ms, uint64_t now_ms);

@@ -1,0 +1,350 @@
+"""Whose fault an answer is (contract 8.3): a line ends only on evidence about the line. Long times
+(30 minutes of outage, 15 of patience) are in tests/unit/dispatch/test_trials.c, on a clock of its own.
+The rows U1 ... V15 are those of what was seen on the build before."""
+
+import json
+import threading
+import time
+
+import pytest
+from support import server as program
+from support.jsonl import fresh, jsonl, line, numbered
+from support.upstream import Answer, answer_of_step
+from support.wire import wait_until
+
+OUTAGE_S = 5.0
+
+LOADING = json.dumps(
+    {"error": {"code": 503, "message": "Loading model", "type": "unavailable_error"}}
+).encode()
+
+# How an outage may be told (U1, U2, U5, U8, U10).
+FORMS = {
+    "500": answer_of_step("status:500"),
+    "501": answer_of_step("status:501"),
+    "502 page": answer_of_step("html:502"),
+    "503 loading": Answer(503, LOADING),
+    "504": answer_of_step("status:504"),
+    "507": answer_of_step("status:507"),
+    "520": answer_of_step("status:520"),
+    "522": answer_of_step("status:522"),
+    "524": answer_of_step("status:524"),
+    "529": answer_of_step("status:529"),
+    "reset": Answer(how="reset"),
+    "close": Answer(how="close"),
+    "never": Answer(how="never"),
+    "429 told": answer_of_step("429:1"),
+    "429": answer_of_step("429:"),
+    "200 error": Answer(body=b'{"error":{"message":"engine is gone"}}'),
+    "200 detail": Answer(body=b'{"detail":"engine is gone"}'),
+    "200 empty": Answer(body=b""),
+}
+
+
+@pytest.fixture
+def outages(serve, new_upstream):
+    """A server and an upstream for each form, all of them at once."""
+    made = {}
+    for form in FORMS:
+        upstream = new_upstream()
+        api = serve(upstream=upstream, settings={"execution.line_timeout": "1s"})
+        made[form] = (api, upstream)
+    return made
+
+
+def test_8_3_an_outage_costs_no_line(outages):
+    """Met by 1, 5, 20 and 60 lines, and by the last 12 of a batch that was well before."""
+    batches, marks = {}, {}
+    for form, (api, upstream) in outages.items():
+        tail = fresh()
+        lines = numbered(f"{tail}g", 30) + numbered(tail, 12, f"hold:{tail}")
+        late = api.create(lines)
+        wait_until(lambda u=upstream, t=tail: u.sent(f"{t}g") == 30, "the good ones are sent")
+        upstream.everything = FORMS[form]
+        upstream.release(tail)
+        marks[form] = [fresh() for _ in range(4)]
+        sizes = zip(marks[form], (1, 5, 20, 60), strict=True)
+        batches[form] = [late, *(api.create(numbered(mark, n)) for mark, n in sizes)]
+    time.sleep(OUTAGE_S)
+    for form, (_, upstream) in outages.items():
+        first = sum(upstream.sent(mark) for mark in marks[form])
+        # the first attempts (a lane starts with few at once), and then a probe a second
+        assert first <= 40 + 3 * OUTAGE_S, (form, first)
+        upstream.everything = None
+    for form, (api, upstream) in outages.items():
+        for batch in batches[form]:
+            batch = api.wait(batch, "completed", seconds=60)
+            assert batch["request_counts"]["failed"] == 0, (form, batch)
+
+
+@pytest.mark.parametrize("form", ["503 loading", "500", "reset"])
+def test_8_3_it_goes_on_within_two_seconds(serve, own_upstream, form):
+    api = serve()
+    own_upstream.everything = FORMS[form]
+    batch = api.create(numbered(fresh(), 3))
+    api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "upstream_down")
+    time.sleep(3)
+    own_upstream.everything = None
+    began = time.monotonic()
+    api.wait(batch, "completed", seconds=30)
+    assert time.monotonic() - began < 4  # two, and what a busy machine adds
+
+
+def test_8_3_stall_message_tells_what_it_said(serve, own_upstream):
+    api = serve()
+    own_upstream.everything = Answer(503, LOADING)
+    batch = api.create(numbered(fresh(), 3))
+    batch = api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "upstream_down")
+    assert "HTTP 503: Loading model" in batch["lowtide"]["stall_message"]
+    assert "upstream 'default'" in batch["lowtide"]["stall_message"]
+    assert "Loading model" in api.server.log()
+    own_upstream.everything = None
+    batch = api.wait(batch, "completed")
+    assert batch["lowtide"]["stall_reason"] is None and batch["lowtide"]["stall_message"] is None
+
+
+def test_8_3_refused_and_unknown_host_are_told_apart(serve, own_upstream):
+    """F2: one word for all."""
+
+    class Nowhere:
+        url = "http://no-such-host.invalid:9/v1"
+
+    unknown, refused = serve(upstream=Nowhere()), serve()
+    own_upstream.stop()
+    for api, words in ((unknown, "resolve"), (refused, "connect")):
+        batch = api.create([line("a", fresh())])
+        batch = api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "upstream_down")
+        assert words in batch["lowtide"]["stall_message"], batch["lowtide"]
+        api.cancel(batch)
+        api.wait(batch, "cancelled")
+    own_upstream.start()
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+def test_8_3_the_operators_fault_ends_no_line(serve, own_upstream, status):
+    """A revoked key: the batch waits, says so in the upstream's words, and goes on at a reload."""
+    api = serve()
+    said = json.dumps({"error": {"message": "Incorrect API key provided"}}).encode()
+    own_upstream.everything = Answer(status, said)
+    batch = api.create(numbered(fresh(), 30))
+    batch = api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "upstream_refused")
+    assert "Incorrect API key provided" in batch["lowtide"]["stall_message"]
+    assert f"HTTP {status}" in batch["lowtide"]["stall_message"]
+    time.sleep(2)
+    assert own_upstream.sent() <= 20
+    own_upstream.everything = None
+    api.server.reload()
+    batch = api.wait(batch, "completed", seconds=30)
+    assert batch["request_counts"]["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(404, b'{"detail":"Not Found"}'),
+        Answer(404, b'{"error":{"message":"The model `m-1` does not exist."}}'),
+        Answer(405, b'{"detail":"Method Not Allowed"}'),
+        Answer(307, b"", {"Location": "/login"}),
+        Answer(200, b"<!doctype html><title>Sign in</title>", {"Content-Type": "text/html"}),
+        Answer(400, b"<html>No required SSL certificate was sent</html>"),
+    ],
+    ids=["no /v1", "wrong model", "405", "redirect", "sign-in page", "certificate page"],
+)
+def test_8_3_a_wrong_path_or_model_burns_no_batch(serve, own_upstream, answer):
+    """F1, V8. Once a line of the model was well there, a 404 is the line's."""
+    api = serve()
+    own_upstream.everything = answer
+    batch = api.create(numbered(fresh(), 40))
+    api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "upstream_refused")
+    time.sleep(1)
+    assert own_upstream.sent() <= 20
+    own_upstream.everything = None
+    api.server.reload()
+    batch = api.wait(batch, "completed", seconds=30)
+    assert batch["request_counts"] == {"total": 40, "completed": 40, "failed": 0}
+    mark = fresh()
+    batch = api.run([line("a", f"{mark} | status:404")])
+    assert batch["request_counts"]["failed"] == 1 and own_upstream.sent(mark) == 1
+
+
+BLACK_HOLES = {
+    "500": answer_of_step("status:500"),
+    "429": answer_of_step("429:"),
+    "529": answer_of_step("status:529"),
+    "reset": Answer(how="reset"),
+    "401": answer_of_step("status:401"),
+    "404": answer_of_step("status:404"),
+    "301": Answer(301, b"", {"Location": "/elsewhere"}),
+    "page": Answer(200, b"<html>hello</html>", {"Content-Type": "text/html"}),
+}
+
+
+@pytest.mark.parametrize("how", BLACK_HOLES)
+def test_8_3_a_black_hole_takes_no_line_from_a_good_one(serve, own_upstream, new_upstream, how):
+    """U6: the one that fails fast always has room."""
+    good = new_upstream()
+    own_upstream.everything = BLACK_HOLES[how]
+    api = serve(settings={"execution.concurrency": 4}, args=["--upstream", good.url])
+    batch = api.run(numbered(fresh(), 60, "slow:0.1"))
+    assert batch["request_counts"] == {"total": 60, "completed": 60, "failed": 0}
+    assert good.sent() == 60
+    assert own_upstream.sent() <= 20
+
+
+def test_8_3_one_whose_answers_are_mostly_faults_is_left_alone(serve, own_upstream, new_upstream):
+    """It is well now and then, so it is not down; but another is good."""
+    good, mark = new_upstream(), fresh()
+    for n in range(200):
+        if n % 8:
+            own_upstream.on(f"{mark}-{n}", answer_of_step("status:500"))
+    api = serve(settings={"execution.concurrency": 2}, args=["--upstream", good.url])
+    batch = api.run(numbered(mark, 200, "slow:0.02"))
+    assert batch["request_counts"]["failed"] == 0
+    assert good.sent() >= 120
+
+
+def test_8_3_a_rate_that_is_told_only_by_429(serve, own_upstream):
+    """U7 in small: so many are taken, then none for some seconds, without a word of how long."""
+    api = serve()
+    lock, taken = threading.Lock(), []
+
+    def limited(request):
+        with lock:
+            now = time.monotonic()
+            while taken and now - taken[0] > 3:
+                taken.pop(0)
+            if len(taken) >= 5:
+                return answer_of_step("429:")
+            taken.append(now)
+            return None
+
+    own_upstream.decide = limited
+    batch = api.create(numbered(fresh(), 15))
+    api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "upstream_429")
+    batch = api.wait(batch, "completed", seconds=120)
+    assert batch["request_counts"] == {"total": 15, "completed": 15, "failed": 0}
+
+
+def test_8_2_a_coded_answer_is_decoded(serve, own_upstream):
+    """U9: lines ask for `identity`; what comes coded all the same is decoded, or named."""
+    import gzip
+
+    mark = fresh()
+    body = b'{"choices":[{"message":{"content":"packed"}}],"usage":{"prompt_tokens":10.0}}'
+    own_upstream.on(mark, Answer(200, gzip.compress(body), {"Content-Encoding": "gzip"}))
+    own_upstream.on(f"{mark}x", Answer(200, b"\x00\x01", {"Content-Encoding": "snappy"}))
+    api = serve(settings={"execution.max_attempts": 1})
+    with api.well():
+        batch = api.run([line("a", mark), line("x", f"{mark}x")])
+    output, error = api.results(batch)
+    assert output["a"]["response"]["body"]["choices"][0]["message"]["content"] == "packed"
+    assert batch["usage"]["input_tokens"] == 10  # U12
+    assert own_upstream.of(mark)[0].header("accept-encoding") == "identity"
+    assert error["x"]["error"]["code"] == "invalid_upstream_response"
+    assert "coding" in error["x"]["error"]["message"]
+
+
+def test_8_3_a_small_batch_of_poison_ends_after_patience(serve, own_upstream):
+    """Nothing is well, yet the health call is good; a large one waits and says why."""
+    own_upstream.models = ["m-1"]
+    api = serve(settings={"execution.patience": "3s", "execution.concurrency": 4})
+    small = api.create(numbered(fresh(), 3, "status:500"))
+    batch = api.wait(small, "completed", seconds=60)
+    assert batch["request_counts"]["failed"] == 3
+    other = serve(settings={"execution.patience": "3s", "execution.concurrency": 30})
+    large = other.create(numbered(fresh(), 40, "status:500"))
+    other.wait(large, lambda b: b["lowtide"]["stall_reason"] == "upstream_down")
+    time.sleep(6)
+    looked = other.get(large["id"])
+    assert looked["request_counts"]["failed"] == 0 and looked["status"] == "in_progress"
+    good = other.create(numbered(fresh(), 20))  # it holds up no others
+    assert other.wait(good, "completed", seconds=60)["request_counts"]["completed"] == 20
+    other.cancel(large)
+    other.wait(large, "cancelled")
+
+
+def test_v2_a_dead_engine_behind_a_live_server(serve, own_upstream):
+    """vLLM that stays up without its engine: 500 to everything, /health 503, /metrics frozen."""
+    own_upstream.models = ["m-1"]
+    own_upstream.health = 503
+    api = serve(settings={"execution.patience": "2s"})
+    api.run(numbered(fresh(), 20))
+    own_upstream.everything = answer_of_step("status:500")
+    batch = api.create(numbered(fresh(), 5))
+    api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "upstream_down")
+    time.sleep(6)
+    assert api.get(batch["id"])["request_counts"]["failed"] == 0
+    own_upstream.everything, own_upstream.health = None, 200
+    batch = api.wait(batch, "completed", seconds=40)
+    assert batch["request_counts"]["failed"] == 0
+
+
+def test_v1_a_bounded_queue_beside_other_clients(serve, own_upstream):
+    """--max-num-queued-reqs: 503 without a wait, while others run well."""
+    busy = json.dumps({"error": {"message": "The engine is currently busy", "code": 503}}).encode()
+    own_upstream.decide = lambda request: (
+        Answer(503, busy) if own_upstream.in_flight > 6 else Answer(delay=0.05)
+    )
+    api = serve()
+    batch = api.run(numbered(fresh(), 120))
+    assert batch["request_counts"] == {"total": 120, "completed": 120, "failed": 0}
+    assert "upstream.down" not in api.server.log()
+
+
+def test_v15_a_line_that_ends_the_engine_goes_alone_and_last(serve, own_upstream):
+    """It is told by the deaths that it was in flight at; the others are all done before."""
+    mark = fresh()
+    state = {"until": 0.0, "deaths": 0}
+
+    def engine(request):
+        now = time.monotonic()
+        if now < state["until"]:
+            return Answer(how="reset")
+        if request.marker == f"{mark}-killer":
+            state["until"] = now + 1.0
+            state["deaths"] += 1
+            own_upstream.reset_all()
+            return Answer(how="reset")
+        return Answer(delay=0.05)
+
+    own_upstream.decide = engine
+    api = serve(settings={"execution.concurrency": 4})
+    lines = numbered(mark, 40)
+    lines.insert(2, line("killer", f"{mark}-killer"))
+    batch = api.create(lines)
+    batch = api.wait(batch, "completed", seconds=120)
+    output, error = api.results(batch)
+    assert len(output) == 40 and list(error) == ["killer"]
+    assert error["killer"]["error"]["code"] == "upstream_error"
+    assert state["deaths"] <= 8
+
+
+def test_u11_connections_that_died_end_no_line(serve, own_upstream):
+    """An upstream that answers once a connection and closes it, unanswered, at the second request."""
+    seen = set()
+
+    def once(request):
+        if request.connection in seen:
+            return Answer(how="close")
+        seen.add(request.connection)
+        return None
+
+    own_upstream.decide = once
+    api = serve(settings={"execution.concurrency": 20})
+    batch = api.run(numbered(fresh(), 61))
+    assert batch["request_counts"] == {"total": 61, "completed": 61, "failed": 0}
+
+
+def test_8_3_run_waits_and_tells(own_upstream, tmp_path):
+    """U4, F1: three lines, 503 for some seconds; and a wrong key, told before anything else."""
+    given = tmp_path / "in.jsonl"
+    given.write_bytes(jsonl(numbered(fresh(), 3)))
+    own_upstream.everything = Answer(503, LOADING)
+    timer = threading.Timer(4, setattr, (own_upstream, "everything", None))
+    timer.start()
+    done = program.run(
+        "run", given, "-o", tmp_path / "out.jsonl", "--upstream", own_upstream.url, timeout=90
+    )
+    timer.join()
+    assert "Loading model" in done.stderr + done.stdout
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
