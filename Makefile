@@ -26,7 +26,7 @@ build-test: build
 		-Db_sanitize=address,undefined -Dfailpoints=true -Dtests=enabled -Dwerror=true
 	@ninja -C build-test
 
-check: build-test  ## clang-format, clang-tidy, cppcheck: fails on any finding
+check: build-test  ## clang-format, clang-tidy, cppcheck, ThreadSanitizer: fails on any finding
 	@scripts/bootstrap.sh check
 	@scripts/check.sh
 
@@ -48,4 +48,4 @@ bench-scheduling: build  ## docs/benchmarks.md, measured here; ARGS="--only burs
 	@python3 bench/scheduling $(ARGS)
 
 clean:   ## what was built; .venv and what the demo left under build/ too
-	rm -rf build build-test .venv tests/node/node_modules
+	rm -rf build build-test build-tsan .venv tests/node/node_modules

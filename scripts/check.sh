@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Static checks of all C: layout (clang-format), bugs (clang-tidy, cppcheck). Each prints its
-# findings; the exit status is 1 if there was any.
+# Checks of all C: layout (clang-format), bugs (clang-tidy, cppcheck), races between threads
+# (ThreadSanitizer, scripts/tsan.sh). Each prints its findings; the exit status is 1 if there was any.
 #
 #   scripts/check.sh            check
 #   scripts/check.sh format     lay the files out instead
@@ -60,4 +60,5 @@ cppcheck_all() {
 run clang-format layout
 run clang-tidy tidy
 run cppcheck cppcheck_all
+run ThreadSanitizer scripts/tsan.sh
 [ -z "$failed" ]

@@ -283,7 +283,7 @@ static void on_body(void *ctx, struct http_request *q, struct slice piece)
 static bool request_run(struct request *rq, struct http_response *r, struct error *err)
 {
 	if (rq->body.failed)
-		return fail_too_large(rq, err);
+		return rq->body.no_memory ? fail_memory(err) : fail_too_large(rq, err);
 	if (!rq->route->handle(rq, r, err))
 		return false;
 	/* What answers later fills `r` in another thread, perhaps at this very moment. */

@@ -39,6 +39,8 @@ static void add_name(struct http_response *r, const struct file *f)
 	AUTO(buf_free) struct buf value = BUF(4096);
 
 	filename_disposition(f->filename, &value);
+	if (value.failed)
+		return; /* half a name is none */
 	http_header(r, "Content-Disposition", "%.*s", SLICE_ARG(buf_slice(&value)));
 }
 

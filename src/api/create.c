@@ -36,6 +36,8 @@ static bool read_endpoint(struct slice given, enum profile profile, struct batch
 	if (path != NULL && endpoint_in_profile(path, profile))
 		return slice_copy(given, ret->endpoint, sizeof(ret->endpoint));
 	endpoint_refusal(given, profile, &refusal);
+	if (refusal.failed)
+		return fail_memory(err);
 	return fail_param(err, "endpoint", "invalid_value", "%.*s", SLICE_ARG(buf_slice(&refusal)));
 }
 

@@ -35,6 +35,8 @@ bool filename_read(const char *given, char *to, size_t size, struct error *err)
 		left.p += step;
 		left.n -= step;
 	}
+	if (name.no_memory)
+		return fail_memory(err);
 	if (name.failed || !slice_copy(buf_slice(&name), to, size))
 		return fail_param(
 			err, "file", "invalid_value",

@@ -14,17 +14,18 @@ static struct slice unquoted(struct slice string)
 }
 
 /* Unicode characters, not bytes: each begins with a byte that is not 10xxxxxx. */
-static size_t characters(struct slice raw)
+static bool count_characters(struct slice raw, size_t *ret, struct error *err)
 {
 	AUTO(auto_free) char *text = malloc(raw.n + 1);
 	size_t n = 0;
 
 	if (text == NULL)
-		return SIZE_MAX;
+		return fail_memory(err);
 	size_t bytes = json_decode(raw, text, raw.n);
 	for (size_t i = 0; i < bytes; i++)
 		n += ((unsigned char)text[i] & 0xC0) != 0x80;
-	return n;
+	*ret = n;
+	return true;
 }
 
 static size_t count_pairs(struct slice text)
@@ -44,8 +45,10 @@ static bool check_pair(struct slice key, enum json_type type, struct slice value
 {
 	char name[METADATA_KEY_CHARACTERS_MAX * 4 + 1];
 	char path[sizeof("metadata.") + sizeof(name)];
-	size_t n = characters(key);
+	size_t n;
 
+	if (!count_characters(key, &n, err))
+		return false;
 	if (n > METADATA_KEY_CHARACTERS_MAX)
 		return fail_param(err, "metadata", "property_name_above_max_length",
 				  "Invalid 'metadata': property name too long. Expected a property "
@@ -56,7 +59,8 @@ static bool check_pair(struct slice key, enum json_type type, struct slice value
 	snprintf(path, sizeof(path), "metadata.%s", name);
 	if (type != JSON_STRING)
 		return fail_type(err, path, JSON_STRING, type, value);
-	n = characters(unquoted(value));
+	if (!count_characters(unquoted(value), &n, err))
+		return false;
 	if (n > METADATA_VALUE_CHARACTERS_MAX)
 		return fail_param(err, path, "string_above_max_length",
 				  "Invalid '%s': string too long. Expected a string with maximum "

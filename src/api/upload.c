@@ -5,6 +5,7 @@
  * leaves a blob without a row, which the next start sweeps; a failure between them is undone here. */
 #include "api/upload.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "api/expiry.h"
@@ -31,7 +32,8 @@ enum { PURPOSE, ANCHOR, SECONDS, FIELD_COUNT };
 struct upload {
 	struct api *api;
 	struct multipart *form;
-	bool whole; /* the form was read to its end without a fault */
+	bool whole;     /* the form was read to its end without a fault */
+	bool no_memory; /* it could not be, whatever it is like */
 	struct field fields[FIELD_COUNT];
 	unsigned files;
 	char filename[sizeof(((struct file *)0)->filename)];
@@ -82,9 +84,21 @@ static bool check_size(const struct upload *u, struct error *err)
 	return fail(err, ERR_INVALID, "File size is zero, please confirm and re-upload the file");
 }
 
+/* Then nothing is known of what is missing. */
+static bool upload_lacks_memory(const struct upload *u)
+{
+	bool lacks = u->no_memory;
+
+	for (unsigned i = 0; i < FIELD_COUNT; i++)
+		lacks |= u->fields[i].text.no_memory;
+	return lacks;
+}
+
 /* The form as a whole, in the order in which faults are told. */
 static bool upload_judge(const struct upload *u, int64_t *ret_expires_after_s, struct error *err)
 {
+	if (upload_lacks_memory(u))
+		return fail_memory(err);
 	if (!u->whole)
 		return fail(err, ERR_INVALID,
 			    "Invalid multipart form: it is malformed or ends before its closing "
@@ -170,7 +184,10 @@ static struct upload *upload_new(struct api *api, const char *content_type)
 	u->fields[SECONDS].name = "expires_after[seconds]";
 	for (unsigned i = 0; i < FIELD_COUNT; i++)
 		u->fields[i].text = BUF(FIELD_MAX);
+	errno = 0;
 	u->form = multipart_open(content_type, on_piece, u);
+	if (u->form == NULL && errno == ENOMEM)
+		free(TAKE(u));
 	return u;
 }
 
@@ -299,6 +316,7 @@ bool upload_handle(struct request *rq, struct http_response *r, struct error *er
 	int64_t expires_after_s;
 	char id[ID_SIZE];
 
+	u->no_memory = multipart_no_memory(u->form);
 	u->whole = multipart_close(TAKE(u->form));
 	if (!upload_judge(u, &expires_after_s, err) || !ingest_finish(u->ingest, err) ||
 	    !check_size(u, err))

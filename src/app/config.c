@@ -41,6 +41,14 @@ void where(const struct origin *o, const char *key, char to[static WHERE_SIZE])
 	}
 }
 
+/* A message is for a terminal, and quotes texts of the file: one line, and no escapes. */
+static void make_one_line(char *text)
+{
+	for (; *text != '\0'; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
 bool fail_at(struct error *err, const struct origin *o, const char *key, const char *format, ...)
 {
 	char place[WHERE_SIZE], problem[600];
@@ -51,6 +59,7 @@ bool fail_at(struct error *err, const struct origin *o, const char *key, const c
 	vsnprintf(problem, sizeof(problem), format, args);
 	va_end(args);
 	(void)!fail_param(err, key, NULL, "%s: %s", place, problem);
+	make_one_line(err->message);
 	err->line = o->line;
 	return false;
 }

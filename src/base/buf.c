@@ -21,7 +21,7 @@ void buf_free(struct buf *b)
 void buf_clear(struct buf *b)
 {
 	b->n = 0;
-	b->failed = false;
+	b->failed = b->no_memory = false;
 }
 
 /* What `cap` becomes so that `more` fits, which is no more than `max` allows. */
@@ -47,10 +47,13 @@ bool buf_reserve(struct buf *b, size_t more)
 		return false;
 	if (more <= b->cap - b->n)
 		return true;
-	size_t cap = is_beyond_max(b, more) ? 0 : cap_for(b, more);
-	char *p = cap > 0 ? realloc(b->p, cap) : NULL;
+	b->failed = is_beyond_max(b, more);
+	if (b->failed)
+		return false;
+	size_t cap = cap_for(b, more);
+	char *p = realloc(b->p, cap);
 	if (p == NULL) {
-		b->failed = true;
+		b->failed = b->no_memory = true;
 		return false;
 	}
 	budget_charge(b->use, cap - b->cap);
@@ -124,7 +127,7 @@ void buf_printf(struct buf *b, const char *format, ...)
 	n = vasprintf(&many, format, args);
 	va_end(args);
 	if (n < 0) {
-		b->failed = true;
+		b->failed = b->no_memory = true;
 		return;
 	}
 	buf_append(b, many, (size_t)n);

@@ -79,6 +79,19 @@ static struct slice line_of(const char *p, size_t n)
 	return (struct slice){ p, n };
 }
 
+/* Of a Content-Length: UINT64_MAX if it is not plain digits in range. */
+static uint64_t length_read(struct slice value)
+{
+	uint64_t length = 0;
+	for (size_t i = 0; i < value.n; i++) {
+		uint64_t digit = (uint64_t)(value.p[i] - '0');
+		if (value.p[i] < '0' || value.p[i] > '9' || length > (UINT64_MAX - digit) / 10)
+			return UINT64_MAX;
+		length = length * 10 + digit;
+	}
+	return value.n > 0 ? length : UINT64_MAX;
+}
+
 /* Splits the lines collected; the first is the status line, the last is empty. NULL, or why it is no
  * head. */
 static const char *head_read(struct slice head, struct online_head *h,
@@ -97,7 +110,7 @@ static const char *head_read(struct slice head, struct online_head *h,
 		if (line.n == 0)
 			continue;
 		if (field_is(header.name, "Content-Length"))
-			h->length = strtoull(header.value.p, NULL, 10);
+			h->length = length_read(header.value);
 		else if (h->header_count < HEADERS_MAX)
 			headers[h->header_count++] = header;
 	}

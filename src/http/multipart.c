@@ -6,6 +6,7 @@
  * form begins as if a CR LF stood before it. */
 #include "http/multipart.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -34,6 +35,7 @@ struct multipart {
 	struct buf line; /* of a head, or of the rest of a delimiter's line */
 	size_t head_bytes;
 	char *name, *filename; /* of the part at hand; NULL: not given */
+	bool no_memory;
 };
 
 /* ---- parameters of a header value: ; name=token ; name="quoted \" text" ---- */
@@ -182,10 +184,11 @@ static void part_forget(struct multipart *m)
 	m->head_bytes = 0;
 }
 
-static bool keep(char **at, const struct buf *value)
+static bool keep(struct multipart *m, char **at, const struct buf *value)
 {
 	free(*at);
 	*at = text_of(value);
+	m->no_memory |= *at == NULL;
 	return *at != NULL && !value->failed;
 }
 
@@ -198,14 +201,15 @@ static bool read_disposition(struct multipart *m, struct slice value)
 	if (!is_type(value, "form-data"))
 		return false;
 	while (next_parameter(&value, &name, &text)) {
-		bool ok = true;
-		if (is_named(name, "name")) {
-			ok = keep(&m->name, &text);
-		} else if (is_named(name, "filename*")) {
+		bool ok = !text.no_memory;
+		m->no_memory |= text.no_memory;
+		if (ok && is_named(name, "name")) {
+			ok = keep(m, &m->name, &text);
+		} else if (ok && is_named(name, "filename*")) {
 			extended = true; /* says more than filename, wherever it stands */
-			ok = decode_extended(&text) && keep(&m->filename, &text);
-		} else if (is_named(name, "filename") && !extended) {
-			ok = keep(&m->filename, &text);
+			ok = decode_extended(&text) && keep(m, &m->filename, &text);
+		} else if (ok && is_named(name, "filename") && !extended) {
+			ok = keep(m, &m->filename, &text);
 		}
 		if (!ok)
 			return false;
@@ -247,6 +251,7 @@ static bool take_line(struct multipart *m, struct slice *in, struct slice *ret)
 	size_t n = end != NULL ? (size_t)(end - in->p) : in->n;
 
 	buf_append(&m->line, in->p, n);
+	m->no_memory |= m->line.no_memory;
 	n += end != NULL;
 	in->p += n;
 	in->n -= n;
@@ -283,6 +288,9 @@ static bool step_delimiter(struct multipart *m, struct slice *in)
 
 	if (m->line.n < 2) {
 		buf_char(&m->line, in->p[0]);
+		m->no_memory |= m->line.no_memory;
+		if (m->line.failed)
+			return false;
 		in->p++;
 		in->n--;
 		if (m->line.n == 2 && memcmp(m->line.p, "--", 2) == 0) {
@@ -398,6 +406,7 @@ static bool read_boundary(struct multipart *m, struct slice value)
 	while (next_parameter(&value, &name, &text)) {
 		if (!is_named(name, "boundary"))
 			continue;
+		m->no_memory |= text.no_memory;
 		if (text.n == 0 || text.failed || memchr(text.p, '\r', text.n) != NULL)
 			return false;
 		memcpy(m->delimiter, DELIMITER_PREFIX, strlen(DELIMITER_PREFIX));
@@ -412,13 +421,16 @@ struct multipart *multipart_open(const char *content_type, multipart_fn each, vo
 {
 	struct multipart *m = content_type != NULL ? calloc(1, sizeof(*m)) : NULL;
 
-	if (m == NULL)
+	if (m == NULL) {
+		errno = content_type != NULL ? ENOMEM : EINVAL;
 		return NULL;
+	}
 	m->each = each;
 	m->ctx = ctx;
 	m->line = BUF(HEAD_MAX);
 	m->matched = 2; /* the CR LF that stands before the form */
 	if (!read_boundary(m, slice_of(content_type))) {
+		errno = m->no_memory ? ENOMEM : EINVAL;
 		free(m);
 		return NULL;
 	}
@@ -433,6 +445,11 @@ bool multipart_write(struct multipart *m, struct slice piece)
 			return false;
 		}
 	return m->state != BAD;
+}
+
+bool multipart_no_memory(const struct multipart *m)
+{
+	return m->no_memory;
 }
 
 bool multipart_close(struct multipart *m)

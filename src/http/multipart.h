@@ -20,10 +20,12 @@ struct multipart_part {
  * in any number of pieces. False ends the parsing (multipart_write returns false). */
 typedef bool (*multipart_fn)(void *ctx, const struct multipart_part *part, struct slice piece);
 
-/* `content_type` is the request's header or NULL. NULL if it is no multipart/form-data with a
- * boundary, or there is no memory. */
+/* `content_type` is the request's header or NULL. NULL, and errno, if it is no multipart/form-data
+ * with a boundary (EINVAL), or there is no memory (ENOMEM). */
 struct multipart *multipart_open(const char *content_type, multipart_fn each, void *ctx);
 /* False when the form is malformed or `each` said so; from then on always. */
 bool multipart_write(struct multipart *m, struct slice piece);
+/* After multipart_write() has returned false: there was no memory, whatever the form is like. */
+bool multipart_no_memory(const struct multipart *m);
 /* True if all was well and the closing boundary was seen. Frees `m`. NULL is fine (false). */
 bool multipart_close(struct multipart *m);

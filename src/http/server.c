@@ -440,8 +440,8 @@ static void *on_line(void *cls, const char *uri, struct MHD_Connection *connecti
 	q->server = cls;
 	q->connection = connection;
 	http_response_init(&q->response);
-	if (query != NULL)
-		q->query = strdup(query + 1);
+	if (query != NULL && (q->query = strdup(query + 1)) == NULL)
+		free(TAKE(q)); /* without it, it would be another request */
 	return q;
 }
 

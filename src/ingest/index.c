@@ -93,31 +93,41 @@ static void summary_format(const struct index_summary *s, struct buf *to)
 	buf_char(to, '}');
 }
 
-static bool names_parse(struct json *j, char **names, unsigned *ret_count)
+static bool corrupt(struct error *err, const char *what)
+{
+	return fail_sys(err, EBADMSG, "index: %s", what);
+}
+
+static bool summary_corrupt(struct error *err)
+{
+	return corrupt(err, "its summary makes no sense");
+}
+
+static bool names_parse(struct json *j, char **names, unsigned *ret_count, struct error *err)
 {
 	if (json_next(j) != JSON_ARRAY)
-		return false;
+		return summary_corrupt(err);
 	while (json_element(j)) {
 		if (json_next(j) != JSON_STRING || *ret_count == INDEX_NAMES_MAX)
-			return false;
+			return summary_corrupt(err);
 		struct slice raw = { j->value.p + 1, j->value.n - 2 };
 		size_t n = json_decode(raw, NULL, 0);
 		char *name = malloc(n + 1);
 		if (name == NULL)
-			return false;
+			return fail_memory(err);
 		json_decode(raw, name, n);
 		name[n] = '\0';
 		names[(*ret_count)++] = name;
 	}
-	return !j->bad;
+	return !j->bad || summary_corrupt(err);
 }
 
-static bool number_parse(struct json *j, uint64_t *ret)
+static bool number_parse(struct json *j, uint64_t *ret, struct error *err)
 {
-	return json_next(j) == JSON_NUMBER && json_u64(j->value, ret);
+	return (json_next(j) == JSON_NUMBER && json_u64(j->value, ret)) || summary_corrupt(err);
 }
 
-static bool summary_parse(struct slice text, struct index_summary *s)
+static bool summary_parse(struct slice text, struct index_summary *s, struct error *err)
 {
 	uint64_t flags = 0, urls_over = 0, models_over = 0, prefixes = 0;
 	const struct {
@@ -134,15 +144,16 @@ static bool summary_parse(struct slice text, struct index_summary *s)
 
 	json_init(&j, text);
 	if (json_next(&j) != JSON_OBJECT)
-		return false;
+		return summary_corrupt(err);
 	while (json_member(&j, &key)) {
 		uint64_t *number = NULL;
 		for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 			if (json_key_is(key, numbers[i].name))
 				number = numbers[i].to;
-		bool ok = number != NULL             ? number_parse(&j, number)
-			  : json_key_is(key, "urls") ? names_parse(&j, s->urls, &s->url_count)
-						     : names_parse(&j, s->models, &s->model_count);
+		bool ok = number != NULL ? number_parse(&j, number, err)
+			  : json_key_is(key, "urls")
+				  ? names_parse(&j, s->urls, &s->url_count, err)
+				  : names_parse(&j, s->models, &s->model_count, err);
 		if (!ok)
 			return false;
 	}
@@ -150,7 +161,7 @@ static bool summary_parse(struct slice text, struct index_summary *s)
 	s->url_overflow = urls_over != 0;
 	s->model_overflow = models_over != 0;
 	s->prefixes = prefixes != 0;
-	return json_end(&j);
+	return json_end(&j) || summary_corrupt(err);
 }
 
 /* ---- writing ---- */
@@ -458,11 +469,6 @@ struct index {
 	struct index_summary summary;
 };
 
-static bool corrupt(struct error *err, const char *what)
-{
-	return fail_sys(err, EBADMSG, "index: %s", what);
-}
-
 /* Of a record, by the version; 0: unknown. */
 static uint32_t version_record_bytes(uint32_t version)
 {
@@ -507,9 +513,8 @@ static bool footer_read(int fd, const struct header *h, struct index_summary *re
 	footer.n = h->footer_bytes;
 	if (h->check != header_check(*h, buf_slice(&footer)))
 		return corrupt(err, "its summary is damaged");
-	if (!summary_parse(buf_slice(&footer), ret) || ret->lines != h->records)
-		return corrupt(err, "its summary makes no sense");
-	return true;
+	return summary_parse(buf_slice(&footer), ret, err) &&
+	       (ret->lines == h->records || summary_corrupt(err));
 }
 
 bool index_open(int fd, struct index **ret, struct error *err)

@@ -177,7 +177,10 @@ static bool missing_append(struct results *r, uint64_t record, enum outcome_faul
 	AUTO(buf_free) struct buf id = BUF(64u << 10);
 	AUTO(buf_free) struct buf line = BUF(COPY_BYTES);
 	struct slice raw = { NULL, 0 };
-	if (custom_id(ctx, record, &id) && !id.failed)
+	bool known = custom_id(ctx, record, &id) && !id.failed;
+	if (id.no_memory)
+		return fail_memory(err);
+	if (known)
 		raw = id.n > 0 ? buf_slice(&id) : SLICE("");
 	outcome_missing_line(raw, fault, &line);
 	if (line.failed)

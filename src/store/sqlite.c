@@ -170,7 +170,7 @@ static struct slice next_text(struct query *q)
 	if (text.p != NULL)
 		text.n = (size_t)sqlite3_column_bytes(q->statement, at);
 	else if (sqlite3_column_type(q->statement, at) != SQLITE_NULL)
-		q->misread = true;
+		q->no_memory = true;
 	return text;
 }
 
@@ -187,12 +187,14 @@ char *query_text_copy(struct query *q)
 	if (text.p == NULL)
 		return NULL;
 	char *copy = strndup(text.p, text.n);
-	q->misread = q->misread || copy == NULL;
+	q->no_memory = q->no_memory || copy == NULL;
 	return copy;
 }
 
 bool query_row_ok(const struct query *q, struct error *err)
 {
+	if (q->no_memory)
+		return fail_memory(err);
 	if (!q->misread)
 		return true;
 	return fail_sys(err, EIO, "%s: a column of its row holds what none can", sql_name(q->id));

@@ -109,9 +109,10 @@ struct query {
 	struct db *db;
 	enum sql id;
 	sqlite3_stmt *statement;
-	int bind_code; /* SQLITE_OK, or why the values could not be bound: the first step tells */
-	int column;    /* the next one to read */
-	bool misread;  /* a column held what it never should */
+	int bind_code;  /* SQLITE_OK, or why the values could not be bound: the first step tells */
+	int column;     /* the next one to read */
+	bool misread;   /* a column held what it never should */
+	bool no_memory; /* a column's text could not be had */
 };
 
 /* Starts one; as many values as the statement has parameters. */

@@ -25,6 +25,7 @@ def clean_env(extra=None):
     env = {k: v for k, v in os.environ.items() if not k.startswith("LOWTIDE_")}
     env.setdefault("ASAN_OPTIONS", "exitcode=86")
     env.setdefault("UBSAN_OPTIONS", "print_stacktrace=1:exitcode=86")
+    env.setdefault("TSAN_OPTIONS", "exitcode=86:second_deadlock_stack=1")
     env.update(extra or {})
     return env
 

@@ -203,6 +203,9 @@ static void wrong_values(void **state)
 	assert_mistakes("limits: {file_bytes: ten}",
 			"1: limits.file_bytes: 'ten' is not a size, such as 512KB, 16MB or 1GB, or "
 			"0: no limit");
+	/* what is quoted stays on the line, and is no command to a terminal */
+	assert_mistakes("listen: \"a\\e[31m\\nb\"\n",
+			"1: listen: 'a?[31m?b' is not a numeric address");
 	assert_mistakes("listen: everywhere",
 			"1: listen: 'everywhere' is not a numeric address and a port");
 	assert_mistakes("validation: {first_line: yes}",

@@ -1,0 +1,217 @@
+/* Memory runs out while a form streams in: that is not the form's fault. And in what answers are made
+ * of: a header is whole or not there. */
+#include "http_test.h"
+#include "memory_fault.h"
+
+#include "base/buf.h"
+#include "http/gzip.h"
+#include "http/multipart.h"
+#include "http/server.h"
+
+#define TYPE "multipart/form-data; boundary=\"a \\\"quoted\\\" one\""
+#define DELIMITER "\r\n--a \"quoted\" one"
+
+static const char form[] = "preamble" DELIMITER "  \r\n"
+			   "Content-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch" DELIMITER
+			   "\r\n"
+			   "content-type: text/plain\r\n"
+			   "Content-Disposition: form-data; name=file; filename=\"old.jsonl\"; "
+			   "filename*=UTF-8''na%C3%AFve.jsonl; other=\"text of no use\"\r\n\r\n"
+			   "{\"a\":1}\r\n{\"b\":2}" DELIMITER "--\r\nepilogue";
+
+struct told {
+	char text[512];
+	size_t n;
+};
+
+static bool note(void *ctx, const struct multipart_part *part, struct slice piece)
+{
+	struct told *t = ctx;
+
+	if (part->first)
+		t->n += (size_t)snprintf(t->text + t->n, sizeof(t->text) - t->n, "[%s|%s]",
+					 part->name, part->filename != NULL ? part->filename : "-");
+	memcpy(t->text + t->n, piece.p, piece.n);
+	t->n += piece.n;
+	return true;
+}
+
+static void forms(void **state)
+{
+	static const char expected[] =
+		"[purpose|-]batch[file|na\xc3\xafve.jsonl]{\"a\":1}\r\n{\"b\":2}";
+
+	(void)state;
+	for (size_t chunk = 1; chunk <= 64; chunk *= 8) {
+		for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
+			struct told t = { 0 };
+			bool ok = true, no_memory = false;
+			memory_fail(&s);
+			errno = 0;
+			struct multipart *m = multipart_open(TYPE, note, &t);
+			if (m == NULL)
+				assert_int_equal(errno, ENOMEM);
+			for (size_t at = 0; m != NULL && ok && at < strlen(form); at += chunk) {
+				size_t left = strlen(form) - at;
+				ok = multipart_write(m,
+						     (struct slice){ form + at,
+								     left < chunk ? left : chunk });
+			}
+			if (m != NULL)
+				no_memory = multipart_no_memory(m);
+			bool whole = multipart_close(m);
+			memory_restore(&s);
+			assert_true(whole == !s.fired);
+			assert_true(m == NULL || (no_memory == s.fired && ok == !s.fired));
+			if (whole)
+				assert_int_equal(t.n, strlen(expected));
+			assert_memory_equal(t.text, expected, t.n); /* as far as it went */
+		}
+	}
+	errno = 0;
+	assert_null(multipart_open("text/plain", note, NULL));
+	assert_int_equal(errno, EINVAL);
+}
+
+static void headers(void **state)
+{
+	(void)state;
+	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
+		struct http_response r;
+		http_response_init(&r);
+		memory_fail(&s);
+		http_header(&r, "ETag", "\"%s\"", "abc");
+		http_pass_header(&r, SLICE("X-Name"), SLICE("value"));
+		memory_restore(&s);
+		for (unsigned i = 0; i < r.header_count; i++)
+			assert_string_equal(r.headers[i].value, "\"abc\"");
+		assert_true(r.passed.n == 0 || r.passed.n == sizeof("X-Name") + sizeof("value"));
+		assert_true(s.fired == (r.header_count == 0 || r.passed.n == 0));
+		http_response_done(&r);
+	}
+}
+
+static void compression(void **state)
+{
+	(void)state;
+	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
+		FILE *f = tmpfile();
+		assert_non_null(f);
+		int fd = dup(fileno(f));
+		fclose(f);
+		memory_fail(&s);
+		struct gzip_reader *g = gzip_open(fd, 0, 0);
+		memory_restore(&s);
+		assert_true((g != NULL) == !s.fired);
+		if (g == NULL)
+			close(fd); /* still the caller's */
+		else
+			gzip_close(g);
+	}
+}
+
+/* ---- a server: a request is answered as it was asked, or its connection is closed ---- */
+
+static bool app_begin(void *ctx, struct http_request *q, struct http_response *r)
+{
+	(void)ctx;
+	(void)q;
+	(void)r;
+	return true;
+}
+
+static void app_body(void *ctx, struct http_request *q, struct slice piece)
+{
+	(void)ctx;
+	(void)q;
+	(void)piece;
+}
+
+static void app_handle(void *ctx, struct http_request *q, struct http_response *r)
+{
+	const char *query = http_query_text(q);
+
+	(void)ctx;
+	buf_printf(&r->body, "asked for %s, %0300d.", query != NULL ? query : "(nothing)", 0);
+}
+
+static void app_end(void *ctx, struct http_request *q)
+{
+	(void)ctx;
+	(void)q;
+}
+
+static const char *ask(const struct http_server *s)
+{
+	int fd = dial(s);
+
+	say(fd, SLICE("GET /x?a=1&b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+	return hear(fd);
+}
+
+static void requests(void **state)
+{
+	struct http_config config = {
+		.host = "127.0.0.1",
+		.threads = 1,
+		.workers = 1,
+		.connections_max = 10,
+		.app = { app_begin, app_body, app_handle, app_end },
+	};
+	struct http_server *s;
+	struct error err;
+
+	(void)state;
+	assert_true(http_server_open(&config, &s, &err));
+	for (struct memory_sweep sweep = MEMORY_SWEEP; memory_sweep_next(&sweep);) {
+		memory_fail(&sweep);
+		const char *text = ask(s);
+		memory_restore(&sweep);
+		if (text[0] != '\0') {
+			assert_has(text, "HTTP/1.1 200");
+			assert_has(text, "asked for a=1&b, 00");
+			assert_has(text, "0.");
+		}
+		assert_true(sweep.fired || text[0] != '\0');
+		assert_has(ask(s), "asked for a=1&b, 00");
+	}
+	http_server_close(s);
+}
+
+static void opening_a_server(void **state)
+{
+	struct http_config config = {
+		.host = "127.0.0.1",
+		.threads = 1,
+		.workers = 1,
+		.connections_max = 10,
+		.app = { app_begin, app_body, app_handle, app_end },
+	};
+
+	(void)state;
+	for (struct memory_sweep sweep = MEMORY_SWEEP; memory_sweep_next(&sweep);) {
+		struct http_server *s = NULL;
+		struct error err;
+		memory_fail(&sweep);
+		bool ok = http_server_open(&config, &s, &err);
+		memory_restore(&sweep);
+		if (!ok)
+			assert_no_memory(&err);
+		else
+			assert_has(ask(s), "asked for a=1&b, 00");
+		http_server_close(ok ? s : NULL);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(opening_a_server),
+		cmocka_unit_test(requests),
+		cmocka_unit_test(forms),
+		cmocka_unit_test(headers),
+		cmocka_unit_test(compression),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

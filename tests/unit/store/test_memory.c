@@ -1,0 +1,582 @@
+/* Memory runs out, ours or SQLite's, in every call of store.h: what failed has changed nothing, what
+ * did not is right, and the next call is as if nothing had been. */
+#include "memory_fault_sqlite.h"
+#include "store_test.h"
+
+#include "base/duration.h"
+
+/* ---- what stands in the database, and what a call told: as one number ---- */
+
+static uint64_t mixed(uint64_t hash, const void *p, size_t n)
+{
+	const unsigned char *bytes = p;
+
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+	return (hash ^ n) * UINT64_C(0x100000001b3);
+}
+
+static uint64_t mixed_text(uint64_t hash, const char *text)
+{
+	return mixed(hash, text != NULL ? text : "(null)", text != NULL ? strlen(text) : 6);
+}
+
+static uint64_t table_mixed(uint64_t hash, const char *table)
+{
+	sqlite3_stmt *rows;
+	char sql[128];
+	int code;
+
+	snprintf(sql, sizeof(sql), "SELECT * FROM %s ORDER BY 1, 2", table);
+	assert_int_equal(sqlite3_prepare_v2(store->writer.handle, sql, -1, &rows, NULL), 0);
+	while ((code = sqlite3_step(rows)) == SQLITE_ROW)
+		for (int i = 0; i < sqlite3_column_count(rows); i++)
+			hash = mixed_text(hash, (const char *)sqlite3_column_text(rows, i));
+	assert_int_equal(code, SQLITE_DONE);
+	sqlite3_finalize(rows);
+	return hash;
+}
+
+static uint64_t database(void)
+{
+	static const char all[] = "SELECT name FROM sqlite_schema WHERE type = 'table'"
+				  " AND name NOT LIKE 'sqlite_%' ORDER BY name";
+	sqlite3_stmt *tables;
+	uint64_t hash = 0;
+	unsigned n = 0;
+
+	assert_int_equal(sqlite3_prepare_v2(store->writer.handle, all, -1, &tables, NULL), 0);
+	for (; sqlite3_step(tables) == SQLITE_ROW; n++)
+		hash = table_mixed(hash, (const char *)sqlite3_column_text(tables, 0));
+	sqlite3_finalize(tables);
+	assert_true(n >= 5);
+	return hash;
+}
+
+/* ---- what each case works on: the same rows for all ---- */
+
+static struct file input, other, gone;
+static struct batch fresh, waiting, running;
+static struct file output, errors;
+static struct merge_state merged;
+static struct call call;
+static uint64_t told; /* by the call */
+
+static void rows_put(void)
+{
+	bool moved;
+
+	input = put_file(&ours, NOW);
+	other = file_of(&ours, NOW + 1);
+	gone = put_file(&ours, NOW + 1);
+	MUST(store_file_delete(store, ours.id, gone.id, NOW + 1, &err));
+	output = file_of(&ours, NOW); /* one that expires */
+	output.expires_at = NOW + DAY;
+	char id[ID_SIZE];
+	MUST(store_file_insert(store, &output, NULL, NULL, id, &err));
+	waiting = put_batch(&ours, NOW);
+	running = put_batch(&ours, NOW + 1);
+	fresh = batch_of(&ours, NOW + 2);
+	fresh.metadata = (char *)"{\"a\":\"b\"}";
+	output = file_of(&ours, NOW);
+	output.purpose = PURPOSE_BATCH_OUTPUT;
+	errors = file_of(&ours, NOW);
+	errors.purpose = PURPOSE_BATCH_OUTPUT;
+	MUST(store_batch_start(store, running.id, 10, 1000, "m", output.id, errors.id, NOW + 2,
+			       &moved, &err));
+	merged = (struct merge_state){ .segments = 1, .counts.completed = 3, .usage.total = 9 };
+	call = (struct call){ .route = "POST /v1/files" };
+	snprintf(call.idempotency_key, sizeof(call.idempotency_key), "again");
+	memset(call.fingerprint, 'f', 64);
+	MUST(store_key_create(store, ours.id, "hash", "sk-h", NOW, &err));
+	struct key key;
+	MUST(store_key_find(store, "hash", &key, &err));
+	memcpy(call.key, key.id, sizeof(call.key));
+}
+
+static void tell(const void *p, size_t n)
+{
+	told = mixed(told, p, n);
+}
+
+static void tell_text(const char *text)
+{
+	told = mixed_text(told, text);
+}
+
+static void tell_batch(const struct batch *b)
+{
+	tell_text(b->id);
+	tell_text(b->model);
+	tell_text(b->metadata);
+	tell_text(b->errors);
+	tell_text(b->output_file_id);
+	tell(&b->status, sizeof(b->status));
+	tell(b->at, sizeof(b->at));
+	tell(&b->counts, sizeof(b->counts));
+}
+
+/* ---- the calls, each as a case ---- */
+
+static bool org_ensure(void)
+{
+	struct org org = { 0 };
+	bool ok = store_org_ensure(store, "new", NOW, &org, &err);
+
+	if (ok)
+		tell_text(org.name); /* the id is random */
+	return ok;
+}
+
+static bool org_create(void)
+{
+	struct org org = { 0 };
+
+	return store_org_create(store, "new", NOW, &org, &err);
+}
+
+static bool org_list(void)
+{
+	struct org *orgs;
+	size_t n;
+
+	if (!store_org_list(store, &orgs, &n, &err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		tell_text(orgs[i].name);
+	free(orgs);
+	return true;
+}
+
+static bool org_weigh(void)
+{
+	return store_org_weigh(store, "ours", 7, &err);
+}
+
+static bool org_weight(void)
+{
+	unsigned weight = 0;
+	bool ok = store_org_weight(store, ours.id, &weight, &err);
+
+	if (ok)
+		tell(&weight, sizeof(weight));
+	return ok;
+}
+
+static bool key_create(void)
+{
+	return store_key_create(store, ours.id, "other hash", "sk-o", NOW, &err);
+}
+
+static bool key_list(void)
+{
+	struct key *keys;
+	size_t n;
+
+	if (!store_key_list(store, ours.id, &keys, &n, &err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		tell_text(keys[i].id);
+	free(keys);
+	return true;
+}
+
+static bool key_revoke(void)
+{
+	return store_key_revoke(store, "sk-h", NOW + 1, &err);
+}
+
+static bool key_find(void)
+{
+	struct key key;
+	bool ok = store_key_find(store, "hash", &key, &err);
+
+	if (ok)
+		tell_text(key.id);
+	return ok;
+}
+
+static bool key_count(void)
+{
+	uint64_t n = 0;
+	bool ok = store_key_count(store, &n, &err);
+
+	if (ok)
+		tell(&n, sizeof(n));
+	return ok;
+}
+
+static bool call_look(void)
+{
+	char id[ID_SIZE] = "";
+	bool ok = store_call_find(store, &call, NOW, id, &err);
+
+	if (ok)
+		tell_text(id);
+	return ok;
+}
+
+static bool file_insert_one(void)
+{
+	struct file_quota quota = { .files_max = 10, .bytes_max = 10000 };
+	char id[ID_SIZE] = "";
+	bool ok = store_file_insert(store, &other, &quota, &call, id, &err);
+
+	if (ok)
+		tell_text(id);
+	return ok;
+}
+
+static bool file_get(void)
+{
+	struct file f;
+	bool ok = store_file_get(store, ours.id, input.id, NOW, &f, &err);
+
+	if (ok)
+		tell_text(f.filename);
+	return ok;
+}
+
+static bool file_list(void)
+{
+	struct file_query q = { ours.id, input.id, "batch", 2, true, NOW };
+	struct file *files;
+	size_t n;
+	bool more;
+
+	if (!store_file_list(store, &q, &files, &n, &more, &err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		tell_text(files[i].id);
+	tell(&more, sizeof(more));
+	free(files);
+	return true;
+}
+
+static bool file_delete(void)
+{
+	return store_file_delete(store, ours.id, input.id, NOW + 5, &err);
+}
+
+static bool sweep(void)
+{
+	int64_t next_at = 0;
+
+	return store_sweep(store, NOW + 10 * DAY, &next_at, &err);
+}
+
+static bool blobs_spare(void)
+{
+	char ids[4][ID_SIZE];
+	size_t n = 0;
+
+	if (!store_blobs_spare(store, ids, 4, &n, &err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		tell_text(ids[i]);
+	return true;
+}
+
+static bool blob_gone(void)
+{
+	return store_blob_gone(store, gone.id, &err);
+}
+
+static bool blob_known(void)
+{
+	bool known = false;
+	bool ok = store_blob_known(store, input.id, &known, &err);
+
+	if (ok)
+		tell(&known, sizeof(known));
+	return ok;
+}
+
+static bool batch_insert_one(void)
+{
+	char id[ID_SIZE] = "";
+	bool ok = store_batch_insert(store, &fresh, &call, false, id, &err);
+
+	if (ok)
+		tell_text(id);
+	return ok;
+}
+
+static bool batch_get(void)
+{
+	struct batch b;
+
+	if (!store_batch_get(store, ours.id, running.id, &b, &err))
+		return false;
+	tell_batch(&b);
+	batch_done(&b);
+	return true;
+}
+
+static bool batch_list(void)
+{
+	struct batch *batches;
+	size_t n;
+	bool more;
+
+	if (!store_batch_list(store, ours.id, NULL, 1, &batches, &n, &more, &err))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		tell_batch(&batches[i]);
+		batch_done(&batches[i]);
+	}
+	tell(&more, sizeof(more));
+	free(batches);
+	return true;
+}
+
+static bool batches_open(void)
+{
+	char(*ids)[ID_SIZE];
+	size_t n;
+
+	if (!store_batches_open(store, &ids, &n, &err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		tell_text(ids[i]);
+	free(ids);
+	return true;
+}
+
+static bool batches_enqueued(void)
+{
+	uint64_t n[2] = { 0 };
+	bool ok = store_batches_enqueued(store, ours.id, "m", waiting.id, &n[0], &n[1], &err);
+
+	if (ok)
+		tell(n, sizeof(n));
+	return ok;
+}
+
+static bool merge_get(void)
+{
+	struct merge_state m = { 0 };
+	bool ok = store_merge_get(store, running.id, &m, &err);
+
+	if (ok)
+		tell(&m.usage, sizeof(m.usage));
+	return ok;
+}
+
+static bool merge_put(void)
+{
+	return store_merge_put(store, running.id, &merged, &err);
+}
+
+static bool batch_cancelling(void)
+{
+	bool moved = false;
+
+	return store_batch_move(store, running.id, 1u << BATCH_IN_PROGRESS, BATCH_CANCELLING,
+				NOW + 3, &moved, &err) &&
+	       moved;
+}
+
+static bool batch_start(void)
+{
+	bool moved = false;
+
+	return store_batch_start(store, waiting.id, 5, 50, "m", output.id, errors.id, NOW + 3,
+				 &moved, &err) &&
+	       moved;
+}
+
+static bool batch_fail(void)
+{
+	bool moved = false;
+
+	return store_batch_fail(store, waiting.id, "[]", NOW + 3, &moved, &err) && moved;
+}
+
+static bool batch_cancel_early(void)
+{
+	bool moved = false;
+
+	return store_batch_cancel_early(store, waiting.id, NOW + 3, &moved, &err) && moved;
+}
+
+static bool batch_finish(void)
+{
+	bool moved = false;
+
+	return store_batch_move(store, running.id, 1u << BATCH_IN_PROGRESS, BATCH_FINALIZING,
+				NOW + 3, &moved, &err) &&
+	       store_batch_finish(store, running.id, BATCH_COMPLETED, &merged, &output, &errors,
+				  NULL, NOW + 4, &moved, &err) &&
+	       moved;
+}
+
+#define READS false
+#define WRITES true
+
+static const struct {
+	const char *name;
+	bool (*run)(void);
+	bool writes;
+} cases[] = {
+	{ "org_ensure", org_ensure, WRITES },
+	{ "org_create", org_create, WRITES },
+	{ "org_list", org_list, READS },
+	{ "org_weigh", org_weigh, WRITES },
+	{ "org_weight", org_weight, READS },
+	{ "key_create", key_create, WRITES },
+	{ "key_list", key_list, READS },
+	{ "key_revoke", key_revoke, WRITES },
+	{ "key_find", key_find, READS },
+	{ "key_count", key_count, READS },
+	{ "call_find", call_look, READS },
+	{ "file_insert", file_insert_one, WRITES },
+	{ "file_get", file_get, READS },
+	{ "file_list", file_list, READS },
+	{ "file_delete", file_delete, WRITES },
+	{ "sweep", sweep, WRITES },
+	{ "blobs_spare", blobs_spare, READS },
+	{ "blob_gone", blob_gone, WRITES },
+	{ "blob_known", blob_known, READS },
+	{ "batch_insert", batch_insert_one, WRITES },
+	{ "batch_get", batch_get, READS },
+	{ "batch_list", batch_list, READS },
+	{ "batches_open", batches_open, READS },
+	{ "batches_enqueued", batches_enqueued, READS },
+	{ "merge_get", merge_get, READS },
+	{ "merge_put", merge_put, WRITES },
+	{ "batch_move", batch_cancelling, WRITES },
+	{ "batch_start", batch_start, WRITES },
+	{ "batch_fail", batch_fail, WRITES },
+	{ "batch_cancel_early", batch_cancel_early, WRITES },
+	{ "batch_finish", batch_finish, WRITES },
+};
+
+/* One run of case `c`; whether it did its work. A store that is new has caches to fill. */
+static bool run(size_t c, struct memory_sweep *s, uint64_t *ret_told)
+{
+	told = 0;
+	memory_fail(s);
+	bool ok = cases[c].run();
+	memory_restore(s);
+	if (!ok)
+		assert_no_memory(&err);
+	*ret_told = told;
+	return ok;
+}
+
+static void fill(void)
+{
+	reopen();
+	rows_put();
+}
+
+static void begin(void)
+{
+	void *none = NULL;
+
+	setup(&none);
+	fill();
+}
+
+static void end(void)
+{
+	void *none = NULL;
+
+	teardown(&none);
+}
+
+/* A case that writes is run on rows of its own, once it has done its work it is over; one that reads
+ * must tell the same each time. batch_finish is two transactions: after the first, two states are
+ * right. */
+static void sweep_case(size_t c)
+{
+	struct memory_sweep s = MEMORY_SWEEP;
+	uint64_t before, answer = 0, now;
+
+	begin();
+	before = database();
+	while (memory_sweep_next(&s)) {
+		bool ok = run(c, &s, &now);
+		uint64_t after = database();
+		if (!cases[c].writes || (!ok && cases[c].run != batch_finish))
+			assert_true(after == before);
+		if (!cases[c].writes && ok)
+			assert_true(answer == 0 || now == answer);
+		if (!cases[c].writes && ok)
+			answer = now;
+		if (cases[c].writes && (ok || after != before)) {
+			/* the work is done (also where memory ran out on the way): anew */
+			if (ok)
+				assert_true(after != before);
+			end();
+			begin();
+			before = database();
+		}
+		MUST(store_key_count(store, &now, &err)); /* readers and writer are free again */
+		MUST(store_blob_gone(store, "file-none", &err));
+	}
+	end();
+}
+
+static void every_call(void **state)
+{
+	(void)state;
+	for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+		print_message("%s\n", cases[c].name);
+		sweep_case(c);
+	}
+}
+
+static void opening(void **state)
+{
+	void *none = NULL;
+
+	(void)state;
+	setup(&none);
+	store_close(store);
+	for (struct memory_sweep s = MEMORY_SWEEP_THIN; memory_sweep_next(&s);) {
+		store = NULL;
+		memory_fail(&s);
+		bool ok = store_open(dir, &store, &err);
+		memory_restore(&s);
+		if (!ok)
+			assert_no_memory(&err);
+		store_close(store);
+	}
+	MUST(store_open(dir, &store, &err));
+	teardown(&none);
+}
+
+/* A new database: each step of its making may be the last; the next start goes on. */
+static void migrating(void **state)
+{
+	(void)state;
+	log_set_level(LOG_OFF);
+	for (struct memory_sweep s = MEMORY_SWEEP_THIN; memory_sweep_next(&s);) {
+		dir = scratch_dir_new();
+		store = NULL;
+		memory_fail(&s);
+		bool ok = store_open(dir, &store, &err);
+		memory_restore(&s);
+		if (!ok) {
+			assert_no_memory(&err);
+			MUST(store_open(dir, &store, &err));
+		}
+		MUST(store_org_ensure(store, "ours", NOW, &ours, &err));
+		store_close(store);
+		scratch_dir_remove(dir);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_call),
+		cmocka_unit_test(opening),
+		cmocka_unit_test(migrating),
+	};
+
+	memory_fault_sqlite();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
