@@ -328,14 +328,14 @@ def unread(api, mark, receive_bytes=4096):
 
 def test_e10_streams_that_nobody_reads(serve, own_upstream):
     """They take every slot, but not for ever."""
-    settings = {"execution.max_concurrency": 4, "online.client_timeout": "2s"}
+    settings = {"execution.max_concurrency": 4, "online.client_timeout": "4s"}
     api = serve(settings=settings)
     mark = fresh()
     clients = [unread(api, f"{mark}-s{n}") for n in range(4)]
     own_upstream.wait_sent(f"{mark}-s", 4)
     batch = api.create(numbered(mark, 6))
-    time.sleep(0.5)
-    assert api.get(batch["id"])["lowtide"]["running"] == 0
+    stalled = api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "online")
+    assert stalled["lowtide"]["running"] == 0 and stalled["lowtide"]["stall_message"]
     api.wait(batch, "completed", seconds=30)
     own_upstream.wait_dropped(f"{mark}-s", 4)
     assert len(events(api, "online.client_reads_nothing")) == 1
