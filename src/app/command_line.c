@@ -11,6 +11,7 @@
 #include "app/serve.h"
 #include "base/attr.h"
 #include "cli/check.h"
+#include "cli/gc.h"
 #include "cli/keys.h"
 #include "cli/report.h"
 #include "cli/run.h"
@@ -18,9 +19,11 @@
 /* ---- flags that are settings ---- */
 
 enum option_key {
-	OPTION_ALL = 256, /* above every character: no short form */
+	OPTION_ADOPT = 256, /* above every character: no short form */
+	OPTION_ALL,
 	OPTION_CHECK,
 	OPTION_DATA,
+	OPTION_DELETE,
 	OPTION_ENDPOINT,
 	OPTION_ERRORS,
 	OPTION_FORCE,
@@ -195,7 +198,7 @@ static const char no_upstream[] =
 
 struct serve_arguments {
 	struct settings_given settings;
-	bool check;
+	bool check, adopt;
 };
 
 static void serve_arguments_done(struct serve_arguments *a)
@@ -207,8 +210,8 @@ static error_t parse_serve(int key, char *arg, struct argp_state *state)
 {
 	struct serve_arguments *a = state->input;
 
-	if (key == OPTION_CHECK) {
-		a->check = true;
+	if (key == OPTION_CHECK || key == OPTION_ADOPT) {
+		*(key == OPTION_CHECK ? &a->check : &a->adopt) = true;
 		return 0;
 	}
 	return parse_setting(key, arg, state, &a->settings);
@@ -225,6 +228,9 @@ static int command_serve(int argc, char **argv)
 		CONFIG_ROW,
 		SET_ROW,
 		OPTION("check", OPTION_CHECK, NULL, "only check the configuration, and print it"),
+		OPTION("adopt", OPTION_ADOPT, NULL,
+		       "go on with a database that does not belong to the files in the data "
+		       "directory; what it does not know is moved to lost/"),
 		HELP_ROWS,
 		{ 0 },
 	};
@@ -257,7 +263,7 @@ static int command_serve(int argc, char **argv)
 		config_print(&config, stdout);
 		puts("configuration is valid");
 	} else {
-		code = serve(&config, &source);
+		code = serve(&config, &source, a.adopt);
 	}
 	config_done(&config);
 	return code;
@@ -642,11 +648,63 @@ static int command_org(int argc, char **argv)
 	return run_key_command(&argp, argc, argv, org_action);
 }
 
+/* ---- gc ---- */
+
+struct gc_arguments {
+	struct settings_given settings;
+	bool remove;
+};
+
+static void gc_arguments_done(struct gc_arguments *a)
+{
+	given_done(&a->settings);
+}
+
+static error_t parse_gc(int key, char *arg, struct argp_state *state)
+{
+	struct gc_arguments *a = state->input;
+
+	if (key == OPTION_DELETE) {
+		a->remove = true;
+		return 0;
+	}
+	return parse_setting(key, arg, state, &a->settings);
+}
+
+static int command_gc(int argc, char **argv)
+{
+	static const struct argp_option options[] = {
+		DATA_ROW,   OPTION("delete", OPTION_DELETE, NULL, "remove them now"),
+		CONFIG_ROW, SET_ROW,
+		{ 0 },
+	};
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_gc,
+		.doc = "Show, or remove, what is in the data directory's lost/.\v"
+		       "What a server finds at its start in files/ and batches/ and its database "
+		       "does not know is moved there, and removed after retention.lost. To put a "
+		       "file back: .jsonl and .index belong into files/, .journal into batches/. "
+		       "Also while the server runs.",
+	};
+	AUTO(gc_arguments_done) struct gc_arguments a = { 0 };
+	struct config config;
+
+	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	if (!load(&a.settings, &config))
+		return EXIT_USAGE;
+	log_less(&config);
+	int code = gc(config.data, config.lost_s, a.remove);
+	config_done(&config);
+	return code;
+}
+
 const struct command commands[] = {
 	{ "serve", "", "run the server", command_serve },
 	{ "run", "IN.jsonl -o OUT.jsonl", "run one batch without a server", command_run },
 	{ "check", "FILE...", "check input files", command_check },
 	{ "key", "create|list|revoke", "API keys", command_key },
 	{ "org", "create|list|weight", "organizations", command_org },
+	{ "gc", "[--delete]", "what the database does not know", command_gc },
 	{ NULL, NULL, NULL, NULL },
 };

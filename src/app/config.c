@@ -402,6 +402,7 @@ struct pipeline_config config_pipeline(const struct config *c)
 		.enqueued_requests_max = c->enqueued_requests,
 		.enqueued_tokens_max = c->enqueued_tokens,
 		.result_expires_after_s = c->result_files_s,
+		.lost_after_s = c->lost_s,
 		.sweep_ms = c->sweep_s * 1000,
 	};
 }

@@ -60,7 +60,7 @@ struct config {
 	uint64_t head_timeout_s, body_rate_bytes;
 	bool strict_lines, refuse_sampling, first_line;
 	int missing_file; /* enum missing_file */
-	uint64_t input_files_s, result_files_s, sweep_s;
+	uint64_t input_files_s, result_files_s, lost_s, sweep_s;
 	int log_level; /* enum log_level */
 	struct upstream_setting *upstreams;
 	size_t upstream_count;

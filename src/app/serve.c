@@ -36,19 +36,6 @@ struct server {
 
 /* ---- start ---- */
 
-/* When in doubt a blob is kept: the next start asks again. */
-static bool blob_known(void *ctx, const char *id)
-{
-	struct server *s = ctx;
-	struct error err;
-	bool known;
-
-	if (store_blob_known(s->store, id, &known, &err))
-		return known;
-	log_fault("serve.sweep_failed", &err, kv_str("blob", id));
-	return true;
-}
-
 /* The address is claimed before anything is made: a second start by mistake changes nothing. */
 static bool listen_first(struct server *s, const struct config *c, struct error *err)
 {
@@ -141,13 +128,15 @@ static bool open_http(struct server *s, const struct config *c, struct error *er
 }
 
 static bool server_open(struct server *s, const struct config *c,
-			const struct pipeline_config *pipeline, struct error *err)
+			const struct pipeline_config *pipeline, bool adopt, struct error *err)
 {
 	struct api_config api = config_api(c);
 
 	return listen_first(s, c, err) && data_dir_make(c->data, err) &&
-	       data_dir_lock(c->data, &s->lock_fd, err) && store_open(c->data, &s->store, err) &&
-	       blobs_open(c->data, &s->blobs, err) && blobs_sweep(s->blobs, blob_known, s, err) &&
+	       data_dir_lock(c->data, &s->lock_fd, err) && data_dir_check(c->data, adopt, err) &&
+	       store_open(c->data, &s->store, err) &&
+	       data_dir_join(c->data, s->store, adopt, err) &&
+	       blobs_open(c->data, &s->blobs, err) &&
 	       pipeline_open(c->data, pipeline, s->store, s->blobs, &s->pipeline, err) &&
 	       api_open(&api, s->store, s->blobs, s->pipeline, &s->api, err) && first_key(s, err) &&
 	       open_http(s, c, err);
@@ -179,13 +168,17 @@ static void server_drain(struct server *s)
 
 /* Closes as much as was opened. Calls under way use the api, the api uses the pipeline, and the
  * pipeline's workers use the stores: so in this order. */
-static void server_close(struct server *s)
+static void server_close(struct server *s, const struct config *c)
 {
+	struct error err;
+
 	http_server_close(s->http);
 	if (s->api != NULL)
 		api_close(s->api);
 	if (s->pipeline != NULL)
 		pipeline_close(s->pipeline);
+	if (s->blobs != NULL && !data_dir_leave(c->data, s->store, &err))
+		log_fault("data.not_left", &err);
 	if (s->blobs != NULL)
 		blobs_close(s->blobs);
 	if (s->store != NULL)
@@ -214,7 +207,7 @@ static void run_until_signal(struct server *s, const struct config *c,
 	server_drain(s);
 }
 
-int serve(struct config *config, const struct config_source *source)
+int serve(struct config *config, const struct config_source *source, bool adopt)
 {
 	struct server s = { .listen_fd = -1, .lock_fd = -1 };
 	struct pipeline_config pipeline = config_pipeline(config);
@@ -222,10 +215,10 @@ int serve(struct config *config, const struct config_source *source)
 
 	signals_block();
 	signals_block_hangup();
-	bool opened = server_open(&s, config, &pipeline, &err);
+	bool opened = server_open(&s, config, &pipeline, adopt, &err);
 	if (opened)
 		run_until_signal(&s, config, source);
-	server_close(&s);
+	server_close(&s, config);
 	if (!opened) {
 		report(&err);
 		return EXIT_FAULT;

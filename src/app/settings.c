@@ -125,6 +125,9 @@ const struct setting settings[] = {
 	{ "retention.result_files", SETTING_DURATION, AT(result_files_s), KIMI_OPENAI("0", "30d"),
 	  FROM_TO(1, 36500 * DAY), .zero = "for ever",
 	  .about = "how long result files are kept, if the batch does not say" },
+	{ "retention.lost", SETTING_DURATION, AT(lost_s), BOTH("30d"), FROM_TO(1, 36500 * DAY),
+	  .zero = "for ever",
+	  .about = "how long files are kept that the database does not know (lost/)" },
 	{ "retention.sweep", SETTING_DURATION, AT(sweep_s), BOTH("10s"), FROM_TO(1, DAY),
 	  .about = "how often to look for files to remove" },
 

@@ -3,8 +3,8 @@
  * A function that can fail returns false and fills a `struct error`; nobody logs on the way, the
  * one who stops passing it on does (or answers the client with it). The kind decides the HTTP
  * status and `error.type` (contract 2.3, table in error.c); `code`, `param` and `message` go out
- * as they stand, so they hold no paths, keys or upstream addresses. `sys` and `detail` are for the
- * log alone. */
+ * as they stand, so they hold no paths, keys or upstream addresses. `sys`, `sqlite`
+ * and `detail` are for the log alone. */
 #pragma once
 
 #include <stdint.h>
@@ -41,7 +41,8 @@ enum error_kind {
 
 struct error {
 	enum error_kind kind;
-	int sys;           /* errno, SQLite or curl code, 0: none. For the log */
+	int sys;           /* errno of the system call at fault, and nothing else; 0: none */
+	int sqlite;        /* SQLite's extended result code, 0: none */
 	uint64_t line;     /* physical line of the input or config file, from 1; 0: none */
 	const char *code;  /* static text or NULL: then the kind's own */
 	char param[160];   /* request member at fault; "": null */

@@ -230,7 +230,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 void log_write_error(enum log_level level, const char *event, const struct error *err,
 		     const struct log_field *fields)
 {
-	struct log_field about[5] = { kv_str("error", err->message) };
+	struct log_field about[6] = { kv_str("error", err->message) };
 	struct line l;
 	int saved_errno = errno;
 	int n = 1;
@@ -241,6 +241,8 @@ void log_write_error(enum log_level level, const char *event, const struct error
 		about[n++] = kv_str("detail", err->detail);
 	if (err->sys != 0)
 		about[n++] = kv_int("errno", err->sys);
+	if (err->sqlite != 0)
+		about[n++] = kv_int("sqlite", err->sqlite);
 	if (err->line != 0)
 		about[n++] = kv_u64("line", err->line);
 	about[n].key = NULL;

@@ -36,7 +36,8 @@ void log_set_level(enum log_level level); /* default LOG_INFO */
 typedef void (*log_write_fn)(void *ctx, const char *text, size_t n);
 void log_divert(log_write_fn write, void *ctx);
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
-/* `err` as fields error=, detail=, errno=, line= before the rest. */
+/* `err` as fields error=, detail=, errno=, sqlite=, line= before the rest; what it has not is left
+ * out. */
 void log_write_error(enum log_level level, const char *event, const struct error *err,
 		     const struct log_field *fields);
 

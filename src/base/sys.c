@@ -3,13 +3,25 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
+#include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#ifdef LOWTIDE_FAILPOINTS
+static int64_t clock_off_s(void);
+#else
+static int64_t clock_off_s(void)
+{
+	return 0;
+}
+#endif
+
 static int64_t real_now_s(void)
 {
-	return (int64_t)time(NULL);
+	return (int64_t)time(NULL) + clock_off_s();
 }
 
 static uint64_t real_monotonic_ms(void)
@@ -86,7 +98,7 @@ bool sys_pread_all(int fd, void *p, size_t n, off_t at)
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done == 0)
-			errno = EIO; /* the file ends before what we wrote there */
+			errno = ENODATA; /* the file ends before `at` + `n` */
 		if (done <= 0)
 			return false;
 		to += done;
@@ -109,6 +121,19 @@ bool sys_sync_dir(const char *path)
 	return ok;
 }
 
+bool sys_make_dir(const char *path)
+{
+	char copy[PATH_MAX];
+
+	if (mkdir(path, 0700) != 0 && errno != EEXIST)
+		return false;
+	if (!slice_copy(slice_of(path), copy, sizeof(copy))) {
+		errno = ENAMETOOLONG;
+		return false;
+	}
+	return sys_sync_dir(dirname(copy)) || errno == EACCES;
+}
+
 #ifdef LOWTIDE_FAILPOINTS
 
 #include <signal.h>
@@ -121,9 +146,10 @@ bool sys_sync_dir(const char *path)
 /* Written by failpoints_init() before threads start, then only read, but for the count. */
 static struct failpoint {
 	const char *name;
-	enum { POINT_KILL, POINT_ERRNO } action;
+	enum { POINT_KILL, POINT_ERRNO, POINT_CLOCK } action;
 	unsigned long nth; /* POINT_KILL: which passing kills, from 1 */
 	atomic_ulong passings;
+	int64_t off_s;         /* POINT_CLOCK: how far ahead the clock is ... */
 	int error;             /* POINT_ERRNO: what to fail with ... */
 	const char *flag_path; /* ... while this file exists */
 } points[FAILPOINTS_MAX];
@@ -161,6 +187,10 @@ static void point_add(char *entry)
 		f->action = POINT_ERRNO;
 		f->error = EIO;
 		f->flag_path = action + 4;
+	} else if (strncmp(entry, "clock=", 6) == 0 && strstr(action, ":/") != NULL) {
+		f->action = POINT_CLOCK;
+		f->off_s = strtoll(action, NULL, 10);
+		f->flag_path = strstr(action, ":/") + 1;
 	} else {
 		malformed(entry);
 	}
@@ -192,7 +222,7 @@ int failpoint(const char *name)
 {
 	for (size_t i = 0; i < points_n; i++) {
 		struct failpoint *f = &points[i];
-		if (strcmp(f->name, name) != 0)
+		if (strcmp(f->name, name) != 0 || f->action == POINT_CLOCK)
 			continue;
 		if (f->action == POINT_ERRNO) {
 			if (access(f->flag_path, F_OK) == 0)
@@ -203,6 +233,14 @@ int failpoint(const char *name)
 				pause(); /* not one instruction further */
 		}
 	}
+	return 0;
+}
+
+static int64_t clock_off_s(void)
+{
+	for (size_t i = 0; i < points_n; i++)
+		if (points[i].action == POINT_CLOCK && access(points[i].flag_path, F_OK) == 0)
+			return points[i].off_s;
 	return 0;
 }
 

@@ -5,7 +5,8 @@
  * call. The helpers below it go through the table.
  *
  * Failpoints (builds with -Dfailpoints=true only): LOWTIDE_FAILPOINTS names places and what
- * happens there: `journal.before_sync=kill@3,journal.write=enospc:/tmp/full`. */
+ * happens there: `journal.before_sync=kill@3,journal.write=enospc:/tmp/full`. The place `clock` is the
+ * wall clock: `clock=172800:/tmp/wrong` sets it two days ahead while that file exists. */
 #pragma once
 
 #include <stdbool.h>
@@ -34,10 +35,15 @@ extern struct sys sys;
 /* All of `n` bytes at `at`, across short writes and EINTR; false with errno set. */
 MUST_USE bool sys_pwrite_all(int fd, const void *p, size_t n, off_t at);
 MUST_USE bool sys_write_all(int fd, const void *p, size_t n);
-/* Reads exactly `n` bytes at `at`; false with errno set, EIO where the file is shorter. */
+/* Reads exactly `n` bytes at `at`; false with errno set. ENODATA: the file is shorter, which is no
+ * fault of the disk. */
 MUST_USE bool sys_pread_all(int fd, void *p, size_t n, off_t at);
 /* fsyncs the directory itself, so that a rename or a new name in it survives; false with errno. */
 MUST_USE bool sys_sync_dir(const char *path);
+/* Makes the directory `path` for its owner alone (0700) unless it is there, and syncs its parent: a
+ * directory that a power cut takes away takes what was synced in it along. A parent that may not be
+ * read cannot be synced; then that is left out. False with errno. */
+MUST_USE bool sys_make_dir(const char *path);
 
 #ifdef LOWTIDE_FAILPOINTS
 /* Reads LOWTIDE_FAILPOINTS; exits 2 on a malformed one. */

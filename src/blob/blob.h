@@ -44,7 +44,8 @@ int blob_writer_fd(const struct blob_writer *w);
 /* fsync; still under its temporary name. A crash now leaves a file in tmp, swept at start. */
 MUST_USE bool blob_sync(struct blob_writer *w, struct error *err);
 /* Gives the synced bytes their name and frees `w`, whatever the outcome. The name is durable after
- * blobs_sync(). A crash before the row in the store leaves a blob without a row: swept at start. */
+ * blobs_sync(). A crash before the row in the store leaves a blob without a row, which the sweep at
+ * the next start moves to lost/. */
 MUST_USE bool blob_commit(struct blob_writer *w, const char *id, enum blob_kind kind,
 			  struct error *err);
 /* fsync of the directory: names given by blob_commit, blob_append_open are durable. */
@@ -59,7 +60,25 @@ void blob_abort(struct blob_writer *w);
 MUST_USE bool blob_append_open(struct blobs *blobs, const char *id, uint64_t keep_bytes,
 			       int *ret_fd, struct error *err);
 
-/* Calls `known(ctx, id)` for every id in the directory and removes those for which it says false:
- * what a crash between commit and row has left. At start only. */
-MUST_USE bool blobs_sweep(struct blobs *blobs, bool (*known)(void *ctx, const char *id), void *ctx,
-			  struct error *err);
+/* ---- what nobody knows ---- */
+
+/* Moves `id`'s data to lost/ (lost.h), where it counts from `at`; none there is no error. */
+MUST_USE bool blob_lose(struct blobs *blobs, const char *id, int64_t at, struct error *err);
+
+/* If `id`'s data is longer than `keep_bytes`, moves it to lost/ and leaves a copy of its first
+ * `keep_bytes` in its place: before blob_append_open() would cut off what nothing can bring back. */
+MUST_USE bool blob_lose_tail(struct blobs *blobs, const char *id, uint64_t keep_bytes, int64_t at,
+			     struct error *err);
+
+/* What the database says of a blob. */
+enum blob_standing {
+	BLOB_KNOWN,
+	BLOB_DELETED, /* it says that the blob was removed: a power cut has brought it back */
+	BLOB_UNKNOWN,
+};
+/* Asks `standing(ctx, id)` for every id in the directory; removes what was deleted, and moves what is
+ * unknown to lost/, where it counts from `at`; but for empty data, in which nothing is lost: a result
+ * file without lines. At start only. */
+MUST_USE bool blobs_sweep(struct blobs *blobs,
+			  enum blob_standing (*standing)(void *ctx, const char *id), void *ctx,
+			  int64_t at, struct error *err);

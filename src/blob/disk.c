@@ -3,7 +3,8 @@
  * A blob becomes visible by a rename of synced bytes, so that no crash leaves a half under a real
  * name. The comment "crash:" says at each step what a kill or a power cut right after it leaves
  * behind, and who puts it right: "tmp" is the clearing of DATA/tmp in blobs_open(), "sweep" is
- * blobs_sweep(), both at the next start. */
+ * blobs_sweep(), both at the next start. The sweep removes what the database says was deleted; what
+ * it does not know goes to DATA/lost. */
 #include "blob/blob.h"
 
 #include <dirent.h>
@@ -20,6 +21,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "blob/lost.h"
 
 /* Dirty pages are handed to the disk each time this much is written: then the fsync at the end of
  * a 10 GB upload waits for the last few MiB, not for all that the page cache could hold. */
@@ -27,7 +29,6 @@
 
 /* Prompts and answers are nobody else's to read. */
 #define BLOB_MODE 0600
-#define DIR_MODE 0700
 
 /* Room for a directory of ours, so that with the longest name it is still a path. */
 #define NAME_SIZE 96
@@ -36,6 +37,7 @@
 static const char *const suffixes[] = { [BLOB_DATA] = ".jsonl", [BLOB_INDEX] = ".index" };
 
 struct blobs {
+	char data_dir[DIR_SIZE];
 	char files[DIR_SIZE];
 	char tmp[DIR_SIZE];
 };
@@ -82,13 +84,6 @@ static void temporary_path(const struct blobs *blobs, char ret[static PATH_MAX])
 }
 
 /* ---- the directories ---- */
-
-static bool make_dir(const char *path, struct error *err)
-{
-	if (mkdir(path, DIR_MODE) != 0 && errno != EEXIST)
-		return fail_sys(err, errno, "creating %s", path);
-	return true;
-}
 
 static void close_dir(DIR **dir)
 {
@@ -138,14 +133,12 @@ bool blobs_open(const char *data_dir, struct blobs **ret, struct error *err)
 		return fail_memory(err);
 	if (strlen(data_dir) + sizeof("/files") > DIR_SIZE)
 		return fail_sys(err, ENAMETOOLONG, "opening %.100s...", data_dir);
+	snprintf(blobs->data_dir, DIR_SIZE, "%s", data_dir);
 	snprintf(blobs->files, DIR_SIZE, "%s/files", data_dir);
 	snprintf(blobs->tmp, DIR_SIZE, "%s/tmp", data_dir);
-	/* crash: one or both may be missing or empty; the next start makes them. Without the sync
-	 * of their parent a power cut could take the directory away from under synced files. */
-	if (!make_dir(blobs->files, err) || !make_dir(blobs->tmp, err))
-		return false;
-	if (!sys_sync_dir(data_dir))
-		return fail_sys(err, errno, "syncing %s", data_dir);
+	/* crash: one or both may be missing or empty; the next start makes them. */
+	if (!sys_make_dir(blobs->files) || !sys_make_dir(blobs->tmp))
+		return fail_sys(err, errno, "creating files/ and tmp/ in %s", data_dir);
 	if (!clear_tmp(blobs->tmp, err))
 		return false;
 	*ret = TAKE(blobs);
@@ -411,13 +404,106 @@ static bool id_of_name(const char *name, char ret[static ID_SIZE])
 	return false;
 }
 
-bool blobs_sweep(struct blobs *blobs, bool (*known)(void *ctx, const char *id), void *ctx,
-		 struct error *err)
+bool blob_lose(struct blobs *blobs, const char *id, int64_t at, struct error *err)
+{
+	char path[PATH_MAX];
+
+	if (!blob_path(blobs, id, BLOB_DATA, path, err))
+		return false;
+	if (access(path, F_OK) != 0)
+		return errno == ENOENT || fail_sys(err, errno, "looking for %s", path);
+	return lost_take(blobs->data_dir, at, "files", strrchr(path, '/') + 1, err);
+}
+
+#define COPY_BYTES (64u << 10)
+
+/* The first `bytes` of `fd`, into a blob of no name yet. */
+static bool copy_begin(struct blobs *blobs, int fd, uint64_t bytes, struct blob_writer **ret,
+		       struct error *err)
+{
+	char piece[COPY_BYTES];
+	struct blob_writer *w;
+
+	if (!blob_create(blobs, &w, err))
+		return false;
+	bool ok = true;
+	for (uint64_t at = 0; ok && at < bytes;) {
+		size_t n = bytes - at < COPY_BYTES ? (size_t)(bytes - at) : COPY_BYTES;
+		ok = sys_pread_all(fd, piece, n, (off_t)at) ||
+		     fail_sys(err, errno, "copying %s", w->path);
+		ok = ok && blob_write(w, (struct slice){ piece, n }, err);
+		at += n;
+	}
+	if (!ok || !blob_sync(w, err)) {
+		blob_abort(w);
+		return false;
+	}
+	*ret = w;
+	return true;
+}
+
+bool blob_lose_tail(struct blobs *blobs, const char *id, uint64_t keep_bytes, int64_t at,
+		    struct error *err)
+{
+	struct blob_writer *copy;
+	uint64_t bytes;
+	int opened;
+
+	if (!blob_open(blobs, id, BLOB_DATA, &opened, &bytes, err))
+		return err->kind == ERR_NOT_FOUND; /* no file, no tail */
+	AUTO(auto_close) int fd = opened;
+	if (bytes <= keep_bytes)
+		return true;
+	if (!copy_begin(blobs, fd, keep_bytes, &copy, err))
+		return false;
+	/* crash, between here and the commit: the whole is in lost/, and the result file is gone, which
+	 * is damage that the owner mends. */
+	if (!blob_lose(blobs, id, at, err)) {
+		blob_abort(copy);
+		return false;
+	}
+	log_warn("blob.tail_lost", kv_str("file", id), kv_u64("bytes", bytes - keep_bytes),
+		 kv_str("moved_to", "lost/"));
+	return blob_commit(copy, id, BLOB_DATA, err);
+}
+
+struct sweep {
+	struct blobs *blobs;
+	DIR *dir;
+	int64_t at;
+	uint64_t removed, lost;
+};
+
+static bool is_empty_data(const struct sweep *s, const char *name)
+{
+	size_t n = strlen(name), suffix_n = strlen(suffixes[BLOB_DATA]);
+	struct stat st;
+
+	return n > suffix_n && strcmp(name + n - suffix_n, suffixes[BLOB_DATA]) == 0 &&
+	       fstatat(dirfd(s->dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size == 0;
+}
+
+static bool sweep_one(struct sweep *s, const char *name, enum blob_standing standing,
+		      struct error *err)
+{
+	/* crash: some are left, or back: the next start sweeps again. */
+	if (standing == BLOB_DELETED || is_empty_data(s, name)) {
+		if (unlinkat(dirfd(s->dir), name, 0) != 0 && errno != ENOENT)
+			return fail_sys(err, errno, "removing %s/%s", s->blobs->files, name);
+		s->removed++;
+		return true;
+	}
+	s->lost++;
+	return lost_take(s->blobs->data_dir, s->at, "files", name, err);
+}
+
+bool blobs_sweep(struct blobs *blobs, enum blob_standing (*standing)(void *ctx, const char *id),
+		 void *ctx, int64_t at, struct error *err)
 {
 	AUTO(close_dir) DIR *dir = opendir(blobs->files);
+	struct sweep s = { .blobs = blobs, .dir = dir, .at = at };
 	const struct dirent *entry;
 	char id[ID_SIZE];
-	uint64_t swept = 0;
 
 	if (dir == NULL)
 		return fail_sys(err, errno, "opening %s", blobs->files);
@@ -427,18 +513,17 @@ bool blobs_sweep(struct blobs *blobs, bool (*known)(void *ctx, const char *id), 
 		if (entry == NULL)
 			break;
 		if (!id_of_name(entry->d_name, id)) {
-			/* Not ours to remove. */
+			/* Not ours to move. */
 			log_warn("blob.unknown_name", kv_str("name", entry->d_name));
 			continue;
 		}
-		if (known(ctx, id))
-			continue;
-		/* crash: some are left, or back: the next start sweeps again. */
-		if (unlinkat(dirfd(dir), entry->d_name, 0) != 0 && errno != ENOENT)
-			return fail_sys(err, errno, "removing %s/%s", blobs->files, entry->d_name);
-		swept++;
+		enum blob_standing is = standing(ctx, id);
+		if (is != BLOB_KNOWN && !sweep_one(&s, entry->d_name, is, err))
+			return false;
 	}
-	if (swept > 0)
-		log_info("blob.swept", kv_u64("files", swept));
+	if (s.removed > 0)
+		log_info("blob.swept", kv_u64("files", s.removed));
+	if (s.lost > 0)
+		log_warn("blob.lost", kv_u64("files", s.lost), kv_str("moved_to", "lost/"));
 	return true;
 }

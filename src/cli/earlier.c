@@ -206,7 +206,7 @@ bool earlier_keep(const char *output, int input_fd, const struct index *index,
 		  const char *journal_path, uint64_t *ret_kept, struct error *err)
 {
 	AUTO(auto_free) struct walk *w = calloc(1, sizeof(*w));
-	uint64_t cut;
+	struct journal_found found;
 
 	if (w == NULL)
 		return fail_memory(err);
@@ -217,8 +217,8 @@ bool earlier_keep(const char *output, int input_fd, const struct index *index,
 	if (from == NULL)
 		return fail(err, ERR_INVALID, "there is no earlier output %s: %s", output,
 			    strerrordesc_np(errno));
-	bool ok = journal_open(journal_path, JOURNAL_START, each_none, NULL, &w->journal, &cut,
-			       err) &&
+	bool ok = journal_open(journal_path, JOURNAL_START, index_summary(index)->lines, each_none,
+			       NULL, &w->journal, &found, err) &&
 		  lines_keep(w, from, err);
 	*ret_kept = w->kept;
 	journal_close(w->journal);

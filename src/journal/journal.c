@@ -66,28 +66,55 @@ bool journal_check_ok(const struct journal_check *c, const struct journal_head *
 	return XXH3_64bits_digest(c->state) == head->check;
 }
 
-/* ---- opening ---- */
+/* ---- from record to record ---- */
 
-/* A window of the file that moves forward as the scan does. */
-struct scan {
-	int fd;
-	uint64_t at, size; /* of the file: where the window starts, and the end */
-	size_t n;          /* bytes in the window */
-	char *window;
+struct journal_scan {
+	const struct journal *j;
+	struct journal_check *check;
+	uint64_t next, end; /* where the next record should stand; where all ends */
+	uint64_t records;
+	uint64_t at; /* the window: a stretch of the file that moves forward as the scan does */
+	size_t n;
+	char window[SCAN_BYTES];
 };
 
-/* `n` bytes at `at` in the window, or NULL at the end of the file or on an error (errno set). */
-static const char *scan_at(struct scan *s, uint64_t at, size_t n)
+struct journal_scan *journal_scan_new(const struct journal *j, uint64_t from, uint64_t end,
+				      uint64_t records)
 {
-	if (at + n > s->size) {
-		errno = 0;
+	struct journal_scan *s = malloc(sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->j = j;
+	s->next = from < end ? from : end;
+	s->end = end;
+	s->records = records;
+	s->at = 0;
+	s->n = 0;
+	s->check = journal_check_new();
+	if (s->check == NULL) {
+		free(s);
 		return NULL;
 	}
+	return s;
+}
+
+void journal_scan_free(struct journal_scan *s)
+{
+	if (s == NULL)
+		return;
+	journal_check_free(s->check);
+	free(s);
+}
+
+/* Brings `n` bytes at `at`, which end before the scan's end, into the window; NULL with errno. */
+static const char *scan_at(struct journal_scan *s, uint64_t at, size_t n)
+{
 	if (at < s->at || at + n > s->at + s->n) {
-		size_t want = SCAN_BYTES;
-		if (at + want > s->size)
-			want = (size_t)(s->size - at);
-		if (!sys_pread_all(s->fd, s->window, want, (off_t)at))
+		uint64_t left = s->end - at;
+		size_t want = left < SCAN_BYTES ? (size_t)left : SCAN_BYTES;
+		s->n = 0;
+		if (!sys_pread_all(s->j->fd, s->window, want, (off_t)at))
 			return NULL;
 		s->at = at;
 		s->n = want;
@@ -95,137 +122,247 @@ static const char *scan_at(struct scan *s, uint64_t at, size_t n)
 	return s->window + (at - s->at);
 }
 
-static bool head_plausible(const struct journal_head *h)
-{
-	return (h->kind == JOURNAL_OUTPUT || h->kind == JOURNAL_ERROR) && h->zero == 0 &&
-	       h->zero2 == 0 && h->length > 0;
-}
+#define LINE_START '{'                                 /* of every result line */
+#define RECORD_LEAST (sizeof(struct journal_head) + 1) /* what a record is recognised by */
 
-/* Whether the line behind `head` at `at` checks; *ret_io is errno of a failed read. */
-static bool record_checks(struct scan *s, struct journal_check *c, const struct journal_head *head,
-			  uint64_t at, int *ret_io)
+/* Whether a record may begin at `bytes`, which stand at `at` and are RECORD_LEAST. */
+static bool may_be_record(const struct journal_scan *s, const char *bytes, uint64_t at)
 {
-	uint64_t p = at + sizeof(*head), end = p + head->length;
-	*ret_io = 0;
-	if (end > s->size)
+	struct journal_head h;
+
+	if (bytes[sizeof(h)] != LINE_START)
 		return false;
-	journal_check_start(c, head);
-	while (p < end) {
-		size_t n = end - p < SCAN_BYTES ? (size_t)(end - p) : SCAN_BYTES;
-		const char *bytes = scan_at(s, p, n);
-		if (bytes == NULL) {
-			*ret_io = errno;
-			return false;
-		}
-		journal_check_feed(c, bytes, n);
-		p += n;
-	}
-	return journal_check_ok(c, head);
+	memcpy(&h, bytes, sizeof(h));
+	return (h.kind == JOURNAL_OUTPUT || h.kind == JOURNAL_ERROR) && h.zero == 0 &&
+	       h.zero2 == 0 && h.length > 0 && h.record < s->records &&
+	       h.length <= s->end - at - sizeof(h);
 }
 
-/* Replays from `from`; *ret_end is behind the last whole record. */
-static bool journal_replay(struct scan *s, struct journal_check *c, uint64_t from, journal_fn each,
-			   void *ctx, const char *path, uint64_t *ret_end, struct error *err)
+/* Moves *at on to where a record may begin; *ret_found false at the end. */
+static bool candidate_find(struct journal_scan *s, uint64_t *at, bool *ret_found)
 {
-	uint64_t at = from;
-	for (;;) {
-		struct journal_head head;
-		int io = 0;
-		const char *bytes = scan_at(s, at, sizeof(head));
-		if (bytes == NULL) {
-			if (errno != 0)
-				return fail_sys(err, errno, "reading %s", path);
-			break;
+	*ret_found = false;
+	while (s->end - *at >= RECORD_LEAST) {
+		const char *bytes = scan_at(s, *at, RECORD_LEAST);
+		if (bytes == NULL)
+			return false;
+		const char *last = s->window + s->n - RECORD_LEAST;
+		for (; bytes <= last; bytes++, ++*at) {
+			if (may_be_record(s, bytes, *at)) {
+				*ret_found = true;
+				return true;
+			}
 		}
-		memcpy(&head, bytes, sizeof(head));
-		if (!head_plausible(&head))
-			break;
-		if (!record_checks(s, c, &head, at, &io)) {
-			if (io != 0)
-				return fail_sys(err, io, "reading %s", path);
-			break;
-		}
-		each(ctx, &head, at);
-		at += sizeof(head) + head.length;
 	}
-	*ret_end = at;
 	return true;
 }
 
-/* A new journal: its 16 bytes and its name are durable before anything counts on it. A crash before
- * leaves no file, an empty one or a torn header: all three are begun anew here. */
-static bool journal_begin(struct journal *j, struct error *err)
+/* Whether the record that may begin at `at` checks. */
+static bool record_check(struct journal_scan *s, uint64_t at, struct journal_head *ret,
+			 bool *ret_good)
+{
+	const char *bytes = scan_at(s, at, sizeof(*ret));
+
+	if (bytes == NULL)
+		return false;
+	memcpy(ret, bytes, sizeof(*ret));
+	uint64_t p = at + sizeof(*ret), end = p + ret->length;
+	journal_check_start(s->check, ret);
+	while (p < end) {
+		size_t n = end - p < SCAN_BYTES ? (size_t)(end - p) : SCAN_BYTES;
+		bytes = scan_at(s, p, n);
+		if (bytes == NULL)
+			return false;
+		journal_check_feed(s->check, bytes, n);
+		p += n;
+	}
+	*ret_good = journal_check_ok(s->check, ret);
+	return true;
+}
+
+bool journal_scan_next(struct journal_scan *s, struct journal_head *ret, uint64_t *ret_at,
+		       bool *ret_found, struct error *err)
+{
+	bool good = false;
+	uint64_t at = s->next;
+
+	for (;; at++) {
+		if (!candidate_find(s, &at, ret_found) ||
+		    (*ret_found && !record_check(s, at, ret, &good)))
+			return fail_sys(err, errno, "reading %s", s->j->path);
+		if (!*ret_found)
+			return true;
+		if (good)
+			break;
+	}
+	*ret_at = at;
+	s->next = at + sizeof(*ret) + ret->length;
+	return true;
+}
+
+/* ---- opening ---- */
+
+/* Replays from `from` on; *ret_end is behind the last whole record. */
+static bool replay(struct journal_scan *s, uint64_t from, journal_fn each, void *ctx,
+		   struct journal_found *found, uint64_t *ret_end, struct error *err)
+{
+	struct journal_head head;
+	uint64_t at;
+	bool more;
+
+	*ret_end = from;
+	for (;;) {
+		if (!journal_scan_next(s, &head, &at, &more, err))
+			return false;
+		if (!more)
+			return true;
+		if (at > *ret_end && found->damaged_bytes == 0)
+			found->damaged_at = *ret_end;
+		found->damaged_bytes += at - *ret_end;
+		each(ctx, &head, at);
+		*ret_end = at + sizeof(head) + head.length;
+	}
+}
+
+static bool header_write(struct journal *j, struct error *err)
 {
 	char header[JOURNAL_START] = MAGIC;
 	uint32_t version = VERSION;
+
 	memcpy(header + 8, &version, sizeof(version));
-	char dir[sizeof(j->path)];
-	memcpy(dir, j->path, sizeof(dir));
-	if (sys.ftruncate(j->fd, 0) != 0 || !sys_pwrite_all(j->fd, header, sizeof(header), 0) ||
-	    sys.fdatasync(j->fd) != 0 || !sys_sync_dir(dirname(dir)))
+	if (!sys_pwrite_all(j->fd, header, sizeof(header), 0) || sys.fdatasync(j->fd) != 0)
 		return fail_sys(err, errno, "beginning %s", j->path);
-	j->end = j->synced_end = JOURNAL_START;
 	return true;
 }
 
-static bool journal_recover(struct journal *j, uint64_t size, uint64_t from, journal_fn each,
-			    void *ctx, uint64_t *ret_cut, struct error *err)
+enum header { HEADER_OURS, HEADER_NONE, HEADER_OF_ANOTHER_VERSION };
+
+static bool header_read(const struct journal *j, uint64_t size, enum header *ret, struct error *err)
 {
 	char header[JOURNAL_START];
 	uint32_t version;
+
+	*ret = HEADER_NONE;
+	if (size < sizeof(header))
+		return true;
 	if (!sys_pread_all(j->fd, header, sizeof(header), 0))
 		return fail_sys(err, errno, "reading %s", j->path);
 	memcpy(&version, header + 8, sizeof(version));
-	if (memcmp(header, MAGIC, 8) != 0 || version != VERSION)
-		return fail_sys(err, EBADMSG, "%s is no journal of version %u", j->path, VERSION);
-	if (from < JOURNAL_START || from > size)
-		return fail_sys(err, EBADMSG, "%s: %llu bytes, expected at least %llu", j->path,
-				(unsigned long long)size, (unsigned long long)from);
+	if (memcmp(header, MAGIC, 8) == 0)
+		*ret = version == VERSION ? HEADER_OURS : HEADER_OF_ANOTHER_VERSION;
+	return true;
+}
 
-	struct scan s = { .fd = j->fd, .size = size, .window = malloc(SCAN_BYTES) };
-	struct journal_check *c = journal_check_new();
-	bool ok = s.window != NULL && c != NULL;
-	if (!ok)
-		fail_memory(err);
-	uint64_t end = 0;
-	ok = ok && journal_replay(&s, c, from, each, ctx, j->path, &end, err);
-	journal_check_free(c);
-	free(s.window);
-	if (!ok)
+/* A new journal: its header and its name are durable before anything counts on it. A crash before
+ * leaves no file, an empty one, or one with a header that is torn in its length or its content (16 zero
+ * bytes): whatever is no longer than a header never held a record, and is begun anew here. */
+static bool journal_begin(struct journal *j, struct error *err)
+{
+	char dir[sizeof(j->path)];
+
+	memcpy(dir, j->path, sizeof(dir));
+	if (sys.ftruncate(j->fd, 0) != 0)
+		return fail_sys(err, errno, "beginning %s", j->path);
+	if (!header_write(j, err))
 		return false;
-	/* What was replayed may have been written but not yet synced when the process died (the page
-	 * cache outlives a kill): from here on it counts as durable, so make it so. */
+	if (!sys_sync_dir(dirname(dir)))
+		return fail_sys(err, errno, "syncing the directory of %s", j->path);
+	return true;
+}
+
+/* Records go where the store expects them, also in a journal that is shorter. A crash after this
+ * leaves a hole that nobody reads, or the short file, which is lengthened again. */
+static bool lengthen(struct journal *j, uint64_t size, uint64_t from, struct journal_found *found,
+		     struct error *err)
+{
+	if (sys.ftruncate(j->fd, (off_t)from) != 0 || sys.fdatasync(j->fd) != 0)
+		return fail_sys(err, errno, "lengthening %s", j->path);
+	found->missing_bytes = from - size;
+	j->end = j->synced_end = from;
+	return true;
+}
+
+/* What was replayed may have been written but not yet synced when the process died (the page cache
+ * outlives a kill): from here on it counts as durable, so make it so. */
+static bool cut(struct journal *j, uint64_t size, uint64_t end, struct journal_found *found,
+		struct error *err)
+{
 	if ((end < size && sys.ftruncate(j->fd, (off_t)end) != 0) || sys.fdatasync(j->fd) != 0)
 		return fail_sys(err, errno, "cutting %s", j->path);
-	*ret_cut = size - end;
+	found->torn_bytes = size - end;
 	j->end = j->synced_end = end;
 	return true;
 }
 
-bool journal_open(const char *path, uint64_t from, journal_fn each, void *ctx, struct journal **ret,
-		  uint64_t *ret_cut, struct error *err)
+/* A file that may hold records behind `from`. */
+static bool journal_recover(struct journal *j, uint64_t size, uint64_t from, uint64_t records,
+			    enum header header, journal_fn each, void *ctx,
+			    struct journal_found *found, struct error *err)
+{
+	struct journal_scan *s = journal_scan_new(j, from, size, records);
+	uint64_t end;
+
+	if (s == NULL)
+		return fail_memory(err);
+	bool ok = replay(s, from, each, ctx, found, &end, err);
+	journal_scan_free(s);
+	if (!ok)
+		return false;
+	if (header == HEADER_NONE && end == from)
+		return fail_sys(err, EBADMSG, "%s is no journal", j->path);
+	if (header == HEADER_NONE) {
+		found->damaged_at = 0;
+		found->damaged_bytes += JOURNAL_START;
+		if (!header_write(j, err))
+			return false;
+	}
+	return cut(j, size, end, found, err);
+}
+
+static bool journal_start(struct journal *j, uint64_t from, uint64_t records, journal_fn each,
+			  void *ctx, struct journal_found *found, struct error *err)
+{
+	enum header header;
+	struct stat st;
+
+	if (fstat(j->fd, &st) != 0)
+		return fail_sys(err, errno, "opening %s", j->path);
+	uint64_t size = (uint64_t)st.st_size;
+	if (!header_read(j, size, &header, err))
+		return false;
+	if (header == HEADER_OF_ANOTHER_VERSION)
+		return fail_sys(err, ENOTSUP, "%s is of another version of lowtide", j->path);
+	if (header == HEADER_NONE && (size <= JOURNAL_START || size <= from)) {
+		if (!journal_begin(j, err))
+			return false;
+		header = HEADER_OURS;
+		size = size < JOURNAL_START ? size : JOURNAL_START;
+		j->end = j->synced_end = JOURNAL_START;
+		if (from == JOURNAL_START)
+			return true;
+	}
+	if (size < from)
+		return lengthen(j, size, from, found, err);
+	return journal_recover(j, size, from, records, header, each, ctx, found, err);
+}
+
+bool journal_open(const char *path, uint64_t from, uint64_t records, journal_fn each, void *ctx,
+		  struct journal **ret, struct journal_found *ret_found, struct error *err)
 {
 	struct journal *j = calloc(1, sizeof(*j));
 	if (j == NULL)
 		return fail_memory(err);
 	j->fd = -1;
-	*ret_cut = 0;
-	struct stat st = { 0 };
-	if (!slice_copy(slice_of(path), j->path, sizeof(j->path))) {
-		journal_close(j);
-		return fail_sys(err, ENAMETOOLONG, "opening %s", path);
+	*ret_found = (struct journal_found){ 0 };
+	bool ok = slice_copy(slice_of(path), j->path, sizeof(j->path)) ||
+		  fail_sys(err, ENAMETOOLONG, "opening %s", path);
+	if (ok) {
+		j->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		ok = j->fd >= 0 || fail_sys(err, errno, "opening %s", path);
 	}
-	j->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (j->fd < 0 || fstat(j->fd, &st) != 0) {
-		int saved = errno;
-		journal_close(j);
-		return fail_sys(err, saved, "opening %s", path);
-	}
-	uint64_t size = (uint64_t)st.st_size;
-	bool fresh = size < JOURNAL_START && from <= JOURNAL_START;
-	bool ok = fresh ? journal_begin(j, err)
-			: journal_recover(j, size, from, each, ctx, ret_cut, err);
-	if (!ok) {
+	if (from < JOURNAL_START)
+		from = JOURNAL_START;
+	if (!ok || !journal_start(j, from, records, each, ctx, ret_found, err)) {
 		journal_close(j);
 		return false;
 	}

@@ -12,7 +12,13 @@
  *
  * Native little-endian. `check` is XXH3 over the rest of the head and the line. A line is finished
  * once its record is synced, not when the upstream answered. Records behind the synced end may be
- * torn by a crash: journal_open() cuts the file at the first one that does not check.
+ * torn by a crash: what follows the last one that checks is cut off at the next opening.
+ *
+ * Damage costs the records that it hit and no others. Behind bytes that make no record the next one
+ * is looked for, byte by byte. What is taken for one has a plausible head (kind, zeros, a record
+ * number of the batch, a length that ends in the file), a line that begins as one does, and the check
+ * over both. Nothing in a line looks like that by design or by malice: result lines are JSON, which
+ * has no zero bytes, and a head has five at fixed places.
  *
  * Threads: append, sync and rewind belong to the recorder; reading below the synced end is free. */
 #pragma once
@@ -45,11 +51,22 @@ struct journal;
 /* Called for each whole record from `from` on, in file order. */
 typedef void (*journal_fn)(void *ctx, const struct journal_head *head, uint64_t at);
 
-/* Opens or creates the journal at `path` and replays it from offset `from` (JOURNAL_START, or where
- * merge_state says). *ret_cut: bytes of a torn tail that were cut off; that is a crash, not an error.
- * INTERNAL if magic or version are not ours, or `from` is beyond the end. */
-MUST_USE bool journal_open(const char *path, uint64_t from, journal_fn each, void *ctx,
-			   struct journal **ret, uint64_t *ret_cut, struct error *err);
+/* What opening found wrong, and has put right: the lines concerned have not ended. */
+struct journal_found {
+	uint64_t torn_bytes;    /* of a torn tail, cut off: a crash, no damage */
+	uint64_t damaged_bytes; /* that make no record, before the last one that does; they stay */
+	uint64_t damaged_at;    /* offset of the first of these */
+	uint64_t missing_bytes; /* by which the file was shorter than `from` */
+};
+
+/* Opens or creates the journal at `path`, of a batch of `records` lines, and replays it from offset
+ * `from` (JOURNAL_START, or where merge_state says). A file that is gone, or ends before `from`, is
+ * begun or lengthened: what was in it has been merged, or runs again.
+ * INTERNAL with errno EBADMSG if the file is no journal, nor what a crash or damage makes of one (it
+ * is left as it is); ENOTSUP if it is of another version of the program. */
+MUST_USE bool journal_open(const char *path, uint64_t from, uint64_t records, journal_fn each,
+			   void *ctx, struct journal **ret, struct journal_found *ret_found,
+			   struct error *err);
 void journal_close(struct journal *j); /* NULL is fine */
 /* Closes the file and keeps the rest, while nothing is appended or read; what was appended has been
  * synced. NULL is fine. */
@@ -77,6 +94,16 @@ uint64_t journal_end(const struct journal *j); /* offset where the next record w
 /* Reads heads and lines below the synced end. */
 MUST_USE bool journal_read(const struct journal *j, uint64_t at, void *to, size_t n,
 			   struct error *err);
+
+/* Steps from one record that checks to the next between two offsets, over whatever is no record. */
+struct journal_scan;
+/* NULL when memory is out. `end` is at most the synced end. */
+MUST_USE struct journal_scan *journal_scan_new(const struct journal *j, uint64_t from, uint64_t end,
+					       uint64_t records);
+void journal_scan_free(struct journal_scan *s); /* NULL is fine */
+/* *ret_found false at the end. */
+MUST_USE bool journal_scan_next(struct journal_scan *s, struct journal_head *ret, uint64_t *ret_at,
+				bool *ret_found, struct error *err);
 
 /* Checksum of a record, fed in pieces: for readers that copy long lines through a small buffer. */
 struct journal_check;

@@ -15,6 +15,7 @@
 #define WRITE_BYTES (1u << 20) /* formatted bytes that make a write */
 #define BUFFER_KEPT_BYTES (4u << 20)
 #define RETRY_MS 500
+#define TRIES_OF_ENDED 4 /* for a batch that is to end */
 
 struct flush {
 	struct flush *next;
@@ -164,39 +165,61 @@ static bool closing(struct recorder *r)
 	return is;
 }
 
-/* Until it is durable; false only when the disk refuses and the recorder is closing. */
-static bool owner_record(struct recorder *r, struct outcome *first, const struct outcome *end)
+enum record_result { RECORDED, GIVEN_UP, CLOSING };
+
+static void stall_begin(struct recorder *r, void *owner, const struct error *err)
 {
-	struct error err;
-	while (!owner_append(r, first, end, &err)) {
-		if (!r->stalled)
-			log_fault("journal.paused", &err,
-				  kv_str("batch", r->ops.name(first->owner)));
-		r->stalled = true;
-		if (closing(r))
-			return false;
-		struct timespec pause = { .tv_nsec = RETRY_MS * 1000000L };
-		nanosleep(&pause, NULL);
-	}
-	if (r->stalled) {
-		log_info("journal.resumed", kv_str("batch", r->ops.name(first->owner)));
-		r->stalled = false;
-	}
-	return true;
+	if (!r->stalled)
+		log_fault("journal.paused", err, kv_str("batch", r->ops.name(owner)));
+	r->stalled = true;
 }
 
-/* Makes one owner's outcomes durable, acknowledges and frees them; false if it could not. */
+static void stall_end(struct recorder *r, void *owner, enum record_result result)
+{
+	if (!r->stalled || result == CLOSING)
+		return;
+	if (result == RECORDED)
+		log_info("journal.resumed", kv_str("batch", r->ops.name(owner)));
+	else
+		log_warn("journal.given_up", kv_str("batch", r->ops.name(owner)));
+	r->stalled = false;
+}
+
+/* Until it is durable, or the recorder is closing, or the batch is to end and the disk still refuses. */
+static enum record_result owner_record(struct recorder *r, struct outcome *first,
+				       const struct outcome *end)
+{
+	enum record_result result = RECORDED;
+	unsigned tries = 0;
+	struct error err;
+
+	while (result == RECORDED && !owner_append(r, first, end, &err)) {
+		stall_begin(r, first->owner, &err);
+		if (closing(r))
+			result = CLOSING;
+		else if (r->ops.ends(first->owner) && ++tries >= TRIES_OF_ENDED)
+			result = GIVEN_UP;
+		else
+			nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * 1000000L }, NULL);
+	}
+	stall_end(r, first->owner, result);
+	return result;
+}
+
+/* Makes one owner's outcomes durable, acknowledges and frees them; false if it is closing. */
 static bool owner_finish(struct recorder *r, struct outcome *first, struct outcome *rest)
 {
 	struct outcome *last = first;
 	while (last->next != rest)
 		last = last->next;
-	bool durable = owner_record(r, first, rest);
+	enum record_result result = owner_record(r, first, rest);
 	if (r->buffer.cap > BUFFER_KEPT_BYTES)
 		buf_free(&r->buffer); /* a very long line went through it */
 	last->next = NULL;
-	if (durable)
+	if (result == RECORDED)
 		r->ops.durable(r->ctx, first->owner, first);
+	else if (result == GIVEN_UP)
+		r->ops.given_up(r->ctx, first->owner, first);
 	uint64_t count = 0;
 	while (first != NULL) {
 		struct outcome *next = first->next;
@@ -208,7 +231,7 @@ static bool owner_finish(struct recorder *r, struct outcome *first, struct outco
 	r->done += count;
 	pthread_mutex_unlock(&r->lock);
 	pthread_cond_broadcast(&r->durable);
-	return durable;
+	return result != CLOSING;
 }
 
 static void flushes_answer(struct recorder *r, struct flush *flushes, bool durable)

@@ -6,11 +6,12 @@
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "base/wall.h"
+#include "blob/lost.h"
 #include "pipeline/run.h"
 
 #define WORKERS 2
@@ -28,6 +29,9 @@ struct pipeline {
 
 	pthread_mutex_t lock; /* for the table */
 	struct run *runs[BUCKETS];
+
+	pthread_mutex_t clock_lock; /* for `wall` */
+	struct wall wall;
 
 	struct work window_work, sweep_work, sweep_asked_work;
 	pthread_mutex_t sweep_lock;
@@ -179,12 +183,44 @@ static void storms_tell(struct pipeline *p)
 		log_info("batch.resumed", kv_u64("more_batches", resumed));
 }
 
+static void clock_tell(enum wall_look look, int64_t off_s)
+{
+	if (look == WALL_DOUBTED)
+		log_warn("clock.doubted", kv_int("off_s", off_s),
+			 kv_u64("nothing_expires_for_s", WALL_HOLD_MS / 1000));
+	else if (look == WALL_GOOD_AGAIN)
+		log_info("clock.good");
+}
+
+/* Asked before anything ends, expires or is deleted. */
+static bool time_is_good(void *ctx)
+{
+	struct pipeline *p = ctx;
+	pthread_mutex_lock(&p->clock_lock);
+	enum wall_look look = wall_look(&p->wall, sys.now_s(), sys.monotonic_ms());
+	int64_t off_s = p->wall.off_s;
+	pthread_mutex_unlock(&p->clock_lock);
+	clock_tell(look, off_s);
+	return wall_is_good(look);
+}
+
+static bool clock_begin(struct pipeline *p, struct error *err)
+{
+	if (!store_newest(p->env.store, &p->env.newest_s, err))
+		return false;
+	enum wall_look look = wall_begin(&p->wall, p->env.newest_s, sys.now_s(),
+					 sys.monotonic_ms());
+	clock_tell(look, p->wall.off_s);
+	return true;
+}
+
 static void check_windows(void *arg)
 {
 	struct pipeline *p = arg;
+	bool good = time_is_good(p);
 	int64_t now = sys.now_s();
 	pthread_mutex_lock(&p->lock);
-	for (unsigned i = 0; i < BUCKETS; i++)
+	for (unsigned i = 0; good && i < BUCKETS; i++)
 		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
 			run_check_window(r, now);
 	pthread_mutex_unlock(&p->lock);
@@ -200,11 +236,28 @@ static bool blobs_spare_remove(struct pipeline *p, size_t *ret_n, struct error *
 	if (!store_blobs_spare(p->env.store, ids, SWEEP_AT_ONCE, ret_n, err))
 		return false;
 	for (size_t i = 0; i < *ret_n; i++)
-		/* A crash in between leaves a blob that is asked for again, or a row whose blob is
-		 * gone and is asked for again: both end the same way. */
-		if (!blob_remove(p->env.blobs, ids[i], err) ||
-		    !store_blob_gone(p->env.store, ids[i], err))
+		if (!blob_remove(p->env.blobs, ids[i], err))
 			return false;
+	/* A crash in between leaves a blob that is asked for again, or a row whose blob is gone and is
+	 * asked for again: both end the same way. The sync is for the row that is forgotten some day:
+	 * a blob that came back then would be nobody's. */
+	if (*ret_n > 0 && !blobs_sync(p->env.blobs, err))
+		return false;
+	for (size_t i = 0; i < *ret_n; i++)
+		if (!store_blob_gone(p->env.store, ids[i], err))
+			return false;
+	return true;
+}
+
+static bool lost_expire(struct pipeline *p, int64_t now, struct error *err)
+{
+	uint64_t files, bytes;
+	if (p->config.lost_after_s == 0)
+		return true;
+	if (!lost_remove(p->data_dir, now - (int64_t)p->config.lost_after_s, &files, &bytes, err))
+		return false;
+	if (files > 0)
+		log_info("lost.removed", kv_u64("files", files), kv_u64("bytes", bytes));
 	return true;
 }
 
@@ -213,10 +266,14 @@ static void sweep_once(struct pipeline *p)
 	struct error err;
 	size_t n = SWEEP_AT_ONCE;
 	int64_t next;
+	if (!time_is_good(p))
+		return;
 	pthread_mutex_lock(&p->sweep_lock); /* one at a time */
-	bool ok = store_sweep(p->env.store, sys.now_s(), &next, &err);
+	int64_t now = sys.now_s();
+	bool ok = store_sweep(p->env.store, now, &next, &err);
 	while (ok && n == SWEEP_AT_ONCE)
 		ok = blobs_spare_remove(p, &n, &err);
+	ok = ok && lost_expire(p, now, &err);
 	pthread_mutex_unlock(&p->sweep_lock);
 	if (!ok)
 		log_fault("sweep.failed", &err);
@@ -246,45 +303,68 @@ void pipeline_sweep(struct pipeline *p)
 
 /* ---- opening and closing ---- */
 
-static bool journals_dir(struct pipeline *p, char *to, size_t size, struct error *err)
+/* When in doubt a blob is kept: the next start asks again. */
+static enum blob_standing standing_of_blob(void *ctx, const char *id)
 {
-	snprintf(to, size, "%s/batches", p->data_dir);
-	if (mkdir(to, 0700) != 0 && errno != EEXIST)
-		return fail_sys(err, errno, "making %s", to);
-	if (!sys_sync_dir(p->data_dir))
-		return fail_sys(err, errno, "syncing %s", p->data_dir);
+	struct pipeline *p = ctx;
+	struct error err;
+	bool known, deleted;
+	if (!store_blob_known(p->env.store, id, &known, &deleted, &err)) {
+		log_fault("sweep.failed", &err, kv_str("blob", id));
+		return BLOB_KNOWN;
+	}
+	return known ? BLOB_KNOWN : deleted ? BLOB_DELETED : BLOB_UNKNOWN;
+}
+
+/* The batch whose journal has that name; false if no journal of ours has. */
+static bool batch_of_journal(const char *name, char id[static ID_SIZE])
+{
+	const char *dot = strrchr(name, '.');
+	return dot != NULL && strcmp(dot, ".journal") == 0 &&
+	       slice_copy((struct slice){ name, (size_t)(dot - name) }, id, ID_SIZE);
+}
+
+/* The journal of a batch that is final was left by a crash right after the end, and goes; that of a
+ * batch which nobody knows is moved to lost/. */
+static bool journal_sweep(struct pipeline *p, const char *dir, const char *name, uint64_t *lost,
+			  struct error *err)
+{
+	char path[800], id[ID_SIZE];
+	struct batch b;
+	struct error missing;
+	if (!batch_of_journal(name, id))
+		return true;
+	if (!store_batch_get(p->env.store, NULL, id, &b, &missing)) {
+		if (missing.kind != ERR_NOT_FOUND)
+			return true; /* the next start asks again */
+		++*lost;
+		return lost_take(p->data_dir, run_env_lost_at(&p->env), "batches", name, err);
+	}
+	bool spare = batch_is_final(b.status);
+	batch_done(&b);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (spare && unlink(path) != 0)
+		log_warn("journal.unlink_failed", kv_str("batch", id), kv_int("errno", errno));
 	return true;
 }
 
-/* Journals of batches that are final or unknown: left by a crash right after the end. */
 static bool journals_sweep(struct pipeline *p, struct error *err)
 {
-	char dir[420], path[800];
-	if (!journals_dir(p, dir, sizeof(dir), err))
-		return false;
+	char dir[420];
+	uint64_t lost = 0;
+	bool ok = true;
+	snprintf(dir, sizeof(dir), "%s/batches", p->data_dir);
+	if (!sys_make_dir(dir))
+		return fail_sys(err, errno, "making %s", dir);
 	DIR *d = opendir(dir);
 	if (d == NULL)
 		return fail_sys(err, errno, "reading %s", dir);
-	for (struct dirent *e; (e = readdir(d)) != NULL;) {
-		struct batch b;
-		struct error missing;
-		char id[ID_SIZE];
-		const char *dot = strrchr(e->d_name, '.');
-		if (dot == NULL || strcmp(dot, ".journal") != 0 ||
-		    !slice_copy((struct slice){ e->d_name, (size_t)(dot - e->d_name) }, id,
-				sizeof(id)))
-			continue;
-		bool found = store_batch_get(p->env.store, NULL, id, &b, &missing);
-		bool spare = found ? batch_is_final(b.status) : missing.kind == ERR_NOT_FOUND;
-		if (found)
-			batch_done(&b);
-		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		if (spare && unlink(path) != 0)
-			log_warn("journal.unlink_failed", kv_str("batch", id),
-				 kv_int("errno", errno));
-	}
+	for (struct dirent *e; ok && (e = readdir(d)) != NULL;)
+		ok = journal_sweep(p, dir, e->d_name, &lost, err);
 	closedir(d);
-	return true;
+	if (lost > 0)
+		log_warn("journal.lost", kv_u64("journals", lost), kv_str("moved_to", "lost/"));
+	return ok;
 }
 
 /* Until every run has read its journal: nobody is shown counts lower than before the restart. Not
@@ -316,6 +396,8 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.journal = run_journal,
 		.name = run_name,
 		.durable = run_durable,
+		.ends = run_ends,
+		.given_up = run_given_up,
 		.flushed = run_flushed,
 	};
 	const struct dispatch_ops dispatch_ops = {
@@ -349,12 +431,14 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 	p->config = *config;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_mutex_init(&p->sweep_lock, NULL);
+	pthread_mutex_init(&p->clock_lock, NULL);
 	p->env = (struct run_env){
 		.data_dir = p->data_dir,
 		.config = &p->config,
 		.store = store,
 		.blobs = blobs,
 		.ended = on_ended,
+		.time_is_good = time_is_good,
 		.ctx = p,
 	};
 	run_files_init(&p->env.files);
@@ -363,7 +447,9 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 	size_t n = 0;
 	bool ok = slice_copy(slice_of(data_dir), p->data_dir, sizeof(p->data_dir)) ||
 		  fail_sys(err, ENAMETOOLONG, "opening %s", data_dir);
-	ok = ok && journals_sweep(p, err) && stages_open(p, err) &&
+	ok = ok && clock_begin(p, err) &&
+	     blobs_sweep(blobs, standing_of_blob, p, run_env_lost_at(&p->env), err) &&
+	     journals_sweep(p, err) && stages_open(p, err) &&
 	     store_batches_open(store, &ids, &n, err);
 	if (!ok) {
 		pipeline_close(p);
@@ -426,5 +512,6 @@ void pipeline_close(struct pipeline *p)
 	run_files_done(&p->env.files);
 	pthread_mutex_destroy(&p->lock);
 	pthread_mutex_destroy(&p->sweep_lock);
+	pthread_mutex_destroy(&p->clock_lock);
 	free(p);
 }

@@ -28,10 +28,13 @@ struct pipeline_config {
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
 	/* retention */
 	uint64_t result_expires_after_s; /* 0: never */
+	uint64_t lost_after_s;           /* what is in lost/ goes; 0: never */
 	uint64_t sweep_ms;               /* between sweeps of expired files */
 };
 
-/* Opens the pipeline on `data_dir` and goes on with every batch that is not final. The config, its
+/* Opens the pipeline on `data_dir`, moves what the store does not know there to lost/, and goes on
+ * with every batch that is not final. While the wall clock is in doubt (base/wall.h) no window ends,
+ * no file expires and nothing is deleted. The config, its
  * strings, `store` and `blobs` stay the caller's and must outlive it. */
 MUST_USE bool pipeline_open(const char *data_dir, const struct pipeline_config *config,
 			    struct store *store, struct blobs *blobs, struct pipeline **ret,

@@ -3,18 +3,29 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/log.h"
 #include "base/sys.h"
 #include "batch/endpoint.h"
+#include "blob/lost.h"
 #include "pipeline/run_impl.h"
 
-#define RETRY_MS 1000 /* when disk or database refuse */
+#define RETRY_MS 1000    /* when disk or database refuse */
+#define OPENING_TRIES 10 /* before a batch that is to end does so without its journal */
+#define REOPEN_MAX 3     /* openings anew because of damage */
+#define LOST_TEXT "The stored data of this batch is lost or corrupt."
 
 enum step { STEP_WAIT, STEP_AGAIN, STEP_LATER, STEP_GONE };
 
 static void run_work(void *arg);
+
+int64_t run_env_lost_at(const struct run_env *env)
+{
+	int64_t now = sys.now_s();
+	return now > env->newest_s ? now : env->newest_s;
+}
 
 struct run *run_new(struct run_env *env, const char *batch_id)
 {
@@ -109,6 +120,15 @@ void run_end(struct run *run, enum outcome_fault why)
 		run_kick(run);
 }
 
+void run_fail_rest(struct run *run, const char *why)
+{
+	pthread_mutex_lock(&run->lock);
+	if (run->end == OUTCOME_ANSWERED)
+		snprintf(run->fault, sizeof(run->fault), "%s", why);
+	pthread_mutex_unlock(&run->lock);
+	run_end(run, OUTCOME_BATCH_FAILED);
+}
+
 void run_check_window(struct run *run, int64_t now)
 {
 	pthread_mutex_lock(&run->lock);
@@ -175,45 +195,145 @@ static void journal_path(const struct run *run, char *to, size_t size)
 	snprintf(to, size, "%s/batches/%s.journal", run->env->data_dir, run->id);
 }
 
-/* Opens input and journal and goes on where the store and the journal say. */
-static bool run_resume(struct run *run, struct error *err)
+/* Of a batch that had begun and whose input is lost, what is done can still be given out. */
+static bool input_resume(struct run *run, struct error *err)
+{
+	if (run->index != NULL || run_input_open(run, err))
+		return true;
+	if (!run_is_lost(err))
+		return false;
+	log_fault("batch.input_lost", err, kv_str("batch", run->id));
+	run->input_lost = true;
+	run->lines = run->batch.counts.total;
+	run->segment_count = (run->lines + SEGMENT_LINES - 1) / SEGMENT_LINES;
+	return true;
+}
+
+/* A result file that is gone, or shorter than its row says, is made anew from the journal, which keeps
+ * the records of all lines until the batch is final. What is left of the files goes to lost/. A crash
+ * before the row is reset leaves files that are missing: as before. After it, files of no length. */
+static bool results_remake(struct run *run, const struct error *why, struct error *err)
+{
+	struct merge_state none = { 0 };
+	int64_t at = run_env_lost_at(run->env);
+	log_write_error(LOG_WARN, "results.remade", why, LOG_FIELDS(kv_str("batch", run->id)));
+	if (!blob_lose(run->env->blobs, run->batch.output_file_id, at, err) ||
+	    !blob_lose(run->env->blobs, run->batch.error_file_id, at, err))
+		return false;
+	(void)failpoint("results.after_lost");
+	if (!store_merge_put(run->env->store, run->id, &none, err))
+		return false;
+	run->merged = none;
+	return results_open(run->env->blobs, run->batch.output_file_id, run->batch.error_file_id,
+			    &run->merged, &run->results, err);
+}
+
+/* Result files may be longer than their rows: a crash in a merge, whose lines stand in the journal. If
+ * nothing stands there, the rows are those of an older database (serve --adopt), and what would be cut
+ * off is all that there is of some answers: it goes to lost/. */
+static bool tails_keep(struct run *run, struct error *err)
+{
+	const struct merge_state *m = &run->merged;
+	int64_t at = run_env_lost_at(run->env);
+	char path[512];
+	struct stat st;
+	journal_path(run, path, sizeof(path));
+	if (stat(path, &st) == 0 && st.st_size > JOURNAL_START &&
+	    (uint64_t)st.st_size > m->journal_from)
+		return true;
+	return blob_lose_tail(run->env->blobs, run->batch.output_file_id, m->output_bytes, at,
+			      err) &&
+	       blob_lose_tail(run->env->blobs, run->batch.error_file_id, m->error_bytes, at, err);
+}
+
+static bool results_resume(struct run *run, struct error *err)
+{
+	struct error why;
+	if (!store_merge_get(run->env->store, run->id, &run->merged, err) || !tails_keep(run, err))
+		return false;
+	bool sane = run->merged.segments <= run->segment_count ||
+		    fail_sys(&why, EBADMSG, "%s: more segments merged than there are", run->id);
+	if (sane && results_open(run->env->blobs, run->batch.output_file_id,
+				 run->batch.error_file_id, &run->merged, &run->results, &why))
+		return true;
+	*err = why;
+	return run_is_lost(&why) && results_remake(run, &why, err);
+}
+
+static void journal_tell(const struct run *run, const struct journal_found *found)
+{
+	if (found->torn_bytes > 0)
+		log_warn("journal.torn_tail_cut", kv_str("batch", run->id),
+			 kv_u64("bytes", found->torn_bytes));
+	if (found->damaged_bytes > 0)
+		log_warn("journal.damaged", kv_str("batch", run->id),
+			 kv_u64("at", found->damaged_at), kv_u64("bytes", found->damaged_bytes));
+	if (found->missing_bytes > 0)
+		log_warn("journal.short", kv_str("batch", run->id),
+			 kv_u64("bytes", found->missing_bytes));
+}
+
+/* One that is no journal any more goes to lost/, and another is begun: its lines run again. */
+static bool journal_replace(struct run *run, const char *path, const struct error *why,
+			    struct error *err)
+{
+	log_write_error(LOG_WARN, "journal.replaced", why, LOG_FIELDS(kv_str("batch", run->id)));
+	return lost_take(run->env->data_dir, run_env_lost_at(run->env), "batches",
+			 strrchr(path, '/') + 1, err);
+}
+
+static bool journal_resume(struct run *run, struct error *err)
 {
 	char path[512];
-	uint64_t cut = 0;
-	if (run->index == NULL && !run_input_open(run, err))
+	struct error why;
+	struct journal_found found;
+	uint64_t from = run->merged.journal_from;
+	if (run->journal_unreadable)
+		return true;
+	journal_path(run, path, sizeof(path));
+	bool ok = journal_open(path, from, run->lines, run_replay, run, &run->journal, &found,
+			       &why);
+	if (!ok) {
+		*err = why;
+		if (why.sys != EBADMSG || !journal_replace(run, path, &why, err))
+			return false;
+		ok = journal_open(path, from, run->lines, run_replay, run, &run->journal, &found,
+				  err);
+	}
+	if (ok)
+		journal_tell(run, &found);
+	return ok;
+}
+
+/* Opens input, result files and journal and goes on where the store and the journal say. */
+static bool run_resume(struct run *run, struct error *err)
+{
+	if (!input_resume(run, err) || !results_resume(run, err))
 		return false;
-	if (!store_merge_get(run->env->store, run->id, &run->merged, err))
-		return false;
-	if (run->merged.segments > run->segment_count)
-		return fail_sys(err, EBADMSG, "%s: more segments merged than there are", run->id);
 	struct segment *segments = calloc(run->segment_count + 1, sizeof(*segments));
 	if (segments == NULL)
 		return fail_memory(err);
 	uint64_t merged_lines = run->merged.segments * SEGMENT_LINES;
 	uint64_t from = run->merged.journal_from;
-	if (from < JOURNAL_START)
-		from = JOURNAL_START;
 	pthread_mutex_lock(&run->lock);
 	run->segments = segments;
 	run->counts = run->merged.counts;
 	run->usage = run->merged.usage;
 	run->ended_lines = merged_lines < run->lines ? merged_lines : run->lines;
-	run->journal_end = from;
+	run->journal_end = from < JOURNAL_START ? JOURNAL_START : from;
 	run->lease_at = run->merged.segments;
 	pthread_mutex_unlock(&run->lock);
-	journal_path(run, path, sizeof(path));
-	if (!journal_open(path, from, run_replay, run, &run->journal, &cut, err))
-		return false;
-	if (cut > 0)
-		log_warn("journal.torn_tail_cut", kv_str("batch", run->id), kv_u64("bytes", cut));
-	return true;
+	return journal_resume(run, err);
 }
 
 /* Undoes run_resume() and run_input_open(), so that they can be tried again. */
 static void run_suspend(struct run *run)
 {
+	run_files_remove(run);
+	results_close(TAKE(run->results));
 	journal_close(TAKE(run->journal));
 	index_close(TAKE(run->index));
+	free(TAKE(run->cache));
 	if (run->blob_fd >= 0)
 		close(run->blob_fd);
 	run->blob_fd = -1;
@@ -222,6 +342,7 @@ static void run_suspend(struct run *run)
 		free(run->segments[i].done);
 	free(TAKE(run->segments));
 	pthread_mutex_unlock(&run->lock);
+	run->input_lost = false;
 }
 
 /* What the schedule goes by. A weight that cannot be read is an ordinary one. */
@@ -254,41 +375,56 @@ static void run_dispatch(struct run *run)
 	dispatch_add(run->env->dispatch, &run->dispatch);
 }
 
-/* Whether what is on disk is missing or wrong. Every other fault may pass: a disk that refuses today
- * has its data tomorrow, so the run waits. */
-static bool is_lost(const struct error *err)
+bool run_is_lost(const struct error *err)
 {
-	return err->kind == ERR_NOT_FOUND || err->sys == EBADMSG || err->sys == ENOENT;
+	return err->kind == ERR_NOT_FOUND || err->sys == EBADMSG || err->sys == ENOENT ||
+	       err->sys == ENODATA;
 }
 
-/* In a batch that had begun every line counts as failed: it was cut off (contract 8.1). */
-static bool run_fail(struct run *run, const char *errors, bool *ret_moved, struct error *err)
-{
-	struct merge_state m = { .counts.failed = run->batch.counts.total };
-	if (run->batch.status == BATCH_VALIDATING)
-		return store_batch_fail(run->env->store, run->id, errors, sys.now_s(), ret_moved,
-					err);
-	return store_batch_finish(run->env->store, run->id, BATCH_FAILED, &m, NULL, NULL, errors,
-				  sys.now_s(), ret_moved, err);
-}
-
-/* The data of the batch is lost or corrupt beyond repair (contract 6): no files can be made of it. */
+/* The input of a batch that was never checked is lost or corrupt beyond repair (contract 6). */
 static enum step run_beyond_repair(struct run *run, const struct error *why)
 {
 	struct error err;
 	bool moved;
 	AUTO(buf_free) struct buf errors = BUF(4096);
-	run_error_entry(&errors, "server_error", NULL,
-			"The stored data of this batch is lost or corrupt.");
+	run_error_entry(&errors, "server_error", NULL, LOST_TEXT);
 	buf_char(&errors, '\0');
-	if (errors.failed || !run_fail(run, errors.p, &moved, &err) ||
-	    (!moved && !store_batch_move(run->env->store, run->id, 1u << BATCH_CANCELLING,
-					 BATCH_CANCELLED, sys.now_s(), &moved, &err))) {
+	if (errors.failed ||
+	    !store_batch_fail(run->env->store, run->id, errors.p, sys.now_s(), &moved, &err)) {
 		held_up(run, "failing", why);
 		return STEP_LATER;
 	}
 	log_fault("batch.failed", why, kv_str("batch", run->id));
 	return STEP_GONE;
+}
+
+/* It cannot be opened. One that is to end (cancelled, or its window is over) does not wait for its
+ * journal for ever: what was merged is given out, and the journal goes to lost/. */
+static enum step opening_failed(struct run *run, const struct error *why)
+{
+	bool ends = run->batch.status == BATCH_CANCELLING ||
+		    run_end_reason(run) != OUTCOME_ANSWERED;
+	run_suspend(run);
+	held_up(run, "opening", why);
+	if (ends && ++run->opening_tries >= OPENING_TRIES)
+		run->journal_unreadable = true;
+	return STEP_LATER;
+}
+
+/* What it goes on to once all is open. */
+static void run_begin(struct run *run)
+{
+	goes_on(run);
+	run_files_add(run);
+	run->phase = RUN_RUNNING;
+	if (run->batch.status == BATCH_CANCELLING)
+		run_end(run, OUTCOME_CANCELLED);
+	if (run->input_lost && run->ended_lines < run->lines)
+		run_fail_rest(run, LOST_TEXT);
+	if (run->env->time_is_good(run->env->ctx))
+		run_check_window(run, sys.now_s()); /* it may have passed while no server ran */
+	if (run_end_reason(run) == OUTCOME_ANSWERED && run->ended_lines < run->lines)
+		run_dispatch(run);
 }
 
 static enum step step_new(struct run *run)
@@ -312,32 +448,53 @@ static enum step step_new(struct run *run)
 	pthread_mutex_unlock(&run->lock);
 	if (run->batch.status == BATCH_VALIDATING && !run_validate(run, &started, &err)) {
 		run_suspend(run);
-		if (is_lost(&err))
+		if (run_is_lost(&err))
 			return run_beyond_repair(run, &err);
 		held_up(run, "validating", &err);
 		return STEP_LATER;
 	}
 	if (!started)
 		return STEP_GONE;
-	if (!run_resume(run, &err)) {
-		run_suspend(run);
-		if (is_lost(&err))
-			return run_beyond_repair(run, &err);
-		held_up(run, "opening", &err);
-		return STEP_LATER;
-	}
-	goes_on(run);
-	run_files_add(run);
-	run->phase = RUN_RUNNING;
-	if (run->batch.status == BATCH_CANCELLING)
-		run_end(run, OUTCOME_CANCELLED);
-	run_check_window(run, sys.now_s()); /* it may have passed while no server ran */
-	if (run_end_reason(run) == OUTCOME_ANSWERED && run->ended_lines < run->lines)
-		run_dispatch(run);
+	if (!run_resume(run, &err))
+		return opening_failed(run, &err);
+	run_begin(run);
 	return STEP_AGAIN;
 }
 
 /* ---- the worker: running, and the end ---- */
+
+/* All that is open is closed, and it begins as after a restart. */
+static enum step run_reopen(struct run *run)
+{
+	run_suspend(run);
+	pthread_mutex_lock(&run->lock);
+	run->dispatch = (struct dispatch_batch){ 0 };
+	run->dispatched = run->let_go = false;
+	pthread_mutex_unlock(&run->lock);
+	run->cache_n = 0;
+	run->reopening = false;
+	run->phase = RUN_NEW;
+	return STEP_AGAIN;
+}
+
+/* A line that had ended has no record that checks any more. Opening anew finds the others, and lets
+ * the line run again. */
+static enum step run_damaged(struct run *run)
+{
+	run->damaged = false;
+	if (++run->reopened > REOPEN_MAX) {
+		run_fail_rest(run, "Results of this batch were damaged on disk.");
+		return STEP_AGAIN;
+	}
+	log_warn("batch.reopened", kv_str("batch", run->id),
+		 kv_str("why", "a result is damaged on disk"));
+	run->reopening = true;
+	if (!run->dispatched || run->phase == RUN_STOPPED)
+		return run_reopen(run);
+	run->phase = RUN_STOPPING;
+	dispatch_drop(run->env->dispatch, &run->dispatch);
+	return STEP_WAIT;
+}
 
 static enum step step_running(struct run *run)
 {
@@ -355,6 +512,8 @@ static enum step step_running(struct run *run)
 			return STEP_LATER;
 		}
 		goes_on(run);
+		if (run->damaged)
+			return run_damaged(run);
 		return more ? STEP_AGAIN : STEP_WAIT;
 	}
 	if (end == OUTCOME_ANSWERED && run->batch.status == BATCH_IN_PROGRESS) {
@@ -382,6 +541,8 @@ static enum step step_stopping(struct run *run)
 	pthread_mutex_unlock(&run->lock);
 	if (!let_go)
 		return STEP_WAIT;
+	if (run->reopening && run_end_reason(run) == OUTCOME_ANSWERED)
+		return run_reopen(run);
 	run->phase = RUN_STOPPED;
 	return STEP_AGAIN;
 }
@@ -393,30 +554,45 @@ static void spare_remove(struct run *run, const char *id)
 		log_fault("results.spare_not_removed", &err, kv_str("batch", run->id));
 }
 
+/* All that it held is in the result files, or it could not be read and somebody else may. */
+static void journal_done(struct run *run)
+{
+	char path[512];
+	struct error err;
+	journal_path(run, path, sizeof(path));
+	if (!run->journal_unreadable) {
+		if (unlink(path) != 0 && errno != ENOENT)
+			log_warn("journal.unlink_failed", kv_str("batch", run->id),
+				 kv_int("errno", errno));
+	} else if (!lost_take(run->env->data_dir, run_env_lost_at(run->env), "batches",
+			      strrchr(path, '/') + 1, &err)) {
+		log_fault("journal.not_moved", &err, kv_str("batch", run->id));
+	}
+}
+
 static enum step step_stopped(struct run *run)
 {
 	struct error err;
 	bool more = true;
-	char path[512];
 	while (more)
 		if (!run_merge(run, run_end_reason(run), &more, &err)) {
 			held_up(run, "merging", &err);
 			return STEP_LATER;
 		}
+	if (run->damaged)
+		return run_damaged(run);
 	if (!run_finish(run, &err)) {
 		held_up(run, "finishing", &err);
 		return STEP_LATER;
 	}
 	/* The batch is final and its files are there: the journal, and a result file without lines, are
 	 * spare. A crash before this leaves them behind: pipeline_open() removes journals of batches that
-	 * are final, and the sweep at start blobs that no row names. */
+	 * are final, and empty blobs that no row names. */
 	if (run->merged.output_lines == 0)
 		spare_remove(run, run->batch.output_file_id);
 	if (run->merged.error_lines == 0)
 		spare_remove(run, run->batch.error_file_id);
-	journal_path(run, path, sizeof(path));
-	if (unlink(path) != 0 && errno != ENOENT)
-		log_warn("journal.unlink_failed", kv_str("batch", run->id), kv_int("errno", errno));
+	journal_done(run);
 	return STEP_GONE;
 }
 

@@ -3,7 +3,9 @@
  *	         validated           every line ended, cancel,           dispatch and recorder
  *	         or resumed          window over, fault                  have let go
  *	NEW ----------------> RUNNING ----------------------> STOPPING ----------------> STOPPED -> freed
- *	  \-> freed (failed, expired, cancelled before it ran)
+ *	 | ^                                                    |                           |
+ *	 | \------- a record of a line that had ended is damaged: open all anew ------------/
+ *	 \-> freed (failed, expired, cancelled before it ran)
  *
  * Threads. `work` (a pipeline worker, one at a time for a run) moves the phase, merges and talks to
  * the store. Dispatch calls lease_next, line_read, dropped, fault; the recorder calls durable,
@@ -37,8 +39,14 @@ struct run_env {
 	_Atomic bool closing;
 	/* The run has ended and is out of the table when this returns; it is freed right after. */
 	void (*ended)(void *ctx, struct run *run);
+	int64_t newest_s; /* the latest time that the store had seen at the start, Unix s */
+	/* Whether the time of day may end anything now (base/wall.h). Any thread. */
+	bool (*time_is_good)(void *ctx);
 	void *ctx;
 };
+
+/* When what is moved to lost/ now counts from: a clock far behind does not shorten its stay. */
+int64_t run_env_lost_at(const struct run_env *env);
 
 struct run *run_new(struct run_env *env, const char *batch_id); /* NULL: no memory */
 /* Starts, or has another look. Any thread. */
@@ -54,7 +62,7 @@ struct run **run_next(struct run *run); /* link of the pipeline's table */
 
 /* Ends it before its lines have: OUTCOME_CANCELLED or OUTCOME_EXPIRED. Any thread. */
 void run_end(struct run *run, enum outcome_fault why);
-/* Ends it if its window is over. */
+/* Ends it if its window is over. Only while the time is good. */
 void run_check_window(struct run *run, int64_t now);
 /* Live numbers over what the store has. */
 void run_progress(struct run *run, struct batch *b, struct progress *ret);
@@ -69,4 +77,6 @@ void run_fault(void *owner, const struct error *err);
 struct journal *run_journal(void *owner, struct error *err);
 const char *run_name(void *owner);
 void run_durable(void *ctx, void *owner, const struct outcome *first);
+bool run_ends(void *owner);
+void run_given_up(void *ctx, void *owner, const struct outcome *first);
 void run_flushed(void *ctx, void *owner);

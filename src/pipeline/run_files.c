@@ -65,17 +65,23 @@ static void files_close(struct run *run)
 	run->cache_n = 0;
 }
 
+static bool input_reopen(struct run *run, struct error *err)
+{
+	const char *id = run->batch.input_file_id;
+	uint64_t bytes;
+	int fd;
+	if (!blob_open(run->env->blobs, id, BLOB_DATA, &run->blob_fd, &bytes, err) ||
+	    !blob_open(run->env->blobs, id, BLOB_INDEX, &fd, &bytes, err))
+		return false;
+	index_take(run->index, fd);
+	return true;
+}
+
+/* Of a run whose input was lost, or whose journal cannot be read, what there is. */
 static bool files_open(struct run *run, struct error *err)
 {
-	struct blobs *blobs = run->env->blobs;
-	const char *input = run->batch.input_file_id;
-	uint64_t bytes;
-	int index_fd = -1;
-	bool ok = blob_open(blobs, input, BLOB_DATA, &run->blob_fd, &bytes, err) &&
-		  blob_open(blobs, input, BLOB_INDEX, &index_fd, &bytes, err);
-	if (ok)
-		index_take(run->index, index_fd);
-	ok = ok && journal_take_up(run->journal, err);
+	bool ok = (run->index == NULL || input_reopen(run, err)) &&
+		  (run->journal == NULL || journal_take_up(run->journal, err));
 	if (!ok)
 		files_close(run);
 	return ok;

@@ -45,8 +45,14 @@ struct run {
 	/* the worker */
 	_Atomic int phase; /* enum phase; the others only read it, to say why a batch does not move */
 	struct merge_state merged;
-	struct results *results; /* NULL but in a step that merges */
+	struct results *results; /* NULL but in a step that opens or merges */
 	bool told;               /* that it is held up */
+	bool input_lost;         /* it can be given out what is done, and no more */
+	bool journal_unreadable; /* it ends without what stands there, which goes to lost/ */
+	unsigned opening_tries;  /* that failed since it was to end */
+	bool damaged;            /* a line that had ended has no record any more: reopen */
+	bool reopening;
+	unsigned reopened;
 
 	pthread_mutex_t lock; /* for all below */
 	struct segment *segments;
@@ -66,6 +72,11 @@ struct run {
 
 /* Lines of segment `segment`: SEGMENT_LINES, but for the last one. */
 uint32_t segment_lines(const struct run *run, uint64_t segment);
+/* Whether what is on disk is missing or wrong. Every other fault may pass: a disk that refuses today
+ * has its data tomorrow, so the run waits. */
+bool run_is_lost(const struct error *err);
+/* A service fault: what has ended is kept, the rest become batch_failed lines (contract 8.1, 9). */
+void run_fail_rest(struct run *run, const char *why);
 bool segment_finished(const struct segment *s);
 enum outcome_fault run_end_reason(struct run *run);
 /* For want of descriptors, `why`, it cannot go on for now; NULL: it can again. Any thread. */
@@ -73,7 +84,8 @@ void run_starved(struct run *run, const struct error *why);
 
 /* ---- run_input.c ---- */
 
-/* Opens blob and index of the input; sets lines and segment_count. */
+/* Opens blob and index of the input; sets lines and segment_count. An index that is gone or damaged is
+ * made anew from the blob. */
 MUST_USE bool run_input_open(struct run *run, struct error *err);
 /* validating -> in_progress or failed. *ret_started false: it has ended, or was ended. */
 MUST_USE bool run_validate(struct run *run, bool *ret_started, struct error *err);
@@ -90,7 +102,8 @@ void run_replay(void *ctx, const struct journal_head *head, uint64_t at);
 /* ---- run_merge.c ---- */
 
 /* Appends what is ready to the result files, durably; with `missing` other than OUTCOME_ANSWERED all
- * the rest, lines that have not ended becoming that. *ret_more: there may be more at once. */
+ * the rest, lines that have not ended becoming that. *ret_more: there may be more at once. Up to a
+ * line whose record is damaged: then run->damaged is set. */
 MUST_USE bool run_merge(struct run *run, enum outcome_fault missing, bool *ret_more,
 			struct error *err);
 /* Makes the batch final. */

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "ingest/ingest.h"
 #include "ingest/verdict.h"
 #include "pipeline/run_impl.h"
 
@@ -84,6 +85,8 @@ bool run_custom_id(void *ctx, uint64_t record, struct buf *to)
 	struct run *run = ctx;
 	struct error err;
 	struct index_record r;
+	if (run->index == NULL || run->blob_fd < 0)
+		return false; /* the input is lost */
 	if (!index_read(run->index, record, &r, 1, &err) || !record_fits(&r) ||
 	    !buf_reserve(to, r.custom_id_length + 1u))
 		return false;
@@ -115,16 +118,49 @@ void run_error_entry(struct buf *to, const char *code, const char *param, const 
 	buf_text(to, "}]");
 }
 
-bool run_input_open(struct run *run, struct error *err)
+static bool index_get(struct run *run, struct error *err)
 {
 	int fd;
 	uint64_t bytes;
-	if (!blob_open(run->env->blobs, run->batch.input_file_id, BLOB_DATA, &run->blob_fd, &bytes,
-		       err) ||
-	    !blob_open(run->env->blobs, run->batch.input_file_id, BLOB_INDEX, &fd, &bytes, err) ||
-	    !index_open(fd, &run->index, err))
+	return blob_open(run->env->blobs, run->batch.input_file_id, BLOB_INDEX, &fd, &bytes, err) &&
+	       index_open(fd, &run->index, err);
+}
+
+/* The pass that made it at the upload, once more. Of a batch that has begun every line was good: its
+ * lines have no limit. A crash leaves the old index or the new one. */
+static bool index_remake(struct run *run, const struct error *why, struct error *err)
+{
+	const char *id = run->batch.input_file_id;
+	const struct ingest_limits limits = {
+		.line_bytes = run->batch.status == BATCH_VALIDATING
+				      ? run->env->config->rules.line_bytes
+				      : 0,
+	};
+	char sha256[65];
+	if (!ingest_file(run->env->blobs, run->blob_fd, &limits, id, sha256, &run->index, err))
 		return false;
+	log_write_error(LOG_WARN, "index.remade", why,
+			LOG_FIELDS(kv_str("batch", run->id), kv_str("file", id)));
+	return true;
+}
+
+bool run_input_open(struct run *run, struct error *err)
+{
+	struct error why;
+	uint64_t bytes;
+	if (!blob_open(run->env->blobs, run->batch.input_file_id, BLOB_DATA, &run->blob_fd, &bytes,
+		       err))
+		return false;
+	if (!index_get(run, &why)) {
+		*err = why;
+		if (!run_is_lost(&why) || !index_remake(run, &why, err))
+			return false;
+	}
 	run->lines = index_summary(run->index)->lines;
+	if (run->batch.status != BATCH_VALIDATING && run->lines != run->batch.counts.total)
+		return fail_sys(err, EBADMSG, "%s has %llu lines, the batch has %llu",
+				run->batch.input_file_id, (unsigned long long)run->lines,
+				(unsigned long long)run->batch.counts.total);
 	run->segment_count = (run->lines + SEGMENT_LINES - 1) / SEGMENT_LINES;
 	return true;
 }
@@ -193,7 +229,7 @@ bool run_validate(struct run *run, bool *ret_started, struct error *err)
 	int64_t now = sys.now_s();
 	bool moved;
 	*ret_started = false;
-	if (now >= run->batch.expires_at)
+	if (now >= run->batch.expires_at && run->env->time_is_good(run->env->ctx))
 		return store_batch_move(run->env->store, run->id, 1u << BATCH_VALIDATING,
 					BATCH_EXPIRED, now, &moved, err);
 	if (!input_judge(run, &errors, err))
@@ -214,5 +250,6 @@ bool run_validate(struct run *run, bool *ret_started, struct error *err)
 			       run->batch.error_file_id, now, ret_started, err))
 		return false;
 	run->batch.status = BATCH_IN_PROGRESS;
+	run->batch.counts.total = run->lines;
 	return true;
 }

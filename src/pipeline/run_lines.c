@@ -70,6 +70,24 @@ void run_durable(void *ctx, void *owner, const struct outcome *first)
 		run_kick(run);
 }
 
+/* The disk would not take them: their lines end with the batch. */
+void run_given_up(void *ctx, void *owner, const struct outcome *first)
+{
+	(void)ctx;
+	struct run *run = owner;
+	if (run->recording)
+		run_unpin(run);
+	run->recording = false;
+	pthread_mutex_lock(&run->lock);
+	dispatch_recorded(run->env->dispatch, &run->dispatch, first);
+	pthread_mutex_unlock(&run->lock);
+}
+
+bool run_ends(void *owner)
+{
+	return run_end_reason(owner) != OUTCOME_ANSWERED;
+}
+
 /* It stays pinned until its lines are durable: a group that failed is written again. */
 struct journal *run_journal(void *owner, struct error *err)
 {
@@ -124,12 +142,7 @@ void run_fault(void *owner, const struct error *err)
 {
 	struct run *run = owner;
 	log_fault("batch.input_unreadable", err, kv_str("batch", run->id));
-	pthread_mutex_lock(&run->lock);
-	if (run->end == OUTCOME_ANSWERED)
-		snprintf(run->fault, sizeof(run->fault),
-			 "The stored input of this batch could not be read.");
-	pthread_mutex_unlock(&run->lock);
-	run_end(run, OUTCOME_BATCH_FAILED);
+	run_fail_rest(run, "The stored input of this batch could not be read.");
 }
 
 void run_dropped(void *owner)

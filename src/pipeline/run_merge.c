@@ -28,7 +28,6 @@ static void segments_spare(struct run *run, uint64_t first, uint64_t end)
 static bool segments_append(struct run *run, enum outcome_fault missing, struct merge_state *m,
 			    struct error *err)
 {
-	uint64_t corrupt = 0;
 	for (unsigned n = 0; n < MERGE_AT_ONCE && m->segments < run->segment_count; n++) {
 		pthread_mutex_lock(&run->lock);
 		struct segment s = run->segments[m->segments];
@@ -44,18 +43,13 @@ static bool segments_append(struct run *run, enum outcome_fault missing, struct 
 			.missing = missing,
 		};
 		if (!results_append(run->results, run->journal, &todo, run_custom_id, run, m,
-				    &corrupt, err))
+				    &run->damaged, err))
 			return false;
+		if (run->damaged) {
+			results_rewind(run->results, m);
+			break;
+		}
 		m->segments++;
-	}
-	if (corrupt > 0) {
-		log_error("journal.corrupt", kv_str("batch", run->id), kv_u64("lines", corrupt));
-		pthread_mutex_lock(&run->lock);
-		run->end = OUTCOME_BATCH_FAILED;
-		snprintf(run->fault, sizeof(run->fault),
-			 "Results of %llu lines were damaged on disk.",
-			 (unsigned long long)corrupt);
-		pthread_mutex_unlock(&run->lock);
 	}
 	return true;
 }
@@ -109,7 +103,7 @@ bool run_merge(struct run *run, enum outcome_fault missing, bool *ret_more, stru
 	run->merged = m;
 	pthread_mutex_unlock(&run->lock);
 	segments_spare(run, before, m.segments);
-	*ret_more = m.segments < run->segment_count;
+	*ret_more = !run->damaged && m.segments < run->segment_count;
 	return true;
 }
 

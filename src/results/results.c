@@ -107,14 +107,24 @@ static bool sink_put(struct sink *s, struct slice piece, struct error *err)
 	return s->pending.failed ? fail_memory(err) : true;
 }
 
-/* Finds the records of the segment between its bounds. */
+static void place_note(const struct results_segment *segment, struct place *places,
+		       const struct journal_head *head, uint64_t at)
+{
+	if (head->record >= segment->first && head->record < segment->first + segment->lines)
+		places[head->record - segment->first] = (struct place){ at, *head };
+}
+
+/* Finds the records of the segment between its bounds by going from head to head. *ret_whole false:
+ * something on the way is no head. */
 static bool places_find(const struct results *r, const struct journal *j,
 			const struct results_segment *segment, struct place *places,
-			struct error *err)
+			bool *ret_whole, struct error *err)
 {
 	uint64_t at = segment->journal_at, window_at = 0;
 	size_t window_n = 0;
 	struct journal_head head;
+
+	*ret_whole = false;
 	while (at < segment->journal_end) {
 		if (at < window_at || at + sizeof(head) > window_at + window_n) {
 			uint64_t left = segment->journal_end - at;
@@ -123,16 +133,40 @@ static bool places_find(const struct results *r, const struct journal *j,
 			if (!journal_read(j, at, r->scratch, window_n, err))
 				return false;
 			if (window_n < sizeof(head))
-				break; /* no whole record: its line counts as missing */
+				return true;
 		}
 		memcpy(&head, r->scratch + (at - window_at), sizeof(head));
 		if (head.length == 0 || at + sizeof(head) + head.length > segment->journal_end)
-			break; /* damaged: the lines behind it count as corrupt */
-		if (head.record >= segment->first && head.record < segment->first + segment->lines)
-			places[head.record - segment->first] = (struct place){ at, head };
+			return true;
+		place_note(segment, places, &head, at);
 		at += sizeof(head) + head.length;
 	}
+	*ret_whole = true;
 	return true;
+}
+
+/* The same where there is damage: each record is checked, and what is none stepped over. */
+static bool places_search(const struct journal *j, const struct results_segment *segment,
+			  struct place *places, struct error *err)
+{
+	if (segment->journal_at == segment->journal_end)
+		return true;
+	struct journal_scan *s = journal_scan_new(j, segment->journal_at, segment->journal_end,
+						  segment->first + segment->lines);
+	struct journal_head head;
+	uint64_t at;
+	bool found = true, ok = true;
+
+	if (s == NULL)
+		return fail_memory(err);
+	memset(places, 0, segment->lines * sizeof(*places));
+	while (ok && found) {
+		ok = journal_scan_next(s, &head, &at, &found, err);
+		if (ok && found)
+			place_note(segment, places, &head, at);
+	}
+	journal_scan_free(s);
+	return ok;
 }
 
 /* Reads the line of `place` in pieces of COPY_BYTES; with `to` NULL only checks it. */
@@ -161,7 +195,7 @@ static bool line_append(struct results *r, const struct journal *j, const struct
 	journal_check_start(r->check, &place->head);
 	*ret_good = false;
 	if (!line_copy(r, j, place, NULL, err))
-		return err->sys == EIO; /* the disk cannot give it back: as good as damaged */
+		return err->sys == EIO || err->sys == ENODATA; /* as good as damaged */
 	*ret_good = journal_check_ok(r->check, &place->head);
 	if (!*ret_good)
 		return true;
@@ -210,40 +244,87 @@ static void sums_add_missing(struct merge_state *m, enum outcome_fault fault)
 		m->counts.failed++;
 }
 
+/* What appending one segment needs. */
+struct append {
+	struct results *r;
+	const struct journal *j;
+	const struct results_segment *segment;
+	custom_id_fn custom_id;
+	void *ctx;
+	struct place *places;
+	bool searched; /* the places are all that there are; else a bad one asks for the search */
+	struct merge_state sums;
+};
+
+/* Appends what became of line `i` of the segment and counts it. */
+static bool line_settle(struct append *a, uint32_t i, bool *ret_bad, struct error *err)
+{
+	const struct place *place = &a->places[i];
+	enum outcome_fault missing = a->segment->missing;
+	bool good = false;
+
+	if (place->at != 0 && !line_append(a->r, a->j, place, &good, err))
+		return false;
+	if (good) {
+		sums_add(&a->sums, &place->head);
+		return true;
+	}
+	*ret_bad = missing == OUTCOME_ANSWERED || (place->at != 0 && !a->searched);
+	if (*ret_bad)
+		return true;
+	sums_add_missing(&a->sums, missing);
+	return missing_append(a->r, a->segment->first + i, missing, a->custom_id, a->ctx, err);
+}
+
+/* The lines in their order, up to a bad one. */
+static bool lines_settle(struct append *a, const struct merge_state *m, bool *ret_bad,
+			 struct error *err)
+{
+	*ret_bad = false;
+	a->sums = *m;
+	for (uint32_t i = 0; i < a->segment->lines && !*ret_bad; i++)
+		if (!line_settle(a, i, ret_bad, err))
+			return false;
+	return true;
+}
+
+/* First by the quick way; where that meets anything odd, by the one that checks each record. */
+static bool segment_settle(struct append *a, const struct merge_state *m, bool *ret_bad,
+			   struct error *err)
+{
+	bool whole;
+
+	if (!places_find(a->r, a->j, a->segment, a->places, &whole, err))
+		return false;
+	if (whole && !lines_settle(a, m, ret_bad, err))
+		return false;
+	if (whole && !*ret_bad)
+		return true;
+	results_rewind(a->r, m);
+	a->searched = true;
+	return places_search(a->j, a->segment, a->places, err) && lines_settle(a, m, ret_bad, err);
+}
+
 bool results_append(struct results *r, const struct journal *j,
 		    const struct results_segment *segment, custom_id_fn custom_id, void *ctx,
-		    struct merge_state *m, uint64_t *ret_corrupt, struct error *err)
+		    struct merge_state *m, bool *ret_damaged, struct error *err)
 {
 	AUTO(auto_free) struct place *places = calloc(segment->lines, sizeof(*places));
-	struct merge_state sums = *m;
+	struct append a = { r, j, segment, custom_id, ctx, .places = places };
+
 	if (places == NULL)
 		return fail_memory(err);
-	if (!places_find(r, j, segment, places, err))
+	if (!segment_settle(&a, m, ret_damaged, err))
 		return false;
-	for (uint32_t i = 0; i < segment->lines; i++) {
-		enum outcome_fault missing = segment->missing;
-		bool good = false;
-		if (places[i].at != 0 && !line_append(r, j, &places[i], &good, err))
-			return false;
-		if (good) {
-			sums_add(&sums, &places[i].head);
-			continue;
-		}
-		if (places[i].at != 0 || missing == OUTCOME_ANSWERED) {
-			(*ret_corrupt)++;
-			missing = OUTCOME_BATCH_FAILED;
-		}
-		if (!missing_append(r, segment->first + i, missing, custom_id, ctx, err))
-			return false;
-		sums_add_missing(&sums, missing);
-	}
+	if (*ret_damaged)
+		return true;
 	if (!sink_flush(&r->output, err) || !sink_flush(&r->error, err))
 		return false;
-	sums.output_bytes = r->output.at;
-	sums.output_lines = r->output.lines;
-	sums.error_bytes = r->error.at;
-	sums.error_lines = r->error.lines;
-	*m = sums;
+	a.sums.output_bytes = r->output.at;
+	a.sums.output_lines = r->output.lines;
+	a.sums.error_bytes = r->error.at;
+	a.sums.error_lines = r->error.lines;
+	*m = a.sums;
 	return true;
 }
 

@@ -28,20 +28,22 @@ struct results_segment {
 	uint32_t lines;
 	uint64_t journal_at,
 		journal_end; /* between them stand all its journal records; equal: none */
-	/* What becomes of a line without a record: OUTCOME_EXPIRED, _CANCELLED or _BATCH_FAILED.
-	 * OUTCOME_ANSWERED: there is no such line, or the journal is corrupt. */
+	/* What becomes of a line without a record that checks: OUTCOME_EXPIRED, _CANCELLED or
+	 * _BATCH_FAILED. OUTCOME_ANSWERED: all lines have one, unless the journal has been damaged
+	 * since they ended. */
 	enum outcome_fault missing;
 };
 /* Gives the raw custom_id of a record, for the lines that are missing: appended to `to`; false when
  * it cannot be read (then it is null). */
 typedef bool (*custom_id_fn)(void *ctx, uint64_t record, struct buf *to);
 
-/* Appends the segment to the files and to the sums in `m` (not `segments`, `journal_from`). A
- * record that does not check becomes a `batch_failed` line and is counted in *ret_corrupt. On
- * failure the files may hold a part of it and `m` is as it was: call results_rewind(m), then again. */
+/* Appends the segment to the files and to the sums in `m` (not `segments`, `journal_from`). `j` may
+ * be NULL where the segment has no records. *ret_damaged: a line that had ended has no record that
+ * checks any more, and `missing` does not say what becomes of it. Then, and on failure, the files may
+ * hold a part of the segment and `m` is as it was: call results_rewind(m), then again. */
 MUST_USE bool results_append(struct results *r, const struct journal *j,
 			     const struct results_segment *segment, custom_id_fn custom_id,
-			     void *ctx, struct merge_state *m, uint64_t *ret_corrupt,
+			     void *ctx, struct merge_state *m, bool *ret_damaged,
 			     struct error *err);
 /* Makes what was appended durable: before `m` goes to the store. */
 MUST_USE bool results_sync(struct results *r, struct error *err);

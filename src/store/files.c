@@ -260,13 +260,15 @@ bool store_blob_gone(struct store *s, const char *id, struct error *err)
 	       txn_commit(&t, err);
 }
 
-bool store_blob_known(struct store *s, const char *id, bool *ret, struct error *err)
+bool store_blob_known(struct store *s, const char *id, bool *ret_known, bool *ret_deleted,
+		      struct error *err)
 {
 	AUTO(reader_return) struct db *db = reader_borrow(s);
-	int64_t known;
+	int64_t standing;
 
-	if (!sql_number(db, SQL_blob_known, VALUES(txt(id)), &known, err))
+	if (!sql_number(db, SQL_blob_known, VALUES(txt(id)), &standing, err))
 		return false;
-	*ret = known != 0;
+	*ret_known = standing == 1;
+	*ret_deleted = standing == 2;
 	return true;
 }

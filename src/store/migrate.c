@@ -15,7 +15,8 @@
 static const char *const migrations[] = {
 	text_001_initial,
 	text_002_org_weight,
-	text_003_order_of_making,
+	text_003_directory,
+	text_004_order_of_making,
 };
 #define VERSION ((int64_t)ARRAY_LEN(migrations))
 

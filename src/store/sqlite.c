@@ -49,9 +49,9 @@ bool fail_sqlite(struct error *err, const struct db *db, int code, const char *d
 			    "The server is busy with other changes. Try again in a moment.");
 		snprintf(err->detail, sizeof(err->detail), "%s", detail);
 	} else {
-		(void)!fail_sys(err, full ? ENOSPC : EIO, "%s", detail);
+		(void)!fail_sys(err, full ? ENOSPC : 0, "%s", detail);
 	}
-	err->sys = code;
+	err->sqlite = code;
 	return false;
 }
 

@@ -23,6 +23,7 @@
 /* clang-format off */
 #define SQL_STATEMENTS(X)                                                                          \
 	X(begin) X(commit) X(rollback)                                                             \
+	X(directory_get) X(directory_put) X(newest)                                                \
 	X(org_insert) X(org_find) X(org_list) X(org_known) X(org_weight) X(org_weigh)              \
 	X(key_insert) X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count)              \
 	X(call_insert) X(call_by_key) X(call_by_content) X(call_forget)                            \
@@ -67,7 +68,7 @@ void db_close(struct db *db);
 /* Runs SQL that is no prepared statement: settings and migrations. */
 MUST_USE bool db_exec(struct db *db, const char *text, struct error *err);
 
-/* What SQLite's `code`, just returned, means to a client: NO_SPACE for a full disk, UNAVAILABLE
+/* What SQLite's `code`, just returned (it is left in err->sqlite), means to a client: NO_SPACE for a full disk, UNAVAILABLE
  * where another process would not let go of the database, else INTERNAL. `doing` is for the log. */
 MUST_USE bool fail_sqlite(struct error *err, const struct db *db, int code, const char *doing);
 

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "base/sys.h"
 #include "store/store_priv.h"
@@ -49,8 +48,6 @@ bool store_open(const char *data_dir, struct store **ret, struct error *err)
 
 	if (snprintf(path, sizeof(path), "%s/meta.db", data_dir) >= (int)sizeof(path))
 		return fail_sys(err, ENAMETOOLONG, "%s/meta.db", data_dir);
-	if (mkdir(data_dir, 0700) != 0 && errno != EEXIST)
-		return fail_sys(err, errno, "creating %s", data_dir);
 	if (!create_private(path, err))
 		return false;
 	struct store *s = calloc(1, sizeof(*s));

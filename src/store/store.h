@@ -6,7 +6,7 @@
  * are durable (milliseconds); reads have connections of their own and do not wait for writes.
  * Errors: NOT_FOUND where a row is missing or belongs to another organization (never FORBIDDEN);
  * NO_SPACE when the disk is full; UNAVAILABLE when another process held the database for 10 s;
- * else INTERNAL. err->sys is the SQLite code. On any failure nothing has changed.
+ * else INTERNAL. err->sqlite is SQLite's code. On any failure nothing has changed.
  *
  * `lowtide key|org` open the same database while a server runs: SQLite's own locks suffice. */
 #pragma once
@@ -16,9 +16,24 @@
 
 struct store;
 
-/* Opens DATA/meta.db, creating and migrating it. A database of a newer version is refused. */
+/* Opens DATA/meta.db, creating and migrating it; DATA has to be there. A database of a newer version is refused. */
 MUST_USE bool store_open(const char *data_dir, struct store **ret, struct error *err);
 void store_close(struct store *s);
+
+/* ---- the data directory (cli/data_dir.h) ---- */
+
+/* What database and directory hold alike, so that neither is taken for another's or an older one. */
+struct store_directory {
+	char id[33];    /* random, hex */
+	uint64_t turns; /* starts and stops of servers; 0: the directory's own file may not be there */
+};
+/* *ret_found false: the database is new. */
+MUST_USE bool store_directory_get(struct store *s, struct store_directory *ret, bool *ret_found,
+				  struct error *err);
+MUST_USE bool store_directory_put(struct store *s, const struct store_directory *d, int64_t now,
+				  struct error *err);
+/* The latest time that any row holds of what has happened, 0: none. At start only: it scans. */
+MUST_USE bool store_newest(struct store *s, int64_t *ret, struct error *err);
 
 /* ---- organizations and keys ---- */
 
@@ -127,9 +142,11 @@ MUST_USE bool store_sweep(struct store *s, int64_t now, int64_t *ret_next, struc
 MUST_USE bool store_blobs_spare(struct store *s, char (*ids)[ID_SIZE], size_t max, size_t *ret_n,
 				struct error *err);
 MUST_USE bool store_blob_gone(struct store *s, const char *id, struct error *err);
-/* Whether a blob of that id belongs to a file whose blob is not gone, or to a batch's result files
- * while it is not final. For the sweep at start. */
-MUST_USE bool store_blob_known(struct store *s, const char *id, bool *ret, struct error *err);
+/* *ret_known: a blob of that id belongs to a file whose blob is not gone, or to a batch's result files
+ * while it is not final. *ret_deleted: the file is deleted, and its blob was removed. For the sweep at
+ * start. */
+MUST_USE bool store_blob_known(struct store *s, const char *id, bool *ret_known, bool *ret_deleted,
+			       struct error *err);
 
 /* ---- batches ---- */
 

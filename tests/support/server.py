@@ -201,11 +201,11 @@ class Server:
         check_report(self.log(), "serve")
 
     def blobs(self):
-        """What stands in the data directory, but for the database and the lock."""
+        """What stands in the data directory, but for the database, the lock and the id."""
         found = set()
         for path in self.data.rglob("*"):
             name = str(path.relative_to(self.data))
-            if path.is_file() and not name.startswith(("meta.db", "lowtide.lock")):
+            if path.is_file() and not name.startswith(("meta.db", "lowtide.")):
                 found.add(name)
         return found
 

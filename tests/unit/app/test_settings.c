@@ -308,7 +308,7 @@ static void keys_are_suggested(void **state)
 	/* nothing is like it: what there is in that group, or the groups */
 	assert_suggested("retention.quux",
 			 "allowed here: retention.input_files, retention.result_files, "
-			 "retention.sweep");
+			 "retention.lost, retention.sweep");
 	assert_suggested("webhooks",
 			 "allowed here: listen, data, profile, upstreams, execution, online, "
 			 "limits, validation, retention, log");

@@ -148,6 +148,10 @@ static void an_error_is_fields_before_the_rest(void **state)
 	assert_string_equal(next_event(),
 			    "upload.failed error=\"The server's disk is full; nothing was stored. "
 			    "Try again later.\" detail=\"writing /data/x\" errno=28 file=file-1");
+	err.sqlite = 5; /* in a field of its own: 5 is EIO's number, too (D9) */
+	err.sys = 0;
+	log_fault("store.busy", &err);
+	assert_non_null(strstr(next_event(), " sqlite=5"));
 	(void)!fail(&err, ERR_INVALID, "bad");
 	err.line = 12;
 	log_fault("config.bad", &err);

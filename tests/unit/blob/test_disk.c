@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "blob/blob.h"
+#include "blob/lost.h"
 
 static char *dir;
 static struct blobs *blobs;
@@ -335,31 +336,138 @@ static void opening_clears_tmp_and_keeps_files(void **state)
 	blob_abort(w);
 }
 
-static bool known(void *ctx, const char *id)
+/* What the database says, and how often it was asked. */
+static enum blob_standing standing(void *ctx, const char *id)
 {
 	++*(int *)ctx;
-	return strcmp(id, "file-known") == 0;
+	return strcmp(id, "file-known") == 0     ? BLOB_KNOWN
+	       : strcmp(id, "file-deleted") == 0 ? BLOB_DELETED
+						 : BLOB_UNKNOWN;
 }
 
-static void the_sweep_removes_what_has_no_row(void **state)
+#define SWEPT_AT INT64_C(1764427274)
+#define SWEPT_DIR "lost/20251129T144114Z"
+
+static void empty_put(const char *name)
 {
 	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/files/%s", dir, name);
+	close(open(path, O_WRONLY | O_CREAT, 0600));
+}
+
+/* D1: what was deleted goes; what nobody knows of is kept where people can find it. */
+static void the_sweep_removes_by_decision_alone(void **state)
+{
 	struct error err;
 	int asked = 0;
 
 	(void)state;
 	put_text("file-known", "k");
+	put_text("file-deleted", "d");
 	put_text("file-orphan", "o");
-	snprintf(path, sizeof(path), "%s/files/file-orphan.index", dir);
-	close(open(path, O_WRONLY | O_CREAT, 0600));
-	snprintf(path, sizeof(path), "%s/files/notes.txt", dir);
-	close(open(path, O_WRONLY | O_CREAT, 0600));
-	assert_true(blobs_sweep(blobs, known, &asked, &err));
-	assert_int_equal(asked, 3);
+	empty_put("file-orphan.index");
+	empty_put("file-empty.jsonl"); /* a result file without lines, of a batch that ended */
+	empty_put("notes.txt");
+	assert_true(blobs_sweep(blobs, standing, &asked, SWEPT_AT, &err));
+	assert_int_equal(asked, 5);
 	assert_blob("file-known", "k");
+	assert_no_blob("file-deleted");
 	assert_no_blob("file-orphan");
-	assert_false(scratch_exists(dir, "files/file-orphan.index"));
+	assert_no_blob("file-empty");
+	assert_true(scratch_exists(dir, SWEPT_DIR "/file-orphan.jsonl"));
+	assert_true(scratch_exists(dir, SWEPT_DIR "/file-orphan.index"));
+	assert_int_equal(scratch_count(dir, SWEPT_DIR), 2);
 	assert_true(scratch_exists(dir, "files/notes.txt")); /* not of our making */
+}
+
+/* A second sweep never puts a file over one that is there. */
+static void what_is_lost_twice_is_there_twice(void **state)
+{
+	struct error err;
+	int asked = 0;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		put_text("file-orphan", "o");
+		assert_true(blobs_sweep(blobs, standing, &asked, SWEPT_AT, &err));
+	}
+	assert_true(scratch_exists(dir, SWEPT_DIR "/file-orphan.jsonl"));
+	assert_true(scratch_exists(dir, "lost/20251129T144115Z/file-orphan.jsonl"));
+	put_text("file-a", "a");
+	assert_true(blob_lose(blobs, "file-a", SWEPT_AT + 9, &err));
+	assert_true(blob_lose(blobs, "file-a", SWEPT_AT + 9, &err)); /* is not there any more */
+	assert_no_blob("file-a");
+	assert_true(scratch_exists(dir, "lost/20251129T144123Z/file-a.jsonl"));
+}
+
+struct count {
+	const char *name;
+	int n;
+};
+
+static void count_one(void *ctx, const struct lost_file *file)
+{
+	struct count *c = ctx;
+
+	c->n += strcmp(strrchr(file->path, '/') + 1, c->name) == 0;
+}
+
+/* How many of that name are in lost/. */
+static int lost_with(const char *name)
+{
+	struct count c = { name, 0 };
+	struct error err;
+
+	assert_true(lost_each(dir, count_one, &c, &err));
+	return c.n;
+}
+
+/* What would be cut off, and nothing can bring back, is kept aside whole. */
+static void a_tail_is_lost_with_a_copy_of_the_rest_in_its_place(void **state)
+{
+	struct error err;
+
+	(void)state;
+	put_text("file-a", "kept and not");
+	assert_true(blob_lose_tail(blobs, "file-none", 4, SWEPT_AT, &err));
+	assert_true(blob_lose_tail(blobs, "file-a", 12, SWEPT_AT, &err));
+	assert_false(scratch_exists(dir, "lost"));
+	assert_true(blob_lose_tail(blobs, "file-a", 4, SWEPT_AT, &err));
+	assert_blob("file-a", "kept");
+	assert_true(scratch_exists(dir, SWEPT_DIR "/file-a.jsonl"));
+	assert_int_equal(scratch_count(dir, "tmp"), 0);
+	bool fired = true;
+	for (int nth = 1; fired; nth++) { /* the whole is in one place or in the other */
+		int lost_before = lost_with("file-b.jsonl");
+		put_text("file-b", "kept and not");
+		sys_fail_nth(nth, ENOSPC);
+		bool ok = blob_lose_tail(blobs, "file-b", 4, SWEPT_AT + 100 + nth, &err);
+		fired = sys_restore();
+		assert_int_equal(ok, !fired);
+		int kept = lost_with("file-b.jsonl") - lost_before;
+		if (kept == 0)
+			assert_blob("file-b", "kept and not");
+		assert_int_equal(scratch_count(dir, "tmp"), 0);
+	}
+}
+
+static void a_sweep_that_fails_goes_on_at_the_next(void **state)
+{
+	bool fired = true;
+
+	(void)state;
+	for (int nth = 1; fired; nth++) {
+		struct error err;
+		int asked = 0;
+		put_text("file-orphan", "o");
+		sys_fail_nth(nth, ENOSPC);
+		bool ok = blobs_sweep(blobs, standing, &asked, SWEPT_AT + nth, &err);
+		fired = sys_restore();
+		assert_int_equal(ok, !fired);
+		assert_true(blobs_sweep(blobs, standing, &asked, SWEPT_AT + nth, &err));
+		assert_no_blob("file-orphan");
+	}
 }
 
 static void a_directory_that_cannot_be_is_an_error(void **state)
@@ -458,13 +566,6 @@ static void after_a_failed_fsync_there_is_no_second_chance(void **state)
 
 #ifdef LOWTIDE_FAILPOINTS
 
-static bool known_none(void *ctx, const char *id)
-{
-	(void)ctx;
-	(void)id;
-	return false;
-}
-
 /* Puts file-a in a child that the failpoint kills. */
 static void put_and_be_killed(const char *setting)
 {
@@ -501,13 +602,15 @@ static void killed_before_the_name_only_tmp_is_left(void **state)
 static void killed_after_the_name_the_blob_is_whole_and_swept(void **state)
 {
 	struct error err;
+	int asked = 0;
 
 	(void)state;
 	put_and_be_killed("ingest.after_rename=kill");
 	assert_int_equal(scratch_count(dir, "tmp"), 0);
 	assert_blob("file-a", "first, second");
-	assert_true(blobs_sweep(blobs, known_none, NULL, &err));
+	assert_true(blobs_sweep(blobs, standing, &asked, SWEPT_AT, &err));
 	assert_no_blob("file-a");
+	assert_true(scratch_exists(dir, SWEPT_DIR "/file-a.jsonl"));
 }
 
 static void a_full_disk_by_failpoint_is_no_space(void **state)
@@ -545,7 +648,10 @@ int main(void)
 		ON_DISK(appending_cuts_what_was_never_acknowledged),
 		ON_DISK(lost_results_are_an_error_and_not_made_anew),
 		ON_DISK(opening_clears_tmp_and_keeps_files),
-		ON_DISK(the_sweep_removes_what_has_no_row),
+		ON_DISK(the_sweep_removes_by_decision_alone),
+		ON_DISK(what_is_lost_twice_is_there_twice),
+		ON_DISK(a_tail_is_lost_with_a_copy_of_the_rest_in_its_place),
+		ON_DISK(a_sweep_that_fails_goes_on_at_the_next),
 		ON_DISK(a_directory_that_cannot_be_is_an_error),
 		ON_DISK(a_full_disk_at_any_call_leaves_nothing),
 		ON_DISK(a_failing_disk_at_any_call_leaves_nothing),

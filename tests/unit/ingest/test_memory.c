@@ -259,11 +259,11 @@ static void spilling(void **state)
 
 /* ---- blobs ---- */
 
-static bool none_known(void *ctx, const char *id)
+static enum blob_standing none_known(void *ctx, const char *id)
 {
 	(void)ctx;
 	(void)id;
-	return false;
+	return BLOB_UNKNOWN;
 }
 
 static void opening_blobs(void **state)
@@ -274,7 +274,7 @@ static void opening_blobs(void **state)
 		struct error err;
 		memory_fail(&s);
 		bool ok = blobs_open(dir, &again, &err) &&
-			  blobs_sweep(again, none_known, NULL, &err);
+			  blobs_sweep(again, none_known, NULL, 1750000000, &err);
 		memory_restore(&s);
 		assert_true(ok == !s.fired);
 		if (!ok)

@@ -67,12 +67,12 @@ static void on_record(void *ctx, const struct journal_head *head, uint64_t at)
 
 static bool opened(struct found *f, struct journal **ret, struct error *err)
 {
-	uint64_t cut = 0;
+	struct journal_found found = { 0 };
 
 	*f = (struct found){ 0 };
 	*ret = NULL;
-	bool ok = journal_open(path, JOURNAL_START, on_record, f, ret, &cut, err);
-	assert_int_equal(cut, 0);
+	bool ok = journal_open(path, JOURNAL_START, LINES, on_record, f, ret, &found, err);
+	assert_int_equal(found.torn_bytes + found.damaged_bytes + found.missing_bytes, 0);
 	return ok;
 }
 
@@ -213,6 +213,12 @@ static void on_durable(void *ctx, void *owner, const struct outcome *first)
 		durable++;
 }
 
+static bool on_ends(void *owner)
+{
+	(void)owner;
+	return false;
+}
+
 static void on_flushed(void *ctx, void *owner)
 {
 	(void)ctx;
@@ -222,7 +228,12 @@ static void on_flushed(void *ctx, void *owner)
 
 static void recording(void **state)
 {
-	static const struct recorder_ops ops = { on_journal, on_name, on_durable, on_flushed };
+	static const struct recorder_ops ops = { .journal = on_journal,
+						 .name = on_name,
+						 .durable = on_durable,
+						 .ends = on_ends,
+						 .given_up = on_durable,
+						 .flushed = on_flushed };
 
 	(void)state;
 	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {

@@ -18,10 +18,11 @@ static struct store *store;
 static struct org ours, theirs;
 static struct error err;
 
-#define MUST(call)                                                                            \
-	do {                                                                                  \
-		if (!(call))                                                                  \
-			fail_msg("%s: %s (%s, %d)", #call, err.message, err.detail, err.sys); \
+#define MUST(call)                                                                               \
+	do {                                                                                     \
+		if (!(call))                                                                     \
+			fail_msg("%s: %s (%s, %d, %d)", #call, err.message, err.detail, err.sys, \
+				 err.sqlite);                                                    \
 	} while (0)
 
 #define FAILS(call, expected_kind)                               \

@@ -442,9 +442,19 @@ static size_t spare(char ids[static 10][ID_SIZE])
 
 static bool known(const char *id)
 {
-	bool ret;
+	bool ret, deleted;
 
-	MUST(store_blob_known(store, id, &ret, &err));
+	MUST(store_blob_known(store, id, &ret, &deleted, &err));
+	assert_false(ret && deleted);
+	return ret;
+}
+
+/* The database itself says that the blob went; one that it never heard of is another matter (D1). */
+static bool deleted(const char *id)
+{
+	bool known, ret;
+
+	MUST(store_blob_known(store, id, &known, &ret, &err));
 	return ret;
 }
 
@@ -464,11 +474,14 @@ static void a_deleted_files_blob_may_go(void **state)
 	assert_string_equal(ids[0], a.id);
 	assert_string_equal(ids[1], b.id);
 	assert_true(known(a.id)); /* until it is gone */
+	assert_false(deleted(a.id));
 	MUST(store_blob_gone(store, a.id, &err));
 	assert_false(known(a.id));
+	assert_true(deleted(a.id));
 	assert_int_equal(spare(ids), 1);
 	assert_true(known(c.id));
 	assert_false(known("file-none"));
+	assert_false(deleted("file-none"));
 	MUST(store_blob_gone(store, "file-none", &err));
 	MUST(store_blob_gone(store, c.id, &err)); /* not deleted: it has to be there */
 	assert_true(known(c.id));

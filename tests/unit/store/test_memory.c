@@ -284,11 +284,30 @@ static bool blob_gone(void)
 
 static bool blob_known(void)
 {
-	bool known = false;
-	bool ok = store_blob_known(store, input.id, &known, &err);
+	bool known = false, deleted = false;
+	bool ok = store_blob_known(store, input.id, &known, &deleted, &err);
 
 	if (ok)
 		tell(&known, sizeof(known));
+	return ok;
+}
+
+static bool directory_put(void)
+{
+	struct store_directory d = { "0123456789abcdef0123456789abcdef", 7 };
+	return store_directory_put(store, &d, NOW, &err);
+}
+
+static bool directory_get(void)
+{
+	struct store_directory d;
+	int64_t newest = 0;
+	bool found = false;
+	bool ok = store_directory_get(store, &d, &found, &err) &&
+		  store_newest(store, &newest, &err);
+
+	if (ok)
+		tell(&found, sizeof(found));
 	return ok;
 }
 
@@ -438,6 +457,8 @@ static const struct {
 	{ "blobs_spare", blobs_spare, READS },
 	{ "blob_gone", blob_gone, WRITES },
 	{ "blob_known", blob_known, READS },
+	{ "directory_get", directory_get, READS },
+	{ "directory_put", directory_put, WRITES },
 	{ "batch_insert", batch_insert_one, WRITES },
 	{ "batch_get", batch_get, READS },
 	{ "batch_list", batch_list, READS },

@@ -1,7 +1,7 @@
 /* Opening a database: made when absent, left alone when it is not ours or too new. */
 #include "store_test.h"
 
-#define VERSION 3 /* of the tables: migrate.c lists as many migrations */
+#define VERSION 4 /* of this program */
 
 static void path_of(char ret[static PATH_MAX])
 {
@@ -53,16 +53,12 @@ static void it_is_in_wal_mode_with_full_syncs_and_foreign_keys(void **state)
 	assert_int_equal(number_of("PRAGMA foreign_keys"), 1);
 }
 
-static void the_directory_is_made_but_not_its_parents(void **state)
+static void the_directory_has_to_be_there(void **state)
 {
 	char path[PATH_MAX];
 
 	(void)state;
 	snprintf(path, sizeof(path), "%s/data", dir);
-	MUST(store_open(path, &store, &err));
-	store_close(store);
-	store = NULL;
-	snprintf(path, sizeof(path), "%s/no/data", dir);
 	FAILS(store_open(path, &store, &err), INTERNAL);
 	assert_int_equal(err.sys, ENOENT);
 }
@@ -93,7 +89,7 @@ static void a_newer_database_is_refused(void **state)
 	by_hand("PRAGMA user_version = 7");
 	FAILS(store_open(dir, &store, &err), INTERNAL);
 	assert_string_equal(err.message, "meta.db has version 7, made by a newer lowtide; this one "
-					 "knows versions up to 3");
+					 "knows versions up to 4");
 	assert_null(store);
 	by_hand("PRAGMA user_version = 3");
 	MUST(store_open(dir, &store, &err));
@@ -127,7 +123,8 @@ static void a_file_that_is_no_database_is_refused(void **state)
 		fprintf(f, "no database\n");
 	fclose(f);
 	FAILS(store_open(dir, &store, &err), INTERNAL);
-	assert_int_equal(err.sys, SQLITE_NOTADB);
+	assert_int_equal(err.sqlite, SQLITE_NOTADB);
+	assert_int_equal(err.sys, 0);
 }
 
 /* A migration that failed, or was cut off, has not begun. */
@@ -229,6 +226,47 @@ static void version_1_gains_an_order(void **state)
 	free(batches); /* none has a text */
 }
 
+/* D1: a database that was used before there were ids gets one, and a new one has none yet. */
+static void a_used_database_gains_a_directory_id(void **state)
+{
+	struct store_directory d, again;
+	bool found;
+
+	(void)state;
+	version_1_put();
+	MUST(store_open(dir, &store, &err));
+	MUST(store_directory_get(store, &d, &found, &err));
+	assert_true(found);
+	assert_int_equal(strlen(d.id), 32);
+	assert_int_equal(d.turns, 0);
+	reopen();
+	MUST(store_directory_get(store, &again, &found, &err));
+	assert_string_equal(d.id, again.id);
+}
+
+static void a_new_database_has_no_directory(void **state)
+{
+	struct store_directory d = { "0123456789abcdef0123456789abcdef", 7 }, back;
+	int64_t newest;
+	bool found;
+
+	(void)state;
+	MUST(store_open(dir, &store, &err));
+	MUST(store_newest(store, &newest, &err));
+	assert_int_equal(newest, 0);
+	MUST(store_directory_get(store, &back, &found, &err));
+	assert_false(found);
+	MUST(store_directory_put(store, &d, NOW, &err));
+	d.turns = 8;
+	MUST(store_directory_put(store, &d, NOW + 1, &err));
+	MUST(store_directory_get(store, &back, &found, &err));
+	assert_true(found);
+	assert_string_equal(back.id, d.id);
+	assert_int_equal(back.turns, 8);
+	MUST(store_newest(store, &newest, &err));
+	assert_int_equal(newest, NOW + 1);
+}
+
 /* ---- many at once ---- */
 
 static void child_open(void)
@@ -269,7 +307,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		IN_SCRATCH(a_new_database_is_made_and_found_again),
 		IN_SCRATCH(it_is_in_wal_mode_with_full_syncs_and_foreign_keys),
-		IN_SCRATCH(the_directory_is_made_but_not_its_parents),
+		IN_SCRATCH(the_directory_has_to_be_there),
 		IN_SCRATCH(it_is_for_the_owner_alone),
 		IN_SCRATCH(a_newer_database_is_refused),
 		IN_SCRATCH(somebody_elses_database_is_left_alone),
@@ -277,6 +315,8 @@ int main(void)
 		IN_SCRATCH(a_migration_is_all_or_nothing),
 		IN_SCRATCH(version_1_gains_weights),
 		IN_SCRATCH(version_1_gains_an_order),
+		IN_SCRATCH(a_used_database_gains_a_directory_id),
+		IN_SCRATCH(a_new_database_has_no_directory),
 		IN_SCRATCH(processes_that_open_at_once_agree),
 	};
 

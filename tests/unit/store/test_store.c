@@ -84,7 +84,7 @@ static void a_database_held_too_long_is_unavailable(void **state)
 	MUST(txn_begin(&t, other, &err));
 	sqlite3_busy_timeout(store->writer.handle, 20);
 	FAILS(store_file_insert(store, &f, NULL, NULL, id, &err), UNAVAILABLE);
-	assert_int_equal(err.sys & 0xff, SQLITE_BUSY);
+	assert_int_equal(err.sqlite & 0xff, SQLITE_BUSY);
 	FAILS(store_file_get(store, NULL, f.id, NOW, &got, &err), NOT_FOUND); /* reads go on */
 	txn_end(&t);
 	MUST(store_file_insert(store, &f, NULL, NULL, id, &err));
@@ -202,7 +202,8 @@ static void a_full_database_is_no_space_and_stays_usable(void **state)
 		assert_true(fitted < 1000);
 	}
 	assert_int_equal(err.kind, ERR_NO_SPACE);
-	assert_int_equal(err.sys, SQLITE_FULL);
+	assert_int_equal(err.sqlite, SQLITE_FULL);
+	assert_int_equal(err.sys, ENOSPC);
 	assert_string_equal(err.message,
 			    "The server's disk is full; nothing was stored. Try again later.");
 	FAILS(store_file_get(store, ours.id, f.id, NOW, &got, &err), NOT_FOUND);

@@ -1,0 +1,36 @@
+/* directory.c: which data directory this database belongs to, and how late it is. */
+#include "store/store_priv.h"
+
+bool store_directory_get(struct store *s, struct store_directory *ret, bool *ret_found,
+			 struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_directory_get, VALUES());
+
+	*ret = (struct store_directory){ 0 };
+	if (!query_step(&q, ret_found, err))
+		return false;
+	if (!*ret_found)
+		return true;
+	query_text(&q, ret->id, sizeof(ret->id));
+	ret->turns = query_u64(&q);
+	return query_row_ok(&q, err);
+}
+
+bool store_directory_put(struct store *s, const struct store_directory *d, int64_t now,
+			 struct error *err)
+{
+	AUTO(txn_end) struct txn t = { 0 };
+
+	return txn_begin(&t, s, err) &&
+	       sql_run(t.db, SQL_directory_put,
+		       VALUES(txt(d->id), num((int64_t)d->turns), num(now)), NULL, err) &&
+	       txn_commit(&t, err);
+}
+
+bool store_newest(struct store *s, int64_t *ret, struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+
+	return sql_number(db, SQL_newest, VALUES(), ret, err);
+}
