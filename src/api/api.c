@@ -2,7 +2,7 @@
  *
  *	begin    the loop: framing, key, route, then what the body's kind asks for
  *	room     the loop: whether there is memory for a piece of the body
- *	body     the loop: JSON is collected, an upload goes to ingest
+ *	body     JSON is collected in the loop; a piece of an upload goes to ingest in a worker
  *	handle   a worker: the route's function
  *
  * Each either goes on or fails with an error value; errors.c makes the answer of it, and every answer
@@ -144,6 +144,7 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 		return false;
 	if (!route_find(rq, r, err))
 		return false;
+	http_set_work(rq->http, rq->route->work);
 	if ((rq->route->creates || rq->route->online) && !health_takes_work(rq, err))
 		return false;
 	if (rq->route->creates && !repeat_begin(rq, rq->route->name, r, err))
@@ -157,7 +158,7 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 	case BODY_RAW:
 		return body_begin(rq, raw_bytes_max(rq->api), err);
 	case BODY_FORM:
-		return upload_begin(rq, err);
+		return upload_begin(rq, r, err);
 	case BODY_NONE:
 		break;
 	}
@@ -304,6 +305,19 @@ static void on_handle(void *ctx, struct http_request *q, struct http_response *r
 	request_answered(rq, r);
 }
 
+static void on_busy(void *ctx, struct http_request *q, struct http_response *r)
+{
+	struct request *rq = http_data(q);
+	struct error err;
+
+	(void)ctx;
+	(void)!fail(&err, ERR_UNAVAILABLE,
+		    "Too many calls of this kind wait already. Please retry shortly.");
+	error_answer(rq, r, &err);
+	repeat_end(rq);
+	request_answered(rq, r);
+}
+
 static void on_end(void *ctx, struct http_request *q)
 {
 	struct request *rq = http_data(q);
@@ -344,6 +358,7 @@ struct http_app api_http_app(void)
 		.room = on_room,
 		.body = on_body,
 		.handle = on_handle,
+		.busy = on_busy,
 		.end = on_end,
 		.refuse = on_refuse,
 	};
@@ -364,6 +379,7 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	api->pipeline = pipeline;
 	api->budget = pipeline_budget(pipeline);
 	pthread_mutex_init(&api->claims.lock, NULL);
+	limits_open(&api->limits);
 	*ret = api;
 	return true;
 }
@@ -373,6 +389,7 @@ void api_close(struct api *api)
 	if (api == NULL)
 		return;
 	pthread_mutex_destroy(&api->claims.lock);
+	limits_close(&api->limits);
 	free(api);
 }
 

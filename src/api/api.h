@@ -2,6 +2,7 @@
  * Fills an http_app; holds no state of its own but calls under way. */
 #pragma once
 
+#include "api/limits.h"
 #include "blob/blob.h"
 #include "http/server.h"
 #include "ingest/ingest.h"
@@ -14,7 +15,7 @@ struct api_config {
 	enum profile profile;
 	struct window_rule windows;
 	struct ingest_limits limits;
-	struct file_quota quota;
+	uint64_t org_limits[ORG_LIMITS]; /* of an organization that has none of its own; 0: any number */
 	bool missing_input_refused; /* create with an unknown file: 400 (kimi) or failed (openai) */
 	bool kimi_calls;            /* Kimi's calls that are answered at once are passed on */
 	bool first_line_checked;    /* an upload whose first line is not JSON is refused */

@@ -40,7 +40,10 @@ bool auth_check(struct request *rq, struct error *err)
 				    : "Invalid Authentication");
 	id_secret_hash(key, hash);
 	if (store_key_find(rq->api->store, hash, &rq->key, err))
-		return true;
+		return !rq->key.suspended ||
+		       fail(err, ERR_FORBIDDEN,
+			    "The organization '%s' is suspended by the operator of this server.",
+			    rq->key.org_name);
 	if (err->kind == ERR_BAD_KEY)
 		return fail(err, ERR_BAD_KEY, "Incorrect API key provided");
 	return false;

@@ -9,6 +9,7 @@
 
 #define LIMIT_MAX 100
 #define LIMIT_DEFAULT 20
+#define OPEN_BATCHES_RETRY_S 60
 
 static void batch_answer(struct request *rq, struct batch *b, struct buf *to)
 {
@@ -80,8 +81,11 @@ static bool batch_make(struct request *rq, struct batch *b, struct http_response
 	if (b->output_expires_after_s == 0)
 		b->output_expires_after_s = (int64_t)api->config.result_expires_after_s;
 	if (!store_batch_insert(api->store, b, &rq->claim.call, !api->config.missing_input_refused,
-				id, err))
+				limit_of(rq, LIMIT_OPEN_BATCHES), id, err)) {
+		if (err->kind == ERR_RATE_LIMIT)
+			http_header(r, "Retry-After", "%d", OPEN_BATCHES_RETRY_S);
 		return false;
+	}
 	if (strcmp(id, b->id) != 0)
 		return first_answer_again(rq, id, r, err);
 	pipeline_submit(api->pipeline, b->id);

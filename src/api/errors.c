@@ -1,11 +1,16 @@
 /* errors.c: one function makes every answer that is an error. */
 #include "api/errors.h"
 
+#include <errno.h>
+#include <stdatomic.h>
+
 #include "base/log.h"
+#include "base/sys.h"
 
 /* How soon a call that found the server stopping may be tried again: by then another has started,
  * or this one has gone. */
 #define UNAVAILABLE_RETRY_S 5
+#define OUT_OF_FILES_TELL_MS 60000
 
 static void write_or_null(struct buf *to, const char *text)
 {
@@ -51,9 +56,22 @@ void error_response(struct http_response *r, const struct error *err, enum profi
 	add_retry_headers(r, err->kind);
 }
 
+/* Told once a minute: there will be many. */
+static void log_out_of_files(const struct error *err)
+{
+	static _Atomic uint64_t next_ms;
+	uint64_t now_ms = sys.monotonic_ms(), due_ms = next_ms;
+
+	if (now_ms >= due_ms &&
+	    atomic_compare_exchange_strong(&next_ms, &due_ms, now_ms + OUT_OF_FILES_TELL_MS))
+		log_fault("http.out_of_files", err);
+}
+
 void error_answer(struct request *rq, struct http_response *r, const struct error *err)
 {
 	error_response(r, err, rq->api->config.profile);
+	if (err->kind == ERR_UNAVAILABLE && (err->sys == EMFILE || err->sys == ENFILE))
+		log_out_of_files(err);
 	if (r->status >= 500 && err->kind != ERR_UNAVAILABLE)
 		log_fault("http.fault", err, kv_str("request", rq->id),
 			  kv_str("method", http_method(rq->http)),

@@ -327,6 +327,7 @@ static void on_closed(void *ctx)
 {
 	struct online_call *c = ctx;
 
+	limits_online_end(&c->api->limits, c->org);
 	dispatch_online_release(c->dispatch, &c->online);
 }
 
@@ -356,15 +357,15 @@ bool online_handle(struct request *rq, struct http_response *r, struct error *er
 {
 	struct online_call *c = calloc(1, sizeof(*c));
 
-	(void)r;
 	if (c == NULL)
 		return fail_memory(err);
-	if (!call_fill(c, rq, err)) {
+	if (!call_fill(c, rq, err) || !limits_online_begin(rq, r, err)) {
 		call_free(c);
 		return false;
 	}
 	c->stream = http_later(rq->http, &stream_ops, c);
 	if (c->stream == NULL) {
+		limits_online_end(&rq->api->limits, rq->key.org);
 		call_free(c);
 		return fail_memory(err);
 	}

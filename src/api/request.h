@@ -19,6 +19,7 @@ struct api {
 	struct blobs *blobs;
 	struct pipeline *pipeline;
 	struct claims claims;
+	struct limits limits;
 	atomic_bool draining;
 	answer_counts answers;
 	struct budget *budget; /* the pipeline's */

@@ -15,10 +15,11 @@ struct route {
 	const char *method;
 	const char *path; /* "{id}" stands for one segment, "{rest}" for one or more */
 	enum route_body body;
-	bool creates;     /* may be repeated by a client (2.4); refused while draining */
-	const char *name; /* "POST /v1/files": what repeated calls are kept under */
-	bool online;      /* passed on to an upstream; refused while draining */
-	bool kimi;        /* only if the configuration has kimi_calls */
+	bool creates;        /* may be repeated by a client (2.4); refused while draining */
+	const char *name;    /* "POST /v1/files": what repeated calls are kept under */
+	bool online;         /* passed on to an upstream; refused while draining */
+	enum http_work work; /* what `handle` may wait for */
+	bool kimi;           /* only if the configuration has kimi_calls */
 	route_fn handle;
 };
 

@@ -19,6 +19,7 @@
 /* What a form may be longer than its file by, before its length alone says too large. */
 #define FORM_BYTES (64u << 10)
 #define FIELD_MAX 128 /* all values there are are shorter */
+#define RESERVE_BYTES (1u << 20)
 
 /* A small field. Longer than FIELD_MAX: `text.failed`, and no valid value. */
 struct field {
@@ -31,6 +32,11 @@ enum { PURPOSE, ANCHOR, SECONDS, FIELD_COUNT };
 
 struct upload {
 	struct api *api;
+	char org[ID_SIZE];
+	bool counted;             /* as one of its organization's uploads */
+	struct file_quota quota;  /* its organization's ... */
+	struct file_use reserved; /* ... and what of it is this upload's */
+	uint64_t announced;       /* bytes that the file has at least, by the length of the form */
 	struct multipart *form;
 	bool whole;     /* the form was read to its end without a fault */
 	bool no_memory; /* it could not be, whatever it is like */
@@ -38,6 +44,8 @@ struct upload {
 	unsigned files;
 	char filename[sizeof(((struct file *)0)->filename)];
 	struct ingest *ingest; /* NULL: nothing to store (yet, or any more) */
+	bool may_repeat;       /* the call: by its headers */
+	bool over_quota;       /* `fault` says so; then `ingest` only hashes */
 	bool failed;           /* `fault` says why the bytes cannot be taken */
 	struct error fault;
 };
@@ -139,6 +147,41 @@ static void upload_fail(struct upload *u)
 	ingest_abort(TAKE(u->ingest));
 }
 
+static bool upload_reserve(struct upload *u, uint64_t files, uint64_t bytes)
+{
+	struct api *api = u->api;
+	struct file_use more = { files, bytes };
+
+	if (!limits_reserve(&api->limits, api->store, &u->quota, u->org, &more, &u->fault))
+		return false;
+	u->reserved.files += files;
+	u->reserved.bytes += bytes;
+	return true;
+}
+
+/* The piece's bytes are reserved before they are written; beyond what was announced some at a time, as
+ * long as there is room for so many. */
+static bool piece_reserve(struct upload *u, size_t n)
+{
+	uint64_t needed = ingest_bytes(u->ingest) + n;
+
+	if (needed <= u->reserved.bytes)
+		return true;
+	return upload_reserve(u, 0, RESERVE_BYTES) ||
+	       upload_reserve(u, 0, needed - u->reserved.bytes);
+}
+
+/* `fault` says that the quota is used up. Nothing is stored; but a repeated call is to get the answer of
+ * the first, and its content tells that it is one (contract 2.4): so if it may be one that is hashed to
+ * its end. */
+static bool over_quota(struct upload *u)
+{
+	u->over_quota = u->may_repeat;
+	if (u->over_quota)
+		ingest_forgo(u->ingest);
+	return u->over_quota;
+}
+
 static void file_begin(struct upload *u, const char *filename)
 {
 	struct ingest_limits limits = u->api->config.limits;
@@ -149,7 +192,17 @@ static void file_begin(struct upload *u, const char *filename)
 		  filename_read(filename, u->filename, sizeof(u->filename), &u->fault) &&
 		  filename_check(u->filename, &u->fault) &&
 		  (!u->fields[PURPOSE].given || check_purpose(u, &u->fault)) &&
-		  ingest_open(u->api->blobs, &limits, &u->ingest, &u->fault);
+		  ingest_open(u->api->blobs, &limits, &u->ingest, &u->fault) &&
+		  (upload_reserve(u, 1, u->announced) || over_quota(u));
+	if (!ok)
+		upload_fail(u);
+}
+
+static void file_write_piece(struct upload *u, struct slice piece)
+{
+	bool ok = (u->over_quota || piece_reserve(u, piece.n) || over_quota(u)) &&
+		  ingest_write(u->ingest, piece, &u->fault);
+
 	if (!ok)
 		upload_fail(u);
 }
@@ -165,8 +218,8 @@ static bool on_piece(void *ctx, const struct multipart_part *part, struct slice 
 		return true;
 	else if (part->first)
 		file_begin(u, part->filename);
-	else if (u->ingest != NULL && !ingest_write(u->ingest, piece, &u->fault))
-		upload_fail(u);
+	else if (u->ingest != NULL)
+		file_write_piece(u, piece);
 	return true;
 }
 
@@ -191,7 +244,7 @@ static struct upload *upload_new(struct api *api, const char *content_type)
 	return u;
 }
 
-bool upload_begin(struct request *rq, struct error *err)
+bool upload_begin(struct request *rq, struct http_response *r, struct error *err)
 {
 	uint64_t length = http_content_length(rq->http);
 
@@ -200,9 +253,19 @@ bool upload_begin(struct request *rq, struct error *err)
 		return fail_memory(err);
 	if (rq->upload->form == NULL || !http_has_body(rq->http))
 		return fail_missing(err, "file"); /* not multipart: there can be no file in it */
-	if (length == UINT64_MAX || length <= FORM_BYTES) /* not known, or surely not too much */
-		return true;
-	return ingest_size_check(&rq->api->config.limits, length - FORM_BYTES, err);
+	rq->upload->announced = length != UINT64_MAX && length > FORM_BYTES ? length - FORM_BYTES
+									    : 0;
+	if (!ingest_size_check(&rq->api->config.limits, rq->upload->announced, err))
+		return false;
+	rq->upload->quota = (struct file_quota){ limit_of(rq, LIMIT_FILES),
+						 limit_of(rq, LIMIT_BYTES) };
+	memcpy(rq->upload->org, rq->key.org, sizeof(rq->upload->org));
+	rq->upload->may_repeat = rq->claim.call.idempotency_key[0] != '\0' || rq->claim.call.resent;
+	rq->upload->counted = limits_upload_begin(rq, r, err);
+	if (!rq->upload->counted)
+		return false;
+	http_body_to_worker(rq->http);
+	return true;
 }
 
 bool upload_room(struct request *rq, size_t bytes)
@@ -216,10 +279,20 @@ void upload_body(struct request *rq, struct slice piece)
 	(void)!multipart_write(rq->upload->form, piece);
 }
 
+/* What was reserved is in the store now, or is gone. */
+static void upload_over(struct upload *u)
+{
+	if (!u->counted)
+		return;
+	u->counted = false;
+	limits_upload_end(&u->api->limits, u->org, &u->reserved);
+}
+
 void upload_free(struct upload *u)
 {
 	if (u == NULL)
 		return;
+	upload_over(u);
 	(void)!multipart_close(u->form);
 	ingest_abort(u->ingest);
 	for (unsigned i = 0; i < FIELD_COUNT; i++)
@@ -287,7 +360,7 @@ static bool enter_in_store(struct request *rq, const struct file *f, char ret_id
 	struct error ignored;
 
 	bool ok = check_first_line(api, f->id, err) &&
-		  store_file_insert(api->store, f, &api->config.quota, &rq->claim.call, ret_id,
+		  store_file_insert(api->store, f, &rq->upload->quota, &rq->claim.call, ret_id,
 				    err);
 	if (ok && strcmp(ret_id, f->id) == 0)
 		return true;
@@ -308,7 +381,7 @@ static bool answer_file(struct request *rq, const char *id, struct http_response
 	return true;
 }
 
-bool upload_handle(struct request *rq, struct http_response *r, struct error *err)
+static bool upload_finish(struct request *rq, struct http_response *r, struct error *err)
 {
 	struct upload *u = rq->upload;
 	AUTO(buf_free) struct buf content = BUF(4096);
@@ -329,10 +402,23 @@ bool upload_handle(struct request *rq, struct http_response *r, struct error *er
 		return false;
 	if (id[0] != '\0')
 		return answer_file(rq, id, r, err); /* upload_free drops the copy */
+	if (u->over_quota) {
+		*err = u->fault;
+		return false;
+	}
 	if (!ingest_commit(TAKE(u->ingest), f.id, err) || !enter_in_store(rq, &f, id, err))
 		return false;
 	if (strcmp(id, f.id) != 0)
 		return answer_file(rq, id, r, err);
 	file_write(&r->body, &f);
 	return true;
+}
+
+bool upload_handle(struct request *rq, struct http_response *r, struct error *err)
+{
+	bool ok = upload_finish(rq, r, err);
+
+	/* Before the client can know, and send the next. */
+	upload_over(rq->upload);
+	return ok;
 }

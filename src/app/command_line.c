@@ -21,6 +21,7 @@
 enum option_key {
 	OPTION_ADOPT = 256, /* above every character: no short form */
 	OPTION_ALL,
+	OPTION_CANCEL,
 	OPTION_CHECK,
 	OPTION_DATA,
 	OPTION_DELETE,
@@ -503,6 +504,7 @@ struct key_arguments {
 	const char *action, *subject, *amount; /* the words after the command */
 	const char *org;
 	bool init;
+	bool cancel;
 };
 
 static void key_arguments_done(struct key_arguments *a)
@@ -522,7 +524,8 @@ static const char **word_place(struct key_arguments *a)
 		return &a->action;
 	if (a->subject == NULL)
 		return &a->subject;
-	return a->amount == NULL && is(a->action, "weight") ? &a->amount : NULL;
+	return a->amount == NULL && (is(a->action, "weight") || is(a->action, "limit")) ? &a->amount
+											: NULL;
 }
 
 static error_t parse_key(int key, char *arg, struct argp_state *state)
@@ -536,6 +539,9 @@ static error_t parse_key(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_INIT:
 		a->init = true;
+		return 0;
+	case OPTION_CANCEL:
+		a->cancel = true;
 		return 0;
 	case ARGP_KEY_ARG:
 		place = word_place(a);
@@ -574,6 +580,22 @@ static int key_action(const struct key_arguments *a, const char *data)
 
 static int org_action(const struct key_arguments *a, const char *data)
 {
+	if (a->cancel && !is(a->action, "suspend"))
+		return usage("lowtide org", "lowtide org suspend NAME [--cancel] [--data DIR]");
+	if (is(a->action, "suspend"))
+		return a->subject != NULL
+			       ? org_suspend(data, a->subject, a->cancel)
+			       : usage("lowtide org",
+				       "lowtide org suspend NAME [--cancel] [--data DIR]");
+	if (is(a->action, "limit"))
+		return a->subject != NULL
+			       ? org_limit(data, a->subject, a->amount)
+			       : usage("lowtide org",
+				       "lowtide org limit NAME [KEY=VALUE] [--data DIR]");
+	if (is(a->action, "resume"))
+		return a->subject != NULL
+			       ? org_resume(data, a->subject)
+			       : usage("lowtide org", "lowtide org resume NAME [--data DIR]");
 	if (is(a->action, "create"))
 		return a->subject != NULL ? org_create(data, a->init, a->subject)
 					  : usage("lowtide org",
@@ -585,7 +607,7 @@ static int org_action(const struct key_arguments *a, const char *data)
 		return a->amount != NULL
 			       ? org_weight(data, a->subject, a->amount)
 			       : usage("lowtide org", "lowtide org weight NAME N [--data DIR]");
-	return usage("lowtide org", "lowtide org create|list|weight");
+	return usage("lowtide org", "lowtide org create|list|weight|limit|suspend|resume");
 }
 
 static int run_key_command(const struct argp *argp, int argc, char **argv,
@@ -631,18 +653,28 @@ static int command_key(int argc, char **argv)
 static int command_org(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
-		DATA_ROW, INIT_ROW, CONFIG_ROW, HELP_ROWS, { 0 },
+		DATA_ROW,
+		INIT_ROW,
+		CONFIG_ROW,
+		OPTION("cancel", OPTION_CANCEL, NULL, "with suspend: cancel its batches as well"),
+		HELP_ROWS,
+		{ 0 },
 	};
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_key,
-		.args_doc = "create NAME\nlist\nweight NAME N",
+		.args_doc =
+			"create NAME\nlist\nweight NAME N\nlimit NAME [KEY=VALUE]\nsuspend NAME [--cancel]\nresume NAME",
 		.doc = "Organizations: files and batches belong to one, and do not exist for others.\v"
 		       "'weight' sets an organization's share of the work while others have some, "
 		       "too: one of weight 3 gets three times what one of 1 gets, which all have "
 		       "at first. 1 to 1000; it counts from the organization's next batch on, also "
-		       "while the server runs. Exit code: 0 done, 1 it could not be done, such as with "
-		       "a name that is not there, 2 wrong use.",
+		       "while the server runs. 'limit' gives it limits of its own: KEY is files, bytes, "
+		       "uploads, open_batches or online; a VALUE of 0 is no limit, 'default' the "
+		       "configured one; without KEY it prints them. 'suspend' refuses an organization's keys and sends "
+		       "no new lines of its batches, until 'resume'; a server that runs follows "
+		       "within a second or two. Windows do not stop meanwhile. Exit code: 0 done, 1 it "
+		       "could not be done, such as with a name that is not there, 2 wrong use.",
 	};
 
 	return run_key_command(&argp, argc, argv, org_action);
@@ -704,7 +736,7 @@ const struct command commands[] = {
 	{ "run", "IN.jsonl -o OUT.jsonl", "run one batch without a server", command_run },
 	{ "check", "FILE...", "check input files", command_check },
 	{ "key", "create|list|revoke", "API keys", command_key },
-	{ "org", "create|list|weight", "organizations", command_org },
+	{ "org", "create|list|weight|limit|suspend|resume", "organizations", command_org },
 	{ "gc", "[--delete]", "what the database does not know", command_gc },
 	{ NULL, NULL, NULL, NULL },
 };

@@ -167,7 +167,7 @@ static bool read_member(struct reader *r, void *ctx, const char *name, const str
 						       : NULL;
 	if (s != NULL)
 		return read_setting(r, s, at, value);
-	if (group != NULL || !setting_is_group(settings, setting_count, name))
+	if (n >= (int)sizeof(key) || !setting_is_group(settings, setting_count, key))
 		return fail_unknown(settings, setting_count, at, key, r->err);
 	if (value->type == YAML_MAPPING_NODE)
 		return each_member(r, value, read_member, key);

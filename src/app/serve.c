@@ -19,7 +19,6 @@
 #include "cli/signals.h"
 
 #define HTTP_THREADS 4
-#define HTTP_WORKERS 8
 #define BODY_RATE_S 60 /* limits.body_rate is a mean over so long */
 
 #define FIRST_ORG "default"
@@ -111,7 +110,6 @@ static bool open_http(struct server *s, const struct config *c, struct error *er
 	struct http_config http = {
 		.listening = &s->listen_fd,
 		.threads = HTTP_THREADS,
-		.workers = HTTP_WORKERS,
 		.connections_max = connections_max(c),
 		.stream_idle_ms = c->client_timeout_s * 1000,
 		.budget = pipeline_budget(s->pipeline),

@@ -76,29 +76,27 @@ bool fail_param(struct error *err, const char *param, const char *code, const ch
 }
 
 static const char disk_full[] = "The server's disk is full; nothing was stored. Try again later.";
-static const char all_open[] = "The server has too many files and connections open. Please retry "
-			       "shortly.";
+static const char files_full[] = "The server has as many files open as it may. Try again later.";
 static const char general_fault[] = "The server had an error while processing your request.";
-
-static enum error_kind kind_of(int sys)
-{
-	return sys == ENOSPC || sys == EDQUOT   ? ERR_NO_SPACE
-	       : sys == EMFILE || sys == ENFILE ? ERR_UNAVAILABLE
-						: ERR_INTERNAL;
-}
 
 bool fail_sys(struct error *err, int saved_errno, const char *format, ...)
 {
-	struct error made = { .kind = kind_of(saved_errno), .sys = saved_errno };
+	struct error made = { .kind = ERR_INTERNAL, .sys = saved_errno };
+	const char *message = general_fault;
 	va_list args;
+
+	if (saved_errno == ENOSPC || saved_errno == EDQUOT) {
+		made.kind = ERR_NO_SPACE;
+		message = disk_full;
+	} else if (saved_errno == EMFILE || saved_errno == ENFILE) {
+		made.kind = ERR_UNAVAILABLE;
+		message = files_full;
+	}
 
 	va_start(args, format);
 	format_cut(made.detail, sizeof(made.detail), format, args);
 	va_end(args);
-	snprintf(made.message, sizeof(made.message), "%s",
-		 made.kind == ERR_NO_SPACE      ? disk_full
-		 : made.kind == ERR_UNAVAILABLE ? all_open
-						: general_fault);
+	snprintf(made.message, sizeof(made.message), "%s", message);
 	*err = made;
 	return false;
 }

@@ -40,14 +40,31 @@ static uint64_t real_monotonic_us(void)
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* "sys.sync": a disk that is slow, or refuses. */
+static int real_fsync(int fd)
+{
+	int fault = failpoint("sys.sync");
+
+	errno = fault;
+	return fault != 0 ? -1 : fsync(fd);
+}
+
+static int real_fdatasync(int fd)
+{
+	int fault = failpoint("sys.sync");
+
+	errno = fault;
+	return fault != 0 ? -1 : fdatasync(fd);
+}
+
 struct sys sys = {
 	.now_s = real_now_s,
 	.monotonic_ms = real_monotonic_ms,
 	.monotonic_us = real_monotonic_us,
 	.write = write,
 	.pwrite = pwrite,
-	.fsync = fsync,
-	.fdatasync = fdatasync,
+	.fsync = real_fsync,
+	.fdatasync = real_fdatasync,
 	.rename = rename,
 	.ftruncate = ftruncate,
 };
@@ -146,11 +163,12 @@ bool sys_make_dir(const char *path)
 /* Written by failpoints_init() before threads start, then only read, but for the count. */
 static struct failpoint {
 	const char *name;
-	enum { POINT_KILL, POINT_ERRNO, POINT_CLOCK } action;
+	enum { POINT_KILL, POINT_ERRNO, POINT_CLOCK, POINT_DELAY } action;
 	unsigned long nth; /* POINT_KILL: which passing kills, from 1 */
 	atomic_ulong passings;
 	int64_t off_s;         /* POINT_CLOCK: how far ahead the clock is ... */
 	int error;             /* POINT_ERRNO: what to fail with ... */
+	unsigned delay_ms;     /* POINT_DELAY: how long to wait ... */
 	const char *flag_path; /* ... while this file exists */
 } points[FAILPOINTS_MAX];
 static size_t points_n;
@@ -158,8 +176,8 @@ static size_t points_n;
 static void malformed(const char *entry)
 {
 	fprintf(stderr,
-		"LOWTIDE_FAILPOINTS: '%s' is not NAME=kill[@NTH], NAME=enospc:/FILE or "
-		"NAME=eio:/FILE\n",
+		"LOWTIDE_FAILPOINTS: '%s' is not NAME=kill[@NTH], NAME=enospc:/FILE, "
+		"NAME=eio:/FILE or NAME=delay:MS:/FILE\n",
 		entry);
 	exit(2);
 }
@@ -191,6 +209,13 @@ static void point_add(char *entry)
 		f->action = POINT_CLOCK;
 		f->off_s = strtoll(action, NULL, 10);
 		f->flag_path = strstr(action, ":/") + 1;
+	} else if (strncmp(action, "delay:", 6) == 0) {
+		char *end;
+		f->action = POINT_DELAY;
+		f->delay_ms = (unsigned)strtoul(action + 6, &end, 10);
+		if (end[0] != ':' || end[1] != '/')
+			malformed(entry);
+		f->flag_path = end + 1;
 	} else {
 		malformed(entry);
 	}
@@ -227,6 +252,9 @@ int failpoint(const char *name)
 		if (f->action == POINT_ERRNO) {
 			if (access(f->flag_path, F_OK) == 0)
 				return f->error;
+		} else if (f->action == POINT_DELAY) {
+			if (access(f->flag_path, F_OK) == 0)
+				usleep(f->delay_ms * 1000);
 		} else if (atomic_fetch_add(&f->passings, 1) + 1 == f->nth) {
 			kill(getpid(), SIGKILL);
 			for (;;)

@@ -5,8 +5,9 @@
  * call. The helpers below it go through the table.
  *
  * Failpoints (builds with -Dfailpoints=true only): LOWTIDE_FAILPOINTS names places and what
- * happens there: `journal.before_sync=kill@3,journal.write=enospc:/tmp/full`. The place `clock` is the
- * wall clock: `clock=172800:/tmp/wrong` sets it two days ahead while that file exists. */
+ * happens there: `journal.before_sync=kill@3,journal.write=enospc:/tmp/full`, or
+ * `sys.sync=delay:1000:/tmp/slow`, a second while that file exists. The place `clock` is the wall clock:
+ * `clock=172800:/tmp/wrong` sets it two days ahead while that file exists. */
 #pragma once
 
 #include <stdbool.h>
@@ -48,7 +49,7 @@ MUST_USE bool sys_make_dir(const char *path);
 #ifdef LOWTIDE_FAILPOINTS
 /* Reads LOWTIDE_FAILPOINTS; exits 2 on a malformed one. */
 void failpoints_init(void);
-/* Kills the process, or returns an errno to fail with, or 0. */
+/* Kills the process, or waits, or returns an errno to fail with, or 0. */
 int failpoint(const char *name);
 #else
 static inline void failpoints_init(void)

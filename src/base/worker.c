@@ -14,6 +14,7 @@ struct workers {
 	pthread_mutex_t lock;      /* guards all below but the threads */
 	pthread_cond_t wake;       /* on CLOCK_MONOTONIC: steps of the wall clock delay nothing */
 	struct work *first, **end; /* the queue; *end is where the next node goes */
+	unsigned waiting;          /* nodes in the queue */
 	struct work *delayed;      /* the one due first, on top of the heap */
 	uint64_t serials;
 	bool closing;
@@ -35,6 +36,7 @@ static void queue_put(struct workers *w, struct work *work)
 	work->next = NULL;
 	*w->end = work;
 	w->end = &work->next;
+	w->waiting++;
 }
 
 static struct work *queue_take(struct workers *w)
@@ -46,6 +48,7 @@ static struct work *queue_take(struct workers *w)
 	w->first = work->next;
 	if (w->first == NULL)
 		w->end = &w->first;
+	w->waiting--;
 	return work;
 }
 
@@ -196,6 +199,14 @@ void workers_post(struct workers *w, struct work *work, worker_fn fn, void *arg)
 	queue_put(w, work);
 	pthread_cond_signal(&w->wake);
 	pthread_mutex_unlock(&w->lock);
+}
+
+unsigned workers_waiting(struct workers *w)
+{
+	pthread_mutex_lock(&w->lock);
+	unsigned waiting = w->waiting;
+	pthread_mutex_unlock(&w->lock);
+	return waiting;
 }
 
 void workers_post_after(struct workers *w, struct work *work, worker_fn fn, void *arg,

@@ -28,6 +28,8 @@ struct work {
 	struct work *child;
 };
 void workers_post(struct workers *w, struct work *work, worker_fn fn, void *arg);
+/* Jobs that are due and that no thread has begun. */
+unsigned workers_waiting(struct workers *w);
 /* As workers_post, but not before `delay_ms` have passed. */
 void workers_post_after(struct workers *w, struct work *work, worker_fn fn, void *arg,
 			uint64_t delay_ms);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/attr.h"
+#include "base/duration.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/sys.h"
@@ -17,6 +18,7 @@
 #include "cli/report.h"
 
 #define SECRET_MAX 255
+#define LIMIT_MOST (UINT64_C(1) << 50)
 #define HINT_CHARACTERS 7
 #define SECRET_SHORT 16 /* below it a key that people chose themselves can be guessed */
 
@@ -239,19 +241,28 @@ int org_create(const char *data_dir, bool init, const char *name)
 	return done(store, good, &err);
 }
 
+static void print_org(const struct org *org)
+{
+	char created[32], since[32], suspended[64] = "";
+
+	date_format(org->created_at, created);
+	if (org->suspended_at != 0) {
+		date_format(org->suspended_at, since);
+		snprintf(suspended, sizeof(suspended), "suspended %s  ", since);
+	}
+	printf("%s  created %s  keys %llu  weight %u  %s%s\n", org->id, created,
+	       (unsigned long long)org->keys, org->weight, suspended, org->name);
+}
+
 static bool print_orgs(struct store *store, struct error *err)
 {
 	AUTO(auto_free) struct org *orgs = NULL;
-	char created[32];
 	size_t n;
 
 	if (!store_org_list(store, &orgs, &n, err))
 		return false;
-	for (size_t i = 0; i < n; i++) {
-		date_format(orgs[i].created_at, created);
-		printf("%s  created %s  keys %llu  weight %u  %s\n", orgs[i].id, created,
-		       (unsigned long long)orgs[i].keys, orgs[i].weight, orgs[i].name);
-	}
+	for (size_t i = 0; i < n; i++)
+		print_org(&orgs[i]);
 	return true;
 }
 
@@ -260,6 +271,87 @@ int org_list(const char *data_dir)
 	struct store *store = NULL;
 	struct error err;
 	bool good = open_store(data_dir, false, &store, &err) && print_orgs(store, &err);
+
+	return done(store, good, &err);
+}
+
+static int suspend(const char *data_dir, const char *name, int64_t at, bool cancel)
+{
+	struct store *store = NULL;
+	struct error err;
+	char id[ID_SIZE];
+	bool good = open_store(data_dir, false, &store, &err) && org_find(store, name, id, &err) &&
+		    store_org_suspend(store, name, at, cancel, &err);
+
+	return done(store, good, &err);
+}
+
+int org_suspend(const char *data_dir, const char *name, bool cancel)
+{
+	return suspend(data_dir, name, sys.now_s(), cancel);
+}
+
+int org_resume(const char *data_dir, const char *name)
+{
+	return suspend(data_dir, name, 0, false);
+}
+
+static bool limit_value_parse(const char *text, int64_t *ret)
+{
+	uint64_t value;
+
+	*ret = LIMIT_AS_CONFIGURED;
+	if (strcmp(text, "default") == 0)
+		return true;
+	if (!size_parse(slice_of(text), &value) || value > LIMIT_MOST)
+		return false;
+	*ret = (int64_t)value;
+	return true;
+}
+
+static bool limit_parse(const char *text, enum org_limit *ret, int64_t *ret_value,
+			struct error *err)
+{
+	for (unsigned i = 0; i < ORG_LIMITS; i++) {
+		size_t n = strlen(org_limit_names[i]);
+		if (strncmp(text, org_limit_names[i], n) != 0 || text[n] != '=')
+			continue;
+		*ret = (enum org_limit)i;
+		return limit_value_parse(text + n + 1, ret_value) ||
+		       fail(err, ERR_INVALID,
+			    "'%.100s' is not a whole number (bytes may be written as 10GB), 0 for "
+			    "no limit, or 'default' for the configured one",
+			    text + n + 1);
+	}
+	return fail(err, ERR_INVALID,
+		    "'%.100s' is not KEY=VALUE with a KEY of files, bytes, uploads, open_batches, "
+		    "online",
+		    text);
+}
+
+static bool print_limits(struct store *store, const char *org_id, struct error *err)
+{
+	int64_t limits[ORG_LIMITS];
+
+	if (!store_org_limits(store, org_id, limits, err))
+		return false;
+	for (unsigned i = 0; i < ORG_LIMITS; i++)
+		if (limits[i] != LIMIT_AS_CONFIGURED)
+			printf("%s=%lld\n", org_limit_names[i], (long long)limits[i]);
+	return true;
+}
+
+int org_limit(const char *data_dir, const char *name, const char *limit)
+{
+	struct store *store = NULL;
+	enum org_limit which = LIMIT_FILES;
+	int64_t value = LIMIT_AS_CONFIGURED;
+	struct error err;
+	char id[ID_SIZE];
+	bool good = (limit == NULL || limit_parse(limit, &which, &value, &err)) &&
+		    open_store(data_dir, false, &store, &err) && org_find(store, name, id, &err) &&
+		    (limit == NULL ? print_limits(store, id, &err)
+				   : store_org_limit(store, name, which, value, &err));
 
 	return done(store, good, &err);
 }

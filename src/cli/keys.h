@@ -16,6 +16,13 @@ int key_list(const char *data_dir, const char *org);
 int key_revoke(const char *data_dir, const char *id);
 int org_create(const char *data_dir, bool init, const char *name);
 int org_list(const char *data_dir);
+/* Suspends the organization: its keys are refused, its batches get no new lines; with `cancel` they are
+ * cancelled. Or lets it go on. A server on the same directory follows within a second or two. */
+int org_suspend(const char *data_dir, const char *name, bool cancel);
+int org_resume(const char *data_dir, const char *name);
+/* `limit` as written, "uploads=5" or "bytes=10GB" (0: none) or "online=default" (as configured); NULL:
+ * prints those that the organization has. */
+int org_limit(const char *data_dir, const char *name, const char *limit);
 /* `weight` as written; it counts from the organization's next batch on. */
 int org_weight(const char *data_dir, const char *name, const char *weight);
 

@@ -240,7 +240,7 @@ static bool batch_insert(struct run *r, const char *org, int64_t now, struct err
 	snprintf(b.org, sizeof(b.org), "%s", org);
 	snprintf(b.endpoint, sizeof(b.endpoint), "%s", r->state.endpoint);
 	snprintf(b.input_file_id, sizeof(b.input_file_id), "%s", r->state.file_id);
-	return store_batch_insert(r->store, &b, NULL, false, id, err);
+	return store_batch_insert(r->store, &b, NULL, false, 0, id, err);
 }
 
 static bool begin(struct run *r, const struct run_input *input, struct error *err)

@@ -14,7 +14,7 @@
 
 /* ---- commands from other threads ---- */
 
-enum { BATCH_ASK_ADD = 1, BATCH_ASK_DROP = 2 };
+enum { BATCH_ASK_ADD = 1, BATCH_ASK_DROP = 2, BATCH_ASK_SUSPEND = 4 };
 
 void command_post(struct dispatch *d, struct dispatch_command *c, unsigned asked)
 {
@@ -86,10 +86,16 @@ static void command_run(struct dispatch *d, struct dispatch_command *c, unsigned
 	switch (c->kind) {
 	case COMMAND_BATCH: {
 		struct dispatch_batch *b = container_of(c, struct dispatch_batch, command);
-		if ((asked & BATCH_ASK_DROP) == 0)
+		if ((asked & BATCH_ASK_DROP) != 0) {
+			batch_drop(d, b); /* it overtakes what had not been seen yet */
+			break;
+		}
+		if ((asked & BATCH_ASK_ADD) != 0)
 			batch_add(d, b);
-		else
-			batch_drop(d, b); /* it overtakes an add that had not been seen yet */
+		if ((asked & BATCH_ASK_SUSPEND) != 0 && b->of != NULL) {
+			schedule_suspend(b->of->schedule, &b->entry, b->suspended);
+			lines_suspend(b, b->suspended);
+		}
 		break;
 	}
 	case COMMAND_ONLINE:
@@ -130,6 +136,12 @@ void dispatch_add(struct dispatch *d, struct dispatch_batch *b)
 void dispatch_drop(struct dispatch *d, struct dispatch_batch *b)
 {
 	command_post(d, &b->command, BATCH_ASK_DROP);
+}
+
+void dispatch_suspend(struct dispatch *d, struct dispatch_batch *b, bool suspended)
+{
+	b->suspended = suspended;
+	command_post(d, &b->command, BATCH_ASK_SUSPEND);
 }
 
 /* Done in the dispatch thread. Nobody calls once dispatch_stop() has begun: nobody would answer. */

@@ -60,6 +60,7 @@ struct dispatch_batch {
 	_Atomic int stall;        /* enum dispatch_stall */
 	char stall_text[STALL_TEXT_BYTES]; /* what it waits for, in words: dispatch_stall_text() */
 	_Atomic int64_t eta_at;            /* Unix s; 0: cannot be told */
+	_Atomic bool suspended;            /* what dispatch_suspend() asked for last */
 	_Atomic bool at_risk;
 	_Atomic unsigned queue_position;
 	_Atomic unsigned rate_per_ks; /* lines ended in 1,000 seconds, lately */
@@ -121,6 +122,9 @@ void dispatch_drop(struct dispatch *d, struct dispatch_batch *b);
 /* What the batch waits for, in words; "" when it does not wait. */
 void dispatch_stall_text(struct dispatch *d, const struct dispatch_batch *b,
 			 char to[static STALL_TEXT_BYTES]);
+/* A batch that is suspended gets no new lines and none is sent again; those in flight end. Between add
+ * and drop; before the add entry.suspended says it. */
+void dispatch_suspend(struct dispatch *d, struct dispatch_batch *b, bool suspended);
 /* These outcomes of the batch, linked by `next`, are durable: their slots are free. */
 void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, const struct outcome *first);
 /* Sends nothing new from now on; returns when no line is in flight, or after `timeout_ms`. */

@@ -274,6 +274,8 @@ void line_wait(struct line *l, uint64_t due_ms);
 struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid);
 /* Whether line_due() would find one. */
 bool line_is_due(const struct model *m, uint64_t now_ms, unsigned avoid);
+/* Those of a batch that is suspended wait for its return. */
+void lines_suspend(struct dispatch_batch *b, bool suspended);
 /* Those that wait for the operator wait no longer. */
 void lines_due_now(struct model *m, uint64_t now_ms);
 /* One of those that have to go alone; NULL: none. */

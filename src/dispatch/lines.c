@@ -12,6 +12,7 @@
 
 #define AVOID_LOOK 64u
 #define WAITING_MAX 1024u /* lines of a batch waiting to be sent again; then no new ones */
+#define SUSPENDED_DUE_MS (UINT64_MAX / 2) /* of lines whose organization is suspended */
 #define CONNECT_MS 10000L
 #define PROBE_CONNECT_MS 1000L
 #define SCAN_BYTES \
@@ -128,7 +129,7 @@ void line_wait(struct line *l, uint64_t due_ms)
 {
 	struct dispatch_batch *b = l->batch;
 	struct model *m = b->of;
-	l->due_ms = due_ms;
+	l->due_ms = b->entry.suspended ? SUSPENDED_DUE_MS : due_ms;
 	if (l->trials.deaths >= TRIALS_DEATHS) {
 		l->next_last = m->last;
 		m->last = l;
@@ -171,12 +172,24 @@ void lines_due_now(struct model *m, uint64_t now_ms)
 	}
 }
 
+void lines_suspend(struct dispatch_batch *b, bool suspended)
+{
+	uint64_t due_ms = suspended ? SUSPENDED_DUE_MS : sys.monotonic_ms();
+	for (struct line *l = b->lines; l != NULL; l = l->next) {
+		if (l->transfer != NULL || l->trials.deaths >= TRIALS_DEATHS)
+			continue;
+		heap_remove(b->of, l);
+		l->due_ms = due_ms;
+		heap_up(b->of, b->of->heap_n++, l);
+	}
+}
+
 /* Of the few on top of the heap, that one which is due first and may be taken. They are looked at in the
  * heap's order, which is near to that of time; what lies deeper comes up when the others are gone. */
 static struct line *line_find(const struct model *m, uint64_t now_ms, unsigned avoid)
 {
 	for (size_t i = 0; i < m->heap_n && i < AVOID_LOOK; i++)
-		if (m->heap[i]->due_ms <= now_ms &&
+		if (m->heap[i]->due_ms <= now_ms && !m->heap[i]->batch->entry.suspended &&
 		    (avoid == UINT_MAX || m->heap[i]->avoid != avoid))
 			return m->heap[i];
 	return NULL;

@@ -12,9 +12,11 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "base/worker.h"
 
 #define BACKLOG 511
+#define PAUSE_TELL_MS 60000
 #define PAUSE_MS 100 /* after accept fails for want of descriptors or memory */
 
 struct listener {
@@ -112,6 +114,7 @@ static void *listener_main(void *arg)
 	struct pollfd wait[] = { { .fd = l->stop_fd, .events = POLLIN },
 				 { .fd = l->fd, .events = POLLIN } };
 	bool paused = false;
+	uint64_t tell_ms = 0;
 
 	for (;;) {
 		/* Paused, only the end is waited for: the socket stays readable. */
@@ -120,11 +123,12 @@ static void *listener_main(void *arg)
 			return NULL;
 		if (n < 0)
 			continue;
-		bool was_paused = paused;
 		paused = !accept_all(l);
-		if (paused && !was_paused)
-			log_warn("http.accept_paused",
-				 kv_str("why", "out of file descriptors or memory"));
+		uint64_t now_ms = sys.monotonic_ms();
+		if (!paused || now_ms < tell_ms)
+			continue;
+		tell_ms = now_ms + PAUSE_TELL_MS;
+		log_warn("http.accept_paused", kv_str("why", "out of file descriptors or memory"));
 	}
 }
 

@@ -2,7 +2,8 @@
  *
  *	        headers          pieces            whole             worker has answered
  *	(new) ---begin---> READING ---body--> READING ---> HANDLING ---handle---> ANSWERED ---> sent
- *	          |                                       (suspended)               ^
+ *	          |                (suspended while       (suspended)               ^
+ *	          |                 a worker writes it)                             |
  *	          +-- begin answered: the body is dropped --------------------------+
  *
  * libmicrohttpd calls one function for all of these. It may be answered in any of its calls, but an
@@ -14,6 +15,7 @@
  * up after the resume. */
 #include "http/server.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,7 +43,29 @@
 #define BODY_MAX (64u << 20) /* of an answer built in memory */
 #define GZIP_BLOCK 65536
 
+/* How many threads a kind of work has, and how many requests may wait for them. Lists are few at a
+ * time: each wants a processor. Pieces of bodies are as many as the requests that they are of. */
+static const struct {
+	const char *name;
+	unsigned threads, waiting_max;
+} works[HTTP_WORKS] = {
+	[HTTP_READ] = { "api-read", 4, 1024 },     [HTTP_LIST] = { "api-list", 2, 128 },
+	[HTTP_WRITE] = { "api-write", 8, 512 },    [HTTP_INSTANT] = { "api", 4, 1024 },
+	[HTTP_PASS] = { "api-pass", 4, UINT_MAX }, [HTTP_PIECES] = { "api-body", 4, UINT_MAX },
+};
+
 /* ---- the request, as the application sees it ---- */
+
+void http_set_work(struct http_request *q, enum http_work work)
+{
+	q->kind = work;
+}
+
+void http_body_to_worker(struct http_request *q)
+{
+	q->to_worker = true;
+	q->server->collecting++;
+}
 
 void http_set_data(struct http_request *q, void *data)
 {
@@ -348,11 +372,23 @@ void server_sent(struct http_server *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* What is collected of the body. Worker. */
+static void collected_take(struct http_request *q)
+{
+	struct http_server *s = q->server;
+
+	if (q->collected.n > 0)
+		s->app.body(s->ctx, q, buf_slice(&q->collected));
+	buf_clear(&q->collected);
+}
+
 static void request_handle(void *arg)
 {
 	struct http_request *q = arg;
 	struct http_server *s = q->server;
 
+	collected_take(q);
+	buf_free(&q->collected);
 	s->app.handle(s->ctx, q, &q->response);
 	q->state = ANSWERED;
 	if (q->stream != NULL) {
@@ -375,18 +411,78 @@ static bool server_hands_over(struct http_server *s)
 	return !closing;
 }
 
-/* The body is whole. */
-static bool request_hand_over(struct http_request *q)
+static bool request_to_worker(struct http_request *q, enum http_work kind, worker_fn fn)
 {
 	struct http_server *s = q->server;
 
 	if (!server_hands_over(s))
 		return false;
-	q->state = HANDLING;
 	MHD_suspend_connection(q->connection); /* first: the worker may be done at once */
-	workers_post(s->workers, &q->work, request_handle, q);
+	workers_post(s->workers[kind], &q->work, fn, q);
 	return true;
 }
+
+/* The body is whole. */
+static enum MHD_Result request_hand_over(struct http_request *q)
+{
+	struct http_server *s = q->server;
+
+	if (workers_waiting(s->workers[q->kind]) < s->waiting_max[q->kind]) {
+		q->state = HANDLING;
+		return request_to_worker(q, q->kind, request_handle) ? MHD_YES : MHD_NO;
+	}
+	q->state = ANSWERED;
+	q->response.status = 503;
+	if (s->app.busy != NULL)
+		s->app.busy(s->ctx, q, &q->response);
+	return request_send(q);
+}
+
+/* ---- bodies that go to a worker ---- */
+
+static void piece_write(void *arg)
+{
+	struct http_request *q = arg;
+	struct http_server *s = q->server;
+
+	collected_take(q);
+	MHD_resume_connection(q->connection);
+	/* From here on `q` may be gone. */
+	server_handled(s);
+}
+
+static size_t piece_bytes(const struct http_server *s)
+{
+	size_t share = HTTP_COLLECTED_BYTES / (s->collecting > 0 ? s->collecting : 1);
+
+	return share > HTTP_PIECE_MAX ? HTTP_PIECE_MAX
+				      : (share < HTTP_PIECE_MIN ? HTTP_PIECE_MIN : share);
+}
+
+/* Of a chunked body libmicrohttpd goes on to the next chunk that it has read, though the connection was
+ * suspended at this one. What it is not taken off it brings again. */
+static bool request_is_suspended(const struct http_request *q)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(
+		q->connection, MHD_CONNECTION_INFO_CONNECTION_SUSPENDED);
+
+	return info != NULL && info->suspended == MHD_YES;
+}
+
+/* What libmicrohttpd has read is CONNECTION_BYTES at most, and so is what goes beyond a piece. The first
+ * piece goes at once, so that the application hears of the body as soon as it begins. */
+static enum MHD_Result request_collect(struct http_request *q, struct slice piece)
+{
+	buf_add(&q->collected, piece);
+	if (q->collected.failed)
+		return MHD_NO;
+	if (q->begun && q->collected.n < piece_bytes(q->server))
+		return MHD_YES;
+	q->begun = true;
+	return request_to_worker(q, HTTP_PIECES, piece_write) ? MHD_YES : MHD_NO;
+}
+
+/* ---- memory for bodies ---- */
 
 static void request_look_again(void *arg)
 {
@@ -405,25 +501,44 @@ static bool request_wait(struct http_request *q)
 	if ((q->peer != NULL && peer_has_ended(q->peer)) || !server_hands_over(q->server))
 		return false;
 	MHD_suspend_connection(q->connection);
-	workers_post_after(q->server->workers, &q->work, request_look_again, q, HTTP_ROOM_MS);
+	workers_post_after(q->server->workers[HTTP_PIECES], &q->work, request_look_again, q,
+			   HTTP_ROOM_MS);
 	return true;
 }
 
 static enum MHD_Result request_body(struct http_request *q, const char *piece, size_t *bytes)
 {
 	struct http_server *s = q->server;
+	struct slice given = { piece, *bytes };
 	enum http_room room = HTTP_ROOM;
 
 	if (q->state == READING && s->app.room != NULL)
-		room = s->app.room(s->ctx, q, *bytes, &q->response);
+		room = s->app.room(s->ctx, q, *bytes + q->collected.n, &q->response);
 	if (room == HTTP_WAIT)
 		return request_wait(q) ? MHD_YES : MHD_NO;
 	if (room == HTTP_REFUSED)
 		q->state = ANSWERED;
-	if (q->state == READING)
-		s->app.body(s->ctx, q, (struct slice){ piece, *bytes });
 	*bytes = 0;
+	if (q->state == READING && q->to_worker)
+		return request_collect(q, given);
+	if (q->state == READING)
+		s->app.body(s->ctx, q, given);
 	return MHD_YES;
+}
+
+/* Its end may have a file to remove. */
+static void request_end(void *arg)
+{
+	struct http_request *q = arg;
+	struct http_server *s = q->server;
+
+	if (q->state != NEW)
+		s->app.end(s->ctx, q);
+	s->collecting -= q->to_worker;
+	http_response_done(&q->response);
+	buf_free(&q->collected);
+	free(q->query);
+	free(q);
 }
 
 /* ---- libmicrohttpd's callbacks, in the loop ---- */
@@ -439,6 +554,7 @@ static void *on_line(void *cls, const char *uri, struct MHD_Connection *connecti
 		return NULL;
 	q->server = cls;
 	q->connection = connection;
+	q->collected = BUF(HTTP_PIECE_MAX + CONNECTION_BYTES);
 	http_response_init(&q->response);
 	if (query != NULL && (q->query = strdup(query + 1)) == NULL)
 		free(TAKE(q)); /* without it, it would be another request */
@@ -486,11 +602,11 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 		return MHD_NO; /* there was no memory for it */
 	if (q->state == NEW)
 		return request_begin(q, path, method);
+	if (q->to_worker && request_is_suspended(q))
+		return MHD_YES;
 	if (*piece_bytes > 0)
 		return request_body(q, piece, piece_bytes);
-	if (q->state == READING)
-		return request_hand_over(q) ? MHD_YES : MHD_NO;
-	return request_send(q);
+	return q->state == READING ? request_hand_over(q) : request_send(q);
 }
 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **request,
@@ -508,13 +624,12 @@ static void on_completed(void *cls, struct MHD_Connection *connection, void **re
 		peers_stream(s->peers, q->peer, NULL);
 		stream_over(q->stream);
 	}
-	if (q->state != NEW)
-		s->app.end(s->ctx, q);
 	if (q->peer != NULL)
 		peers_idle(s->peers, q->peer);
-	http_response_done(&q->response);
-	free(q->query);
-	free(q);
+	if (q->to_worker) /* no more than a node of a queue: the connection may go */
+		workers_post(s->workers[HTTP_PIECES], &q->work, request_end, q);
+	else
+		request_end(q);
 }
 
 /* NULL: no memory. Then no request is taken from it. */
@@ -634,9 +749,22 @@ static struct MHD_Daemon *daemon_start(struct http_server *s, const struct http_
 	return d;
 }
 
+static bool works_open(struct http_server *s, const struct http_config *config, struct error *err)
+{
+	for (unsigned i = 0; i < HTTP_WORKS; i++) {
+		unsigned threads = config->workers > 0 ? config->workers : works[i].threads;
+
+		s->waiting_max[i] = config->waiting_max > 0 ? config->waiting_max
+							    : works[i].waiting_max;
+		if (!workers_open(works[i].name, threads, &s->workers[i], err))
+			return false;
+	}
+	return true;
+}
+
 static bool server_start(struct http_server *s, const struct http_config *config, struct error *err)
 {
-	if (!workers_open("api", config->workers, &s->workers, err) ||
+	if (!works_open(s, config, err) ||
 	    !peers_open(config->kept_max > 0 ? config->kept_max : KEPT_MAX, config->stream_idle_ms,
 			&config->deadlines, &s->peers, err))
 		return false;
@@ -723,7 +851,8 @@ void http_server_close(struct http_server *s)
 	if (s->daemon != NULL)
 		MHD_stop_daemon(s->daemon);
 	peers_close(s->peers);
-	workers_close(s->workers);
+	for (unsigned i = 0; i < HTTP_WORKS; i++)
+		workers_close(s->workers[i]);
 	pthread_cond_destroy(&s->idle);
 	pthread_mutex_destroy(&s->lock);
 	free(s);

@@ -3,12 +3,16 @@
  *
  * Threads. A few event loops own the sockets. For each request the loop calls `begin` when the
  * headers are in, `body` for each piece of the body, and then either answers at once or hands the
- * request to the server's workers, where `handle` may block on disk and SQL; the connection is
- * suspended meanwhile. One request is only ever in one thread at a time, so handlers need no locks
- * of their own.
+ * request to workers, where `handle` may block on disk and SQL; the connection is suspended
+ * meanwhile. One request is only ever in one thread at a time, so handlers need no locks of their
+ * own.
  *
- * Back-pressure: `body` runs in the loop; while it writes, its sockets are not read. And `room` may keep
- * a connection from being read at all.
+ * What waits for nothing is not behind what waits: each kind of work (enum http_work) has workers of
+ * its own, and so many requests at most wait for them; the next is answered by `busy`.
+ *
+ * Back-pressure: a body of http_body_to_worker() is collected up to a piece, and its connection
+ * suspended while a worker writes that. Collected are HTTP_COLLECTED_BYTES of all bodies together,
+ * or HTTP_PIECE_MIN of each. And `room` may keep a connection from being read at all.
  *
  * What is no HTTP, or what two readers could take for different requests (request smuggling), never
  * gets as far as `begin`: framing.h says what that is, `refuse` makes the answer, and the connection
@@ -25,6 +29,21 @@
 
 struct http_server;
 struct http_request;
+
+/* What a request's `handle` may wait for. */
+enum http_work {
+	HTTP_READ,    /* reads of disk and database; what a request is that says nothing */
+	HTTP_LIST,    /* reads of many rows */
+	HTTP_WRITE,   /* the database's write lock, an fsync */
+	HTTP_INSTANT, /* nothing: memory, and the dispatch thread */
+	HTTP_PASS,    /* nothing either, but its body is read over */
+	HTTP_PIECES,  /* writes to disk, without fsync: the server's own, for pieces of bodies */
+	HTTP_WORKS
+};
+
+#define HTTP_PIECE_MAX (256u << 10)
+#define HTTP_PIECE_MIN (32u << 10)
+#define HTTP_COLLECTED_BYTES (32u << 20)
 
 /* Where a response's bytes come from. */
 struct http_file {
@@ -74,13 +93,18 @@ struct http_app {
 	 * the client comes to read the answer; or, where it waits for 100-continue, not asked for).
 	 * Loop thread: no blocking but point reads. */
 	bool (*begin)(void *ctx, struct http_request *q, struct http_response *r);
-	/* A piece of the body. It cannot answer; note the fault and answer in `handle`. */
+	/* A piece of the body. It cannot answer; note the fault and answer in `handle`. Loop thread,
+	 * or after http_body_to_worker() a worker, which may block. */
 	void (*body)(void *ctx, struct http_request *q, struct slice piece);
 	/* The body is whole. Worker thread. */
 	void (*handle)(void *ctx, struct http_request *q, struct http_response *r);
 	/* The request is over, also when the client went away in the middle. Once for every
-	 * `begin`. Loop thread. */
+	 * `begin`. Loop thread, where only http_data() may be asked of `q`; or after
+	 * http_body_to_worker() a worker. */
 	void (*end)(void *ctx, struct http_request *q);
+	/* Instead of `handle`, where too many wait for its kind of work. Loop
+	 * thread. NULL: 503 and no more. */
+	void (*busy)(void *ctx, struct http_request *q, struct http_response *r);
 	/* What came is no request, or not in time: fills in the answer, whose status is set; no file.
 	 * `why` goes behind "Malformed request: " or the like. There may have been a `begin`, then `end` follows.
 	 * Loop thread; must not block. */
@@ -96,7 +120,8 @@ struct http_config {
 	const char *host; /* numeric address or "localhost" */
 	uint16_t port;    /* 0: any free one, see http_server_port */
 	unsigned threads;
-	unsigned workers;
+	unsigned workers;     /* for each kind of work; 0: as many as suits it */
+	unsigned waiting_max; /* requests that wait for them; 0: as many as suits it */
 	unsigned connections_max;
 	unsigned idle_s; /* a connection on which nothing moves is closed; 0: after 120 s */
 	/* A stream of whose answer its client takes no byte for so long is over; 0: never. */
@@ -125,6 +150,9 @@ void http_server_close(struct http_server *s);
 
 /* ---- the request, during the calls above ---- */
 
+/* In `begin`. */
+void http_set_work(struct http_request *q, enum http_work work);
+void http_body_to_worker(struct http_request *q);
 void http_set_data(struct http_request *q, void *data);
 void *http_data(const struct http_request *q);
 const char *http_method(const struct http_request *q);

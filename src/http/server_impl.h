@@ -18,6 +18,10 @@ struct http_request {
 	uint64_t content_length;
 	bool has_body;
 	enum request_state state; /* NEW: `begin` was not called */
+	enum http_work kind;
+	bool to_worker;       /* its body goes to a worker in pieces ... */
+	bool begun;           /* ... of which the first has gone ... */
+	struct buf collected; /* ... of which this one is not full yet, or being written */
 	struct http_response response;
 	struct http_stream *stream; /* it is answered in pieces */
 	struct work work;
@@ -32,11 +36,13 @@ struct http_server {
 	struct peers *peers;
 	uint16_t port;
 	struct budget_use *streams;
-	struct workers *workers;
-	pthread_mutex_t lock; /* guards the three below */
-	pthread_cond_t idle;  /* handling or sending has become 0 */
-	unsigned handling;    /* requests that a worker has, or will have, and streams not ended */
-	unsigned sending;     /* streams that have ended, of which the client has not got all */
+	struct workers *workers[HTTP_WORKS];
+	unsigned waiting_max[HTTP_WORKS];
+	_Atomic unsigned collecting; /* requests with to_worker */
+	pthread_mutex_t lock;        /* guards the three below */
+	pthread_cond_t idle;         /* handling or sending has become 0 */
+	unsigned handling; /* requests that a worker has, or will have, and streams not ended */
+	unsigned sending;  /* streams that have ended, of which the client has not got all */
 	bool closing;
 };
 

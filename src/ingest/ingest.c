@@ -36,9 +36,9 @@
 
 struct ingest {
 	struct blobs *blobs;
-	struct blob_writer *data; /* NULL: the bytes stay in a file of somebody else's */
-	int data_fd;              /* where they can be read again */
-	struct index_writer *index;
+	struct blob_writer *data;   /* NULL: the bytes stay in a file of somebody else's */
+	int data_fd;                /* where they can be read again */
+	struct index_writer *index; /* NULL: forgone */
 	struct duplicates *duplicates;
 	EVP_MD_CTX *sha256;
 	char sha256_hex[65];
@@ -63,9 +63,13 @@ struct ingest {
 
 static void charge_renew(struct ingest *in)
 {
-	uint64_t bytes = FIXED_BYTES + duplicates_bytes(in->duplicates);
+	bool indexed = in->duplicates != NULL;
+	uint64_t bytes = indexed ? FIXED_BYTES + duplicates_bytes(in->duplicates) : 0;
 
-	budget_charge(in->limits.use, bytes - in->charged);
+	if (bytes == in->charged)
+		return;
+	budget_charge(in->limits.use, bytes);
+	budget_give(in->limits.use, in->charged);
 	in->charged = bytes;
 }
 
@@ -73,7 +77,9 @@ bool ingest_room(struct ingest *in, size_t bytes)
 {
 	size_t most = in->carry.max - in->carry.n, more = bytes < most ? bytes : most;
 	struct budget_use *use = in->limits.use;
-	uint64_t growth = duplicates_growth(in->duplicates, bytes / LINE_LEAST);
+	uint64_t growth = in->duplicates == NULL
+				  ? 0
+				  : duplicates_growth(in->duplicates, bytes / LINE_LEAST);
 	bool alone = use == NULL || use->bytes <= in->charged + in->carry.cap;
 
 	if (alone) {
@@ -163,6 +169,15 @@ void ingest_abort(struct ingest *in)
 	buf_free(&in->carry);
 	budget_give(in->limits.use, in->charged);
 	free(in);
+}
+
+void ingest_forgo(struct ingest *in)
+{
+	blob_abort(TAKE(in->data));
+	index_writer_close(TAKE(in->index));
+	duplicates_close(TAKE(in->duplicates));
+	buf_free(&in->carry);
+	in->data_fd = -1;
 }
 
 /* ---- a line ---- */
@@ -313,7 +328,7 @@ static bool piece_take(struct ingest *in, struct slice piece, struct error *err)
 	if (EVP_DigestUpdate(in->sha256, piece.p, piece.n) != 1)
 		return fail_sys(err, 0, "sha256 of an upload");
 	in->bytes += piece.n;
-	bool ok = lines_find(in, piece, err);
+	bool ok = in->index == NULL || lines_find(in, piece, err);
 	charge_renew(in);
 	return ok;
 }
@@ -377,6 +392,8 @@ bool ingest_finish(struct ingest *in, struct error *err)
 {
 	struct duplicates_io io = { custom_id_read, duplicate_mark, in };
 
+	if (in->index == NULL)
+		return sha256_end(in, err);
 	if (in->line_seen > 0 && !carry_end(in, err)) /* no LF at the end */
 		return false;
 	return sha256_end(in, err) && duplicates_resolve(in->duplicates, &io, err) &&

@@ -19,6 +19,8 @@
 #define WINDOW_CHECK_MS 200
 #define SWEEP_AT_ONCE 64
 #define RESUME_WAIT_MS 2000
+#define SUSPENDED_CHECK_MS 1000
+#define CANCEL_AT_ONCE 64
 
 struct pipeline {
 	char data_dir[400];
@@ -33,9 +35,10 @@ struct pipeline {
 	pthread_mutex_t clock_lock; /* for `wall` */
 	struct wall wall;
 
-	struct work window_work, sweep_work, sweep_asked_work;
+	struct work window_work, sweep_work, sweep_asked_work, suspended_work;
 	pthread_mutex_t sweep_lock;
 	_Atomic bool sweep_is_asked;
+	bool suspended_failed; /* the last look at them did */
 };
 
 /* ---- the table ---- */
@@ -167,6 +170,54 @@ void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret
 	ret->usage = b->usage;
 	ret->pending = c->total - c->completed - c->failed - c->expired - c->cancelled;
 	ret->queue_position = batch_is_final(b->status) ? -1 : 0;
+}
+
+/* ---- organizations that the operator suspends: `lowtide org`, in another process ---- */
+
+static bool suspended_tell(struct pipeline *p, struct error *err)
+{
+	AUTO(auto_free) char(*orgs)[ID_SIZE] = NULL;
+	size_t n;
+
+	if (!store_orgs_suspended(p->env.store, NULL, &orgs, &n, err))
+		return false;
+	pthread_mutex_lock(&p->lock);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
+			run_suspend(r, (const char(*)[ID_SIZE])orgs, n);
+	pthread_mutex_unlock(&p->lock);
+	return true;
+}
+
+/* A crash in between leaves batches that are asked for again. */
+static bool suspended_cancel(struct pipeline *p, struct error *err)
+{
+	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
+	size_t n;
+	bool final;
+
+	if (!store_batches_to_cancel(p->env.store, CANCEL_AT_ONCE, &ids, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (!pipeline_cancel(p, NULL, ids[i], &final, err))
+			return false;
+		log_info("batch.cancelled_by_operator", kv_str("batch", ids[i]));
+	}
+	return true;
+}
+
+static void check_suspended(void *arg)
+{
+	struct pipeline *p = arg;
+	struct error err;
+
+	bool ok = suspended_tell(p, &err) && suspended_cancel(p, &err);
+	if (!ok && !p->suspended_failed)
+		log_fault("pipeline.suspended_unknown", &err);
+	p->suspended_failed = !ok;
+	if (!p->env.closing)
+		workers_post_after(p->env.workers, &p->suspended_work, check_suspended, p,
+				   SUSPENDED_CHECK_MS);
 }
 
 /* ---- windows and old files ---- */
@@ -459,6 +510,7 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 		pipeline_submit(p, ids[i]);
 	runs_wait(p);
 	check_windows(p);
+	check_suspended(p);
 	sweep_regularly(p);
 	*ret = p;
 	return true;

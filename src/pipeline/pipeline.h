@@ -65,6 +65,7 @@ struct budget *pipeline_budget(struct pipeline *p);
 #define STALL_UPSTREAM_REFUSED "upstream_refused"
 #define STALL_ONLINE "online"
 #define STALL_PAUSED "paused"
+#define STALL_HELD "held"
 
 /* A batch at this moment; of one that does not run, what the store has. */
 struct progress {

@@ -146,6 +146,53 @@ enum outcome_fault run_end_reason(struct run *run)
 	return end;
 }
 
+/* ---- suspended by the operator ---- */
+
+static int org_compare(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+void run_suspend(struct run *run, const char (*orgs)[ID_SIZE], size_t n)
+{
+	if (run->phase != RUN_RUNNING)
+		return;
+	bool suspended = n > 0 && bsearch(run->batch.org, orgs, n, ID_SIZE, org_compare) != NULL;
+	pthread_mutex_lock(&run->lock);
+	bool changed = run->suspended != suspended;
+	run->suspended = suspended;
+	if (changed)
+		kick_locked(run);
+	pthread_mutex_unlock(&run->lock);
+}
+
+/* Dispatch is told by the worker alone: so never of a batch that it has let go. */
+static void suspend_tell(struct run *run)
+{
+	pthread_mutex_lock(&run->lock);
+	bool suspended = run->suspended;
+	pthread_mutex_unlock(&run->lock);
+	if (!run->dispatched || suspended == run->suspended_told)
+		return;
+	run->suspended_told = suspended;
+	log_info(suspended ? "batch.suspended" : "batch.unsuspended", kv_str("batch", run->id),
+		 kv_str("org", run->batch.org));
+	dispatch_suspend(run->env->dispatch, &run->dispatch, suspended);
+}
+
+static void suspended_read(struct run *run)
+{
+	AUTO(auto_free) char(*orgs)[ID_SIZE] = NULL;
+	struct error err;
+	size_t n = 0;
+
+	if (!store_orgs_suspended(run->env->store, run->batch.org, &orgs, &n, &err))
+		log_fault("batch.suspended_unknown", &err, kv_str("batch", run->id));
+	pthread_mutex_lock(&run->lock);
+	run->suspended = run->suspended_told = n > 0;
+	pthread_mutex_unlock(&run->lock);
+}
+
 /* ---- held up: the disk or the database refuses, or there are no descriptors ---- */
 
 /* Whatever holds up one batch mostly holds up all: then one line tells of many. */
@@ -327,7 +374,7 @@ static bool run_resume(struct run *run, struct error *err)
 }
 
 /* Undoes run_resume() and run_input_open(), so that they can be tried again. */
-static void run_suspend(struct run *run)
+static void run_close(struct run *run)
 {
 	run_files_remove(run);
 	results_close(TAKE(run->results));
@@ -358,6 +405,8 @@ static void run_entry(struct run *run, struct schedule_batch *e)
 	e->rest_lines = run->lines - run->ended_lines;
 	e->rest_bytes = s->body_bytes / run->lines * e->rest_lines;
 	e->prefixes = s->prefixes;
+	suspended_read(run);
+	e->suspended = run->suspended_told;
 }
 
 static void run_dispatch(struct run *run)
@@ -404,7 +453,7 @@ static enum step opening_failed(struct run *run, const struct error *why)
 {
 	bool ends = run->batch.status == BATCH_CANCELLING ||
 		    run_end_reason(run) != OUTCOME_ANSWERED;
-	run_suspend(run);
+	run_close(run);
 	held_up(run, "opening", why);
 	if (ends && ++run->opening_tries >= OPENING_TRIES)
 		run->journal_unreadable = true;
@@ -447,7 +496,7 @@ static enum step step_new(struct run *run)
 				  : run->batch.expires_at;
 	pthread_mutex_unlock(&run->lock);
 	if (run->batch.status == BATCH_VALIDATING && !run_validate(run, &started, &err)) {
-		run_suspend(run);
+		run_close(run);
 		if (run_is_lost(&err))
 			return run_beyond_repair(run, &err);
 		held_up(run, "validating", &err);
@@ -466,7 +515,7 @@ static enum step step_new(struct run *run)
 /* All that is open is closed, and it begins as after a restart. */
 static enum step run_reopen(struct run *run)
 {
-	run_suspend(run);
+	run_close(run);
 	pthread_mutex_lock(&run->lock);
 	run->dispatch = (struct dispatch_batch){ 0 };
 	run->dispatched = run->let_go = false;
@@ -507,6 +556,7 @@ static enum step step_running(struct run *run)
 	pthread_mutex_unlock(&run->lock);
 	enum outcome_fault end = run_end_reason(run);
 	if (!all_ended && end == OUTCOME_ANSWERED) {
+		suspend_tell(run);
 		if (!run_merge(run, OUTCOME_ANSWERED, &more, &err)) {
 			held_up(run, "merging", &err);
 			return STEP_LATER;
@@ -654,6 +704,10 @@ static const char *run_stall(struct run *run, char message[static STALL_TEXT_BYT
 	if (run->starved) {
 		snprintf(message, STALL_TEXT_BYTES, "too many files and connections are open");
 		return STALL_PAUSED;
+	}
+	if (run->suspended) {
+		snprintf(message, STALL_TEXT_BYTES, "the operator has suspended its organization");
+		return STALL_HELD;
 	}
 	if (run->held_up || recorder_stalled(run->env->recorder)) {
 		snprintf(message, STALL_TEXT_BYTES, "the disk or the database refuses");

@@ -62,6 +62,9 @@ struct run **run_next(struct run *run); /* link of the pipeline's table */
 
 /* Ends it before its lines have: OUTCOME_CANCELLED or OUTCOME_EXPIRED. Any thread. */
 void run_end(struct run *run, enum outcome_fault why);
+/* Whether its organization is suspended (`orgs`: ids, sorted). A run that has not read its batch yet
+ * asks the store itself when it has. Any thread. */
+void run_suspend(struct run *run, const char (*orgs)[ID_SIZE], size_t n);
 /* Ends it if its window is over. Only while the time is good. */
 void run_check_window(struct run *run, int64_t now);
 /* Live numbers over what the store has. */

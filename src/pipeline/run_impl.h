@@ -53,6 +53,7 @@ struct run {
 	bool damaged;            /* a line that had ended has no record any more: reopen */
 	bool reopening;
 	unsigned reopened;
+	bool suspended_told; /* what dispatch was told last */
 
 	pthread_mutex_t lock; /* for all below */
 	struct segment *segments;
@@ -66,6 +67,7 @@ struct run {
 	char fault[256];        /* for errors.data, when end is OUTCOME_BATCH_FAILED */
 	bool let_go;            /* dispatch and recorder are done with it */
 	bool held_up;           /* the disk refuses */
+	bool suspended;         /* its organization is, by the operator */
 	bool queued, working, again;
 	struct work work;
 };

@@ -182,7 +182,7 @@ static struct schedule_org *org_next(struct schedule *s)
 static void batch_list(struct schedule *s, struct schedule_batch *b)
 {
 	struct schedule_batch *before = NULL, *after = b->in->first;
-	if (b->listed || b->held || b->spent)
+	if (b->listed || b->held || b->suspended || b->spent)
 		return;
 	for (; after != NULL && after->at < b->at; after = after->next)
 		before = after;
@@ -430,6 +430,17 @@ void schedule_hold(struct schedule *s, struct schedule_batch *b, bool held)
 		return;
 	b->held = held;
 	if (held)
+		batch_unlist(s, b);
+	else
+		batch_list(s, b);
+}
+
+void schedule_suspend(struct schedule *s, struct schedule_batch *b, bool suspended)
+{
+	b->suspended = suspended;
+	if (b->in == NULL)
+		return;
+	if (suspended)
 		batch_unlist(s, b);
 	else
 		batch_list(s, b);

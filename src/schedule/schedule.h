@@ -75,6 +75,7 @@ struct schedule_batch {
 	uint64_t rest_lines; /* that have not ended */
 	uint64_t rest_bytes; /* of their bodies, about */
 	bool prefixes;       /* some lines of its file share a prefix: worth a window */
+	bool suspended;      /* by the operator; then schedule_suspend() */
 
 	/* the schedule's own, readable by dispatch */
 	struct schedule_forecast forecast;
@@ -83,7 +84,7 @@ struct schedule_batch {
 	/* the schedule's own */
 	struct schedule_org *in;            /* NULL: not in a schedule */
 	struct schedule_batch *next, *prev; /* in its organization: those that are listed */
-	bool listed;                        /* has a line and is not held */
+	bool listed;                        /* has a line and is neither held nor suspended */
 	bool held, spent;                   /* spent: its last line was given */
 	bool late, late_before;             /* see above; at the forecast before the last */
 	size_t at;                          /* place among all batches, which is their order */
@@ -123,6 +124,8 @@ void schedule_add(struct schedule *s, struct schedule_batch *b);
 void schedule_remove(struct schedule *s, struct schedule_batch *b);
 /* A batch that is held gets no turns until it is let go; it keeps everything else. */
 void schedule_hold(struct schedule *s, struct schedule_batch *b, bool held);
+/* The same, for another reason: it gets turns when both are over. */
+void schedule_suspend(struct schedule *s, struct schedule_batch *b, bool suspended);
 
 /* The next line for the upstream `lane` (0..LANES_MAX-1, any number that is the same for the same
  * upstream). False when no batch has a line to send. */

@@ -97,8 +97,24 @@ static bool batch_insert(struct db *db, const struct batch *b, bool input_missin
 	       sql_run(db, SQL_progress_insert, VALUES(txt(b->id)), NULL, err);
 }
 
+static bool room_for_open(struct db *db, const char *org, uint64_t open_max, struct error *err)
+{
+	int64_t open;
+
+	if (open_max == 0)
+		return true;
+	if (!sql_number(db, SQL_batch_open_count, VALUES(txt(org)), &open, err))
+		return false;
+	return (uint64_t)open < open_max ||
+	       fail(err, ERR_RATE_LIMIT,
+		    "An organization may have %llu batches that have not ended "
+		    "(limits.org.open_batches). Please try again when some have.",
+		    (unsigned long long)open_max);
+}
+
 bool store_batch_insert(struct store *s, const struct batch *b, const struct call *call,
-			bool input_may_miss, char ret_id[static ID_SIZE], struct error *err)
+			bool input_may_miss, uint64_t open_max, char ret_id[static ID_SIZE],
+			struct error *err)
 {
 	AUTO(txn_end) struct txn t = { 0 };
 	char id[ID_SIZE];
@@ -109,6 +125,7 @@ bool store_batch_insert(struct store *s, const struct batch *b, const struct cal
 	if (id[0] == '\0') {
 		memcpy(id, b->id, sizeof(id));
 		if (!find_input(t.db, b, input_may_miss, &missing, err) ||
+		    !room_for_open(t.db, b->org, open_max, err) ||
 		    !batch_insert(t.db, b, missing, err) ||
 		    !call_record(t.db, call, b->id, b->created_at, err) || !txn_commit(&t, err))
 			return false;
@@ -214,24 +231,17 @@ bool store_batches_open(struct store *s, char (**ret)[ID_SIZE], size_t *ret_n, s
 {
 	AUTO(reader_return) struct db *db = reader_borrow(s);
 	AUTO(query_done) struct query q = query(db, SQL_batch_list_open, VALUES());
-	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
-	size_t n = 0;
-	bool row;
 
-	for (;;) {
-		char(*grown)[ID_SIZE] = array_room(ids, n, sizeof(*ids));
-		if (grown == NULL)
-			return fail_memory(err);
-		ids = grown;
-		if (!query_step(&q, &row, err))
-			return false;
-		if (!row)
-			break;
-		query_text(&q, ids[n++], ID_SIZE);
-	}
-	*ret = TAKE(ids);
-	*ret_n = n;
-	return true;
+	return query_ids(&q, ret, ret_n, err);
+}
+
+bool store_batches_to_cancel(struct store *s, unsigned max, char (**ret)[ID_SIZE], size_t *ret_n,
+			     struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_batch_to_cancel, VALUES(num(max)));
+
+	return query_ids(&q, ret, ret_n, err);
 }
 
 bool store_batches_enqueued(struct store *s, const char *org, const char *model, const char *except,

@@ -65,50 +65,62 @@ static bool fail_no_file(struct error *err, const char *id)
 
 /* ---- one file ---- */
 
-/* What organization `f->org` has beside `f`. */
-static bool file_usage(struct db *db, const struct file *f, uint64_t *ret_files,
-		       uint64_t *ret_bytes, struct error *err)
+static bool file_use(struct db *db, const char *org, int64_t now, struct file_use *ret,
+		     struct error *err)
 {
-	AUTO(query_done)
-	struct query q = query(db, SQL_file_usage,
-			       VALUES(txt(f->org), txt(file_purpose_name(f->purpose)),
-				      num(f->created_at)));
+	AUTO(query_done) struct query q = query(db, SQL_file_usage, VALUES(txt(org), num(now)));
 	bool row;
 
+	*ret = (struct file_use){ 0 };
 	if (!query_step(&q, &row, err))
 		return false;
-	*ret_files = query_u64(&q);
-	*ret_bytes = query_u64(&q);
+	if (!row)
+		return true;
+	ret->files = query_u64(&q);
+	ret->bytes = query_u64(&q);
 	return query_row_ok(&q, err);
 }
 
-static bool quota_allows(struct db *db, const struct file *f, const struct file_quota *quota,
-			 struct error *err)
+bool store_file_use(struct store *s, const char *org, int64_t now, struct file_use *ret,
+		    struct error *err)
 {
-	uint64_t files, bytes;
+	AUTO(reader_return) struct db *db = reader_borrow(s);
 
-	if (quota == NULL || f->purpose != PURPOSE_BATCH ||
-	    (quota->files_max == 0 && quota->bytes_max == 0))
-		return true;
-	if (!file_usage(db, f, &files, &bytes, err))
-		return false;
-	if (quota->files_max != 0 && files >= quota->files_max)
+	return file_use(db, org, now, ret, err);
+}
+
+bool file_quota_allows(const struct file_quota *quota, const struct file_use *use,
+		       const struct file_use *more, struct error *err)
+{
+	uint64_t files = use->files + more->files, bytes = use->bytes + more->bytes;
+	char max[24];
+
+	if (quota->files_max != 0 && files > quota->files_max)
 		return fail_param(err, NULL, "file_quota_exceeded",
 				  "The number of files you have uploaded exceeded the max file "
 				  "count %llu, please delete previous uploaded files "
 				  "(limits.files_per_org)",
 				  (unsigned long long)quota->files_max);
-	if (quota->bytes_max != 0 &&
-	    (bytes > quota->bytes_max || f->bytes > quota->bytes_max - bytes)) {
-		char max[24];
-		size_format(quota->bytes_max, max);
-		return fail_param(err, NULL, "file_quota_exceeded",
-				  "The total size of the files you have uploaded exceeded the max "
-				  "size %s, please delete previous uploaded files "
-				  "(limits.bytes_per_org)",
-				  max);
-	}
-	return true;
+	if (quota->bytes_max == 0 || bytes <= quota->bytes_max)
+		return true;
+	size_format(quota->bytes_max, max);
+	return fail_param(err, NULL, "file_quota_exceeded",
+			  "The total size of the files you have uploaded exceeded the max "
+			  "size %s, please delete previous uploaded files "
+			  "(limits.bytes_per_org)",
+			  max);
+}
+
+static bool quota_has_room(struct db *db, const struct file *f, const struct file_quota *quota,
+			   struct error *err)
+{
+	struct file_use use;
+
+	if (quota == NULL || f->purpose != PURPOSE_BATCH ||
+	    (quota->files_max == 0 && quota->bytes_max == 0))
+		return true;
+	return file_use(db, f->org, f->created_at, &use, err) &&
+	       file_quota_allows(quota, &use, &(struct file_use){ 1, f->bytes }, err);
 }
 
 bool store_file_insert(struct store *s, const struct file *f, const struct file_quota *quota,
@@ -121,7 +133,7 @@ bool store_file_insert(struct store *s, const struct file *f, const struct file_
 		return false;
 	if (id[0] == '\0') {
 		memcpy(id, f->id, sizeof(id));
-		if (!quota_allows(t.db, f, quota, err) || !file_insert(t.db, f, err) ||
+		if (!quota_has_room(t.db, f, quota, err) || !file_insert(t.db, f, err) ||
 		    !call_record(t.db, call, f->id, f->created_at, err) || !txn_commit(&t, err))
 			return false;
 	}

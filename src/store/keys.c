@@ -9,6 +9,7 @@ static bool org_read(struct query *q, struct org *ret, struct error *err)
 	query_text(q, ret->name, sizeof(ret->name));
 	ret->created_at = query_int(q);
 	ret->weight = (unsigned)query_u64(q);
+	ret->suspended_at = query_int(q);
 	ret->keys = query_u64(q);
 	return query_row_ok(q, err);
 }
@@ -123,9 +124,90 @@ bool store_org_weight(struct store *s, const char *org_id, unsigned *ret, struct
 	return query_row_ok(&q, err);
 }
 
+bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cancel,
+		       struct error *err)
+{
+	AUTO(txn_end) struct txn t = { 0 };
+	uint64_t changed = 0;
+
+	if (!txn_begin(&t, s, err) ||
+	    !sql_run(t.db, SQL_org_suspend, VALUES(txt(name), num_or_null(at), num(cancel)),
+		     &changed, err))
+		return false;
+	if (changed == 0)
+		return fail(err, ERR_NOT_FOUND, "No organization is named '%s'.", name);
+	if (!txn_commit(&t, err))
+		return false;
+	key_cache_forget(&s->keys);
+	return true;
+}
+
+const char *const org_limit_names[ORG_LIMITS] = {
+	[LIMIT_FILES] = "files",     [LIMIT_BYTES] = "bytes",
+	[LIMIT_UPLOADS] = "uploads", [LIMIT_OPEN_BATCHES] = "open_batches",
+	[LIMIT_ONLINE] = "online",
+};
+
+bool store_org_limit(struct store *s, const char *name, enum org_limit limit, int64_t value,
+		     struct error *err)
+{
+	AUTO(txn_end) struct txn t = { 0 };
+	const char *of = org_limit_names[limit];
+	struct org org;
+
+	if (!txn_begin(&t, s, err) || !org_find(t.db, name, &org, err))
+		return false;
+	bool ok = value == LIMIT_AS_CONFIGURED
+			  ? sql_run(t.db, SQL_org_limit_drop, VALUES(txt(name), txt(of)), NULL, err)
+			  : sql_run(t.db, SQL_org_limit_put, VALUES(txt(name), txt(of), num(value)),
+				    NULL, err);
+	if (!ok || !txn_commit(&t, err))
+		return false;
+	key_cache_forget(&s->keys);
+	return true;
+}
+
+bool org_limits_read(struct db *db, const char *org_id, int64_t ret[static ORG_LIMITS],
+		     struct error *err)
+{
+	AUTO(query_done) struct query q = query(db, SQL_org_limit_list, VALUES(txt(org_id)));
+	char name[32];
+	bool row;
+
+	for (unsigned i = 0; i < ORG_LIMITS; i++)
+		ret[i] = LIMIT_AS_CONFIGURED;
+	while (query_step(&q, &row, err)) {
+		if (!row)
+			return true;
+		query_text(&q, name, sizeof(name));
+		int64_t value = query_int(&q);
+		for (unsigned i = 0; i < ORG_LIMITS; i++)
+			if (strcmp(name, org_limit_names[i]) == 0)
+				ret[i] = value;
+	}
+	return false;
+}
+
+bool store_org_limits(struct store *s, const char *org_id, int64_t ret[static ORG_LIMITS],
+		      struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+
+	return org_limits_read(db, org_id, ret, err);
+}
+
+bool store_orgs_suspended(struct store *s, const char *org_id, char (**ret)[ID_SIZE], size_t *ret_n,
+			  struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_org_suspended, VALUES(txt(org_id)));
+
+	return query_ids(&q, ret, ret_n, err);
+}
+
 /* ---- keys ---- */
 
-static bool key_read(struct query *q, struct key *ret, struct error *err)
+bool key_read(struct query *q, struct key *ret, struct error *err)
 {
 	query_text(q, ret->id, sizeof(ret->id));
 	query_text(q, ret->org, sizeof(ret->org));
@@ -133,6 +215,7 @@ static bool key_read(struct query *q, struct key *ret, struct error *err)
 	query_text(q, ret->hint, sizeof(ret->hint));
 	ret->created_at = query_int(q);
 	ret->revoked_at = query_int(q);
+	ret->suspended = query_int(q) != 0;
 	return query_row_ok(q, err);
 }
 
@@ -207,21 +290,16 @@ bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error
 		return fail_param(err, "id", "invalid_value",
 				  "%lld keys begin like '%s'. Name the one to revoke by its id.",
 				  (long long)in_force, id);
-	return sql_run(t.db, SQL_key_revoke, VALUES(txt(id), num(now)), NULL, err) &&
-	       txn_commit(&t, err);
+	if (!sql_run(t.db, SQL_key_revoke, VALUES(txt(id), num(now)), NULL, err) ||
+	    !txn_commit(&t, err))
+		return false;
+	key_cache_forget(&s->keys);
+	return true;
 }
 
 bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err)
 {
-	AUTO(reader_return) struct db *db = reader_borrow(s);
-	AUTO(query_done) struct query q = query(db, SQL_key_find, VALUES(txt(hash)));
-	bool found;
-
-	if (!query_step(&q, &found, err))
-		return false;
-	if (!found)
-		return fail(err, ERR_BAD_KEY, "Incorrect API key provided");
-	return key_read(&q, ret, err);
+	return key_cache_find(&s->keys, hash, ret, err);
 }
 
 bool store_key_count(struct store *s, uint64_t *ret, struct error *err)

@@ -13,10 +13,8 @@
 #define APPLICATION_ID 0x4c6f7754 /* "LowT" */
 
 static const char *const migrations[] = {
-	text_001_initial,
-	text_002_org_weight,
-	text_003_directory,
-	text_004_order_of_making,
+	text_001_initial,         text_002_org_weight, text_003_directory,
+	text_004_order_of_making, text_005_org_use,
 };
 #define VERSION ((int64_t)ARRAY_LEN(migrations))
 

@@ -8,10 +8,6 @@
 
 #include "store/sql_texts.h"
 
-/* How long a statement waits for another process: a `lowtide key` command writes for a few
- * milliseconds, a migration or the recovery after a crash for longer. */
-#define BUSY_TIMEOUT_MS 10000
-
 static const struct {
 	const char *name;
 	const char *text;
@@ -73,7 +69,7 @@ bool db_open(struct db *db, const char *path, struct error *err)
 
 	if (code != SQLITE_OK)
 		return fail_sqlite(err, db, code, path);
-	sqlite3_busy_timeout(db->handle, BUSY_TIMEOUT_MS);
+	db_wait(db, DB_WAIT_MS);
 	/* "name" in double quotes that is no column is an error then, not a string. */
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DML, 0, (int *)NULL);
 	sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DQS_DDL, 0, (int *)NULL);
@@ -89,6 +85,11 @@ bool db_prepare(struct db *db, struct error *err)
 			return fail_sqlite(err, db, code, statements[id].name);
 	}
 	return true;
+}
+
+void db_wait(struct db *db, unsigned wait_ms)
+{
+	sqlite3_busy_timeout(db->handle, (int)wait_ms);
 }
 
 void db_close(struct db *db)
@@ -198,6 +199,28 @@ bool query_row_ok(const struct query *q, struct error *err)
 	if (!q->misread)
 		return true;
 	return fail_sys(err, EIO, "%s: a column of its row holds what none can", sql_name(q->id));
+}
+
+bool query_ids(struct query *q, char (**ret)[ID_SIZE], size_t *ret_n, struct error *err)
+{
+	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
+	size_t n = 0;
+	bool row;
+
+	for (;;) {
+		char(*grown)[ID_SIZE] = array_room(ids, n, sizeof(*ids));
+		if (grown == NULL)
+			return fail_memory(err);
+		ids = grown;
+		if (!query_step(q, &row, err))
+			return false;
+		if (!row)
+			break;
+		query_text(q, ids[n++], ID_SIZE);
+	}
+	*ret = TAKE(ids);
+	*ret_n = n;
+	return true;
 }
 
 bool sql_run(struct db *db, enum sql id, const struct value *values, uint64_t *ret_changes,

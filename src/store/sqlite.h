@@ -17,14 +17,17 @@
 
 #include "base/attr.h"
 #include "base/error.h"
+#include "base/id.h"
 
 /* Every statement is the file sql/NAME.sql. Each is prepared when a connection opens, so a typing
  * error fails at once and not at the first cancel. */
 /* clang-format off */
 #define SQL_STATEMENTS(X)                                                                          \
-	X(begin) X(commit) X(rollback)                                                             \
+	X(begin) X(commit) X(rollback) X(data_version)                                             \
 	X(directory_get) X(directory_put) X(newest)                                                \
 	X(org_insert) X(org_find) X(org_list) X(org_known) X(org_weight) X(org_weigh)              \
+	X(org_suspend) X(org_suspended)                                                            \
+	X(org_limit_list) X(org_limit_put) X(org_limit_drop)                                       \
 	X(key_insert) X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count)              \
 	X(call_insert) X(call_by_key) X(call_by_content) X(call_forget)                            \
 	X(file_insert) X(file_get) X(file_usage) X(file_cursor)                                    \
@@ -32,7 +35,7 @@
 	X(file_delete) X(file_expire) X(file_next_expiry) X(file_forget)                           \
 	X(blob_spare) X(blob_gone) X(blob_known)                                                   \
 	X(batch_insert) X(batch_get) X(batch_cursor) X(batch_list) X(batch_list_open)              \
-	X(batch_enqueued) X(batch_move) X(batch_validated) X(batch_errors) X(batch_results)        \
+	X(batch_enqueued) X(batch_open_count) X(batch_to_cancel) X(batch_move) X(batch_validated) X(batch_errors) X(batch_results)        \
 	X(progress_insert) X(progress_get) X(progress_put)
 
 enum sql {
@@ -57,6 +60,9 @@ struct db {
 	struct db *next_idle;
 };
 
+/* How long a statement waits for another process at most, but for what db_wait() says: a `lowtide
+ * key` command writes for a few milliseconds, a migration or the recovery after a crash for longer. */
+#define DB_WAIT_MS 10000
 /* Opens the file, which exists, and sets it up for our use; nothing is read or prepared yet. What
  * is open is db_close()'s, after a failure too. */
 MUST_USE bool db_open(struct db *db, const char *path, struct error *err);
@@ -64,6 +70,7 @@ MUST_USE bool db_open(struct db *db, const char *path, struct error *err);
 MUST_USE bool db_migrate(struct db *db, struct error *err);
 MUST_USE bool db_prepare(struct db *db, struct error *err);
 void db_close(struct db *db);
+void db_wait(struct db *db, unsigned wait_ms);
 
 /* Runs SQL that is no prepared statement: settings and migrations. */
 MUST_USE bool db_exec(struct db *db, const char *text, struct error *err);
@@ -130,6 +137,9 @@ void query_text(struct query *q, char *to, size_t size); /* NULL: "" */
 char *query_text_copy(struct query *q);                  /* NULL: NULL; malloc'ed */
 /* After the last column wanted: INTERNAL if any of them made no sense, or memory ran out. */
 MUST_USE bool query_row_ok(const struct query *q, struct error *err);
+
+/* The rest of the rows, each of one column, an id, as a malloc'ed array. */
+MUST_USE bool query_ids(struct query *q, char (**ret)[ID_SIZE], size_t *ret_n, struct error *err);
 
 /* A statement that gives no row. *ret_changes, which may be NULL: the rows it touched. */
 MUST_USE bool sql_run(struct db *db, enum sql id, const struct value *values, uint64_t *ret_changes,

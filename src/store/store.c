@@ -4,7 +4,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <time.h>
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "store/store_priv.h"
 
@@ -28,7 +31,7 @@ static bool open_connections(struct store *s, const char *path, struct error *er
 {
 	s->writer.store = s;
 	if (!db_open(&s->writer, path, err) || !db_migrate(&s->writer, err) ||
-	    !db_prepare(&s->writer, err))
+	    !db_prepare(&s->writer, err) || !key_cache_open(&s->keys, s, path, err))
 		return false;
 	for (int i = 0; i < READERS; i++) {
 		struct db *db = &s->readers[i];
@@ -53,7 +56,9 @@ bool store_open(const char *data_dir, struct store **ret, struct error *err)
 	struct store *s = calloc(1, sizeof(*s));
 	if (s == NULL)
 		return fail_memory(err);
+	s->write_wait_ms = WRITE_WAIT_MS;
 	pthread_mutex_init(&s->write_lock, NULL);
+	pthread_mutex_init(&s->keys.lock, NULL);
 	pthread_mutex_init(&s->idle_lock, NULL);
 	pthread_cond_init(&s->idle_more, NULL);
 	if (!open_connections(s, path, err)) {
@@ -70,9 +75,11 @@ void store_close(struct store *s)
 		return;
 	for (int i = 0; i < READERS; i++)
 		db_close(&s->readers[i]);
+	key_cache_close(&s->keys);
 	db_close(&s->writer); /* the last one out folds the log into the database */
 	pthread_cond_destroy(&s->idle_more);
 	pthread_mutex_destroy(&s->idle_lock);
+	pthread_mutex_destroy(&s->keys.lock);
 	pthread_mutex_destroy(&s->write_lock);
 	free(s);
 }
@@ -103,13 +110,69 @@ void reader_return(struct db **db)
 
 /* ---- transactions ---- */
 
+#define LOCKED_TELL_MS 60000
+#define TURN_WAIT_S 60
+#define LOCKED_WAIT_MS 250
+
+/* The real clock, as SQLite waits by. */
+static uint64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Our own writers, before this one: each takes as long as the disk does. */
+static bool turn_wait(struct store *s)
+{
+	struct timespec end;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += TURN_WAIT_S;
+	return pthread_mutex_clocklock(&s->write_lock, CLOCK_MONOTONIC, &end) == 0;
+}
+
+/* How long to wait for another process. Once a writer has waited for it in vain the others, who are
+ * behind it, wait LOCKED_WAIT_MS at most, their time behind it counted: many give up together and not
+ * one after another. */
+static unsigned wait_ms(const struct store *s, uint64_t entered_ms)
+{
+	uint64_t waited_ms = now_ms() - entered_ms;
+
+	if (s->locked_at_ms == 0)
+		return s->write_wait_ms;
+	return waited_ms < LOCKED_WAIT_MS ? (unsigned)(LOCKED_WAIT_MS - waited_ms) : 1;
+}
+
+/* Told once a minute: whoever holds it is to be found by a person. */
+static void log_locked(struct store *s, const struct error *err)
+{
+	if (s->locked_told_ms != 0 && s->locked_at_ms - s->locked_told_ms < LOCKED_TELL_MS)
+		return;
+	s->locked_told_ms = s->locked_at_ms;
+	log_warn("store.locked", kv_u64("waited_ms", s->write_wait_ms),
+		 kv_str("why", "another process holds the write lock of meta.db"),
+		 kv_str("detail", err->detail));
+}
+
 bool txn_begin(struct txn *t, struct store *s, struct error *err)
 {
-	pthread_mutex_lock(&s->write_lock);
+	uint64_t entered_ms = now_ms();
+
+	if (!turn_wait(s))
+		return fail(err, ERR_UNAVAILABLE,
+			    "The server is busy with other changes. Try again in a moment.");
+	db_wait(&s->writer, wait_ms(s, entered_ms));
 	if (!sql_run(&s->writer, SQL_begin, VALUES(), NULL, err)) {
+		if (err->kind == ERR_UNAVAILABLE) {
+			s->locked_at_ms = now_ms();
+			log_locked(s, err);
+		}
 		pthread_mutex_unlock(&s->write_lock);
 		return false;
 	}
+	s->locked_at_ms = 0;
 	t->db = &s->writer;
 	return true;
 }

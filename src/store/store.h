@@ -5,8 +5,8 @@
  * Threads: any, except dispatch and recorder. Writes queue for one connection and return once they
  * are durable (milliseconds); reads have connections of their own and do not wait for writes.
  * Errors: NOT_FOUND where a row is missing or belongs to another organization (never FORBIDDEN);
- * NO_SPACE when the disk is full; UNAVAILABLE when another process held the database for 10 s;
- * else INTERNAL. err->sqlite is SQLite's code. On any failure nothing has changed.
+ * NO_SPACE when the disk is full; UNAVAILABLE when a write had waited 5 s for another process (or one
+ * before it had); else INTERNAL. err->sqlite is SQLite's code. On any failure nothing has changed.
  *
  * `lowtide key|org` open the same database while a server runs: SQLite's own locks suffice. */
 #pragma once
@@ -41,10 +41,24 @@ struct org {
 	char id[ID_SIZE];
 	char name[128];
 	int64_t created_at;
+	int64_t suspended_at; /* 0: it is not */
 	unsigned weight; /* 1 to ORG_WEIGHT_MAX: its share of the work while others have some, too */
 	uint64_t keys;   /* not revoked */
 };
 #define ORG_WEIGHT_MAX 1000u
+
+/* What one organization may have (contract 13.1); 0: any number. LIMIT_AS_CONFIGURED: it has no limit of
+ * its own. */
+enum org_limit {
+	LIMIT_FILES,
+	LIMIT_BYTES,
+	LIMIT_UPLOADS,
+	LIMIT_OPEN_BATCHES,
+	LIMIT_ONLINE,
+	ORG_LIMITS
+};
+extern const char *const org_limit_names[ORG_LIMITS];
+#define LIMIT_AS_CONFIGURED (-1)
 
 struct key {
 	char id[ID_SIZE];
@@ -52,7 +66,9 @@ struct key {
 	char org_name[128];
 	char hint[16]; /* first characters of the key, to recognise it by: "sk-AbCd…" */
 	int64_t created_at;
-	int64_t revoked_at; /* 0: in force */
+	int64_t revoked_at;         /* 0: in force */
+	bool suspended;             /* its organization is: it may do nothing */
+	int64_t limits[ORG_LIMITS]; /* its organization's own; of a key that store_key_find gave */
 };
 
 /* Finds the organization of that name or makes it. */
@@ -70,6 +86,22 @@ MUST_USE bool store_org_weigh(struct store *s, const char *name, unsigned weight
 /* Asked when a batch begins, so it may be called while `org` is changed by another process. */
 MUST_USE bool store_org_weight(struct store *s, const char *org_id, unsigned *ret,
 			       struct error *err);
+/* From `at` on the organization is suspended: its keys may do nothing, its batches get no new lines;
+ * with `cancel` they are cancelled as well, by the pipeline of the process that serves, which learns
+ * of it within a second. `at` 0: it goes on. NOT_FOUND if none is named so. Again is no error. */
+MUST_USE bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cancel,
+				struct error *err);
+/* Gives the organization of that name a limit of its own, or with LIMIT_AS_CONFIGURED takes it away.
+ * Counts at once, in another process 10 ms later. NOT_FOUND if none is named so. */
+MUST_USE bool store_org_limit(struct store *s, const char *name, enum org_limit limit,
+			      int64_t value, struct error *err);
+/* All of them. */
+MUST_USE bool store_org_limits(struct store *s, const char *org_id, int64_t ret[static ORG_LIMITS],
+			       struct error *err);
+/* Ids of the organizations that are suspended, sorted; `org_id` alone, if it is not NULL. A malloc'ed
+ * array. */
+MUST_USE bool store_orgs_suspended(struct store *s, const char *org_id, char (**ret)[ID_SIZE],
+				   size_t *ret_n, struct error *err);
 /* Makes a key of the organization `org`; `hash` is id_secret_hash() of it. The same hash again is
  * no error and changes nothing (bootstrap key). */
 MUST_USE bool store_key_create(struct store *s, const char *org, const char *hash, const char *hint,
@@ -80,7 +112,8 @@ MUST_USE bool store_key_list(struct store *s, const char *org, struct key **ret,
 /* `id` is a key's id or its hint; NOT_FOUND, or INVALID if a hint names several in force. Revoking
  * again is no error and keeps the time of the first. */
 MUST_USE bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error *err);
-/* Point read; BAD_KEY if unknown or revoked. */
+/* BAD_KEY if unknown or revoked. From memory, or a point read on a connection of its own: fit for an
+ * event loop. What another process revokes counts 10 ms later. */
 MUST_USE bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err);
 /* Keys in force. */
 MUST_USE bool store_key_count(struct store *s, uint64_t *ret, struct error *err);
@@ -108,6 +141,15 @@ struct file_quota {
 	uint64_t files_max, bytes_max; /* an organization's input files; 0: none */
 };
 
+/* What an organization has of input files. A row, however many they are. */
+struct file_use {
+	uint64_t files, bytes;
+};
+MUST_USE bool store_file_use(struct store *s, const char *org, int64_t now, struct file_use *ret,
+			     struct error *err);
+/* Whether who has `use` may have `more` as well; INVALID file_quota_exceeded. */
+MUST_USE bool file_quota_allows(const struct file_quota *quota, const struct file_use *use,
+				const struct file_use *more, struct error *err);
 /* Inserts `f` and records `call` (may be NULL); INVALID file_quota_exceeded over the quota. When
  * the call turns out to be a repetition nothing is inserted and *ret_id is the first one's id, else
  * it is f->id. `quota` NULL: none. */
@@ -151,12 +193,13 @@ MUST_USE bool store_blob_known(struct store *s, const char *id, bool *ret_known,
 /* ---- batches ---- */
 
 /* Inserts `b` as `validating` and records `call` (may be NULL); *ret_id as in store_file_insert.
+ * RATE_LIMIT if the organization has `open_max` (0: any number) batches that are not final.
  * The input file must still be there (INVALID input_file_id) unless `input_may_miss`: then the row
  * notes input_missing. (The note is needed later: a file that was there may be deleted by the time
  * the batch is validated, which disturbs nothing.) */
 MUST_USE bool store_batch_insert(struct store *s, const struct batch *b, const struct call *call,
-				 bool input_may_miss, char ret_id[static ID_SIZE],
-				 struct error *err);
+				 bool input_may_miss, uint64_t open_max,
+				 char ret_id[static ID_SIZE], struct error *err);
 /* `org` NULL: whatever organization. batch_done(ret) is the caller's. */
 MUST_USE bool store_batch_get(struct store *s, const char *org, const char *id, struct batch *ret,
 			      struct error *err);
@@ -171,6 +214,10 @@ MUST_USE bool store_batch_list(struct store *s, const char *org, const char *aft
 /* Ids of all batches that are not final, by expires_at. A malloc'ed array. */
 MUST_USE bool store_batches_open(struct store *s, char (**ret)[ID_SIZE], size_t *ret_n,
 				 struct error *err);
+/* At most `max` batches that the operator has cancelled (store_org_suspend) and that have not begun to
+ * be. A malloc'ed array. */
+MUST_USE bool store_batches_to_cancel(struct store *s, unsigned max, char (**ret)[ID_SIZE],
+				      size_t *ret_n, struct error *err);
 /* Requests and (estimated) tokens still to do in an organization's batches of `model` that are
  * not final, `except` left out. */
 MUST_USE bool store_batches_enqueued(struct store *s, const char *org, const char *model,

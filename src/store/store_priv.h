@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 
+#include "store/key_cache.h"
 #include "store/sqlite.h"
 #include "store/store.h"
 
@@ -19,13 +20,20 @@
 #define READERS 4
 
 struct store {
-	pthread_mutex_t write_lock; /* around every transaction of `writer` */
+	pthread_mutex_t write_lock; /* around every transaction of `writer`; for the next four */
 	struct db writer;
+	uint64_t locked_at_ms; /* when a writer gave up waiting for another process; 0: the last did not */
+	uint64_t locked_told_ms;   /* when the log was told of it */
+	unsigned write_wait_ms;    /* WRITE_WAIT_MS; tests wait less */
 	pthread_mutex_t idle_lock; /* around `idle` */
 	pthread_cond_t idle_more;
 	struct db *idle; /* readers that nobody has */
 	struct db readers[READERS];
+	struct key_cache keys;
 };
+
+/* How long a write waits for another process. */
+#define WRITE_WAIT_MS 5000
 
 /* Waits for an idle reader. Never while holding one, or inside a transaction. */
 struct db *reader_borrow(struct store *s);
@@ -35,7 +43,7 @@ struct txn {
 	struct db *db; /* NULL: not begun, as in { 0 }, or ended */
 };
 
-/* Waits for the writer, and for other processes' writers. */
+/* Waits for the writer, and for other processes' writers; for these WRITE_WAIT_MS, then UNAVAILABLE. */
 MUST_USE bool txn_begin(struct txn *t, struct store *s, struct error *err);
 /* Durable when true; rolled back when false. */
 MUST_USE bool txn_commit(struct txn *t, struct error *err);
@@ -52,6 +60,13 @@ MUST_USE bool call_find(struct db *db, const struct call *call, int64_t now,
 /* Records that `call` (or NULL) made `answer`. */
 MUST_USE bool call_record(struct db *db, const struct call *call, const char *answer, int64_t now,
 			  struct error *err);
+
+/* ---- keys.c ---- */
+
+MUST_USE bool org_limits_read(struct db *db, const char *org_id, int64_t ret[static ORG_LIMITS],
+			      struct error *err);
+/* The columns of key_find and key_list. */
+MUST_USE bool key_read(struct query *q, struct key *ret, struct error *err);
 
 /* ---- files.c ---- */
 

@@ -1,6 +1,8 @@
--- Number and bytes of the files of purpose ?2 that organization ?1 has at ?3.
--- Index: file_page_of_purpose.
-SELECT count(*), coalesce(sum(bytes), 0)
-FROM file
-WHERE org = ?1 AND purpose = ?2
-	AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > ?3)
+-- Number and bytes of the input files that organization ?1 has at ?2: what its row says, less what has
+-- expired and is not swept yet. Index: org's primary key, file_by_expiry.
+SELECT
+	org.files - (SELECT count(*) FROM file INDEXED BY file_by_expiry
+		WHERE expires_at <= ?2 AND deleted_at IS NULL AND org = ?1 AND purpose = 'batch'),
+	org.bytes - (SELECT coalesce(sum(file.bytes), 0) FROM file INDEXED BY file_by_expiry
+		WHERE expires_at <= ?2 AND deleted_at IS NULL AND org = ?1 AND purpose = 'batch')
+FROM org WHERE id = ?1

@@ -73,7 +73,7 @@ static int setup(void **state)
 		.limits = { .line_bytes = 4096, .file_bytes = 1 << 20 },
 		.first_line_checked = true,
 		.missing_input_refused = true,
-		.quota = { .files_max = 1000, .bytes_max = 1 << 30 },
+		.org_limits = { [LIMIT_FILES] = 1000, [LIMIT_BYTES] = 1 << 30 },
 	};
 	struct org org;
 	struct error err;
@@ -165,7 +165,7 @@ static struct batch make_batch(const char *input_id)
 	id_batch(b.id);
 	memcpy(b.org, key.org, sizeof(b.org));
 	snprintf(b.input_file_id, sizeof(b.input_file_id), "%s", input_id);
-	assert_true(store_batch_insert(api->store, &b, NULL, false, id, &err));
+	assert_true(store_batch_insert(api->store, &b, NULL, false, 0, id, &err));
 	assert_true(store_batch_fail(api->store, b.id, "[{\"code\":\"empty_file\"}]", fixed_now(),
 				     &moved, &err));
 	return b;

@@ -692,19 +692,20 @@ static void uncomment(char *text)
 	}
 }
 
-/* The line of the example that sets the last part of `key`, within its group. */
+/* The line of the example that sets the last part of `key`, within its groups. */
 static const char *example_line(const char *text, const char *key)
 {
-	const char *dot = strchr(key, '.');
-	const char *name = dot != NULL ? dot + 1 : key;
+	const char *name = key, *dot;
+	int indent = 0;
 	char head[64];
 
-	if (dot != NULL) {
-		snprintf(head, sizeof(head), "\n%.*s:\n", (int)(dot - key), key);
+	for (; (dot = strchr(name, '.')) != NULL; name = dot + 1, indent += 2) {
+		snprintf(head, sizeof(head), "\n%*s%.*s:\n", indent, "", (int)(dot - name), name);
 		text = strstr(text, head);
 		assert_non_null(text);
+		text += strlen(head) - 1;
 	}
-	snprintf(head, sizeof(head), "\n%s%s:", dot != NULL ? "  " : "", name);
+	snprintf(head, sizeof(head), "\n%*s%s:", indent, "", name);
 	text = strstr(text, head);
 	if (text == NULL)
 		fail_msg("%s is not in " EXAMPLE_FILE, key);

@@ -146,11 +146,11 @@ static void without_the_variable_nothing_fails(void **state)
 static void a_point_fails_while_its_flag_is_there(void **state)
 {
 	char *dir = scratch_dir_new();
-	char flag[PATH_MAX], setting[3 * PATH_MAX];
+	char flag[PATH_MAX], setting[4 * PATH_MAX];
 
 	(void)state;
 	snprintf(flag, sizeof(flag), "%s/flag", dir);
-	snprintf(setting, sizeof(setting), "a=enospc:%s,b=eio:%s", flag, flag);
+	snprintf(setting, sizeof(setting), "a=enospc:%s,b=eio:%s,d=delay:30:%s", flag, flag, flag);
 	setenv("LOWTIDE_FAILPOINTS", setting, 1);
 	failpoints_init();
 	assert_int_equal(failpoint("a"), 0);
@@ -159,6 +159,9 @@ static void a_point_fails_while_its_flag_is_there(void **state)
 	assert_int_equal(failpoint("a"), ENOSPC);
 	assert_int_equal(failpoint("b"), EIO);
 	assert_int_equal(failpoint("c"), 0);
+	uint64_t began_ms = sys.monotonic_ms();
+	assert_int_equal(failpoint("d"), 0);
+	assert_true(sys.monotonic_ms() - began_ms >= 30);
 	unlink(flag);
 	assert_int_equal(failpoint("a"), 0);
 	unsetenv("LOWTIDE_FAILPOINTS");

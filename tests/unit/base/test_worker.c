@@ -245,10 +245,41 @@ static void threads_have_a_name_and_take_no_signals(void **state)
 	assert_false(sigismember(&mine, SIGTERM));
 }
 
+static atomic_bool gate;
+
+static void wait_at_gate(void *arg)
+{
+	while (!gate)
+		usleep(1000);
+	note(arg);
+}
+
+static void those_that_wait_are_counted(void **state)
+{
+	struct workers *w = open_pool(1);
+	struct job jobs[4] = { 0 };
+
+	(void)state;
+	gate = false;
+	assert_int_equal(workers_waiting(w), 0);
+	workers_post_after(w, &jobs[3].work, wait_at_gate, &jobs[3], 3600000); /* is not due */
+	for (int i = 0; i < 3; i++)
+		workers_post(w, &jobs[i].work, wait_at_gate, &jobs[i]);
+	for (int i = 0; i < 5000 && workers_waiting(w) > 2; i++)
+		usleep(1000);
+	assert_int_equal(workers_waiting(w), 2);
+	gate = true;
+	workers_stop(w);
+	assert_int_equal(workers_waiting(w), 0);
+	assert_int_equal(trace.n, 3);
+	workers_close(w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_posted_nothing_run),
+		cmocka_unit_test(those_that_wait_are_counted),
 		cmocka_unit_test_setup(one_thread_runs_jobs_in_order_and_closing_runs_the_rest,
 				       reset),
 		cmocka_unit_test_setup(delayed_jobs_run_in_order_of_time_and_never_early, reset),

@@ -253,7 +253,8 @@ static void a_file_over_the_limit_is_refused(void **state)
 	assert_true(ingest_write(in, SLICE(""), &err));
 	assert_false(ingest_write(in, SLICE("1"), &err));
 	assert_int_equal(err.kind, ERR_INVALID);
-	assert_string_equal(err.message, "File is too large. The limit is 10B (limits.file_bytes).");
+	assert_string_equal(err.message,
+			    "File is too large. The limit is 10B (limits.file_bytes).");
 	ingest_abort(in);
 	assert_int_equal(scratch_count(dir, "tmp"), 0);
 	assert_int_equal(scratch_count(dir, "files"), 0);
@@ -276,6 +277,35 @@ static void what_is_aborted_was_never_there(void **state)
 		assert_int_equal(scratch_count(dir, "tmp"), 0);
 		assert_int_equal(scratch_count(dir, "files"), 0);
 	}
+}
+
+/* What is forgone has the length and the hash of the whole, and nothing on disk. */
+static void what_is_forgone_is_hashed_all_the_same(void **state)
+{
+	struct slice text = mixed_text();
+	struct ingest *in;
+	struct error err;
+	char sha256[65];
+
+	(void)state;
+	assert_true(ingest_open(blobs, &no_limits, &in, &err));
+	assert_true(ingest_write(in, text, &err));
+	assert_true(ingest_finish(in, &err));
+	memcpy(sha256, ingest_sha256(in), sizeof(sha256));
+	ingest_abort(in);
+	for (size_t at = 0; at <= text.n; at += text.n / 2) {
+		struct slice before = { text.p, at }, after = { text.p + at, text.n - at };
+		assert_true(ingest_open(blobs, &no_limits, &in, &err));
+		assert_true(ingest_write(in, before, &err));
+		ingest_forgo(in);
+		assert_int_equal(scratch_count(dir, "tmp"), 0);
+		assert_true(ingest_write(in, after, &err));
+		assert_true(ingest_finish(in, &err));
+		assert_int_equal(ingest_bytes(in), text.n);
+		assert_string_equal(ingest_sha256(in), sha256);
+		ingest_abort(in);
+	}
+	assert_int_equal(scratch_count(dir, "files"), 0);
 }
 
 /* ---- faults ---- */
@@ -502,6 +532,7 @@ int main(void)
 		cmocka_unit_test(the_bytes_are_kept_as_they_came),
 		cmocka_unit_test(a_file_over_the_limit_is_refused),
 		cmocka_unit_test(what_is_aborted_was_never_there),
+		cmocka_unit_test(what_is_forgone_is_hashed_all_the_same),
 		cmocka_unit_test(any_failing_call_leaves_nothing),
 		cmocka_unit_test(files_are_indexed_where_they_are),
 		cmocka_unit_test(only_the_first_lines_of_a_file),

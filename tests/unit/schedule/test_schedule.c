@@ -42,7 +42,7 @@ static struct fake *chaos_batch(void)
 static bool chaos_line_left(const struct chaos *c)
 {
 	for (size_t k = 0; k < CHAOS_BATCHES; k++)
-		if (c->in[k] && !c->held[k] &&
+		if (c->in[k] && !c->held[k] && !c->f[k]->b.suspended &&
 		    c->f[k]->given < c->f[k]->b.rest_lines + c->f[k]->ended)
 			return true;
 	return false;
@@ -59,7 +59,7 @@ static void chaos_next(struct chaos *c)
 	if (!left)
 		return;
 	struct fake *f = fake_of(&l);
-	assert_false(f->b.held);
+	assert_false(f->b.held || f->b.suspended);
 	assert_false(f->done[l.record]);
 	assert_int_equal(++f->taken[l.record], 1);
 	assert_true(l.tokens >= 1);
@@ -107,7 +107,10 @@ static void chaos_act(struct chaos *c)
 	} else if (what < 985 && c->in[k]) {
 		c->held[k] = !c->held[k];
 		schedule_hold(c->s, &c->f[k]->b, c->held[k]);
+	} else if (what < 995 && c->in[k]) {
+		schedule_suspend(c->s, &c->f[k]->b, !c->f[k]->b.suspended);
 	} else if (what < 995 && !c->in[k] && c->f[k]->given == 0) {
+		c->f[k]->b.suspended = sim_random(4) == 0;
 		schedule_add(c->s, &c->f[k]->b);
 		c->in[k] = true;
 	} else if (what == 999 && c->in[k]) {
@@ -128,6 +131,7 @@ static void chaos_run(uint64_t seed)
 			continue;
 		c.held[k] = false;
 		schedule_hold(c.s, &c.f[k]->b, false);
+		schedule_suspend(c.s, &c.f[k]->b, false);
 	}
 	while (chaos_line_left(&c) || c.n > 0) {
 		chaos_next(&c);

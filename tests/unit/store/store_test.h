@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "store/store_priv.h"
 
 #define NOW INT64_C(1750000000)
@@ -110,7 +111,7 @@ static inline struct batch put_batch(const struct org *org, int64_t created_at)
 	struct batch b = batch_of(org, created_at);
 	char id[ID_SIZE];
 
-	MUST(store_batch_insert(store, &b, NULL, false, id, &err));
+	MUST(store_batch_insert(store, &b, NULL, false, 0, id, &err));
 	assert_string_equal(id, b.id);
 	return b;
 }

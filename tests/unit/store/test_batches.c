@@ -65,7 +65,7 @@ static void a_batch_reads_back_whole(void **state)
 	(void)state;
 	put.output_expires_after_s = 3600;
 	put.metadata = metadata;
-	MUST(store_batch_insert(store, &put, NULL, false, id, &err));
+	MUST(store_batch_insert(store, &put, NULL, false, 0, id, &err));
 	MUST(store_batch_get(store, ours.id, put.id, &got, &err));
 	assert_string_equal(got.id, put.id);
 	assert_string_equal(got.org, ours.id);
@@ -106,7 +106,7 @@ static void assert_input_refused(const char *input, bool may_miss)
 	char id[ID_SIZE] = "untouched";
 
 	snprintf(b.input_file_id, sizeof(b.input_file_id), "%s", input);
-	FAILS(store_batch_insert(store, &b, NULL, may_miss, id, &err), INVALID);
+	FAILS(store_batch_insert(store, &b, NULL, may_miss, 0, id, &err), INVALID);
 	assert_string_equal(err.param, "input_file_id");
 	assert_string_equal(err.code, "invalid_value");
 	assert_string_equal(id, "untouched");
@@ -143,14 +143,14 @@ static void a_missing_input_is_noted_where_it_may_miss(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(missing); i++) {
 		struct batch b = batch_of(&ours, NOW);
 		snprintf(b.input_file_id, sizeof(b.input_file_id), "%s", missing[i]);
-		MUST(store_batch_insert(store, &b, NULL, true, id, &err));
+		MUST(store_batch_insert(store, &b, NULL, true, 0, id, &err));
 		struct batch got = get(b.id);
 		assert_true(got.input_missing);
 		assert_string_equal(got.input_file_id, missing[i]);
 		batch_done(&got);
 	}
 	struct batch b = batch_of(&ours, NOW);
-	MUST(store_batch_insert(store, &b, NULL, true, id, &err));
+	MUST(store_batch_insert(store, &b, NULL, true, 0, id, &err));
 	MUST(store_file_delete(store, ours.id, b.input_file_id, NOW, &err));
 	struct batch got = get(b.id);
 	assert_false(got.input_missing); /* it was there then */
@@ -671,7 +671,7 @@ static void child_insert(void)
 	char id[ID_SIZE];
 
 	if (child_open())
-		(void)!store_batch_insert(store, &victim, NULL, true, id, &err);
+		(void)!store_batch_insert(store, &victim, NULL, true, 0, id, &err);
 }
 
 static void child_start(void)
@@ -747,9 +747,52 @@ static void a_kill_around_the_end_leaves_all_or_nothing(void **state)
 
 #endif
 
+/* limits.org.open_batches */
+static void an_organization_has_so_many_open_batches(void **state)
+{
+	struct batch first = put_batch(&ours, NOW), b = batch_of(&ours, NOW),
+		     c = batch_of(&theirs, NOW);
+	char id[ID_SIZE];
+	bool moved;
+
+	(void)state;
+	FAILS(store_batch_insert(store, &b, NULL, false, 1, id, &err), RATE_LIMIT);
+	assert_non_null(strstr(err.message, "limits.org.open_batches"));
+	MUST(store_batch_insert(store, &c, NULL, false, 1, id, &err)); /* others have their own */
+	MUST(store_batch_cancel_early(store, first.id, NOW, &moved, &err));
+	MUST(store_batch_insert(store, &b, NULL, false, 1, id, &err));
+}
+
+/* E15: what the operator cancels is told once, and only while it can be cancelled. */
+static void the_batches_of_a_suspended_organization_are_to_be_cancelled(void **state)
+{
+	struct batch b = put_batch(&ours, NOW);
+	char(*ids)[ID_SIZE];
+	size_t n;
+	bool moved;
+
+	(void)state;
+	(void)put_batch(&theirs, NOW);
+	MUST(store_org_suspend(store, "ours", NOW, false, &err));
+	MUST(store_batches_to_cancel(store, 10, &ids, &n, &err));
+	assert_int_equal(n, 0);
+	free(ids);
+	MUST(store_org_suspend(store, "ours", NOW, true, &err));
+	MUST(store_batches_to_cancel(store, 10, &ids, &n, &err));
+	assert_int_equal(n, 1);
+	assert_string_equal(ids[0], b.id);
+	free(ids);
+	MUST(store_batch_cancel_early(store, b.id, NOW, &moved, &err));
+	MUST(store_batches_to_cancel(store, 10, &ids, &n, &err));
+	assert_int_equal(n, 0);
+	free(ids);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		WITH_STORE(an_organization_has_so_many_open_batches),
+		WITH_STORE(the_batches_of_a_suspended_organization_are_to_be_cancelled),
 		WITH_STORE(a_batch_reads_back_whole),
 		WITH_STORE(others_batches_are_not_found),
 		WITH_STORE(the_input_must_be_there),

@@ -17,7 +17,7 @@ static bool create(const struct call *call, int64_t now, char ret[static ID_SIZE
 {
 	struct batch b = batch_of(&ours, now);
 
-	MUST(store_batch_insert(store, &b, call, false, ret, &err));
+	MUST(store_batch_insert(store, &b, call, false, 0, ret, &err));
 	return strcmp(ret, b.id) == 0;
 }
 
@@ -51,7 +51,7 @@ static void a_key_with_other_content_is_refused(void **state)
 	(void)state;
 	assert_true(create(&call, NOW, id));
 	FAILS(store_call_find(store, &other, NOW, id, &err), KEY_REUSED);
-	FAILS(store_batch_insert(store, &b, &other, false, id, &err), KEY_REUSED);
+	FAILS(store_batch_insert(store, &b, &other, false, 0, id, &err), KEY_REUSED);
 	FAILS(store_batch_get(store, NULL, b.id, &b, &err), NOT_FOUND);
 }
 
@@ -211,7 +211,7 @@ static void *race(void *arg)
 	struct error mine;
 
 	pthread_barrier_wait(&start);
-	racer->ok = store_batch_insert(store, &racer->batch, &call, false, racer->id, &mine);
+	racer->ok = store_batch_insert(store, &racer->batch, &call, false, 0, racer->id, &mine);
 	return NULL;
 }
 

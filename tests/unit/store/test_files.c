@@ -130,6 +130,60 @@ static void their_bytes_are_limited(void **state)
 	FAILS(store_file_insert(store, &f, &quota, NULL, id, &err), INVALID);
 }
 
+static void has(const struct org *org, int64_t now, uint64_t files, uint64_t bytes)
+{
+	struct file_use use;
+
+	MUST(store_file_use(store, org->id, now, &use, &err));
+	assert_int_equal(use.files, files);
+	assert_int_equal(use.bytes, bytes);
+}
+
+/* E12: what an organization has is kept, not counted; in every way in which files come and go. */
+static void what_an_organization_has_is_kept(void **state)
+{
+	struct file one = put_file(&ours, NOW), two = file_of(&ours, NOW),
+		    output = file_of(&ours, NOW);
+	char id[ID_SIZE];
+	int64_t next;
+
+	(void)state;
+	two.bytes = 11;
+	two.expires_at = NOW + 10;
+	output.purpose = PURPOSE_BATCH_OUTPUT;
+	MUST(store_file_insert(store, &two, NULL, NULL, id, &err));
+	MUST(store_file_insert(store, &output, NULL, NULL, id, &err));
+	has(&ours, NOW, 2, 111);
+	has(&theirs, NOW, 0, 0);
+	has(&ours, NOW + 10, 1, 100); /* expired, though no sweep has come by */
+	MUST(store_sweep(store, NOW + 10, &next, &err));
+	has(&ours, NOW + 10, 1, 100);
+	MUST(store_file_delete(store, ours.id, one.id, NOW + 10, &err));
+	FAILS(store_file_delete(store, ours.id, one.id, NOW + 10, &err), NOT_FOUND);
+	has(&ours, NOW + 10, 0, 0);
+	MUST(store_blob_gone(store, one.id, &err));
+	MUST(store_blob_gone(store, two.id, &err));
+	MUST(store_sweep(store, NOW + 2 * DAY, &next, &err)); /* the tombstones go */
+	has(&ours, NOW + 2 * DAY, 0, 0);
+}
+
+/* No step of SQLite's machine for each file that is there. */
+static void a_quota_costs_the_same_however_many_files_there_are(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 300; i++)
+		(void)put_file(&ours, NOW);
+	has(&ours, NOW, 300, 30000);
+	for (int i = 1; i < READERS; i++)
+		has(&ours, NOW, 300, 30000);
+	int steps = 0;
+	for (int i = 0; i < READERS; i++) {
+		sqlite3_stmt *statement = store->readers[i].statements[SQL_file_usage];
+		steps += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 0);
+	}
+	assert_in_range(steps, 1, 60 * READERS);
+}
+
 static void result_files_are_outside_the_quota(void **state)
 {
 	struct file_quota quota = { .files_max = 1, .bytes_max = 150 };
@@ -541,6 +595,8 @@ int main(void)
 		WITH_STORE(an_expired_file_is_gone_before_any_sweep),
 		WITH_STORE(the_number_of_files_is_limited),
 		WITH_STORE(their_bytes_are_limited),
+		WITH_STORE(what_an_organization_has_is_kept),
+		WITH_STORE(a_quota_costs_the_same_however_many_files_there_are),
 		WITH_STORE(result_files_are_outside_the_quota),
 		WITH_STORE(a_list_is_newest_first_and_the_other_way_round),
 		WITH_STORE(a_list_can_be_of_one_purpose),

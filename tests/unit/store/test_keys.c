@@ -198,9 +198,98 @@ static void revoking_again_keeps_the_first_time(void **state)
 	free(keys);
 }
 
+/* E15. */
+static void a_suspended_organizations_keys_say_so(void **state)
+{
+	struct key key;
+	struct org *orgs;
+	char(*ids)[ID_SIZE];
+	size_t n;
+
+	(void)state;
+	put_key(&ours, "h1", "sk-1", NOW);
+	put_key(&theirs, "h2", "sk-2", NOW);
+	MUST(store_key_find(store, "h1", &key, &err));
+	assert_false(key.suspended);
+	FAILS(store_org_suspend(store, "nobody", NOW, false, &err), NOT_FOUND);
+	MUST(store_org_suspend(store, "ours", NOW, false, &err));
+	MUST(store_org_suspend(store, "ours", NOW + 9, false, &err));
+	MUST(store_key_find(store, "h1", &key, &err));
+	assert_true(key.suspended);
+	MUST(store_key_find(store, "h2", &key, &err));
+	assert_false(key.suspended);
+	MUST(store_orgs_suspended(store, NULL, &ids, &n, &err));
+	assert_int_equal(n, 1);
+	assert_string_equal(ids[0], ours.id);
+	free(ids);
+	MUST(store_orgs_suspended(store, theirs.id, &ids, &n, &err));
+	assert_int_equal(n, 0);
+	free(ids);
+	MUST(store_org_list(store, &orgs, &n, &err));
+	assert_int_equal(orgs[0].suspended_at, NOW);
+	assert_int_equal(orgs[1].suspended_at, 0);
+	free(orgs);
+	MUST(store_org_suspend(store, "ours", 0, false, &err));
+	MUST(store_key_find(store, "h1", &key, &err));
+	assert_false(key.suspended);
+}
+
+static void an_organization_has_limits_of_its_own(void **state)
+{
+	int64_t limits[ORG_LIMITS];
+	struct key key;
+
+	(void)state;
+	put_key(&ours, "h1", "sk-1", NOW);
+	MUST(store_key_find(store, "h1", &key, &err));
+	for (unsigned i = 0; i < ORG_LIMITS; i++)
+		assert_int_equal(key.limits[i], LIMIT_AS_CONFIGURED);
+	MUST(store_org_limit(store, "ours", LIMIT_UPLOADS, 5, &err));
+	MUST(store_org_limit(store, "ours", LIMIT_UPLOADS, 6, &err));
+	MUST(store_org_limit(store, "ours", LIMIT_BYTES, 0, &err));
+	MUST(store_org_limit(store, "theirs", LIMIT_UPLOADS, 1, &err));
+	FAILS(store_org_limit(store, "nobody", LIMIT_UPLOADS, 1, &err), NOT_FOUND);
+	FAILS(store_org_limit(store, "nobody", LIMIT_UPLOADS, LIMIT_AS_CONFIGURED, &err),
+	      NOT_FOUND);
+	MUST(store_key_find(store, "h1", &key, &err));
+	assert_int_equal(key.limits[LIMIT_UPLOADS], 6);
+	assert_int_equal(key.limits[LIMIT_BYTES], 0);
+	assert_int_equal(key.limits[LIMIT_FILES], LIMIT_AS_CONFIGURED);
+	MUST(store_org_limit(store, "ours", LIMIT_UPLOADS, LIMIT_AS_CONFIGURED, &err));
+	reopen();
+	MUST(store_org_limits(store, ours.id, limits, &err));
+	assert_int_equal(limits[LIMIT_UPLOADS], LIMIT_AS_CONFIGURED);
+	assert_int_equal(limits[LIMIT_BYTES], 0);
+}
+
+static uint64_t clock_ms;
+
+static uint64_t fake_ms(void)
+{
+	return clock_ms;
+}
+
+/* A key that is known is not asked for again; what this process revokes counts at once. */
+static void a_known_key_is_found_in_memory(void **state)
+{
+	struct sys real = sys;
+	struct key key, again;
+
+	(void)state;
+	put_key(&ours, "h1", "sk-1", NOW);
+	MUST(store_key_find(store, "h1", &key, &err));
+	db_close(&store->keys.db); /* nothing could be asked any more */
+	sys.monotonic_ms = fake_ms;
+	clock_ms = store->keys.asked_ms + KEY_CHECK_MS - 1;
+	MUST(store_key_find(store, "h1", &again, &err));
+	sys = real;
+	assert_memory_equal(&again, &key, sizeof(key));
+}
+
 /* `lowtide key` beside a running server. */
 static void another_process_is_seen_at_once(void **state)
 {
+	struct sys real = sys;
 	struct store *other;
 	struct key key;
 
@@ -211,8 +300,12 @@ static void another_process_is_seen_at_once(void **state)
 		snprintf(hash, sizeof(hash), "hash-%d", i);
 		MUST(store_key_create(other, ours.id, hash, "sk-1", NOW, &err));
 		MUST(store_key_find(store, hash, &key, &err));
+		MUST(store_key_find(store, hash, &key, &err));
 		MUST(store_key_revoke(other, key.id, NOW, &err));
+		sys.monotonic_ms = fake_ms;
+		clock_ms = store->keys.asked_ms + KEY_CHECK_MS;
 		FAILS(store_key_find(store, hash, &key, &err), BAD_KEY);
+		sys = real;
 	}
 	store_close(other);
 	put_key(&ours, "after", "sk-2", NOW); /* its going disturbs nobody */
@@ -232,6 +325,9 @@ int main(void)
 		WITH_STORE(a_key_is_revoked_by_id_or_hint),
 		WITH_STORE(a_hint_of_several_keys_revokes_none),
 		WITH_STORE(revoking_again_keeps_the_first_time),
+		WITH_STORE(a_suspended_organizations_keys_say_so),
+		WITH_STORE(an_organization_has_limits_of_its_own),
+		WITH_STORE(a_known_key_is_found_in_memory),
 		WITH_STORE(another_process_is_seen_at_once),
 	};
 

@@ -153,6 +153,54 @@ static bool org_weigh(void)
 	return store_org_weigh(store, "ours", 7, &err);
 }
 
+static bool org_suspend(void)
+{
+	return store_org_suspend(store, "ours", NOW, true, &err);
+}
+static bool org_limit(void)
+{
+	return store_org_limit(store, "ours", LIMIT_UPLOADS, 7, &err);
+}
+static bool org_limits(void)
+{
+	int64_t own[ORG_LIMITS] = { 0 };
+	bool ok = store_org_limits(store, ours.id, own, &err);
+
+	if (ok)
+		tell(own, sizeof(own));
+	return ok;
+}
+static bool orgs_suspended(void)
+{
+	char(*ids)[ID_SIZE] = NULL;
+	size_t n = 0;
+	bool ok = store_orgs_suspended(store, NULL, &ids, &n, &err);
+
+	for (size_t i = 0; ok && i < n; i++)
+		tell_text(ids[i]);
+	free(ids);
+	return ok;
+}
+static bool batches_to_cancel(void)
+{
+	char(*ids)[ID_SIZE] = NULL;
+	size_t n = 0;
+	bool ok = store_batches_to_cancel(store, 10, &ids, &n, &err);
+
+	for (size_t i = 0; ok && i < n; i++)
+		tell_text(ids[i]);
+	free(ids);
+	return ok;
+}
+static bool file_used(void)
+{
+	struct file_use use = { 0 };
+	bool ok = store_file_use(store, ours.id, NOW, &use, &err);
+
+	if (ok)
+		tell(&use, sizeof(use));
+	return ok;
+}
 static bool org_weight(void)
 {
 	unsigned weight = 0;
@@ -314,7 +362,7 @@ static bool directory_get(void)
 static bool batch_insert_one(void)
 {
 	char id[ID_SIZE] = "";
-	bool ok = store_batch_insert(store, &fresh, &call, false, id, &err);
+	bool ok = store_batch_insert(store, &fresh, &call, false, 0, id, &err);
 
 	if (ok)
 		tell_text(id);
@@ -443,6 +491,12 @@ static const struct {
 	{ "org_list", org_list, READS },
 	{ "org_weigh", org_weigh, WRITES },
 	{ "org_weight", org_weight, READS },
+	{ "org_suspend", org_suspend, WRITES },
+	{ "org_limit", org_limit, WRITES },
+	{ "org_limits", org_limits, READS },
+	{ "orgs_suspended", orgs_suspended, READS },
+	{ "batches_to_cancel", batches_to_cancel, READS },
+	{ "file_use", file_used, READS },
 	{ "key_create", key_create, WRITES },
 	{ "key_list", key_list, READS },
 	{ "key_revoke", key_revoke, WRITES },

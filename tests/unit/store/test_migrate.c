@@ -1,7 +1,7 @@
 /* Opening a database: made when absent, left alone when it is not ours or too new. */
 #include "store_test.h"
 
-#define VERSION 4 /* of this program */
+#define VERSION 5 /* of this program */
 
 static void path_of(char ret[static PATH_MAX])
 {
@@ -89,7 +89,7 @@ static void a_newer_database_is_refused(void **state)
 	by_hand("PRAGMA user_version = 7");
 	FAILS(store_open(dir, &store, &err), INTERNAL);
 	assert_string_equal(err.message, "meta.db has version 7, made by a newer lowtide; this one "
-					 "knows versions up to 4");
+					 "knows versions up to 5");
 	assert_null(store);
 	by_hand("PRAGMA user_version = 3");
 	MUST(store_open(dir, &store, &err));
@@ -161,7 +161,28 @@ static void version_1_put(void)
 	by_hand("PRAGMA journal_mode = WAL; PRAGMA application_id = 0x4c6f7754;"
 		"PRAGMA user_version = 1;"
 		"INSERT INTO org (id, name, created_at) VALUES ('org-1', 'old', 5);"
-		"INSERT INTO api_key VALUES ('key_1', 'org-1', 'hash', 'sk-1', 6, NULL)");
+		"INSERT INTO api_key VALUES ('key_1', 'org-1', 'hash', 'sk-1', 6, NULL);"
+		"INSERT INTO file (id, org, purpose, bytes, created_at, deleted_at, sha256, filename)"
+		" VALUES ('file-1', 'org-1', 'batch', 7, 6, NULL, '', ''),"
+		" ('file-2', 'org-1', 'batch', 8, 6, NULL, '', ''),"
+		" ('file-3', 'org-1', 'batch', 100, 6, 7, '', ''),"
+		" ('file-4', 'org-1', 'batch_output', 1000, 6, NULL, '', '')");
+}
+
+static void version_1_gains_what_an_organization_has(void **state)
+{
+	struct file_use use;
+
+	(void)state;
+	version_1_put();
+	MUST(store_open(dir, &store, &err));
+	MUST(store_file_use(store, "org-1", NOW, &use, &err));
+	assert_int_equal(use.files, 2);
+	assert_int_equal(use.bytes, 15);
+	MUST(store_file_delete(store, "org-1", "file-1", NOW, &err));
+	MUST(store_file_use(store, "org-1", NOW, &use, &err));
+	assert_int_equal(use.files, 1);
+	assert_int_equal(use.bytes, 8);
 }
 
 static void version_1_gains_weights(void **state)
@@ -317,6 +338,7 @@ int main(void)
 		IN_SCRATCH(version_1_gains_an_order),
 		IN_SCRATCH(a_used_database_gains_a_directory_id),
 		IN_SCRATCH(a_new_database_has_no_directory),
+		IN_SCRATCH(version_1_gains_what_an_organization_has),
 		IN_SCRATCH(processes_that_open_at_once_agree),
 	};
 

@@ -82,12 +82,47 @@ static void a_database_held_too_long_is_unavailable(void **state)
 	(void)state;
 	MUST(store_open(dir, &other, &err));
 	MUST(txn_begin(&t, other, &err));
-	sqlite3_busy_timeout(store->writer.handle, 20);
+	store->write_wait_ms = 20;
 	FAILS(store_file_insert(store, &f, NULL, NULL, id, &err), UNAVAILABLE);
 	assert_int_equal(err.sqlite & 0xff, SQLITE_BUSY);
 	FAILS(store_file_get(store, NULL, f.id, NOW, &got, &err), NOT_FOUND); /* reads go on */
 	txn_end(&t);
 	MUST(store_file_insert(store, &f, NULL, NULL, id, &err));
+	store_close(other);
+}
+
+static void *insert_one(void *failed)
+{
+	struct file f = file_of(&ours, NOW);
+	struct error mine;
+	char id[ID_SIZE];
+
+	(void)failed;
+	bool ok = store_file_insert(store, &f, NULL, NULL, id, &mine);
+	return !ok && mine.kind == ERR_UNAVAILABLE ? NULL : store;
+}
+
+/* E3: each waits as long as it waits, not as long as those before it do, one after another. */
+static void many_that_wait_give_up_together(void **state)
+{
+	pthread_t threads[8];
+	struct store *other;
+	struct txn t = { 0 };
+	void *failed;
+
+	(void)state;
+	MUST(store_open(dir, &other, &err));
+	MUST(txn_begin(&t, other, &err));
+	store->write_wait_ms = 300;
+	uint64_t began_ms = sys.monotonic_ms();
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, insert_one, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		pthread_join(threads[i], &failed);
+		assert_null(failed);
+	}
+	assert_in_range(sys.monotonic_ms() - began_ms, 250, 1800); /* in turn: 2400 */
+	txn_end(&t);
 	store_close(other);
 }
 
@@ -328,6 +363,7 @@ int main(void)
 		WITH_STORE(what_is_not_committed_is_rolled_back),
 		WITH_STORE(many_threads_share_a_store),
 		WITH_STORE(a_database_held_too_long_is_unavailable),
+		WITH_STORE(many_that_wait_give_up_together),
 		WITH_STORE(a_database_held_shortly_is_waited_for),
 		WITH_STORE(what_was_acknowledged_survives_a_kill),
 		WITH_STORE(a_full_database_is_no_space_and_stays_usable),

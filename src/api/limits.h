@@ -1,0 +1,43 @@
+/* limits.h: what each organization has under way in this process, and how much of it it may have
+ * (contract 13.1): uploads, the files and bytes that these will be, online requests.
+ *
+ * A quota counts an upload from its first byte: what has no row in the store yet is reserved here, and
+ * let go when the upload is over, whatever became of it. A crash forgets reservations together with the
+ * uploads. Any thread; a lock held for an instant, but limits_reserve() reads the store as well. */
+#pragma once
+
+#include <pthread.h>
+#include <stdint.h>
+
+#include "base/id.h"
+#include "store/store.h"
+
+#define LIMITS_BUCKETS 256u
+
+struct limits {
+	pthread_mutex_t lock;
+	struct org_under_way *orgs[LIMITS_BUCKETS]; /* those that have something under way */
+};
+
+struct request;
+struct http_response;
+
+/* What the organization of the request may have: its own limit, else the configured one. 0: any
+ * number. */
+uint64_t limit_of(const struct request *rq, enum org_limit limit);
+
+void limits_open(struct limits *l);
+/* Nothing is under way any more. */
+void limits_close(struct limits *l);
+
+/* An upload, an online request begins: RATE_LIMIT, with Retry-After in `r`, for one too many. */
+MUST_USE bool limits_upload_begin(struct request *rq, struct http_response *r, struct error *err);
+MUST_USE bool limits_online_begin(struct request *rq, struct http_response *r, struct error *err);
+/* It is over. Of an upload with what it had reserved. */
+void limits_upload_end(struct limits *l, const char *org, const struct file_use *reserved);
+void limits_online_end(struct limits *l, const char *org);
+
+/* Reserves `more` for an upload that has begun: INVALID file_quota_exceeded where the organization's
+ * files, and what its uploads have reserved, leave no room for it. Reads the store. */
+MUST_USE bool limits_reserve(struct limits *l, struct store *store, const struct file_quota *quota,
+			     const char *org, const struct file_use *more, struct error *err);

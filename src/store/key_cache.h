@@ -1,0 +1,37 @@
+/* key_cache.h: keys that were found lately, with a connection of its own: a look-up waits neither for
+ * readers that are lent, nor for disk when the key is known. Private to store/.
+ *
+ * What is known counts as long as the database is unchanged, which is asked every
+ * KEY_CHECK_MS; while SQLite cannot say (another process has locked it whole), for KEY_STALE_MS. So
+ * what `lowtide key revoke` does beside a running server counts after the former, at worst after the
+ * latter. A key that is not known is always looked for: one just made works at once.
+ *
+ * Any thread, also the event loops: a lock held for microseconds. */
+#pragma once
+
+#include <pthread.h>
+
+#include "store/sqlite.h"
+#include "store/store.h"
+
+#define KEY_CHECK_MS 10
+#define KEY_STALE_MS 5000
+#define KEY_WAIT_MS 20 /* for SQLite, at most: the caller may be an event loop */
+
+struct key_cache {
+	pthread_mutex_t lock; /* guards all below */
+	struct db db;
+	int64_t data_version;
+	uint64_t asked_ms, known_ms; /* when the version was asked, and when it was told */
+	struct key_slot *slots;      /* by the beginning of the hash */
+};
+
+/* key_cache_close() follows, after a failure too. */
+MUST_USE bool key_cache_open(struct key_cache *c, struct store *s, const char *path,
+			     struct error *err);
+void key_cache_close(struct key_cache *c);
+/* store_key_find(). */
+MUST_USE bool key_cache_find(struct key_cache *c, const char *hash, struct key *ret,
+			     struct error *err);
+/* Something about keys has changed. */
+void key_cache_forget(struct key_cache *c);
