@@ -14,12 +14,14 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import signal
 import socket
 import statistics
 import subprocess
 import sys
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -72,8 +74,8 @@ def stop_all():
 class Upstream:
     """bench/upstream.c, running."""
 
-    def __init__(self, program):
-        self.process = start([program], stdout=subprocess.PIPE, text=True)
+    def __init__(self, program, *args):
+        self.process = start([program, *args], stdout=subprocess.PIPE, text=True)
         self.url = self.process.stdout.readline().strip()
         self.port = int(re.search(r":(\d+)/", self.url)[1])
 
@@ -105,7 +107,7 @@ class Cpu:
 class Server:
     """lowtide, running on a data directory, and a client of it."""
 
-    def __init__(self, program, directory, upstream):
+    def __init__(self, program, directory, upstream, **more):
         self.data = directory / "data"
         self.log = directory / "lowtide.log"
         with socket.socket() as probe:  # a free port that stays the same across a restart
@@ -118,6 +120,7 @@ class Server:
             "limits.file_bytes": 0,
             "limits.bytes_per_org": 0,
             "limits.files_per_org": 0,
+            **more.get("settings", {}),
         }
         for name, value in settings.items():
             self.command += ["--set", f"{name}={value}"]
@@ -207,6 +210,12 @@ class Server:
                 sys.exit(f"no end after {timeout_s} s: {json.dumps(batch)[:1500]}")
             time.sleep(0.05)
 
+    def metric(self, name):
+        self.connection.close()  # the server may have, too, while others came
+        self.connection.request("GET", "/metrics")
+        text = self.connection.getresponse().read().decode()
+        return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.M)[1])
+
     def peak_mib(self):
         status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
@@ -269,13 +278,13 @@ class Bench:
         self.upstream = Upstream(options.upstream)
 
     @contextlib.contextmanager
-    def server(self):
+    def server(self, upstream=None, **settings):
         """A fresh server on an empty data directory, which goes afterwards."""
         directory = self.work / "server"
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         os.sync()  # what the round before left dirty is not this round's to write
-        server = Server(self.options.lowtide, directory, self.upstream)
+        server = Server(self.options.lowtide, directory, upstream or self.upstream, settings=settings)
         server.start()
         try:
             yield server
@@ -370,6 +379,72 @@ class Bench:
         figure("upload.of_dd", statistics.median(shares), "", (">=", 0.5), rounds=rounded(shares))
         figure("memory.upload", max(peaks), "MiB", ("<=", 64), mb=size // MB, rounds=rounded(peaks))
 
+    def memory(self):
+        """Peak resident memory where much is on its way at once; README.md says what is allowed."""
+        self.memory_of_a_batch()
+        self.memory_of_answers()
+        self.memory_of_bodies()
+        self.memory_of_waiting()
+
+    def memory_of_a_batch(self):
+        say("memory: an upload, then a batch of 300-byte lines")
+        with self.server() as server:
+            server.upload(self.input(self.options.upload_bytes // line_size()))
+            figure("memory.upload", server.peak_mib(), "MiB", ("<=", 64))
+        with self.server() as server:
+            batch = server.batch_create(server.upload(self.input(self.options.lines))[0])
+            server.batch_wait(batch, lambda batch: batch["status"] == "completed")
+            figure("memory.batch", server.peak_mib(), "MiB", ("<=", 64), lines=self.options.lines)
+
+    def memory_of_answers(self):
+        say("memory: 256 answers of 2 MB at once")
+        upstream = Upstream(self.options.upstream, "-a", str(2 * MB), "-l", "300000")
+        with self.server(upstream, **{"execution.concurrency": 256}) as server:
+            batch = server.batch_create(server.upload(self.input(768))[0])
+            server.batch_wait(batch, lambda batch: batch["status"] == "completed")
+            figure("memory.answers", server.peak_mib(), "MiB", ("<=", 320), of=256)
+
+    def online(self, server, body):
+        """A connection that has sent an online request."""
+        connection = socket.create_connection(("127.0.0.1", server.port))
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\n"
+        connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        return connection
+
+    def memory_of_bodies(self):
+        say("memory: 100 online bodies of 16 MiB at once")
+        upstream = Upstream(self.options.upstream, "-l", "3000000")
+        body = b'{"model":"bench","pad":"' + b"x" * (16 * MIB - 26) + b'"}'
+        statuses = []
+
+        def one():
+            with self.online(server, body) as connection:
+                statuses.append(int(connection.recv(64).split()[1]))
+
+        with self.server(upstream) as server:
+            clients = [threading.Thread(target=one) for _ in range(100)]
+            for client in clients:
+                client.start()
+            for client in clients:
+                client.join()
+            counts = {str(status): statuses.count(status) for status in sorted(set(statuses))}
+            figure("memory.bodies", server.peak_mib(), "MiB", ("<=", 320), of=100, answers=counts)
+
+    def memory_of_waiting(self):
+        say("memory: 8,000 online requests of 40 kB at once")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        upstream = Upstream(self.options.upstream, "-l", "10000000")
+        with self.server(upstream, **{"execution.max_concurrency": 64}) as server:
+            body = b'{"model":"bench","pad":"' + b"x" * 40_000 + b'"}'
+            clients = [self.online(server, body) for _ in range(8000)]
+            time.sleep(2)
+            kept = int(server.metric("lowtide_online_requests"))
+            figure("memory.waiting", server.peak_mib(), "MiB", ("<=", 320), of=8000, kept=kept)
+            for client in clients:
+                client.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
     def restart(self):
         lines = self.options.restart_lines
         path = self.input(lines)
@@ -416,7 +491,8 @@ def table():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--only", default="dispatch,upload,restart", help="comma-separated")
+    parts = "dispatch,upload,restart"
+    parser.add_argument("--only", default=parts, help=f"comma-separated: {parts},memory")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--lines", type=int, default=300_000, help="of a dispatch batch")
     parser.add_argument("--restart-lines", type=int, default=1_000_000)

@@ -1,6 +1,7 @@
 /* api.c: a request's way through the API.
  *
  *	begin    the loop: framing, key, route, then what the body's kind asks for
+ *	room     the loop: whether there is memory for a piece of the body
  *	body     JSON is collected in the loop; a piece of an upload goes to ingest in a worker
  *	handle   a worker: the route's function
  *
@@ -21,7 +22,10 @@
 #include "base/log.h"
 #include "base/sys.h"
 
-#define RAW_BODY_MAX (1u << 30)     /* of a body that is passed on, if the lines have no limit */
+#define RAW_BODY_MAX (1u << 30) /* of a body that is passed on, if the lines have no limit */
+/* How long a body waits for memory before it is refused. An upload is much work to repeat. */
+#define PATIENCE_MS 2000u
+#define UPLOAD_PATIENCE_MS 20000u
 #define OPENAI_VERSION "2020-10-01" /* what OpenAI's own answers carry */
 
 /* ---- the answer ---- */
@@ -109,8 +113,9 @@ static bool fail_too_large(const struct request *rq, struct error *err)
 static bool body_begin(struct request *rq, uint64_t bytes_max, struct error *err)
 {
 	uint64_t length = http_content_length(rq->http);
+	enum budget_kind kind = rq->route->online ? BUDGET_ONLINE : BUDGET_CALLS;
 
-	rq->body = BUF(bytes_max);
+	rq->body = BUF_OF(bytes_max, budget_use(rq->api->budget, kind));
 	return length == UINT64_MAX || length <= bytes_max || fail_too_large(rq, err);
 }
 
@@ -184,12 +189,83 @@ static bool on_begin(void *ctx, struct http_request *q, struct http_response *r)
 	rq->began_ms = sys.monotonic_ms();
 	id_request(rq->id);
 	http_set_data(q, rq);
-	if (request_admit(rq, r, &err))
+	if (request_admit(rq, r, &err)) {
+		if (rq->route->online) {
+			rq->charged_bytes = HTTP_CONNECTION_BYTES;
+			budget_charge(budget_use(rq->api->budget, BUDGET_STREAMS),
+				      rq->charged_bytes);
+		}
 		return true;
+	}
 	repeat_end(rq);
 	error_answer(rq, r, &err);
 	request_answered(rq, r);
 	return false;
+}
+
+/* ---- memory for bodies ---- */
+
+/* All of it at once, if its length was given: what is begun can then end. */
+static bool body_room(struct request *rq, size_t bytes)
+{
+	uint64_t length = http_content_length(rq->http);
+	struct buf *b = &rq->body;
+
+	if (b->cap == 0 && length != UINT64_MAX && length > bytes)
+		bytes = (size_t)length;
+	return buf_try_reserve(b, bytes);
+}
+
+static bool request_room(struct request *rq, size_t bytes)
+{
+	switch (rq->route->body) {
+	case BODY_JSON:
+	case BODY_RAW:
+		return body_room(rq, bytes);
+	case BODY_FORM:
+		return upload_room(rq, bytes);
+	case BODY_NONE:
+		break;
+	}
+	return true;
+}
+
+/* What it holds is given back at once: others wait for it. */
+static void request_refuse(struct request *rq, struct http_response *r)
+{
+	uint64_t others;
+	struct error err;
+
+	buf_free(&rq->body);
+	upload_free(TAKE(rq->upload));
+	repeat_end(rq);
+	if (!fail(&err, ERR_UNAVAILABLE,
+		  "The server has no memory for this request now. Please retry shortly."))
+		error_answer(rq, r, &err);
+	if (log_storm_pass(&rq->api->no_memory, sys.monotonic_ms(), &others))
+		log_warn("http.no_memory", kv_str("request", rq->id),
+			 kv_str("setting", "limits.memory"), kv_u64("others_before", others));
+	request_answered(rq, r);
+}
+
+static enum http_room on_room(void *ctx, struct http_request *q, size_t bytes,
+			      struct http_response *r)
+{
+	struct request *rq = http_data(q);
+	uint64_t patience_ms = rq->route->body == BODY_FORM ? UPLOAD_PATIENCE_MS : PATIENCE_MS;
+
+	(void)ctx;
+	if (request_room(rq, bytes)) {
+		rq->waits_since_ms = 0;
+		return HTTP_ROOM;
+	}
+	uint64_t now_ms = sys.monotonic_ms();
+	if (rq->waits_since_ms == 0)
+		rq->waits_since_ms = now_ms;
+	if (now_ms - rq->waits_since_ms < patience_ms)
+		return HTTP_WAIT;
+	request_refuse(rq, r);
+	return HTTP_REFUSED;
 }
 
 /* ---- body, handle, end ---- */
@@ -252,6 +328,7 @@ static void on_end(void *ctx, struct http_request *q)
 	upload_free(rq->upload);
 	repeat_end(rq);
 	buf_free(&rq->body);
+	budget_give(budget_use(rq->api->budget, BUDGET_STREAMS), rq->charged_bytes);
 	free(rq);
 }
 
@@ -278,6 +355,7 @@ struct http_app api_http_app(void)
 {
 	return (struct http_app){
 		.begin = on_begin,
+		.room = on_room,
 		.body = on_body,
 		.handle = on_handle,
 		.busy = on_busy,
@@ -299,6 +377,7 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	api->store = store;
 	api->blobs = blobs;
 	api->pipeline = pipeline;
+	api->budget = pipeline_budget(pipeline);
 	pthread_mutex_init(&api->claims.lock, NULL);
 	limits_open(&api->limits);
 	*ret = api;

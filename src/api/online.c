@@ -264,6 +264,11 @@ static void fail_end(const struct online_call *c, enum online_end how, struct er
 		(void)!fail(err, ERR_UNAVAILABLE,
 			    "No upstream can be reached at the moment. Please retry shortly.");
 		return;
+	case ONLINE_BUSY:
+		(void)!fail(err, ERR_UNAVAILABLE,
+			    "Too many requests wait for the upstream already. Please retry "
+			    "shortly.");
+		return;
 	case ONLINE_NO_UPSTREAM:
 		(void)!fail_no_model(err, c->online.model);
 		return;

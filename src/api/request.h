@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/repeat.h"
 #include "base/error.h"
+#include "base/log.h"
 
 #define ROUTES_MAX 40
 
@@ -21,6 +22,8 @@ struct api {
 	struct limits limits;
 	atomic_bool draining;
 	answer_counts answers;
+	struct budget *budget; /* the pipeline's */
+	struct log_storm no_memory;
 };
 
 struct upload;
@@ -35,9 +38,11 @@ struct request {
 	struct key key;      /* whose call it is; nobody's where a route needs no key */
 	char object_id[256]; /* from the path; one that was longer names nothing either */
 	struct claim claim;
-	struct buf body;       /* of a JSON route, or of one that is passed on */
-	struct upload *upload; /* of an upload */
-	bool later;            /* the route answers by http_later(): not with `r`, and on its own */
+	struct buf body;         /* of a JSON route, or of one that is passed on */
+	struct upload *upload;   /* of an upload */
+	uint64_t waits_since_ms; /* for memory for its body; 0: it does not */
+	uint64_t charged_bytes;  /* for its connection, while it is online */
+	bool later; /* the route answers by http_later(): not with `r`, and on its own */
 };
 
 /* What answers a route: fills `r`, or fails and errors.h makes the answer, or sets rq->later. Headers

@@ -184,12 +184,15 @@ static bool over_quota(struct upload *u)
 
 static void file_begin(struct upload *u, const char *filename)
 {
+	struct ingest_limits limits = u->api->config.limits;
+
+	limits.use = budget_use(u->api->budget, BUDGET_UPLOADS);
 	u->files++;
 	bool ok = u->files == 1 &&
 		  filename_read(filename, u->filename, sizeof(u->filename), &u->fault) &&
 		  filename_check(u->filename, &u->fault) &&
 		  (!u->fields[PURPOSE].given || check_purpose(u, &u->fault)) &&
-		  ingest_open(u->api->blobs, &u->api->config.limits, &u->ingest, &u->fault) &&
+		  ingest_open(u->api->blobs, &limits, &u->ingest, &u->fault) &&
 		  (upload_reserve(u, 1, u->announced) || over_quota(u));
 	if (!ok)
 		upload_fail(u);
@@ -263,6 +266,11 @@ bool upload_begin(struct request *rq, struct http_response *r, struct error *err
 		return false;
 	http_body_to_worker(rq->http);
 	return true;
+}
+
+bool upload_room(struct request *rq, size_t bytes)
+{
+	return rq->upload->ingest == NULL || ingest_room(rq->upload->ingest, bytes);
 }
 
 void upload_body(struct request *rq, struct slice piece)

@@ -404,6 +404,8 @@ struct pipeline_config config_pipeline(const struct config *c)
 		.line_timeout_ms = c->line_timeout_s * 1000,
 		.response_bytes_max = c->response_bytes,
 		.drain_ms = c->drain_s * 1000,
+		.memory_bytes = c->memory,
+		.online_waiting_max = (unsigned)c->max_waiting,
 		.rules = config_rules(c),
 		.enqueued_requests_max = c->enqueued_requests,
 		.enqueued_tokens_max = c->enqueued_tokens,

@@ -52,11 +52,12 @@ struct config {
 	uint64_t concurrency; /* AMOUNT_AUTO: found by itself */
 	uint64_t max_concurrency, max_attempts, patience_s, line_timeout_s, drain_s, response_bytes;
 	uint64_t reserve; /* for online requests; AMOUNT_AUTO: by itself */
+	uint64_t max_waiting, client_timeout_s;
 	bool kimi_calls;
 	bool vendor_limits;
 	uint64_t file_bytes, lines_per_file, inputs_per_file, files_per_org, bytes_per_org;
 	uint64_t line_bytes, window_min_s, window_max_s;
-	uint64_t enqueued_requests, enqueued_tokens, connections;
+	uint64_t enqueued_requests, enqueued_tokens, connections, memory;
 	uint64_t head_timeout_s, body_rate_bytes;
 	uint64_t org_uploads, org_open_batches, org_online;
 	bool strict_lines, refuse_sampling, first_line;

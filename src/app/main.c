@@ -1,12 +1,19 @@
 /* main.c: `lowtide SUBCOMMAND ...`: finds the subcommand and runs it. */
 #include <argp.h>
+#include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "app/command_line.h"
 #include "app/version.h"
+#include "base/log.h"
 #include "base/sys.h"
 #include "cli/report.h"
+
+#define LARGE_BYTES (256 << 10)
+#define SPARE_BYTES (4 << 20)
 
 static void print_version(FILE *to, struct argp_state *state)
 {
@@ -87,6 +94,26 @@ static int help(const char *word)
 	return EXIT_GOOD;
 }
 
+/* Large buffers go back to the system as soon as they are freed: glibc would otherwise keep those of the
+ * size that was freed last, and memory once used would never be seen to go. */
+static void memory_give_back(void)
+{
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+	(void)mallopt(M_TRIM_THRESHOLD, SPARE_BYTES);
+}
+
+/* Connections and files are many; the soft limit is often 1,024. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+		log_warn("serve.file_limit", kv_int("errno", errno));
+}
+
 int main(int argc, char **argv)
 {
 	static const char *const help_words[] = { "help", "--help", "-h", "-?", NULL };
@@ -96,6 +123,8 @@ int main(int argc, char **argv)
 
 	argp_err_exit_status = EXIT_USAGE;
 	argp_program_version_hook = print_version;
+	memory_give_back();
+	raise_file_limit();
 	failpoints_init();
 	if (command != NULL)
 		return run_command(command, argc - 1, argv + 1);

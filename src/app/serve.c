@@ -35,18 +35,6 @@ struct server {
 
 /* ---- start ---- */
 
-/* Connections and files are many; the soft limit is often 1,024. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-		log_warn("serve.file_limit", kv_int("errno", errno));
-}
-
 /* The address is claimed before anything is made: a second start by mistake changes nothing. */
 static bool listen_first(struct server *s, const struct config *c, struct error *err)
 {
@@ -102,13 +90,29 @@ static bool first_key(struct server *s, struct error *err)
 	return good;
 }
 
+/* Descriptors are left for files and upstreams, however many clients come. */
+static unsigned connections_max(const struct config *c)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || c->connections <= limit.rlim_cur / 4 * 3)
+		return (unsigned)c->connections;
+	unsigned most = (unsigned)(limit.rlim_cur / 4 * 3);
+	log_info("serve.connections_bounded", kv_u64("at_most", most),
+		 kv_u64("descriptors", limit.rlim_cur),
+		 kv_u64("limits.connections", c->connections));
+	return most > 0 ? most : 1;
+}
+
 /* Clients that are in the queue already are taken from here on. */
 static bool open_http(struct server *s, const struct config *c, struct error *err)
 {
 	struct http_config http = {
 		.listening = &s->listen_fd,
 		.threads = HTTP_THREADS,
-		.connections_max = (unsigned)c->connections,
+		.connections_max = connections_max(c),
+		.stream_idle_ms = c->client_timeout_s * 1000,
+		.budget = pipeline_budget(s->pipeline),
 		.deadlines = {
 			.head_ms = c->head_timeout_s * 1000,
 			.body_ms = BODY_RATE_S * UINT64_C(1000),
@@ -209,7 +213,6 @@ int serve(struct config *config, const struct config_source *source, bool adopt)
 
 	signals_block();
 	signals_block_hangup();
-	raise_file_limit();
 	bool opened = server_open(&s, config, &pipeline, adopt, &err);
 	if (opened)
 		run_until_signal(&s, config, source);

@@ -60,6 +60,12 @@ const struct setting settings[] = {
 	  AT_RELOAD,
 	  .about = "requests in flight that batches leave free for online ones; auto: a part of "
 		   "the width for ten minutes after online requests were seen, else none" },
+	{ "online.max_waiting", SETTING_COUNT, AT(max_waiting), BOTH("1024"), FROM_TO(1, 100000),
+	  .zero = "no limit",
+	  .about = "online requests that may wait for room on an upstream; more get 503" },
+	{ "online.client_timeout", SETTING_DURATION, AT(client_timeout_s), BOTH("60s"),
+	  FROM_TO(1, DAY), .zero = "for ever",
+	  .about = "how long the client of an online request may read nothing of its answer" },
 	{ "online.kimi_calls", SETTING_SWITCH, AT(kimi_calls), BOTH("false"),
 	  .about = "serve Kimi's online calls, too, not only the batches" },
 
@@ -91,6 +97,9 @@ const struct setting settings[] = {
 	{ "limits.enqueued_tokens", SETTING_COUNT, AT(enqueued_tokens), BOTH("0"),
 	  FROM_TO(1, ANY_COUNT), .zero = "batches queue without end",
 	  .about = "the same in (estimated) tokens" },
+	{ "limits.memory", SETTING_SIZE, AT(memory), BOTH("256MB"), FROM_TO(MB, ANY_COUNT),
+	  .zero = "no limit",
+	  .about = "memory for bodies and answers on their way; when it is full senders wait" },
 	{ "limits.org.uploads", SETTING_COUNT, AT(org_uploads), BOTH("256"), FROM_TO(1, ANY_COUNT),
 	  .zero = "no limit", .about = "uploads that an organization has under way at once" },
 	{ "limits.org.open_batches", SETTING_COUNT, AT(org_open_batches), BOTH("10000"),

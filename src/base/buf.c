@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/budget.h"
 #include "base/utf8.h"
 
 #define CAP_LEAST 64
@@ -13,7 +14,8 @@
 void buf_free(struct buf *b)
 {
 	free(b->p);
-	*b = BUF(b->max);
+	budget_give(b->use, b->cap);
+	*b = BUF_OF(b->max, b->use);
 }
 
 void buf_clear(struct buf *b)
@@ -22,31 +24,50 @@ void buf_clear(struct buf *b)
 	b->failed = b->no_memory = false;
 }
 
-bool buf_reserve(struct buf *b, size_t more)
+/* What `cap` becomes so that `more` fits, which is no more than `max` allows. */
+static size_t cap_for(const struct buf *b, size_t more)
 {
-	if (b->failed)
-		return false;
-	if (more <= b->cap - b->n)
-		return true;
-	if (b->n > b->max || more > b->max - b->n) {
-		b->failed = true;
-		return false;
-	}
 	size_t need = b->n + more;
 	size_t cap = b->cap > b->max / 2 ? b->max : b->cap * 2;
 	if (cap < CAP_LEAST)
 		cap = CAP_LEAST;
 	if (cap < need)
 		cap = need;
-	if (cap > b->max)
-		cap = b->max;
+	return cap > b->max ? b->max : cap;
+}
+
+static bool is_beyond_max(const struct buf *b, size_t more)
+{
+	return b->n > b->max || more > b->max - b->n;
+}
+
+bool buf_reserve(struct buf *b, size_t more)
+{
+	if (b->failed)
+		return false;
+	if (more <= b->cap - b->n)
+		return true;
+	b->failed = is_beyond_max(b, more);
+	if (b->failed)
+		return false;
+	size_t cap = cap_for(b, more);
 	char *p = realloc(b->p, cap);
 	if (p == NULL) {
 		b->failed = b->no_memory = true;
 		return false;
 	}
+	budget_charge(b->use, cap - b->cap);
 	b->p = p;
 	b->cap = cap;
+	return true;
+}
+
+bool buf_try_reserve(struct buf *b, size_t more)
+{
+	bool grows = !b->failed && more > b->cap - b->n && !is_beyond_max(b, more);
+	if (grows && !budget_has(b->use, cap_for(b, more) - b->cap, 0) && b->use->bytes > b->cap)
+		return false; /* others of its kind hold something: it can wait for them */
+	(void)buf_reserve(b, more);
 	return true;
 }
 

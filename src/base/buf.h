@@ -10,20 +10,27 @@
 #include "base/attr.h"
 #include "base/slice.h"
 
+struct budget_use;
+
 struct buf {
 	char *p;
 	size_t n;   /* bytes held */
 	size_t cap; /* bytes allocated */
 	size_t max; /* largest `n` */
 	bool failed;
-	bool no_memory; /* it failed for want of memory, not of room below `max` */
+	bool no_memory;         /* it failed for want of memory, not of room below `max` */
+	struct budget_use *use; /* that `cap` is charged to (budget.h); NULL: none */
 };
 
 #define BUF(max_bytes) ((struct buf){ .max = (max_bytes) })
+#define BUF_OF(max_bytes, budget_use) ((struct buf){ .max = (max_bytes), .use = (budget_use) })
 
 void buf_free(struct buf *b);  /* releases the bytes; the buf is empty and usable again */
 void buf_clear(struct buf *b); /* empty, keeps the memory, clears `failed` and why */
 bool buf_reserve(struct buf *b, size_t more); /* false and `failed` if not possible */
+/* Likewise, but only where the budget has room. False: it has none now, and nothing has changed. True:
+ * there is room for `more`, or `failed` is set as by buf_reserve(). */
+bool buf_try_reserve(struct buf *b, size_t more);
 void buf_append(struct buf *b, const void *p, size_t n);
 void buf_add(struct buf *b, struct slice s);
 void buf_text(struct buf *b, const char *text);

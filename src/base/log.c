@@ -252,3 +252,27 @@ void log_write_error(enum log_level level, const char *event, const struct error
 	line_write(&l);
 	errno = saved_errno;
 }
+
+/* ---- storms ---- */
+
+static bool storm_begins(struct log_storm *s, uint64_t now_ms)
+{
+	uint64_t until = s->until_ms;
+	return now_ms >= until &&
+	       atomic_compare_exchange_strong(&s->until_ms, &until, now_ms + LOG_STORM_MS);
+}
+
+bool log_storm_pass(struct log_storm *s, uint64_t now_ms, uint64_t *ret_held)
+{
+	if (!storm_begins(s, now_ms)) {
+		s->held++;
+		return false;
+	}
+	*ret_held = atomic_exchange(&s->held, 0);
+	return true;
+}
+
+uint64_t log_storm_rest(struct log_storm *s, uint64_t now_ms)
+{
+	return s->held > 0 && storm_begins(s, now_ms) ? atomic_exchange(&s->held, 0) : 0;
+}

@@ -54,3 +54,17 @@ void log_write_error(enum log_level level, const char *event, const struct error
 #define log_warn(event, ...) log_write(LOG_WARN, event, LOG_FIELDS(__VA_ARGS__))
 #define log_error(event, ...) log_write(LOG_ERROR, event, LOG_FIELDS(__VA_ARGS__))
 #define log_fault(event, err, ...) log_write_error(LOG_ERROR, event, err, LOG_FIELDS(__VA_ARGS__))
+
+/* ---- lines of which very many may come at once ---- */
+
+/* One of a kind is written in LOG_STORM_MS, the others are counted. Zeroed at first; any thread. */
+struct log_storm {
+	_Atomic uint64_t until_ms, held;
+};
+#define LOG_STORM_MS 10000u
+
+/* Whether a line may be written now; *ret_held: lines since the last one that were not. `now_ms` is
+ * sys.monotonic_ms(). */
+bool log_storm_pass(struct log_storm *s, uint64_t now_ms, uint64_t *ret_held);
+/* To be asked now and then: lines that were held back and that no later one has told of. */
+uint64_t log_storm_rest(struct log_storm *s, uint64_t now_ms);

@@ -1,4 +1,5 @@
-/* worker.c: the pool: a queue in order of posting, and a list of delayed jobs in order of time.
+/* worker.c: the pool: a queue in order of posting, and a heap of delayed jobs in order of time: a pairing
+ * heap, for it needs no room but in the jobs, so that posting cannot fail, however many wait.
  *
  * A delayed job goes to the end of the queue when its time has come; any idle thread sees to that,
  * as each sleeps no longer than until the first delayed job is due. */
@@ -14,7 +15,8 @@ struct workers {
 	pthread_cond_t wake;       /* on CLOCK_MONOTONIC: steps of the wall clock delay nothing */
 	struct work *first, **end; /* the queue; *end is where the next node goes */
 	unsigned waiting;          /* nodes in the queue */
-	struct work *delayed;      /* by due_ms, equal ones in order of posting */
+	struct work *delayed;      /* the one due first, on top of the heap */
+	uint64_t serials;
 	bool closing;
 	unsigned started;
 	pthread_t threads[];
@@ -50,13 +52,56 @@ static struct work *queue_take(struct workers *w)
 	return work;
 }
 
+/* ---- the heap of delayed jobs: `child` is the first of those below, `next` the next beside ---- */
+
+static bool goes_before(const struct work *a, const struct work *b)
+{
+	return a->due_ms != b->due_ms ? a->due_ms < b->due_ms : a->serial < b->serial;
+}
+
+/* Two heaps, or none, made one. */
+static struct work *heap_join(struct work *a, struct work *b)
+{
+	if (a == NULL || b == NULL)
+		return a != NULL ? a : b;
+	struct work *top = goes_before(a, b) ? a : b, *below = top == a ? b : a;
+	below->next = top->child;
+	top->child = below;
+	return top;
+}
+
+/* What is left when the top is taken off: its children are joined in pairs, and the pairs from the last
+ * to the first. */
+static struct work *heap_pop(struct work *top)
+{
+	struct work *pairs = NULL, *rest = NULL;
+
+	for (struct work *one = top->child, *after; one != NULL; one = after) {
+		struct work *other = one->next;
+		after = other != NULL ? other->next : NULL;
+		one->next = NULL;
+		if (other != NULL)
+			other->next = NULL;
+		struct work *pair = heap_join(one, other);
+		pair->next = pairs;
+		pairs = pair;
+	}
+	while (pairs != NULL) {
+		struct work *pair = pairs;
+		pairs = pair->next;
+		pair->next = NULL;
+		rest = heap_join(rest, pair);
+	}
+	return rest;
+}
+
 static void queue_put_due(struct workers *w)
 {
 	uint64_t now = w->delayed != NULL ? now_ms() : 0;
 
 	while (w->delayed != NULL && w->delayed->due_ms <= now) {
 		struct work *work = w->delayed;
-		w->delayed = work->next;
+		w->delayed = heap_pop(work);
 		queue_put(w, work);
 	}
 }
@@ -175,13 +220,11 @@ void workers_post_after(struct workers *w, struct work *work, worker_fn fn, void
 	work->arg = arg;
 	/* This millisecond has partly passed: without the one more the job could run early. */
 	work->due_ms = now_ms() + delay_ms + 1;
+	work->next = work->child = NULL;
 	pthread_mutex_lock(&w->lock);
-	struct work **at = &w->delayed;
-	while (*at != NULL && (*at)->due_ms <= work->due_ms)
-		at = &(*at)->next;
-	work->next = *at;
-	*at = work;
-	if (at == &w->delayed)
+	work->serial = w->serials++;
+	w->delayed = heap_join(w->delayed, work);
+	if (w->delayed == work)
 		pthread_cond_signal(&w->wake); /* some thread must sleep shorter now */
 	pthread_mutex_unlock(&w->lock);
 }

@@ -24,6 +24,8 @@ struct work {
 	worker_fn fn;
 	void *arg;
 	uint64_t due_ms; /* monotonic; 0: at once */
+	uint64_t serial; /* of those due at the same time the first posted goes first */
+	struct work *child;
 };
 void workers_post(struct workers *w, struct work *work, worker_fn fn, void *arg);
 /* Jobs that are due and that no thread has begun. */

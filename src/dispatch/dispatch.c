@@ -378,6 +378,7 @@ bool dispatch_open(const struct dispatch_config *config, const struct upstream_c
 	d->commands_tail = &d->commands;
 	d->started_at = sys.now_s();
 	d->ticked_at_ms = sys.monotonic_ms();
+	memory_open(d);
 	locks_init(d);
 	bool ok = wire_open(&d->wire, err) && upstreams_set(d, upstreams, upstream_count, err) &&
 		  thread_start(&d->thread, "dispatch", dispatch_main, d, err);

@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "batch/lease.h"
@@ -30,6 +31,8 @@ struct dispatch_config {
 	uint64_t line_timeout_ms; /* of one attempt */
 	uint64_t patience_ms;     /* execution.patience (contract 8.3) */
 	uint64_t response_bytes_max;
+	unsigned online_waiting_max; /* online requests for which there is no room upstream; 0: any */
+	struct budget *budget;       /* the caller's; NULL: memory is not counted */
 };
 
 /* Why a batch gets nothing done at the moment (contract 11.2). The later outweighs the earlier where

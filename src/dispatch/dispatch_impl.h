@@ -9,6 +9,7 @@
  *	fill.c        which upstream has room, and what it gets
  *	upstreams.c   the list of upstreams, models, and lanes between them
  *	online.c      online requests
+ *	memory.c      what lines may take of the memory budget
  *	watch.c       an engine's metrics, list of models and health, asked for regularly
  *	transfer.c    what libcurl has in hand, and how it says that it ended
  *	report.c      what is going on, for /metrics and the console
@@ -33,7 +34,12 @@
 #include "upstream/width.h"
 
 #define UPSTREAMS_MAX LANES_MAX
-#define DECISIONS_MAX 16u /* about a lane's width, kept for the console */
+/* Clients invent names of models. A label in the figures has each that an upstream lists or reports, and
+ * the first so many others since the start; the rest are told of as one. */
+#define OTHER_MODELS_MAX 32u
+#define OTHER_MODELS "(others)"
+#define MODEL_LABEL_MAX 128u /* bytes; a longer name is one of the others */
+#define DECISIONS_MAX 16u    /* about a lane's width, kept for the console */
 
 /* ---- transfers: whatever libcurl has in hand. CURLOPT_PRIVATE is one of these ---- */
 
@@ -156,10 +162,14 @@ struct model {
 	unsigned batches;
 	enum dispatch_stall stall; /* of its batches, as far as upstreams are the reason */
 	char stall_text[STALL_TEXT_BYTES];
-	unsigned operators; /* waiting lines that only the operator could help */
-	bool batches_held;  /* some batch has failed its probe, and others take their turn first */
-	bool unlisted_told; /* the log was told that no upstream lists it */
-	double slots;       /* for its lines, in use or free, lately */
+	unsigned operators;  /* waiting lines that only the operator could help */
+	bool batches_held;   /* some batch has failed its probe, and others take their turn first */
+	bool unlisted_told;  /* the log was told that no upstream lists it */
+	double answer_bytes; /* of its lines, lately; 0: none has come */
+	bool no_memory;      /* at the last look there was none for one more */
+	bool known;          /* some upstream lists or reports it */
+	bool labelled;       /* it has a label all the same */
+	double slots;        /* for its lines, in use or free, lately */
 	uint64_t idle_since_ms, busy_since_ms;
 };
 
@@ -194,10 +204,22 @@ struct line_transfer {
 		request; /* the whole input line, behind it the body with `priority` where there is */
 	struct request_line text;
 	struct buf answer;
+	struct memory *memory;
+	uint64_t promised; /* bytes, until its answer begins */
+	bool paused;       /* its answer is not read on: it waits for memory */
+	struct line_transfer *next_paused;
 	bool too_large, hasty,
 		fresh;     /* hasty: has a probe's time to connect; fresh: a new connection */
 	unsigned requests; /* sent for this attempt; libcurl may send it again, see on_request */
 	char endpoint[64]; /* that the URL is set to */
+};
+
+/* What lines take of the memory budget. */
+struct memory {
+	struct budget_use *requests, *answers; /* NULL: nothing is counted */
+	uint64_t promised;                     /* to lines in flight whose answers have not begun */
+	struct line_transfer *paused, **paused_end;
+	struct line_transfer *alone; /* it may go over the budget */
 };
 
 struct dispatch {
@@ -205,12 +227,15 @@ struct dispatch {
 	struct dispatch_ops ops;
 	void *ctx;
 	struct wire *wire;
+	struct memory memory;
 	struct upstream *upstreams;
 	struct model *models;
+	char *labels[OTHER_MODELS_MAX]; /* see OTHER_MODELS_MAX */
+	unsigned label_count;
 	unsigned in_flight;    /* lines */
 	struct online *online; /* that have not ended, the newest first */
 	unsigned online_count;
-	bool online_waits; /* some of them were not sent yet: there was no room */
+	unsigned online_waiting; /* those that were not sent yet: there was no room */
 	uint64_t tick_at_ms, ticked_at_ms;
 	int64_t started_at; /* Unix s */
 
@@ -264,6 +289,28 @@ void line_transfer_free(struct line_transfer *t);
  * begin with. False: no memory. */
 bool upstream_url(const struct upstream *u, const char *endpoint, struct buf *to);
 
+/* ---- memory.c ---- */
+
+void memory_open(struct dispatch *d);
+/* Buffers, and their places in the account. */
+void memory_transfer_new(struct dispatch *d, struct line_transfer *t);
+void memory_transfer_free(struct line_transfer *t);
+/* Whether there is so much that idle buffers may stay. */
+bool memory_keeps(const struct memory *m);
+/* Whether there is room for one more line of the model, and its answer. False: the loop is woken when
+ * there may be. */
+bool memory_for_line(struct dispatch *d, struct model *m);
+/* It was sent. */
+void memory_promise(struct line_transfer *t, const struct model *m);
+/* Makes room for a piece of the answer. False: it is paused, see memory_resume(). */
+bool memory_take(struct line_transfer *t, size_t piece);
+/* Goes on with paused answers, as far as there is room. */
+void memory_resume(struct dispatch *d);
+/* The attempt has ended. */
+void memory_line_over(struct line_transfer *t);
+/* How large an answer was. */
+void memory_learn(struct model *m, size_t answer_bytes);
+
 /* ---- fill.c ---- */
 
 /* Fills what room there is; true if anything was sent. */
@@ -295,6 +342,8 @@ void upstream_online(struct upstream *u, int more); /* +1: sent, -1: gone */
 /* What is in flight on it, with what is not durable yet. */
 unsigned upstream_load(const struct upstream *u);
 unsigned upstream_most(const struct upstream *u); /* that it may have in flight */
+/* Whether it has a label of its own in the figures. */
+bool model_is_told(const struct model *m);
 
 /* ---- transfer.c ---- */
 

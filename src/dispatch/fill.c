@@ -306,7 +306,7 @@ static bool model_send(struct dispatch *d, struct model *m)
 {
 	for (;;) {
 		struct moment now = moment_now();
-		if (!model_wants(m, now))
+		if (!model_wants(m, now) || !memory_for_line(d, m))
 			return false;
 		struct lane *lane = lane_pick(m, now);
 		struct line *l = lane != NULL ? lane_line(lane, now) : NULL;
@@ -325,6 +325,7 @@ static bool model_send(struct dispatch *d, struct model *m)
 bool dispatch_fill(struct dispatch *d)
 {
 	bool sent = online_fill(d), more = !d->draining;
+	memory_resume(d);
 	while (more) {
 		more = false;
 		for (struct model *m = d->models; m != NULL; m = m->next)
@@ -368,7 +369,7 @@ int dispatch_fill_timeout(struct dispatch *d)
 	struct moment now = moment_now();
 	uint64_t due = UINT64_MAX;
 	for (struct model *m = d->models; m != NULL && !d->draining; m = m->next) {
-		uint64_t model_ms = model_due_ms(m, now);
+		uint64_t model_ms = m->no_memory ? UINT64_MAX : model_due_ms(m, now);
 		due = model_ms < due ? model_ms : due;
 	}
 	if (due == UINT64_MAX)

@@ -15,7 +15,7 @@
 #define SUSPENDED_DUE_MS (UINT64_MAX / 2) /* of lines whose organization is suspended */
 #define SCAN_BYTES \
 	(1u << 20) /* longer answers are looked at from either end, and read by the recorder */
-#define KEEP_BUFFER_BYTES (256u << 10) /* larger ones are not kept for the next line */
+#define KEEP_BUFFER_BYTES (64u << 10) /* larger ones are not kept for the next line */
 
 static uint32_t random_u32(void)
 {
@@ -228,6 +228,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	struct line_transfer *t = arg;
 	t->too_large = t->answer.n + size * n > t->answer.max;
+	if (!memory_take(t, size * n))
+		return CURL_WRITEFUNC_PAUSE;
 	buf_append(&t->answer, p, size * n);
 	return t->answer.failed ? 0 : size * n; /* out of memory: as if the connection had broken */
 }
@@ -272,8 +274,7 @@ static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *
 	if (t == NULL)
 		return NULL;
 	t->transfer = (struct transfer){ .kind = TRANSFER_LINE, .upstream = u };
-	t->request = BUF(INT32_MAX);
-	t->answer = BUF(d->config.response_bytes_max);
+	memory_transfer_new(d, t);
 	if (!transfer_open(d, &t->transfer) || !transfer_setup(d, u, t)) {
 		line_transfer_free(t);
 		return NULL;
@@ -281,18 +282,19 @@ static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *
 	return t;
 }
 
-static void buffer_reuse(struct buf *b)
+static void buffer_reuse(const struct memory *m, struct buf *b)
 {
 	buf_clear(b);
-	if (b->cap > KEEP_BUFFER_BYTES)
+	if (b->cap > KEEP_BUFFER_BYTES || !memory_keeps(m))
 		buf_free(b);
 }
 
 static void transfer_give(struct line_transfer *t)
 {
 	struct upstream *u = t->transfer.upstream;
-	buffer_reuse(&t->request);
-	buffer_reuse(&t->answer);
+	memory_line_over(t);
+	buffer_reuse(t->memory, &t->request);
+	buffer_reuse(t->memory, &t->answer);
 	t->line = NULL;
 	t->next_free = u->free_transfers;
 	u->free_transfers = t;
@@ -302,8 +304,7 @@ void line_transfer_free(struct line_transfer *t)
 {
 	if (t->transfer.easy != NULL)
 		curl_easy_cleanup(t->transfer.easy);
-	buf_free(&t->request);
-	buf_free(&t->answer);
+	memory_transfer_free(t);
 	free(t);
 }
 
@@ -421,8 +422,8 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	buf_clear(&t->request);
 	if (!d->ops.line_read(l->batch->owner, l->scheduled.record, &t->request, &t->text, &err)) {
 		transfer_give(t);
-		if (err.sys == ENOMEM)
-			return false;
+		if (err.sys == ENOMEM || err.sys == EMFILE || err.sys == ENFILE)
+			return false; /* it may pass */
 		line_fault(d, l, &err);
 		return true;
 	}
@@ -436,6 +437,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 		transfer_give(t);
 		return false;
 	}
+	memory_promise(t, lane->model);
 	l->transfer = t;
 	l->lane = lane;
 	l->mark = width_batch_sent(lane->width, sys.monotonic_us());
@@ -487,8 +489,9 @@ static void outcome_fill(struct dispatch *d, struct line *l, struct line_transfe
 		o->scanned = true;
 		o->facts = *e->wire->facts;
 	}
+	memory_learn(l->batch->of, t->answer.n);
 	o->body = t->answer;
-	t->answer = BUF(d->config.response_bytes_max);
+	t->answer = BUF_OF(d->config.response_bytes_max, d->memory.answers);
 }
 
 static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t,
@@ -663,6 +666,18 @@ static void line_learn(struct dispatch *d, struct line *l, const struct attempt_
 	death_note(l, e, ret->open);
 }
 
+/* Its answer was late because we had no memory for it: nobody else is to blame. */
+static void line_put_back(struct dispatch *d, struct line *l, uint64_t now_us)
+{
+	struct line_transfer *t = l->transfer;
+	line_detach(d, l);
+	throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
+	width_batch_gone(l->lane->width, now_us);
+	l->batch->running--;
+	line_wait(l, now_us / 1000);
+	transfer_give(t);
+}
+
 void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code)
 {
 	struct line *l = t->line;
@@ -672,6 +687,11 @@ void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code)
 	struct answer_facts facts;
 	struct attempt_end end;
 	struct trials_view view;
+
+	if (t->paused && code == CURLE_OPERATION_TIMEDOUT) {
+		line_put_back(d, l, now_us);
+		return;
+	}
 
 	transfer_end(&t->transfer, code, code == CURLE_OK || t->requests > 0, &end);
 	if (t->too_large)

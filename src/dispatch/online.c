@@ -44,8 +44,15 @@ static void online_link(struct dispatch *d, struct online *o)
 	d->online_count++;
 }
 
+static void online_wait(struct dispatch *d, struct online *o, bool waits)
+{
+	d->online_waiting += (unsigned)waits - (unsigned)o->waits;
+	o->waits = waits;
+}
+
 static void online_unlink(struct dispatch *d, struct online *o)
 {
+	online_wait(d, o, false);
 	if (o->prev != NULL)
 		o->prev->next = o->next;
 	else
@@ -341,14 +348,19 @@ static bool online_send(struct dispatch *d, struct online *o)
 
 static void online_try(struct dispatch *d, struct online *o)
 {
-	if (!online_send(d, o))
-		d->online_waits = true;
+	unsigned most = d->config.online_waiting_max;
+	if (online_send(d, o))
+		return;
+	if (most > 0 && d->online_waiting >= most)
+		online_end(d, o, ONLINE_BUSY);
+	else
+		online_wait(d, o, true);
 }
 
 bool online_fill(struct dispatch *d)
 {
-	bool sent = false, waits = false;
-	if (!d->online_waits)
+	bool sent = false;
+	if (d->online_waiting == 0)
 		return false;
 	/* The list has the newest first; those that wait are few, and the oldest goes first. */
 	struct online *last = d->online;
@@ -356,13 +368,12 @@ bool online_fill(struct dispatch *d)
 		last = last->next;
 	for (struct online *o = last, *before; o != NULL; o = before) {
 		before = o->prev;
-		if (o->call != NULL)
+		if (!o->waits || !online_send(d, o))
 			continue;
-		bool gone = online_send(d, o);
-		sent = sent || gone;
-		waits = waits || !gone;
+		if (!o->ended)
+			online_wait(d, o, false);
+		sent = true;
 	}
-	d->online_waits = waits;
 	return sent;
 }
 

@@ -23,6 +23,7 @@ enum online_end {
 	ONLINE_MALFORMED, /* its head holds what no header may (http/fields.h); nothing was passed on */
 	ONLINE_TIMEOUT,     /* no answer within the time of a line */
 	ONLINE_UNREACHABLE, /* no upstream that serves it can be reached; nothing was sent */
+	ONLINE_BUSY,        /* too many wait for room on an upstream already; nothing was sent */
 	ONLINE_NO_UPSTREAM, /* no upstream is configured for its model */
 	ONLINE_CLOSING,     /* the server is stopping */
 };
@@ -64,6 +65,7 @@ struct online {
 	struct online *next, *prev; /* of those that have not ended */
 	struct online_call *call;   /* while it is sent */
 	bool known, ended, has_head;
+	bool waits;     /* for room on an upstream */
 	uint64_t tried; /* bit an upstream that could not be reached */
 };
 

@@ -1,4 +1,5 @@
 /* report.c: what is going on: told to batches and to the log once a second, and to whoever asks. */
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -143,9 +144,10 @@ static void of_upstream(struct buf *to, const char *name, const struct upstream 
 	for (const struct upstream *u = (d)->upstreams; u != NULL; u = u->next) \
 		if (!u->retired)
 
-#define FOR_LANES(d, lane)   \
-	FOR_UPSTREAMS(d, u_) \
-	for (const struct lane *lane = u_->lanes; lane != NULL; lane = lane->next_of_upstream)
+#define FOR_LANES(d, lane)                                                                     \
+	FOR_UPSTREAMS(d, u_)                                                                   \
+	for (const struct lane *lane = u_->lanes; lane != NULL; lane = lane->next_of_upstream) \
+		if (model_is_told(lane->model))
 
 /* As its own breaker says, or its lanes', where all of them wait. */
 static enum dispatch_stall upstream_state(const struct upstream *u)
@@ -267,21 +269,52 @@ static void lanes_write(const struct dispatch *d, struct buf *to, uint64_t now_u
 	of_lane(to, work, lane, "", width_state(lane->width, now_us).work_ms / 1000);
 }
 
+static uint64_t batches_of(const struct model *m)
+{
+	return m->batches;
+}
+
+static uint64_t waiting_of(const struct model *m)
+{
+	return m->heap_n;
+}
+
+static void of_models(const struct dispatch *d, struct buf *to, const char *name,
+		      uint64_t (*value)(const struct model *m))
+{
+	uint64_t others = 0;
+	for (const struct model *m = d->models; m != NULL; m = m->next) {
+		if (!model_is_told(m)) {
+			others += value(m);
+			continue;
+		}
+		buf_printf(to, "%s{", name);
+		label(to, "model", m->name);
+		buf_printf(to, "} %" PRIu64 "\n", value(m));
+	}
+	buf_printf(to, "%s{model=\"" OTHER_MODELS "\"} %" PRIu64 "\n", name, others);
+}
+
 static void models_write(const struct dispatch *d, struct buf *to)
 {
 	static const char batches[] = "lowtide_batches", waiting[] = "lowtide_lines_waiting_again";
 	family(to, batches, "gauge", "Batches in progress, by model.");
-	for (const struct model *m = d->models; m != NULL; m = m->next) {
-		buf_printf(to, "%s{", batches);
-		label(to, "model", m->name);
-		buf_printf(to, "} %u\n", m->batches);
-	}
+	of_models(d, to, batches, batches_of);
 	family(to, waiting, "gauge", "Lines that failed and wait to be sent again, by model.");
-	for (const struct model *m = d->models; m != NULL; m = m->next) {
-		buf_printf(to, "%s{", waiting);
-		label(to, "model", m->name);
-		buf_printf(to, "} %zu\n", m->heap_n);
-	}
+	of_models(d, to, waiting, waiting_of);
+}
+
+static void memory_write(const struct budget *b, struct buf *to)
+{
+	static const char bytes[] = "lowtide_memory_bytes", limit[] = "lowtide_memory_limit_bytes";
+	if (b == NULL)
+		return;
+	family(to, bytes, "gauge", "Memory for what is on its way, of limits.memory.");
+	for (unsigned kind = 0; kind < BUDGET_KINDS; kind++)
+		buf_printf(to, "%s{use=\"%s\"} %" PRIu64 "\n", bytes, budget_label(kind),
+			   (uint64_t)b->uses[kind].bytes);
+	family(to, limit, "gauge", "limits.memory; 0: no limit.");
+	buf_printf(to, "%s %" PRIu64 "\n", limit, b->limit);
 }
 
 void report_metrics(struct dispatch *d, struct buf *to)
@@ -290,8 +323,11 @@ void report_metrics(struct dispatch *d, struct buf *to)
 	engines_write(d, to, sys.monotonic_ms());
 	lanes_write(d, to, sys.monotonic_us());
 	models_write(d, to);
+	memory_write(d->config.budget, to);
 	family(to, "lowtide_online_requests", "gauge", "Online requests that have not ended.");
 	buf_printf(to, "lowtide_online_requests %u\n", d->online_count);
+	family(to, "lowtide_online_waiting", "gauge", "Of these, those that wait for an upstream.");
+	buf_printf(to, "lowtide_online_waiting %u\n", d->online_waiting);
 }
 
 /* ---- the console's data ---- */
@@ -365,12 +401,47 @@ static void upstream_write(struct buf *to, const struct upstream *u, uint64_t no
 	else
 		buf_text(to, "null");
 	buf_text(to, ",\"lanes\":[");
+	const char *comma = "";
 	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
-		if (lane != u->lanes)
-			buf_char(to, ',');
+		if (!model_is_told(lane->model))
+			continue;
+		buf_text(to, comma);
 		lane_write(to, lane, now_us);
+		comma = ",";
 	}
 	buf_text(to, "]}");
+}
+
+static void console_model_write(struct buf *to, const char *name, unsigned batches, double slots,
+				size_t waiting)
+{
+	buf_text(to, "{\"name\":");
+	buf_json_string(to, slice_of(name));
+	buf_printf(to, ",\"batches\":%u,\"slots\":%.1f,\"waiting_again\":%zu}", batches, slots,
+		   waiting);
+}
+
+static void console_models_write(const struct dispatch *d, struct buf *to)
+{
+	const char *comma = "";
+	struct model others = { 0 };
+	bool any = false;
+	for (const struct model *m = d->models; m != NULL; m = m->next) {
+		if (!model_is_told(m)) {
+			others.batches += m->batches;
+			others.slots += m->slots;
+			others.heap_n += m->heap_n;
+			any = true;
+			continue;
+		}
+		buf_text(to, comma);
+		console_model_write(to, m->name, m->batches, m->slots, m->heap_n);
+		comma = ",";
+	}
+	if (!any)
+		return;
+	buf_text(to, comma);
+	console_model_write(to, OTHER_MODELS, others.batches, others.slots, others.heap_n);
 }
 
 void report_scheduling(struct dispatch *d, struct buf *to)
@@ -384,11 +455,6 @@ void report_scheduling(struct dispatch *d, struct buf *to)
 		upstream_write(to, u, now_us);
 	}
 	buf_text(to, "],\"models\":[");
-	for (const struct model *m = d->models; m != NULL; m = m->next) {
-		buf_text(to, m == d->models ? "{\"name\":" : ",{\"name\":");
-		buf_json_string(to, slice_of(m->name));
-		buf_printf(to, ",\"batches\":%u,\"slots\":%.1f,\"waiting_again\":%zu}", m->batches,
-			   m->slots, m->heap_n);
-	}
+	console_models_write(d, to);
 	buf_text(to, "]}");
 }

@@ -6,7 +6,8 @@
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 
-#define MODELS_KEPT 64u /* with no batch: what is known of their widths may serve again */
+#define MODELS_KEPT 64u   /* with no batch: what is known of their widths may serve again */
+#define MODELS_TIDIED 64u /* at most, a second */
 #define MODEL_IDLE_MS (3600u * 1000u)
 
 /* ---- the configuration of one ---- */
@@ -261,8 +262,10 @@ static void lane_free(struct lane *lane)
 /* Without memory for a lane the model is served by the others, and tried again at the next renewal. */
 static void model_lanes_renew(struct dispatch *d, struct model *m)
 {
+	m->known = false;
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		struct lane *lane = lane_find(m, u);
+		m->known = m->known || upstream_claims(u, m->name);
 		bool serves = upstream_serves(d, u, m->name);
 		if (lane == NULL && serves && !lane_open(m, u))
 			log_error("memory.exhausted", kv_str("upstream", u->config.name));
@@ -318,6 +321,25 @@ static bool on_look(void *batch, uint64_t record, struct schedule_look *ret)
 	return b->of->ops->look(b->owner, record, ret);
 }
 
+bool model_is_told(const struct model *m)
+{
+	return (m->known || m->labelled) && strcmp(m->name, OTHER_MODELS) != 0 &&
+	       strlen(m->name) <= MODEL_LABEL_MAX;
+}
+
+/* One of the first invented ones has a label, for as long as we run: who collects the figures keeps
+ * every label that ever was. */
+static bool label_has(struct dispatch *d, const char *name)
+{
+	for (unsigned i = 0; i < d->label_count; i++)
+		if (strcmp(d->labels[i], name) == 0)
+			return true;
+	if (d->label_count == OTHER_MODELS_MAX || strlen(name) > MODEL_LABEL_MAX)
+		return false;
+	d->labels[d->label_count] = strdup(name);
+	return d->labels[d->label_count] != NULL && ++d->label_count > 0;
+}
+
 struct model *model_find(const struct dispatch *d, const char *name)
 {
 	for (struct model *m = d->models; m != NULL; m = m->next)
@@ -347,6 +369,7 @@ struct model *model_get(struct dispatch *d, const char *name)
 	m->next = d->models;
 	d->models = m;
 	model_lanes_renew(d, m);
+	m->labelled = !m->known && label_has(d, name);
 	return m;
 }
 
@@ -514,6 +537,8 @@ void upstreams_free(struct dispatch *d)
 	}
 	d->models = NULL;
 	d->upstreams = NULL;
+	while (d->label_count > 0)
+		free(d->labels[--d->label_count]);
 	names_free(d->served);
 	free(d->models_json);
 }
@@ -539,8 +564,8 @@ static bool model_idle(const struct model *m)
 	return true;
 }
 
-/* One at a time, the one that has been idle longest: there are few, and this is asked every second. */
-static void models_tidy(struct dispatch *d, uint64_t now_ms)
+/* Takes out the one that has been idle longest, if it is to go; false: none is. */
+static bool model_tidy(struct dispatch *d, uint64_t now_ms)
 {
 	struct model **oldest = NULL;
 	unsigned count = 0;
@@ -550,10 +575,17 @@ static void models_tidy(struct dispatch *d, uint64_t now_ms)
 			oldest = link;
 	if (oldest == NULL ||
 	    (count <= MODELS_KEPT && now_ms - (*oldest)->idle_since_ms <= MODEL_IDLE_MS))
-		return;
+		return false;
 	struct model *m = *oldest;
 	*oldest = m->next;
 	model_free(m);
+	return true;
+}
+
+static void models_tidy(struct dispatch *d, uint64_t now_ms)
+{
+	for (unsigned n = 0; n < MODELS_TIDIED && model_tidy(d, now_ms); n++)
+		;
 }
 
 void upstreams_tidy(struct dispatch *d, uint64_t now_ms)

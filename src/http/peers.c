@@ -27,7 +27,9 @@ struct peers {
 	bool started, stopping, poll_failed;
 	struct peer **by_fd; /* NULL: none of ours */
 	size_t slots;
-	unsigned count, kept, kept_max;
+	unsigned count, kept, kept_max, streams;
+	uint64_t stream_idle_ms;
+	struct log_storm unread;
 	struct deadline_limits limits;
 	uint64_t slow_logged_ms;      /* when it was last said that clients are too slow */
 	unsigned slow;                /* cut since then */
@@ -133,6 +135,25 @@ static void check_deadline(struct peers *p, struct peer *peer, uint64_t now_ms)
 	intake_cut(&peer->intake);
 }
 
+/* Streams whose clients take nothing. */
+static void note_unread(struct peers *p)
+{
+	uint64_t now_ms = sys.monotonic_ms(), others;
+
+	if (p->stream_idle_ms == 0 || p->streams == 0)
+		return;
+	for (size_t i = 0; i < p->slots; i++) {
+		struct peer *peer = p->by_fd[i];
+		if (peer == NULL || peer->stream == NULL || peer->shut ||
+		    stream_unread_ms(peer->stream, peer->fd, now_ms) < p->stream_idle_ms)
+			continue;
+		if (log_storm_pass(&p->unread, now_ms, &others))
+			log_info("online.client_reads_nothing", kv_u64("for_ms", p->stream_idle_ms),
+				 kv_u64("others_before", others));
+		note_end(peer);
+	}
+}
+
 /* ---- the sweep ---- */
 
 /* Looks at the deadlines, and copies the descriptors to p->asked: these alone and not the table
@@ -184,6 +205,7 @@ static void sweep(struct peers *p)
 		if (p->by_fd[fd] != NULL && has_ended(fd))
 			note_end(p->by_fd[fd]);
 	}
+	note_unread(p);
 	shut_oldest(p);
 }
 
@@ -218,8 +240,8 @@ static void *peers_main(void *arg)
 
 /* ---- calls ---- */
 
-bool peers_open(unsigned kept_max, const struct deadline_limits *limits, struct peers **ret,
-		struct error *err)
+bool peers_open(unsigned kept_max, uint64_t stream_idle_ms, const struct deadline_limits *limits,
+		struct peers **ret, struct error *err)
 {
 	struct peers *p = calloc(1, sizeof(*p));
 	pthread_condattr_t attr;
@@ -227,6 +249,7 @@ bool peers_open(unsigned kept_max, const struct deadline_limits *limits, struct 
 	if (p == NULL)
 		return fail_memory(err);
 	p->kept_max = kept_max;
+	p->stream_idle_ms = stream_idle_ms;
 	p->limits = *limits;
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_condattr_init(&attr);
@@ -296,6 +319,7 @@ void peers_remove(struct peers *p, struct peer *peer)
 {
 	pthread_mutex_lock(&p->lock);
 	kept_remove(p, peer);
+	p->streams -= peer->stream != NULL;
 	p->by_fd[peer->fd] = NULL;
 	p->count--;
 	pthread_mutex_unlock(&p->lock);
@@ -331,8 +355,14 @@ bool peers_may_keep(struct peers *p)
 void peers_stream(struct peers *p, struct peer *peer, struct http_stream *stream)
 {
 	pthread_mutex_lock(&p->lock);
+	p->streams += (unsigned)(stream != NULL) - (unsigned)(peer->stream != NULL);
 	peer->stream = stream;
 	pthread_mutex_unlock(&p->lock);
+}
+
+bool peer_has_ended(const struct peer *peer)
+{
+	return has_ended(peer->fd);
 }
 
 unsigned peers_count(struct peers *p)

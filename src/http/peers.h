@@ -1,5 +1,5 @@
 /* peers.h: the open connections, seen from outside libmicrohttpd: which of them their other end has
- * closed, and which have been idle longest.
+ * closed, which do not read their answers, and which have been idle longest.
  *
  * libmicrohttpd does not look at a suspended connection, and its epoll loop misses an end that came
  * together with the last bytes. So a thread asks the kernel about all connections every
@@ -38,8 +38,10 @@ struct peer {
  * less, the next one is not kept. */
 #define PEERS_KEPT_MS 5000
 
-MUST_USE bool peers_open(unsigned kept_max, const struct deadline_limits *limits,
-			 struct peers **ret, struct error *err);
+/* `stream_idle_ms`: see http_config. */
+MUST_USE bool peers_open(unsigned kept_max, uint64_t stream_idle_ms,
+			 const struct deadline_limits *limits, struct peers **ret,
+			 struct error *err);
 /* Every peer has been removed. NULL is fine. */
 void peers_close(struct peers *p);
 
@@ -52,6 +54,9 @@ void peers_busy(struct peers *p, struct peer *peer);
 void peers_idle(struct peers *p, struct peer *peer);
 /* Whether an answer may leave its connection open: there is room for it when it will be idle. */
 bool peers_may_keep(struct peers *p);
-/* stream_gone() is called for the stream when the other end closes; NULL: no more. */
+/* stream_gone() is called for the stream when the other end closes, or takes nothing for too long; NULL:
+ * no more. */
 void peers_stream(struct peers *p, struct peer *peer, struct http_stream *stream);
+/* Whether its other end has closed, or its sending side. */
+bool peer_has_ended(const struct peer *peer);
 unsigned peers_count(struct peers *p);

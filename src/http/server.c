@@ -37,7 +37,7 @@
 /* A connection's whole memory: headers, and half of it for reading, which makes a piece of an upload
  * 32 KiB (measured: 800 MB/s; 64 and 256 KiB are no faster). It is touched whole at the second
  * request, so it is also what an idle connection costs. */
-#define CONNECTION_BYTES (64u << 10)
+#define CONNECTION_BYTES HTTP_CONNECTION_BYTES
 #define IDLE_S 120
 #define KEPT_MAX 512         /* connections with that memory between two requests: 32 MiB */
 #define BODY_MAX (64u << 20) /* of an answer built in memory */
@@ -400,17 +400,22 @@ static void request_handle(void *arg)
 	server_handled(s);
 }
 
-/* False when the server closes and no worker takes the request any more. */
-static bool request_to_worker(struct http_request *q, enum http_work kind, worker_fn fn)
+/* One more that a worker has. False when the server closes: no worker takes any more. */
+static bool server_hands_over(struct http_server *s)
 {
-	struct http_server *s = q->server;
-
 	pthread_mutex_lock(&s->lock);
 	bool closing = s->closing;
 	if (!closing)
 		s->handling++;
 	pthread_mutex_unlock(&s->lock);
-	if (closing)
+	return !closing;
+}
+
+static bool request_to_worker(struct http_request *q, enum http_work kind, worker_fn fn)
+{
+	struct http_server *s = q->server;
+
+	if (!server_hands_over(s))
 		return false;
 	MHD_suspend_connection(q->connection); /* first: the worker may be done at once */
 	workers_post(s->workers[kind], &q->work, fn, q);
@@ -475,6 +480,50 @@ static enum MHD_Result request_collect(struct http_request *q, struct slice piec
 		return MHD_YES;
 	q->begun = true;
 	return request_to_worker(q, HTTP_PIECES, piece_write) ? MHD_YES : MHD_NO;
+}
+
+/* ---- memory for bodies ---- */
+
+static void request_look_again(void *arg)
+{
+	struct http_request *q = arg;
+	struct http_server *s = q->server;
+
+	MHD_resume_connection(q->connection);
+	/* From here on `q` may be gone. */
+	server_handled(s);
+}
+
+/* The piece stays with libmicrohttpd, which offers it again after the resume. False: the server closes, or
+ * nobody waits any more, which libmicrohttpd would see too late: what the request holds others need. */
+static bool request_wait(struct http_request *q)
+{
+	if ((q->peer != NULL && peer_has_ended(q->peer)) || !server_hands_over(q->server))
+		return false;
+	MHD_suspend_connection(q->connection);
+	workers_post_after(q->server->workers[HTTP_PIECES], &q->work, request_look_again, q,
+			   HTTP_ROOM_MS);
+	return true;
+}
+
+static enum MHD_Result request_body(struct http_request *q, const char *piece, size_t *bytes)
+{
+	struct http_server *s = q->server;
+	struct slice given = { piece, *bytes };
+	enum http_room room = HTTP_ROOM;
+
+	if (q->state == READING && s->app.room != NULL)
+		room = s->app.room(s->ctx, q, *bytes + q->collected.n, &q->response);
+	if (room == HTTP_WAIT)
+		return request_wait(q) ? MHD_YES : MHD_NO;
+	if (room == HTTP_REFUSED)
+		q->state = ANSWERED;
+	*bytes = 0;
+	if (q->state == READING && q->to_worker)
+		return request_collect(q, given);
+	if (q->state == READING)
+		s->app.body(s->ctx, q, given);
+	return MHD_YES;
 }
 
 /* Its end may have a file to remove. */
@@ -544,9 +593,9 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 				  const char *method, const char *version, const char *piece,
 				  size_t *piece_bytes, void **request)
 {
-	struct http_server *s = cls;
 	struct http_request *q = *request;
 
+	(void)cls;
 	(void)connection;
 	(void)version;
 	if (q == NULL)
@@ -555,15 +604,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 		return request_begin(q, path, method);
 	if (q->to_worker && request_is_suspended(q))
 		return MHD_YES;
-	if (*piece_bytes > 0) {
-		struct slice given = { piece, *piece_bytes };
-		*piece_bytes = 0;
-		if (q->state == READING && q->to_worker)
-			return request_collect(q, given);
-		if (q->state == READING)
-			s->app.body(s->ctx, q, given);
-		return MHD_YES;
-	}
+	if (*piece_bytes > 0)
+		return request_body(q, piece, piece_bytes);
 	return q->state == READING ? request_hand_over(q) : request_send(q);
 }
 
@@ -723,8 +765,8 @@ static bool works_open(struct http_server *s, const struct http_config *config, 
 static bool server_start(struct http_server *s, const struct http_config *config, struct error *err)
 {
 	if (!works_open(s, config, err) ||
-	    !peers_open(config->kept_max > 0 ? config->kept_max : KEPT_MAX, &config->deadlines,
-			&s->peers, err))
+	    !peers_open(config->kept_max > 0 ? config->kept_max : KEPT_MAX, config->stream_idle_ms,
+			&config->deadlines, &s->peers, err))
 		return false;
 	s->daemon = daemon_start(s, config);
 	if (s->daemon == NULL)
@@ -755,6 +797,7 @@ bool http_server_open(const struct http_config *config, struct http_server **ret
 		return fail_memory(err);
 	s->app = config->app;
 	s->ctx = config->ctx;
+	s->streams = budget_use(config->budget, BUDGET_STREAMS);
 	pthread_mutex_init(&s->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

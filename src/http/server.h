@@ -12,7 +12,7 @@
  *
  * Back-pressure: a body of http_body_to_worker() is collected up to a piece, and its connection
  * suspended while a worker writes that. Collected are HTTP_COLLECTED_BYTES of all bodies together,
- * or HTTP_PIECE_MIN of each.
+ * or HTTP_PIECE_MIN of each. And `room` may keep a connection from being read at all.
  *
  * What is no HTTP, or what two readers could take for different requests (request smuggling), never
  * gets as far as `begin`: framing.h says what that is, `refuse` makes the answer, and the connection
@@ -21,6 +21,7 @@
 
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/buf.h"
 #include "base/error.h"
 #include "base/worker.h"
@@ -77,6 +78,14 @@ void http_header(struct http_response *r, const char *name, const char *format, 
  * left out, and so are those beyond HTTP_PASSED_BYTES_MAX. */
 void http_pass_header(struct http_response *r, struct slice name, struct slice value);
 
+/* Whether a piece of a body can be taken. */
+enum http_room {
+	HTTP_ROOM,
+	HTTP_WAIT,   /* not now: the connection is not read, and asked again HTTP_ROOM_MS later */
+	HTTP_REFUSED /* r holds the answer; the rest of the body is read and dropped */
+};
+#define HTTP_ROOM_MS 50
+
 /* The application. `ctx` is http_config.ctx. */
 struct http_app {
 	/* Headers are in. Sets request data by http_set_data(). Returns true to go on with the
@@ -100,6 +109,9 @@ struct http_app {
 	 * `why` goes behind "Malformed request: " or the like. There may have been a `begin`, then `end` follows.
 	 * Loop thread; must not block. */
 	void (*refuse)(void *ctx, const char *why, struct http_response *r);
+	/* Before each `body`: a piece of the body, of so many bytes. NULL: all are taken. Loop thread. */
+	enum http_room (*room)(void *ctx, struct http_request *q, size_t bytes,
+			       struct http_response *r);
 };
 
 struct http_config {
@@ -111,8 +123,11 @@ struct http_config {
 	unsigned workers;     /* for each kind of work; 0: as many as suits it */
 	unsigned waiting_max; /* requests that wait for them; 0: as many as suits it */
 	unsigned connections_max;
-	unsigned idle_s;   /* a connection on which nothing moves is closed; 0: after 120 s */
-	unsigned kept_max; /* connections kept open after a request (peers.h); 0: 512 */
+	unsigned idle_s; /* a connection on which nothing moves is closed; 0: after 120 s */
+	/* A stream of whose answer its client takes no byte for so long is over; 0: never. */
+	uint64_t stream_idle_ms;
+	struct budget *budget; /* that streams are charged to; NULL: none */
+	unsigned kept_max;     /* connections kept open after a request (peers.h); 0: 512 */
 	struct deadline_limits deadlines;
 	struct http_app app;
 	void *ctx;
@@ -165,9 +180,10 @@ bool http_has_body(const struct http_request *q);
  *
  * Between http_later() and its end the connection is suspended whenever there is nothing to send.
  * The client's going away is noticed all the same, within a second; so is its closing of its
- * sending side alone, which counts as the same. A stream holds up to STREAM_BYTES that the client
- * has not taken yet; then write() refuses, and `room` is called when half of it has gone. Each
- * piece goes out as soon as the socket takes it.
+ * sending side alone, which counts as the same; and so does taking nothing for stream_idle_ms. A stream
+ * holds up to STREAM_BYTES that the client has not taken yet, and one piece where memory is short; then
+ * write() refuses, and `room` is called when half of it has gone. Each piece goes out as soon as the
+ * socket takes it.
  *
  * To HEAD, and with status 204 or 304, what is written is held and never sent: a caller that might get
  * such ends them without a body. */
@@ -183,6 +199,8 @@ struct http_stream_ops {
 };
 
 #define STREAM_BYTES (256u << 10)
+/* What a connection takes while it has a request. */
+#define HTTP_CONNECTION_BYTES (64u << 10)
 
 /* Called in `handle`, which then returns without an answer. The stream is the caller's until
  * http_stream_release(). NULL: no memory (then `handle` answers as usual). */

@@ -35,6 +35,7 @@ struct http_server {
 	struct listener *listener;
 	struct peers *peers;
 	uint16_t port;
+	struct budget_use *streams;
 	struct workers *workers[HTTP_WORKS];
 	unsigned waiting_max[HTTP_WORKS];
 	_Atomic unsigned collecting; /* requests with to_worker */

@@ -18,8 +18,10 @@
  * are called with none of them held. */
 #include "http/stream.h"
 
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "http/server_impl.h"
 
@@ -43,6 +45,10 @@ struct http_stream {
 	uint64_t length; /* of the body; UINT64_MAX: not known */
 	struct buf held; /* from `sent` on not taken by libmicrohttpd yet */
 	size_t sent;
+	uint64_t taken; /* bytes, by libmicrohttpd */
+	/* when the client was last seen to take some, and what was where then */
+	uint64_t moved_ms, moved_taken;
+	int moved_queued;
 };
 
 static size_t waiting_bytes(const struct http_stream *s)
@@ -97,7 +103,7 @@ struct http_stream *http_later(struct http_request *q, const struct http_stream_
 	s->request = q;
 	s->refs = 2;
 	s->handling = true;
-	s->held = BUF(PIECE_MAX);
+	s->held = BUF_OF(PIECE_MAX, q->server->streams);
 	q->stream = s;
 	peers_stream(q->server->peers, q->peer, s);
 	return s;
@@ -129,7 +135,8 @@ static bool hold(struct http_stream *s, struct slice piece)
 
 	if (s->state == OVER || s->gone || s->ended)
 		return false;
-	if (waiting > 0 && waiting + piece.n > STREAM_BYTES) {
+	if (waiting > 0 &&
+	    (waiting + piece.n > STREAM_BYTES || !budget_has(s->held.use, piece.n, 0))) {
 		s->refused = true;
 		return false;
 	}
@@ -196,6 +203,7 @@ static ssize_t take(struct http_stream *s, char *to, size_t size)
 	n = n < size ? n : size;
 	memcpy(to, s->held.p + s->sent, n);
 	s->sent += n;
+	s->taken += n;
 	if (s->sent < s->held.n)
 		return (ssize_t)n;
 	s->sent = 0;
@@ -273,6 +281,30 @@ void stream_over(struct http_stream *s)
 	else if (sending)
 		server_sent(s->server);
 	stream_unref(s);
+}
+
+/* Bytes that the socket holds and the other end has not acknowledged. */
+static int queued_bytes(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, SIOCOUTQ, &n) == 0 ? n : 0;
+}
+
+uint64_t stream_unread_ms(struct http_stream *s, int fd, uint64_t now_ms)
+{
+	pthread_mutex_lock(&s->lock);
+	int queued = queued_bytes(fd);
+	/* Parked, all has been given to the socket. */
+	bool pending = queued > 0 || (s->state == RUNNING && s->taken > 0);
+	bool moved = s->taken != s->moved_taken || queued < s->moved_queued;
+	if (!pending || moved || s->moved_ms == 0)
+		s->moved_ms = now_ms;
+	s->moved_taken = s->taken;
+	s->moved_queued = queued;
+	uint64_t unread_ms = now_ms - s->moved_ms;
+	pthread_mutex_unlock(&s->lock);
+	return unread_ms;
 }
 
 void stream_gone(struct http_stream *s)

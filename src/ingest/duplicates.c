@@ -130,14 +130,29 @@ static bool run_spill(struct duplicates *d, struct error *err)
 	return true;
 }
 
-static bool room_make(struct duplicates *d, struct error *err)
+static size_t room_next(const struct duplicates *d)
 {
 	size_t room = d->room == 0 ? ENTRIES_FIRST : d->room * 2;
 
+	return room < RUN_ENTRIES ? room : RUN_ENTRIES;
+}
+
+uint64_t duplicates_bytes(const struct duplicates *d)
+{
+	return d->room * sizeof(*d->entries);
+}
+
+uint64_t duplicates_growth(const struct duplicates *d, size_t records)
+{
+	return records <= d->room - d->count ? 0 : (room_next(d) - d->room) * sizeof(*d->entries);
+}
+
+static bool room_make(struct duplicates *d, struct error *err)
+{
+	size_t room = room_next(d);
+
 	if (d->room == RUN_ENTRIES)
 		return run_spill(d, err);
-	if (room > RUN_ENTRIES)
-		room = RUN_ENTRIES;
 	struct entry *entries = realloc(d->entries, room * sizeof(*entries));
 	if (entries == NULL)
 		return fail_memory(err);

@@ -540,9 +540,23 @@ void index_close(struct index *ix)
 {
 	if (ix == NULL)
 		return;
-	close(ix->fd);
+	index_let_go(ix);
 	index_summary_done(&ix->summary);
 	free(ix);
+}
+
+void index_let_go(struct index *ix)
+{
+	if (ix == NULL)
+		return;
+	auto_close(&ix->fd);
+	ix->fd = -1;
+}
+
+void index_take(struct index *ix, int fd)
+{
+	index_let_go(ix);
+	ix->fd = fd;
 }
 
 const struct index_summary *index_summary(const struct index *ix)

@@ -75,6 +75,10 @@ struct index; /* an index open for reading; any thread, the calls are preads */
 MUST_USE bool index_open(int fd, struct index **ret, struct error *err);
 void index_close(struct index *ix);
 const struct index_summary *index_summary(const struct index *ix);
+/* Closes the file and keeps the rest, for an index that is not read for a while. NULL is fine. */
+void index_let_go(struct index *ix);
+/* Takes over a descriptor of the same file, before it is read again. */
+void index_take(struct index *ix, int fd);
 /* Reads `n` records from number `first` (from 0) on. */
 MUST_USE bool index_read(const struct index *ix, uint64_t first, struct index_record *to, size_t n,
 			 struct error *err);

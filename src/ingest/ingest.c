@@ -47,6 +47,7 @@ struct ingest {
 
 	struct ingest_limits limits; /* line_bytes is never 0 here */
 	uint64_t bytes;
+	uint64_t charged; /* to limits.use, but for `carry` */
 
 	/* the line at hand, of which the end has not come yet */
 	uint64_t line_offset;
@@ -54,6 +55,39 @@ struct ingest {
 	uint64_t line_seen;
 	struct buf carry; /* its beginning: at most what a line may have */
 };
+
+/* ---- memory ---- */
+
+#define FIXED_BYTES (96u << 10) /* the index writer's records, for the most part */
+#define LINE_LEAST 16u          /* bytes of a line with a custom_id */
+
+static void charge_renew(struct ingest *in)
+{
+	bool indexed = in->duplicates != NULL;
+	uint64_t bytes = indexed ? FIXED_BYTES + duplicates_bytes(in->duplicates) : 0;
+
+	if (bytes == in->charged)
+		return;
+	budget_charge(in->limits.use, bytes);
+	budget_give(in->limits.use, in->charged);
+	in->charged = bytes;
+}
+
+bool ingest_room(struct ingest *in, size_t bytes)
+{
+	size_t most = in->carry.max - in->carry.n, more = bytes < most ? bytes : most;
+	struct budget_use *use = in->limits.use;
+	uint64_t growth = in->duplicates == NULL
+				  ? 0
+				  : duplicates_growth(in->duplicates, bytes / LINE_LEAST);
+	bool alone = use == NULL || use->bytes <= in->charged + in->carry.cap;
+
+	if (alone) {
+		(void)buf_reserve(&in->carry, more);
+		return true;
+	}
+	return (growth == 0 || budget_has(use, growth, 0)) && buf_try_reserve(&in->carry, more);
+}
 
 /* ---- limits ---- */
 
@@ -98,11 +132,12 @@ static bool ingest_new(struct blobs *blobs, const struct ingest_limits *limits, 
 	if (in->limits.line_bytes == 0 || in->limits.line_bytes > LINE_BYTES_MOST)
 		in->limits.line_bytes = LINE_BYTES_MOST;
 	/* a BOM before, a CR behind, and one byte by which it shows that a line is longer */
-	in->carry = BUF(in->limits.line_bytes + BOM_BYTES + 2);
+	in->carry = BUF_OF(in->limits.line_bytes + BOM_BYTES + 2, limits->use);
 	if (!common_open(in, err)) {
 		ingest_abort(in);
 		return false;
 	}
+	charge_renew(in);
 	*ret = in;
 	return true;
 }
@@ -132,6 +167,7 @@ void ingest_abort(struct ingest *in)
 	duplicates_close(in->duplicates);
 	EVP_MD_CTX_free(in->sha256);
 	buf_free(&in->carry);
+	budget_give(in->limits.use, in->charged);
 	free(in);
 }
 
@@ -292,7 +328,9 @@ static bool piece_take(struct ingest *in, struct slice piece, struct error *err)
 	if (EVP_DigestUpdate(in->sha256, piece.p, piece.n) != 1)
 		return fail_sys(err, 0, "sha256 of an upload");
 	in->bytes += piece.n;
-	return in->index == NULL || lines_find(in, piece, err);
+	bool ok = in->index == NULL || lines_find(in, piece, err);
+	charge_renew(in);
+	return ok;
 }
 
 bool ingest_write(struct ingest *in, struct slice bytes, struct error *err)

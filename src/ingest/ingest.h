@@ -8,6 +8,7 @@
  * Belongs to one thread at a time. */
 #pragma once
 
+#include "base/budget.h"
 #include "base/error.h"
 #include "batch/batch.h"
 #include "blob/blob.h"
@@ -16,10 +17,11 @@
 struct ingest;
 
 struct ingest_limits {
-	enum profile profile; /* whose words say that a file is too large */
-	uint64_t file_bytes;  /* 0: none. Over it ingest_write fails as ingest_size_check does */
-	uint64_t lines_max;   /* 0: all. ingest_file() stops after so many request lines */
-	uint64_t line_bytes;  /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */
+	enum profile profile;   /* whose words say that a file is too large */
+	uint64_t file_bytes;    /* 0: none. Over it ingest_write fails as ingest_size_check does */
+	uint64_t lines_max;     /* 0: all. ingest_file() stops after so many request lines */
+	uint64_t line_bytes;    /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */
+	struct budget_use *use; /* that the ingest's memory is charged to; NULL: none */
 };
 
 /* Whether a file may have `bytes`; INVALID, in the words of contract 3.2, if not. */
@@ -28,6 +30,8 @@ MUST_USE bool ingest_size_check(const struct ingest_limits *limits, uint64_t byt
 
 MUST_USE bool ingest_open(struct blobs *blobs, const struct ingest_limits *limits,
 			  struct ingest **ret, struct error *err);
+/* Whether there is memory for what `bytes` more may take of it (base/budget.h). */
+bool ingest_room(struct ingest *in, size_t bytes);
 /* After a failure the ingest is spent: only ingest_abort may follow. */
 MUST_USE bool ingest_write(struct ingest *in, struct slice bytes, struct error *err);
 /* The last line, the duplicate check, fsync of blob and index. Blocks: worker threads only. */

@@ -379,6 +379,22 @@ void journal_close(struct journal *j)
 	free(j);
 }
 
+void journal_let_go(struct journal *j)
+{
+	if (j == NULL)
+		return;
+	auto_close(&j->fd);
+	j->fd = -1;
+}
+
+bool journal_take_up(struct journal *j, struct error *err)
+{
+	if (j->fd >= 0)
+		return true;
+	j->fd = open(j->path, O_RDWR | O_CLOEXEC);
+	return j->fd >= 0 || fail_sys(err, errno, "opening %s again", j->path);
+}
+
 /* ---- writing ---- */
 
 static uint32_t clamp_u32(uint64_t n)

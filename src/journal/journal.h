@@ -68,6 +68,11 @@ MUST_USE bool journal_open(const char *path, uint64_t from, uint64_t records, jo
 			   void *ctx, struct journal **ret, struct journal_found *ret_found,
 			   struct error *err);
 void journal_close(struct journal *j); /* NULL is fine */
+/* Closes the file and keeps the rest, while nothing is appended or read; what was appended has been
+ * synced. NULL is fine. */
+void journal_let_go(struct journal *j);
+/* Opens it again; it goes on where it was. */
+MUST_USE bool journal_take_up(struct journal *j, struct error *err);
 
 /* Formats `o` as a record at the end of `to` (see outcome_line), and sets what o says of it but
  * journal_at. False (and `to` as it was) when memory is out or the line is over 2^31 bytes. */

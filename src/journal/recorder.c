@@ -13,6 +13,7 @@
 #include "base/worker.h"
 
 #define WRITE_BYTES (1u << 20) /* formatted bytes that make a write */
+#define BUFFER_KEPT_BYTES (4u << 20)
 #define RETRY_MS 500
 #define TRIES_OF_ENDED 4 /* for a batch that is to end */
 
@@ -94,21 +95,19 @@ bool recorder_wait(struct recorder *r, uint64_t timeout_ms)
 
 /* ---- the thread ---- */
 
-/* Writes what is formatted for `owner` so far. */
-static bool buffer_write(struct recorder *r, void *owner, struct error *err)
+/* Writes what is formatted so far. */
+static bool buffer_write(struct recorder *r, struct journal *j, struct error *err)
 {
 	if (r->buffer.n == 0)
 		return true;
-	bool ok = journal_append(r->ops.journal(owner), buf_slice(&r->buffer), err);
+	bool ok = journal_append(j, buf_slice(&r->buffer), err);
 	buf_clear(&r->buffer);
 	return ok;
 }
 
-/* Formats and appends the run of outcomes of one owner that begins at `first`, up to `end`. */
-static bool owner_append(struct recorder *r, struct outcome *first, const struct outcome *end,
-			 struct error *err)
+static bool journal_write(struct recorder *r, struct journal *j, struct outcome *first,
+			  const struct outcome *end, struct error *err)
 {
-	struct journal *j = r->ops.journal(first->owner);
 	buf_clear(&r->buffer);
 	for (struct outcome *o = first; o != end; o = o->next) {
 		size_t before = r->buffer.n;
@@ -116,10 +115,23 @@ static bool owner_append(struct recorder *r, struct outcome *first, const struct
 		if (!journal_encode(o, &r->buffer))
 			return fail_memory(err);
 		o->journal_bytes = r->buffer.n - before;
-		if (r->buffer.n >= WRITE_BYTES && !buffer_write(r, first->owner, err))
+		if (r->buffer.n >= WRITE_BYTES && !buffer_write(r, j, err))
 			return false;
 	}
-	return buffer_write(r, first->owner, err) && journal_sync(j, err);
+	return buffer_write(r, j, err) && journal_sync(j, err);
+}
+
+/* Formats and appends the run of outcomes of one owner that begins at `first`, up to `end`. */
+static bool owner_append(struct recorder *r, struct outcome *first, const struct outcome *end,
+			 struct error *err)
+{
+	struct journal *j = r->ops.journal(first->owner, err);
+	if (j == NULL)
+		return false;
+	bool ok = journal_write(r, j, first, end, err);
+	if (!ok)
+		journal_rewind(j);
+	return ok;
 }
 
 /* Moves all outcomes of the first one's owner to the front, in order; returns what follows them. */
@@ -182,7 +194,6 @@ static enum record_result owner_record(struct recorder *r, struct outcome *first
 	struct error err;
 
 	while (result == RECORDED && !owner_append(r, first, end, &err)) {
-		journal_rewind(r->ops.journal(first->owner));
 		stall_begin(r, first->owner, &err);
 		if (closing(r))
 			result = CLOSING;
@@ -202,6 +213,8 @@ static bool owner_finish(struct recorder *r, struct outcome *first, struct outco
 	while (last->next != rest)
 		last = last->next;
 	enum record_result result = owner_record(r, first, rest);
+	if (r->buffer.cap > BUFFER_KEPT_BYTES)
+		buf_free(&r->buffer); /* a very long line went through it */
 	last->next = NULL;
 	if (result == RECORDED)
 		r->ops.durable(r->ctx, first->owner, first);

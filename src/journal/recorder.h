@@ -15,8 +15,9 @@
 struct recorder;
 
 struct recorder_ops {
-	/* The journal of outcome.owner, and its batch's id for the log. */
-	struct journal *(*journal)(void *owner);
+	/* The journal of outcome.owner, open until `durable`; NULL: it cannot be opened now. And its batch's
+	 * id for the log. */
+	struct journal *(*journal)(void *owner, struct error *err);
 	const char *(*name)(void *owner);
 	/* These outcomes of one owner, linked by `next`, are durable. Recorder thread; they are freed
 	 * afterwards. */

@@ -26,6 +26,7 @@ struct pipeline {
 	char data_dir[400];
 	struct pipeline_config config;
 	struct run_env env;
+	struct budget budget;
 	_Atomic bool draining;
 
 	pthread_mutex_t lock; /* for the table */
@@ -221,6 +222,18 @@ static void check_suspended(void *arg)
 
 /* ---- windows and old files ---- */
 
+/* What nobody has told of since. */
+static void storms_tell(struct pipeline *p)
+{
+	uint64_t now_ms = sys.monotonic_ms();
+	uint64_t paused = log_storm_rest(&p->env.held_up, now_ms);
+	uint64_t resumed = log_storm_rest(&p->env.resumed, now_ms);
+	if (paused > 0)
+		log_warn("batch.paused", kv_u64("more_batches", paused));
+	if (resumed > 0)
+		log_info("batch.resumed", kv_u64("more_batches", resumed));
+}
+
 static void clock_tell(enum wall_look look, int64_t off_s)
 {
 	if (look == WALL_DOUBTED)
@@ -262,6 +275,7 @@ static void check_windows(void *arg)
 		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
 			run_check_window(r, now);
 	pthread_mutex_unlock(&p->lock);
+	storms_tell(p);
 	if (!p->env.closing)
 		workers_post_after(p->env.workers, &p->window_work, check_windows, p,
 				   WINDOW_CHECK_MS);
@@ -450,6 +464,8 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.patience_ms = p->config.patience_ms,
 		.line_timeout_ms = p->config.line_timeout_ms,
 		.response_bytes_max = p->config.response_bytes_max,
+		.online_waiting_max = p->config.online_waiting_max,
+		.budget = &p->budget,
 	};
 	return recorder_open(&recorder_ops, p, &p->env.recorder, err) &&
 	       dispatch_open(&dispatch_config, p->config.upstreams, p->config.upstream_count,
@@ -476,6 +492,8 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 		.time_is_good = time_is_good,
 		.ctx = p,
 	};
+	run_files_init(&p->env.files);
+	budget_init(&p->budget, config->memory_bytes);
 	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
 	size_t n = 0;
 	bool ok = slice_copy(slice_of(data_dir), p->data_dir, sizeof(p->data_dir)) ||
@@ -509,6 +527,11 @@ struct dispatch *pipeline_dispatch(struct pipeline *p)
 	return p->env.dispatch;
 }
 
+struct budget *pipeline_budget(struct pipeline *p)
+{
+	return &p->budget;
+}
+
 void pipeline_drain(struct pipeline *p)
 {
 	p->draining = true;
@@ -538,6 +561,7 @@ void pipeline_close(struct pipeline *p)
 			next = *run_next(r);
 			run_free(r);
 		}
+	run_files_done(&p->env.files);
 	pthread_mutex_destroy(&p->lock);
 	pthread_mutex_destroy(&p->sweep_lock);
 	pthread_mutex_destroy(&p->clock_lock);

@@ -22,7 +22,9 @@ struct pipeline_config {
 	uint64_t line_timeout_ms;
 	uint64_t response_bytes_max;
 	uint64_t drain_ms;
-	struct verdict_rules rules; /* of every batch; endpoint and model_served are its own */
+	uint64_t memory_bytes;       /* the budget (base/budget.h); 0: none */
+	unsigned online_waiting_max; /* see dispatch.h */
+	struct verdict_rules rules;  /* of every batch; endpoint and model_served are its own */
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
 	/* retention */
 	uint64_t result_expires_after_s; /* 0: never */
@@ -54,6 +56,8 @@ MUST_USE bool pipeline_upstreams(struct pipeline *p, const struct upstream_confi
 				 struct error *err);
 /* For online requests, models and reports: what the API passes on to dispatch. */
 struct dispatch *pipeline_dispatch(struct pipeline *p);
+/* The one account of memory, for what the API and its server hold. */
+struct budget *pipeline_budget(struct pipeline *p);
 
 /* Why a batch that is in progress does not move, or NULL (contract 11.2). */
 #define STALL_UPSTREAM_429 "upstream_429"

@@ -41,11 +41,13 @@ struct run *run_new(struct run_env *env, const char *batch_id)
 
 void run_free(struct run *run)
 {
+	run_files_remove(run);
 	journal_close(run->journal);
 	results_close(run->results);
 	index_close(run->index);
 	if (run->blob_fd >= 0)
 		close(run->blob_fd);
+	free(run->cache);
 	for (uint64_t i = 0; run->segments != NULL && i < run->segment_count; i++)
 		free(run->segments[i].done);
 	free(run->segments);
@@ -191,12 +193,22 @@ static void suspended_read(struct run *run)
 	pthread_mutex_unlock(&run->lock);
 }
 
-/* ---- held up: the disk or the database refuses ---- */
+/* ---- held up: the disk or the database refuses, or there are no descriptors ---- */
+
+/* Whatever holds up one batch mostly holds up all: then one line tells of many. */
+static void held_up_tell(struct run *run, const char *doing, const struct error *err)
+{
+	uint64_t others;
+	if (log_storm_pass(&run->env->held_up, sys.monotonic_ms(), &others))
+		log_fault("batch.paused", err, kv_str("batch", run->id), kv_str("doing", doing),
+			  kv_u64("others_before", others));
+}
 
 static void held_up(struct run *run, const char *doing, const struct error *err)
 {
+	run_files_spare(&run->env->files, err);
 	if (!run->told)
-		log_fault("batch.paused", err, kv_str("batch", run->id), kv_str("doing", doing));
+		held_up_tell(run, doing, err);
 	run->told = true;
 	pthread_mutex_lock(&run->lock);
 	run->held_up = true;
@@ -205,13 +217,22 @@ static void held_up(struct run *run, const char *doing, const struct error *err)
 
 static void goes_on(struct run *run)
 {
+	uint64_t others;
 	if (!run->told)
 		return;
-	log_info("batch.resumed", kv_str("batch", run->id));
+	if (log_storm_pass(&run->env->resumed, sys.monotonic_ms(), &others))
+		log_info("batch.resumed", kv_str("batch", run->id),
+			 kv_u64("others_before", others));
 	run->told = false;
 	pthread_mutex_lock(&run->lock);
 	run->held_up = false;
 	pthread_mutex_unlock(&run->lock);
+}
+
+void run_starved(struct run *run, const struct error *why)
+{
+	if (!atomic_exchange(&run->starved, why != NULL) && why != NULL)
+		held_up_tell(run, "opening its files again", why);
 }
 
 /* ---- the worker: opening what is on disk ---- */
@@ -355,9 +376,11 @@ static bool run_resume(struct run *run, struct error *err)
 /* Undoes run_resume() and run_input_open(), so that they can be tried again. */
 static void run_close(struct run *run)
 {
-	journal_close(TAKE(run->journal));
+	run_files_remove(run);
 	results_close(TAKE(run->results));
+	journal_close(TAKE(run->journal));
 	index_close(TAKE(run->index));
+	free(TAKE(run->cache));
 	if (run->blob_fd >= 0)
 		close(run->blob_fd);
 	run->blob_fd = -1;
@@ -441,6 +464,7 @@ static enum step opening_failed(struct run *run, const struct error *why)
 static void run_begin(struct run *run)
 {
 	goes_on(run);
+	run_files_add(run);
 	run->phase = RUN_RUNNING;
 	if (run->batch.status == BATCH_CANCELLING)
 		run_end(run, OUTCOME_CANCELLED);
@@ -648,6 +672,7 @@ static void run_work(void *arg)
 	do {
 		step = run->env->closing ? STEP_WAIT : run_step(run);
 	} while (step == STEP_AGAIN);
+	results_close(TAKE(run->results));
 	if (step == STEP_GONE) {
 		run->env->ended(run->env->ctx, run);
 		run_free(run);
@@ -676,6 +701,10 @@ static const char *run_stall(struct run *run, char message[static STALL_TEXT_BYT
 		[DISPATCH_STALL_REFUSED] = STALL_UPSTREAM_REFUSED,
 	};
 	message[0] = '\0';
+	if (run->starved) {
+		snprintf(message, STALL_TEXT_BYTES, "too many files and connections are open");
+		return STALL_PAUSED;
+	}
 	if (run->suspended) {
 		snprintf(message, STALL_TEXT_BYTES, "the operator has suspended its organization");
 		return STALL_HELD;

@@ -12,12 +12,14 @@
  * flushed. What they share is under `lock`, held for microseconds. */
 #pragma once
 
+#include "base/log.h"
 #include "base/worker.h"
 #include "blob/blob.h"
 #include "dispatch/dispatch.h"
 #include "ingest/index.h"
 #include "journal/recorder.h"
 #include "pipeline/pipeline.h"
+#include "pipeline/run_files.h"
 #include "results/results.h"
 #include "store/store.h"
 
@@ -32,6 +34,8 @@ struct run_env {
 	struct workers *workers;
 	struct dispatch *dispatch;
 	struct recorder *recorder;
+	struct run_files files;
+	struct log_storm held_up, resumed; /* the log's lines of batches that are, and that go on */
 	_Atomic bool closing;
 	/* The run has ended and is out of the table when this returns; it is freed right after. */
 	void (*ended)(void *ctx, struct run *run);
@@ -73,7 +77,7 @@ bool run_line_read(void *owner, uint64_t record, struct buf *to, struct request_
 		   struct error *err);
 void run_dropped(void *owner);
 void run_fault(void *owner, const struct error *err);
-struct journal *run_journal(void *owner);
+struct journal *run_journal(void *owner, struct error *err);
 const char *run_name(void *owner);
 void run_durable(void *ctx, void *owner, const struct outcome *first);
 bool run_ends(void *owner);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "pipeline/run.h"
+#include "pipeline/run_files.h"
 
 #define BYTES_PER_TOKEN 4 /* for the estimate of what a batch will take */
 #define INDEX_CACHE 64    /* records read at once; dispatch goes through them in order */
@@ -25,20 +26,26 @@ struct run {
 	/* set while NEW, then constant */
 	struct batch batch; /* as it was when loaded */
 	struct index *index;
-	int blob_fd;
 	uint64_t lines, segment_count;
 	struct journal *journal;
-	struct results *results;
 	_Atomic bool dispatched; /* dispatch knows it */
+
+	/* its files: to be used while it is pinned (run_files.h) */
+	struct run_place place;
+	int blob_fd;
+	_Atomic bool starved; /* there was no descriptor for them */
+	bool recording;       /* the recorder has it pinned; its own */
 
 	/* dispatch thread */
 	struct dispatch_batch dispatch;
-	struct index_record cache[INDEX_CACHE];
+	struct index_record
+		*cache; /* INDEX_CACHE records; NULL: none were read since it was opened */
 	uint64_t cache_first, cache_n;
 
 	/* the worker */
 	_Atomic int phase; /* enum phase; the others only read it, to say why a batch does not move */
 	struct merge_state merged;
+	struct results *results; /* NULL but in a step that opens or merges */
 	bool told;               /* that it is held up */
 	bool input_lost;         /* it can be given out what is done, and no more */
 	bool journal_unreadable; /* it ends without what stands there, which goes to lost/ */
@@ -74,6 +81,8 @@ bool run_is_lost(const struct error *err);
 void run_fail_rest(struct run *run, const char *why);
 bool segment_finished(const struct segment *s);
 enum outcome_fault run_end_reason(struct run *run);
+/* For want of descriptors, `why`, it cannot go on for now; NULL: it can again. Any thread. */
+void run_starved(struct run *run, const struct error *why);
 
 /* ---- run_input.c ---- */
 

@@ -10,9 +10,14 @@
 
 /* ---- reading ---- */
 
+/* While it is pinned. */
 static bool record_get(struct run *run, uint64_t record, struct index_record *ret,
 		       struct error *err)
 {
+	if (run->cache == NULL)
+		run->cache = malloc(INDEX_CACHE * sizeof(*run->cache));
+	if (run->cache == NULL)
+		return fail_memory(err);
 	if (record < run->cache_first || record >= run->cache_first + run->cache_n) {
 		uint64_t n = run->lines - record < INDEX_CACHE ? run->lines - record : INDEX_CACHE;
 		run->cache_n = 0;
@@ -37,16 +42,18 @@ bool run_look(void *owner, uint64_t record, struct schedule_look *ret)
 	struct run *run = owner;
 	struct index_record r;
 	struct error err;
-	if (!record_get(run, record, &r, &err))
+	if (!run_pin(run, &err))
 		return false; /* whoever reads the line will say so */
-	*ret = (struct schedule_look){ .body_bytes = r.body_length, .prefix = r.prefix };
-	return true;
+	bool ok = record_get(run, record, &r, &err);
+	run_unpin(run);
+	if (ok)
+		*ret = (struct schedule_look){ .body_bytes = r.body_length, .prefix = r.prefix };
+	return ok;
 }
 
-bool run_line_read(void *owner, uint64_t record, struct buf *to, struct request_line *ret,
-		   struct error *err)
+static bool line_read(struct run *run, uint64_t record, struct buf *to, struct request_line *ret,
+		      struct error *err)
 {
-	struct run *run = owner;
 	struct index_record r;
 	if (!record_get(run, record, &r, err))
 		return false;
@@ -60,6 +67,17 @@ bool run_line_read(void *owner, uint64_t record, struct buf *to, struct request_
 	ret->custom_id = (struct slice){ to->p + r.custom_id_offset, r.custom_id_length };
 	ret->body = (struct slice){ to->p + r.body_offset, r.body_length };
 	return true;
+}
+
+bool run_line_read(void *owner, uint64_t record, struct buf *to, struct request_line *ret,
+		   struct error *err)
+{
+	struct run *run = owner;
+	if (!run_pin(run, err))
+		return false;
+	bool ok = line_read(run, record, to, ret, err);
+	run_unpin(run);
+	return ok;
 }
 
 bool run_custom_id(void *ctx, uint64_t record, struct buf *to)
@@ -114,8 +132,9 @@ static bool index_remake(struct run *run, const struct error *why, struct error 
 {
 	const char *id = run->batch.input_file_id;
 	const struct ingest_limits limits = {
-		.line_bytes = run->batch.status == BATCH_VALIDATING ? run->env->config->rules.line_bytes
-								    : 0,
+		.line_bytes = run->batch.status == BATCH_VALIDATING
+				      ? run->env->config->rules.line_bytes
+				      : 0,
 	};
 	char sha256[65];
 	if (!ingest_file(run->env->blobs, run->blob_fd, &limits, id, sha256, &run->index, err))

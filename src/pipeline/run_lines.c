@@ -54,6 +54,8 @@ void run_durable(void *ctx, void *owner, const struct outcome *first)
 	(void)ctx;
 	struct run *run = owner;
 	bool finished = false;
+	run->recording = false;
+	run_unpin(run);
 	pthread_mutex_lock(&run->lock);
 	for (const struct outcome *o = first; o != NULL; o = o->next) {
 		bool fresh = line_mark(run, o->record, o->journal_at, o->journal_bytes);
@@ -73,6 +75,9 @@ void run_given_up(void *ctx, void *owner, const struct outcome *first)
 {
 	(void)ctx;
 	struct run *run = owner;
+	if (run->recording)
+		run_unpin(run);
+	run->recording = false;
 	pthread_mutex_lock(&run->lock);
 	dispatch_recorded(run->env->dispatch, &run->dispatch, first);
 	pthread_mutex_unlock(&run->lock);
@@ -83,9 +88,13 @@ bool run_ends(void *owner)
 	return run_end_reason(owner) != OUTCOME_ANSWERED;
 }
 
-struct journal *run_journal(void *owner)
+/* It stays pinned until its lines are durable: a group that failed is written again. */
+struct journal *run_journal(void *owner, struct error *err)
 {
-	return ((struct run *)owner)->journal;
+	struct run *run = owner;
+	if (!run->recording)
+		run->recording = run_pin(run, err);
+	return run->recording ? run->journal : NULL;
 }
 
 const char *run_name(void *owner)

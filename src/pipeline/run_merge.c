@@ -54,24 +54,46 @@ static bool segments_append(struct run *run, enum outcome_fault missing, struct 
 	return true;
 }
 
+static bool merge_ready(struct run *run, enum outcome_fault missing)
+{
+	if (run->merged.segments == run->segment_count)
+		return false;
+	pthread_mutex_lock(&run->lock);
+	bool ready = missing != OUTCOME_ANSWERED ||
+		     segment_finished(&run->segments[run->merged.segments]);
+	pthread_mutex_unlock(&run->lock);
+	return ready;
+}
+
+static bool merge_durably(struct run *run, enum outcome_fault missing, struct merge_state *m,
+			  struct error *err)
+{
+	if (!segments_append(run, missing, m, err))
+		return false;
+	pthread_mutex_lock(&run->lock);
+	m->journal_from = journal_from(run, m->segments);
+	pthread_mutex_unlock(&run->lock);
+	return results_sync(run->results, err) && store_merge_put(run->env->store, run->id, m, err);
+}
+
 /* Appends what is ready to the result files, durably. *ret_more: there may be more at once.
  * A crash before the sync, or between it and the store's commit, leaves bytes behind the recorded
- * length; run_resume() cuts them and the segments are merged again from the journal. */
+ * length; results_open() cuts them and the segments are merged again from the journal. */
 bool run_merge(struct run *run, enum outcome_fault missing, bool *ret_more, struct error *err)
 {
 	struct merge_state m = run->merged;
 	*ret_more = false;
-	if (!segments_append(run, missing, &m, err)) {
-		results_rewind(run->results, &run->merged);
-		return false;
-	}
-	if (m.segments == run->merged.segments)
+	if (!merge_ready(run, missing))
 		return true;
-	pthread_mutex_lock(&run->lock);
-	m.journal_from = journal_from(run, m.segments);
-	pthread_mutex_unlock(&run->lock);
-	if (!results_sync(run->results, err) ||
-	    !store_merge_put(run->env->store, run->id, &m, err)) {
+	if (run->results == NULL &&
+	    !results_open(run->env->blobs, run->batch.output_file_id, run->batch.error_file_id,
+			  &run->merged, &run->results, err))
+		return false;
+	if (!run_pin(run, err))
+		return false;
+	bool ok = merge_durably(run, missing, &m, err);
+	run_unpin(run);
+	if (!ok) {
 		results_rewind(run->results, &run->merged);
 		return false;
 	}

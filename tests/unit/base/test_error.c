@@ -60,6 +60,9 @@ static void fail_sys_tells_a_full_disk_from_other_faults(void **state)
 		assert_string_equal(err.message, "The server's disk is full; nothing was stored. "
 						 "Try again later.");
 	}
+	assert_false(fail_sys(&err, EMFILE, "opening %s", "/data/tmp/x"));
+	assert_int_equal(err.kind, ERR_UNAVAILABLE); /* E1: it may pass */
+	assert_int_equal(err.sys, EMFILE);
 	assert_false(fail_sys(&err, EIO, "writing %s", "/data/tmp/x"));
 	assert_int_equal(err.kind, ERR_INTERNAL);
 	assert_string_equal(err.message, "The server had an error while processing your request.");

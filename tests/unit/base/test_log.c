@@ -220,6 +220,24 @@ static void lines_of_threads_do_not_mix(void **state)
 
 #define CAUGHT(test) cmocka_unit_test_setup_teardown(test, catch_stderr, release_stderr)
 
+static void of_a_storm_one_line_is_written_and_the_others_counted(void **state)
+{
+	struct log_storm storm = { 0 };
+	uint64_t held = 99;
+
+	(void)state;
+	assert_true(log_storm_pass(&storm, 1000, &held));
+	assert_int_equal(held, 0);
+	for (int i = 0; i < 4000; i++)
+		assert_false(log_storm_pass(&storm, 1000 + (uint64_t)i, &held));
+	assert_int_equal(log_storm_rest(&storm, 5000), 0); /* not yet */
+	assert_int_equal(log_storm_rest(&storm, 1000 + LOG_STORM_MS), 4000);
+	assert_false(log_storm_pass(&storm, 1001 + LOG_STORM_MS, &held));
+	assert_true(log_storm_pass(&storm, 1000 + 2 * LOG_STORM_MS, &held));
+	assert_int_equal(held, 1);
+	assert_int_equal(log_storm_rest(&storm, 1000 + 4 * LOG_STORM_MS), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -231,6 +249,7 @@ int main(void)
 		CAUGHT(long_values_and_lines_are_cut),
 		CAUGHT(errno_is_left_alone),
 		CAUGHT(lines_of_threads_do_not_mix),
+		cmocka_unit_test(of_a_storm_one_line_is_written_and_the_others_counted),
 		CAUGHT(lines_can_be_diverted),
 	};
 

@@ -112,6 +112,37 @@ static void closing_drops_what_is_not_due(void **state)
 	assert_true(clock_ms() - start < 60 * 1000);
 }
 
+/* 4,000 batches that are held up look again every second (E13). */
+static void many_delayed_jobs_cost_no_more_each(void **state)
+{
+	enum { MANY = 50000, SOON = 900 };
+	struct job *later = calloc(MANY, sizeof(*later));
+	static struct job soon[SOON];
+	struct workers *w = open_pool(1);
+	uint64_t start = clock_ms(), random = 1;
+
+	(void)state;
+	assert_non_null(later);
+	for (int i = 0; i < MANY; i++)
+		workers_post_after(w, &later[i].work, note, &later[i], 3600 * 1000);
+	for (int i = 0; i < SOON; i++) {
+		soon[i].id = i;
+		random = random * 6364136223846793005u + 1442695040888963407u;
+		workers_post_after(w, &soon[i].work, note, &soon[i], 1 + (random >> 33) % 50);
+	}
+	assert_true(clock_ms() - start < 2000);
+	while (atomic_load(&trace.n) < SOON)
+		usleep(1000);
+	for (int i = 1; i < SOON; i++) {
+		const struct work *a = &soon[trace.ids[i - 1]].work, *b = &soon[trace.ids[i]].work;
+		assert_true(a->due_ms < b->due_ms ||
+			    (a->due_ms == b->due_ms && a->serial < b->serial));
+	}
+	workers_close(w);
+	assert_int_equal(trace.n, SOON);
+	free(later);
+}
+
 /* ---- jobs that wait for one another: only with all threads at work do they end ---- */
 
 static pthread_barrier_t barrier;
@@ -253,6 +284,7 @@ int main(void)
 				       reset),
 		cmocka_unit_test_setup(delayed_jobs_run_in_order_of_time_and_never_early, reset),
 		cmocka_unit_test_setup(closing_drops_what_is_not_due, reset),
+		cmocka_unit_test_setup(many_delayed_jobs_cost_no_more_each, reset),
 		cmocka_unit_test(all_threads_work_at_once),
 		cmocka_unit_test(a_job_may_post_itself_again_or_free_itself),
 		cmocka_unit_test(threads_have_a_name_and_take_no_signals),

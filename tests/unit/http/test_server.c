@@ -21,6 +21,26 @@ static bool app_begin(void *ctx, struct http_request *q, struct http_response *r
 	return false;
 }
 
+static atomic_uint asked_for_room;
+
+/* The first three times there is none; for /full there never will be. */
+static enum http_room app_room(void *ctx, struct http_request *q, size_t bytes,
+			       struct http_response *r)
+{
+	(void)ctx;
+	assert_int_not_equal(bytes, 0);
+	asked_for_room++;
+	if (asked_for_room <= 3)
+		return HTTP_WAIT;
+	if (strcmp(http_path(q), "/full") != 0)
+		return HTTP_ROOM;
+	if (strcmp(http_method(q), "PUT") == 0)
+		return HTTP_WAIT;
+	r->status = 503;
+	buf_text(&r->body, "no room");
+	return HTTP_REFUSED;
+}
+
 static void app_body(void *ctx, struct http_request *q, struct slice piece)
 {
 	(void)ctx;
@@ -90,7 +110,7 @@ static struct http_server *server_with(struct http_config *config)
 	struct http_server *s;
 	struct error err;
 
-	begun = ended = handled = body_bytes = 0;
+	begun = ended = handled = body_bytes = asked_for_room = 0;
 	assert_true(http_server_open(config, &s, &err));
 	assert_int_not_equal(http_server_port(s), 0);
 	return s;
@@ -495,6 +515,68 @@ static void few_connections_keep_their_memory(void **state)
 	assert_int_equal(begun, ended);
 }
 
+/* ---- bodies for which there is no room ---- */
+
+static struct http_server *server_with_room(void)
+{
+	struct http_config config = {
+		.host = "127.0.0.1", .threads = 2, .workers = 2, .connections_max = 100, .app = app
+	};
+
+	config.app.room = app_room;
+	return server_with(&config);
+}
+
+static void a_body_waits_for_room(void **state)
+{
+	struct http_server *s = server_with_room();
+
+	(void)state;
+	assert_has(ask(s, SLICE("POST /x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+				"Content-Length: 10\r\n\r\n0123456789")),
+		   "200 OK");
+	assert_true(asked_for_room >= 4);
+	assert_int_equal(body_bytes, 10); /* each byte once */
+	server_done(s);
+}
+
+static void a_body_without_room_is_refused_and_read(void **state)
+{
+	struct http_server *s = server_with_room();
+	const char *text = ask(s,
+			       SLICE("POST /full HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+				     "0123456789"
+				     "GET /next HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+
+	(void)state;
+	assert_has(text, " 503 ");
+	assert_has(text, "no room");
+	assert_has(text, "GET /next"); /* the connection goes on behind the body */
+	assert_int_equal(body_bytes, 0);
+	assert_int_equal(handled, 1);
+	server_done(s);
+}
+
+/* Neither a client that has gone nor the server's end has to wait for room that never comes. */
+static void waiting_for_room_ends(void **state)
+{
+	struct http_server *s = server_with_room();
+	int gone = dial(s), stays = dial(s);
+	struct slice text = SLICE(
+		"PUT /full HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n01234");
+
+	(void)state;
+	say(gone, text);
+	say(stays, text);
+	while (asked_for_room < 6)
+		usleep(1000);
+	close(gone);
+	while (ended < 1)
+		usleep(1000);
+	server_done(s);
+	assert_string_equal(hear(stays), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -511,6 +593,9 @@ int main(void)
 		cmocka_unit_test(quiesce_refuses_and_close_waits),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(an_address_is_claimed_before_the_server_is_there),
+		cmocka_unit_test(a_body_waits_for_room),
+		cmocka_unit_test(a_body_without_room_is_refused_and_read),
+		cmocka_unit_test(waiting_for_room_ends),
 	};
 
 	signal(SIGPIPE, SIG_IGN);

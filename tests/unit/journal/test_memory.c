@@ -192,8 +192,9 @@ static struct journal *shared;
 static atomic_uint durable;
 static atomic_bool flushed;
 
-static struct journal *on_journal(void *owner)
+static struct journal *on_journal(void *owner, struct error *err)
 {
+	(void)err;
 	(void)owner;
 	return shared;
 }

@@ -25,8 +25,9 @@ static void nothing(void *ctx, const struct journal_head *head, uint64_t at)
 	++*(unsigned *)ctx;
 }
 
-static struct journal *on_journal(void *owner)
+static struct journal *on_journal(void *owner, struct error *err)
 {
+	(void)err;
 	return ((struct owner *)owner)->journal;
 }
 
