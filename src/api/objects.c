@@ -119,6 +119,26 @@ static void put_usage(struct buf *to, const struct usage *u)
 	object_end(to);
 }
 
+static void put_causes(struct buf *to, const struct causes *c)
+{
+	struct cause top[CAUSES_TOP];
+	unsigned n = causes_top(c, top);
+	name(to, "top_errors");
+	buf_char(to, '[');
+	for (unsigned i = 0; i < n; i++) {
+		char code[CAUSE_NAME_BYTES];
+		cause_name(top[i].code, code);
+		if (i > 0)
+			buf_char(to, ',');
+		object_begin(to, NULL);
+		put_text(to, "code", code);
+		put_u64(to, "count", top[i].count);
+		put_u64(to, "example_line", top[i].line);
+		object_end(to);
+	}
+	buf_char(to, ']');
+}
+
 static void put_lowtide(struct buf *to, const struct progress *p)
 {
 	object_begin(to, "lowtide");
@@ -137,6 +157,7 @@ static void put_lowtide(struct buf *to, const struct progress *p)
 		put_u64(to, "queue_position", (uint64_t)p->queue_position);
 	put_text_or_null(to, "stall_reason", p->stall_reason);
 	put_text_or_null(to, "stall_message", p->stall_message);
+	put_causes(to, &p->causes);
 	object_end(to);
 }
 

@@ -708,7 +708,7 @@ static int command_gc(int argc, char **argv)
 	static const struct argp_option options[] = {
 		DATA_ROW,   OPTION("delete", OPTION_DELETE, NULL, "remove them now"),
 		CONFIG_ROW, SET_ROW,
-		{ 0 },
+		HELP_ROWS,  { 0 },
 	};
 	static const struct argp argp = {
 		.options = options,
@@ -717,12 +717,13 @@ static int command_gc(int argc, char **argv)
 		       "What a server finds at its start in files/ and batches/ and its database "
 		       "does not know is moved there, and removed after retention.lost. To put a "
 		       "file back: .jsonl and .index belong into files/, .journal into batches/. "
-		       "Also while the server runs.",
+		       "Also while the server runs. Exit code: 0 done, 1 it could not be done, 2 wrong "
+		       "use.",
 	};
 	AUTO(gc_arguments_done) struct gc_arguments a = { 0 };
 	struct config config;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	parse_command(&argp, argc, argv, &a);
 	if (!load(&a.settings, &config))
 		return EXIT_USAGE;
 	log_less(&config);

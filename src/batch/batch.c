@@ -71,6 +71,7 @@ void batch_done(struct batch *b)
 	free(b->model);
 	free(b->metadata);
 	free(b->errors);
+	free(b->causes);
 	b->model = NULL;
 	b->metadata = NULL;
 	b->errors = NULL;

@@ -71,8 +71,8 @@ struct counts {
 	uint64_t retried;   /* attempts beyond the first, over all lines */
 };
 
-/* A batch, as the store keeps it. Timestamps are Unix seconds, 0: not set. `metadata`, `model` and
- * `errors` are malloc'ed and NULL when null; batch_done() frees them. */
+/* A batch, as the store keeps it. Timestamps are Unix seconds, 0: not set. `metadata`, `model`,
+ * `errors` and `causes` are malloc'ed and NULL when null; batch_done() frees them. */
 struct batch {
 	char id[ID_SIZE];
 	char org[ID_SIZE];
@@ -91,6 +91,7 @@ struct batch {
 	char *model;    /* of all lines, or NULL */
 	char *metadata; /* JSON text of the object as given */
 	char *errors;   /* JSON text: the array `errors.data` */
+	char *causes;   /* why lines failed, as batch/causes.h writes it; of what is merged */
 };
 
 void batch_done(struct batch *b);

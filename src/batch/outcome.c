@@ -5,6 +5,8 @@
 
 #include "base/json.h"
 
+#define ERROR_BODY_MAX \
+	(256u << 10) /* a longer error answer is cut: some carry the request back, twice */
 #define UPSTREAM_TEXT_MAX 4096 /* of an answer that is not JSON (contract 8.2) */
 
 static const char *const fault_codes[] = {
@@ -23,6 +25,12 @@ static const char *const fault_messages[] = {
 	[OUTCOME_BATCH_FAILED] =
 		"This request could not be completed because of a fault of the batch server.",
 };
+
+const char *outcome_fault_code(enum outcome_fault fault)
+{
+	bool known = fault > OUTCOME_ANSWERED && (size_t)fault < ARRAY_LEN(fault_codes);
+	return fault_codes[known ? fault : OUTCOME_UPSTREAM];
+}
 
 struct outcome *outcome_new(void *owner, uint64_t record, struct slice custom_id)
 {
@@ -97,7 +105,8 @@ static void line_answer(struct outcome *o, struct buf *to)
 		buf_json_string(to, slice_of(id));
 	}
 	buf_add(to, SLICE(",\"body\":"));
-	if (o->facts.json) {
+	bool cut = body.n > ERROR_BODY_MAX && o->http_status >= 300;
+	if (o->facts.json && !cut) {
 		if (buf_reserve(to, body.n))
 			to->n += json_copy_one_line(body, to->p + to->n);
 	} else {

@@ -23,6 +23,9 @@ enum outcome_fault {
 #undef X
 };
 
+/* "request_timeout"; of OUTCOME_ANSWERED, which has none, "upstream_error". */
+const char *outcome_fault_code(enum outcome_fault fault);
+
 /* malloc'ed by whoever ends the line, freed by outcome_free() once it is durable. */
 struct outcome {
 	struct outcome *next;

@@ -389,10 +389,11 @@ static const char *stall_text(const char *reason)
 {
 	if (reason == NULL)
 		return NULL;
-	return strcmp(reason, STALL_UPSTREAM_DOWN) == 0  ? "the upstream is down"
-	       : strcmp(reason, STALL_UPSTREAM_429) == 0 ? "the upstream is busy"
-	       : strcmp(reason, STALL_PAUSED) == 0       ? "paused, see the log"
-							 : reason;
+	return strcmp(reason, STALL_UPSTREAM_DOWN) == 0      ? "the upstream is down"
+	       : strcmp(reason, STALL_UPSTREAM_REFUSED) == 0 ? "the upstream refuses, see above"
+	       : strcmp(reason, STALL_UPSTREAM_429) == 0     ? "the upstream is busy"
+	       : strcmp(reason, STALL_PAUSED) == 0           ? "paused, see the log"
+							     : reason;
 }
 
 static struct meter_view view_of(const struct run *r)
@@ -424,6 +425,12 @@ static bool watch_on(struct run *r, struct screen *screen, int *ret_signal, stru
 	for (;;) {
 		if (!look(r, err))
 			return false;
+		if (r->progress.certificate)
+			return fail(
+				err, ERR_UNAVAILABLE,
+				"a certificate is refused, which no waiting mends: %s. The next "
+				"call goes on where this one stopped.",
+				r->progress.stall_message);
 		bool last = batch_is_final(r->batch.status) || *ret_signal != 0;
 		struct meter_view view = view_of(r);
 		screen_show(screen, &view, r->progress.usage.total, sys.monotonic_ms(), last);
@@ -523,6 +530,17 @@ static int end_failed(struct run *r)
 	return EXIT_USAGE;
 }
 
+/* Why lines failed: what to mend before they are tried again. */
+static void print_causes(const struct causes *causes, FILE *to)
+{
+	AUTO(buf_free) struct buf text = BUF(1024);
+
+	causes_describe(causes, &text);
+	buf_char(&text, '\0');
+	if (causes->n > 0 && !text.failed)
+		fprintf(to, "failed: %s\n", text.p);
+}
+
 static void print_counts(const struct run *r, FILE *to)
 {
 	const struct counts *c = &r->progress.counts;
@@ -536,6 +554,7 @@ static void print_counts(const struct run *r, FILE *to)
 	if (c->expired > 0)
 		fprintf(to, ", %" PRIu64 " not run within " RUN_WINDOW, c->expired);
 	fputc('\n', to);
+	print_causes(&r->progress.causes, to);
 	if (r->kept > 0)
 		fprintf(to, "of them %" PRIu64 " answers of the earlier run\n", r->kept);
 }

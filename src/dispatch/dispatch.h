@@ -58,6 +58,7 @@ struct dispatch_batch {
 	_Atomic uint64_t running; /* lines that were sent and are not durable yet */
 	_Atomic uint64_t retried; /* attempts beyond the first, of lines that have not ended */
 	_Atomic int stall;        /* enum dispatch_stall */
+	_Atomic bool certificate; /* a certificate is what stalls it */
 	char stall_text[STALL_TEXT_BYTES]; /* what it waits for, in words: dispatch_stall_text() */
 	_Atomic int64_t eta_at;            /* Unix s; 0: cannot be told */
 	_Atomic bool suspended;            /* what dispatch_suspend() asked for last */

@@ -98,6 +98,7 @@ struct upstream {
 	struct breaker breaker;   /* whether it can be reached and lets us in */
 	struct throttle throttle; /* the pauses that it asks for */
 	struct last_words said;
+	bool certificate;          /* `said` is of a certificate that is refused */
 	enum dispatch_stall stall; /* of these; what its lanes say is theirs */
 	struct stall_told told;
 	unsigned probes_out;     /* lines in flight that were sent as probes of it */
@@ -162,6 +163,7 @@ struct model {
 	unsigned batches;
 	enum dispatch_stall stall; /* of its batches, as far as upstreams are the reason */
 	char stall_text[STALL_TEXT_BYTES];
+	bool certificate;    /* a refused certificate is the reason */
 	unsigned operators;  /* waiting lines that only the operator could help */
 	bool batches_held;   /* some batch has failed its probe, and others take their turn first */
 	bool unlisted_told;  /* the log was told that no upstream lists it */

@@ -68,6 +68,7 @@ static void stall_text_set(struct dispatch *d, struct dispatch_batch *b, enum di
 	pthread_mutex_lock(&d->lock);
 	snprintf(b->stall_text, sizeof(b->stall_text), "%s", text);
 	b->stall = stall;
+	b->certificate = stall == DISPATCH_STALL_REFUSED && b->of->certificate;
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -151,6 +152,7 @@ void model_stall(struct dispatch *d, struct model *m)
 		m->stall = DISPATCH_FLOWS;
 	} else {
 		m->stall = stall;
+		m->certificate = of->certificate && why == &of->said;
 		text_of_upstream(of, why, m->stall_text, sizeof(m->stall_text));
 	}
 	struct stalling s = { d, m->stall == DISPATCH_FLOWS && m->batches_held };
@@ -300,7 +302,9 @@ static void learn_fault(const struct lesson *l, uint64_t now_ms)
 	/* It was down, a connection came about, and broke: it is not up yet. */
 	if (u->breaker.state != BREAKER_CLOSED) {
 		struct breaker_sign s = sign_of(l, false, 0);
-		words_set(l, &u->said);
+		if (u->breaker.state ==
+		    BREAKER_DOWN) /* else the operator is to read why it refuses */
+			words_set(l, &u->said);
 		(void)breaker_fault(&u->breaker, &s, now_ms);
 	}
 	if (l->lane == NULL)
@@ -346,6 +350,7 @@ static void learn_operator(const struct lesson *l, uint64_t now_ms)
 	struct breaker_sign s = sign_of(l, sure, others_in_flight(u));
 	throttle_gone(&u->throttle, l->sent_ms);
 	words_set(l, &u->said);
+	u->certificate = l->end->wire == ATTEMPT_CERTIFICATE;
 	if (breaker_refused(&u->breaker, &s, now_ms) == BREAKER_OPENED)
 		gates_shut(u);
 }

@@ -652,7 +652,9 @@ static void line_learn(struct dispatch *d, struct line *l, const struct attempt_
 		.kills = l->alone && e->wire == ATTEMPT_BROKEN,
 		.random = random_u32(),
 	};
-	bool line_new = l->avoid != u->number || l->failed_episode != lane->breaker.episode;
+	/* One that has failed beside others that were well is no sign of an outage. */
+	bool line_new = l->trials.spent == 0 &&
+			(l->avoid != u->number || l->failed_episode != lane->breaker.episode);
 	upstream_learn(d,
 		       &(struct lesson){ .upstream = u,
 					 .lane = lane,
@@ -688,11 +690,11 @@ void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code)
 	struct attempt_end end;
 	struct trials_view view;
 
-	if (t->paused && code == CURLE_OPERATION_TIMEDOUT) {
+	/* Our own want of memory is nobody's fault. */
+	if ((t->paused && code == CURLE_OPERATION_TIMEDOUT) || t->answer.no_memory) {
 		line_put_back(d, l, now_us);
 		return;
 	}
-
 	transfer_end(&t->transfer, code, code == CURLE_OK || t->requests > 0, &end);
 	if (t->too_large)
 		end.wire = ATTEMPT_TOO_LARGE;

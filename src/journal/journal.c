@@ -4,6 +4,8 @@
  * struct for it, and add a file of the old version to tests/unit/journal/. */
 #include "journal/journal.h"
 
+#include "batch/causes.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -425,7 +427,7 @@ bool journal_encode(struct outcome *o, struct buf *to)
 	buf_append(to, &head, sizeof(head));
 	outcome_line(o, to);
 	head.record = (uint32_t)o->record;
-	head.http_status = (uint16_t)o->http_status;
+	head.http_status = cause_code(o->fault, o->http_status);
 	head.kind = o->success ? JOURNAL_OUTPUT : JOURNAL_ERROR;
 	head.attempts = o->attempts;
 	/* what is counted now is what a restart will count */

@@ -37,8 +37,8 @@ struct journal_head {
 	uint64_t check;
 	uint32_t length;
 	uint32_t record;
-	uint16_t http_status;
-	uint8_t kind; /* enum journal_kind */
+	uint16_t http_status; /* or, below 100, why there is none: cause_code() */
+	uint8_t kind;         /* enum journal_kind */
 	uint8_t zero;
 	uint32_t attempts;
 	uint32_t input, cached, output, reasoning, total; /* tokens */

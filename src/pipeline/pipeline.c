@@ -153,16 +153,21 @@ void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret
 	struct batch newer;
 	struct error err;
 	*ret = (struct progress){ 0 };
+	causes_parse(b->causes, &ret->causes);
 	if (!batch_is_final(b->status) && b->status != BATCH_VALIDATING) {
 		if (progress_live(p, b, ret)) {
-			if (p->draining && b->status == BATCH_IN_PROGRESS)
+			if (p->draining && b->status == BATCH_IN_PROGRESS) {
 				ret->stall_reason = STALL_PAUSED;
+				snprintf(ret->stall_message, sizeof(ret->stall_message),
+					 "the server is stopping");
+			}
 			return;
 		}
 		/* It has ended since it was read: its last counts are in the store. */
 		if (store_batch_get(p->env.store, NULL, b->id, &newer, &err)) {
 			batch_done(b);
 			*b = newer;
+			causes_parse(b->causes, &ret->causes);
 		}
 	}
 	const struct counts *c = &b->counts;

@@ -78,6 +78,8 @@ struct progress {
 	bool at_risk;                         /* that is after its window's end */
 	int64_t queue_position; /* batches before it; 0: it is running; -1: it is final */
 	double rate_per_s;      /* lines that end, lately */
+	struct causes causes;   /* why lines failed */
+	bool certificate;       /* it waits because a certificate is refused */
 };
 /* The stored batch with its live numbers laid over it: what a client is shown. `counts` in `b` are
  * brought up to date too, consistently with *ret. */

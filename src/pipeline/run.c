@@ -366,11 +366,15 @@ static bool run_resume(struct run *run, struct error *err)
 	run->segments = segments;
 	run->counts = run->merged.counts;
 	run->usage = run->merged.usage;
+	run->causes = run->merged.causes;
 	run->ended_lines = merged_lines < run->lines ? merged_lines : run->lines;
 	run->journal_end = from < JOURNAL_START ? JOURNAL_START : from;
 	run->lease_at = run->merged.segments;
 	pthread_mutex_unlock(&run->lock);
-	return journal_resume(run, err);
+	if (!journal_resume(run, err))
+		return false;
+	run_causes_complete(run);
+	return true;
 }
 
 /* Undoes run_resume() and run_input_open(), so that they can be tried again. */
@@ -731,6 +735,7 @@ void run_progress(struct run *run, struct batch *b, struct progress *ret)
 		b->counts.total = total;
 		b->counts.expired = b->counts.cancelled = 0; /* not before the state is final */
 		b->usage = run->usage;
+		ret->causes = run->causes;
 	}
 	uint64_t left = total - b->counts.completed - b->counts.failed;
 	uint64_t running = run->dispatch.running;
@@ -739,6 +744,7 @@ void run_progress(struct run *run, struct batch *b, struct progress *ret)
 	ret->pending = left - ret->running;
 	if (b->status == BATCH_IN_PROGRESS) {
 		ret->stall_reason = run_stall(run, ret->stall_message);
+		ret->certificate = run->dispatch.certificate;
 		ret->eta_at = run->dispatch.eta_at;
 		ret->at_risk = run->dispatch.at_risk;
 		ret->queue_position = run->dispatch.queue_position;

@@ -62,6 +62,7 @@ struct run {
 	uint64_t journal_end; /* behind the last durable record */
 	struct counts counts; /* of durable lines */
 	struct usage usage;
+	struct causes causes; /* why lines failed, likewise */
 	int64_t expires_at;
 	enum outcome_fault end; /* why it ends early; OUTCOME_ANSWERED: it does not */
 	char fault[256];        /* for errors.data, when end is OUTCOME_BATCH_FAILED */
@@ -100,6 +101,10 @@ bool run_custom_id(void *ctx, uint64_t record, struct buf *to);
 
 /* A journal record that was found at the start. */
 void run_replay(void *ctx, const struct journal_head *head, uint64_t at);
+
+/* Looks up the physical lines of causes that have none yet. While its index is open. */
+void run_causes_lines(struct run *run, struct causes *c);
+void run_causes_complete(struct run *run); /* of run->causes */
 
 /* ---- run_merge.c ---- */
 

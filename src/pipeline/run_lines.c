@@ -39,31 +39,66 @@ bool segment_finished(const struct segment *s)
 	return s->done != NULL && s->left == 0;
 }
 
-static void sums_add(struct run *run, bool success, uint32_t attempts, const struct usage *usage)
+void run_causes_lines(struct run *run, struct causes *c)
 {
+	struct index_record r;
+	struct error err;
+	for (unsigned i = 0; i < c->n; i++)
+		if (c->of[i].line == 0 && index_read(run->index, c->of[i].record, &r, 1, &err))
+			c->of[i].line = r.line;
+}
+
+/* The example of a code that was just met: before the index is let go. */
+void run_causes_complete(struct run *run)
+{
+	pthread_mutex_lock(&run->lock);
+	struct causes c = run->causes;
+	pthread_mutex_unlock(&run->lock);
+	run_causes_lines(run, &c);
+	pthread_mutex_lock(&run->lock);
+	for (unsigned i = 0; i < c.n; i++)
+		run->causes.of[i].line = c.of[i].line;
+	pthread_mutex_unlock(&run->lock);
+}
+
+/* A line has ended. True: it is the first that failed so. */
+static bool sums_add(struct run *run, const struct journal_head *head, const struct usage *usage)
+{
+	bool success = head->kind == JOURNAL_OUTPUT;
 	if (success)
 		run->counts.completed++;
 	else
 		run->counts.failed++;
-	run->counts.retried += attempts > 0 ? attempts - 1 : 0;
+	run->counts.retried += head->attempts > 0 ? head->attempts - 1 : 0;
 	usage_add(&run->usage, usage);
+	return !success && causes_add(&run->causes, head->http_status, head->record);
 }
 
 void run_durable(void *ctx, void *owner, const struct outcome *first)
 {
 	(void)ctx;
 	struct run *run = owner;
-	bool finished = false;
-	run->recording = false;
-	run_unpin(run);
+	bool finished = false, cause = false;
 	pthread_mutex_lock(&run->lock);
 	for (const struct outcome *o = first; o != NULL; o = o->next) {
 		bool fresh = line_mark(run, o->record, o->journal_at, o->journal_bytes);
 		assert(fresh); /* a line ended twice: a mistake of ours, never of the world's */
 		(void)fresh;
-		sums_add(run, o->success, o->attempts, &o->usage);
+		const struct journal_head head = {
+			.record = (uint32_t)o->record,
+			.http_status = cause_code(o->fault, o->http_status),
+			.kind = o->success ? JOURNAL_OUTPUT : JOURNAL_ERROR,
+			.attempts = o->attempts,
+		};
+		cause = sums_add(run, &head, &o->usage) || cause;
 		finished = finished || segment_finished(&run->segments[o->record / SEGMENT_LINES]);
 	}
+	pthread_mutex_unlock(&run->lock);
+	if (cause)
+		run_causes_complete(run);
+	run->recording = false;
+	run_unpin(run);
+	pthread_mutex_lock(&run->lock);
 	dispatch_recorded(run->env->dispatch, &run->dispatch, first);
 	pthread_mutex_unlock(&run->lock);
 	if (finished)
@@ -111,7 +146,7 @@ void run_replay(void *ctx, const struct journal_head *head, uint64_t at)
 		return;
 	pthread_mutex_lock(&run->lock);
 	if (line_mark(run, head->record, at, sizeof(*head) + head->length))
-		sums_add(run, head->kind == JOURNAL_OUTPUT, head->attempts, &usage);
+		(void)sums_add(run, head, &usage);
 	pthread_mutex_unlock(&run->lock);
 }
 

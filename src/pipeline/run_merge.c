@@ -70,6 +70,7 @@ static bool merge_durably(struct run *run, enum outcome_fault missing, struct me
 {
 	if (!segments_append(run, missing, m, err))
 		return false;
+	run_causes_lines(run, &m->causes);
 	pthread_mutex_lock(&run->lock);
 	m->journal_from = journal_from(run, m->segments);
 	pthread_mutex_unlock(&run->lock);
@@ -162,9 +163,13 @@ bool run_finish(struct run *run, struct error *err)
 			return false;
 	}
 	assert(moved);
+	AUTO(buf_free) struct buf causes = BUF(1024);
+	causes_describe(&run->merged.causes, &causes);
+	buf_char(&causes, '\0');
 	log_info("batch.ended", kv_str("batch", run->id), kv_str("status", batch_status_name(to)),
 		 kv_u64("completed", run->merged.counts.completed),
 		 kv_u64("failed", run->merged.counts.failed),
-		 kv_u64("retried", run->merged.counts.retried));
+		 kv_u64("retried", run->merged.counts.retried),
+		 kv_str("causes", causes.failed ? "" : causes.p));
 	return true;
 }

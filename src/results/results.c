@@ -227,21 +227,25 @@ static void sums_add(struct merge_state *m, const struct journal_head *head)
 {
 	if (head->kind == JOURNAL_OUTPUT)
 		m->counts.completed++;
-	else
+	else {
 		m->counts.failed++;
+		(void)causes_add(&m->causes, head->http_status, head->record);
+	}
 	m->counts.retried += head->attempts > 0 ? head->attempts - 1 : 0;
 	usage_add(&m->usage, &(struct usage){ head->input, head->cached, head->output,
 					      head->reasoning, head->total });
 }
 
-static void sums_add_missing(struct merge_state *m, enum outcome_fault fault)
+static void sums_add_missing(struct merge_state *m, enum outcome_fault fault, uint64_t record)
 {
 	if (fault == OUTCOME_EXPIRED)
 		m->counts.expired++;
 	else if (fault == OUTCOME_CANCELLED)
 		m->counts.cancelled++;
-	else
+	else {
 		m->counts.failed++;
+		(void)causes_add(&m->causes, cause_code(fault, 0), record);
+	}
 }
 
 /* What appending one segment needs. */
@@ -272,7 +276,7 @@ static bool line_settle(struct append *a, uint32_t i, bool *ret_bad, struct erro
 	*ret_bad = missing == OUTCOME_ANSWERED || (place->at != 0 && !a->searched);
 	if (*ret_bad)
 		return true;
-	sums_add_missing(&a->sums, missing);
+	sums_add_missing(&a->sums, missing, a->segment->first + i);
 	return missing_append(a->r, a->segment->first + i, missing, a->custom_id, a->ctx, err);
 }
 

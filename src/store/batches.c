@@ -55,6 +55,7 @@ static bool batch_read(struct query *q, struct batch *ret, struct error *err)
 	ret->model = query_text_copy(q);
 	ret->metadata = query_text_copy(q);
 	ret->errors = query_text_copy(q);
+	ret->causes = query_text_copy(q);
 	if (query_row_ok(q, err))
 		return true;
 	batch_done(ret);
@@ -280,6 +281,8 @@ bool store_merge_get(struct store *s, const char *batch_id, struct merge_state *
 	ret->journal_from = query_u64(&q);
 	counts_read(&q, &ret->counts);
 	usage_read(&q, &ret->usage);
+	AUTO(auto_free) char *causes = query_text_copy(&q);
+	causes_parse(causes, &ret->causes);
 	return query_row_ok(&q, err);
 }
 
@@ -295,14 +298,20 @@ static bool progress_put(struct db *db, const char *batch_id, const struct merge
 {
 	const struct counts *c = &m->counts;
 	const struct usage *u = &m->usage;
+	AUTO(buf_free) struct buf causes = BUF(4096);
 	uint64_t changes;
 
+	causes_format(&m->causes, &causes);
+	buf_char(&causes, '\0');
+	if (causes.failed)
+		return fail_memory(err);
 	if (!sql_run(db, SQL_progress_put,
 		     VALUES(txt(batch_id), u64(m->segments), u64(m->output_bytes),
 			    u64(m->error_bytes), u64(m->output_lines), u64(m->error_lines),
 			    u64(m->journal_from), u64(c->completed), u64(c->failed),
 			    u64(c->expired), u64(c->cancelled), u64(c->retried), u64(u->input),
-			    u64(u->cached), u64(u->output), u64(u->reasoning), u64(u->total)),
+			    u64(u->cached), u64(u->output), u64(u->reasoning), u64(u->total),
+			    txt(causes.p)),
 		     &changes, err))
 		return false;
 	*ret_put = changes > 0;

@@ -14,7 +14,7 @@
 
 static const char *const migrations[] = {
 	text_001_initial,         text_002_org_weight, text_003_directory,
-	text_004_order_of_making, text_005_org_use,
+	text_004_order_of_making, text_005_org_use,    text_006_causes,
 };
 #define VERSION ((int64_t)ARRAY_LEN(migrations))
 

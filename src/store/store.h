@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "batch/batch.h"
+#include "batch/causes.h"
 
 struct store;
 
@@ -232,6 +233,7 @@ struct merge_state {
 	uint64_t journal_from; /* below it no record of an unmerged segment stands */
 	struct counts counts;  /* of the merged segments; total is not looked at */
 	struct usage usage;
+	struct causes causes;
 };
 MUST_USE bool store_merge_get(struct store *s, const char *batch_id, struct merge_state *ret,
 			      struct error *err);

@@ -348,3 +348,64 @@ def test_8_3_run_waits_and_tells(own_upstream, tmp_path):
     timer.join()
     assert "Loading model" in done.stderr + done.stdout
     assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
+
+
+def test_11_2_top_errors(serve, own_upstream):
+    """The most frequent causes with an example line; the same after a restart, and in the log."""
+    api = serve(settings={"execution.max_attempts": 1, "execution.line_timeout": "1s"})
+    mark = fresh()
+    lines = numbered(mark, 40)
+    lines[3] = line("a", f"{mark}a | status:422")
+    lines[7] = line("b", f"{mark}b | status:422")
+    lines[9] = line("c", f"{mark}c | status:413")
+    lines[11] = line("d", f"{mark}d | never")
+    with api.well():
+        batch = api.run(lines)
+    top = batch["lowtide"]["top_errors"]
+    assert top[0] == {"code": "422", "count": 2, "example_line": 4}
+    assert sorted(top[1:], key=lambda one: one["code"]) == [
+        {"code": "413", "count": 1, "example_line": 10},
+        {"code": "request_timeout", "count": 1, "example_line": 12},
+    ]
+    assert 'causes="HTTP 422 x 2 (line 4)' in api.server.log()
+    assert api.run(numbered(fresh(), 3))["lowtide"]["top_errors"] == []
+    api.server.restart()
+    assert api.get(batch["id"])["lowtide"]["top_errors"] == top
+
+
+def test_11_2_top_errors_while_it_runs_and_after_a_kill(serve, own_upstream):
+    api = serve()
+    mark = fresh()
+    lines = [line("bad", f"{mark}-bad | status:400"), *numbered(mark, 3, f"hold:{mark}")]
+    batch = api.create(lines)
+    batch = api.wait(batch, lambda b: b["request_counts"]["failed"] == 1)
+    want = [{"code": "400", "count": 1, "example_line": 1}]
+    assert batch["lowtide"]["top_errors"] == want
+    api.server.kill()
+    api.server.start()
+    batch = api.wait(batch["id"], lambda b: b["lowtide"]["running"] == 3)
+    assert batch["lowtide"]["top_errors"] == want
+    own_upstream.release(mark)
+    assert api.wait(batch, "completed")["lowtide"]["top_errors"] == want
+
+
+def test_8_3_run_names_the_causes(own_upstream, tmp_path):
+    """F1: "5 failed", and no word of why."""
+    given = tmp_path / "in.jsonl"
+    mark = fresh()
+    given.write_bytes(jsonl([*numbered(mark, 5), *numbered(f"{mark}x", 2, "status:422")]))
+    done = program.run(
+        "run", given, "-o", tmp_path / "out.jsonl", "--upstream", own_upstream.url, expect=1
+    )
+    assert "failed: HTTP 422 x 2 (line 6)" in done.stdout + done.stderr
+
+
+def test_v14_a_long_error_is_cut(serve, own_upstream):
+    """Some engines send the request back in it, twice."""
+    mark = fresh()
+    long = json.dumps({"detail": "x" * 400_000}).encode()
+    own_upstream.on(mark, Answer(422, long))
+    api = serve()
+    _, error = api.results(api.run([line("a", mark)]))
+    body = error["a"]["response"]["body"]["error"]
+    assert body["code"] == "upstream_non_json" and len(body["message"]) <= 4096

@@ -163,10 +163,11 @@ def test_16_18_cancel_near_the_end(api):
 
 def test_6_cancel_of_lines_that_wait_for_a_retry(api):
     mark = fresh()
-    batch = api.create(numbered(mark, 4, "status:500"))
-    api.wait(batch, lambda b: b["lowtide"]["retried"] >= 1)
-    api.cancel(batch)
-    batch = api.wait(batch, "cancelled", seconds=20)
+    with api.well():
+        batch = api.create(numbered(mark, 4, "status:500"))
+        api.wait(batch, lambda b: b["lowtide"]["retried"] >= 1)
+        api.cancel(batch)
+        batch = api.wait(batch, "cancelled", seconds=20)
     assert len(api.results(batch)[1]) == 4
 
 

@@ -53,7 +53,7 @@ MEMBERS = {
 STALL_REASONS = (None, "upstream_429", "upstream_down", "upstream_refused", "online", "paused", "quota", "held")
 LOWTIDE_COUNTS = {"pending", "running", "expired", "cancelled", "retried"}
 LOWTIDE_MEMBERS = LOWTIDE_COUNTS | {
-    "stall_reason", "rate_per_s", "eta_at", "at_risk", "queue_position",
+    "stall_reason", "stall_message", "top_errors", "rate_per_s", "eta_at", "at_risk", "queue_position",
 }  # fmt: skip
 
 FILE_MEMBERS = {
@@ -362,7 +362,8 @@ class Api:
         def ask():
             body = {"model": model, "messages": [{"role": "user", "content": "well"}]}
             while not stop.wait(every):
-                self.http.post("chat/completions", json=body)
+                with contextlib.suppress(httpx.HTTPError):  # the server may be killed meanwhile
+                    self.http.post("chat/completions", json=body)
 
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()

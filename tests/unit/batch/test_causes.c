@@ -1,0 +1,91 @@
+/* test_causes.c: why lines failed (contract 11.2, top_errors). */
+#include "unit.h"
+
+#include "batch/causes.h"
+
+static void the_most_frequent_come_first(void **state)
+{
+	(void)state;
+	struct causes c = { 0 };
+	struct cause top[CAUSES_TOP];
+	for (unsigned code = 1; code <= 8; code++)
+		for (unsigned i = 0; i < code; i++)
+			assert_int_equal(causes_add(&c, (uint16_t)(400 + code), 10 * code + i),
+					 i == 0);
+	assert_int_equal(causes_top(&c, top), CAUSES_TOP);
+	for (unsigned i = 0; i < CAUSES_TOP; i++) {
+		assert_int_equal(top[i].code, 408 - i);
+		assert_int_equal(top[i].count, 8 - i);
+		assert_int_equal(top[i].record, 10 * (8 - i));
+	}
+	/* more codes than there is room for are not told apart */
+	for (unsigned code = 0; code < 2 * CAUSES_MAX; code++)
+		(void)causes_add(&c, (uint16_t)(500 + code), 0);
+	assert_int_equal(c.n, CAUSES_MAX);
+}
+
+static void names(void **state)
+{
+	(void)state;
+	char name[CAUSE_NAME_BYTES];
+	cause_name(cause_code(OUTCOME_ANSWERED, 404), name);
+	assert_string_equal(name, "404");
+	cause_name(cause_code(OUTCOME_TIMEOUT, 200), name);
+	assert_string_equal(name, "request_timeout");
+	cause_name(0, name); /* of a journal of before */
+	assert_string_equal(name, "upstream_error");
+	cause_name(99, name);
+	assert_string_equal(name, "upstream_error");
+}
+
+static void they_survive_the_store(void **state)
+{
+	(void)state;
+	struct causes c = { 0 }, back;
+	struct buf text = BUF(4096);
+	for (unsigned i = 0; i < CAUSES_MAX; i++) {
+		(void)causes_add(&c, (uint16_t)(400 + i), i);
+		c.of[i].line = i + 1;
+		c.of[i].count = UINT64_MAX - i;
+	}
+	causes_format(&c, &text);
+	buf_char(&text, '\0');
+	causes_parse(text.p, &back);
+	assert_int_equal(back.n, CAUSES_MAX);
+	for (unsigned i = 0; i < CAUSES_MAX; i++) {
+		assert_int_equal(back.of[i].code, 400 + i);
+		assert_true(back.of[i].count == UINT64_MAX - i);
+		assert_int_equal(back.of[i].line, i + 1);
+	}
+	buf_free(&text);
+	causes_parse("404:2:17 rubbish", &back);
+	assert_int_equal(back.n, 1);
+	causes_parse("99999999:1:1", &back);
+	assert_int_equal(back.n, 0);
+	causes_parse(NULL, &back);
+	assert_int_equal(back.n, 0);
+}
+
+static void for_people(void **state)
+{
+	(void)state;
+	struct causes c = { .n = 2,
+			    .of = { { .code = OUTCOME_UPSTREAM, .count = 1 },
+				    { .code = 404, .count = 2, .line = 17 } } };
+	struct buf text = BUF(4096);
+	causes_describe(&c, &text);
+	buf_char(&text, '\0');
+	assert_string_equal(text.p, "HTTP 404 x 2 (line 17), upstream_error x 1");
+	buf_free(&text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_most_frequent_come_first),
+		cmocka_unit_test(names),
+		cmocka_unit_test(they_survive_the_store),
+		cmocka_unit_test(for_people),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
