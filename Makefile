@@ -27,7 +27,7 @@ build-test: build
 	@ninja -C build-test
 
 check: build-test  ## clang-format, clang-tidy, cppcheck, ThreadSanitizer: fails on any finding
-	@scripts/bootstrap.sh check
+	@scripts/bootstrap.sh check e2e
 	@scripts/check.sh
 
 format:  ## lays out all C as .clang-format says
