@@ -303,7 +303,10 @@ static void text_clean(char *text)
 {
 	char *to = text;
 	for (const char *p = text; *p != '\0'; p++) {
-		char c = (unsigned char)*p < ' ' || *p == 0x7f ? ' ' : *p;
+		bool control = (unsigned char)*p < ' ' || *p == 0x7f;
+		char c = ' ';
+		if (!control)
+			c = *p;
 		if (c != ' ' || (to > text && to[-1] != ' '))
 			*to++ = c;
 	}

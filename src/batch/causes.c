@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define STATUS_LEAST 100u /* codes below it are faults */
 
@@ -60,18 +61,31 @@ void causes_format(const struct causes *c, struct buf *to)
 			   c->of[i].count, c->of[i].line);
 }
 
+/* A number at *at that is at most `most`, and `behind` behind it; steps over both. */
+static bool number_read(const char **at, char behind, uint64_t most, uint64_t *ret)
+{
+	char *end;
+	if (**at < '0' || **at > '9')
+		return false;
+	*ret = strtoull(*at, &end, 10);
+	bool ok = *ret <= most && (behind == '\0' || *end == behind);
+	*at = end + (ok && behind != '\0');
+	return ok;
+}
+
 void causes_parse(const char *text, struct causes *ret)
 {
-	unsigned code;
-	int n;
+	uint64_t code, line;
 	*ret = (struct causes){ 0 };
-	for (; text != NULL && *text != '\0' && ret->n < CAUSES_MAX; text += n) {
+	while (text != NULL && *text != '\0' && ret->n < CAUSES_MAX) {
 		struct cause *c = &ret->of[ret->n];
-		if (sscanf(text, "%5u:%" SCNu64 ":%" SCNu32 "%n", &code, &c->count, &c->line, &n) !=
-			    3 ||
-		    code > UINT16_MAX)
+		text += *text == ' ';
+		if (!number_read(&text, ':', UINT16_MAX, &code) ||
+		    !number_read(&text, ':', UINT64_MAX, &c->count) ||
+		    !number_read(&text, '\0', UINT32_MAX, &line))
 			return;
 		c->code = (uint16_t)code;
+		c->line = (uint32_t)line;
 		ret->n++;
 	}
 }
