@@ -9,7 +9,7 @@ import ssl
 import pytest
 from support import server as program
 from support.http2 import Http2Upstream
-from support.jsonl import fresh, numbered
+from support.jsonl import fresh, jsonl, numbered
 from support.tls import Authority, Nginx
 from support.wire import wait_until
 
@@ -191,6 +191,19 @@ def test_a_certificate_that_is_not_trusted(serve, front, ca, tmp_path, fault, wo
     nginx.use(trusted.server())
     api.server.process.send_signal(signal.SIGHUP)
     assert api.wait(batch, "completed")["request_counts"]["completed"] == 1
+
+
+def test_t3_a_refused_certificate_ends_run(front, ca, tmp_path):
+    """No waiting mends it; the next call goes on."""
+    nginx = front(ca.server())
+    lines = tmp_path / "in.jsonl"
+    lines.write_bytes(jsonl(numbered(fresh(), 3)))
+    run = ["run", lines, "-o", tmp_path / "out.jsonl", "--upstream", nginx.url]
+    done = program.run(*run, expect=1)
+    assert "a certificate is refused" in done.stderr and "certificate" in done.stderr
+    assert not (tmp_path / "out.jsonl").exists()
+    program.run(*run, "--set", f"tls.ca_file={ca.cert}")
+    assert len((tmp_path / "out.jsonl").read_text().splitlines()) == 3
 
 
 def test_a_client_certificate_that_is_missing_at_nginx(serve, front, ca, own_upstream):
