@@ -409,3 +409,29 @@ def test_v14_a_long_error_is_cut(serve, own_upstream):
     _, error = api.results(api.run([line("a", mark)]))
     body = error["a"]["response"]["body"]["error"]
     assert body["code"] == "upstream_non_json" and len(body["message"]) <= 4096
+
+
+def test_f1_the_start_tells_of_a_wrong_path_and_model(serve, own_upstream, new_upstream):
+    """`GET /models` is asked before a line is sent, and what it says of path and model is in the log."""
+    api = serve()  # it knows no /v1/models
+    api.run(numbered(fresh(), 2))
+    asked = [r for r in own_upstream.other_requests if r.path == "/v1/models"]
+    assert asked[0].arrived < own_upstream.requests[0].arrived
+    assert 'said="HTTP 404' in api.server.log() and "mostly ends in /v1" in api.server.log()
+    lists = new_upstream()
+    lists.models = ["another"]
+    other = serve(upstream=lists)
+    other.run(numbered(fresh(), 2))
+    assert "model.not_listed model=m-1 upstream=default models=1 first=another" in other.server.log()
+
+
+def test_f15_models_are_known_soon_after_the_engine_is_up(serve, own_upstream):
+    """It was asked less and less often: up to four minutes."""
+    own_upstream.models = ["m-1"]
+    own_upstream.stop()
+    api = serve()
+    time.sleep(6)
+    own_upstream.start()
+    began = time.monotonic()
+    wait_until(lambda: api.http.get("models").json()["data"], "the model is listed", 20)
+    assert time.monotonic() - began < 8
