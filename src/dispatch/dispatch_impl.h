@@ -351,8 +351,8 @@ bool model_is_told(const struct model *m);
 
 /* A handle with what all transfers share; false: no memory. */
 bool transfer_open(struct dispatch *d, struct transfer *t);
-/* How it ended. `sent`: the request went out; the body, what was read of it and its facts are the
- * caller's to add. */
+/* How it ended. `sent`: the request went out; the body, what was read of it, its facts, and the type of
+ * a 2xx are the caller's to add. */
 void transfer_end(struct transfer *t, CURLcode code, bool sent, struct attempt_end *ret);
 /* The value of a header of the answer; n == 0: there is none. */
 struct slice transfer_header(const struct transfer *t, const char *name);

@@ -623,6 +623,8 @@ static void answer_read(struct line_transfer *t, struct attempt_end *e, struct a
 	}
 	answer_scan(body, facts);
 	e->facts = facts;
+	if (facts->fault != ANSWER_GOOD)
+		e->content_type = transfer_header(&t->transfer, "content-type");
 	*tokens = facts->usage;
 }
 
@@ -650,7 +652,7 @@ static void line_learn(struct dispatch *d, struct line *l, const struct attempt_
 		.well_meanwhile = breaker_well_since(&lane->breaker, sent_ms),
 		.probe = l->probe,
 		.kills = l->alone && e->wire == ATTEMPT_BROKEN,
-		.random = random_u32(),
+		.random = blame_is_well(blame) ? 0 : random_u32(),
 	};
 	/* One that has failed beside others that were well is no sign of an outage. */
 	bool line_new = l->trials.spent == 0 &&

@@ -74,11 +74,8 @@ void transfer_end(struct transfer *t, CURLcode code, bool sent, struct attempt_e
 		.by_way = wire_by_way(t->upstream->route),
 		.detail = code == CURLE_OK ? "" : wire_sentence(code, t->detail, sent),
 	};
-	if (ret->wire != ATTEMPT_ANSWERED || status < 300) {
-		ret->content_type = status >= 200 ? transfer_header(t, "content-type")
-						  : (struct slice){ NULL, 0 };
+	if (ret->wire != ATTEMPT_ANSWERED || status < 300)
 		return;
-	}
 	ret->content_type = transfer_header(t, "content-type");
 	ret->error_type = transfer_header(t, "x-amzn-errortype");
 	ret->wait_ms = transfer_wait_ms(t);

@@ -366,7 +366,8 @@ static void health_done(struct dispatch *d, struct upstream *u, const struct att
 {
 	struct watch *w = &u->health;
 	uint64_t now_ms = sys.monotonic_ms();
-	bool page = e->content_type.n >= 9 && strncasecmp(e->content_type.p, "text/html", 9) == 0;
+	struct slice type = transfer_header(&w->transfer, "content-type");
+	bool page = type.n >= 9 && strncasecmp(type.p, "text/html", 9) == 0;
 	bool answered = e->wire == ATTEMPT_ANSWERED;
 	if (answered && !u->health_by_models &&
 	    (page || (e->status >= 300 && e->status < 500) || e->status == 501)) {
