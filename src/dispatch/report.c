@@ -67,7 +67,10 @@ static void model_tick(struct dispatch *d, struct model *m, double seconds, uint
 	bool told = m->slots >= 0.5 && !model_settles(m, now_ms);
 	schedule_forecast(m->schedule, told ? m->slots : 0, sys.now_s());
 	schedule_each(m->schedule, batch_forecast, NULL);
-	schedule_each(m->schedule, stall_each, d);
+	if (m->stall != DISPATCH_FLOWS)
+		model_stall(d, m); /* a probe may have been answered otherwise than the last one */
+	else
+		schedule_each(m->schedule, stall_each, d);
 }
 
 static void lane_tick(struct lane *lane, uint64_t now_us)

@@ -103,6 +103,31 @@ def test_8_3_stall_message_tells_what_it_said(serve, own_upstream):
     assert batch["lowtide"]["stall_reason"] is None and batch["lowtide"]["stall_message"] is None
 
 
+def test_11_2_stall_message_is_the_last_answer(serve, own_upstream):
+    """An upstream that is down all the time, and says something else of it: no change of state."""
+    api = serve()
+    own_upstream.everything = Answer(503, LOADING)
+    batch = api.create(numbered(fresh(), 3))
+    api.wait(batch, lambda b: "Loading model" in (b["lowtide"]["stall_message"] or ""))
+    for answer, words in (
+        (Answer(500, b'{"error":{"message":"engine is dead"}}'), "HTTP 500: engine is dead"),
+        (Answer(how="reset"), "upstream 'default': "),
+        (Answer(503, LOADING), "HTTP 503: Loading model"),
+    ):
+        before = api.wait(batch, lambda b: True)["lowtide"]["stall_message"]
+        own_upstream.everything = answer
+        batch = api.wait(
+            batch,
+            lambda b, m=before, w=words: (
+                b["lowtide"]["stall_message"] != m and w in (b["lowtide"]["stall_message"] or "")
+            ),
+            seconds=30,
+        )
+        assert batch["lowtide"]["stall_reason"] == "upstream_down"
+    own_upstream.everything = None
+    api.wait(batch, "completed", seconds=60)
+
+
 def test_8_3_refused_and_unknown_host_are_told_apart(serve, own_upstream):
     """F2: one word for all."""
 
