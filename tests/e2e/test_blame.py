@@ -402,3 +402,18 @@ def test_8_3_lines_of_a_suspended_organization_hold_up_no_probe(serve, own_upstr
     wait_until(lambda: api.http.get("files").status_code == 200, "goes on", seconds=10)
     api.wait(held, "completed")
     other.close()
+
+
+def test_8_3_an_online_path_that_is_not_there_holds_up_no_lines(serve, own_upstream):
+    """Before any line was well a 404 is the operator's; but a client's is not the lines'."""
+    mark = fresh()
+    own_upstream.on(f"{mark}-online", answer_of_step("status:404"))
+    api = serve()
+    first = api.create(numbered(mark, 2, "hold:gate"))
+    api.wait(first, lambda b: b["lowtide"]["running"] == 2)
+    api.cancel(first)
+    api.wait(first, "cancelled")
+    asked = {"model": "m-1", "messages": [{"role": "user", "content": f"{mark}-online"}]}
+    assert api.http.post("chat/completions", json=asked).status_code == 404
+    batch = api.wait(api.create(numbered(fresh(), 3)), "completed", seconds=30)
+    assert batch["request_counts"]["completed"] == 3
