@@ -31,7 +31,7 @@ static void charge(struct trials *t, const struct trials_view *v)
 static bool is_lines(struct trials *t, const struct trials_view *v,
 		     const struct trials_limits *limits)
 {
-	if (t->failing_since_ms == 0 || v->well_meanwhile)
+	if (t->failing_since_ms == 0 || breaker_well_since(v->lane, t->failing_since_ms))
 		t->failing_since_ms = v->now_ms;
 	return v->now_ms - t->failing_since_ms >= limits->patience_ms &&
 	       breaker_is_lines(v->lane, limits->patience_ms, v->now_ms);

@@ -230,6 +230,10 @@ static void a_new_line_has_its_own_patience(void **state)
 	struct trials_view v = { .now_ms = first_ms, .lane = &lane, .probe = true, .open = true };
 	for (; v.now_ms < first_ms + PATIENCE_MS; v.now_ms += 30000)
 		assert_false(trials_end(&t, &j, &v, &limits, &due));
+	lane.well_ms = first_ms + 1; /* it was up once more: that counts from then on */
+	first_ms = v.now_ms;
+	for (; v.now_ms < first_ms + PATIENCE_MS; v.now_ms += 30000)
+		assert_false(trials_end(&t, &j, &v, &limits, &due));
 	assert_true(trials_end(&t, &j, &v, &limits, &due));
 }
 
