@@ -1,6 +1,7 @@
 """What is on disk is not what was written: files go only by a decision, and damage costs no more than
 the damage. Rows D1 to D7 of faults-seen.md (D8 and D9 are unit tests: cli/data_dir, base/log)."""
 
+import os
 import re
 import shutil
 import sqlite3

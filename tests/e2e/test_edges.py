@@ -301,4 +301,4 @@ def test_e15_usage(serve):
     api = serve()
     done = program.run("org", "suspend", "nobody", "--data", api.server.data, expect=1)
     assert "nobody" in done.stderr
-    program.run("org", "resume", "default", "--cancel", "--data", api.server.data, expect=1)
+    program.run("org", "resume", "default", "--cancel", "--data", api.server.data, expect=2)
