@@ -188,10 +188,9 @@ struct line {
 	size_t heap_at;         /* place in the model's heap while waiting */
 	struct line *next_last; /* of the model's `last`, while it waits there */
 	unsigned avoid;         /* number of the upstream that failed it last; UINT_MAX: none */
-	unsigned failed_episode; /* of the lane that it failed on: counted there as a line that failed */
-	bool operators;          /* it waits for what the operator may mend */
-	bool probe;              /* the lane or its upstream is open */
-	bool alone;              /* nothing else is in flight there */
+	bool operators;         /* it waits for what the operator may mend */
+	bool probe;             /* the lane or its upstream is open */
+	bool alone;             /* nothing else is in flight there */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */
 	struct width_mark mark;
@@ -281,8 +280,9 @@ bool line_is_due(const struct model *m, uint64_t now_ms, unsigned avoid);
 void lines_suspend(struct dispatch_batch *b, bool suspended);
 /* Those that wait for the operator wait no longer. */
 void lines_due_now(struct model *m, uint64_t now_ms);
-/* One of those that have to go alone; NULL: none. */
-struct line *line_last(struct model *m);
+/* One of those that have to go alone and are due; NULL: none. */
+struct line *line_last(struct model *m, uint64_t now_ms);
+bool line_last_is_due(const struct model *m, uint64_t now_ms);
 void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code);
 /* Ends everything that dispatch has of the batch. */
 void lines_drop(struct dispatch *d, struct dispatch_batch *b);
@@ -382,7 +382,7 @@ void model_stall(struct dispatch *d, struct model *m);
 /* Once a second, and when something has changed: of one batch. */
 void batch_stall(struct dispatch *d, struct dispatch_batch *b);
 /* Once a second: tells the log what has changed and lasts. */
-void stall_tick(struct upstream *u, uint64_t now_ms);
+void stall_tick(struct dispatch *d, struct upstream *u, uint64_t now_ms);
 /* Batches held back after a failed probe: see fill.c. */
 void batch_hold(struct dispatch_batch *b, bool probed);
 

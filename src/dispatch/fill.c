@@ -20,11 +20,10 @@ static struct moment moment_now(void)
 	return (struct moment){ .ms = us / 1000, .us = us };
 }
 
-/* Whether a model has something to send, now or as a probe: probes do not wait for their time. */
-static bool model_wants(const struct model *m, struct moment now)
+/* Whether lines of the model wait or are to come: lane_wants() says whether one may be sent. */
+static bool model_has_line(const struct model *m)
 {
-	return schedule_has_line(m->schedule) || m->last != NULL ||
-	       (m->heap_n > 0 && (m->stall != DISPATCH_FLOWS || line_is_due(m, now.ms, UINT_MAX)));
+	return schedule_has_line(m->schedule) || m->heap_n > 0 || m->last != NULL;
 }
 
 /* It takes requests again: what was let through to it at once before is not now. */
@@ -46,39 +45,6 @@ static uint64_t breaker_lets_ms(const struct breaker *b, unsigned probes_out, ui
 	bool probed = probes_out > 0 && now_ms - probed_at_ms < PROBE_PATIENCE_MS;
 	uint64_t due = breaker_due_ms(b, probed ? 1 : 0, now_ms, ret_probe);
 	return due == UINT64_MAX && probed ? probed_at_ms + PROBE_PATIENCE_MS : due;
-}
-
-/* Whether another lane of its upstream, which is down, was probed longer ago and has something to send:
- * models take turns at finding out. */
-static bool probe_is_others(const struct lane *lane, struct moment now)
-{
-	if (lane->upstream->breaker.state == BREAKER_CLOSED)
-		return false;
-	for (const struct lane *other = lane->upstream->lanes; other != NULL;
-	     other = other->next_of_upstream)
-		if (other != lane && !other->closed && other->probed_at_ms < lane->probed_at_ms &&
-		    model_wants(other->model, now))
-			return true;
-	return false;
-}
-
-/* The breakers, the upstream's pauses and its limits a minute: when all of them let a line through. */
-static uint64_t lane_due_ms(struct lane *lane, struct moment now, bool *ret_probe)
-{
-	struct upstream *u = lane->upstream;
-	bool of_upstream, of_lane;
-	uint64_t due = breaker_lets_ms(&u->breaker, u->probes_out, u->probed_at_ms, now.ms,
-				       &of_upstream);
-	due = later(due, breaker_lets_ms(&lane->breaker, lane->probes_out, lane->probed_at_ms,
-					 now.ms, &of_lane));
-	*ret_probe = of_upstream || of_lane;
-	if (!u->asked) /* which models it has: a moment, at the start */
-		due = later(due, u->opened_ms + ASK_PATIENCE_MS);
-	due = later(due, throttle_due_ms(&u->throttle, now.ms));
-	if (due <= now.ms)
-		due = u->paced_until_ms > now.ms ? u->paced_until_ms
-						 : pace_due_ms(&u->pace, 1, now.ms);
-	return due;
 }
 
 static bool lane_takes(const struct lane *lane)
@@ -109,6 +75,77 @@ static bool others_are_good(const struct lane *lane)
 static bool lane_shunned(const struct lane *lane)
 {
 	return lane->breaker.fault_share > SHARE_BAD && others_are_good(lane);
+}
+
+/* The upstream that a line of this lane must not have failed on last: this one, if the line can go to
+ * another. UINT_MAX: any line will do. */
+static unsigned lane_avoids(const struct lane *lane)
+{
+	return others_are_good(lane) ? lane->upstream->number : UINT_MAX;
+}
+
+/* The time by which a line must be due for the lane. A probe is not put off by its line's back-off, but where
+ * another upstream takes the model's lines their attempts stay spread. */
+static uint64_t lane_now_ms(const struct lane *lane, struct moment now)
+{
+	bool waits = lane->model->stall != DISPATCH_FLOWS;
+	return waits && lane_open_circuit(lane) ? UINT64_MAX : now.ms;
+}
+
+/* Nothing else is left to be sent there. Lines that wait for their time, for the operator or for the
+ * return of their organization do not count: that may be long. */
+static bool lane_is_empty(const struct lane *lane, struct moment now)
+{
+	const struct model *m = lane->model;
+	return lane->upstream->batch_in_flight == 0 &&
+	       (m->heap_n == 0 || m->heap[0]->due_ms > now.ms);
+}
+
+/* Whether there is a line that the lane may take. */
+static bool lane_wants(const struct lane *lane, struct moment now)
+{
+	const struct model *m = lane->model;
+	return schedule_has_line(m->schedule) ||
+	       (m->heap_n > 0 && line_is_due(m, lane_now_ms(lane, now), lane_avoids(lane))) ||
+	       (m->last != NULL && lane_is_empty(lane, now) &&
+		line_last_is_due(m, lane_now_ms(lane, now)));
+}
+
+/* Whether another lane of its upstream, which is down, was probed longer ago and could send something
+ * now: models take turns at finding out. */
+static bool probe_is_others(const struct lane *lane, struct moment now)
+{
+	bool probe;
+	if (lane->upstream->breaker.state == BREAKER_CLOSED)
+		return false;
+	for (const struct lane *other = lane->upstream->lanes; other != NULL;
+	     other = other->next_of_upstream)
+		if (other != lane && !other->closed && !other->model->no_memory &&
+		    other->probed_at_ms < lane->probed_at_ms &&
+		    breaker_lets_ms(&other->breaker, other->probes_out, other->probed_at_ms, now.ms,
+				    &probe) <= now.ms &&
+		    lane_wants(other, now))
+			return true;
+	return false;
+}
+
+/* The breakers, the upstream's pauses and its limits a minute: when all of them let a line through. */
+static uint64_t lane_due_ms(struct lane *lane, struct moment now, bool *ret_probe)
+{
+	struct upstream *u = lane->upstream;
+	bool of_upstream, of_lane;
+	uint64_t due = breaker_lets_ms(&u->breaker, u->probes_out, u->probed_at_ms, now.ms,
+				       &of_upstream);
+	due = later(due, breaker_lets_ms(&lane->breaker, lane->probes_out, lane->probed_at_ms,
+					 now.ms, &of_lane));
+	*ret_probe = of_upstream || of_lane;
+	if (!u->asked) /* which models it has: a moment, at the start */
+		due = later(due, u->opened_ms + ASK_PATIENCE_MS);
+	due = later(due, throttle_due_ms(&u->throttle, now.ms));
+	if (due <= now.ms)
+		due = u->paced_until_ms > now.ms ? u->paced_until_ms
+						 : pace_due_ms(&u->pace, 1, now.ms);
+	return due;
 }
 
 /* How many lines may be sent on the lane now. 0: *ret_due_ms is when to look again, UINT64_MAX where
@@ -161,32 +198,10 @@ static bool lane_yields(const struct lane *lane, struct moment now)
 	uint64_t due_ms;
 	for (struct lane *other = lane->upstream->lanes; other != NULL;
 	     other = other->next_of_upstream)
-		if (other->in_flight < lane->in_flight && model_wants(other->model, now) &&
-		    lane_room(other, now, &due_ms) > 0)
+		if (other->in_flight < lane->in_flight && !other->model->no_memory &&
+		    lane_wants(other, now) && lane_room(other, now, &due_ms) > 0)
 			return true;
 	return false;
-}
-
-/* The upstream that a line of this lane must not have failed on last: this one, if the line can go to
- * another. UINT_MAX: any line will do. */
-static unsigned lane_avoids(const struct lane *lane)
-{
-	return others_are_good(lane) ? lane->upstream->number : UINT_MAX;
-}
-
-/* The time by which a line must be due for the lane: a probe is not put off by its line's back-off. */
-static uint64_t lane_now_ms(const struct lane *lane, struct moment now)
-{
-	return lane_open_circuit(lane) ? UINT64_MAX : now.ms;
-}
-
-/* Whether there is a line that the lane may take. */
-static bool lane_wants(const struct lane *lane, struct moment now)
-{
-	const struct model *m = lane->model;
-	return schedule_has_line(m->schedule) ||
-	       (m->heap_n > 0 && line_is_due(m, lane_now_ms(lane, now), lane_avoids(lane))) ||
-	       (m->last != NULL && lane->upstream->batch_in_flight == 0 && m->heap_n == 0);
 }
 
 /* Of the lanes with room the one with the least in flight for its weight. */
@@ -219,7 +234,7 @@ static void hold_each(void *ctx, struct schedule_batch *entry)
 {
 	struct dispatch_batch *b = entry->batch;
 	bool held = *(const bool *)ctx;
-	if (b->probed)
+	if (b->probed && !b->faulted)
 		schedule_hold(b->of->schedule, entry, held);
 }
 
@@ -240,13 +255,13 @@ static struct line *line_new_of_any(struct model *m, unsigned number)
  * that has not failed yet, for the other batches' may be; and any new one, for there may be no others.
  * So neither a line nor a batch that an upstream alone refuses holds up the rest, and it shows whether
  * many lines fail or few. */
-static struct line *line_probe(struct lane *lane)
+static struct line *line_probe(struct lane *lane, struct moment now)
 {
 	struct line *l = NULL;
 	for (unsigned tries = 0; l == NULL && tries < 3; tries++) {
 		switch (lane->probe_turn++ % 3) {
 		case 0:
-			l = line_due(lane->model, UINT64_MAX, lane_avoids(lane));
+			l = line_due(lane->model, lane_now_ms(lane, now), lane_avoids(lane));
 			break;
 		case 1:
 			l = line_new_of(lane->model, lane->upstream->number);
@@ -259,14 +274,27 @@ static struct line *line_probe(struct lane *lane)
 }
 
 /* A line that was in flight at the server's deaths, when nothing else is left. */
-static struct line *line_alone(struct lane *lane)
+static struct line *line_alone(struct lane *lane, struct moment now)
 {
-	if (lane->model->heap_n > 0 || lane->upstream->batch_in_flight > 0)
+	if (!lane_is_empty(lane, now))
 		return NULL;
-	struct line *l = line_last(lane->model);
+	struct line *l = line_last(lane->model, lane_now_ms(lane, now));
 	if (l != NULL)
 		l->alone = true;
 	return l;
+}
+
+/* Whether it broke off with the server that it was sent to, wherever it goes now. */
+static void death_learn(struct line *l)
+{
+	const struct lane *lane = l->batch->of->lanes;
+	if (!l->trials.broke)
+		return;
+	while (lane != NULL && lane->upstream->number != l->avoid)
+		lane = lane->next_of_model;
+	if (lane != NULL)
+		trials_learn_death(&l->trials, &lane->breaker, &lane->upstream->breaker);
+	l->trials.broke = false; /* the server is gone from the list */
 }
 
 static struct line *lane_line(struct lane *lane, struct moment now)
@@ -275,14 +303,14 @@ static struct line *lane_line(struct lane *lane, struct moment now)
 	struct line *l;
 	for (;;) {
 		if (lane_open_circuit(lane))
-			l = line_probe(lane);
+			l = line_probe(lane, now);
 		else
 			l = m->heap_n > 0 ? line_due(m, now.ms, lane_avoids(lane)) : NULL;
 		if (l == NULL)
 			l = line_new_of(m, lane->upstream->number);
 		if (l == NULL)
-			return line_alone(lane);
-		trials_learn_death(&l->trials, &lane->breaker, &lane->upstream->breaker);
+			return line_alone(lane, now);
+		death_learn(l);
 		if (l->trials.deaths < TRIALS_DEATHS)
 			return l;
 		line_wait(l, now.ms); /* until nothing else is left */
@@ -306,7 +334,7 @@ static bool model_send(struct dispatch *d, struct model *m)
 {
 	for (;;) {
 		struct moment now = moment_now();
-		if (!model_wants(m, now) || !memory_for_line(d, m))
+		if (!model_has_line(m) || !memory_for_line(d, m))
 			return false;
 		struct lane *lane = lane_pick(m, now);
 		struct line *l = lane != NULL ? lane_line(lane, now) : NULL;
@@ -355,7 +383,7 @@ static uint64_t lane_ready_ms(struct lane *lane, struct moment now)
 static uint64_t model_due_ms(const struct model *m, struct moment now)
 {
 	uint64_t due = UINT64_MAX;
-	if (!schedule_has_line(m->schedule) && m->heap_n == 0 && m->last == NULL)
+	if (!model_has_line(m))
 		return UINT64_MAX;
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
 		uint64_t lane_ms = lane_ready_ms(lane, now);

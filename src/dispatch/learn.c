@@ -227,8 +227,9 @@ static void upstream_tell(struct dispatch *d, struct upstream *u, uint64_t now_m
 		model_stall(d, lane->model);
 }
 
-void stall_tick(struct upstream *u, uint64_t now_ms)
+void stall_tick(struct dispatch *d, struct upstream *u, uint64_t now_ms)
 {
+	upstream_tell(d, u, now_ms); /* a pause may end by time alone */
 	stall_tell(&u->told, u, NULL, u->stall, u->said.text, now_ms);
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 		stall_tell(&lane->told, u, lane->model->name, lane->stall, lane->said.text, now_ms);

@@ -120,7 +120,8 @@ void line_free(struct line *l)
 void batch_hold(struct dispatch_batch *b, bool probed)
 {
 	b->probed = probed;
-	schedule_hold(b->of->schedule, &b->entry, probed || b->waiting >= WAITING_MAX);
+	schedule_hold(b->of->schedule, &b->entry,
+		      probed || b->waiting >= WAITING_MAX || b->faulted);
 }
 
 void line_wait(struct line *l, uint64_t due_ms)
@@ -164,7 +165,7 @@ void lines_due_now(struct model *m, uint64_t now_ms)
 		return;
 	for (size_t i = 0; i < m->heap_n; i++) {
 		struct line *l = m->heap[i];
-		if (l->operators && l->due_ms > now_ms)
+		if (l->operators && l->due_ms > now_ms && !l->batch->entry.suspended)
 			l->due_ms = now_ms;
 		heap_up(m, i, l);
 	}
@@ -174,8 +175,12 @@ void lines_suspend(struct dispatch_batch *b, bool suspended)
 {
 	uint64_t due_ms = suspended ? SUSPENDED_DUE_MS : sys.monotonic_ms();
 	for (struct line *l = b->lines; l != NULL; l = l->next) {
-		if (l->transfer != NULL || l->trials.deaths >= TRIALS_DEATHS)
+		if (l->transfer != NULL)
 			continue;
+		if (l->trials.deaths >= TRIALS_DEATHS) {
+			l->due_ms = due_ms;
+			continue;
+		}
 		heap_remove(b->of, l);
 		l->due_ms = due_ms;
 		heap_up(b->of, b->of->heap_n++, l);
@@ -210,10 +215,23 @@ struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid)
 	return NULL;
 }
 
-struct line *line_last(struct model *m)
+static struct line *last_find(const struct model *m, uint64_t now_ms)
 {
-	while (m->last != NULL) {
-		struct line *l = m->last;
+	struct line *l = m->last;
+	while (l != NULL && (l->due_ms > now_ms || l->batch->entry.suspended))
+		l = l->next_last;
+	return l;
+}
+
+bool line_last_is_due(const struct model *m, uint64_t now_ms)
+{
+	return last_find(m, now_ms) != NULL;
+}
+
+struct line *line_last(struct model *m, uint64_t now_ms)
+{
+	struct line *l;
+	while ((l = last_find(m, now_ms)) != NULL) {
 		line_unwait(l);
 		if (!l->batch->faulted)
 			return l;
@@ -654,18 +672,18 @@ static void line_learn(struct dispatch *d, struct line *l, const struct attempt_
 		.kills = l->alone && e->wire == ATTEMPT_BROKEN,
 		.random = blame_is_well(blame) ? 0 : random_u32(),
 	};
-	/* One that has failed beside others that were well is no sign of an outage. */
-	bool line_new = l->trials.spent == 0 &&
-			(l->avoid != u->number || l->failed_episode != lane->breaker.episode);
+	bool of_lane = blame == BLAME_SERVER || blame == BLAME_BUSY || blame == BLAME_PATH;
+	bool anew = of_lane && trials_fail_anew(&l->trials, ret);
 	upstream_learn(d,
 		       &(struct lesson){ .upstream = u,
 					 .lane = lane,
 					 .end = e,
 					 .blame = blame,
 					 .sent_ms = sent_ms,
-					 .line_new = line_new },
+					 /* one that failed beside others that were well is no
+					  * sign of an outage */
+					 .line_new = anew && l->trials.spent == 0 },
 		       now_ms);
-	l->failed_episode = lane->breaker.episode;
 	ret->open = lane_open_circuit(lane);
 	death_note(l, e, ret->open);
 }

@@ -391,9 +391,10 @@ static void online_learn(struct dispatch *d, struct online_call *call,
 	enum blame blame = attempt_judge(end, lane == NULL || lane->breaker.been_well).blame;
 	if (blame == BLAME_BUSY)
 		blame = lane != NULL ? busy_settle(lane, call->sent_ms) : BLAME_THROTTLED;
+	/* A path that clients take and the upstream has not says nothing of the lines' own. */
 	upstream_learn(d,
 		       &(struct lesson){ .upstream = u,
-					 .lane = lane,
+					 .lane = blame == BLAME_PATH ? NULL : lane,
 					 .end = end,
 					 .blame = blame,
 					 .sent_ms = call->sent_ms },

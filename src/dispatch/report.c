@@ -103,7 +103,7 @@ void report_tick(struct dispatch *d, uint64_t now_ms)
 	if (rated)
 		d->ticked_at_ms = now_ms;
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
-		stall_tick(u, now_ms);
+		stall_tick(d, u, now_ms);
 		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 			lane_tick(lane, sys.monotonic_us());
 	}

@@ -27,6 +27,16 @@ static void charge(struct trials *t, const struct trials_view *v)
 	}
 }
 
+/* Nothing is well though the server's health is good: a line's own patience counts, too. */
+static bool is_lines(struct trials *t, const struct trials_view *v,
+		     const struct trials_limits *limits)
+{
+	if (t->failing_since_ms == 0 || breaker_well_since(v->lane, t->failing_since_ms))
+		t->failing_since_ms = v->now_ms;
+	return v->now_ms - t->failing_since_ms >= limits->patience_ms &&
+	       breaker_is_lines(v->lane, limits->patience_ms, v->now_ms);
+}
+
 /* The server's until it is well; then the line's. */
 static bool server_end(struct trials *t, const struct judgement *j, const struct trials_view *v,
 		       const struct trials_limits *limits, uint64_t *ret_due_ms)
@@ -40,25 +50,30 @@ static bool server_end(struct trials *t, const struct judgement *j, const struct
 	}
 	charge(t, v);
 	*ret_due_ms += v->probe ? 0 : trials_backoff_ms(t->spent > 0 ? t->spent - 1 : 0, v->random);
-	return t->spent >= limits->attempts_max || v->kills ||
-	       breaker_is_lines(v->lane, limits->patience_ms, v->now_ms);
+	bool lines = is_lines(t, v, limits);
+	return t->spent >= limits->attempts_max || v->kills || lines;
 }
 
-/* Too much was asked: never an attempt. One that is refused all the while others are taken ends. */
+/* Too much was asked: never an attempt. One that is refused all the while others are taken ends: often,
+ * for a line may have waited for its turn, and been sent in vain but twice in hours. */
 static bool refused_end(struct trials *t, const struct trials_view *v,
 			const struct trials_limits *limits, uint64_t *ret_due_ms)
 {
 	if (t->refused_since_ms == 0)
 		t->refused_since_ms = v->now_ms;
+	t->refusals++;
 	*ret_due_ms = v->now_ms;
-	return v->now_ms - t->refused_since_ms >= limits->patience_ms && v->well_meanwhile;
+	return v->now_ms - t->refused_since_ms >= limits->patience_ms &&
+	       t->refusals >= TRIALS_REFUSALS && v->well_meanwhile;
 }
 
 bool trials_end(struct trials *t, const struct judgement *j, const struct trials_view *v,
 		const struct trials_limits *limits, uint64_t *ret_due_ms)
 {
-	if (j->blame != BLAME_THROTTLED && j->blame != BLAME_BUSY)
+	if (j->blame != BLAME_THROTTLED && j->blame != BLAME_BUSY) {
 		t->refused_since_ms = 0;
+		t->refusals = 0;
+	}
 	switch (j->blame) {
 	case BLAME_NOBODY:
 	case BLAME_LINE:
@@ -78,6 +93,18 @@ bool trials_end(struct trials *t, const struct judgement *j, const struct trials
 		return false;
 	}
 	return false;
+}
+
+bool trials_fail_anew(struct trials *t, const struct trials_view *v)
+{
+	uint64_t there = UINT64_C(1) << v->lane_number;
+	if (breaker_well_since(v->lane, t->failed_ms))
+		t->failed_on = 0;
+	bool anew = (t->failed_on & there) == 0;
+	if (t->failed_on == 0)
+		t->failed_ms = v->now_ms;
+	t->failed_on |= there;
+	return anew;
 }
 
 void trials_learn_death(struct trials *t, const struct breaker *lane,

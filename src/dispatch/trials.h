@@ -16,6 +16,7 @@
 #include "upstream/breaker.h"
 
 #define TRIALS_DEATHS 3u
+#define TRIALS_REFUSALS 10u     /* in a row at least, before a line ends that is refused for long */
 #define TRIALS_MINUTE_MS 60000u /* until it is tried again where only the operator can help */
 
 struct trials {
@@ -25,7 +26,11 @@ struct trials {
 	bool open;          /* an attempt that failed, and that is not charged yet */
 	unsigned open_lane; /* whoever it was sent to */
 	uint64_t open_sent_ms;
+	uint64_t failing_since_ms; /* the server is not well, and fails it; 0: it has not */
 	uint64_t refused_since_ms; /* it is refused ("too many") again and again; 0: it is not */
+	uint32_t refusals;         /* since then */
+	uint64_t failed_on;        /* bits: the lanes that have counted it as a line that fails */
+	uint64_t failed_ms;        /* since when these are collected */
 	bool fresh;                /* the next attempt goes on a new connection */
 	bool stale;          /* one went on a connection that was dead: that is excused once */
 	bool broke;          /* its connection broke, with others', when it was no probe */
@@ -40,7 +45,7 @@ struct trials_limits {
 /* What is known at the end of an attempt. `lane` has learnt of it already. */
 struct trials_view {
 	uint64_t sent_ms, now_ms;
-	unsigned lane_number;
+	unsigned lane_number; /* below 64 */
 	const struct breaker *lane;
 	bool well_meanwhile; /* the lane was well since sent_ms, before this end was learnt */
 	bool probe;          /* it was sent while the lane or its upstream was open */
@@ -52,6 +57,9 @@ struct trials_view {
 /* True: the line ends with the judgement's fault. False: it is tried again, not before *ret_due_ms. */
 bool trials_end(struct trials *t, const struct judgement *j, const struct trials_view *v,
 		const struct trials_limits *limits, uint64_t *ret_due_ms);
+/* Whether a line that fails does so on the lane for the first time since that was well: breakers count
+ * lines, wherever these were tried meanwhile. Before the lane learns of it. */
+bool trials_fail_anew(struct trials *t, const struct trials_view *v);
 /* The lane's breaker opened and closed since the line's connection broke: that was a death. */
 void trials_learn_death(struct trials *t, const struct breaker *lane,
 			const struct breaker *upstream);

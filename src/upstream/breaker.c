@@ -84,8 +84,6 @@ enum breaker_change breaker_well(struct breaker *b, uint64_t sent_ms, uint64_t n
 	if (b->state != BREAKER_CLOSED && b->sure && sent_ms <= b->since_ms)
 		return BREAKER_NO_CHANGE;
 	bool was_open = b->state != BREAKER_CLOSED;
-	if (b->faults > 0)
-		b->episode++;
 	b->well_ms = now_ms;
 	b->faults = b->failed_lines = 0;
 	b->fault_share -= b->fault_share / SHARE_OVER;

@@ -41,9 +41,8 @@ struct breaker {
 	bool health_known, health_good; /* as the health call said last, since it opened */
 	unsigned faults;                /* in a row */
 	unsigned failed_lines;          /* different ones, since it was last well */
-	unsigned episode; /* how often it was well after it was not: marks lines that have failed */
-	double fault_share; /* of the last answers, some sixteen */
-	uint64_t since_ms;  /* that it is open */
+	double fault_share;             /* of the last answers, some sixteen */
+	uint64_t since_ms;              /* that it is open */
 	uint64_t probe_at_ms, probe_delay_ms;
 	uint64_t well_ms;          /* when it was last well; 0: never */
 	uint64_t healthy_since_ms; /* the health call is good, and nothing is well; 0: it is not */

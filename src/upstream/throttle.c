@@ -83,6 +83,8 @@ void throttle_refused(struct throttle *t, const struct throttle_sign *s, uint64_
 {
 	bool first = t->since_ms == 0;
 	bool finds_out = t->single_ms != 0 && s->sent_ms == t->single_ms;
+	/* It told of a pause, that is over, and now it tells of none. */
+	bool told_before = t->told && s->sent_ms >= t->closed_until_ms;
 	if (first) {
 		t->since_ms = now_ms;
 		t->taken_before = taken_sum(t, now_ms);
@@ -96,7 +98,8 @@ void throttle_refused(struct throttle *t, const struct throttle_sign *s, uint64_
 		int64_t most = THROTTLE_WAIT_MOST_MS;
 		t->told = true;
 		close_for(t, (uint64_t)(s->wait_ms < most ? s->wait_ms : most), now_ms);
-	} else if (first || finds_out) {
+	} else if (first || finds_out || told_before) {
+		t->told = false;
 		close_untold(t, now_ms);
 	}
 	if (finds_out)

@@ -3,11 +3,13 @@
 The rows U1 ... V15 are those of what was seen on the build before."""
 
 import json
+import os
 import threading
 import time
 
 import pytest
 from support import server as program
+from support.api import Api
 from support.jsonl import fresh, jsonl, line, numbered
 from support.upstream import Answer, answer_of_step
 from support.wire import wait_until
@@ -460,3 +462,70 @@ def test_f15_models_are_known_soon_after_the_engine_is_up(serve, own_upstream):
     began = time.monotonic()
     wait_until(lambda: api.http.get("models").json()["data"], "the model is listed", 20)
     assert time.monotonic() - began < 8
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_8_3_a_line_that_waits_for_its_time_costs_no_cpu(serve, own_upstream, new_upstream):
+    """One upstream is gone, a line fails alone on the other: its attempts stay spread over seconds,
+    and these are waited for, also while a probe of the first is due."""
+    other = new_upstream()
+    mark = fresh()
+    own_upstream.on(f"{mark}-bad", answer_of_step("status:500"))
+    other.on(f"{mark}-bad", answer_of_step("status:500"))
+    api = serve(args=["--upstream", other.url])
+    with api.well():
+        api.run(numbered(fresh(), 40))
+        other.stop()
+        batch = api.create([line("bad", f"{mark}-bad"), *numbered(mark, 20)])
+        own_upstream.wait_sent(f"{mark}-bad", 4)
+        api.wait(batch, lambda b: b["request_counts"]["completed"] == 20)
+        before = cpu_seconds(api.server.process.pid)
+        time.sleep(5)
+        used = cpu_seconds(api.server.process.pid) - before
+    api.cancel(batch)
+    api.wait(batch, "cancelled")
+    assert used < 2.5, f"{used} s of CPU in 5 s"
+
+
+def test_8_3_lines_of_a_suspended_organization_hold_up_no_probe(serve, own_upstream):
+    """Models take turns at finding out whether their upstream is back; one whose lines may not be sent
+    has none."""
+    api = serve(settings={"execution.concurrency": 4})
+    other = Api(api.server, api.server.new_key("others"))
+    own_upstream.everything = Answer(how="reset")
+    held = api.create(numbered(fresh(), 3, model="m-1"))
+    api.wait(held, lambda b: b["lowtide"]["stall_reason"] == "upstream_down")
+    program.run("org", "suspend", "default", "--data", api.server.data)
+    wait_until(lambda: api.http.get("files").status_code == 403, "refused", seconds=10)
+    time.sleep(2)
+    own_upstream.stop()
+    batch = other.create(numbered(fresh(), 3, model="m-2"))
+    other.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "upstream_down")
+    time.sleep(3)
+    own_upstream.everything = None
+    own_upstream.start()
+    assert other.wait(batch, "completed", seconds=40)["request_counts"]["completed"] == 3
+    program.run("org", "resume", "default", "--data", api.server.data)
+    wait_until(lambda: api.http.get("files").status_code == 200, "goes on", seconds=10)
+    api.wait(held, "completed")
+    other.close()
+
+
+def test_8_3_an_online_path_that_is_not_there_holds_up_no_lines(serve, own_upstream):
+    """Before any line was well a 404 is the operator's; but a client's is not the lines'."""
+    mark = fresh()
+    own_upstream.on(f"{mark}-online", answer_of_step("status:404"))
+    api = serve()
+    first = api.create(numbered(mark, 2, "hold:gate"))
+    api.wait(first, lambda b: b["lowtide"]["running"] == 2)
+    api.cancel(first)
+    api.wait(first, "cancelled")
+    asked = {"model": "m-1", "messages": [{"role": "user", "content": f"{mark}-online"}]}
+    assert api.http.post("chat/completions", json=asked).status_code == 404
+    batch = api.wait(api.create(numbered(fresh(), 3)), "completed", seconds=30)
+    assert batch["request_counts"]["completed"] == 3

@@ -12,6 +12,7 @@ import pytest
 from support import server as program
 from support.api import Api, output_text, parse_results
 from support.jsonl import fresh, jsonl, line, numbered
+from support.terminal import read_all
 from support.wire import wait_until
 
 
@@ -217,16 +218,7 @@ def test_run_shows_a_bar_on_a_terminal(files, upstream):
     master, slave = pty.openpty()
     process = start_run(files, upstream, stdout=slave, stderr=slave, stdin=slave, text=False)
     os.close(slave)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(master, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(master)
+    shown = read_all(master)
     assert process.wait(timeout=60) == 0
     text = shown.decode(errors="replace")
     assert text.count("\r") > 3, "nothing moved"

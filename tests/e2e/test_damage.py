@@ -1,6 +1,7 @@
 """What is on disk is not what was written: files go only by a decision, and damage costs no more than
 the damage. Rows D1 to D7 of faults-seen.md (D8 and D9 are unit tests: cli/data_dir, base/log)."""
 
+import os
 import re
 import shutil
 import sqlite3
@@ -263,17 +264,21 @@ def test_d2_a_journal_that_had_just_begun(damaged, own_upstream, content):
     whole(api, batch, mark, 0)
 
 
+def cut(path, size):
+    """To so many bytes; None: it is gone."""
+    if size is None:
+        path.unlink()
+    else:
+        os.truncate(path, size)
+
+
 @pytest.mark.parametrize("size", [None, 0, 16, 5000])
 def test_d3_a_journal_that_is_short_or_gone(damaged, own_upstream, size):
     """Lines that had been merged stay; the others run again."""
     api = damaged()
     batch, mark = part_done(api, own_upstream, 1100)
     journal = journal_of(api, batch)
-    if size is None:
-        journal.unlink()
-    else:
-        with open(journal, "r+b") as file:
-            file.truncate(size)
+    cut(journal, size)
     api.server.start()
     whole(api, batch, mark, 1100)
     assert sent_again(own_upstream, mark) <= 1100 - 1024
@@ -356,11 +361,7 @@ def test_d5_a_short_result_file_is_made_anew(damaged, own_upstream, left):
     api = damaged()
     batch, mark = part_done(api, own_upstream, 1100)
     blob = result_blob(api, batch)
-    if left is None:
-        blob.unlink()
-    else:
-        with open(blob, "r+b") as file:
-            file.truncate(int(blob.stat().st_size * left))
+    cut(blob, None if left is None else int(blob.stat().st_size * left))
     api.server.start()
     whole(api, batch, mark, 1100)
     assert sent_again(own_upstream, mark) == 0

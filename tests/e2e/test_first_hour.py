@@ -17,6 +17,7 @@ import pytest
 from support import server as program
 from support.api import Api, parse_results
 from support.jsonl import fresh, jsonl, line, numbered
+from support.terminal import read_all
 from support.wire import wait_until
 
 
@@ -155,16 +156,7 @@ def on_terminal(args):
     master, slave = pty.openpty()
     process = start(args, stdout=slave, stderr=slave, stdin=slave)
     os.close(slave)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(master, 65536)
-        except OSError:
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(master)
+    shown = read_all(master)
     text = shown.decode(errors="replace")
     program.check_report(text, "run")
     return process.wait(timeout=60), text

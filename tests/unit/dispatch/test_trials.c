@@ -203,6 +203,58 @@ static void a_line_refused_beside_others_ends_after_patience(void **state)
 	assert_true(trials_end(&t, &j, &v, &limits, &due));
 }
 
+/* It may have waited for its turn meanwhile. */
+static void two_refusals_are_not_all_the_while(void **state)
+{
+	(void)state;
+	struct breaker lane = { .well_ms = 1 };
+	struct trials t = { 0 };
+	struct judgement j = { .blame = BLAME_THROTTLED };
+	uint64_t due;
+	struct trials_view v = { .now_ms = 1000, .lane = &lane, .well_meanwhile = true };
+	for (unsigned i = 1; i < TRIALS_REFUSALS; i++, v.now_ms += PATIENCE_MS)
+		assert_false(trials_end(&t, &j, &v, &limits, &due));
+	assert_true(trials_end(&t, &j, &v, &limits, &due));
+}
+
+/* An upstream that failed others all the time says little of a line that it has not seen before. */
+static void a_new_line_has_its_own_patience(void **state)
+{
+	(void)state;
+	struct breaker lane = { .state = BREAKER_DOWN,
+				.healthy_since_ms = 1000,
+				.failed_lines = 3 };
+	struct trials t = { 0 };
+	struct judgement j = { .blame = BLAME_SERVER };
+	uint64_t due, first_ms = 1000 + 2 * PATIENCE_MS;
+	struct trials_view v = { .now_ms = first_ms, .lane = &lane, .probe = true, .open = true };
+	for (; v.now_ms < first_ms + PATIENCE_MS; v.now_ms += 30000)
+		assert_false(trials_end(&t, &j, &v, &limits, &due));
+	lane.well_ms = first_ms + 1; /* it was up once more: that counts from then on */
+	first_ms = v.now_ms;
+	for (; v.now_ms < first_ms + PATIENCE_MS; v.now_ms += 30000)
+		assert_false(trials_end(&t, &j, &v, &limits, &due));
+	assert_true(trials_end(&t, &j, &v, &limits, &due));
+}
+
+/* A line that two upstreams fail in turn is one line to each of them. */
+static void a_line_counts_once(void **state)
+{
+	(void)state;
+	struct breaker lanes[2] = { { .state = BREAKER_DOWN }, { .state = BREAKER_DOWN } };
+	struct trials t = { 0 };
+	for (unsigned i = 0; i < 40; i++) {
+		struct trials_view v = { .now_ms = 1000 * (i + 1),
+					 .lane_number = i % 2,
+					 .lane = &lanes[i % 2] };
+		assert_int_equal(trials_fail_anew(&t, &v), i < 2);
+	}
+	lanes[0].well_ms = 50000;
+	struct trials_view v = { .now_ms = 51000, .lane = &lanes[0] };
+	assert_true(trials_fail_anew(&t, &v));
+	assert_false(trials_fail_anew(&t, &v));
+}
+
 static void a_dead_connection_is_excused_once(void **state)
 {
 	(void)state;
@@ -261,6 +313,9 @@ int main(void)
 		cmocka_unit_test(a_large_one_waits),
 		cmocka_unit_test(what_the_operator_can_mend_is_tried_each_minute),
 		cmocka_unit_test(a_line_refused_beside_others_ends_after_patience),
+		cmocka_unit_test(two_refusals_are_not_all_the_while),
+		cmocka_unit_test(a_new_line_has_its_own_patience),
+		cmocka_unit_test(a_line_counts_once),
 		cmocka_unit_test(a_dead_connection_is_excused_once),
 		cmocka_unit_test(deaths_are_counted),
 		cmocka_unit_test(attempts_are_spread),

@@ -29,6 +29,24 @@ static void a_told_wait_is_kept(void **state)
 	assert_true(throttle_due_ms(&t, 5300) <= 5300 + THROTTLE_WAIT_MOST_MS + THROTTLE_MORE_MS);
 }
 
+/* Told once, and then refused without a word: not again and again at once. */
+static void an_untold_refusal_after_a_told_one_pauses(void **state)
+{
+	(void)state;
+	struct throttle t = { 0 };
+	refuse(&t, 900, 1000, 3, 1000);
+	uint64_t now = throttle_due_ms(&t, 1000);
+	throttle_sent(&t, now);
+	throttle_sent(&t, now);
+	refuse(&t, now, 0, 1, now + 10);
+	refuse(&t, now, 0, 0, now + 10); /* of the same burst */
+	assert_int_equal(throttle_due_ms(&t, now + 10), now + 10 + 1000 + THROTTLE_MORE_MS);
+	now = throttle_due_ms(&t, now + 10);
+	throttle_sent(&t, now);
+	refuse(&t, now, 0, 0, now + 10);
+	assert_int_equal(throttle_due_ms(&t, now + 10), now + 10 + 2000 + THROTTLE_MORE_MS);
+}
+
 /* One request, then after 1, 2, 4 … 60 s, until one is taken. */
 static void untold_waits_double(void **state)
 {
@@ -159,6 +177,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_told_wait_is_kept),
+		cmocka_unit_test(an_untold_refusal_after_a_told_one_pauses),
 		cmocka_unit_test(untold_waits_double),
 		cmocka_unit_test(refusals_of_one_burst_are_one),
 		cmocka_unit_test(where_others_run_the_next_answer_ends_it),
