@@ -412,7 +412,10 @@ static bool line_prepare(struct line_transfer *t, const char *endpoint)
 static void line_sent(struct dispatch *d, struct lane *lane, struct line *l, uint64_t now_ms)
 {
 	struct upstream *u = lane->upstream;
-	l->trials.sent++;
+	if (++l->trials.sent > 1) {
+		l->retried++;
+		l->batch->retried++;
+	}
 	l->batch->running++;
 	lane->in_flight++;
 	lane->sent_ms = now_ms;
@@ -494,7 +497,7 @@ struct line_end {
 static void outcome_fill(struct dispatch *d, struct line *l, struct line_transfer *t,
 			 const struct line_end *e, struct outcome *o)
 {
-	o->attempts = l->trials.spent > 0 ? l->trials.spent : 1;
+	o->attempts = l->trials.sent;
 	o->fault = e->judgement->fault;
 	o->message = e->judgement->message;
 	o->slot = l->lane;
@@ -600,8 +603,6 @@ static void line_again(struct dispatch *d, struct line *l, const struct attempt_
 	attempt_words(e, l->lane->upstream->config.api_key, b->failed_text, sizeof(b->failed_text));
 	b->failed_as = stall_of_blame(blame);
 	b->failed_at = sys.now_s();
-	b->retried += l->trials.spent - l->retried;
-	l->retried = l->trials.spent;
 	l->avoid = l->lane->upstream->number;
 	b->running--;
 	l->operators = blame == BLAME_OPERATOR || blame == BLAME_PATH;
@@ -688,6 +689,15 @@ static void line_learn(struct dispatch *d, struct line *l, const struct attempt_
 	death_note(l, e, ret->open);
 }
 
+/* It never went out. */
+static void line_unsent(struct line *l)
+{
+	if (l->trials.sent-- == 1)
+		return;
+	l->retried--;
+	l->batch->retried--;
+}
+
 /* Its answer was late because we had no memory for it: nobody else is to blame. */
 static void line_put_back(struct dispatch *d, struct line *l, uint64_t now_us)
 {
@@ -721,6 +731,8 @@ void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code)
 	else if (t->fresh &&
 		 t->requests > 2) /* refused streams: libcurl sends nothing else again */
 		end.wire = ATTEMPT_UNPROCESSED;
+	if (end.wire == ATTEMPT_UNREACHABLE)
+		line_unsent(l);
 	answer_read(t, &end, &facts, &tokens);
 	struct judgement j = line_judge(l, &end);
 	if (j.blame == BLAME_NOBODY)

@@ -43,7 +43,7 @@ void run_causes_lines(struct run *run, struct causes *c)
 {
 	struct index_record r;
 	struct error err;
-	for (unsigned i = 0; i < c->n; i++)
+	for (unsigned i = 0; run->index != NULL && i < c->n; i++) /* NULL: the input is lost */
 		if (c->of[i].line == 0 && index_read(run->index, c->of[i].record, &r, 1, &err))
 			c->of[i].line = r.line;
 }
