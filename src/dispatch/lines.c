@@ -252,6 +252,14 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 	return t->answer.failed ? 0 : size * n; /* out of memory: as if the connection had broken */
 }
 
+/* It is sent once more. */
+static void line_count_again(struct line *l)
+{
+	l->trials.sent++;
+	l->retried++;
+	l->batch->retried++;
+}
+
 /* Called before each request. When a kept-alive connection turns out to be dead libcurl sends the
  * request again by itself, on the next kept one. Once, no more: when an upstream goes down all its kept
  * connections are dead, and libcurl would try one after another. A further attempt goes on a new one. */
@@ -263,7 +271,9 @@ static int on_request(void *arg, char *ip, char *local_ip, int port, int local_p
 	(void)port;
 	(void)local_port;
 	struct line_transfer *t = arg;
-	return ++t->requests <= 2 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+	if (++t->requests == 2)
+		line_count_again(t->line);
+	return t->requests <= 2 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
 static bool transfer_setup(struct dispatch *d, struct upstream *u, struct line_transfer *t)
@@ -412,10 +422,10 @@ static bool line_prepare(struct line_transfer *t, const char *endpoint)
 static void line_sent(struct dispatch *d, struct lane *lane, struct line *l, uint64_t now_ms)
 {
 	struct upstream *u = lane->upstream;
-	if (++l->trials.sent > 1) {
-		l->retried++;
-		l->batch->retried++;
-	}
+	if (l->trials.sent == 0)
+		l->trials.sent = 1;
+	else
+		line_count_again(l);
 	l->batch->running++;
 	lane->in_flight++;
 	lane->sent_ms = now_ms;

@@ -416,7 +416,8 @@ def test_8_2_max_attempts_from_configuration(serve, own_upstream):
     mark, _, error, batch = run_steps(api, ["status:500", "reset"])
     # one that broke on a connection that had been kept is excused once
     assert attempts(own_upstream, mark, 0) in (1, 2) and attempts(own_upstream, mark, 1) <= 3
-    assert batch["lowtide"]["retried"] == 0
+    sent = attempts(own_upstream, mark, 0) + attempts(own_upstream, mark, 1)
+    assert batch["lowtide"]["retried"] == sent - 2
 
 
 def test_8_2_a_line_that_waits_for_its_retry_blocks_no_other(serve, own_upstream):
