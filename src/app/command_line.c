@@ -708,7 +708,7 @@ static int command_gc(int argc, char **argv)
 	static const struct argp_option options[] = {
 		DATA_ROW,   OPTION("delete", OPTION_DELETE, NULL, "remove them now"),
 		CONFIG_ROW, SET_ROW,
-		{ 0 },
+		HELP_ROWS,  { 0 },
 	};
 	static const struct argp argp = {
 		.options = options,
@@ -722,7 +722,7 @@ static int command_gc(int argc, char **argv)
 	AUTO(gc_arguments_done) struct gc_arguments a = { 0 };
 	struct config config;
 
-	argp_parse(&argp, argc, argv, 0, NULL, &a);
+	parse_command(&argp, argc, argv, &a);
 	if (!load(&a.settings, &config))
 		return EXIT_USAGE;
 	log_less(&config);
