@@ -717,7 +717,7 @@ static int command_gc(int argc, char **argv)
 		       "What a server finds at its start in files/ and batches/ and its database "
 		       "does not know is moved there, and removed after retention.lost. To put a "
 		       "file back: .jsonl and .index belong into files/, .journal into batches/. "
-		       "Also while the server runs.",
+		       "Also while the server runs. Exit code: 0 done, 1 failed, 2 usage.",
 	};
 	AUTO(gc_arguments_done) struct gc_arguments a = { 0 };
 	struct config config;
