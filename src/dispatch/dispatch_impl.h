@@ -373,8 +373,8 @@ void upstream_learn(struct dispatch *d, const struct lesson *l, uint64_t now_ms)
 enum blame busy_settle(const struct lane *lane, uint64_t sent_ms);
 /* What its health call says. */
 void upstream_healthy(struct dispatch *d, struct upstream *u, bool good, uint64_t now_ms);
-/* Whether it is down, or some model on it is, so that its health is asked for. */
-bool upstream_ailing(const struct upstream *u);
+/* Since when it is down, or the model on it that went down last: then its health is asked for. 0: none. */
+uint64_t upstream_ailing_since_ms(const struct upstream *u);
 /* A lane or its upstream is open: nothing but probes. */
 bool lane_open_circuit(const struct lane *lane);
 /* Says why the model's batches wait, if they do. */

@@ -408,14 +408,13 @@ enum blame busy_settle(const struct lane *lane, uint64_t sent_ms)
 
 /* ---- health ---- */
 
-bool upstream_ailing(const struct upstream *u)
+uint64_t upstream_ailing_since_ms(const struct upstream *u)
 {
-	if (u->breaker.state == BREAKER_DOWN)
-		return true;
+	uint64_t since = u->breaker.state == BREAKER_DOWN ? u->breaker.since_ms : 0;
 	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		if (lane->breaker.state == BREAKER_DOWN)
-			return true;
-	return false;
+		if (lane->breaker.state == BREAKER_DOWN && lane->breaker.since_ms > since)
+			since = lane->breaker.since_ms;
+	return since;
 }
 
 void upstream_healthy(struct dispatch *d, struct upstream *u, bool good, uint64_t now_ms)

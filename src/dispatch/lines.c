@@ -112,6 +112,8 @@ void line_free(struct line *l)
 		l->next->prev = l->prev;
 	b->retried -= l->retried;
 	b->of->lines--;
+	if (b->lines == NULL && b->probed)
+		batch_hold(b, false); /* no line of it is left to be tried again: a new one is */
 	free(l);
 }
 

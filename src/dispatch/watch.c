@@ -99,7 +99,7 @@ static bool metrics_wanted(const struct upstream *u)
 
 static bool health_wanted(const struct upstream *u)
 {
-	return !u->retired && !u->health.under_way && upstream_ailing(u);
+	return !u->retired && !u->health.under_way && upstream_ailing_since_ms(u) != 0;
 }
 
 void watches_run(struct dispatch *d, uint64_t now_ms)
@@ -376,8 +376,7 @@ static void health_done(struct dispatch *d, struct upstream *u, const struct att
 		w->due_ms = now_ms;
 		return;
 	}
-	bool lasts = u->breaker.state == BREAKER_DOWN &&
-		     now_ms - u->breaker.since_ms >= BREAKER_MINUTE_MS;
+	bool lasts = now_ms - upstream_ailing_since_ms(u) >= BREAKER_MINUTE_MS;
 	w->due_ms = now_ms + (lasts ? HEALTH_LATER_MS : HEALTH_EVERY_MS);
 	upstream_healthy(d, u, answered && !page && e->status >= 200 && e->status < 300, now_ms);
 }

@@ -10,8 +10,8 @@
  *	   |        only the operator can mend it            |
  *	   +-------------------------------------------> REFUSED: a probe a minute, and at a reload
  *
- * One fault opens it when nothing else is in flight that might say otherwise, or when the fault leaves no
- * doubt (no connection at all); else FAULTS_MAX in a row do. "Well" is an answer of 2xx, or a refusal of
+ * One fault opens it when the fault leaves no doubt (no connection at all), or when nothing else is in
+ * flight that might say otherwise and nothing was well lately; else FAULTS_MAX in a row do. "Well" is an answer of 2xx, or a refusal of
  * a request for its content. While it is open nothing but probes is sent; a probe is any request that
  * was sent since one was due, an online one too. Faults of requests that were on their way when it
  * opened say nothing new: hundreds that break together do not put the next probe off.
@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #define BREAKER_FAULTS_MAX 3u    /* in a row, beside others in flight: then it is down */
+#define BREAKER_LATELY_MS 10000u /* so long what was well speaks for it */
 #define BREAKER_PROBE_MS 1000u   /* between probes in the first minute */
 #define BREAKER_MINUTE_MS 60000u /* that long; and between probes of one that refuses us */
 #define BREAKER_PROBE_MOST_MS 30000u
