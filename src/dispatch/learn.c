@@ -155,7 +155,7 @@ void model_stall(struct dispatch *d, struct model *m)
 		m->certificate = of->certificate && why == &of->said;
 		text_of_upstream(of, why, m->stall_text, sizeof(m->stall_text));
 	}
-	struct stalling s = { d, m->stall == DISPATCH_FLOWS && m->batches_held };
+	struct stalling s = { d, m->stall < DISPATCH_STALL_DOWN && m->batches_held };
 	if (m->stall == DISPATCH_FLOWS)
 		lines_due_now(m, sys.monotonic_ms());
 	if (s.release)

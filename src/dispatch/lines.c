@@ -621,7 +621,7 @@ static void line_again(struct dispatch *d, struct line *l, const struct attempt_
 	b->of->operators += l->operators;
 	line_wait(l, due_ms);
 	/* While nothing flows it has had its probe: other batches first. */
-	if (b->of->stall != DISPATCH_FLOWS && !b->probed) {
+	if (b->of->stall >= DISPATCH_STALL_DOWN && !b->probed) {
 		b->of->batches_held = true;
 		batch_hold(b, true);
 	}
