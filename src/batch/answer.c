@@ -271,7 +271,7 @@ static struct slice member_of(struct slice text, const char *const *names, char 
 	while (json_member(&j, &key)) {
 		if (!json_skip(&j, &value))
 			break;
-		for (size_t i = 0; names[i] != NULL && i < best; i++)
+		for (size_t i = 0; i < best && names[i] != NULL; i++)
 			if (value.p[0] == first && json_key_is(key, names[i])) {
 				best = i;
 				found = value;

@@ -378,10 +378,10 @@ static bool blob_set(CURL *easy, CURLoption option, char *text)
 static bool tls_set(CURL *easy, const struct wire_route *r)
 {
 	char *key = r->tls.key != NULL ? r->tls.key : r->tls.cert;
-	return curl_easy_setopt(easy, CURLOPT_CAINFO, NULL) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, NULL) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL) == CURLE_OK &&
+	return curl_easy_setopt(easy, CURLOPT_CAINFO, (char *)NULL) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_CAPATH, (char *)NULL) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, (char *)NULL) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, (char *)NULL) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, r) == CURLE_OK &&
 	       blob_set(easy, CURLOPT_CAINFO_BLOB, r->ca_mark) &&

@@ -57,7 +57,12 @@ bool store_open(const char *data_dir, struct store **ret, struct error *err)
 	if (s == NULL)
 		return fail_memory(err);
 	s->write_wait_ms = WRITE_WAIT_MS;
-	pthread_mutex_init(&s->write_lock, NULL);
+	pthread_condattr_t monotonic;
+	pthread_mutex_init(&s->turn_lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->turn_free, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	pthread_mutex_init(&s->keys.lock, NULL);
 	pthread_mutex_init(&s->idle_lock, NULL);
 	pthread_cond_init(&s->idle_more, NULL);
@@ -80,7 +85,8 @@ void store_close(struct store *s)
 	pthread_cond_destroy(&s->idle_more);
 	pthread_mutex_destroy(&s->idle_lock);
 	pthread_mutex_destroy(&s->keys.lock);
-	pthread_mutex_destroy(&s->write_lock);
+	pthread_cond_destroy(&s->turn_free);
+	pthread_mutex_destroy(&s->turn_lock);
 	free(s);
 }
 
@@ -130,7 +136,21 @@ static bool turn_wait(struct store *s)
 
 	clock_gettime(CLOCK_MONOTONIC, &end);
 	end.tv_sec += TURN_WAIT_S;
-	return pthread_mutex_clocklock(&s->write_lock, CLOCK_MONOTONIC, &end) == 0;
+	pthread_mutex_lock(&s->turn_lock);
+	while (s->writing && pthread_cond_timedwait(&s->turn_free, &s->turn_lock, &end) == 0)
+		;
+	bool ours = !s->writing;
+	s->writing = true;
+	pthread_mutex_unlock(&s->turn_lock);
+	return ours;
+}
+
+static void turn_end(struct store *s)
+{
+	pthread_mutex_lock(&s->turn_lock);
+	s->writing = false;
+	pthread_cond_signal(&s->turn_free);
+	pthread_mutex_unlock(&s->turn_lock);
 }
 
 /* How long to wait for another process. Once a writer has waited for it in vain the others, who are
@@ -169,7 +189,7 @@ bool txn_begin(struct txn *t, struct store *s, struct error *err)
 			s->locked_at_ms = now_ms();
 			log_locked(s, err);
 		}
-		pthread_mutex_unlock(&s->write_lock);
+		turn_end(s);
 		return false;
 	}
 	s->locked_at_ms = 0;
@@ -195,5 +215,5 @@ void txn_end(struct txn *t)
 		return;
 	if (!sqlite3_get_autocommit(t->db->handle))
 		(void)!sql_run(t->db, SQL_rollback, VALUES(), NULL, &ignored);
-	pthread_mutex_unlock(&t->db->store->write_lock);
+	turn_end(t->db->store);
 }

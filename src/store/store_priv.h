@@ -20,7 +20,9 @@
 #define READERS 4
 
 struct store {
-	pthread_mutex_t write_lock; /* around every transaction of `writer`; for the next four */
+	pthread_mutex_t turn_lock; /* for `writing` */
+	pthread_cond_t turn_free;
+	bool writing; /* a transaction of `writer` is under way: its thread has what follows */
 	struct db writer;
 	uint64_t locked_at_ms; /* when a writer gave up waiting for another process; 0: the last did not */
 	uint64_t locked_told_ms;   /* when the log was told of it */

@@ -20,6 +20,7 @@
 static _Atomic unsigned looked_up;
 static _Atomic in_addr_t moves_to;
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
 		struct addrinfo **ret)
 {
@@ -42,6 +43,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 	return 0;
 }
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names */
 void freeaddrinfo(struct addrinfo *info)
 {
 	free(info);
@@ -51,6 +53,7 @@ void freeaddrinfo(struct addrinfo *info)
 
 static _Atomic time_t later_s;
 
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names */
 int clock_gettime(clockid_t id, struct timespec *ret)
 {
 	int failed = (int)syscall(SYS_clock_gettime, id, ret);
@@ -89,6 +92,7 @@ static int listen_at(const char *address, uint16_t *ret_port)
 	return fd;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
 static size_t on_body(char *p, size_t size, size_t n, void *arg)
 {
 	(void)p;
