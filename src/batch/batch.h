@@ -68,7 +68,7 @@ struct counts {
 	uint64_t failed;    /* HTTP error, transport failure, timeout */
 	uint64_t expired;   /* cut off by the window */
 	uint64_t cancelled; /* cut off by a cancel */
-	uint64_t retried;   /* attempts beyond the first, over all lines */
+	uint64_t retried;   /* requests beyond the first, over all lines, what they cost aside */
 };
 
 /* A batch, as the store keeps it. Timestamps are Unix seconds, 0: not set. `metadata`, `model`,

@@ -56,7 +56,7 @@ struct dispatch_batch {
 
 	/* readable from any thread */
 	_Atomic uint64_t running; /* lines that were sent and are not durable yet */
-	_Atomic uint64_t retried; /* attempts beyond the first, of lines that have not ended */
+	_Atomic uint64_t retried; /* requests beyond the first, of lines that have not ended */
 	_Atomic int stall;        /* enum dispatch_stall */
 	_Atomic bool certificate; /* a certificate is what stalls it */
 	char stall_text[STALL_TEXT_BYTES]; /* what it waits for, in words: dispatch_stall_text() */
