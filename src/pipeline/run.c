@@ -719,7 +719,8 @@ static const char *run_stall(struct run *run, char message[static STALL_TEXT_BYT
 	}
 	if (!run->dispatched || run->ended_lines == run->lines)
 		return NULL;
-	const char *reason = reasons[run->dispatch.stall];
+	int stall = atomic_load(&run->dispatch.stall); /* gcc 12 reads an atomic index plainly */
+	const char *reason = reasons[stall];
 	if (reason != NULL)
 		dispatch_stall_text(run->env->dispatch, &run->dispatch, message);
 	return reason;
