@@ -75,6 +75,7 @@ void batch_done(struct batch *b)
 	b->model = NULL;
 	b->metadata = NULL;
 	b->errors = NULL;
+	b->causes = NULL;
 }
 
 /* ---- completion_window ---- */
