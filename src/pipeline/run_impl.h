@@ -82,7 +82,7 @@ bool run_is_lost(const struct error *err);
 void run_fail_rest(struct run *run, const char *why);
 bool segment_finished(const struct segment *s);
 enum outcome_fault run_end_reason(struct run *run);
-/* For want of descriptors, `why`, it cannot go on for now; NULL: it can again. Any thread. */
+/* It waits for want of descriptors, `why`; NULL: it goes on. Any thread. */
 void run_starved(struct run *run, const struct error *why);
 
 /* ---- run_input.c ---- */
