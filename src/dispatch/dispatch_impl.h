@@ -5,6 +5,7 @@
  *	lines.c       a line: sent, answered, put off, ended
  *	judge.c       whose fault the end of an attempt is
  *	trials.c      what that means for the line
+ *	retry.c       where it waits to be sent again
  *	learn.c       and for the upstream: breakers, pauses, why batches wait
  *	fill.c        which upstream has room, and what it gets
  *	upstreams.c   the list of upstreams, models, and lanes between them
@@ -26,6 +27,7 @@
 
 #include "dispatch/dispatch.h"
 #include "dispatch/judge.h"
+#include "dispatch/retry.h"
 #include "dispatch/trials.h"
 #include "dispatch/wire.h"
 #include "upstream/breaker.h"
@@ -156,15 +158,11 @@ struct model {
 	char *name; /* "": lines that name none */
 	struct schedule *schedule;
 	struct lane *lanes;
-	struct line **heap; /* lines that wait to be sent again, the one due first on top */
-	size_t heap_n, heap_cap;
-	size_t lines; /* of its batches, in flight or waiting: what the heap must have room for */
-	struct line *last; /* lines that go alone, when nothing else is left (trials.h) */
+	struct retry retry; /* lines that wait to be sent again; room for all that it has */
 	unsigned batches;
 	enum dispatch_stall stall; /* of its batches, as far as upstreams are the reason */
 	char stall_text[STALL_TEXT_BYTES];
 	bool certificate;    /* a refused certificate is the reason */
-	unsigned operators;  /* waiting lines that only the operator could help */
 	bool batches_held;   /* some batch has failed its probe, and others take their turn first */
 	bool unlisted_told;  /* the log was told that no upstream lists it */
 	double answer_bytes; /* of its lines, lately; 0: none has come */
@@ -177,20 +175,16 @@ struct model {
 
 /* ---- lines ---- */
 
-/* A line that dispatch holds: in flight (transfer set) or waiting until `due_ms`. */
+/* A line that dispatch holds: in flight (transfer set) or waiting (retry.h). */
 struct line {
 	struct dispatch_batch *batch;
 	struct line *next, *prev; /* of the batch's lines */
 	struct schedule_line scheduled;
 	struct trials trials;
 	uint32_t retried; /* what of its attempts is in its batch's `retried` */
-	uint64_t due_ms;
-	size_t heap_at;         /* place in the model's heap while waiting */
-	struct line *next_last; /* of the model's `last`, while it waits there */
-	unsigned avoid;         /* number of the upstream that failed it last; UINT_MAX: none */
-	bool operators;         /* it waits for what the operator may mend */
-	bool probe;             /* the lane or its upstream is open */
-	bool alone;             /* nothing else is in flight there */
+	struct retry_entry retry;
+	bool probe; /* the lane or its upstream is open */
+	bool alone; /* nothing else is in flight there */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */
 	struct width_mark mark;
@@ -272,17 +266,12 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l);
 /* Puts it off until `due_ms`, or, if it has to go alone, until nothing else is left. */
 void line_wait(struct line *l, uint64_t due_ms);
 /* A waiting line that is due, taken off; NULL: none. Not one that failed on the upstream `avoid` last
- * (UINT_MAX: any). */
+ * (RETRY_AVOIDS_NONE: any). */
 struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid);
-/* Whether line_due() would find one. */
-bool line_is_due(const struct model *m, uint64_t now_ms, unsigned avoid);
 /* Those of a batch that is suspended wait for its return. */
 void lines_suspend(struct dispatch_batch *b, bool suspended);
-/* Those that wait for the operator wait no longer. */
-void lines_due_now(struct model *m, uint64_t now_ms);
 /* One of those that have to go alone and are due; NULL: none. */
 struct line *line_last(struct model *m, uint64_t now_ms);
-bool line_last_is_due(const struct model *m, uint64_t now_ms);
 void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code);
 /* Ends everything that dispatch has of the batch. */
 void lines_drop(struct dispatch *d, struct dispatch_batch *b);

@@ -1,6 +1,4 @@
 /* fill.c: which upstream has room, and what it gets. A free slot is filled at once. */
-#include <limits.h>
-
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 
@@ -23,7 +21,7 @@ static struct moment moment_now(void)
 /* Whether lines of the model wait or are to come: lane_wants() says whether one may be sent. */
 static bool model_has_line(const struct model *m)
 {
-	return schedule_has_line(m->schedule) || m->heap_n > 0 || m->last != NULL;
+	return schedule_has_line(m->schedule) || retry_has_any(&m->retry);
 }
 
 /* It takes requests again: what was let through to it at once before is not now. */
@@ -78,10 +76,10 @@ static bool lane_shunned(const struct lane *lane)
 }
 
 /* The upstream that a line of this lane must not have failed on last: this one, if the line can go to
- * another. UINT_MAX: any line will do. */
+ * another. RETRY_AVOIDS_NONE: any line will do. */
 static unsigned lane_avoids(const struct lane *lane)
 {
-	return others_are_good(lane) ? lane->upstream->number : UINT_MAX;
+	return others_are_good(lane) ? lane->upstream->number : RETRY_AVOIDS_NONE;
 }
 
 /* The time by which a line must be due for the lane. A probe is not put off by its line's back-off, but where
@@ -89,7 +87,7 @@ static unsigned lane_avoids(const struct lane *lane)
 static uint64_t lane_now_ms(const struct lane *lane, struct moment now)
 {
 	bool waits = lane->model->stall != DISPATCH_FLOWS;
-	return waits && lane_open_circuit(lane) ? UINT64_MAX : now.ms;
+	return waits && lane_open_circuit(lane) ? RETRY_ANY_TIME : now.ms;
 }
 
 /* Nothing else is left to be sent there. Lines that wait for their time, for the operator or for the
@@ -97,8 +95,7 @@ static uint64_t lane_now_ms(const struct lane *lane, struct moment now)
 static bool lane_is_empty(const struct lane *lane, struct moment now)
 {
 	const struct model *m = lane->model;
-	return lane->upstream->batch_in_flight == 0 &&
-	       (m->heap_n == 0 || m->heap[0]->due_ms > now.ms);
+	return lane->upstream->batch_in_flight == 0 && retry_first_ms(&m->retry) > now.ms;
 }
 
 /* Whether there is a line that the lane may take. */
@@ -106,9 +103,10 @@ static bool lane_wants(const struct lane *lane, struct moment now)
 {
 	const struct model *m = lane->model;
 	return schedule_has_line(m->schedule) ||
-	       (m->heap_n > 0 && line_is_due(m, lane_now_ms(lane, now), lane_avoids(lane))) ||
-	       (m->last != NULL && lane_is_empty(lane, now) &&
-		line_last_is_due(m, lane_now_ms(lane, now)));
+	       (m->retry.waiting > 0 &&
+		retry_due(&m->retry, lane_now_ms(lane, now), lane_avoids(lane)) != NULL) ||
+	       (m->retry.alone != NULL && lane_is_empty(lane, now) &&
+		retry_alone_due(&m->retry, lane_now_ms(lane, now)) != NULL);
 }
 
 /* Whether another lane of its upstream, which is down, was probed longer ago and could send something
@@ -290,7 +288,7 @@ static void death_learn(struct line *l)
 	const struct lane *lane = l->batch->of->lanes;
 	if (!l->trials.broke)
 		return;
-	while (lane != NULL && lane->upstream->number != l->avoid)
+	while (lane != NULL && lane->upstream->number != l->retry.avoid)
 		lane = lane->next_of_model;
 	if (lane != NULL)
 		trials_learn_death(&l->trials, &lane->breaker, &lane->upstream->breaker);
@@ -305,7 +303,7 @@ static struct line *lane_line(struct lane *lane, struct moment now)
 		if (lane_open_circuit(lane))
 			l = line_probe(lane, now);
 		else
-			l = m->heap_n > 0 ? line_due(m, now.ms, lane_avoids(lane)) : NULL;
+			l = m->retry.waiting > 0 ? line_due(m, now.ms, lane_avoids(lane)) : NULL;
 		if (l == NULL)
 			l = line_new_of(m, lane->upstream->number);
 		if (l == NULL)
@@ -372,9 +370,10 @@ static uint64_t lane_ready_ms(struct lane *lane, struct moment now)
 		due_ms = now.ms;
 	if (lane_wants(lane, now))
 		line_ms = now.ms;
-	else if (m->heap_n > 0) /* it waits for its time, or for another lane's room */
-		line_ms = m->heap[0]->due_ms > now.ms ? m->heap[0]->due_ms : now.ms + LOOK_AGAIN_MS;
-	else if (m->last != NULL)
+	else if (m->retry.waiting > 0) /* it waits for its time, or for another lane's room */
+		line_ms = retry_first_ms(&m->retry) > now.ms ? retry_first_ms(&m->retry)
+							     : now.ms + LOOK_AGAIN_MS;
+	else if (m->retry.alone != NULL)
 		line_ms = now.ms + LOOK_AGAIN_MS;
 	return due_ms > line_ms ? due_ms : line_ms;
 }

@@ -157,7 +157,7 @@ void model_stall(struct dispatch *d, struct model *m)
 	}
 	struct stalling s = { d, m->stall < DISPATCH_STALL_DOWN && m->batches_held };
 	if (m->stall == DISPATCH_FLOWS)
-		lines_due_now(m, sys.monotonic_ms());
+		retry_operator_now(&m->retry, sys.monotonic_ms());
 	if (s.release)
 		m->batches_held = false;
 	schedule_each(m->schedule, each_batch, &s);

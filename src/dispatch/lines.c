@@ -1,6 +1,6 @@
 /* lines.c: one line on its way: sent, answered, put off, ended. */
+#include <assert.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,9 +10,7 @@
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 
-#define AVOID_LOOK 64u
 #define WAITING_MAX 1024u /* lines of a batch waiting to be sent again; then no new ones */
-#define SUSPENDED_DUE_MS (UINT64_MAX / 2) /* of lines whose organization is suspended */
 #define SCAN_BYTES \
 	(1u << 20) /* longer answers are looked at from either end, and read by the recorder */
 #define KEEP_BUFFER_BYTES (64u << 10) /* larger ones are not kept for the next line */
@@ -24,80 +22,20 @@ static uint32_t random_u32(void)
 	return r;
 }
 
-/* ---- waiting lines: a heap by due time ---- */
-
-static void heap_set(struct model *m, size_t i, struct line *l)
-{
-	m->heap[i] = l;
-	l->heap_at = i;
-}
-
-static void heap_up(struct model *m, size_t i, struct line *l)
-{
-	while (i > 0 && m->heap[(i - 1) / 2]->due_ms > l->due_ms) {
-		heap_set(m, i, m->heap[(i - 1) / 2]);
-		i = (i - 1) / 2;
-	}
-	heap_set(m, i, l);
-}
-
-static void heap_down(struct model *m, size_t i, struct line *l)
-{
-	for (;;) {
-		size_t child = 2 * i + 1;
-		if (child >= m->heap_n)
-			break;
-		if (child + 1 < m->heap_n && m->heap[child + 1]->due_ms < m->heap[child]->due_ms)
-			child++;
-		if (m->heap[child]->due_ms >= l->due_ms)
-			break;
-		heap_set(m, i, m->heap[child]);
-		i = child;
-	}
-	heap_set(m, i, l);
-}
-
-static void heap_remove(struct model *m, struct line *l)
-{
-	size_t i = l->heap_at;
-	struct line *last = m->heap[--m->heap_n];
-	if (last == l)
-		return;
-	if (i > 0 && m->heap[(i - 1) / 2]->due_ms > last->due_ms)
-		heap_up(m, i, last);
-	else
-		heap_down(m, i, last);
-}
-
-/* Room in the heap is made here, so that putting a line off cannot fail. */
-static void heap_reserve(struct model *m)
-{
-	if (m->lines < m->heap_cap)
-		return;
-	size_t cap = m->heap_cap == 0 ? 64 : 2 * m->heap_cap;
-	struct line **heap = must_calloc(cap, sizeof(struct line *));
-	if (m->heap_n > 0)
-		memcpy(heap, m->heap, m->heap_n * sizeof(struct line *));
-	free(m->heap);
-	m->heap = heap;
-	m->heap_cap = cap;
-}
-
 /* ---- lines ---- */
 
 struct line *line_new(struct model *m, const struct schedule_line *scheduled)
 {
-	heap_reserve(m);
+	retry_reserve(&m->retry);
 	struct line *l = must_calloc(1, sizeof(*l));
 	struct dispatch_batch *b = scheduled->batch->batch;
 	l->batch = b;
 	l->scheduled = *scheduled;
-	l->avoid = UINT_MAX;
+	l->retry.avoid = RETRY_AVOIDS_NONE;
 	l->next = b->lines;
 	if (b->lines != NULL)
 		b->lines->prev = l;
 	b->lines = l;
-	m->lines++;
 	return l;
 }
 
@@ -111,7 +49,7 @@ void line_free(struct line *l)
 	if (l->next != NULL)
 		l->next->prev = l->prev;
 	b->retried -= l->retried;
-	b->of->lines--;
+	retry_release(&b->of->retry);
 	if (b->lines == NULL && b->probed)
 		batch_hold(b, false); /* no line of it is left to be tried again: a new one is */
 	free(l);
@@ -130,13 +68,9 @@ void line_wait(struct line *l, uint64_t due_ms)
 {
 	struct dispatch_batch *b = l->batch;
 	struct model *m = b->of;
-	l->due_ms = b->entry.suspended ? SUSPENDED_DUE_MS : due_ms;
-	if (l->trials.deaths >= TRIALS_DEATHS) {
-		l->next_last = m->last;
-		m->last = l;
-	} else {
-		heap_up(m, m->heap_n++, l);
-	}
+
+	l->retry.goes_alone = l->trials.deaths >= TRIALS_DEATHS;
+	retry_put(&m->retry, &l->retry, b->entry.suspended ? RETRY_PARKED : due_ms);
 	if (++b->waiting == WAITING_MAX)
 		batch_hold(b, b->probed);
 	schedule_put_off(m->schedule, &l->scheduled);
@@ -145,101 +79,51 @@ void line_wait(struct line *l, uint64_t due_ms)
 /* It is taken from where it waits. */
 static void line_unwait(struct line *l)
 {
-	struct model *m = l->batch->of;
-	if (l->trials.deaths >= TRIALS_DEATHS) {
-		struct line **link = &m->last;
-		while (*link != l)
-			link = &(*link)->next_last;
-		*link = l->next_last;
-	} else {
-		heap_remove(m, l);
-	}
-	if (l->operators)
-		m->operators--;
-	l->operators = false;
+	retry_take(&l->batch->of->retry, &l->retry);
+	assert(l->batch->waiting > 0);
 	if (l->batch->waiting-- == WAITING_MAX)
 		batch_hold(l->batch, l->batch->probed);
 }
 
-void lines_due_now(struct model *m, uint64_t now_ms)
-{
-	if (m->operators == 0)
-		return;
-	for (size_t i = 0; i < m->heap_n; i++) {
-		struct line *l = m->heap[i];
-		if (l->operators && l->due_ms > now_ms && !l->batch->entry.suspended)
-			l->due_ms = now_ms;
-		heap_up(m, i, l);
-	}
-}
-
 void lines_suspend(struct dispatch_batch *b, bool suspended)
 {
-	uint64_t due_ms = suspended ? SUSPENDED_DUE_MS : sys.monotonic_ms();
-	for (struct line *l = b->lines; l != NULL; l = l->next) {
-		if (l->transfer != NULL)
-			continue;
-		if (l->trials.deaths >= TRIALS_DEATHS) {
-			l->due_ms = due_ms;
-			continue;
-		}
-		heap_remove(b->of, l);
-		l->due_ms = due_ms;
-		heap_up(b->of, b->of->heap_n++, l);
-	}
+	uint64_t due_ms = suspended ? RETRY_PARKED : sys.monotonic_ms();
+
+	for (struct line *l = b->lines; l != NULL; l = l->next)
+		if (l->retry.place != RETRY_OUT)
+			retry_move(&b->of->retry, &l->retry, due_ms);
 }
 
-/* Of the few on top of the heap, that one which is due first and may be taken. They are looked at in the
- * heap's order, which is near to that of time; what lies deeper comes up when the others are gone. */
-static struct line *line_find(const struct model *m, uint64_t now_ms, unsigned avoid)
+/* The line that waits as `e`, taken off; NULL: its batch gets no more turns, and it is freed. */
+static struct line *line_of(struct retry_entry *e)
 {
-	for (size_t i = 0; i < m->heap_n && i < AVOID_LOOK; i++)
-		if (m->heap[i]->due_ms <= now_ms && !m->heap[i]->batch->entry.suspended &&
-		    (avoid == UINT_MAX || m->heap[i]->avoid != avoid))
-			return m->heap[i];
+	struct line *l = container_of(e, struct line, retry);
+
+	line_unwait(l);
+	if (!l->batch->faulted)
+		return l;
+	line_free(l);
 	return NULL;
-}
-
-bool line_is_due(const struct model *m, uint64_t now_ms, unsigned avoid)
-{
-	return line_find(m, now_ms, avoid) != NULL;
 }
 
 struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid)
 {
-	struct line *l;
-	while ((l = line_find(m, now_ms, avoid)) != NULL) {
-		line_unwait(l);
-		if (!l->batch->faulted)
-			return l;
-		line_free(l);
-	}
-	return NULL;
-}
+	struct line *l = NULL;
+	struct retry_entry *e;
 
-static struct line *last_find(const struct model *m, uint64_t now_ms)
-{
-	struct line *l = m->last;
-	while (l != NULL && (l->due_ms > now_ms || l->batch->entry.suspended))
-		l = l->next_last;
+	while (l == NULL && (e = retry_due(&m->retry, now_ms, avoid)) != NULL)
+		l = line_of(e);
 	return l;
-}
-
-bool line_last_is_due(const struct model *m, uint64_t now_ms)
-{
-	return last_find(m, now_ms) != NULL;
 }
 
 struct line *line_last(struct model *m, uint64_t now_ms)
 {
-	struct line *l;
-	while ((l = last_find(m, now_ms)) != NULL) {
-		line_unwait(l);
-		if (!l->batch->faulted)
-			return l;
-		line_free(l);
-	}
-	return NULL;
+	struct line *l = NULL;
+	struct retry_entry *e;
+
+	while (l == NULL && (e = retry_alone_due(&m->retry, now_ms)) != NULL)
+		l = line_of(e);
+	return l;
 }
 
 /* ---- transfers ---- */
@@ -615,10 +499,9 @@ static void line_again(struct dispatch *d, struct line *l, const struct attempt_
 	attempt_words(e, l->lane->upstream->config.api_key, b->failed_text, sizeof(b->failed_text));
 	b->failed_as = stall_of_blame(blame);
 	b->failed_at = sys.now_s();
-	l->avoid = l->lane->upstream->number;
+	l->retry.avoid = l->lane->upstream->number;
 	b->running--;
-	l->operators = blame == BLAME_OPERATOR || blame == BLAME_PATH;
-	b->of->operators += l->operators;
+	l->retry.for_operator = blame == BLAME_OPERATOR || blame == BLAME_PATH;
 	line_wait(l, due_ms);
 	/* While nothing flows it has had its probe: other batches first. */
 	if (b->of->stall >= DISPATCH_STALL_DOWN && !b->probed) {

@@ -279,7 +279,7 @@ static uint64_t batches_of(const struct model *m)
 
 static uint64_t waiting_of(const struct model *m)
 {
-	return m->heap_n;
+	return m->retry.waiting;
 }
 
 static void of_models(const struct dispatch *d, struct buf *to, const char *name,
@@ -433,18 +433,18 @@ static void console_models_write(const struct dispatch *d, struct buf *to)
 		if (!model_is_told(m)) {
 			others.batches += m->batches;
 			others.slots += m->slots;
-			others.heap_n += m->heap_n;
+			others.retry.waiting += m->retry.waiting;
 			any = true;
 			continue;
 		}
 		buf_text(to, comma);
-		console_model_write(to, m->name, m->batches, m->slots, m->heap_n);
+		console_model_write(to, m->name, m->batches, m->slots, m->retry.waiting);
 		comma = ",";
 	}
 	if (!any)
 		return;
 	buf_text(to, comma);
-	console_model_write(to, OTHER_MODELS, others.batches, others.slots, others.heap_n);
+	console_model_write(to, OTHER_MODELS, others.batches, others.slots, others.retry.waiting);
 }
 
 void report_scheduling(struct dispatch *d, struct buf *to)

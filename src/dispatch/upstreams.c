@@ -378,7 +378,7 @@ static void model_free(struct model *m)
 	while (m->lanes != NULL)
 		lane_free(m->lanes);
 	schedule_close(m->schedule);
-	free(m->heap);
+	retry_done(&m->retry);
 	free(m->name);
 	free(m);
 }
@@ -556,7 +556,7 @@ static void lanes_tidy(struct upstream *u)
 
 static bool model_idle(const struct model *m)
 {
-	if (m->batches > 0 || m->lines > 0)
+	if (m->batches > 0 || m->retry.reserved > 0)
 		return false;
 	for (const struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model)
 		if (!lane_idle(lane))

@@ -86,7 +86,7 @@ static bool upstream_busy(const struct upstream *u)
 		return true;
 	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 		if (!lane->closed &&
-		    (lane->model->heap_n > 0 || schedule_has_line(lane->model->schedule)))
+		    (lane->model->retry.waiting > 0 || schedule_has_line(lane->model->schedule)))
 			return true;
 	return false;
 }
