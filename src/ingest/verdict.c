@@ -622,30 +622,9 @@ bool verdict_judge(const struct index *ix, int blob_fd, const struct verdict_rul
 
 /* ---- as JSON ---- */
 
-static void text_format(struct buf *to, const char *text)
-{
-	if (text == NULL)
-		buf_text(to, "null");
-	else
-		buf_json_string(to, slice_of(text));
-}
-
 static void finding_format(void *ctx, const struct finding *finding)
 {
-	struct buf *to = ctx;
-
-	buf_text(to, to->n == 0 ? "[{\"code\":" : ",{\"code\":");
-	text_format(to, finding->code);
-	buf_text(to, ",\"line\":");
-	if (finding->line == 0)
-		buf_text(to, "null");
-	else
-		buf_u64(to, finding->line);
-	buf_text(to, ",\"message\":");
-	text_format(to, finding->message);
-	buf_text(to, ",\"param\":");
-	text_format(to, finding->param);
-	buf_char(to, '}');
+	finding_json_add(ctx, finding);
 }
 
 bool verdict_errors(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
@@ -660,10 +639,10 @@ bool verdict_errors(const struct index *ix, int blob_fd, const struct verdict_ru
 		snprintf(message, sizeof(message),
 			 "The input file has %llu errors; the first %d of them are listed.",
 			 (unsigned long long)*ret_count, FINDINGS_MAX);
-		finding_format(to,
-			       &(struct finding){ .code = "too_many_errors", .message = message });
+		finding_json_add(to, &(struct finding){ .code = "too_many_errors",
+							.message = message });
 	}
 	if (*ret_count > 0)
-		buf_char(to, ']');
+		finding_json_end(to);
 	return !to->failed || fail_memory(err);
 }

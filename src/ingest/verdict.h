@@ -5,8 +5,8 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "base/json_fault.h"
 #include "batch/batch.h"
+#include "batch/finding.h"
 #include "ingest/index.h"
 
 struct verdict_rules {
@@ -23,15 +23,7 @@ struct verdict_rules {
 	void *ctx;
 };
 
-/* One entry of `errors.data`. Texts are valid during the call. */
-struct finding {
-	const char *code;
-	uint64_t line;     /* 0: null */
-	const char *param; /* or NULL */
-	const char *message;
-	const struct json_fault *fault; /* what is wrong with a line that is no JSON; else NULL, and
-					 * not told where the findings become JSON */
-};
+/* Texts of the finding are valid during the call; its fault is not told where the findings become JSON. */
 typedef void (*finding_fn)(void *ctx, const struct finding *finding);
 
 /* Calls `each` for every bad line, in line order, one finding each (the first in the table's

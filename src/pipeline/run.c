@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "batch/endpoint.h"
+#include "batch/finding.h"
 #include "blob/lost.h"
 #include "pipeline/run_impl.h"
 
@@ -440,7 +441,8 @@ static enum step run_beyond_repair(struct run *run, const struct error *why)
 	struct error err;
 	bool moved;
 	AUTO(buf_free) struct buf errors = BUF(4096);
-	run_error_entry(&errors, "server_error", NULL, LOST_TEXT);
+	finding_json_one(&errors,
+			 &(struct finding){ .code = "server_error", .message = LOST_TEXT });
 	buf_char(&errors, '\0');
 	if (errors.failed ||
 	    !store_batch_fail(run->env->store, run->id, errors.p, sys.now_s(), &moved, &err)) {

@@ -92,8 +92,6 @@ void run_starved(struct run *run, const struct error *why);
 MUST_USE bool run_input_open(struct run *run, struct error *err);
 /* validating -> in_progress or failed. *ret_started false: it has ended, or was ended. */
 MUST_USE bool run_validate(struct run *run, bool *ret_started, struct error *err);
-/* JSON text of an array with one entry for `errors.data`, `line` null. */
-void run_error_entry(struct buf *to, const char *code, const char *param, const char *message);
 /* The raw custom_id of a record, appended to `to`. For results (custom_id_fn). */
 bool run_custom_id(void *ctx, uint64_t record, struct buf *to);
 

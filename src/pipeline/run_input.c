@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "batch/finding.h"
 #include "ingest/ingest.h"
 #include "ingest/verdict.h"
 #include "pipeline/run_impl.h"
@@ -104,20 +105,6 @@ static bool model_served(void *ctx, const char *model)
 	return dispatch_serves(ctx, model);
 }
 
-void run_error_entry(struct buf *to, const char *code, const char *param, const char *message)
-{
-	buf_text(to, "[{\"code\":");
-	buf_json_string(to, slice_of(code));
-	buf_text(to, ",\"line\":null,\"message\":");
-	buf_json_string(to, slice_of(message));
-	buf_text(to, ",\"param\":");
-	if (param != NULL)
-		buf_json_string(to, slice_of(param));
-	else
-		buf_text(to, "null");
-	buf_text(to, "}]");
-}
-
 static bool index_get(struct run *run, struct error *err)
 {
 	int fd;
@@ -192,8 +179,10 @@ static bool enqueued_judge(struct run *run, const char *model, uint64_t tokens, 
 		 (unsigned long long)(too_many_tokens ? c->enqueued_tokens_max
 						      : c->enqueued_requests_max),
 		 what, what);
-	run_error_entry(errors, too_many_tokens ? "token_limit_exceeded" : "request_limit_exceeded",
-			NULL, message);
+	finding_json_one(errors,
+			 &(struct finding){ .code = too_many_tokens ? "token_limit_exceeded"
+								    : "request_limit_exceeded",
+					    .message = message });
 	return true;
 }
 
@@ -205,7 +194,9 @@ static bool input_judge(struct run *run, struct buf *errors, struct error *err)
 		snprintf(message, sizeof(message),
 			 "Cannot find file %s, or organization %s does not have access to it.",
 			 run->batch.input_file_id, run->batch.org);
-		run_error_entry(errors, "invalid_request", "file_id", message);
+		finding_json_one(errors, &(struct finding){ .code = "invalid_request",
+							    .param = "file_id",
+							    .message = message });
 		return true;
 	}
 	if (!run_input_open(run, err))

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "batch/finding.h"
 #include "pipeline/run_impl.h"
 
 #define MERGE_AT_ONCE 16 /* segments for one fsync and one transaction */
@@ -150,7 +151,8 @@ bool run_finish(struct run *run, struct error *err)
 		to = BATCH_CANCELLED;
 	else if (run->end == OUTCOME_BATCH_FAILED)
 		to = BATCH_FAILED;
-	run_error_entry(&errors, "server_error", NULL, run->fault);
+	finding_json_one(&errors,
+			 &(struct finding){ .code = "server_error", .message = run->fault });
 	pthread_mutex_unlock(&run->lock);
 	buf_char(&errors, '\0');
 	if (errors.failed)
