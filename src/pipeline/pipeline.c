@@ -100,7 +100,7 @@ static void run_cancel(struct pipeline *p, const char *batch_id)
 	pthread_mutex_lock(&p->lock);
 	struct run *run = run_find(p, batch_id);
 	if (run != NULL)
-		run_end(run, OUTCOME_CANCELLED);
+		run_end(run, EARLY_CANCELLED);
 	pthread_mutex_unlock(&p->lock);
 }
 

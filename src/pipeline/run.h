@@ -1,11 +1,16 @@
 /* run.h: one batch that is not final, while this process works on it. Private to pipeline/.
  *
- *	         validated           every line ended, cancel,           dispatch and recorder
- *	         or resumed          window over, fault                  have let go
- *	NEW ----------------> RUNNING ----------------------> STOPPING ----------------> STOPPED -> freed
- *	 | ^                                                    |                           |
- *	 | \------- a record of a line that had ended is damaged: open all anew ------------/
- *	 \-> freed (failed, expired, cancelled before it ran)
+ *	         validated     every line has ended    dispatch and recorder    files whole
+ *	         or resumed    (finalizing), or early  have let go
+ *	LOADING ----> RUNNING ----------> STOPPING ----------> MERGING ----------> FINISHING -> GONE
+ *	 ^ | \          |                                        |
+ *	 | |  \-> GONE  | a record of a line that had ended      |
+ *	 | |           v is damaged: open all anew               |
+ *	 | \- - -   REOPENING <----------------------------------/
+ *	 \---------------/
+ *
+ * Between LOADING and RUNNING stand VALIDATING (of a new batch) and OPENING; the table in run.c has each
+ * edge. One that ended early (EARLY_...) goes through STOPPING as well.
  *
  * Threads. `work` (a pipeline worker, one at a time for a run) moves the phase, merges and talks to
  * the store. Dispatch calls lease_next, line_read, dropped, fault; the recorder calls durable,
@@ -60,8 +65,11 @@ const char *run_id(const struct run *run);
 bool run_is_new(struct run *run);
 struct run **run_next(struct run *run); /* link of the pipeline's table */
 
-/* Ends it before its lines have: OUTCOME_CANCELLED or OUTCOME_EXPIRED. Any thread. */
-void run_end(struct run *run, enum outcome_fault why);
+/* Why a batch ends before its lines have: they are filled, and its last state says it. */
+enum early_end { EARLY_NO, EARLY_EXPIRED, EARLY_CANCELLED, EARLY_FAILED };
+
+/* Ends it early; the first to ask says why. Any thread. */
+void run_end(struct run *run, enum early_end why);
 /* Whether its organization is suspended (`orgs`: ids, sorted). A run that has not read its batch yet
  * asks the store itself when it has. Any thread. */
 void run_suspend(struct run *run, const char (*orgs)[ID_SIZE], size_t n);

@@ -148,7 +148,6 @@ bool run_input_open(struct run *run, struct error *err)
 		return fail_sys(err, EBADMSG, "%s has %llu lines, the batch has %llu",
 				run->batch.input_file_id, (unsigned long long)run->lines,
 				(unsigned long long)run->batch.counts.total);
-	run->segment_count = (run->lines + SEGMENT_LINES - 1) / SEGMENT_LINES;
 	return true;
 }
 

@@ -4,39 +4,14 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "base/memory.h"
 #include "pipeline/run_impl.h"
 
-uint32_t segment_lines(const struct run *run, uint64_t segment)
+uint64_t run_ended_lines(struct run *run)
 {
-	uint64_t rest = run->lines - segment * SEGMENT_LINES;
-	return rest < SEGMENT_LINES ? (uint32_t)rest : SEGMENT_LINES;
-}
-
-/* ---- lines that have ended: under the lock ---- */
-
-static bool line_mark(struct run *run, uint64_t record, uint64_t at, uint64_t bytes)
-{
-	struct segment *s = &run->segments[record / SEGMENT_LINES];
-	uint32_t i = (uint32_t)(record % SEGMENT_LINES);
-	if (s->done == NULL) {
-		s->done = must_calloc(1, SEGMENT_LINES / 8);
-		s->left = segment_lines(run, record / SEGMENT_LINES);
-		s->journal_at = at;
-	}
-	if (bit_get(s->done, i))
-		return false;
-	bit_set(s->done, i);
-	s->left--;
-	s->journal_end = at + bytes;
-	run->journal_end = at + bytes;
-	run->ended_lines++;
-	return true;
-}
-
-bool segment_finished(const struct segment *s)
-{
-	return s->done != NULL && s->left == 0;
+	pthread_mutex_lock(&run->lock);
+	uint64_t ended = segment_set_ended(run->segments);
+	pthread_mutex_unlock(&run->lock);
+	return ended;
 }
 
 void run_causes_lines(struct run *run, struct causes *c)
@@ -81,7 +56,8 @@ void run_durable(void *ctx, void *owner, const struct outcome *first)
 	bool finished = false, cause = false;
 	pthread_mutex_lock(&run->lock);
 	for (const struct outcome *o = first; o != NULL; o = o->next) {
-		bool fresh = line_mark(run, o->record, o->journal_at, o->journal_bytes);
+		bool fresh = segment_set_end_line(run->segments, o->record, o->journal_at,
+						  o->journal_bytes);
 		assert(fresh); /* a line ended twice: a mistake of ours, never of the world's */
 		(void)fresh;
 		const struct journal_head head = {
@@ -91,7 +67,8 @@ void run_durable(void *ctx, void *owner, const struct outcome *first)
 			.attempts = o->attempts,
 		};
 		cause = sums_add(run, &head, &o->usage) || cause;
-		finished = finished || segment_finished(&run->segments[o->record / SEGMENT_LINES]);
+		finished = finished ||
+			   segment_set_bounds(run->segments, o->record / SEGMENT_LINES).finished;
 	}
 	pthread_mutex_unlock(&run->lock);
 	if (cause)
@@ -120,7 +97,7 @@ void run_given_up(void *ctx, void *owner, const struct outcome *first)
 
 bool run_ends(void *owner)
 {
-	return run_end_reason(owner) != OUTCOME_ANSWERED;
+	return run_early(owner) != EARLY_NO;
 }
 
 /* It stays pinned until its lines are durable: a group that failed is written again. */
@@ -142,10 +119,9 @@ void run_replay(void *ctx, const struct journal_head *head, uint64_t at)
 	struct run *run = ctx;
 	const struct usage usage = { head->input, head->cached, head->output, head->reasoning,
 				     head->total };
-	if (head->record >= run->lines || head->record / SEGMENT_LINES < run->merged.segments)
-		return;
 	pthread_mutex_lock(&run->lock);
-	if (line_mark(run, head->record, at, sizeof(*head) + head->length))
+	if (segment_set_has(run->segments, head->record) &&
+	    segment_set_end_line(run->segments, head->record, at, sizeof(*head) + head->length))
 		(void)sums_add(run, head, &usage);
 	pthread_mutex_unlock(&run->lock);
 }
@@ -157,18 +133,8 @@ bool run_lease_next(void *owner, struct lease *ret)
 	struct run *run = owner;
 	bool found = false;
 	pthread_mutex_lock(&run->lock);
-	while (!found && run->lease_at < run->segment_count) {
-		uint64_t number = run->lease_at++;
-		const struct segment *s = &run->segments[number];
-		if (number < run->merged.segments || segment_finished(s))
-			continue;
-		*ret = (struct lease){ .segment = number,
-				       .first = number * SEGMENT_LINES,
-				       .lines = segment_lines(run, number) };
-		if (s->done != NULL)
-			memcpy(ret->done, s->done, sizeof(ret->done));
-		found = true;
-	}
+	while (!found && run->lease_at < segment_set_count(run->segments))
+		found = segment_set_cursor(run->segments, run->lease_at++, ret);
 	pthread_mutex_unlock(&run->lock);
 	return found;
 }

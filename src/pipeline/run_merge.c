@@ -1,46 +1,43 @@
 /* run_merge.c: finished segments -> result files -> the final state. */
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/sys.h"
 #include "batch/finding.h"
+#include "blob/lost.h"
 #include "pipeline/run_impl.h"
 
 #define MERGE_AT_ONCE 16 /* segments for one fsync and one transaction */
 
-static uint64_t journal_from(struct run *run, uint64_t first_segment)
-{
-	uint64_t from = run->journal_end;
-	for (uint64_t i = first_segment; i < run->segment_count; i++)
-		if (run->segments[i].done != NULL && run->segments[i].journal_at < from)
-			from = run->segments[i].journal_at;
-	return from;
-}
-
-static void segments_spare(struct run *run, uint64_t first, uint64_t end)
-{
-	pthread_mutex_lock(&run->lock);
-	for (uint64_t i = first; i < end; i++)
-		free(TAKE(run->segments[i].done));
-	pthread_mutex_unlock(&run->lock);
-}
+/* What a batch becomes that ends, early or not. */
+static const struct {
+	enum outcome_fault missing; /* what becomes of lines that have not ended */
+	enum batch_status status;
+} endings[] = {
+	[EARLY_NO] = { OUTCOME_ANSWERED, BATCH_COMPLETED }, /* none is missing */
+	[EARLY_EXPIRED] = { OUTCOME_EXPIRED, BATCH_EXPIRED },
+	[EARLY_CANCELLED] = { OUTCOME_CANCELLED, BATCH_CANCELLED },
+	[EARLY_FAILED] = { OUTCOME_BATCH_FAILED, BATCH_FAILED },
+};
 
 static bool segments_append(struct run *run, enum outcome_fault missing, struct merge_state *m,
 			    struct error *err)
 {
-	for (unsigned n = 0; n < MERGE_AT_ONCE && m->segments < run->segment_count; n++) {
+	for (unsigned n = 0; n < MERGE_AT_ONCE && m->segments < segments_of(run->lines); n++) {
 		pthread_mutex_lock(&run->lock);
-		struct segment s = run->segments[m->segments];
-		bool ready = segment_finished(&s) || missing != OUTCOME_ANSWERED;
+		struct segment_bounds s = segment_set_bounds(run->segments, m->segments);
 		pthread_mutex_unlock(&run->lock);
-		if (!ready)
+		if (!s.finished && missing == OUTCOME_ANSWERED)
 			break;
 		struct results_segment todo = {
-			.first = m->segments * SEGMENT_LINES,
-			.lines = segment_lines(run, m->segments),
-			.journal_at = s.done != NULL ? s.journal_at : 0,
-			.journal_end = s.done != NULL ? s.journal_end : 0,
+			.first = s.first,
+			.lines = s.lines,
+			.journal_at = s.journal_at,
+			.journal_end = s.journal_end,
 			.missing = missing,
 		};
 		if (!results_append(run->results, run->journal, &todo, run_custom_id, run, m,
@@ -57,11 +54,11 @@ static bool segments_append(struct run *run, enum outcome_fault missing, struct 
 
 static bool merge_ready(struct run *run, enum outcome_fault missing)
 {
-	if (run->merged.segments == run->segment_count)
+	if (run->merged.segments == segments_of(run->lines))
 		return false;
 	pthread_mutex_lock(&run->lock);
 	bool ready = missing != OUTCOME_ANSWERED ||
-		     segment_finished(&run->segments[run->merged.segments]);
+		     segment_set_bounds(run->segments, run->merged.segments).finished;
 	pthread_mutex_unlock(&run->lock);
 	return ready;
 }
@@ -73,7 +70,7 @@ static bool merge_durably(struct run *run, enum outcome_fault missing, struct me
 		return false;
 	run_causes_lines(run, &m->causes);
 	pthread_mutex_lock(&run->lock);
-	m->journal_from = journal_from(run, m->segments);
+	m->journal_from = segment_set_journal_from(run->segments, m->segments);
 	pthread_mutex_unlock(&run->lock);
 	return results_sync(run->results, err) && store_merge_put(run->env->store, run->id, m, err);
 }
@@ -81,8 +78,9 @@ static bool merge_durably(struct run *run, enum outcome_fault missing, struct me
 /* Appends what is ready to the result files, durably. *ret_more: there may be more at once.
  * A crash before the sync, or between it and the store's commit, leaves bytes behind the recorded
  * length; results_open() cuts them and the segments are merged again from the journal. */
-bool run_merge(struct run *run, enum outcome_fault missing, bool *ret_more, struct error *err)
+bool run_merge(struct run *run, enum early_end early, bool *ret_more, struct error *err)
 {
+	enum outcome_fault missing = endings[early].missing;
 	struct merge_state m = run->merged;
 	*ret_more = false;
 	if (!merge_ready(run, missing))
@@ -100,12 +98,11 @@ bool run_merge(struct run *run, enum outcome_fault missing, bool *ret_more, stru
 		return false;
 	}
 	(void)failpoint("results.after_commit");
-	uint64_t before = run->merged.segments;
 	pthread_mutex_lock(&run->lock);
 	run->merged = m;
+	segment_set_merge(run->segments, m.segments);
 	pthread_mutex_unlock(&run->lock);
-	segments_spare(run, before, m.segments);
-	*ret_more = !run->damaged && m.segments < run->segment_count;
+	*ret_more = !run->damaged && m.segments < segments_of(run->lines);
 	return true;
 }
 
@@ -138,19 +135,65 @@ static bool finish_as(struct run *run, enum batch_status to, const char *errors,
 				  to == BATCH_FAILED ? errors : NULL, now, ret_moved, err);
 }
 
+static void ended_tell(const struct run *run, enum batch_status status)
+{
+	AUTO(buf_free) struct buf causes = BUF(1024);
+
+	causes_describe(&run->merged.causes, &causes);
+	buf_char(&causes, '\0');
+	log_info("batch.ended", kv_str("batch", run->id),
+		 kv_str("status", batch_status_name(status)),
+		 kv_u64("completed", run->merged.counts.completed),
+		 kv_u64("failed", run->merged.counts.failed),
+		 kv_u64("retried", run->merged.counts.retried),
+		 kv_str("causes", causes.failed ? "" : causes.p));
+}
+
+static void spare_remove(struct run *run, const char *id)
+{
+	struct error err;
+
+	if (!blob_remove(run->env->blobs, id, &err))
+		log_fault("results.spare_not_removed", &err, kv_str("batch", run->id));
+}
+
+/* All that it held is in the result files, or it could not be read and somebody else may. */
+static void journal_done(struct run *run)
+{
+	char path[512];
+	struct error err;
+
+	run_journal_path(run, path, sizeof(path));
+	if (!run->journal_unreadable) {
+		if (unlink(path) != 0 && errno != ENOENT)
+			log_warn("journal.unlink_failed", kv_str("batch", run->id),
+				 kv_int("errno", errno));
+	} else if (!lost_take(run->env->data_dir, run_env_lost_at(run->env), "batches",
+			      strrchr(path, '/') + 1, &err)) {
+		log_fault("journal.not_moved", &err, kv_str("batch", run->id));
+	}
+}
+
+/* The batch is final and its files are there: the journal, and a result file without lines, are spare.
+ * A crash before this leaves them behind: pipeline_open() removes journals of batches that are final,
+ * and empty blobs that no row names. */
+static void spare_files_remove(struct run *run)
+{
+	if (run->merged.output_lines == 0)
+		spare_remove(run, run->batch.output_file_id);
+	if (run->merged.error_lines == 0)
+		spare_remove(run, run->batch.error_file_id);
+	journal_done(run);
+}
+
 /* A cancel may come until the very end: then that is the state. */
 bool run_finish(struct run *run, struct error *err)
 {
 	AUTO(buf_free) struct buf errors = BUF(4096);
-	enum batch_status to = BATCH_COMPLETED;
 	bool moved = false;
+
 	pthread_mutex_lock(&run->lock);
-	if (run->end == OUTCOME_EXPIRED)
-		to = BATCH_EXPIRED;
-	else if (run->end == OUTCOME_CANCELLED)
-		to = BATCH_CANCELLED;
-	else if (run->end == OUTCOME_BATCH_FAILED)
-		to = BATCH_FAILED;
+	enum batch_status to = endings[run->early].status;
 	finding_json_one(&errors,
 			 &(struct finding){ .code = "server_error", .message = run->fault });
 	pthread_mutex_unlock(&run->lock);
@@ -165,13 +208,7 @@ bool run_finish(struct run *run, struct error *err)
 			return false;
 	}
 	assert(moved);
-	AUTO(buf_free) struct buf causes = BUF(1024);
-	causes_describe(&run->merged.causes, &causes);
-	buf_char(&causes, '\0');
-	log_info("batch.ended", kv_str("batch", run->id), kv_str("status", batch_status_name(to)),
-		 kv_u64("completed", run->merged.counts.completed),
-		 kv_u64("failed", run->merged.counts.failed),
-		 kv_u64("retried", run->merged.counts.retried),
-		 kv_str("causes", causes.failed ? "" : causes.p));
+	ended_tell(run, to);
+	spare_files_remove(run);
 	return true;
 }
