@@ -184,6 +184,7 @@ struct line {
 	uint32_t retried; /* what of its attempts is in its batch's `retried` */
 	struct retry_entry retry;
 	bool probe; /* the lane or its upstream is open */
+	bool up;    /* the server was, when it was sent: see trials.h */
 	bool alone; /* nothing else is in flight there */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */

@@ -349,6 +349,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	t->transfer.detail[0] = '\0';
 	t->line = l;
 	l->probe = lane_open_circuit(lane);
+	l->up = breaker_is_up(&lane->breaker) && breaker_is_up(&u->breaker);
 	if (!line_prepare(t, l->batch->endpoint) || !haste_set(t, l->probe) ||
 	    !fresh_set(t, l->trials.fresh) || !wire_start(d->wire, t->transfer.easy)) {
 		transfer_give(t);
@@ -466,13 +467,13 @@ static void width_learn(struct line *l, const struct line_transfer *t, enum blam
 }
 
 /* A death may be the line's doing (trials.h): when its connection breaks among others', or it was sent
- * to an engine that had just said that it was well. */
+ * as a probe to an engine that had just said that it was well. */
 static void death_note(struct line *l, const struct attempt_end *e, bool open)
 {
 	const struct lane *lane = l->lane;
 	l->trials.broke = e->wire == ATTEMPT_BROKEN && !l->probe;
 	l->trials.broke_trip = lane->breaker.trips + lane->upstream->breaker.trips - open;
-	if (e->wire == ATTEMPT_BROKEN && l->probe && lane->breaker.health_good)
+	if (e->wire == ATTEMPT_BROKEN && l->probe && l->up)
 		l->trials.deaths++;
 }
 
@@ -565,7 +566,8 @@ static void line_learn(struct dispatch *d, struct line *l, const struct attempt_
 		.lane = &lane->breaker,
 		.well_meanwhile = breaker_well_since(&lane->breaker, sent_ms),
 		.probe = l->probe,
-		.kills = l->alone && e->wire == ATTEMPT_BROKEN,
+		.broke_alone = l->alone && e->wire == ATTEMPT_BROKEN,
+		.up = l->up,
 		.random = blame_is_well(blame) ? 0 : random_u32(),
 	};
 	bool of_lane = blame == BLAME_SERVER || blame == BLAME_BUSY || blame == BLAME_PATH;

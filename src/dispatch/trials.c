@@ -27,13 +27,16 @@ static void charge(struct trials *t, const struct trials_view *v)
 	}
 }
 
-/* Nothing is well though the server's health is good: a line's own patience counts, too. */
+/* Nothing is well though the server's health is good, or the line breaks its connection whenever it goes
+ * alone: a line's own patience counts, too. */
 static bool is_lines(struct trials *t, const struct trials_view *v,
 		     const struct trials_limits *limits)
 {
 	if (t->failing_since_ms == 0 || breaker_well_since(v->lane, t->failing_since_ms))
 		t->failing_since_ms = v->now_ms;
-	return v->now_ms - t->failing_since_ms >= limits->patience_ms &&
+	if (v->now_ms - t->failing_since_ms < limits->patience_ms)
+		return false;
+	return t->breaks >= TRIALS_DEATHS ||
 	       breaker_is_lines(v->lane, limits->patience_ms, v->now_ms);
 }
 
@@ -49,9 +52,11 @@ static bool server_end(struct trials *t, const struct judgement *j, const struct
 		return false;
 	}
 	charge(t, v);
+	t->breaks += v->broke_alone;
 	*ret_due_ms += v->probe ? 0 : trials_backoff_ms(t->spent > 0 ? t->spent - 1 : 0, v->random);
 	bool lines = is_lines(t, v, limits);
-	return t->spent >= limits->attempts_max || v->kills || lines;
+	bool kills = v->broke_alone && v->up;
+	return t->spent >= limits->attempts_max || kills || lines;
 }
 
 /* Too much was asked: never an attempt. One that is refused all the while others are taken ends: often,

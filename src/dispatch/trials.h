@@ -9,7 +9,10 @@
  *
  * A line may also be what ends the server's process, for all that are in flight with it. One that was
  * in flight at TRIALS_DEATHS of them goes alone, when nothing else is left to be sent, and ends if that
- * kills the server again. */
+ * kills the server again. A server that another line has just killed breaks the connections of those that
+ * come next: such an end counts only if the server was up when the line was sent. Where that cannot be
+ * told (it has no health call), the line ends when its connection has broken TRIALS_DEATHS times, alone,
+ * and for as long as patience lasts. */
 #pragma once
 
 #include "dispatch/judge.h"
@@ -23,6 +26,7 @@ struct trials {
 	uint32_t sent;      /* requests */
 	uint32_t spent;     /* that the line has to answer for */
 	uint32_t deaths;    /* of the server, while it was in flight */
+	uint32_t breaks;    /* of its connection, while it was in flight alone */
 	bool open;          /* an attempt that failed, and that is not charged yet */
 	unsigned open_lane; /* whoever it was sent to */
 	uint64_t open_sent_ms;
@@ -50,7 +54,8 @@ struct trials_view {
 	bool well_meanwhile; /* the lane was well since sent_ms, before this end was learnt */
 	bool probe;          /* it was sent while the lane or its upstream was open */
 	bool open;           /* one of them is now: the line waits for it, and not for itself */
-	bool kills;          /* it went alone, and killed the server once more */
+	bool broke_alone;    /* it went alone, and its connection broke */
+	bool up;             /* the server was, when it was sent (breaker_is_up()) */
 	uint32_t random;     /* uniform over 32 bits */
 };
 

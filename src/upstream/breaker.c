@@ -33,9 +33,10 @@ static void probe_failed(struct breaker *b, uint64_t now_ms)
 	b->probe_at_ms = now_ms + b->probe_delay_ms;
 }
 
-static void count_fault(struct breaker *b, const struct breaker_sign *s)
+static void count_fault(struct breaker *b, const struct breaker_sign *s, uint64_t now_ms)
 {
 	b->faults++;
+	b->fault_ms = now_ms;
 	b->fault_share += (1 - b->fault_share) / SHARE_OVER;
 	if (s->line_new)
 		b->failed_lines++;
@@ -54,7 +55,7 @@ static bool stays(struct breaker *b, const struct breaker_sign *s, uint64_t now_
 
 enum breaker_change breaker_fault(struct breaker *b, const struct breaker_sign *s, uint64_t now_ms)
 {
-	count_fault(b, s);
+	count_fault(b, s, now_ms);
 	bool stay = stays(b, s, now_ms);
 	if (!stay || (b->state == BREAKER_REFUSED && s->sure)) {
 		open_as(b, BREAKER_DOWN, s, BREAKER_PROBE_MS, now_ms);
@@ -67,7 +68,7 @@ enum breaker_change breaker_fault(struct breaker *b, const struct breaker_sign *
 enum breaker_change breaker_refused(struct breaker *b, const struct breaker_sign *s,
 				    uint64_t now_ms)
 {
-	count_fault(b, s);
+	count_fault(b, s, now_ms);
 	bool stay = stays(b, s, now_ms);
 	/* One that was down and is up again, but does not let us in, is asked less often from now on. */
 	if (!stay || (b->state == BREAKER_DOWN && s->sent_ms >= b->since_ms)) {
@@ -115,6 +116,8 @@ void breaker_health(struct breaker *b, bool good, uint64_t now_ms)
 		b->healthy_since_ms = now_ms;
 	if (good && b->health_known && !b->health_good && b->probe_at_ms > now_ms)
 		b->probe_at_ms = now_ms;
+	if (good)
+		b->health_ms = now_ms;
 	b->health_known = true;
 	b->health_good = good;
 }
@@ -131,6 +134,13 @@ uint64_t breaker_due_ms(const struct breaker *b, unsigned probes, uint64_t now_m
 	if (b->state == BREAKER_CLOSED)
 		return now_ms;
 	return probes > 0 ? UINT64_MAX : b->probe_at_ms;
+}
+
+bool breaker_is_up(const struct breaker *b)
+{
+	if (b->state == BREAKER_CLOSED)
+		return b->faults == 0;
+	return b->health_good && b->health_ms > b->fault_ms;
 }
 
 bool breaker_well_since(const struct breaker *b, uint64_t sent_ms)

@@ -46,6 +46,8 @@ struct breaker {
 	uint64_t since_ms;              /* that it is open */
 	uint64_t probe_at_ms, probe_delay_ms;
 	uint64_t well_ms;          /* when it was last well; 0: never */
+	uint64_t fault_ms;         /* when an attempt last failed; 0: none has */
+	uint64_t health_ms;        /* when the health call was last good; 0: never */
 	uint64_t healthy_since_ms; /* the health call is good, and nothing is well; 0: it is not */
 	uint64_t trips;            /* how often it opened */
 };
@@ -76,6 +78,8 @@ void breaker_probe_at(struct breaker *b, uint64_t at_ms);
 /* UINT64_MAX: not before something is learnt; <= now_ms: a request may be sent now; else: then.
  * `probes`: that are out: one is enough. *ret_probe: what may be sent (now or then) is one. */
 uint64_t breaker_due_ms(const struct breaker *b, unsigned probes, uint64_t now_ms, bool *ret_probe);
+/* The last that was seen of it was good: an answer, or, while it is open, the health call. */
+bool breaker_is_up(const struct breaker *b);
 /* It answered something well since then: what failed meanwhile is not its fault alone. */
 bool breaker_well_since(const struct breaker *b, uint64_t sent_ms);
 /* Its health call was good for `patience_ms`, yet the few lines that were tried all fail. */

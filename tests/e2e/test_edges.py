@@ -44,7 +44,11 @@ def unfinished(api, n, mb_sent, announced=None):
 
 
 def bytes_in_tmp(api):
-    return sum(path.stat().st_size for path in (api.server.data / "tmp").iterdir())
+    total = 0
+    for path in (api.server.data / "tmp").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # it may go while we look
+            total += path.stat().st_size
+    return total
 
 
 def settled(look, seconds=10):

@@ -98,6 +98,7 @@ def test_16_18_cancel_in_progress_keeps_what_was_done(api, upstream):
     lines, done, failed, held = mixed(mark, held=60)  # more than are in flight
     batch = api.create(lines)
     api.wait(batch, counted(3, 2))
+    upstream.wait_sent(mark, 35)  # 32 in flight, 2 of them long done
     began = time.monotonic()
     answer = api.cancel(batch)
     assert answer["status"] in ("cancelling", "cancelled") and answer["cancelling_at"]

@@ -292,6 +292,33 @@ static void deaths_are_counted(void **state)
 	}
 }
 
+/* V15: a line that goes alone ends when it kills a server that was up; one that meets the ruins of
+ * another's does not, but for its patience. */
+static void who_goes_alone_ends_by_a_server_that_was_up(void **state)
+{
+	(void)state;
+	struct breaker lane = { .state = BREAKER_DOWN };
+	struct trials t = { 0 };
+	struct judgement j = { .blame = BLAME_SERVER };
+	struct trials_view v = { .sent_ms = 900, .now_ms = 1000, .lane = &lane, .probe = true };
+	uint64_t due;
+
+	v.broke_alone = true;
+	for (unsigned i = 0; i < 2 * TRIALS_DEATHS; i++, v.now_ms += 1000)
+		assert_false(trials_end(&t, &j, &v, &limits, &due));
+	v.now_ms = 1000 + limits.patience_ms - 1;
+	assert_false(trials_end(&t, &j, &v, &limits, &due));
+	struct trials up = t, patient = t;
+	v.up = true;
+	assert_true(trials_end(&up, &j, &v, &limits, &due));
+	v.up = false;
+	v.now_ms++;
+	assert_true(trials_end(&patient, &j, &v, &limits, &due));
+	t.breaks = 0;
+	v.broke_alone = false;
+	assert_false(trials_end(&t, &j, &v, &limits, &due));
+}
+
 static void attempts_are_spread(void **state)
 {
 	(void)state;
@@ -318,6 +345,7 @@ int main(void)
 		cmocka_unit_test(a_line_counts_once),
 		cmocka_unit_test(a_dead_connection_is_excused_once),
 		cmocka_unit_test(deaths_are_counted),
+		cmocka_unit_test(who_goes_alone_ends_by_a_server_that_was_up),
 		cmocka_unit_test(attempts_are_spread),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,6 +157,29 @@ static void few_lines_are_given_up_after_patience_many_are_an_outage(void **stat
 	assert_false(breaker_is_lines(&b, PATIENCE_MS, 4000 + PATIENCE_MS));
 }
 
+/* Whatever fails after its health was good last says that it is not up: until it says so anew. */
+static void it_is_up_while_the_last_that_was_seen_is_good(void **state)
+{
+	(void)state;
+	struct breaker b = { 0 };
+	assert_true(breaker_is_up(&b));
+	(void)breaker_fault(&b, &beside_others, 1000);
+	assert_false(breaker_is_up(&b));
+	(void)breaker_well(&b, 900, 1100);
+	assert_true(breaker_is_up(&b));
+	const struct breaker_sign sure = { .sent_ms = 1200, .sure = true };
+	(void)breaker_fault(&b, &sure, 1300);
+	assert_false(breaker_is_up(&b));
+	breaker_health(&b, true, 2000);
+	assert_true(breaker_is_up(&b));
+	(void)breaker_fault(&b, &beside_others, 2100);
+	assert_false(breaker_is_up(&b));
+	breaker_health(&b, true, 2200);
+	assert_true(breaker_is_up(&b));
+	breaker_health(&b, false, 2300);
+	assert_false(breaker_is_up(&b));
+}
+
 static void the_share_of_faults_follows_the_last_answers(void **state)
 {
 	(void)state;
@@ -184,6 +207,7 @@ int main(void)
 		cmocka_unit_test(a_wait_that_it_asks_for_is_kept),
 		cmocka_unit_test(health_turning_good_is_probed_at_once),
 		cmocka_unit_test(few_lines_are_given_up_after_patience_many_are_an_outage),
+		cmocka_unit_test(it_is_up_while_the_last_that_was_seen_is_good),
 		cmocka_unit_test(the_share_of_faults_follows_the_last_answers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
