@@ -130,6 +130,13 @@ struct decision {
 	struct width_state state;
 };
 
+/* What a lane takes in this turn of the loop, see fill.c. */
+struct lane_offer {
+	unsigned lines;  /* that may be sent now */
+	uint64_t due_ms; /* 0 lines: when to look again; UINT64_MAX: something has to happen first */
+	bool probe;      /* the line finds out whether there is an answer again */
+};
+
 /* One model on one upstream. */
 struct lane {
 	struct lane *next_of_upstream, *next_of_model;
@@ -146,6 +153,7 @@ struct lane {
 	unsigned probe_turn; /* what the next probe is, see fill.c */
 	bool gate_shut;      /* it was down or asked for a pause, and nothing was sent since */
 	uint64_t sent_ms;    /* when the last line was */
+	struct lane_offer offer;
 	unsigned in_flight;
 	_Atomic unsigned unrecorded; /* by any thread: dispatch_recorded() */
 	struct decision decisions[DECISIONS_MAX];
@@ -310,7 +318,7 @@ bool dispatch_fill(struct dispatch *d);
 /* Milliseconds until there may be room by itself; -1: something has to happen first. */
 int dispatch_fill_timeout(struct dispatch *d);
 /* Slots that lines have on the lane, in use or free. */
-unsigned lane_slots(struct lane *lane);
+unsigned lane_slots(const struct lane *lane);
 
 /* ---- upstreams.c ---- */
 

@@ -1,4 +1,11 @@
-/* fill.c: which upstream has room, and what it gets. A free slot is filled at once. */
+/* fill.c: which upstream has room, and what it gets. A free slot is filled at once.
+ *
+ * What a lane takes is an offer, worked out once a turn of the loop (offers_renew) and kept in the lane; all
+ * questions read it. A line that is sent changes the offers of its upstream's lanes, which share the load, the
+ * pace, the probes and being alone, and no others: these are worked out again (upstream_offers). What an
+ * offer says of other upstreams, whether they answer well, no sending changes. */
+#include <assert.h>
+
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 
@@ -128,9 +135,9 @@ static bool probe_is_others(const struct lane *lane, struct moment now)
 }
 
 /* The breakers, the upstream's pauses and its limits a minute: when all of them let a line through. */
-static uint64_t lane_due_ms(struct lane *lane, struct moment now, bool *ret_probe)
+static uint64_t lane_due_ms(const struct lane *lane, struct moment now, bool *ret_probe)
 {
-	struct upstream *u = lane->upstream;
+	const struct upstream *u = lane->upstream;
 	bool of_upstream, of_lane;
 	uint64_t due = breaker_lets_ms(&u->breaker, u->probes_out, u->probed_at_ms, now.ms,
 				       &of_upstream);
@@ -146,58 +153,85 @@ static uint64_t lane_due_ms(struct lane *lane, struct moment now, bool *ret_prob
 	return due;
 }
 
-/* How many lines may be sent on the lane now. 0: *ret_due_ms is when to look again, UINT64_MAX where
- * something has to happen first.
- *
- * A slot is taken until its line is durable. So a kill at any instant makes at most as many lines run
- * again as may be in flight, and while the disk is slow or refuses nothing more is sent. */
-static unsigned lane_room(struct lane *lane, struct moment now, uint64_t *ret_due_ms)
+static unsigned least(unsigned a, unsigned b)
 {
-	struct upstream *u = lane->upstream;
+	return a < b ? a : b;
+}
+
+/* A slot is taken until its line is durable. So a kill at any instant makes at most as many lines run
+ * again as may be in flight, and while the disk is slow or refuses nothing more is sent. */
+static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
+{
+	const struct upstream *u = lane->upstream;
+	const struct lane_offer nothing = { .due_ms = UINT64_MAX };
 	bool probe = false;
-	*ret_due_ms = UINT64_MAX;
+
 	if (!lane_takes(lane) || u->alone)
-		return 0;
+		return nothing;
 	uint64_t due = lane_due_ms(lane, now, &probe);
 	if (!probe && lane_shunned(lane)) {
 		due = later(due, lane->sent_ms + BREAKER_PROBE_MS);
 		probe = true;
 	}
-	if (due > now.ms) {
-		*ret_due_ms = due;
-		return 0;
-	}
+	if (due > now.ms)
+		return (struct lane_offer){ .due_ms = due };
 	unsigned load = upstream_load(u), most = upstream_most(u);
 	if (load >= most)
-		return 0;
-	if (probe && probe_is_others(lane, now)) {
-		*ret_due_ms = now.ms + LOOK_AGAIN_MS;
-		return 0;
-	}
+		return nothing;
+	if (probe && probe_is_others(lane, now))
+		return (struct lane_offer){ .due_ms = now.ms + LOOK_AGAIN_MS };
 	if (probe)
-		return 1;
-	if (lane->gate_shut)
-		lane_reopen(lane, now);
-	unsigned room = width_room(lane->width, lane->unrecorded, now.us);
-	if (room == 0)
-		*ret_due_ms = now.ms + LOOK_AGAIN_MS;
-	return room < most - load ? room : most - load;
+		return (struct lane_offer){ .lines = 1, .due_ms = now.ms, .probe = true };
+	unsigned room = lane->gate_shut ? width_room_reopened(lane->width)
+					: width_room(lane->width);
+	return (struct lane_offer){ .lines = least(room, most - load),
+				    .due_ms = room > 0 ? now.ms : now.ms + LOOK_AGAIN_MS };
 }
 
-unsigned lane_slots(struct lane *lane)
+/* A model without batches has no line to send: its lanes offer nothing. */
+static bool lane_is_asked(const struct lane *lane)
 {
-	uint64_t due_ms;
-	return lane->in_flight + lane->unrecorded + lane_room(lane, moment_now(), &due_ms);
+	return lane->model->batches > 0;
+}
+
+/* After anything has changed on the upstream within a turn. */
+static void upstream_offers(struct upstream *u, struct moment now)
+{
+	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		if (lane_is_asked(lane))
+			lane->offer = lane_offer(lane, now);
+		else
+			lane->offer = (struct lane_offer){ .due_ms = UINT64_MAX };
+}
+
+/* At the beginning of a turn: what time alone moves, and then what is offered. Those of all upstreams before
+ * the first offer: one looks at what others' throttles say. */
+static void offers_renew(struct dispatch *d)
+{
+	struct moment now = moment_now();
+
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		throttle_tick(&u->throttle, now.ms);
+		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+			if (lane_is_asked(lane))
+				width_tick(lane->width, lane->unrecorded, now.us);
+	}
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		upstream_offers(u, now);
+}
+
+unsigned lane_slots(const struct lane *lane)
+{
+	return lane->in_flight + lane->unrecorded + lane->offer.lines;
 }
 
 /* Whether another model, with less in flight on the upstream, could take the slot. */
 static bool lane_yields(const struct lane *lane, struct moment now)
 {
-	uint64_t due_ms;
-	for (struct lane *other = lane->upstream->lanes; other != NULL;
+	for (const struct lane *other = lane->upstream->lanes; other != NULL;
 	     other = other->next_of_upstream)
 		if (other->in_flight < lane->in_flight && !other->model->no_memory &&
-		    lane_wants(other, now) && lane_room(other, now, &due_ms) > 0)
+		    other->offer.lines > 0 && lane_wants(other, now))
 			return true;
 	return false;
 }
@@ -207,10 +241,8 @@ static struct lane *lane_pick(const struct model *m, struct moment now)
 {
 	struct lane *best = NULL;
 	double best_share = 0;
-	uint64_t due_ms;
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
-		if (lane_room(lane, now, &due_ms) == 0 || !lane_wants(lane, now) ||
-		    lane_yields(lane, now))
+		if (lane->offer.lines == 0 || !lane_wants(lane, now) || lane_yields(lane, now))
 			continue;
 		double share = (lane->in_flight + 1.0) / lane->upstream->config.weight;
 		if (best == NULL || share < best_share) {
@@ -323,8 +355,20 @@ static bool line_fits(struct upstream *u, struct line *l, struct moment now)
 	if (due_ms <= now.ms)
 		return true;
 	u->paced_until_ms = due_ms;
+	upstream_offers(u, now);
 	line_wait(l, now.ms);
 	return false;
+}
+
+/* The one place where a lane is opened again: with the first line that is no probe. */
+static bool lane_send(struct dispatch *d, struct lane *lane, struct line *l, struct moment now)
+{
+	assert(lane->offer.lines > 0);
+	if (lane->gate_shut && !lane->offer.probe)
+		lane_reopen(lane, now);
+	bool sent = line_send(d, lane, l);
+	upstream_offers(lane->upstream, moment_now());
+	return sent;
 }
 
 /* Sends one line of the model; false: there is none, or no room. */
@@ -340,10 +384,10 @@ static bool model_send(struct dispatch *d, struct model *m)
 			return false;
 		if (!line_fits(lane->upstream, l, now))
 			continue;
-		if (line_send(d, lane, l))
-			return true;
-		line_wait(l, now.ms + 1000);
-		return false;
+		bool sent = lane_send(d, lane, l, now);
+		if (!sent)
+			line_wait(l, now.ms + 1000);
+		return sent;
 	}
 }
 
@@ -352,6 +396,7 @@ bool dispatch_fill(struct dispatch *d)
 {
 	bool sent = online_fill(d), more = !d->draining;
 	memory_resume(d);
+	offers_renew(d);
 	while (more) {
 		more = false;
 		for (struct model *m = d->models; m != NULL; m = m->next)
@@ -362,12 +407,11 @@ bool dispatch_fill(struct dispatch *d)
 }
 
 /* When the lane may have room for a line, and there is one that it may take. */
-static uint64_t lane_ready_ms(struct lane *lane, struct moment now)
+static uint64_t lane_ready_ms(const struct lane *lane, struct moment now)
 {
 	const struct model *m = lane->model;
-	uint64_t due_ms, line_ms = UINT64_MAX;
-	if (lane_room(lane, now, &due_ms) > 0)
-		due_ms = now.ms;
+	uint64_t line_ms = UINT64_MAX;
+
 	if (lane_wants(lane, now))
 		line_ms = now.ms;
 	else if (m->retry.waiting > 0) /* it waits for its time, or for another lane's room */
@@ -375,7 +419,7 @@ static uint64_t lane_ready_ms(struct lane *lane, struct moment now)
 							     : now.ms + LOOK_AGAIN_MS;
 	else if (m->retry.alone != NULL)
 		line_ms = now.ms + LOOK_AGAIN_MS;
-	return due_ms > line_ms ? due_ms : line_ms;
+	return later(lane->offer.due_ms, line_ms);
 }
 
 /* When the model may have something to send, and an upstream with room for it. */
@@ -384,7 +428,7 @@ static uint64_t model_due_ms(const struct model *m, struct moment now)
 	uint64_t due = UINT64_MAX;
 	if (!model_has_line(m))
 		return UINT64_MAX;
-	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
+	for (const struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
 		uint64_t lane_ms = lane_ready_ms(lane, now);
 		due = lane_ms < due ? lane_ms : due;
 	}

@@ -15,6 +15,11 @@ static uint64_t slot_of(uint64_t ms)
 	return ms / PACE_SLOT_MS;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 /* Time has come to slot `to`: what is older than the window is forgotten. */
 static void window_advance(struct pace_bucket *b, uint64_t from, uint64_t to)
 {
@@ -66,26 +71,29 @@ void pace_configure(struct pace *p, uint64_t requests_per_minute, uint64_t token
 	bucket_configure(&p->tokens, tokens_per_minute);
 }
 
-/* When enough of the window is forgotten that `need` fits into the limit. */
-static uint64_t window_due_ms(const struct pace_bucket *b, double need, uint64_t now_ms)
+/* When enough of the window, which stands at `at_ms`, is forgotten that `need` fits into the limit. */
+static uint64_t window_due_ms(const struct pace_bucket *b, double need, uint64_t at_ms)
 {
-	uint64_t slot = slot_of(now_ms);
+	uint64_t slot = slot_of(at_ms), due = at_ms;
 	double sum = fmin(need, b->limit) + b->in_window;
 
 	/* The next slot takes the place of the oldest one, and so on. */
 	for (uint64_t s = slot + 1; sum > b->limit && s <= slot + PACE_SLOTS; s++) {
 		sum -= b->used[s % PACE_SLOTS];
-		now_ms = s * PACE_SLOT_MS;
+		due = s * PACE_SLOT_MS;
 	}
-	return now_ms;
+	return due;
 }
 
-static uint64_t bucket_due_ms(const struct pace_bucket *b, double need, uint64_t now_ms)
+/* When `need` fits into the bucket, which was filled last at `at_ms`. */
+static uint64_t bucket_due_ms(const struct pace_bucket *b, double need, uint64_t at_ms,
+			      uint64_t now_ms)
 {
 	if (b->limit <= 0)
 		return now_ms;
-	uint64_t due = window_due_ms(b, need, now_ms);
-	double missing = fmin(need, b->most) - b->level;
+	uint64_t due = later(window_due_ms(b, need, at_ms), now_ms);
+	double level = fmin(b->most, b->level + b->per_ms * (double)(now_ms - at_ms));
+	double missing = fmin(need, b->most) - level;
 	if (missing > LEAST) {
 		uint64_t full = now_ms + (uint64_t)ceil(missing / b->per_ms);
 		if (full > due)
@@ -99,15 +107,14 @@ static double count_of(uint64_t tokens)
 	return (double)(tokens < TOKENS_MAX ? tokens : TOKENS_MAX);
 }
 
-uint64_t pace_due_ms(struct pace *p, uint64_t tokens, uint64_t now_ms)
+uint64_t pace_due_ms(const struct pace *p, uint64_t tokens, uint64_t now_ms)
 {
-	advance(p, now_ms);
 	/* The window knows times by `at_ms`, should the caller's clock stand behind it. */
-	uint64_t requests = bucket_due_ms(&p->requests, 1, p->at_ms);
-	uint64_t due = bucket_due_ms(&p->tokens, count_of(tokens), p->at_ms);
-	if (requests > due)
-		due = requests;
-	return due > p->at_ms ? due : now_ms;
+	uint64_t at_ms = later(p->at_ms, now_ms);
+	uint64_t due = later(bucket_due_ms(&p->requests, 1, p->at_ms, at_ms),
+			     bucket_due_ms(&p->tokens, count_of(tokens), p->at_ms, at_ms));
+
+	return due > at_ms ? due : now_ms;
 }
 
 static void bucket_take(struct pace_bucket *b, double count, uint64_t now_ms)

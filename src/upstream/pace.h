@@ -37,7 +37,7 @@ void pace_configure(struct pace *p, uint64_t requests_per_minute, uint64_t token
 		    uint64_t now_ms);
 /* When the next batch line, which is expected to take `tokens`, may be sent: at once (<= now_ms), or
  * not before then: ask again. A line of more tokens than the limit goes alone in its minute. */
-uint64_t pace_due_ms(struct pace *p, uint64_t tokens, uint64_t now_ms);
+uint64_t pace_due_ms(const struct pace *p, uint64_t tokens, uint64_t now_ms);
 /* A request is sent that is expected to take `tokens`. */
 void pace_take(struct pace *p, uint64_t tokens, uint64_t now_ms);
 /* The one sent at `taken_ms` took more (> 0) or fewer. */

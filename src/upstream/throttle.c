@@ -134,16 +134,21 @@ void throttle_gone(struct throttle *t, uint64_t sent_ms)
 		t->single_ms = 0;
 }
 
-uint64_t throttle_due_ms(struct throttle *t, uint64_t now_ms)
+void throttle_tick(struct throttle *t, uint64_t now_ms)
+{
+	if (t->single_ms == 0 || t->closed_until_ms > now_ms ||
+	    now_ms - t->single_ms < THROTTLE_TAKEN_MS)
+		return;
+	rate_learn(t, now_ms);
+	throttle_forget(t);
+}
+
+uint64_t throttle_due_ms(const struct throttle *t, uint64_t now_ms)
 {
 	if (t->closed_until_ms > now_ms)
 		return t->closed_until_ms;
-	if (t->single_ms != 0 && now_ms - t->single_ms < THROTTLE_TAKEN_MS)
+	if (t->single_ms != 0)
 		return t->single_ms + THROTTLE_TAKEN_MS;
-	if (t->single_ms != 0) {
-		rate_learn(t, now_ms);
-		throttle_forget(t);
-	}
 	return t->rate > 0 ? pace_due_ms(&t->pace, 0, now_ms) : now_ms;
 }
 

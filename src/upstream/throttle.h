@@ -55,9 +55,12 @@ void throttle_taken(struct throttle *t, uint64_t sent_ms, uint64_t now_ms);
 void throttle_sent(struct throttle *t, uint64_t now_ms);
 /* One that was sent ended in a way that says nothing of it (a broken connection, a cancel). */
 void throttle_gone(struct throttle *t, uint64_t sent_ms);
+/* Time has passed: the request that finds out, not refused for THROTTLE_TAKEN_MS, was taken. Before
+ * throttle_due_ms(), and at the latest when that said. */
+void throttle_tick(struct throttle *t, uint64_t now_ms);
 /* When a request may be sent: <= now_ms: at once. While the one that finds out is under way others wait
  * for THROTTLE_TAKEN_MS: a server that refuses does so at once. */
-uint64_t throttle_due_ms(struct throttle *t, uint64_t now_ms);
+uint64_t throttle_due_ms(const struct throttle *t, uint64_t now_ms);
 /* It has refused, and taken nothing since. */
 bool throttle_pauses(const struct throttle *t);
 /* An outage is over: its pauses are. */

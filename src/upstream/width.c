@@ -244,24 +244,26 @@ static unsigned reserve_now(const struct width *w, uint64_t now_us)
 
 /* Beside online requests lines are sent one by one, though somewhat faster than they end: those
  * that ended together would be in the way of an online prompt with all of their prompts. */
-static double paced(struct width *w, uint64_t now_us)
+static bool is_paced(const struct width *w)
 {
-	if (!width_online_lately(w, now_us) || w->latency_us == 0 || w->config.fixed > 0)
-		return INFINITY;
+	return width_online_lately(w, w->area_us) && w->latency_us > 0 && w->config.fixed == 0;
+}
+
+static void pace_refill(struct width *w, uint64_t now_us)
+{
+	if (!is_paced(w))
+		return;
 	double per_us = fmax(PACE * width_limit(w) / w->latency_us, PACE_LEAST_PER_S / SECOND);
 	double most = fmax(PACE_MOST, PACE_MOST_US * per_us);
 	w->pace = fmin(most, w->pace + per_us * (double)(now_us - w->pace_us));
 	w->pace_us = now_us;
-	return floor(w->pace);
 }
 
-unsigned width_room(struct width *w, unsigned held, uint64_t now_us)
+/* Slots for batch lines, those that are taken included; < 0: online requests have more than there are.
+ * What is due by time alone is as of `area_us`. */
+static double batch_slots(const struct width *w)
 {
-	width_advance(w, now_us);
-	width_polite_grow(w, now_us);
-	width_doubt_wait(w, now_us);
-	double width = width_limit(w), taken = (double)w->batch + held;
-	double reserve = reserve_now(w, now_us);
+	double width = width_limit(w), reserve = reserve_now(w, w->area_us);
 	double room = floor(width + 1e-6) - reserve - w->online;
 	room -= ceil((ONLINE_SHARE - 1) * fmax(0, w->online - reserve));
 	/* With next to nothing in flight nothing would be learnt. */
@@ -272,12 +274,33 @@ unsigned width_room(struct width *w, unsigned held, uint64_t now_us)
 	room = fmax(room - ceil(others), fmin(FLOOR, room));
 	/* The gate bounds lines; what online requests would leave of it might be nothing, for
 	 * good. */
-	room = fmin(room, floor(w->gate)) - taken;
-	room = fmin(room, (double)w->config.max - w->online - taken);
-	w->allowed = fmax(0, room) + taken;
+	room = fmin(room, floor(w->gate));
+	return fmin(room, (double)w->config.max - w->online);
+}
+
+void width_tick(struct width *w, unsigned held, uint64_t now_us)
+{
+	width_advance(w, now_us);
+	width_polite_grow(w, now_us);
+	width_doubt_wait(w, now_us);
+	pace_refill(w, now_us);
 	w->held = held;
-	room = fmin(room, paced(w, now_us));
+	w->allowed = fmax(batch_slots(w), (double)w->batch + held);
+}
+
+unsigned width_room(const struct width *w)
+{
+	double room = batch_slots(w) - w->batch - w->held;
+	if (is_paced(w))
+		room = fmin(room, floor(w->pace));
 	return room < 1 ? 0 : (unsigned)room;
+}
+
+unsigned width_room_reopened(const struct width *w)
+{
+	struct width reopened = *w;
+	width_reopened(&reopened, w->area_us);
+	return width_room(&reopened);
 }
 
 bool width_online_room(const struct width *w)

@@ -105,10 +105,15 @@ void width_gauges_lost(struct width *w, uint64_t now_us);
 
 /* ---- what follows ---- */
 
-/* How many more batch lines may be sent now; `held`: slots of lines that have been answered and are not
- * durable yet, which count as taken. Time alone can raise it (nothing but this call has to be repeated,
- * at least every 500 ms while lines wait). */
-unsigned width_room(struct width *w, unsigned held, uint64_t now_us);
+/* Time has passed: what time alone moves is moved. Before width_room(), once a turn of the loop, and at
+ * least every 500 ms while lines wait. `held`: slots of lines that have been answered and are not durable
+ * yet, which count as taken until the next tick. */
+void width_tick(struct width *w, unsigned held, uint64_t now_us);
+/* How many more batch lines may be sent now, as of the last tick and what has happened since. Changes
+ * nothing. */
+unsigned width_room(const struct width *w);
+/* ... after width_reopened(), were that called now. */
+unsigned width_room_reopened(const struct width *w);
 /* Whether an online request may be sent: `max` is kept, nothing else. */
 bool width_online_room(const struct width *w);
 

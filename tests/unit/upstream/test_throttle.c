@@ -104,6 +104,9 @@ static void the_one_that_finds_out_may_take_long_or_vanish(void **state)
 	/* refusals come at once: what is out for two seconds was taken */
 	assert_true(throttle_due_ms(&t, due + 1999) > due + 1999);
 	assert_true(throttle_due_ms(&t, due + 2000) <= due + 2000);
+	throttle_tick(&t, due + 1999);
+	assert_true(throttle_pauses(&t));
+	throttle_tick(&t, due + 2000);
 	assert_false(throttle_pauses(&t));
 }
 
