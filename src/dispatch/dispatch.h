@@ -15,8 +15,8 @@
 #include "base/budget.h"
 #include "base/buf.h"
 #include "base/error.h"
-#include "batch/lease.h"
 #include "batch/outcome.h"
+#include "batch/segment.h"
 #include "dispatch/command.h"
 #include "dispatch/online.h"
 #include "schedule/schedule.h"
@@ -91,7 +91,7 @@ struct request_line {
 /* All are called in the dispatch thread and must not block. */
 struct dispatch_ops {
 	/* Lends the next segment of the batch; false: all are lent. */
-	bool (*lease_next)(void *owner, struct lease *ret);
+	bool (*segment_next)(void *owner, struct segment_cursor *ret);
 	/* What the schedule wants to know of a line; false: it cannot be read. */
 	bool (*look)(void *owner, uint64_t record, struct schedule_look *ret);
 	/* Reads the line of `record` into `to` (cleared before). */

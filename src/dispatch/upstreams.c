@@ -309,10 +309,10 @@ void lanes_renew(struct dispatch *d)
 
 /* ---- models ---- */
 
-static bool on_lease_next(void *batch, struct lease *ret)
+static bool on_segment_next(void *batch, struct segment_cursor *ret)
 {
 	struct dispatch_batch *b = batch;
-	return b->of->ops->lease_next(b->owner, ret);
+	return b->of->ops->segment_next(b->owner, ret);
 }
 
 static bool on_look(void *batch, uint64_t record, struct schedule_look *ret)
@@ -350,7 +350,7 @@ struct model *model_find(const struct dispatch *d, const char *name)
 
 struct model *model_get(struct dispatch *d, const char *name)
 {
-	static const struct schedule_ops ops = { .lease_next = on_lease_next, .look = on_look };
+	static const struct schedule_ops ops = { .segment_next = on_segment_next, .look = on_look };
 	struct model *m = model_find(d, name);
 	if (m != NULL)
 		return m;

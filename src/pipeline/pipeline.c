@@ -1,8 +1,7 @@
-/* pipeline.c: see pipeline.h. The table of runs, the clock that watches windows, the sweep of old
- * files, and the wiring of the stages. */
+/* pipeline.c: see pipeline.h. The table of batches, the clock that watches windows and leases, and the
+ * wiring of the stages. */
 #include "pipeline/pipeline.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,13 +10,13 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/wall.h"
-#include "blob/lost.h"
-#include "pipeline/run.h"
+#include "pipeline/coordinator.h"
+#include "pipeline/sweep.h"
+#include "pipeline/worker.h"
 
 #define WORKERS 2
 #define BUCKETS 1024u
 #define WINDOW_CHECK_MS 200
-#define SWEEP_AT_ONCE 64
 #define RESUME_WAIT_MS 2000
 #define SUSPENDED_CHECK_MS 1000
 #define CANCEL_AT_ONCE 64
@@ -25,82 +24,84 @@
 struct pipeline {
 	char data_dir[400];
 	struct pipeline_config config;
-	struct run_env env;
+	struct coordinator_env env;
 	struct budget budget;
 	_Atomic bool draining;
 
 	pthread_mutex_t lock; /* for the table */
-	struct run *runs[BUCKETS];
+	struct coordinator *batches[BUCKETS];
 
 	pthread_mutex_t clock_lock; /* for `wall` */
 	struct wall wall;
 
 	struct work window_work, sweep_work, sweep_asked_work, suspended_work;
-	pthread_mutex_t sweep_lock;
+	struct sweep sweep;
 	_Atomic bool sweep_is_asked;
 	bool suspended_failed; /* the last look at them did */
 };
 
 /* ---- the table ---- */
 
-static struct run **bucket_of(struct pipeline *p, const char *id)
+static struct coordinator **bucket_of(struct pipeline *p, const char *id)
 {
 	uint32_t h = 2166136261u; /* FNV-1a: ids are random already */
 	for (; *id != '\0'; id++)
 		h = (h ^ (unsigned char)*id) * 16777619u;
-	return &p->runs[h % BUCKETS];
+	return &p->batches[h % BUCKETS];
 }
 
 /* Under the lock. */
-static struct run *run_find(struct pipeline *p, const char *id)
+static struct coordinator *batch_find(struct pipeline *p, const char *id)
 {
-	for (struct run *r = *bucket_of(p, id); r != NULL; r = *run_next(r))
-		if (strcmp(run_id(r), id) == 0)
-			return r;
+	for (struct coordinator *c = *bucket_of(p, id); c != NULL; c = *coordinator_next(c))
+		if (strcmp(coordinator_id(c), id) == 0)
+			return c;
 	return NULL;
 }
 
-static void on_ended(void *ctx, struct run *run)
+static void on_ended(void *ctx, struct coordinator *c)
 {
 	struct pipeline *p = ctx;
 	pthread_mutex_lock(&p->lock);
-	struct run **link = bucket_of(p, run_id(run));
-	while (*link != run)
-		link = run_next(*link);
-	*link = *run_next(run);
+	struct coordinator **link = bucket_of(p, coordinator_id(c));
+	while (*link != c)
+		link = coordinator_next(*link);
+	*link = *coordinator_next(c);
 	pthread_mutex_unlock(&p->lock);
 	pipeline_sweep(p); /* its input may have been waiting to go */
 }
 
 void pipeline_submit(struct pipeline *p, const char *batch_id)
 {
-	struct run *run = run_new(&p->env, batch_id);
-	if (run == NULL) {
+	struct coordinator *c;
+	struct error err;
+
+	if (!coordinator_new(&p->env, batch_id, &c, &err)) {
 		/* It is in the store: the next start takes it up. */
-		log_error("batch.not_started", kv_str("batch", batch_id));
+		log_fault("batch.not_started", &err, kv_str("batch", batch_id));
 		return;
 	}
 	pthread_mutex_lock(&p->lock);
-	bool known = run_find(p, batch_id) != NULL;
+	bool known = batch_find(p, batch_id) != NULL;
 	if (!known) {
-		*run_next(run) = *bucket_of(p, batch_id);
-		*bucket_of(p, batch_id) = run;
+		*coordinator_next(c) = *bucket_of(p, batch_id);
+		*bucket_of(p, batch_id) = c;
 	}
 	pthread_mutex_unlock(&p->lock);
 	if (known)
-		run_free(run);
+		coordinator_free(c);
 	else
-		run_kick(run);
+		coordinator_kick(c);
 }
 
 /* ---- cancel ---- */
 
-static void run_cancel(struct pipeline *p, const char *batch_id)
+static void live_cancel(struct pipeline *p, const char *batch_id)
 {
 	pthread_mutex_lock(&p->lock);
-	struct run *run = run_find(p, batch_id);
-	if (run != NULL)
-		run_end(run, EARLY_CANCELLED);
+	struct coordinator *c = batch_find(p, batch_id);
+	if (c != NULL)
+		coordinator_end(c, EARLY_CANCELLED);
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -130,7 +131,7 @@ bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, 
 		if (!ok)
 			return false;
 		if (moved) {
-			run_cancel(p, batch_id);
+			live_cancel(p, batch_id);
 			return true;
 		}
 	}
@@ -141,11 +142,11 @@ bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, 
 static bool progress_live(struct pipeline *p, struct batch *b, struct progress *ret)
 {
 	pthread_mutex_lock(&p->lock);
-	struct run *run = run_find(p, b->id);
-	if (run != NULL)
-		run_progress(run, b, ret);
+	struct coordinator *c = batch_find(p, b->id);
+	if (c != NULL)
+		coordinator_progress(c, b, ret);
 	pthread_mutex_unlock(&p->lock);
-	return run != NULL;
+	return c != NULL;
 }
 
 void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret)
@@ -188,8 +189,8 @@ static bool suspended_tell(struct pipeline *p, struct error *err)
 		return false;
 	pthread_mutex_lock(&p->lock);
 	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
-			run_suspend(r, (const char(*)[ID_SIZE])orgs, n);
+		for (struct coordinator *c = p->batches[i]; c != NULL; c = *coordinator_next(c))
+			coordinator_suspend(c, (const char(*)[ID_SIZE])orgs, n);
 	pthread_mutex_unlock(&p->lock);
 	return true;
 }
@@ -225,7 +226,7 @@ static void check_suspended(void *arg)
 				   SUSPENDED_CHECK_MS);
 }
 
-/* ---- windows and old files ---- */
+/* ---- windows and leases ---- */
 
 /* What nobody has told of since. */
 static void storms_tell(struct pipeline *p)
@@ -270,75 +271,38 @@ static bool clock_begin(struct pipeline *p, struct error *err)
 	return true;
 }
 
-static void check_windows(void *arg)
+static void check_times(void *arg)
 {
 	struct pipeline *p = arg;
 	bool good = time_is_good(p);
 	int64_t now = sys.now_s();
+	uint64_t now_ms = sys.monotonic_ms();
 	pthread_mutex_lock(&p->lock);
-	for (unsigned i = 0; good && i < BUCKETS; i++)
-		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
-			run_check_window(r, now);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		for (struct coordinator *c = p->batches[i]; c != NULL; c = *coordinator_next(c)) {
+			coordinator_check_lease(c, now_ms);
+			if (good)
+				coordinator_check_window(c, now);
+		}
 	pthread_mutex_unlock(&p->lock);
 	storms_tell(p);
 	if (!p->env.closing)
-		workers_post_after(p->env.workers, &p->window_work, check_windows, p,
+		workers_post_after(p->env.workers, &p->window_work, check_times, p,
 				   WINDOW_CHECK_MS);
 }
 
-static bool blobs_spare_remove(struct pipeline *p, size_t *ret_n, struct error *err)
-{
-	char ids[SWEEP_AT_ONCE][ID_SIZE];
-	if (!store_blobs_spare(p->env.store, ids, SWEEP_AT_ONCE, ret_n, err))
-		return false;
-	for (size_t i = 0; i < *ret_n; i++)
-		if (!blob_remove(p->env.blobs, ids[i], err))
-			return false;
-	/* A crash in between leaves a blob that is asked for again, or a row whose blob is gone and is
-	 * asked for again: both end the same way. The sync is for the row that is forgotten some day:
-	 * a blob that came back then would be nobody's. */
-	if (*ret_n > 0 && !blobs_sync(p->env.blobs, err))
-		return false;
-	for (size_t i = 0; i < *ret_n; i++)
-		if (!store_blob_gone(p->env.store, ids[i], err))
-			return false;
-	return true;
-}
+/* ---- old files ---- */
 
-static bool lost_expire(struct pipeline *p, int64_t now, struct error *err)
+static void sweep_in_time(struct pipeline *p)
 {
-	uint64_t files, bytes;
-	if (p->config.lost_after_s == 0)
-		return true;
-	if (!lost_remove(p->data_dir, now - (int64_t)p->config.lost_after_s, &files, &bytes, err))
-		return false;
-	if (files > 0)
-		log_info("lost.removed", kv_u64("files", files), kv_u64("bytes", bytes));
-	return true;
-}
-
-static void sweep_once(struct pipeline *p)
-{
-	struct error err;
-	size_t n = SWEEP_AT_ONCE;
-	int64_t next;
-	if (!time_is_good(p))
-		return;
-	pthread_mutex_lock(&p->sweep_lock); /* one at a time */
-	int64_t now = sys.now_s();
-	bool ok = store_sweep(p->env.store, now, &next, &err);
-	while (ok && n == SWEEP_AT_ONCE)
-		ok = blobs_spare_remove(p, &n, &err);
-	ok = ok && lost_expire(p, now, &err);
-	pthread_mutex_unlock(&p->sweep_lock);
-	if (!ok)
-		log_fault("sweep.failed", &err);
+	if (time_is_good(p))
+		sweep_once(&p->sweep);
 }
 
 static void sweep_regularly(void *arg)
 {
 	struct pipeline *p = arg;
-	sweep_once(p);
+	sweep_in_time(p);
 	if (!p->env.closing)
 		workers_post_after(p->env.workers, &p->sweep_work, sweep_regularly, p,
 				   p->config.sweep_ms);
@@ -348,7 +312,7 @@ static void sweep_asked(void *arg)
 {
 	struct pipeline *p = arg;
 	p->sweep_is_asked = false;
-	sweep_once(p);
+	sweep_in_time(p);
 }
 
 void pipeline_sweep(struct pipeline *p)
@@ -359,73 +323,9 @@ void pipeline_sweep(struct pipeline *p)
 
 /* ---- opening and closing ---- */
 
-/* When in doubt a blob is kept: the next start asks again. */
-static enum blob_standing standing_of_blob(void *ctx, const char *id)
-{
-	struct pipeline *p = ctx;
-	struct error err;
-	bool known, deleted;
-	if (!store_blob_known(p->env.store, id, &known, &deleted, &err)) {
-		log_fault("sweep.failed", &err, kv_str("blob", id));
-		return BLOB_KNOWN;
-	}
-	return known ? BLOB_KNOWN : deleted ? BLOB_DELETED : BLOB_UNKNOWN;
-}
-
-/* The batch whose journal has that name; false if no journal of ours has. */
-static bool batch_of_journal(const char *name, char id[static ID_SIZE])
-{
-	const char *dot = strrchr(name, '.');
-	return dot != NULL && strcmp(dot, ".journal") == 0 &&
-	       slice_copy((struct slice){ name, (size_t)(dot - name) }, id, ID_SIZE);
-}
-
-/* The journal of a batch that is final was left by a crash right after the end, and goes; that of a
- * batch which nobody knows is moved to lost/. */
-static bool journal_sweep(struct pipeline *p, const char *dir, const char *name, uint64_t *lost,
-			  struct error *err)
-{
-	char path[800], id[ID_SIZE];
-	struct batch b;
-	struct error missing;
-	if (!batch_of_journal(name, id))
-		return true;
-	if (!store_batch_get(p->env.store, NULL, id, &b, &missing)) {
-		if (missing.kind != ERR_NOT_FOUND)
-			return true; /* the next start asks again */
-		++*lost;
-		return lost_take(p->data_dir, run_env_lost_at(&p->env), "batches", name, err);
-	}
-	bool spare = batch_is_final(b.status);
-	batch_done(&b);
-	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	if (spare && unlink(path) != 0)
-		log_warn("journal.unlink_failed", kv_str("batch", id), kv_int("errno", errno));
-	return true;
-}
-
-static bool journals_sweep(struct pipeline *p, struct error *err)
-{
-	char dir[420];
-	uint64_t lost = 0;
-	bool ok = true;
-	snprintf(dir, sizeof(dir), "%s/batches", p->data_dir);
-	if (!sys_make_dir(dir))
-		return fail_sys(err, errno, "making %s", dir);
-	DIR *d = opendir(dir);
-	if (d == NULL)
-		return fail_sys(err, errno, "reading %s", dir);
-	for (struct dirent *e; ok && (e = readdir(d)) != NULL;)
-		ok = journal_sweep(p, dir, e->d_name, &lost, err);
-	closedir(d);
-	if (lost > 0)
-		log_warn("journal.lost", kv_u64("journals", lost), kv_str("moved_to", "lost/"));
-	return ok;
-}
-
-/* Until every run has read its journal: nobody is shown counts lower than before the restart. Not
+/* Until every batch has read its journal: nobody is shown counts lower than before the restart. Not
  * for ever: a disk that refuses must not keep the server from answering. */
-static void runs_wait(struct pipeline *p)
+static void batches_wait(struct pipeline *p)
 {
 	uint64_t until = sys.monotonic_ms() + RESUME_WAIT_MS;
 	bool waiting = true;
@@ -433,37 +333,17 @@ static void runs_wait(struct pipeline *p)
 		waiting = false;
 		pthread_mutex_lock(&p->lock);
 		for (unsigned i = 0; i < BUCKETS; i++)
-			for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
-				waiting = waiting || run_is_new(r);
+			for (struct coordinator *c = p->batches[i]; c != NULL;
+			     c = *coordinator_next(c))
+				waiting = waiting || coordinator_is_new(c);
 		pthread_mutex_unlock(&p->lock);
 		if (waiting)
 			usleep(2000);
 	}
 }
 
-static void on_line_ended(void *ctx, struct outcome *o)
-{
-	recorder_push(((struct pipeline *)ctx)->env.recorder, o);
-}
-
 static bool stages_open(struct pipeline *p, struct error *err)
 {
-	const struct recorder_ops recorder_ops = {
-		.journal = run_journal,
-		.name = run_name,
-		.durable = run_durable,
-		.ends = run_ends,
-		.given_up = run_given_up,
-		.flushed = run_flushed,
-	};
-	const struct dispatch_ops dispatch_ops = {
-		.lease_next = run_lease_next,
-		.look = run_look,
-		.line_read = run_line_read,
-		.ended = on_line_ended,
-		.dropped = run_dropped,
-		.fault = run_fault,
-	};
 	const struct dispatch_config dispatch_config = {
 		.max_attempts = p->config.max_attempts,
 		.patience_ms = p->config.patience_ms,
@@ -472,23 +352,19 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.online_waiting_max = p->config.online_waiting_max,
 		.budget = &p->budget,
 	};
-	return recorder_open(&recorder_ops, p, &p->env.recorder, err) &&
+	return recorder_open(&worker_recorder_ops, p, &p->env.recorder, err) &&
 	       dispatch_open(&dispatch_config, p->config.upstreams, p->config.upstream_count,
-			     &dispatch_ops, p, &p->env.dispatch, err) &&
+			     &worker_dispatch_ops, p, &p->env.dispatch, err) &&
 	       workers_open("pipeline", WORKERS, &p->env.workers, err);
 }
 
-bool pipeline_open(const char *data_dir, const struct pipeline_config *config, struct store *store,
-		   struct blobs *blobs, struct pipeline **ret, struct error *err)
+static void pipeline_init(struct pipeline *p, const struct pipeline_config *config,
+			  struct store *store, struct blobs *blobs)
 {
-	struct pipeline *p = calloc(1, sizeof(*p));
-	if (p == NULL)
-		return fail_memory(err);
 	p->config = *config;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_mutex_init(&p->sweep_lock, NULL);
 	pthread_mutex_init(&p->clock_lock, NULL);
-	p->env = (struct run_env){
+	p->env = (struct coordinator_env){
 		.data_dir = p->data_dir,
 		.config = &p->config,
 		.store = store,
@@ -497,15 +373,31 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 		.time_is_good = time_is_good,
 		.ctx = p,
 	};
-	run_files_init(&p->env.files);
+	p->sweep = (struct sweep){
+		.data_dir = p->data_dir,
+		.store = store,
+		.blobs = blobs,
+		.lost_after_s = config->lost_after_s,
+	};
+	sweep_init(&p->sweep);
+	open_table_init(&p->env.files);
 	budget_init(&p->budget, config->memory_bytes);
+}
+
+bool pipeline_open(const char *data_dir, const struct pipeline_config *config, struct store *store,
+		   struct blobs *blobs, struct pipeline **ret, struct error *err)
+{
+	struct pipeline *p = calloc(1, sizeof(*p));
 	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
 	size_t n = 0;
+
+	if (p == NULL)
+		return fail_memory(err);
+	pipeline_init(p, config, store, blobs);
 	bool ok = slice_copy(slice_of(data_dir), p->data_dir, sizeof(p->data_dir)) ||
 		  fail_sys(err, ENAMETOOLONG, "opening %s", data_dir);
 	ok = ok && clock_begin(p, err) &&
-	     blobs_sweep(blobs, standing_of_blob, p, run_env_lost_at(&p->env), err) &&
-	     journals_sweep(p, err) && stages_open(p, err) &&
+	     sweep_at_start(&p->sweep, coordinator_lost_at(&p->env), err) && stages_open(p, err) &&
 	     store_batches_open(store, &ids, &n, err);
 	if (!ok) {
 		pipeline_close(p);
@@ -513,8 +405,8 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 	}
 	for (size_t i = 0; i < n; i++)
 		pipeline_submit(p, ids[i]);
-	runs_wait(p);
-	check_windows(p);
+	batches_wait(p);
+	check_times(p);
 	check_suspended(p);
 	sweep_regularly(p);
 	*ret = p;
@@ -555,20 +447,20 @@ void pipeline_close(struct pipeline *p)
 	p->env.closing = true;
 	workers_stop(p->env.workers); /* dispatch and recorder may still post */
 	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct run *r = p->runs[i]; r != NULL; r = *run_next(r))
-			run_abandon(r);
+		for (struct coordinator *c = p->batches[i]; c != NULL; c = *coordinator_next(c))
+			coordinator_abandon(c);
 	dispatch_stop(p->env.dispatch);
 	recorder_close(p->env.recorder); /* it still tells dispatch what is durable */
 	dispatch_close(p->env.dispatch);
 	workers_close(p->env.workers);
 	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct run *r = p->runs[i], *next; r != NULL; r = next) {
-			next = *run_next(r);
-			run_free(r);
+		for (struct coordinator *c = p->batches[i], *next; c != NULL; c = next) {
+			next = *coordinator_next(c);
+			coordinator_free(c);
 		}
-	run_files_done(&p->env.files);
+	open_table_done(&p->env.files);
 	pthread_mutex_destroy(&p->lock);
-	pthread_mutex_destroy(&p->sweep_lock);
+	sweep_done(&p->sweep);
 	pthread_mutex_destroy(&p->clock_lock);
 	free(p);
 }

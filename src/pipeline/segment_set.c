@@ -107,16 +107,16 @@ bool segment_set_end_line(struct segment_set *set, uint64_t record, uint64_t at,
 	return true;
 }
 
-bool segment_set_cursor(const struct segment_set *set, uint64_t n, struct lease *ret)
+bool segment_set_cursor(const struct segment_set *set, uint64_t n, struct segment_cursor *ret)
 {
 	assert(n < set->count);
 	const struct segment *s = &set->segments[n];
 
 	if (n < set->merged || finished(s))
 		return false;
-	*ret = (struct lease){ .segment = n,
-			       .first = n * SEGMENT_LINES,
-			       .lines = lines_in(set, n) };
+	*ret = (struct segment_cursor){ .segment = n,
+					.first = n * SEGMENT_LINES,
+					.lines = lines_in(set, n) };
 	if (s->done != NULL)
 		memcpy(ret->done, s->done, sizeof(ret->done));
 	return true;

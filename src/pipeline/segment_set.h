@@ -13,7 +13,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "batch/lease.h"
+#include "batch/segment.h"
 
 struct segment_set;
 
@@ -46,7 +46,7 @@ bool segment_set_has(const struct segment_set *set, uint64_t record);
 bool segment_set_end_line(struct segment_set *set, uint64_t record, uint64_t at, uint64_t bytes);
 
 /* A cursor over the lines of segment `n` that have not ended; false: there are none. */
-bool segment_set_cursor(const struct segment_set *set, uint64_t n, struct lease *ret);
+bool segment_set_cursor(const struct segment_set *set, uint64_t n, struct segment_cursor *ret);
 struct segment_bounds segment_set_bounds(const struct segment_set *set, uint64_t n);
 /* Offset of the journal from which a record of segment `first` or a later one may stand. */
 uint64_t segment_set_journal_from(const struct segment_set *set, uint64_t first);

@@ -9,8 +9,8 @@
 #pragma once
 
 #include "base/error.h"
-#include "batch/lease.h"
 #include "batch/outcome.h"
+#include "batch/segment.h"
 #include "blob/blob.h"
 #include "journal/journal.h"
 #include "store/store.h"

@@ -1,7 +1,7 @@
 /* schedule.c: see schedule.h. Batches come and go, organizations take turns, lines are given and
  * paid for.
  *
- * A batch that is listed has a line at hand: in its window, or its lease stands on it. So that a
+ * A batch that is listed has a line at hand: in its window, or its cursor stands on it. So that a
  * turn never comes to nothing, and whether there is a line is known without looking. */
 #include "schedule/schedule.h"
 
@@ -241,11 +241,11 @@ static void window_renew(struct schedule *s, struct schedule_batch *b)
 }
 
 /* In input order. The body is only looked at where somebody else could get the tokens. */
-static void lease_take(struct schedule *s, struct schedule_batch *b, struct schedule_line *ret)
+static void cursor_take(struct schedule *s, struct schedule_batch *b, struct schedule_line *ret)
 {
 	struct schedule_look look;
 	double tokens = batch_input_tokens(b);
-	ret->record = b->lease.first + b->lease.cursor++;
+	ret->record = b->cursor.first + b->cursor.next++;
 	if (s->turn->next != s->turn)
 		tokens = s->ops.look(b->batch, ret->record, &look)
 				 ? look.body_bytes / BYTES_PER_TOKEN
@@ -264,7 +264,7 @@ static void batch_give(struct schedule *s, struct schedule_batch *b, unsigned la
 	if (window_has_line(b->window))
 		window_take(b->window, lane, ret);
 	else
-		lease_take(s, b, ret);
+		cursor_take(s, b, ret);
 	/* one that cannot be read will not be answered either */
 	double tokens = ret->input_tokens == 0 ? 1 : ret->input_tokens + batch_output_tokens(s, b);
 	tokens = tokens < 1 ? 1 : tokens < TOKENS_MAX ? tokens : TOKENS_MAX;
@@ -273,7 +273,7 @@ static void batch_give(struct schedule *s, struct schedule_batch *b, unsigned la
 	o->in_flight_tokens += ret->tokens;
 	b->in_flight_tokens += ret->tokens;
 	b->in_flight++;
-	if (!window_has_line(b->window) && !lease_peek(&s->ops, b)) {
+	if (!window_has_line(b->window) && !cursor_peek(&s->ops, b)) {
 		b->spent = true;
 		window_drop(s, b);
 		batch_unlist(s, b);
@@ -395,7 +395,7 @@ void schedule_add(struct schedule *s, struct schedule_batch *b)
 	b->at = s->n;
 	s->all[s->n++] = b;
 	s->prefix_batches += b->prefixes;
-	b->spent = !lease_peek(&s->ops, b);
+	b->spent = !cursor_peek(&s->ops, b);
 	batch_list(s, b);
 	ring_weigh(s);
 	schedule_order(s);

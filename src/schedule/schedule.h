@@ -19,7 +19,7 @@
  *    side by side as there are slots. The first line of a prefix leads; its kin follow when it has
  *    ended. With nothing else to send they follow at once: a free slot is never left empty.
  *
- * Pure: no I/O, no clock, no randomness. The caller gives the time in. Memory: a lease for a batch,
+ * Pure: no I/O, no clock, no randomness. The caller gives the time in. Memory: a cursor for a batch,
  * whatever its size; with prefixes a window as well, about 16 bytes a line of WINDOW_SEGMENTS
  * segments, and 40 more while it is loaded. All windows together hold WINDOW_SEGMENTS_ALL; a batch
  * that finds none left goes in input order until one is.
@@ -31,8 +31,8 @@
 
 #include "base/attr.h"
 #include "base/id.h"
-#include "batch/lease.h"
 #include "batch/prefix.h"
+#include "batch/segment.h"
 
 struct schedule;
 struct schedule_org;
@@ -53,7 +53,7 @@ struct schedule_look {
  * schedule_batch.batch. */
 struct schedule_ops {
 	/* Lends the next segment that has lines to send; false: all are lent. */
-	bool (*lease_next)(void *batch, struct lease *ret);
+	bool (*segment_next)(void *batch, struct segment_cursor *ret);
 	/* False when it cannot be read: it is then sent as it is, which tells of the fault. */
 	bool (*look)(void *batch, uint64_t record, struct schedule_look *ret);
 };
@@ -89,7 +89,7 @@ struct schedule_batch {
 	bool late, late_before;             /* see above; at the forecast before the last */
 	size_t at;                          /* place among all batches, which is their order */
 	uint64_t serial;                    /* the order in which they were added */
-	struct lease lease;
+	struct segment_cursor cursor;
 	struct schedule_window *window;
 	uint64_t ended; /* lines, since it was added */
 	double in_flight_tokens;

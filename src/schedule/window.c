@@ -46,15 +46,15 @@ struct scan {
 	uint16_t place; /* first line of those that share its shortest prefix: they stay together */
 };
 
-bool lease_peek(const struct schedule_ops *ops, struct schedule_batch *b)
+bool cursor_peek(const struct schedule_ops *ops, struct schedule_batch *b)
 {
-	struct lease *l = &b->lease;
+	struct segment_cursor *l = &b->cursor;
 	for (;;) {
-		for (; l->cursor < l->lines; l->cursor++)
-			if (!bit_get(l->done, l->cursor))
+		for (; l->next < l->lines; l->next++)
+			if (!bit_get(l->done, l->next))
 				return true;
-		l->lines = l->cursor = 0;
-		if (!ops->lease_next(b->batch, l))
+		l->lines = l->next = 0;
+		if (!ops->segment_next(b->batch, l))
 			return false;
 	}
 }
@@ -126,7 +126,7 @@ static uint32_t groups_count(const struct scan *lines, uint32_t n)
 	return groups;
 }
 
-/* What was taken from the lease cannot be put back: with no memory for groups it goes in input
+/* What was taken from the cursor cannot be put back: with no memory for groups it goes in input
  * order. */
 static void window_fill(struct schedule_window *w, struct scan *by, uint32_t n)
 {
@@ -155,17 +155,17 @@ static void window_fill(struct schedule_window *w, struct scan *by, uint32_t n)
 static uint32_t segment_scan(const struct schedule_ops *ops, struct schedule_batch *b,
 			     unsigned segment, struct scan *ret)
 {
-	struct lease *l = &b->lease;
+	struct segment_cursor *l = &b->cursor;
 	uint32_t n = 0;
-	for (; l->cursor < l->lines; l->cursor++) {
-		if (bit_get(l->done, l->cursor))
+	for (; l->next < l->lines; l->next++) {
+		if (bit_get(l->done, l->next))
 			continue;
 		struct schedule_look look = { 0 };
-		if (!ops->look(b->batch, l->first + l->cursor, &look))
+		if (!ops->look(b->batch, l->first + l->next, &look))
 			look = (struct schedule_look){ 0 };
 		ret[n++] = (struct scan){ .prefix = look.prefix,
 					  .tokens = look.body_bytes / BYTES_PER_TOKEN,
-					  .line = (uint16_t)(segment * SEGMENT_LINES + l->cursor) };
+					  .line = (uint16_t)(segment * SEGMENT_LINES + l->next) };
 	}
 	return n;
 }
@@ -181,8 +181,8 @@ struct schedule_window *window_load(const struct schedule_ops *ops, struct sched
 		free(w);
 		return NULL;
 	}
-	while (w->segments < segments && lease_peek(ops, b)) {
-		w->firsts[w->segments] = b->lease.first;
+	while (w->segments < segments && cursor_peek(ops, b)) {
+		w->firsts[w->segments] = b->cursor.first;
 		n += segment_scan(ops, b, w->segments, lines + n);
 		w->segments++;
 	}

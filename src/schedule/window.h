@@ -19,8 +19,8 @@
 
 struct schedule_window;
 
-/* Moves the lease on to the next line that has not ended, over segments; false: there is none. */
-bool lease_peek(const struct schedule_ops *ops, struct schedule_batch *b);
+/* Moves the cursor on to the next line that has not ended, over segments; false: there is none. */
+bool cursor_peek(const struct schedule_ops *ops, struct schedule_batch *b);
 
 /* Takes the lines of up to `segments` segments from the batch. NULL: no memory, nothing was
  * taken. */

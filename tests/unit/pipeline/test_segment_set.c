@@ -19,14 +19,14 @@ static void test_a_new_set_lends_every_line(void **state)
 {
 	(void)state;
 	struct segment_set *set = set_of(0, 16);
-	struct lease cursor;
+	struct segment_cursor cursor;
 
 	assert_int_equal(segment_set_count(set), 3);
 	assert_int_equal(segment_set_ended(set), 0);
 	assert_true(segment_set_cursor(set, 2, &cursor));
 	assert_int_equal(cursor.first, 2 * SEGMENT_LINES);
 	assert_int_equal(cursor.lines, LAST_LINES);
-	assert_int_equal(cursor.cursor, 0);
+	assert_int_equal(cursor.next, 0);
 	segment_set_free(set);
 }
 
@@ -46,7 +46,7 @@ static void test_a_cursor_leaves_out_what_has_ended(void **state)
 {
 	(void)state;
 	struct segment_set *set = set_of(0, 16);
-	struct lease cursor;
+	struct segment_cursor cursor;
 
 	assert_true(segment_set_end_line(set, SEGMENT_LINES + 3, 16, 10));
 	assert_true(segment_set_cursor(set, 1, &cursor));
@@ -59,7 +59,7 @@ static void test_the_last_segment_is_finished_with_its_last_line(void **state)
 {
 	(void)state;
 	struct segment_set *set = set_of(0, 16);
-	struct lease cursor;
+	struct segment_cursor cursor;
 
 	for (uint32_t i = 0; i < LAST_LINES; i++) {
 		assert_false(segment_set_bounds(set, 2).finished);
@@ -91,7 +91,7 @@ static void test_merged_segments_are_ended_and_lent_no_more(void **state)
 {
 	(void)state;
 	struct segment_set *set = set_of(1, 500);
-	struct lease cursor;
+	struct segment_cursor cursor;
 
 	assert_int_equal(segment_set_ended(set), SEGMENT_LINES);
 	assert_false(segment_set_has(set, SEGMENT_LINES - 1));

@@ -34,7 +34,7 @@ static inline uint32_t sim_hash(uint32_t x)
 
 struct fake {
 	struct schedule_batch b;
-	uint64_t lines, lease_at, looks;
+	uint64_t lines, segment_at, looks;
 	double line_ms; /* that a line takes */
 	uint32_t body_bytes;
 	uint64_t tokens; /* that a line really takes */
@@ -46,16 +46,17 @@ struct fake {
 	double ended_ms; /* when its last line did */
 };
 
-static inline bool fake_lease_next(void *batch, struct lease *ret)
+static inline bool fake_segment_next(void *batch, struct segment_cursor *ret)
 {
 	struct fake *f = batch;
-	uint64_t first = f->lease_at * SEGMENT_LINES;
+	uint64_t first = f->segment_at * SEGMENT_LINES;
 	if (first >= f->lines)
 		return false;
 	uint64_t rest = f->lines - first;
-	*ret = (struct lease){ .segment = f->lease_at++,
-			       .first = first,
-			       .lines = rest < SEGMENT_LINES ? (uint32_t)rest : SEGMENT_LINES };
+	*ret = (struct segment_cursor){ .segment = f->segment_at++,
+					.first = first,
+					.lines = rest < SEGMENT_LINES ? (uint32_t)rest
+								      : SEGMENT_LINES };
 	for (uint32_t i = 0; f->done != NULL && i < ret->lines; i++)
 		if (f->done[first + i])
 			bit_set(ret->done, i);
@@ -81,7 +82,7 @@ static inline bool fake_look(void *batch, uint64_t record, struct schedule_look 
 	return true;
 }
 
-static const struct schedule_ops fake_ops = { fake_lease_next, fake_look };
+static const struct schedule_ops fake_ops = { fake_segment_next, fake_look };
 
 static inline struct fake *fake_new(const char *org, uint64_t lines)
 {

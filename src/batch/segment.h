@@ -1,5 +1,8 @@
-/* lease.h: a segment of lines, lent to be sent. The segment is the unit of lease, of metadata and
- * of the result files: metadata is written per segment, never per line. */
+/* segment.h: a segment is 1,024 lines that follow each other in a batch: the unit of metadata and of the
+ * result files, which are written per segment, never per line. The last one may be shorter.
+ *
+ * A worker that has a lease on a span (pipeline/lessor.h) hands its segments to the schedule one after
+ * the other, each as a cursor. */
 #pragma once
 
 #include <stdbool.h>
@@ -7,13 +10,12 @@
 
 #define SEGMENT_LINES 1024u
 
-/* One process leases from itself, so a lease lives as long as the process; where many nodes share
- * the work this is the row (batch, segment, owner, until, epoch) of the design. */
-struct lease {
+/* How far the schedule has gone through a segment. A plain value: it holds no lock and no lease. */
+struct segment_cursor {
 	uint64_t segment;                /* number, from 0 */
 	uint64_t first;                  /* its first record */
 	uint32_t lines;                  /* records in it */
-	uint32_t cursor;                 /* the next to look at */
+	uint32_t next;                   /* the next to look at */
 	uint8_t done[SEGMENT_LINES / 8]; /* bit set: that line has ended already */
 };
 

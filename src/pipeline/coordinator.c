@@ -1,0 +1,294 @@
+/* coordinator.c: what a coordinator is made of, and what other threads ask of it. Its life is
+ * coordinator_steps.c. */
+#include "pipeline/coordinator.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "batch/endpoint.h"
+#include "batch/finding.h"
+#include "pipeline/coordinator_impl.h"
+#include "pipeline/lost_data.h"
+
+int64_t coordinator_lost_at(const struct coordinator_env *env)
+{
+	int64_t now = sys.now_s();
+	return now > env->newest_s ? now : env->newest_s;
+}
+
+/* ---- what lessor, worker and files ask and tell ---- */
+
+static void on_finished(void *ctx)
+{
+	coordinator_kick(ctx);
+}
+
+static uint64_t on_line_number(void *ctx, uint64_t record)
+{
+	const struct coordinator *c = ctx;
+
+	return input_line_number(&c->files.input, record);
+}
+
+static void on_fault(void *ctx)
+{
+	coordinator_fail_rest(ctx, "The stored input of this batch could not be read.");
+}
+
+static bool on_ends(void *ctx)
+{
+	return coordinator_early(ctx) != EARLY_NO;
+}
+
+static bool on_busy(void *ctx)
+{
+	const struct coordinator *c = ctx;
+
+	return worker_is_busy(c->worker);
+}
+
+static void on_starved(void *ctx, const struct error *why)
+{
+	if (why != NULL)
+		coordinator_held_up_tell(ctx, "opening its files again", why);
+}
+
+static const struct lessor_watch lessor_watch = {
+	.finished = on_finished,
+	.returned = on_finished, /* either way it has another look */
+	.line_number = on_line_number,
+};
+static const struct worker_ops worker_ops = { .fault = on_fault, .ends = on_ends };
+static const struct open_files_ops open_files_ops = { .busy = on_busy, .starved = on_starved };
+
+static bool parts_new(struct coordinator *c, struct error *err)
+{
+	struct coordinator_env *env = c->env;
+
+	c->files = (struct open_files){
+		.table = &env->files,
+		.ops = &open_files_ops,
+		.ctx = c,
+		.input = { .blobs = env->blobs,
+			   .file_id = c->batch.input_file_id,
+			   .batch_id = c->id },
+	};
+	if (!lessor_memory_new(c->id, 0, &lessor_watch, c, &c->lessor, err))
+		return false;
+	const struct worker_config worker = {
+		.batch_id = c->id,
+		.lessor = lessor_memory_lessor(c->lessor),
+		.files = &c->files,
+		.dispatch = env->dispatch,
+		.recorder = env->recorder,
+		.closing = &env->closing,
+		.ops = &worker_ops,
+		.ctx = c,
+	};
+	return worker_new(&worker, &c->worker, err);
+}
+
+bool coordinator_new(struct coordinator_env *env, const char *batch_id, struct coordinator **ret,
+		     struct error *err)
+{
+	struct coordinator *c = calloc(1, sizeof(*c));
+
+	if (c == NULL)
+		return fail_memory(err);
+	c->env = env;
+	(void)slice_copy(slice_of(batch_id), c->id, sizeof(c->id));
+	pthread_mutex_init(&c->lock, NULL);
+	if (!parts_new(c, err)) {
+		coordinator_free(c);
+		return false;
+	}
+	*ret = c;
+	return true;
+}
+
+void coordinator_free(struct coordinator *c)
+{
+	results_close(c->results);
+	open_files_close(&c->files);
+	worker_free(c->worker);
+	lessor_memory_free(c->lessor);
+	batch_done(&c->batch);
+	pthread_mutex_destroy(&c->lock);
+	free(c);
+}
+
+void coordinator_abandon(struct coordinator *c)
+{
+	worker_abandon(c->worker);
+}
+
+const char *coordinator_id(const struct coordinator *c)
+{
+	return c->id;
+}
+
+struct coordinator **coordinator_next(struct coordinator *c)
+{
+	return &c->next;
+}
+
+/* Under the lock, and the last that the caller does with `c` before it gives the lock back: the turn may
+ * free it right after. */
+static void kick_locked(struct coordinator *c)
+{
+	if (c->turn == TURN_WORKING)
+		c->turn = TURN_WORKING_AGAIN;
+	if (c->turn != TURN_IDLE)
+		return;
+	c->turn = TURN_QUEUED;
+	workers_post(c->env->workers, &c->work, coordinator_work, c);
+}
+
+void coordinator_kick(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	kick_locked(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+bool coordinator_is_new(struct coordinator *c)
+{
+	return c->phase < PHASE_RUNNING;
+}
+
+void coordinator_end(struct coordinator *c, enum early_end why)
+{
+	assert(why != EARLY_NO);
+	pthread_mutex_lock(&c->lock);
+	bool first = c->early == EARLY_NO;
+	if (first)
+		c->early = why;
+	pthread_mutex_unlock(&c->lock);
+	if (first)
+		coordinator_kick(c);
+}
+
+void coordinator_fail_rest(struct coordinator *c, const char *why)
+{
+	pthread_mutex_lock(&c->lock);
+	if (c->early == EARLY_NO)
+		snprintf(c->fault, sizeof(c->fault), "%s", why);
+	pthread_mutex_unlock(&c->lock);
+	coordinator_end(c, EARLY_FAILED);
+}
+
+void coordinator_check_window(struct coordinator *c, int64_t now_s)
+{
+	pthread_mutex_lock(&c->lock);
+	bool over = c->expires_at != 0 && now_s >= c->expires_at;
+	pthread_mutex_unlock(&c->lock);
+	if (over)
+		coordinator_end(c, EARLY_EXPIRED);
+}
+
+void coordinator_check_lease(struct coordinator *c, uint64_t now_ms)
+{
+	worker_renew(c->worker, now_ms);
+}
+
+enum early_end coordinator_early(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	enum early_end early = c->early;
+	pthread_mutex_unlock(&c->lock);
+	return early;
+}
+
+/* ---- suspended by the operator ---- */
+
+static int org_compare(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], size_t n)
+{
+	if (c->phase != PHASE_RUNNING)
+		return;
+	bool suspended = n > 0 && bsearch(c->batch.org, orgs, n, ID_SIZE, org_compare) != NULL;
+	pthread_mutex_lock(&c->lock);
+	bool changed = c->suspended != suspended;
+	c->suspended = suspended;
+	if (changed)
+		kick_locked(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- what a client is shown ---- */
+
+static const char *stall_of(struct coordinator *c, const struct worker_view *view, bool all_ended,
+			    char message[static STALL_TEXT_BYTES])
+{
+	static const char *const reasons[] = {
+		[DISPATCH_FLOWS] = NULL,
+		[DISPATCH_STALL_ONLINE] = STALL_ONLINE,
+		[DISPATCH_STALL_429] = STALL_UPSTREAM_429,
+		[DISPATCH_STALL_DOWN] = STALL_UPSTREAM_DOWN,
+		[DISPATCH_STALL_REFUSED] = STALL_UPSTREAM_REFUSED,
+	};
+	message[0] = '\0';
+	if (open_files_starved(&c->files)) {
+		snprintf(message, STALL_TEXT_BYTES, "too many files and connections are open");
+		return STALL_PAUSED;
+	}
+	if (c->suspended) {
+		snprintf(message, STALL_TEXT_BYTES, "the operator has suspended its organization");
+		return STALL_HELD;
+	}
+	if (c->held_up || recorder_stalled(c->env->recorder)) {
+		snprintf(message, STALL_TEXT_BYTES, "the disk or the database refuses");
+		return STALL_PAUSED;
+	}
+	if (all_ended)
+		return NULL;
+	memcpy(message, view->stall_text, STALL_TEXT_BYTES);
+	return reasons[view->stall];
+}
+
+/* A coordinator that has not read its journal yet knows less than the store. */
+static void counts_overlay(const struct ended_sums *sums, struct batch *b, struct progress *ret)
+{
+	uint64_t total = b->counts.total;
+
+	if (sums->counts.completed + sums->counts.failed < b->counts.completed + b->counts.failed)
+		return;
+	b->counts = sums->counts;
+	b->counts.total = total;
+	b->counts.expired = b->counts.cancelled = 0; /* not before the state is final */
+	b->usage = sums->usage;
+	ret->causes = sums->causes;
+}
+
+void coordinator_progress(struct coordinator *c, struct batch *b, struct progress *ret)
+{
+	struct ended_sums sums;
+	struct worker_view view;
+
+	lessor_memory_sums(c->lessor, &sums); /* first: what ends in between is not counted twice */
+	worker_look(c->worker, &view);
+	counts_overlay(&sums, b, ret);
+	uint64_t left = b->counts.total - b->counts.completed - b->counts.failed;
+	b->counts.retried += view.retried;
+	ret->running = view.running < left ? view.running : left;
+	ret->pending = left - ret->running;
+	if (b->status == BATCH_IN_PROGRESS) {
+		pthread_mutex_lock(&c->lock);
+		ret->stall_reason = stall_of(c, &view, sums.lines == c->lines, ret->stall_message);
+		pthread_mutex_unlock(&c->lock);
+		ret->certificate = view.certificate;
+		ret->eta_at = view.eta_at;
+		ret->at_risk = view.at_risk;
+		ret->queue_position = view.queue_position;
+		ret->rate_per_s = view.rate_per_s;
+	}
+	ret->counts = b->counts;
+	ret->usage = b->usage;
+}

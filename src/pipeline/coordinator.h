@@ -1,0 +1,81 @@
+/* coordinator.h: the life of one batch that is not final, while this process answers for it: validates,
+ * offers its span, merges, finishes. Private to pipeline/.
+ *
+ *	         validated     every line has ended    nothing is lent    files whole
+ *	         or resumed    (finalizing), or early
+ *	LOADING ----> RUNNING ----------> STOPPING ------> MERGING ------> FINISHING -> GONE
+ *	 ^ | \          |                                     |
+ *	 | |  \-> GONE  | a record of a line that had ended   |
+ *	 | |            v is damaged: open all anew           |
+ *	 | \- - - -  REOPENING <------------------------------/
+ *	 \--------------/
+ *
+ * Between LOADING and RUNNING stand VALIDATING (of a new batch) and OPENING; the table in coordinator.c
+ * has each edge. A batch that ends early (EARLY_...) goes through STOPPING as well.
+ *
+ * It sends nothing: a worker (worker.h) takes the span from the lessor (lessor.h), and what that settles
+ * is merged. On one machine the coordinator has its worker beside it and wakes it up itself.
+ *
+ * Threads. One pipeline worker at a time moves the phase, merges and talks to the store. What others
+ * change is under `lock`, held for microseconds. Order of locks: the pipeline's table, the lessor's, the
+ * coordinator's; the worker's is taken alone. */
+#pragma once
+
+#include "base/log.h"
+#include "base/worker.h"
+#include "pipeline/open_files.h"
+#include "pipeline/pipeline.h"
+
+struct coordinator;
+
+/* What a coordinator needs of the pipeline. */
+struct coordinator_env {
+	const char *data_dir;
+	const struct pipeline_config *config;
+	struct store *store;
+	struct blobs *blobs;
+	struct workers *workers;
+	struct dispatch *dispatch;
+	struct recorder *recorder;
+	struct open_table files;
+	struct log_storm held_up, resumed; /* the log's lines of batches that are, and that go on */
+	_Atomic bool closing;
+	/* The batch has ended and is out of the table when this returns; the coordinator is freed right
+	 * after. */
+	void (*ended)(void *ctx, struct coordinator *c);
+	int64_t newest_s; /* the latest time that the store had seen at the start, Unix s */
+	/* Whether the time of day may end anything now (base/wall.h). Any thread. */
+	bool (*time_is_good)(void *ctx);
+	void *ctx;
+};
+
+/* When what is moved to lost/ now counts from: a clock far behind does not shorten its stay. */
+int64_t coordinator_lost_at(const struct coordinator_env *env);
+
+MUST_USE bool coordinator_new(struct coordinator_env *env, const char *batch_id,
+			      struct coordinator **ret, struct error *err);
+/* Starts, or has another look. Any thread. */
+void coordinator_kick(struct coordinator *c);
+/* Lets go of dispatch and recorder before they close; then coordinator_free(). */
+void coordinator_abandon(struct coordinator *c);
+void coordinator_free(struct coordinator *c);
+
+const char *coordinator_id(const struct coordinator *c);
+/* It has not read yet what is on disk. */
+bool coordinator_is_new(struct coordinator *c);
+struct coordinator **coordinator_next(struct coordinator *c); /* link of the pipeline's table */
+
+/* Why a batch ends before its lines have: they are filled, and its last state says it. */
+enum early_end { EARLY_NO, EARLY_EXPIRED, EARLY_CANCELLED, EARLY_FAILED };
+
+/* Ends the batch early; the first to ask says why. Any thread. */
+void coordinator_end(struct coordinator *c, enum early_end why);
+/* Whether its organization is suspended (`orgs`: ids, sorted). A coordinator that has not read its batch
+ * yet asks the store itself when it has. Any thread. */
+void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], size_t n);
+/* Ends the batch if its window is over. Only while the time is good. */
+void coordinator_check_window(struct coordinator *c, int64_t now_s);
+/* Renews what its worker has lent. */
+void coordinator_check_lease(struct coordinator *c, uint64_t now_ms);
+/* Live numbers over what the store has. */
+void coordinator_progress(struct coordinator *c, struct batch *b, struct progress *ret);

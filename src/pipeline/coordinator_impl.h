@@ -1,0 +1,100 @@
+/* coordinator_impl.h: what the files of a coordinator share: coordinator.c is for other threads,
+ * coordinator_steps.c moves it from phase to phase, validate.c judges a new batch, coordinator_open.c opens what is on disk, coordinator_merge.c makes the
+ * result files and ends the batch. */
+#pragma once
+
+#include "pipeline/coordinator.h"
+#include "pipeline/lessor_memory.h"
+#include "pipeline/worker.h"
+#include "results/results.h"
+
+/* In the order of its life, but for REOPENING. What it says of itself before RUNNING is what the store
+ * has. */
+enum phase {
+	PHASE_LOADING,
+	PHASE_VALIDATING,
+	PHASE_OPENING,
+	PHASE_RUNNING,
+	PHASE_FINALIZING,
+	PHASE_STOPPING,
+	PHASE_REOPENING,
+	PHASE_MERGING,
+	PHASE_FINISHING,
+	PHASE_GONE,
+	PHASES
+};
+
+/* Of the pipeline's workers, for this batch. */
+enum turn { TURN_IDLE, TURN_QUEUED, TURN_WORKING, TURN_WORKING_AGAIN };
+
+struct coordinator {
+	struct coordinator *next;
+	struct coordinator_env *env;
+	char id[ID_SIZE];
+	struct lessor_memory *lessor;
+	struct worker *worker;
+
+	/* set before RUNNING, then constant */
+	struct batch batch; /* as it was when loaded */
+	uint64_t lines;
+	struct open_files files;
+
+	/* the turn's */
+	_Atomic int phase; /* enum phase; other threads only read it */
+	struct merge_state merged;
+	struct results *results; /* NULL but in a step that opens or merges */
+	_Atomic bool held_up;    /* disk or database refuse, and the log says so */
+	bool at_once;            /* the step has more to do and no reason to wait */
+	bool input_lost;         /* what is done can be given out, and no more */
+	bool journal_unreadable; /* it ends without what stands there, which goes to lost/ */
+	unsigned opening_tries;  /* that failed since it was to end */
+	bool damaged;            /* a line that had ended has no record any more: reopen */
+	unsigned reopened;
+	bool suspended_sent; /* what the worker was told last */
+
+	pthread_mutex_t lock; /* for all below */
+	int64_t expires_at;
+	enum early_end early;
+	char fault[256]; /* for errors.data, when that is EARLY_FAILED */
+	bool suspended;  /* its organization is, by the operator */
+	enum turn turn;
+	struct work work;
+};
+
+/* A service fault: what has ended is kept, the rest become batch_failed lines (contract 8.1, 9). */
+void coordinator_fail_rest(struct coordinator *c, const char *why);
+enum early_end coordinator_early(struct coordinator *c);
+
+/* ---- coordinator_steps.c ---- */
+
+/* The turn (worker_fn). */
+void coordinator_work(void *arg);
+/* A log line: what the batch was doing when disk, database or descriptors refused. Any thread. */
+void coordinator_held_up_tell(struct coordinator *c, const char *doing, const struct error *err);
+
+/* ---- validate.c ---- */
+
+#define BYTES_PER_TOKEN 4 /* for the estimate of what a batch will take */
+
+/* validating -> in_progress or failed. *ret_started false: it has ended, or was ended. */
+MUST_USE bool batch_validate(struct coordinator *c, bool *ret_started, struct error *err);
+
+/* ---- coordinator_open.c ---- */
+
+/* Opens the input; sets c->lines. */
+MUST_USE bool coordinator_open_input(struct coordinator *c, struct error *err);
+/* Opens input, result files and journal and goes on where the store and the journal say. */
+MUST_USE bool coordinator_open(struct coordinator *c, struct error *err);
+/* Undoes both, so that they can be tried again. */
+void coordinator_close(struct coordinator *c);
+void coordinator_journal_path(const struct coordinator *c, char *to, size_t size);
+
+/* ---- coordinator_merge.c ---- */
+
+/* Appends what is ready to the result files, durably; of a batch that ends early all the rest, lines that
+ * have not ended becoming what that says. *ret_more: there may be more at once. Up to a line whose record
+ * is damaged: then c->damaged is set. */
+MUST_USE bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_more,
+				struct error *err);
+/* Makes the batch final and removes what it does not need any more. */
+MUST_USE bool coordinator_finish(struct coordinator *c, struct error *err);

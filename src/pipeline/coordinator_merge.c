@@ -1,0 +1,218 @@
+/* coordinator_merge.c: finished segments -> result files -> the final state. */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "batch/finding.h"
+#include "blob/lost.h"
+#include "pipeline/coordinator_impl.h"
+
+#define MERGE_AT_ONCE 16 /* segments for one fsync and one transaction */
+
+/* What a batch becomes that ends, early or not. */
+static const struct {
+	enum outcome_fault missing; /* what becomes of lines that have not ended */
+	enum batch_status status;
+} endings[] = {
+	[EARLY_NO] = { OUTCOME_ANSWERED, BATCH_COMPLETED }, /* none is missing */
+	[EARLY_EXPIRED] = { OUTCOME_EXPIRED, BATCH_EXPIRED },
+	[EARLY_CANCELLED] = { OUTCOME_CANCELLED, BATCH_CANCELLED },
+	[EARLY_FAILED] = { OUTCOME_BATCH_FAILED, BATCH_FAILED },
+};
+
+static bool custom_id(void *ctx, uint64_t record, struct buf *to)
+{
+	const struct coordinator *c = ctx;
+
+	return input_custom_id(&c->files.input, record, to);
+}
+
+static bool segments_append(struct coordinator *c, enum outcome_fault missing,
+			    struct merge_state *m, struct error *err)
+{
+	for (unsigned n = 0; n < MERGE_AT_ONCE && m->segments < segments_of(c->lines); n++) {
+		struct segment_bounds s = lessor_memory_bounds(c->lessor, m->segments);
+		if (!s.finished && missing == OUTCOME_ANSWERED)
+			break;
+		struct results_segment todo = {
+			.first = s.first,
+			.lines = s.lines,
+			.journal_at = s.journal_at,
+			.journal_end = s.journal_end,
+			.missing = missing,
+		};
+		if (!results_append(c->results, c->files.journal, &todo, custom_id, c, m,
+				    &c->damaged, err))
+			return false;
+		if (c->damaged) {
+			results_rewind(c->results, m);
+			break;
+		}
+		m->segments++;
+	}
+	return true;
+}
+
+static bool merge_ready(struct coordinator *c, enum outcome_fault missing)
+{
+	if (c->merged.segments == segments_of(c->lines))
+		return false;
+	return missing != OUTCOME_ANSWERED ||
+	       lessor_memory_bounds(c->lessor, c->merged.segments).finished;
+}
+
+static void causes_complete(const struct coordinator *c, struct causes *causes)
+{
+	for (unsigned i = 0; i < causes->n; i++)
+		if (causes->of[i].line == 0)
+			causes->of[i].line = (uint32_t)input_line_number(&c->files.input,
+									 causes->of[i].record);
+}
+
+static bool merge_durably(struct coordinator *c, enum outcome_fault missing, struct merge_state *m,
+			  struct error *err)
+{
+	if (!segments_append(c, missing, m, err))
+		return false;
+	causes_complete(c, &m->causes);
+	m->journal_from = lessor_memory_journal_from(c->lessor, m->segments);
+	return results_sync(c->results, err) && store_merge_put(c->env->store, c->id, m, err);
+}
+
+/* Appends what is ready to the result files, durably. *ret_more: there may be more at once.
+ * A crash before the sync, or between it and the store's commit, leaves bytes behind the recorded
+ * length; results_open() cuts them and the segments are merged again from the journal. */
+bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_more,
+		       struct error *err)
+{
+	enum outcome_fault missing = endings[early].missing;
+	struct merge_state m = c->merged;
+	*ret_more = false;
+	if (!merge_ready(c, missing))
+		return true;
+	if (c->results == NULL &&
+	    !results_open(c->env->blobs, c->batch.output_file_id, c->batch.error_file_id,
+			  &c->merged, &c->results, err))
+		return false;
+	if (!open_files_pin(&c->files, err))
+		return false;
+	bool ok = merge_durably(c, missing, &m, err);
+	open_files_unpin(&c->files);
+	if (!ok) {
+		results_rewind(c->results, &c->merged);
+		return false;
+	}
+	(void)failpoint("results.after_commit");
+	c->merged = m;
+	lessor_memory_merged(c->lessor, m.segments);
+	*ret_more = !c->damaged && m.segments < segments_of(c->lines);
+	return true;
+}
+
+/* ---- the end ---- */
+
+static void result_file(const struct coordinator *c, const char *id, const char *what,
+			uint64_t bytes, int64_t now, struct file *ret)
+{
+	uint64_t expires_s = c->batch.output_expires_after_s > 0
+				     ? (uint64_t)c->batch.output_expires_after_s
+				     : c->env->config->result_expires_after_s;
+	*ret = (struct file){ .purpose = PURPOSE_BATCH_OUTPUT, .bytes = bytes, .created_at = now };
+	memcpy(ret->id, id, sizeof(ret->id));
+	memcpy(ret->org, c->batch.org, sizeof(ret->org));
+	ret->expires_at = expires_s > 0 ? now + (int64_t)expires_s : 0;
+	snprintf(ret->filename, sizeof(ret->filename), "%s_%s.jsonl", c->id, what);
+}
+
+static bool finish_as(struct coordinator *c, enum batch_status to, const char *errors,
+		      bool *ret_moved, struct error *err)
+{
+	struct file output, error;
+	int64_t now = sys.now_s();
+	const struct merge_state *m = &c->merged;
+	result_file(c, c->batch.output_file_id, "output", m->output_bytes, now, &output);
+	result_file(c, c->batch.error_file_id, "error", m->error_bytes, now, &error);
+	return store_batch_finish(c->env->store, c->id, to, m, m->output_lines > 0 ? &output : NULL,
+				  m->error_lines > 0 ? &error : NULL,
+				  to == BATCH_FAILED ? errors : NULL, now, ret_moved, err);
+}
+
+static void ended_tell(const struct coordinator *c, enum batch_status status)
+{
+	AUTO(buf_free) struct buf causes = BUF(1024);
+
+	causes_describe(&c->merged.causes, &causes);
+	buf_char(&causes, '\0');
+	log_info("batch.ended", kv_str("batch", c->id), kv_str("status", batch_status_name(status)),
+		 kv_u64("completed", c->merged.counts.completed),
+		 kv_u64("failed", c->merged.counts.failed),
+		 kv_u64("retried", c->merged.counts.retried),
+		 kv_str("causes", causes.failed ? "" : causes.p));
+}
+
+static void spare_remove(struct coordinator *c, const char *id)
+{
+	struct error err;
+
+	if (!blob_remove(c->env->blobs, id, &err))
+		log_fault("results.spare_not_removed", &err, kv_str("batch", c->id));
+}
+
+/* All that it held is in the result files, or it could not be read and somebody else may. */
+static void journal_done(struct coordinator *c)
+{
+	char path[512];
+	struct error err;
+
+	coordinator_journal_path(c, path, sizeof(path));
+	if (!c->journal_unreadable) {
+		if (unlink(path) != 0 && errno != ENOENT)
+			log_warn("journal.unlink_failed", kv_str("batch", c->id),
+				 kv_int("errno", errno));
+	} else if (!lost_take(c->env->data_dir, coordinator_lost_at(c->env), "batches",
+			      strrchr(path, '/') + 1, &err)) {
+		log_fault("journal.not_moved", &err, kv_str("batch", c->id));
+	}
+}
+
+/* The batch is final and its files are there: the journal, and a result file without lines, are spare.
+ * A crash before this leaves them behind: pipeline_open() removes journals of batches that are final,
+ * and empty blobs that no row names. */
+static void spare_files_remove(struct coordinator *c)
+{
+	if (c->merged.output_lines == 0)
+		spare_remove(c, c->batch.output_file_id);
+	if (c->merged.error_lines == 0)
+		spare_remove(c, c->batch.error_file_id);
+	journal_done(c);
+}
+
+/* A cancel may come until the very end: then that is the state. */
+bool coordinator_finish(struct coordinator *c, struct error *err)
+{
+	AUTO(buf_free) struct buf errors = BUF(4096);
+	bool moved = false;
+
+	pthread_mutex_lock(&c->lock);
+	enum batch_status to = endings[c->early].status;
+	finding_json_one(&errors, &(struct finding){ .code = "server_error", .message = c->fault });
+	pthread_mutex_unlock(&c->lock);
+	buf_char(&errors, '\0');
+	if (errors.failed)
+		return fail_memory(err);
+	if (!finish_as(c, to, errors.p, &moved, err))
+		return false;
+	if (!moved && to != BATCH_CANCELLED) {
+		to = BATCH_CANCELLED;
+		if (!finish_as(c, to, NULL, &moved, err))
+			return false;
+	}
+	assert(moved);
+	ended_tell(c, to);
+	spare_files_remove(c);
+	return true;
+}

@@ -1,0 +1,164 @@
+/* coordinator_open.c: a coordinator opens what is on disk, mends what can be mended, and goes on where the
+ * store and the journal say. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "blob/lost.h"
+#include "pipeline/coordinator_impl.h"
+#include "pipeline/lost_data.h"
+
+void coordinator_journal_path(const struct coordinator *c, char *to, size_t size)
+{
+	snprintf(to, size, "%s/batches/%s.journal", c->env->data_dir, c->id);
+}
+
+bool coordinator_open_input(struct coordinator *c, struct error *err)
+{
+	struct input *in = &c->files.input;
+	bool is_new = c->batch.status == BATCH_VALIDATING;
+
+	/* Of a batch that has begun every line was good: its lines have no limit. */
+	if (!input_open(in, is_new ? c->env->config->rules.line_bytes : 0, err))
+		return false;
+	c->lines = input_lines(in);
+	if (is_new || c->lines == c->batch.counts.total)
+		return true;
+	return fail_sys(err, EBADMSG, "%s has %llu lines, the batch has %llu",
+			c->batch.input_file_id, (unsigned long long)c->lines,
+			(unsigned long long)c->batch.counts.total);
+}
+
+/* Of a batch that had begun and whose input is lost, what is done can still be given out. */
+static bool input_resume(struct coordinator *c, struct error *err)
+{
+	if (c->files.input.index != NULL || coordinator_open_input(c, err))
+		return true;
+	if (!data_is_lost(err))
+		return false;
+	log_fault("batch.input_lost", err, kv_str("batch", c->id));
+	c->input_lost = true;
+	c->lines = c->batch.counts.total;
+	return true;
+}
+
+/* A result file that is gone, or shorter than its row says, is made anew from the journal, which keeps
+ * the records of all lines until the batch is final. What is left of the files goes to lost/. A crash
+ * before the row is reset leaves files that are missing: as before. After it, files of no length. */
+static bool results_remake(struct coordinator *c, const struct error *why, struct error *err)
+{
+	struct merge_state none = { 0 };
+	int64_t at = coordinator_lost_at(c->env);
+	log_write_error(LOG_WARN, "results.remade", why, LOG_FIELDS(kv_str("batch", c->id)));
+	if (!blob_lose(c->env->blobs, c->batch.output_file_id, at, err) ||
+	    !blob_lose(c->env->blobs, c->batch.error_file_id, at, err))
+		return false;
+	(void)failpoint("results.after_lost");
+	if (!store_merge_put(c->env->store, c->id, &none, err))
+		return false;
+	c->merged = none;
+	return results_open(c->env->blobs, c->batch.output_file_id, c->batch.error_file_id,
+			    &c->merged, &c->results, err);
+}
+
+/* Result files may be longer than their rows: a crash in a merge, whose lines stand in the journal. If
+ * nothing stands there, the rows are those of an older database (serve --adopt), and what would be cut
+ * off is all that there is of some answers: it goes to lost/. */
+static bool tails_keep(struct coordinator *c, struct error *err)
+{
+	const struct merge_state *m = &c->merged;
+	int64_t at = coordinator_lost_at(c->env);
+	char path[512];
+	struct stat st;
+	coordinator_journal_path(c, path, sizeof(path));
+	if (stat(path, &st) == 0 && st.st_size > JOURNAL_START &&
+	    (uint64_t)st.st_size > m->journal_from)
+		return true;
+	return blob_lose_tail(c->env->blobs, c->batch.output_file_id, m->output_bytes, at, err) &&
+	       blob_lose_tail(c->env->blobs, c->batch.error_file_id, m->error_bytes, at, err);
+}
+
+static bool results_resume(struct coordinator *c, struct error *err)
+{
+	struct error why;
+	if (!store_merge_get(c->env->store, c->id, &c->merged, err) || !tails_keep(c, err))
+		return false;
+	bool sane = c->merged.segments <= segments_of(c->lines) ||
+		    fail_sys(&why, EBADMSG, "%s: more segments merged than there are", c->id);
+	if (sane && results_open(c->env->blobs, c->batch.output_file_id, c->batch.error_file_id,
+				 &c->merged, &c->results, &why))
+		return true;
+	*err = why;
+	return data_is_lost(&why) && results_remake(c, &why, err);
+}
+
+static void journal_tell(const struct coordinator *c, const struct journal_found *found)
+{
+	if (found->torn_bytes > 0)
+		log_warn("journal.torn_tail_cut", kv_str("batch", c->id),
+			 kv_u64("bytes", found->torn_bytes));
+	if (found->damaged_bytes > 0)
+		log_warn("journal.damaged", kv_str("batch", c->id), kv_u64("at", found->damaged_at),
+			 kv_u64("bytes", found->damaged_bytes));
+	if (found->missing_bytes > 0)
+		log_warn("journal.short", kv_str("batch", c->id),
+			 kv_u64("bytes", found->missing_bytes));
+}
+
+/* One that is no journal any more goes to lost/, and another is begun: its lines run again. */
+static bool journal_replace(struct coordinator *c, const char *path, const struct error *why,
+			    struct error *err)
+{
+	log_write_error(LOG_WARN, "journal.replaced", why, LOG_FIELDS(kv_str("batch", c->id)));
+	return lost_take(c->env->data_dir, coordinator_lost_at(c->env), "batches",
+			 strrchr(path, '/') + 1, err);
+}
+
+static bool journal_resume(struct coordinator *c, struct error *err)
+{
+	char path[512];
+	struct error why;
+	struct journal_found found;
+	uint64_t from = c->merged.journal_from;
+	if (c->journal_unreadable)
+		return true;
+	coordinator_journal_path(c, path, sizeof(path));
+	bool ok = journal_open(path, from, c->lines, lessor_memory_found, c->lessor,
+			       &c->files.journal, &found, &why);
+	if (!ok) {
+		*err = why;
+		if (why.sys != EBADMSG || !journal_replace(c, path, &why, err))
+			return false;
+		ok = journal_open(path, from, c->lines, lessor_memory_found, c->lessor,
+				  &c->files.journal, &found, err);
+	}
+	if (ok)
+		journal_tell(c, &found);
+	return ok;
+}
+
+bool coordinator_open(struct coordinator *c, struct error *err)
+{
+	if (!input_resume(c, err) || !results_resume(c, err))
+		return false;
+	const struct merge_state *m = &c->merged;
+	const struct ended_sums sums = { .counts = m->counts,
+					 .usage = m->usage,
+					 .causes = m->causes };
+	if (!lessor_memory_open(c->lessor, c->lines, m->segments, m->journal_from, &sums, err) ||
+	    !journal_resume(c, err))
+		return false;
+	lessor_memory_found_all(c->lessor);
+	return true;
+}
+
+void coordinator_close(struct coordinator *c)
+{
+	results_close(TAKE(c->results));
+	open_files_close(&c->files);
+	lessor_memory_close(c->lessor);
+	c->input_lost = false;
+}

@@ -1,0 +1,413 @@
+/* coordinator_steps.c: a batch from phase to phase; coordinator.h has the picture, `steps` each edge. All
+ * of it runs in the coordinator's turn. */
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "batch/endpoint.h"
+#include "batch/finding.h"
+#include "pipeline/coordinator_impl.h"
+#include "pipeline/lost_data.h"
+
+#define RETRY_MS 1000    /* when disk or database refuse */
+#define OPENING_TRIES 10 /* before a batch that is to end does so without its journal */
+#define REOPEN_MAX 3     /* openings anew because of damage */
+#define LOST_TEXT "The stored data of this batch is lost or corrupt."
+
+static void coordinator_move(struct coordinator *c, enum phase to);
+
+/* ---- held up: the disk or the database refuses, or there are no descriptors ---- */
+
+/* Whatever holds up one batch mostly holds up all: then one line tells of many. */
+void coordinator_held_up_tell(struct coordinator *c, const char *doing, const struct error *err)
+{
+	uint64_t others;
+	if (log_storm_pass(&c->env->held_up, sys.monotonic_ms(), &others))
+		log_fault("batch.paused", err, kv_str("batch", c->id), kv_str("doing", doing),
+			  kv_u64("others_before", others));
+}
+
+static void held_up(struct coordinator *c, const char *doing, const struct error *err)
+{
+	open_table_spare(&c->env->files, err);
+	if (!c->held_up)
+		coordinator_held_up_tell(c, doing, err);
+	c->held_up = true;
+}
+
+static void goes_on(struct coordinator *c)
+{
+	uint64_t others;
+
+	if (!c->held_up)
+		return;
+	if (log_storm_pass(&c->env->resumed, sys.monotonic_ms(), &others))
+		log_info("batch.resumed", kv_str("batch", c->id), kv_u64("others_before", others));
+	c->held_up = false;
+}
+
+/* ---- suspended by the operator ---- */
+
+static void suspend_tell(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	bool suspended = c->suspended;
+	pthread_mutex_unlock(&c->lock);
+	if (suspended == c->suspended_sent || worker_is_idle(c->worker))
+		return;
+	c->suspended_sent = suspended;
+	log_info(suspended ? "batch.suspended" : "batch.unsuspended", kv_str("batch", c->id),
+		 kv_str("org", c->batch.org));
+	worker_suspend(c->worker, suspended);
+}
+
+static void suspended_read(struct coordinator *c)
+{
+	AUTO(auto_free) char(*orgs)[ID_SIZE] = NULL;
+	struct error err;
+	size_t n = 0;
+
+	if (!store_orgs_suspended(c->env->store, c->batch.org, &orgs, &n, &err))
+		log_fault("batch.suspended_unknown", &err, kv_str("batch", c->id));
+	pthread_mutex_lock(&c->lock);
+	c->suspended = c->suspended_sent = n > 0;
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- sending ---- */
+
+/* What the schedule goes by. A weight that cannot be read is an ordinary one. */
+static void schedule_entry(struct coordinator *c, struct schedule_batch *e)
+{
+	const struct index_summary *s = index_summary(c->files.input.index);
+	struct error err;
+
+	memcpy(e->org, c->batch.org, sizeof(e->org));
+	e->org_weight = 1;
+	if (!store_org_weight(c->env->store, c->batch.org, &e->org_weight, &err))
+		log_fault("batch.weight_unknown", &err, kv_str("batch", c->id));
+	e->expires_at = c->batch.expires_at;
+	e->rest_lines = c->lines - lessor_memory_ended(c->lessor);
+	e->rest_bytes = s->body_bytes / c->lines * e->rest_lines;
+	e->prefixes = s->prefixes;
+	suspended_read(c);
+	e->suspended = c->suspended_sent;
+}
+
+/* Offers the span, and wakes the worker beside it up. */
+static void span_offer(struct coordinator *c)
+{
+	const struct index_summary *s = index_summary(c->files.input.index);
+	const char *path = endpoint_path(slice_of(c->batch.endpoint));
+	struct worker_task task = {
+		.endpoint = path != NULL ? path : c->batch.endpoint, /* a later version's */
+		.model = s->model_count == 1 ? s->models[0] : NULL,
+	};
+
+	schedule_entry(c, &task.entry);
+	log_info("batch.started", kv_str("batch", c->id), kv_u64("lines", c->lines),
+		 kv_u64("ended_before", lessor_memory_ended(c->lessor)));
+	lessor_memory_offer(c->lessor);
+	bool taken = worker_start(c->worker, &task);
+	assert(taken); /* it is the only worker */
+	(void)taken;
+}
+
+/* Asks for the span; true once it is not lent. */
+static bool span_is_back(struct coordinator *c)
+{
+	lessor_memory_withdraw(c->lessor);
+	if (!lessor_memory_is_lent(c->lessor))
+		return true;
+	worker_recall(c->worker);
+	return false;
+}
+
+/* ---- the steps ---- */
+
+static bool step_load(struct coordinator *c, struct error *err)
+{
+	batch_done(&c->batch);
+	if (!store_batch_get(c->env->store, NULL, c->id, &c->batch, err))
+		return false;
+	enum batch_status status = c->batch.status;
+	if (batch_is_final(status)) {
+		coordinator_move(c, PHASE_GONE);
+		return true;
+	}
+	pthread_mutex_lock(&c->lock);
+	bool expires = status != BATCH_CANCELLING && status != BATCH_FINALIZING;
+	c->expires_at = expires ? c->batch.expires_at : 0;
+	pthread_mutex_unlock(&c->lock);
+	coordinator_move(c, status == BATCH_VALIDATING ? PHASE_VALIDATING : PHASE_OPENING);
+	return true;
+}
+
+static bool step_validate(struct coordinator *c, struct error *err)
+{
+	bool started;
+
+	if (!batch_validate(c, &started, err))
+		return false;
+	coordinator_move(c, started ? PHASE_OPENING : PHASE_GONE);
+	return true;
+}
+
+static bool step_open(struct coordinator *c, struct error *err)
+{
+	if (!coordinator_open(c, err))
+		return false;
+	goes_on(c);
+	open_files_add(&c->files);
+	coordinator_move(c, PHASE_RUNNING);
+	bool all_ended = lessor_memory_ended(c->lessor) == c->lines;
+	if (c->batch.status == BATCH_CANCELLING)
+		coordinator_end(c, EARLY_CANCELLED);
+	if (c->input_lost && !all_ended)
+		coordinator_fail_rest(c, LOST_TEXT);
+	if (c->env->time_is_good(c->env->ctx))
+		coordinator_check_window(c,
+					 sys.now_s()); /* it may have passed while no server ran */
+	if (coordinator_early(c) == EARLY_NO && !all_ended)
+		span_offer(c);
+	return true;
+}
+
+/* A line that had ended has no record that checks any more. Opening anew finds the others, and lets
+ * the line run again. */
+static void damage_found(struct coordinator *c)
+{
+	c->damaged = false;
+	if (++c->reopened > REOPEN_MAX) {
+		coordinator_fail_rest(c, "Results of this batch were damaged on disk.");
+		c->at_once = true;
+		return;
+	}
+	log_warn("batch.reopened", kv_str("batch", c->id),
+		 kv_str("why", "a result is damaged on disk"));
+	coordinator_move(c, PHASE_REOPENING);
+}
+
+static bool step_run(struct coordinator *c, struct error *err)
+{
+	bool all_ended = lessor_memory_ended(c->lessor) == c->lines;
+
+	pthread_mutex_lock(&c->lock);
+	if (all_ended)
+		c->expires_at = 0; /* what is finished does not expire */
+	enum early_end early = c->early;
+	pthread_mutex_unlock(&c->lock);
+	if (all_ended || early != EARLY_NO) {
+		bool finalizes = early == EARLY_NO && c->batch.status == BATCH_IN_PROGRESS;
+		coordinator_move(c, finalizes ? PHASE_FINALIZING : PHASE_STOPPING);
+		return true;
+	}
+	suspend_tell(c);
+	if (!coordinator_merge(c, EARLY_NO, &c->at_once, err))
+		return false;
+	goes_on(c);
+	if (c->damaged)
+		damage_found(c);
+	return true;
+}
+
+static bool step_finalize(struct coordinator *c, struct error *err)
+{
+	bool moved;
+
+	if (!store_batch_move(c->env->store, c->id, 1u << BATCH_IN_PROGRESS, BATCH_FINALIZING,
+			      sys.now_s(), &moved, err))
+		return false;
+	c->batch.status = BATCH_FINALIZING;
+	coordinator_move(c, PHASE_STOPPING);
+	return true;
+}
+
+static bool step_stop(struct coordinator *c, struct error *err)
+{
+	(void)err;
+	if (span_is_back(c))
+		coordinator_move(c, PHASE_MERGING);
+	return true;
+}
+
+/* All that is open is closed, and it begins as after a restart; unless it is to end meanwhile. */
+static bool step_reopen(struct coordinator *c, struct error *err)
+{
+	(void)err;
+	if (!span_is_back(c))
+		return true;
+	if (coordinator_early(c) != EARLY_NO) {
+		coordinator_move(c, PHASE_MERGING);
+		return true;
+	}
+	coordinator_close(c);
+	coordinator_move(c, PHASE_LOADING);
+	return true;
+}
+
+static bool step_merge(struct coordinator *c, struct error *err)
+{
+	bool more = true;
+
+	while (more)
+		if (!coordinator_merge(c, coordinator_early(c), &more, err))
+			return false;
+	if (c->damaged)
+		damage_found(c);
+	else
+		coordinator_move(c, PHASE_FINISHING);
+	return true;
+}
+
+static bool step_finish(struct coordinator *c, struct error *err)
+{
+	if (!coordinator_finish(c, err))
+		return false;
+	coordinator_move(c, PHASE_GONE);
+	return true;
+}
+
+/* ---- the table of steps, and its one door ---- */
+
+#define TO(phase) 1u << PHASE_##phase
+
+static const struct step {
+	const char *name; /* for the log */
+	bool (*fn)(struct coordinator *c, struct error *err);
+	unsigned may; /* go to: bit a phase */
+} steps[PHASES] = {
+	[PHASE_LOADING] = { "loading", step_load, TO(VALIDATING) | TO(OPENING) | TO(GONE) },
+	[PHASE_VALIDATING] = { "validating", step_validate, TO(OPENING) | TO(LOADING) | TO(GONE) },
+	[PHASE_OPENING] = { "opening", step_open, TO(RUNNING) | TO(LOADING) },
+	[PHASE_RUNNING] = { "merging", step_run, TO(FINALIZING) | TO(STOPPING) | TO(REOPENING) },
+	[PHASE_FINALIZING] = { "finalizing", step_finalize, TO(STOPPING) | TO(RUNNING) },
+	[PHASE_STOPPING] = { "stopping", step_stop, TO(MERGING) },
+	[PHASE_REOPENING] = { "reopening", step_reopen, TO(LOADING) | TO(MERGING) },
+	[PHASE_MERGING] = { "merging", step_merge, TO(FINISHING) | TO(REOPENING) },
+	[PHASE_FINISHING] = { "finishing", step_finish, TO(GONE) },
+	[PHASE_GONE] = { "gone", NULL, 0 },
+};
+
+static void coordinator_move(struct coordinator *c, enum phase to)
+{
+	enum phase from = (enum phase)c->phase;
+
+	assert(steps[from].may & 1u << to);
+	log_debug("batch.step", kv_str("batch", c->id), kv_str("from", steps[from].name),
+		  kv_str("to", steps[to].name));
+	c->phase = to;
+}
+
+/* ---- a step that fails ---- */
+
+/* The input of a batch that was never checked is lost or corrupt (contract 6). */
+static bool beyond_repair(struct coordinator *c, const struct error *why, struct error *err)
+{
+	bool moved;
+	AUTO(buf_free) struct buf errors = BUF(4096);
+
+	finding_json_one(&errors,
+			 &(struct finding){ .code = "server_error", .message = LOST_TEXT });
+	buf_char(&errors, '\0');
+	if (errors.failed)
+		return fail_memory(err);
+	if (!store_batch_fail(c->env->store, c->id, errors.p, sys.now_s(), &moved, err))
+		return false;
+	log_fault("batch.failed", why, kv_str("batch", c->id));
+	return true;
+}
+
+/* A batch that is to end (cancelled, or its window is over) does not wait for its journal for ever: what
+ * was merged is given out, and the journal goes to lost/. */
+static void opening_failed(struct coordinator *c)
+{
+	bool ends = c->batch.status == BATCH_CANCELLING || coordinator_early(c) != EARLY_NO;
+
+	if (ends && ++c->opening_tries >= OPENING_TRIES)
+		c->journal_unreadable = true;
+}
+
+enum next { NEXT_WAIT, NEXT_AT_ONCE, NEXT_LATER };
+
+/* Decides what becomes of a batch whose step failed: it is gone, beyond repair, or tries again later. */
+static enum next coordinator_failed(struct coordinator *c, const struct error *why)
+{
+	const char *doing = steps[c->phase].name;
+	struct error err;
+
+	if (c->phase == PHASE_LOADING && why->kind == ERR_NOT_FOUND) {
+		coordinator_move(c, PHASE_GONE);
+		return NEXT_WAIT;
+	}
+	if (c->phase == PHASE_VALIDATING && data_is_lost(why)) {
+		if (beyond_repair(c, why, &err)) {
+			coordinator_move(c, PHASE_GONE);
+			return NEXT_WAIT;
+		}
+		doing = "failing";
+	}
+	if (c->phase == PHASE_OPENING)
+		opening_failed(c);
+	if (c->phase == PHASE_VALIDATING || c->phase == PHASE_OPENING) {
+		coordinator_close(c);
+		coordinator_move(c, PHASE_LOADING);
+	} else if (c->phase == PHASE_FINALIZING) {
+		coordinator_move(c, PHASE_RUNNING); /* it may be cancelled meanwhile */
+	}
+	held_up(c, doing, why);
+	return NEXT_LATER;
+}
+
+/* ---- the worker's turn ---- */
+
+static enum next coordinator_step(struct coordinator *c)
+{
+	int before = c->phase;
+	struct error err;
+
+	c->at_once = false;
+	if (!steps[before].fn(c, &err))
+		return coordinator_failed(c, &err);
+	if (c->phase == PHASE_GONE)
+		return NEXT_WAIT;
+	return c->phase != before || c->at_once ? NEXT_AT_ONCE : NEXT_WAIT;
+}
+
+static void turn_begin(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	assert(c->turn == TURN_QUEUED);
+	c->turn = TURN_WORKING;
+	pthread_mutex_unlock(&c->lock);
+}
+
+static void turn_end(struct coordinator *c, bool later)
+{
+	pthread_mutex_lock(&c->lock);
+	bool post = c->turn == TURN_WORKING_AGAIN || later;
+	c->turn = post ? TURN_QUEUED : TURN_IDLE;
+	pthread_mutex_unlock(&c->lock);
+	if (post)
+		workers_post_after(c->env->workers, &c->work, coordinator_work, c,
+				   later ? RETRY_MS : 0);
+}
+
+void coordinator_work(void *arg)
+{
+	struct coordinator *c = arg;
+	enum next next = NEXT_AT_ONCE;
+
+	turn_begin(c);
+	while (next == NEXT_AT_ONCE)
+		next = c->env->closing ? NEXT_WAIT : coordinator_step(c);
+	results_close(TAKE(c->results));
+	if (c->phase != PHASE_GONE) {
+		turn_end(c, next == NEXT_LATER);
+		return;
+	}
+	c->env->ended(c->env->ctx, c);
+	coordinator_free(c);
+}

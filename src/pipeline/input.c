@@ -1,0 +1,182 @@
+/* input.c: see input.h. */
+#include "pipeline/input.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "ingest/ingest.h"
+#include "pipeline/lost_data.h"
+
+#define CACHE_RECORDS 64 /* read at once; dispatch goes through them in order */
+
+/* ---- opening ---- */
+
+static bool index_get(struct input *in, struct error *err)
+{
+	int fd;
+	uint64_t bytes;
+
+	return blob_open(in->blobs, in->file_id, BLOB_INDEX, &fd, &bytes, err) &&
+	       index_open(fd, &in->index, err);
+}
+
+/* The pass that made it at the upload, once more. A crash leaves the old index or the new one. */
+static bool index_remake(struct input *in, uint64_t line_bytes, const struct error *why,
+			 struct error *err)
+{
+	const struct ingest_limits limits = { .line_bytes = line_bytes };
+	char sha256[65];
+
+	if (!ingest_file(in->blobs, in->blob_fd, &limits, in->file_id, sha256, &in->index, err))
+		return false;
+	log_write_error(LOG_WARN, "index.remade", why,
+			LOG_FIELDS(kv_str("batch", in->batch_id), kv_str("file", in->file_id)));
+	return true;
+}
+
+bool input_open(struct input *in, uint64_t line_bytes, struct error *err)
+{
+	struct error why;
+	uint64_t bytes;
+
+	assert(in->index == NULL && !in->open);
+	if (!blob_open(in->blobs, in->file_id, BLOB_DATA, &in->blob_fd, &bytes, err))
+		return false;
+	in->open = true;
+	if (index_get(in, &why))
+		return true;
+	*err = why;
+	return data_is_lost(&why) && index_remake(in, line_bytes, &why, err);
+}
+
+static void blob_close(struct input *in)
+{
+	if (in->open)
+		close(in->blob_fd);
+	in->open = false;
+	free(TAKE(in->cache));
+	in->cache_n = 0;
+}
+
+void input_close(struct input *in)
+{
+	blob_close(in);
+	index_close(TAKE(in->index));
+}
+
+void input_let_go(struct input *in)
+{
+	blob_close(in);
+	index_let_go(in->index);
+}
+
+bool input_take_up(struct input *in, struct error *err)
+{
+	uint64_t bytes;
+	int fd;
+
+	if (in->index == NULL)
+		return true;
+	if (!blob_open(in->blobs, in->file_id, BLOB_DATA, &in->blob_fd, &bytes, err))
+		return false;
+	in->open = true;
+	if (!blob_open(in->blobs, in->file_id, BLOB_INDEX, &fd, &bytes, err))
+		return false;
+	index_take(in->index, fd);
+	return true;
+}
+
+uint64_t input_lines(const struct input *in)
+{
+	return index_summary(in->index)->lines;
+}
+
+/* ---- reading ---- */
+
+static bool record_get(struct input *in, uint64_t record, struct index_record *ret,
+		       struct error *err)
+{
+	if (in->cache == NULL)
+		in->cache = malloc(CACHE_RECORDS * sizeof(*in->cache));
+	if (in->cache == NULL)
+		return fail_memory(err);
+	if (record < in->cache_first || record >= in->cache_first + in->cache_n) {
+		uint64_t rest = input_lines(in) - record;
+		uint64_t n = rest < CACHE_RECORDS ? rest : CACHE_RECORDS;
+
+		in->cache_n = 0;
+		if (!index_read(in->index, record, in->cache, (size_t)n, err))
+			return false;
+		in->cache_first = record;
+		in->cache_n = n;
+	}
+	*ret = in->cache[record - in->cache_first];
+	return true;
+}
+
+/* Whether the places that the index names lie inside the line. */
+static bool record_fits(const struct index_record *r)
+{
+	return (uint64_t)r->body_offset + r->body_length <= r->length &&
+	       (uint64_t)r->custom_id_offset + r->custom_id_length <= r->length;
+}
+
+bool input_look(struct input *in, uint64_t record, struct schedule_look *ret, struct error *err)
+{
+	struct index_record r;
+
+	if (!record_get(in, record, &r, err))
+		return false;
+	*ret = (struct schedule_look){ .body_bytes = r.body_length, .prefix = r.prefix };
+	return true;
+}
+
+bool input_line(struct input *in, uint64_t record, struct buf *to, struct request_line *ret,
+		struct error *err)
+{
+	struct index_record r;
+
+	if (!record_get(in, record, &r, err))
+		return false;
+	if (!record_fits(&r))
+		return fail_sys(err, EBADMSG, "index record %llu", (unsigned long long)record);
+	if (!buf_reserve(to, r.length))
+		return fail_memory(err);
+	if (!sys_pread_all(in->blob_fd, to->p, r.length, (off_t)r.offset))
+		return fail_sys(err, errno, "reading record %llu", (unsigned long long)record);
+	to->n = r.length;
+	ret->custom_id = (struct slice){ to->p + r.custom_id_offset, r.custom_id_length };
+	ret->body = (struct slice){ to->p + r.body_offset, r.body_length };
+	return true;
+}
+
+bool input_custom_id(const struct input *in, uint64_t record, struct buf *to)
+{
+	struct error err;
+	struct index_record r;
+
+	if (in->index == NULL || !in->open)
+		return false; /* the input is lost */
+	if (!index_read(in->index, record, &r, 1, &err) || !record_fits(&r) ||
+	    !buf_reserve(to, r.custom_id_length + 1u))
+		return false;
+	if (!sys_pread_all(in->blob_fd, to->p, r.custom_id_length,
+			   (off_t)(r.offset + r.custom_id_offset)))
+		return false;
+	to->n = r.custom_id_length;
+	return true;
+}
+
+uint64_t input_line_number(const struct input *in, uint64_t record)
+{
+	struct index_record r;
+	struct error err;
+
+	if (in->index == NULL || !index_read(in->index, record, &r, 1, &err))
+		return 0;
+	return r.line;
+}

@@ -1,0 +1,48 @@
+/* input.h: the input file of one batch: its bytes and its line index. Knows no batch.
+ *
+ * Its descriptors may be closed for a while (open_files.h): whoever reads pins them. input_look() and
+ * input_line() share a cache of index records and are the dispatch thread's; the rest may be called by
+ * any thread. */
+#pragma once
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "batch/causes.h"
+#include "blob/blob.h"
+#include "dispatch/dispatch.h"
+#include "ingest/index.h"
+
+struct input {
+	/* set by the owner before input_open() */
+	struct blobs *blobs;
+	const char *file_id, *batch_id; /* the second for the log */
+	/* our own: zero at first */
+	bool open;
+	int blob_fd;
+	struct index *index; /* NULL: it is not open, or lost */
+	struct index_record *cache;
+	uint64_t cache_first, cache_n;
+};
+
+/* Opens the file. An index that is gone or damaged is made anew from the bytes: what a line may be is
+ * said by `line_bytes`, 0 for a file whose lines were found good before. On failure some of it may be
+ * open: input_close(). */
+MUST_USE bool input_open(struct input *in, uint64_t line_bytes, struct error *err);
+void input_close(struct input *in);
+
+/* Closes the descriptors and keeps the rest; opens them again. */
+void input_let_go(struct input *in);
+MUST_USE bool input_take_up(struct input *in, struct error *err);
+
+uint64_t input_lines(const struct input *in);
+
+/* What the schedule wants to know of a line. */
+MUST_USE bool input_look(struct input *in, uint64_t record, struct schedule_look *ret,
+			 struct error *err);
+/* Reads the line into `to`; *ret points there. */
+MUST_USE bool input_line(struct input *in, uint64_t record, struct buf *to,
+			 struct request_line *ret, struct error *err);
+/* The raw custom_id, appended to `to`; false when it cannot be read. */
+MUST_USE bool input_custom_id(const struct input *in, uint64_t record, struct buf *to);
+/* The line of the file that a record stands for, from 1; 0: it cannot be read. */
+uint64_t input_line_number(const struct input *in, uint64_t record);

@@ -1,0 +1,146 @@
+/* sweep.c: see sweep.h. */
+#include "pipeline/sweep.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "blob/lost.h"
+
+#define SWEEP_AT_ONCE 64
+
+/* ---- while the server runs ---- */
+
+static bool blobs_spare_remove(struct sweep *s, size_t *ret_n, struct error *err)
+{
+	char ids[SWEEP_AT_ONCE][ID_SIZE];
+	if (!store_blobs_spare(s->store, ids, SWEEP_AT_ONCE, ret_n, err))
+		return false;
+	for (size_t i = 0; i < *ret_n; i++)
+		if (!blob_remove(s->blobs, ids[i], err))
+			return false;
+	/* A crash in between leaves a blob that is asked for again, or a row whose blob is gone and is
+	 * asked for again: both end the same way. The sync is for the row that is forgotten some day:
+	 * a blob that came back then would be nobody's. */
+	if (*ret_n > 0 && !blobs_sync(s->blobs, err))
+		return false;
+	for (size_t i = 0; i < *ret_n; i++)
+		if (!store_blob_gone(s->store, ids[i], err))
+			return false;
+	return true;
+}
+
+static bool lost_expire(struct sweep *s, int64_t now, struct error *err)
+{
+	uint64_t files, bytes;
+	if (s->lost_after_s == 0)
+		return true;
+	if (!lost_remove(s->data_dir, now - (int64_t)s->lost_after_s, &files, &bytes, err))
+		return false;
+	if (files > 0)
+		log_info("lost.removed", kv_u64("files", files), kv_u64("bytes", bytes));
+	return true;
+}
+
+void sweep_once(struct sweep *s)
+{
+	struct error err;
+	size_t n = SWEEP_AT_ONCE;
+	int64_t next;
+
+	pthread_mutex_lock(&s->lock); /* one at a time */
+	int64_t now = sys.now_s();
+	bool ok = store_sweep(s->store, now, &next, &err);
+	while (ok && n == SWEEP_AT_ONCE)
+		ok = blobs_spare_remove(s, &n, &err);
+	ok = ok && lost_expire(s, now, &err);
+	pthread_mutex_unlock(&s->lock);
+	if (!ok)
+		log_fault("sweep.failed", &err);
+}
+
+/* ---- at a start ---- */
+
+/* When in doubt a blob is kept: the next start asks again. */
+static enum blob_standing standing_of_blob(void *ctx, const char *id)
+{
+	struct sweep *s = ctx;
+	struct error err;
+	bool known, deleted;
+	if (!store_blob_known(s->store, id, &known, &deleted, &err)) {
+		log_fault("sweep.failed", &err, kv_str("blob", id));
+		return BLOB_KNOWN;
+	}
+	return known ? BLOB_KNOWN : deleted ? BLOB_DELETED : BLOB_UNKNOWN;
+}
+
+/* The batch whose journal has that name; false if no journal of ours has. */
+static bool batch_of_journal(const char *name, char id[static ID_SIZE])
+{
+	const char *dot = strrchr(name, '.');
+	return dot != NULL && strcmp(dot, ".journal") == 0 &&
+	       slice_copy((struct slice){ name, (size_t)(dot - name) }, id, ID_SIZE);
+}
+
+/* The journal of a batch that is final was left by a crash right after the end, and goes; that of a
+ * batch which nobody knows is moved to lost/. */
+static bool journal_sweep(struct sweep *s, const char *dir, const char *name, uint64_t *lost,
+			  struct error *err)
+{
+	char path[800], id[ID_SIZE];
+	struct batch b;
+	struct error missing;
+	if (!batch_of_journal(name, id))
+		return true;
+	if (!store_batch_get(s->store, NULL, id, &b, &missing)) {
+		if (missing.kind != ERR_NOT_FOUND)
+			return true; /* the next start asks again */
+		++*lost;
+		return lost_take(s->data_dir, s->lost_at, "batches", name, err);
+	}
+	bool spare = batch_is_final(b.status);
+	batch_done(&b);
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	if (spare && unlink(path) != 0)
+		log_warn("journal.unlink_failed", kv_str("batch", id), kv_int("errno", errno));
+	return true;
+}
+
+static bool journals_sweep(struct sweep *s, struct error *err)
+{
+	char dir[420];
+	uint64_t lost = 0;
+	bool ok = true;
+	snprintf(dir, sizeof(dir), "%s/batches", s->data_dir);
+	if (!sys_make_dir(dir))
+		return fail_sys(err, errno, "making %s", dir);
+	DIR *d = opendir(dir);
+	if (d == NULL)
+		return fail_sys(err, errno, "reading %s", dir);
+	for (struct dirent *e; ok && (e = readdir(d)) != NULL;)
+		ok = journal_sweep(s, dir, e->d_name, &lost, err);
+	closedir(d);
+	if (lost > 0)
+		log_warn("journal.lost", kv_u64("journals", lost), kv_str("moved_to", "lost/"));
+	return ok;
+}
+
+bool sweep_at_start(struct sweep *s, int64_t lost_at, struct error *err)
+{
+	s->lost_at = lost_at;
+	return blobs_sweep(s->blobs, standing_of_blob, s, lost_at, err) && journals_sweep(s, err);
+}
+
+void sweep_init(struct sweep *s)
+{
+	pthread_mutex_init(&s->lock, NULL);
+}
+
+void sweep_done(struct sweep *s)
+{
+	pthread_mutex_destroy(&s->lock);
+}

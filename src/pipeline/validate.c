@@ -1,0 +1,106 @@
+/* validate.c: the input of a new batch is judged, once. */
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "batch/finding.h"
+#include "ingest/verdict.h"
+#include "pipeline/coordinator_impl.h"
+
+static bool model_served(void *ctx, const char *model)
+{
+	return dispatch_serves(ctx, model);
+}
+
+static void too_many_tell(const struct coordinator *c, const char *model, const char *what,
+			  uint64_t limit, struct buf *errors)
+{
+	char message[512], code[32];
+
+	snprintf(code, sizeof(code), "%s_limit_exceeded", what);
+	snprintf(message, sizeof(message),
+		 "Enqueued %s limit reached for %s in organization %s. Limit: %llu enqueued %ss. "
+		 "Please try again once some in_progress batches have been completed "
+		 "(limits.enqueued_%ss).",
+		 what, model, c->batch.org, (unsigned long long)limit, what, what);
+	finding_json_one(errors, &(struct finding){ .code = code, .message = message });
+}
+
+/* Contract 7.2, token_limit_exceeded and request_limit_exceeded: only if configured. */
+static bool enqueued_judge(struct coordinator *c, const char *model, uint64_t tokens,
+			   struct buf *errors, struct error *err)
+{
+	const uint64_t requests_max = c->env->config->enqueued_requests_max;
+	const uint64_t tokens_max = c->env->config->enqueued_tokens_max;
+	uint64_t requests, waiting_tokens;
+
+	if (requests_max == 0 && tokens_max == 0)
+		return true;
+	if (!store_batches_enqueued(c->env->store, c->batch.org, model, c->id, &requests,
+				    &waiting_tokens, err))
+		return false;
+	if (tokens_max > 0 && waiting_tokens + tokens > tokens_max)
+		too_many_tell(c, model, "token", tokens_max, errors);
+	else if (requests_max > 0 && requests + c->lines > requests_max)
+		too_many_tell(c, model, "request", requests_max, errors);
+	return true;
+}
+
+/* Judges the input; `errors` stays empty when it is good. */
+static bool input_judge(struct coordinator *c, struct buf *errors, struct error *err)
+{
+	char message[256];
+	if (c->batch.input_missing) {
+		snprintf(message, sizeof(message),
+			 "Cannot find file %s, or organization %s does not have access to it.",
+			 c->batch.input_file_id, c->batch.org);
+		finding_json_one(errors, &(struct finding){ .code = "invalid_request",
+							    .param = "file_id",
+							    .message = message });
+		return true;
+	}
+	if (!coordinator_open_input(c, err))
+		return false;
+	struct verdict_rules rules = c->env->config->rules;
+	rules.endpoint = c->batch.endpoint;
+	rules.model_served = model_served;
+	rules.ctx = c->env->dispatch;
+	uint64_t count;
+	if (!verdict_errors(c->files.input.index, c->files.input.blob_fd, &rules, errors, &count,
+			    err))
+		return false;
+	const struct index_summary *s = index_summary(c->files.input.index);
+	if (count > 0 || s->model_count == 0)
+		return true;
+	return enqueued_judge(c, s->models[0], s->body_bytes / BYTES_PER_TOKEN, errors, err);
+}
+
+bool batch_validate(struct coordinator *c, bool *ret_started, struct error *err)
+{
+	AUTO(buf_free) struct buf errors = BUF(16u << 20);
+	int64_t now = sys.now_s();
+	bool moved;
+	*ret_started = false;
+	if (now >= c->batch.expires_at && c->env->time_is_good(c->env->ctx))
+		return store_batch_move(c->env->store, c->id, 1u << BATCH_VALIDATING, BATCH_EXPIRED,
+					now, &moved, err);
+	if (!input_judge(c, &errors, err))
+		return false;
+	buf_char(&errors, '\0');
+	if (errors.failed)
+		return fail_memory(err);
+	if (errors.n > 1) {
+		log_info("batch.failed", kv_str("batch", c->id), kv_str("why", "validation"));
+		return store_batch_fail(c->env->store, c->id, errors.p, now, &moved, err);
+	}
+	const struct index_summary *s = index_summary(c->files.input.index);
+	id_file(c->batch.output_file_id);
+	id_file(c->batch.error_file_id);
+	if (!store_batch_start(c->env->store, c->id, c->lines, s->body_bytes / BYTES_PER_TOKEN,
+			       s->model_count == 1 ? s->models[0] : NULL, c->batch.output_file_id,
+			       c->batch.error_file_id, now, ret_started, err))
+		return false;
+	c->batch.status = BATCH_IN_PROGRESS;
+	c->batch.counts.total = c->lines;
+	return true;
+}

@@ -1,0 +1,88 @@
+/* worker.h: the sending side of one batch in this process: takes a lease on a span, hands its lines to
+ * dispatch, keeps the journal, and settles what is durable.
+ *
+ *	          take, dispatch_add       asked back, or lease lost:
+ *	                                   dispatch_drop
+ *	WORKER_IDLE ----> WORKER_SENDING ----> WORKER_ENDING
+ *	     ^                                      |
+ *	     \-- dropped, flushed: give_back -------/
+ *
+ * The journal belongs to a batch and a worker: no other writes to it. A worker whose lease is lost drops
+ * what is in flight and settles nothing more; what it wrote to its journal meanwhile counts for nothing.
+ *
+ * Threads. Dispatch calls for segments and lines, the recorder for the journal; the coordinator calls
+ * worker_start(), _recall(), _suspend(), which are what wakes a worker up and no more: what a worker may
+ * do is said by its lease. */
+#pragma once
+
+#include "base/error.h"
+#include "dispatch/dispatch.h"
+#include "journal/recorder.h"
+#include "pipeline/lessor.h"
+#include "pipeline/open_files.h"
+
+struct worker;
+
+/* What the owner is told and asked. */
+struct worker_ops {
+	/* The input cannot be read: no more lines are sent. Dispatch thread. */
+	void (*fault)(void *ctx);
+	/* Whether the batch is to end. Recorder thread, while the disk refuses. */
+	bool (*ends)(void *ctx);
+};
+
+/* All of it is the owner's, and outlives the worker. */
+struct worker_config {
+	const char *batch_id;
+	struct lessor lessor;
+	struct open_files *files;
+	struct dispatch *dispatch;
+	struct recorder *recorder;
+	const _Atomic bool *closing; /* the process ends: nothing is given back */
+	const struct worker_ops *ops;
+	void *ctx;
+};
+
+/* What is to be sent, and what the schedule goes by. The texts are the owner's. */
+struct worker_task {
+	const char *endpoint; /* "/v1/chat/completions" */
+	const char *model;    /* of all lines; NULL: it is not known */
+	struct schedule_batch entry;
+};
+
+/* A moment of the sending; all 0 while nothing is sent. */
+struct worker_view {
+	uint64_t running; /* lines sent and not durable yet */
+	uint64_t retried; /* requests beyond the first, of lines that have not ended */
+	enum dispatch_stall stall;
+	char stall_text[STALL_TEXT_BYTES];
+	bool certificate; /* one is what stalls it */
+	int64_t eta_at;
+	bool at_risk;
+	unsigned queue_position;
+	double rate_per_s;
+};
+
+MUST_USE bool worker_new(const struct worker_config *config, struct worker **ret,
+			 struct error *err);
+void worker_free(struct worker *w); /* idle, or abandoned and all threads ended. NULL is fine */
+
+/* Takes a lease and begins to send. False: there is none to take. Only an idle one. */
+bool worker_start(struct worker *w, const struct worker_task *task);
+/* Drops what is in flight; gives the lease back when all that was answered is durable. */
+void worker_recall(struct worker *w);
+/* No new line while suspended. Of no effect unless it sends. */
+void worker_suspend(struct worker *w, bool suspended);
+/* Renews the lease if it is time; one that is lost ends the sending. */
+void worker_renew(struct worker *w, uint64_t now_ms);
+/* The process ends: as worker_recall(), but the lease is not given back. */
+void worker_abandon(struct worker *w);
+
+bool worker_is_idle(struct worker *w);
+/* Whether lines are in flight. Any thread. */
+bool worker_is_busy(struct worker *w);
+void worker_look(struct worker *w, struct worker_view *ret);
+
+/* The owner of a batch, for dispatch and recorder, is its worker. */
+extern const struct dispatch_ops worker_dispatch_ops;
+extern const struct recorder_ops worker_recorder_ops;
