@@ -29,7 +29,7 @@ struct store {
 	unsigned write_wait_ms;    /* WRITE_WAIT_MS; tests wait less */
 	pthread_mutex_t idle_lock; /* around `idle` */
 	pthread_cond_t idle_more;
-	struct db *idle; /* readers that nobody has */
+	struct db *idle; /* idle readers */
 	struct db readers[READERS];
 	struct key_cache keys;
 };
