@@ -1,0 +1,339 @@
+/* pipeline_unit.h: a data directory with a store and an uploaded file, on a clock that the test sets; the
+ * real journal, recorder and blobs; and in the place of dispatch one that does what the test says.
+ *
+ * dispatch_add() and its kin are defined here: the linker takes them before the library's. A job for the
+ * pipeline's workers (--wrap=workers_post...) waits until the test takes a turn. */
+#pragma once
+
+#include "unit.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/log.h"
+#include "base/worker.h"
+#include "batch/causes.h"
+#include "ingest/ingest.h"
+#include "pipeline/coordinator.h"
+#include "pipeline/lessor_memory.h"
+#include "pipeline/lost_data.h"
+#include "pipeline/sweep.h"
+#include "pipeline/worker.h"
+#include "store/store.h"
+
+#define NOW INT64_C(1750000000)
+#define DAY 86400
+#define WAIT_MS 10000 /* for the recorder's thread */
+#define LINES_MAX 16u
+
+#define MUST(call)                                                                               \
+	do {                                                                                     \
+		if (!(call))                                                                     \
+			fail_msg("%s: %s (%s, %d, %d)", #call, err.message, err.detail, err.sys, \
+				 err.sqlite);                                                    \
+	} while (0)
+
+static struct error err;
+
+/* ---- the clock, and a disk that is full ---- */
+
+static struct {
+	int64_t s;
+	uint64_t ms;
+	atomic_bool disk_full;
+} world_sys;
+
+static inline int64_t world_now_s(void)
+{
+	return world_sys.s;
+}
+
+static inline uint64_t world_monotonic_ms(void)
+{
+	return world_sys.ms;
+}
+
+static inline int world_fdatasync(int fd)
+{
+	(void)fd;
+	errno = ENOSPC;
+	return world_sys.disk_full ? -1 : 0;
+}
+
+static inline void time_passes(uint64_t seconds)
+{
+	world_sys.s += (int64_t)seconds;
+	world_sys.ms += seconds * 1000;
+}
+
+/* ---- the data directory ---- */
+
+static struct {
+	char *dir;
+	struct store *store;
+	struct blobs *blobs;
+	struct recorder *recorder;
+	struct org org;
+	char file_id[ID_SIZE];
+} world;
+
+static inline void world_open(void)
+{
+	char path[PATH_MAX];
+
+	log_set_level(LOG_OFF);
+	world_sys.s = NOW;
+	world_sys.ms = 1000000;
+	world_sys.disk_full = false;
+	sys.now_s = world_now_s;
+	sys.monotonic_ms = world_monotonic_ms;
+	sys.fdatasync = world_fdatasync;
+	world.dir = scratch_dir_new();
+	snprintf(path, sizeof(path), "%s/batches", world.dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	MUST(store_open(world.dir, &world.store, &err));
+	MUST(store_org_ensure(world.store, "ours", NOW, &world.org, &err));
+	MUST(blobs_open(world.dir, &world.blobs, &err));
+	MUST(recorder_open(&worker_recorder_ops, NULL, &world.recorder, &err));
+}
+
+/* The recorder first: what it has is of the batches. */
+static inline void world_close(void)
+{
+	blobs_close(world.blobs);
+	store_close(world.store);
+	scratch_dir_remove(world.dir);
+}
+
+/* An uploaded file: its row, bytes and index. */
+static inline void upload(const char *text)
+{
+	struct file f = { .purpose = PURPOSE_BATCH, .bytes = strlen(text), .created_at = NOW };
+	const struct ingest_limits limits = { 0 };
+	struct ingest *in;
+	char id[ID_SIZE];
+
+	id_file(f.id);
+	memcpy(f.org, world.org.id, sizeof(f.org));
+	snprintf(f.filename, sizeof(f.filename), "in.jsonl");
+	MUST(ingest_open(world.blobs, &limits, &in, &err));
+	MUST(ingest_write(in, slice_of(text), &err) && ingest_finish(in, &err));
+	snprintf(f.sha256, sizeof(f.sha256), "%s", ingest_sha256(in));
+	MUST(ingest_commit(in, f.id, &err));
+	MUST(store_file_insert(world.store, &f, NULL, NULL, id, &err));
+	memcpy(world.file_id, f.id, sizeof(world.file_id));
+}
+
+/* A file of `n` good lines, custom_id "c-0" and so on. */
+static inline void upload_lines(unsigned n)
+{
+	AUTO(buf_free) struct buf text = BUF(1 << 20);
+
+	for (unsigned i = 0; i < n; i++)
+		buf_printf(&text,
+			   "{\"custom_id\":\"c-%u\",\"method\":\"POST\","
+			   "\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"m\","
+			   "\"messages\":[{\"role\":\"user\",\"content\":\"%u\"}]}}\n",
+			   i, i);
+	buf_char(&text, '\0');
+	assert_false(text.failed);
+	upload(text.p);
+}
+
+/* Damages a file at `at`, or cuts it off. */
+static inline void overwrite(const char *name, off_t at, const char *with)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", world.dir, name);
+	FILE *f = fopen(path, "r+");
+	assert_non_null(f);
+	assert_int_equal(fseek(f, at, SEEK_SET), 0);
+	assert_int_equal(fwrite(with, 1, strlen(with), f), strlen(with));
+	assert_int_equal(fclose(f), 0);
+}
+
+/* ---- dispatch ---- */
+
+static struct {
+	struct dispatch_batch *batch; /* that was added; NULL: none, or dropped */
+	unsigned added, dropped;
+	bool suspended;
+	bool serves;          /* an upstream has the model */
+	atomic_uint recorded; /* outcomes whose slots are free again */
+} fake;
+
+static inline void fake_reset(void)
+{
+	memset(&fake, 0, sizeof(fake));
+	fake.serves = true;
+}
+
+void dispatch_add(struct dispatch *d, struct dispatch_batch *b)
+{
+	(void)d;
+	assert_null(fake.batch);
+	fake.batch = b;
+	fake.suspended = b->entry.suspended;
+	fake.added++;
+}
+
+/* Nothing is in flight but what a test has in its hand. */
+void dispatch_drop(struct dispatch *d, struct dispatch_batch *b)
+{
+	(void)d;
+	assert_ptr_equal(fake.batch, b);
+	fake.batch = NULL;
+	fake.dropped++;
+	worker_dispatch_ops.dropped(b->owner);
+}
+
+void dispatch_suspend(struct dispatch *d, struct dispatch_batch *b, bool suspended)
+{
+	(void)d;
+	assert_ptr_equal(fake.batch, b);
+	fake.suspended = suspended;
+}
+
+void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, const struct outcome *first)
+{
+	(void)d;
+	(void)b;
+	for (const struct outcome *o = first; o != NULL; o = o->next)
+		fake.recorded++;
+}
+
+void dispatch_stall_text(struct dispatch *d, const struct dispatch_batch *b,
+			 char to[static STALL_TEXT_BYTES])
+{
+	(void)d;
+	(void)b;
+	snprintf(to, STALL_TEXT_BYTES, "as the test says");
+}
+
+bool dispatch_serves(struct dispatch *d, const char *model)
+{
+	(void)d;
+	(void)model;
+	return fake.serves;
+}
+
+/* The records that the batch hands out, all segments of it. */
+static inline unsigned fake_records(uint64_t to[static LINES_MAX])
+{
+	struct segment_cursor cursor;
+	unsigned n = 0;
+
+	assert_non_null(fake.batch);
+	while (worker_dispatch_ops.segment_next(fake.batch->owner, &cursor))
+		for (uint32_t i = 0; i < cursor.lines; i++)
+			if (!bit_get(cursor.done, i)) {
+				assert_true(n < LINES_MAX);
+				to[n++] = cursor.first + i;
+			}
+	return n;
+}
+
+/* Reads the line and ends it with that status. */
+static inline void fake_answer(uint64_t record, int status)
+{
+	AUTO(buf_free) struct buf bytes = BUF(1 << 16);
+	struct request_line line;
+
+	assert_non_null(fake.batch);
+	MUST(worker_dispatch_ops.line_read(fake.batch->owner, record, &bytes, &line, &err));
+	struct outcome *o = outcome_new(fake.batch->owner, record, line.custom_id);
+	assert_non_null(o);
+	o->attempts = 1;
+	o->http_status = status;
+	o->body = BUF(256);
+	buf_text(&o->body,
+		 "{\"id\":\"x\",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}");
+	worker_dispatch_ops.ended(NULL, o);
+}
+
+static inline void all_recorded(void)
+{
+	assert_true(recorder_wait(world.recorder, WAIT_MS));
+}
+
+/* Waits for what the recorder's thread brings about. */
+#define WAIT_UNTIL(condition)                                     \
+	do {                                                      \
+		unsigned waited_ms = 0;                           \
+		while (!(condition) && waited_ms++ < WAIT_MS)     \
+			usleep(1000);                             \
+		if (!(condition))                                 \
+			fail_msg("never came true: " #condition); \
+	} while (0)
+
+/* ---- turns ---- */
+
+static struct {
+	pthread_mutex_t lock;
+	worker_fn fn;
+	void *arg;
+	uint64_t due_ms;
+} turn = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void __wrap_workers_post_after(struct workers *w, struct work *work, worker_fn fn, void *arg,
+			       uint64_t delay_ms);
+void __wrap_workers_post(struct workers *w, struct work *work, worker_fn fn, void *arg);
+
+void __wrap_workers_post_after(struct workers *w, struct work *work, worker_fn fn, void *arg,
+			       uint64_t delay_ms)
+{
+	(void)w;
+	(void)work;
+	pthread_mutex_lock(&turn.lock);
+	assert_null(turn.fn); /* one at a time */
+	turn.fn = fn;
+	turn.arg = arg;
+	turn.due_ms = world_sys.ms + delay_ms;
+	pthread_mutex_unlock(&turn.lock);
+}
+
+void __wrap_workers_post(struct workers *w, struct work *work, worker_fn fn, void *arg)
+{
+	__wrap_workers_post_after(w, work, fn, arg, 0);
+}
+
+/* Whether a job is due. */
+static inline bool turn_is_due(void)
+{
+	pthread_mutex_lock(&turn.lock);
+	bool due = turn.fn != NULL && turn.due_ms <= world_sys.ms;
+	pthread_mutex_unlock(&turn.lock);
+	return due;
+}
+
+/* Runs what is due; false: nothing is. */
+static inline bool turn_take(void)
+{
+	if (!turn_is_due())
+		return false;
+	pthread_mutex_lock(&turn.lock);
+	worker_fn fn = turn.fn;
+	turn.fn = NULL;
+	pthread_mutex_unlock(&turn.lock);
+	fn(turn.arg);
+	return true;
+}
+
+static inline void turns_take(void)
+{
+	while (turn_take())
+		;
+}
+
+/* A job is there, for later. */
+static inline bool turn_waits(void)
+{
+	pthread_mutex_lock(&turn.lock);
+	bool waits = turn.fn != NULL && turn.due_ms > world_sys.ms;
+	pthread_mutex_unlock(&turn.lock);
+	return waits;
+}
+
+/* Turn after turn, while the recorder's thread does its part. */
+#define TURNS_UNTIL(condition) WAIT_UNTIL((turns_take(), (condition)))

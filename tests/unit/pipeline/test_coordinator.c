@@ -1,0 +1,558 @@
+/* test_coordinator.c: the life of a batch, turn by turn, on a clock and a dispatch of the test's. */
+#include "pipeline_unit.h"
+
+#define LINES 3u
+
+static struct {
+	struct pipeline_config config;
+	struct coordinator_env env;
+	struct coordinator *c; /* NULL: it has ended */
+	char batch_id[ID_SIZE];
+	unsigned ended;
+	bool time_is_bad;
+} w;
+
+static void on_ended(void *ctx, struct coordinator *c)
+{
+	(void)ctx;
+	assert_ptr_equal(c, w.c);
+	w.c = NULL;
+	w.ended++;
+}
+
+static bool on_time_is_good(void *ctx)
+{
+	(void)ctx;
+	return !w.time_is_bad;
+}
+
+static void env_open(void)
+{
+	w.config = (struct pipeline_config){ .rules = { .profile = PROFILE_OPENAI } };
+	w.env = (struct coordinator_env){
+		.data_dir = world.dir,
+		.config = &w.config,
+		.store = world.store,
+		.blobs = world.blobs,
+		.recorder = world.recorder,
+		.ended = on_ended,
+		.time_is_good = on_time_is_good,
+	};
+	open_table_init(&w.env.files);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(&w, 0, sizeof(w));
+	turn.fn = NULL;
+	fake_reset();
+	world_open();
+	env_open();
+	return 0;
+}
+
+/* As when the process ends. */
+static void coordinator_end_process(void)
+{
+	w.env.closing = true;
+	if (w.c != NULL)
+		coordinator_abandon(w.c);
+	recorder_close(world.recorder);
+	if (w.c != NULL)
+		coordinator_free(w.c);
+	w.c = NULL;
+	turn.fn = NULL;
+	open_table_done(&w.env.files);
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	coordinator_end_process();
+	world_close();
+	return 0;
+}
+
+/* ---- what the tests say ---- */
+
+static void batch_take_up(void)
+{
+	MUST(coordinator_new(&w.env, w.batch_id, &w.c, &err));
+	coordinator_kick(w.c);
+	turns_take();
+}
+
+/* Makes a batch of the uploaded file and takes it up. */
+static void batch_begin(void)
+{
+	struct batch b = { .created_at = NOW, .expires_at = NOW + DAY };
+	char id[ID_SIZE];
+
+	id_batch(b.id);
+	memcpy(b.org, world.org.id, sizeof(b.org));
+	snprintf(b.endpoint, sizeof(b.endpoint), "/v1/chat/completions");
+	snprintf(b.input_file_id, sizeof(b.input_file_id), "%s", world.file_id);
+	snprintf(b.completion_window, sizeof(b.completion_window), "24h");
+	MUST(store_batch_insert(world.store, &b, NULL, false, 0, id, &err));
+	memcpy(w.batch_id, b.id, sizeof(w.batch_id));
+	batch_take_up();
+}
+
+static void batch_of_lines(unsigned n)
+{
+	upload_lines(n);
+	batch_begin();
+	assert_int_equal(fake.added, 1);
+}
+
+/* The process ends and another begins, on the same directory. */
+static void restart(void)
+{
+	coordinator_end_process();
+	fake_reset();
+	MUST(recorder_open(&worker_recorder_ops, NULL, &world.recorder, &err));
+	env_open();
+	batch_take_up();
+}
+
+static struct batch row(void)
+{
+	struct batch b;
+
+	MUST(store_batch_get(world.store, NULL, w.batch_id, &b, &err));
+	return b;
+}
+
+static enum batch_status status(void)
+{
+	struct batch b = row();
+
+	batch_done(&b);
+	return b.status;
+}
+
+static struct progress progress(void)
+{
+	struct progress p = { 0 };
+	struct batch b = row();
+
+	coordinator_progress(w.c, &b, &p);
+	batch_done(&b);
+	return p;
+}
+
+static void answer(uint64_t record)
+{
+	fake_answer(record, 200);
+	all_recorded();
+}
+
+/* Turns until the batch has ended; the recorder's thread gives the lease back in between. */
+static void to_the_end(void)
+{
+	TURNS_UNTIL(w.ended == 1);
+	assert_null(w.c);
+}
+
+static void assert_counts(unsigned completed, unsigned failed, unsigned expired, unsigned cancelled)
+{
+	struct batch b = row();
+
+	assert_int_equal(b.counts.completed, completed);
+	assert_int_equal(b.counts.failed, failed);
+	assert_int_equal(b.counts.expired, expired);
+	assert_int_equal(b.counts.cancelled, cancelled);
+	batch_done(&b);
+}
+
+/* The text of a result file. */
+static char *result(bool is_error)
+{
+	static char text[1 << 16];
+	char path[PATH_MAX];
+	struct batch b = row();
+
+	snprintf(path, sizeof(path), "%s/files/%s.jsonl", world.dir,
+		 is_error ? b.error_file_id : b.output_file_id);
+	batch_done(&b);
+	FILE *f = fopen(path, "r");
+	if (f == NULL)
+		return NULL;
+	size_t n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	assert_int_equal(fclose(f), 0);
+	return text;
+}
+
+static void assert_in_order(const char *text, const char *first, const char *second)
+{
+	const char *at = strstr(text, first);
+
+	assert_non_null(at);
+	assert_non_null(strstr(at, second));
+}
+
+static const char *journal_name(void)
+{
+	static char name[128];
+
+	snprintf(name, sizeof(name), "batches/%s.journal", w.batch_id);
+	return name;
+}
+
+/* ---- validating ---- */
+
+static void test_a_good_batch_is_validated_and_sent(void **state)
+{
+	(void)state;
+	uint64_t records[LINES_MAX];
+
+	batch_of_lines(LINES);
+	assert_int_equal(status(), BATCH_IN_PROGRESS);
+	assert_int_equal(fake_records(records), LINES);
+	assert_string_equal(fake.batch->model, "m");
+	assert_string_equal(fake.batch->endpoint, "/v1/chat/completions");
+	assert_int_equal(fake.batch->entry.rest_lines, LINES);
+	assert_false(coordinator_is_new(w.c));
+}
+
+static void test_a_bad_line_fails_the_batch_before_anything_is_sent(void **state)
+{
+	(void)state;
+	upload("this is no JSON\n");
+	batch_begin();
+	assert_int_equal(w.ended, 1);
+	assert_int_equal(fake.added, 0);
+	struct batch b = row();
+	assert_int_equal(b.status, BATCH_FAILED);
+	assert_non_null(strstr(b.errors, "\"line\":1"));
+	batch_done(&b);
+}
+
+static void test_a_limit_on_what_is_enqueued_fails_the_batch(void **state)
+{
+	(void)state;
+	w.config.enqueued_requests_max = LINES - 1;
+	upload_lines(LINES);
+	batch_begin();
+	struct batch b = row();
+	assert_int_equal(b.status, BATCH_FAILED);
+	assert_non_null(strstr(b.errors, "\"code\":\"request_limit_exceeded\""));
+	batch_done(&b);
+}
+
+static void test_an_input_that_is_lost_before_it_was_checked_is_beyond_repair(void **state)
+{
+	(void)state;
+	upload_lines(LINES);
+	MUST(blob_remove(world.blobs, world.file_id, &err));
+	batch_begin();
+	assert_int_equal(w.ended, 1);
+	struct batch b = row();
+	assert_int_equal(b.status, BATCH_FAILED);
+	assert_non_null(strstr(b.errors, "\"code\":\"server_error\""));
+	batch_done(&b);
+}
+
+static void test_a_batch_that_is_not_there_is_gone(void **state)
+{
+	(void)state;
+	id_batch(w.batch_id);
+	batch_take_up();
+	assert_int_equal(w.ended, 1);
+}
+
+/* ---- the ends ---- */
+
+static void test_all_answered_is_completed_in_input_order(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	answer(2);
+	fake_answer(1, 404);
+	answer(0);
+	to_the_end();
+	assert_int_equal(status(), BATCH_COMPLETED);
+	assert_counts(2, 1, 0, 0);
+	assert_in_order(result(false), "c-0", "c-2");
+	assert_non_null(strstr(result(true), "c-1"));
+	assert_false(scratch_exists(world.dir, journal_name()));
+}
+
+static void test_a_result_file_without_lines_is_removed(void **state)
+{
+	(void)state;
+	batch_of_lines(1);
+	answer(0);
+	to_the_end();
+	assert_null(result(true));
+	assert_non_null(result(false));
+}
+
+static void test_the_windows_end_fills_the_rest(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	answer(1);
+	time_passes(DAY - 1);
+	coordinator_check_window(w.c, sys.now_s());
+	turns_take();
+	assert_int_equal(fake.dropped, 0);
+	time_passes(1);
+	coordinator_check_window(w.c, sys.now_s());
+	to_the_end();
+	assert_int_equal(fake.dropped, 1);
+	assert_int_equal(status(), BATCH_EXPIRED);
+	assert_counts(1, 0, 2, 0);
+	assert_in_order(result(true), "c-0", "c-2");
+	assert_non_null(strstr(result(true), "batch_expired"));
+}
+
+static void test_a_window_that_ended_while_no_server_ran_ends_the_batch(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	answer(1);
+	time_passes(DAY);
+	restart();
+	to_the_end();
+	assert_int_equal(fake.added, 0);
+	assert_int_equal(status(), BATCH_EXPIRED);
+	assert_counts(1, 0, 2, 0);
+}
+
+static void test_while_the_time_is_in_doubt_no_window_ends(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	time_passes(DAY);
+	w.time_is_bad = true;
+	restart();
+	assert_int_equal(fake.added, 1);
+	assert_int_equal(status(), BATCH_IN_PROGRESS);
+}
+
+static void test_a_cancel_keeps_what_was_answered(void **state)
+{
+	(void)state;
+	bool moved;
+
+	batch_of_lines(LINES);
+	answer(0);
+	MUST(store_batch_move(world.store, w.batch_id, 1u << BATCH_IN_PROGRESS, BATCH_CANCELLING,
+			      sys.now_s(), &moved, &err));
+	coordinator_end(w.c, EARLY_CANCELLED);
+	coordinator_end(w.c, EARLY_EXPIRED); /* the first says why */
+	to_the_end();
+	assert_int_equal(status(), BATCH_CANCELLED);
+	assert_counts(1, 0, 0, 2);
+	assert_non_null(strstr(result(true), "batch_cancelled"));
+}
+
+/* What was in flight when it was asked back, and was answered before dispatch let go, counts. */
+static void test_a_cancel_that_comes_when_all_is_answered_is_the_state(void **state)
+{
+	(void)state;
+	bool moved;
+
+	batch_of_lines(1);
+	answer(0);
+	MUST(store_batch_move(world.store, w.batch_id, 1u << BATCH_IN_PROGRESS, BATCH_CANCELLING,
+			      sys.now_s(), &moved, &err));
+	to_the_end();
+	assert_int_equal(status(), BATCH_CANCELLED);
+	assert_counts(1, 0, 0, 0);
+}
+
+static void test_an_input_that_becomes_unreadable_fails_the_rest(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	answer(0);
+	worker_dispatch_ops.fault(fake.batch->owner, &err);
+	to_the_end();
+	struct batch b = row();
+	assert_int_equal(b.status, BATCH_FAILED);
+	assert_non_null(strstr(b.errors, "could not be read"));
+	batch_done(&b);
+	assert_non_null(strstr(result(true), "batch_failed"));
+	assert_non_null(strstr(result(false), "c-0"));
+}
+
+/* ---- crashes and damage ---- */
+
+static void test_after_a_restart_only_the_rest_is_sent(void **state)
+{
+	(void)state;
+	uint64_t records[LINES_MAX];
+
+	batch_of_lines(LINES);
+	answer(1);
+	restart();
+	assert_int_equal(fake_records(records), LINES - 1);
+	assert_int_equal(records[1], 2);
+	assert_int_equal(progress().counts.completed, 1);
+	answer(0);
+	answer(2);
+	to_the_end();
+	assert_int_equal(status(), BATCH_COMPLETED);
+	assert_counts(LINES, 0, 0, 0);
+}
+
+/* The records are whole when they are synced, and damaged before they are merged. */
+static void test_a_damaged_record_makes_its_line_run_again(void **state)
+{
+	(void)state;
+	uint64_t records[LINES_MAX];
+
+	batch_of_lines(LINES);
+	answer(0);
+	answer(1);
+	answer(2);
+	overwrite(journal_name(), JOURNAL_START + 60, "~~~~");
+	TURNS_UNTIL(fake.added == 2);
+	assert_int_equal(fake_records(records), 1);
+	assert_int_equal(records[0], 0);
+	answer(0);
+	to_the_end();
+	assert_int_equal(status(), BATCH_COMPLETED);
+	assert_counts(LINES, 0, 0, 0);
+}
+
+static void test_an_input_that_is_lost_later_gives_out_what_is_done(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	answer(1);
+	MUST(blob_remove(world.blobs, world.file_id, &err));
+	restart();
+	to_the_end();
+	assert_int_equal(status(), BATCH_FAILED);
+	assert_non_null(strstr(result(false), "c-1"));
+	assert_counts(1, 2, 0, 0);
+}
+
+static void test_a_journal_that_cannot_be_opened_does_not_hold_up_a_cancel_for_ever(void **state)
+{
+	(void)state;
+	char path[PATH_MAX];
+
+	batch_of_lines(LINES);
+	answer(1);
+	bool moved;
+	MUST(store_batch_move(world.store, w.batch_id, 1u << BATCH_IN_PROGRESS, BATCH_CANCELLING,
+			      sys.now_s(), &moved, &err));
+	snprintf(path, sizeof(path), "%s/%s", world.dir, journal_name());
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkdir(path, 0700), 0); /* opening it is EISDIR */
+	restart();
+	unsigned tries = 1;
+	while (w.c != NULL && tries < 100) {
+		time_passes(1);
+		turns_take();
+		tries++;
+	}
+	assert_int_equal(w.ended, 1);
+	assert_true(tries > 5);
+	assert_int_equal(status(), BATCH_CANCELLED);
+}
+
+/* ---- held up ---- */
+
+static void test_a_full_disk_holds_the_merge_up_and_it_goes_on(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	answer(0);
+	answer(1);
+	answer(2);
+	world_sys.disk_full = true;
+	TURNS_UNTIL(turn_waits());
+	assert_int_equal(w.ended, 0);
+	world_sys.disk_full = false;
+	time_passes(1);
+	to_the_end();
+	assert_int_equal(status(), BATCH_COMPLETED);
+	assert_counts(LINES, 0, 0, 0);
+	assert_in_order(result(false), "c-0", "c-2");
+}
+
+static void test_a_full_disk_at_the_opening_is_told_and_passes(void **state)
+{
+	(void)state;
+	upload_lines(LINES);
+	world_sys.disk_full = true;
+	batch_begin();
+	assert_int_equal(fake.added, 0);
+	assert_int_equal(status(), BATCH_IN_PROGRESS);
+	assert_string_equal(progress().stall_reason, STALL_PAUSED);
+	assert_true(coordinator_is_new(w.c));
+	world_sys.disk_full = false;
+	time_passes(1);
+	turns_take();
+	assert_int_equal(fake.added, 1);
+	assert_null(progress().stall_reason);
+}
+
+/* ---- what it says, and is told ---- */
+
+static void test_progress_counts_what_is_durable(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	fake.batch->running = 2;
+	answer(0);
+	struct progress p = progress();
+	assert_int_equal(p.counts.completed, 1);
+	assert_int_equal(p.running, 2);
+	assert_int_equal(p.pending, 0);
+	fake.batch->stall = DISPATCH_STALL_DOWN;
+	assert_string_equal(progress().stall_reason, STALL_UPSTREAM_DOWN);
+}
+
+static void test_a_suspended_organization_is_held(void **state)
+{
+	(void)state;
+	char orgs[1][ID_SIZE];
+
+	batch_of_lines(LINES);
+	memcpy(orgs[0], world.org.id, sizeof(orgs[0]));
+	coordinator_suspend(w.c, (const char(*)[ID_SIZE])orgs, 1);
+	turns_take();
+	assert_true(fake.suspended);
+	assert_string_equal(progress().stall_reason, STALL_HELD);
+	coordinator_suspend(w.c, NULL, 0);
+	turns_take();
+	assert_false(fake.suspended);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_good_batch_is_validated_and_sent),
+		TEST(test_a_bad_line_fails_the_batch_before_anything_is_sent),
+		TEST(test_a_limit_on_what_is_enqueued_fails_the_batch),
+		TEST(test_an_input_that_is_lost_before_it_was_checked_is_beyond_repair),
+		TEST(test_a_batch_that_is_not_there_is_gone),
+		TEST(test_all_answered_is_completed_in_input_order),
+		TEST(test_a_result_file_without_lines_is_removed),
+		TEST(test_the_windows_end_fills_the_rest),
+		TEST(test_a_window_that_ended_while_no_server_ran_ends_the_batch),
+		TEST(test_while_the_time_is_in_doubt_no_window_ends),
+		TEST(test_a_cancel_keeps_what_was_answered),
+		TEST(test_a_cancel_that_comes_when_all_is_answered_is_the_state),
+		TEST(test_an_input_that_becomes_unreadable_fails_the_rest),
+		TEST(test_after_a_restart_only_the_rest_is_sent),
+		TEST(test_a_damaged_record_makes_its_line_run_again),
+		TEST(test_an_input_that_is_lost_later_gives_out_what_is_done),
+		TEST(test_a_journal_that_cannot_be_opened_does_not_hold_up_a_cancel_for_ever),
+		TEST(test_a_full_disk_holds_the_merge_up_and_it_goes_on),
+		TEST(test_a_full_disk_at_the_opening_is_told_and_passes),
+		TEST(test_progress_counts_what_is_durable),
+		TEST(test_a_suspended_organization_is_held),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
