@@ -281,7 +281,7 @@ void coordinator_progress(struct coordinator *c, struct batch *b, struct progres
 	ret->pending = left - ret->running;
 	if (b->status == BATCH_IN_PROGRESS) {
 		pthread_mutex_lock(&c->lock);
-		ret->stall_reason = stall_of(c, &view, sums.lines == c->lines, ret->stall_message);
+		ret->stall_reason = stall_of(c, &view, sums.all, ret->stall_message);
 		pthread_mutex_unlock(&c->lock);
 		ret->certificate = view.certificate;
 		ret->eta_at = view.eta_at;

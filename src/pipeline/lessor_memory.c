@@ -15,7 +15,7 @@ struct lessor_memory {
 
 	pthread_mutex_t lock;    /* for all below */
 	struct segment_set *set; /* NULL: closed */
-	struct ended_sums sums;  /* but for `lines`, which the set counts */
+	struct ended_sums sums;  /* but for `lines` and `all`: the set knows */
 	bool offered;
 	/* the one span */
 	bool lent;
@@ -124,6 +124,7 @@ void lessor_memory_sums(struct lessor_memory *l, struct ended_sums *ret)
 	pthread_mutex_lock(&l->lock);
 	*ret = l->sums;
 	ret->lines = l->set != NULL ? segment_set_ended(l->set) : 0;
+	ret->all = l->set != NULL && ret->lines == segment_set_lines(l->set);
 	pthread_mutex_unlock(&l->lock);
 }
 

@@ -30,6 +30,7 @@ struct lessor_watch {
 /* What has ended so far. */
 struct ended_sums {
 	uint64_t lines; /* merged ones too */
+	bool all;       /* that is every line of the batch */
 	struct counts counts;
 	struct usage usage;
 	struct causes causes; /* why lines failed */

@@ -1,5 +1,4 @@
-/* pipeline.c: see pipeline.h. The table of batches, the clock that watches windows and leases, and the
- * wiring of the stages. */
+/* pipeline.c: see pipeline.h. The clock that watches windows and leases, and the wiring of the stages. */
 #include "pipeline/pipeline.h"
 
 #include <errno.h>
@@ -10,12 +9,13 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/wall.h"
+#include "pipeline/batch_table.h"
+#include "pipeline/cancel.h"
 #include "pipeline/coordinator.h"
 #include "pipeline/sweep.h"
 #include "pipeline/worker.h"
 
 #define WORKERS 2
-#define BUCKETS 1024u
 #define WINDOW_CHECK_MS 200
 #define RESUME_WAIT_MS 2000
 #define SUSPENDED_CHECK_MS 1000
@@ -28,8 +28,7 @@ struct pipeline {
 	struct budget budget;
 	_Atomic bool draining;
 
-	pthread_mutex_t lock; /* for the table */
-	struct coordinator *batches[BUCKETS];
+	struct batch_table batches;
 
 	pthread_mutex_t clock_lock; /* for `wall` */
 	struct wall wall;
@@ -40,34 +39,13 @@ struct pipeline {
 	bool suspended_failed; /* the last look at them did */
 };
 
-/* ---- the table ---- */
-
-static struct coordinator **bucket_of(struct pipeline *p, const char *id)
-{
-	uint32_t h = 2166136261u; /* FNV-1a: ids are random already */
-	for (; *id != '\0'; id++)
-		h = (h ^ (unsigned char)*id) * 16777619u;
-	return &p->batches[h % BUCKETS];
-}
-
-/* Under the lock. */
-static struct coordinator *batch_find(struct pipeline *p, const char *id)
-{
-	for (struct coordinator *c = *bucket_of(p, id); c != NULL; c = *coordinator_next(c))
-		if (strcmp(coordinator_id(c), id) == 0)
-			return c;
-	return NULL;
-}
+/* ---- batches come and go ---- */
 
 static void on_ended(void *ctx, struct coordinator *c)
 {
 	struct pipeline *p = ctx;
-	pthread_mutex_lock(&p->lock);
-	struct coordinator **link = bucket_of(p, coordinator_id(c));
-	while (*link != c)
-		link = coordinator_next(*link);
-	*link = *coordinator_next(c);
-	pthread_mutex_unlock(&p->lock);
+
+	batch_table_remove(&p->batches, c);
 	pipeline_sweep(p); /* its input may have been waiting to go */
 }
 
@@ -81,72 +59,37 @@ void pipeline_submit(struct pipeline *p, const char *batch_id)
 		log_fault("batch.not_started", &err, kv_str("batch", batch_id));
 		return;
 	}
-	pthread_mutex_lock(&p->lock);
-	bool known = batch_find(p, batch_id) != NULL;
-	if (!known) {
-		*coordinator_next(c) = *bucket_of(p, batch_id);
-		*bucket_of(p, batch_id) = c;
-	}
-	pthread_mutex_unlock(&p->lock);
-	if (known)
-		coordinator_free(c);
-	else
+	if (batch_table_add(&p->batches, c))
 		coordinator_kick(c);
-}
-
-/* ---- cancel ---- */
-
-static void live_cancel(struct pipeline *p, const char *batch_id)
-{
-	pthread_mutex_lock(&p->lock);
-	struct coordinator *c = batch_find(p, batch_id);
-	if (c != NULL)
-		coordinator_end(c, EARLY_CANCELLED);
-	pthread_mutex_unlock(&p->lock);
+	else
+		coordinator_free(c);
 }
 
 bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, bool *ret_final,
 		     struct error *err)
 {
-	const unsigned running = 1u << BATCH_IN_PROGRESS | 1u << BATCH_FINALIZING;
-	*ret_final = false;
-	for (;;) { /* the batch may move on between the look and the move: look again */
-		struct batch b;
-		bool moved = false;
-		if (!store_batch_get(p->env.store, org, batch_id, &b, err))
-			return false;
-		enum batch_status status = b.status;
-		batch_done(&b);
-		if (status == BATCH_CANCELLING || status == BATCH_CANCELLED)
-			return true;
-		if (batch_is_final(status)) {
-			*ret_final = true;
-			return true;
-		}
-		bool ok = status == BATCH_VALIDATING
-				  ? store_batch_cancel_early(p->env.store, batch_id, sys.now_s(),
-							     &moved, err)
-				  : store_batch_move(p->env.store, batch_id, running,
-						     BATCH_CANCELLING, sys.now_s(), &moved, err);
-		if (!ok)
-			return false;
-		if (moved) {
-			live_cancel(p, batch_id);
-			return true;
-		}
-	}
+	const struct cancel_call call = { p->env.store, &p->batches, org, batch_id };
+
+	return batch_cancel(&call, ret_final, err);
 }
 
 /* ---- progress ---- */
 
+struct progress_call {
+	struct batch *b;
+	struct progress *ret;
+};
+
+static void on_progress(void *ctx, struct coordinator *c)
+{
+	const struct progress_call *call = ctx;
+
+	coordinator_progress(c, call->b, call->ret);
+}
+
 static bool progress_live(struct pipeline *p, struct batch *b, struct progress *ret)
 {
-	pthread_mutex_lock(&p->lock);
-	struct coordinator *c = batch_find(p, b->id);
-	if (c != NULL)
-		coordinator_progress(c, b, ret);
-	pthread_mutex_unlock(&p->lock);
-	return c != NULL;
+	return batch_table_with(&p->batches, b->id, on_progress, &(struct progress_call){ b, ret });
 }
 
 void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret)
@@ -180,6 +123,18 @@ void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret
 
 /* ---- organizations that the operator suspends: `lowtide org`, in another process ---- */
 
+struct suspended_call {
+	const char (*orgs)[ID_SIZE];
+	size_t n;
+};
+
+static void on_suspended(void *ctx, struct coordinator *c)
+{
+	const struct suspended_call *call = ctx;
+
+	coordinator_suspend(c, call->orgs, call->n);
+}
+
 static bool suspended_tell(struct pipeline *p, struct error *err)
 {
 	AUTO(auto_free) char(*orgs)[ID_SIZE] = NULL;
@@ -187,11 +142,8 @@ static bool suspended_tell(struct pipeline *p, struct error *err)
 
 	if (!store_orgs_suspended(p->env.store, NULL, &orgs, &n, err))
 		return false;
-	pthread_mutex_lock(&p->lock);
-	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct coordinator *c = p->batches[i]; c != NULL; c = *coordinator_next(c))
-			coordinator_suspend(c, (const char(*)[ID_SIZE])orgs, n);
-	pthread_mutex_unlock(&p->lock);
+	struct suspended_call call = { (const char(*)[ID_SIZE])orgs, n };
+	batch_table_each(&p->batches, on_suspended, &call);
 	return true;
 }
 
@@ -271,20 +223,29 @@ static bool clock_begin(struct pipeline *p, struct error *err)
 	return true;
 }
 
+struct times_call {
+	bool good;
+	int64_t now_s;
+	uint64_t now_ms;
+};
+
+static void on_times(void *ctx, struct coordinator *c)
+{
+	const struct times_call *call = ctx;
+
+	coordinator_check_lease(c, call->now_ms);
+	if (call->good)
+		coordinator_check_window(c, call->now_s);
+}
+
 static void check_times(void *arg)
 {
 	struct pipeline *p = arg;
-	bool good = time_is_good(p);
-	int64_t now = sys.now_s();
-	uint64_t now_ms = sys.monotonic_ms();
-	pthread_mutex_lock(&p->lock);
-	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct coordinator *c = p->batches[i]; c != NULL; c = *coordinator_next(c)) {
-			coordinator_check_lease(c, now_ms);
-			if (good)
-				coordinator_check_window(c, now);
-		}
-	pthread_mutex_unlock(&p->lock);
+	struct times_call call = { .good = time_is_good(p),
+				   .now_s = sys.now_s(),
+				   .now_ms = sys.monotonic_ms() };
+
+	batch_table_each(&p->batches, on_times, &call);
 	storms_tell(p);
 	if (!p->env.closing)
 		workers_post_after(p->env.workers, &p->window_work, check_times, p,
@@ -323,20 +284,23 @@ void pipeline_sweep(struct pipeline *p)
 
 /* ---- opening and closing ---- */
 
+static void on_waiting(void *ctx, struct coordinator *c)
+{
+	bool *waiting = ctx;
+
+	*waiting = *waiting || coordinator_is_new(c);
+}
+
 /* Until every batch has read its journal: nobody is shown counts lower than before the restart. Not
  * for ever: a disk that refuses must not keep the server from answering. */
 static void batches_wait(struct pipeline *p)
 {
 	uint64_t until = sys.monotonic_ms() + RESUME_WAIT_MS;
 	bool waiting = true;
+
 	while (waiting && sys.monotonic_ms() < until) {
 		waiting = false;
-		pthread_mutex_lock(&p->lock);
-		for (unsigned i = 0; i < BUCKETS; i++)
-			for (struct coordinator *c = p->batches[i]; c != NULL;
-			     c = *coordinator_next(c))
-				waiting = waiting || coordinator_is_new(c);
-		pthread_mutex_unlock(&p->lock);
+		batch_table_each(&p->batches, on_waiting, &waiting);
 		if (waiting)
 			usleep(2000);
 	}
@@ -362,7 +326,7 @@ static void pipeline_init(struct pipeline *p, const struct pipeline_config *conf
 			  struct store *store, struct blobs *blobs)
 {
 	p->config = *config;
-	pthread_mutex_init(&p->lock, NULL);
+	batch_table_init(&p->batches);
 	pthread_mutex_init(&p->clock_lock, NULL);
 	p->env = (struct coordinator_env){
 		.data_dir = p->data_dir,
@@ -440,26 +404,27 @@ void pipeline_drain(struct pipeline *p)
 		 kv_str("recorded", durable ? "all" : "not all: the disk refuses"));
 }
 
+static void on_closing(void *ctx, struct coordinator *c)
+{
+	(void)ctx;
+	coordinator_abandon(c);
+}
+
 void pipeline_close(struct pipeline *p)
 {
 	if (p == NULL)
 		return;
 	p->env.closing = true;
 	workers_stop(p->env.workers); /* dispatch and recorder may still post */
-	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct coordinator *c = p->batches[i]; c != NULL; c = *coordinator_next(c))
-			coordinator_abandon(c);
+	batch_table_each(&p->batches, on_closing, NULL);
 	dispatch_stop(p->env.dispatch);
 	recorder_close(p->env.recorder); /* it still tells dispatch what is durable */
 	dispatch_close(p->env.dispatch);
 	workers_close(p->env.workers);
-	for (unsigned i = 0; i < BUCKETS; i++)
-		for (struct coordinator *c = p->batches[i], *next; c != NULL; c = next) {
-			next = *coordinator_next(c);
-			coordinator_free(c);
-		}
+	for (struct coordinator *c; (c = batch_table_pop(&p->batches)) != NULL;)
+		coordinator_free(c);
+	batch_table_done(&p->batches);
 	open_table_done(&p->env.files);
-	pthread_mutex_destroy(&p->lock);
 	sweep_done(&p->sweep);
 	pthread_mutex_destroy(&p->clock_lock);
 	free(p);
