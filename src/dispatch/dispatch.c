@@ -216,19 +216,9 @@ static void transfers_take(struct dispatch *d)
 	CURLcode code;
 	while (wire_done(d->wire, &easy, &code)) {
 		struct transfer *t;
-		if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) != CURLE_OK)
-			continue;
-		switch (t->kind) {
-		case TRANSFER_LINE:
-			line_done(d, container_of(t, struct line_transfer, transfer), code);
-			break;
-		case TRANSFER_ONLINE:
-			online_done(d, t, code);
-			break;
-		case TRANSFER_WATCH:
-			watch_done(d, t, code);
-			break;
-		}
+
+		if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) == CURLE_OK)
+			t->done(d, t, code);
 	}
 }
 

@@ -46,7 +46,7 @@
 /* ---- transfers: whatever libcurl has in hand. CURLOPT_PRIVATE is one of these ---- */
 
 struct transfer {
-	enum transfer_kind { TRANSFER_LINE, TRANSFER_ONLINE, TRANSFER_WATCH } kind;
+	void (*done)(struct dispatch *d, struct transfer *t, CURLcode code); /* its owner's */
 	CURL *easy;
 	struct upstream *upstream;
 	char detail[CURL_ERROR_SIZE]; /* libcurl's sentence about its end */
@@ -281,7 +281,6 @@ struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid);
 void lines_suspend(struct dispatch_batch *b, bool suspended);
 /* One of those that have to go alone and are due; NULL: none. */
 struct line *line_last(struct model *m, uint64_t now_ms);
-void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code);
 /* Ends everything that dispatch has of the batch. */
 void lines_drop(struct dispatch *d, struct dispatch_batch *b);
 void line_transfer_free(struct line_transfer *t);
@@ -389,7 +388,6 @@ void batch_hold(struct dispatch_batch *b, bool probed);
 void online_command(struct dispatch *d, struct online *o, unsigned asked);
 /* Sends those that waited for room; true if any was. */
 bool online_fill(struct dispatch *d);
-void online_done(struct dispatch *d, struct transfer *t, CURLcode code);
 void online_end_all(struct dispatch *d);
 
 /* ---- watch.c ---- */

@@ -177,6 +177,8 @@ static bool transfer_setup(struct dispatch *d, struct upstream *u, struct line_t
 		       CURLE_OK;
 }
 
+static void line_done(struct dispatch *d, struct transfer *transfer, CURLcode code);
+
 static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *u)
 {
 	struct line_transfer *t = u->free_transfers;
@@ -187,7 +189,7 @@ static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return NULL;
-	t->transfer = (struct transfer){ .kind = TRANSFER_LINE, .upstream = u };
+	t->transfer = (struct transfer){ .done = line_done, .upstream = u };
 	memory_transfer_new(d, t);
 	if (!transfer_open(d, &t->transfer) || !transfer_setup(d, u, t)) {
 		line_transfer_free(t);
@@ -607,8 +609,9 @@ static void line_put_back(struct dispatch *d, struct line *l, uint64_t now_us)
 	transfer_give(t);
 }
 
-void line_done(struct dispatch *d, struct line_transfer *t, CURLcode code)
+static void line_done(struct dispatch *d, struct transfer *transfer, CURLcode code)
 {
+	struct line_transfer *t = container_of(transfer, struct line_transfer, transfer);
 	struct line *l = t->line;
 	struct upstream *u = t->transfer.upstream;
 	uint64_t now_us = sys.monotonic_us(), due_ms;

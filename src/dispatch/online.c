@@ -255,12 +255,14 @@ static void call_free(struct online_call *call)
 	free(call);
 }
 
+static void online_done(struct dispatch *d, struct transfer *t, CURLcode code);
+
 static struct online_call *call_start(struct dispatch *d, struct online *o, struct upstream *u)
 {
 	struct online_call *call = calloc(1, sizeof(*call));
 	if (call == NULL)
 		return NULL;
-	call->transfer = (struct transfer){ .kind = TRANSFER_ONLINE, .upstream = u };
+	call->transfer = (struct transfer){ .done = online_done, .upstream = u };
 	call->online = o;
 	call->head = BUF(HEAD_MAX);
 	call->error_body = BUF(ERROR_BODY_MAX);
@@ -401,7 +403,7 @@ static void online_learn(struct dispatch *d, struct online_call *call,
 		       sys.monotonic_ms());
 }
 
-void online_done(struct dispatch *d, struct transfer *t, CURLcode code)
+static void online_done(struct dispatch *d, struct transfer *t, CURLcode code)
 {
 	struct online_call *call = container_of(t, struct online_call, transfer);
 	struct online *o = call->online;

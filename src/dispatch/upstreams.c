@@ -137,9 +137,9 @@ static struct upstream *upstream_new(struct dispatch *d, const struct upstream_c
 	u->metrics.text = BUF(4u << 20);
 	u->models.text = BUF(4u << 20);
 	u->health.text = BUF(4u << 20);
-	u->metrics.transfer = (struct transfer){ .kind = TRANSFER_WATCH, .upstream = u };
-	u->models.transfer = (struct transfer){ .kind = TRANSFER_WATCH, .upstream = u };
-	u->health.transfer = (struct transfer){ .kind = TRANSFER_WATCH, .upstream = u };
+	u->metrics.transfer = (struct transfer){ .done = watch_done, .upstream = u };
+	u->models.transfer = (struct transfer){ .done = watch_done, .upstream = u };
+	u->health.transfer = (struct transfer){ .done = watch_done, .upstream = u };
 	u->opened_ms = sys.monotonic_ms();
 	u->route = wire_route_new(d->wire, config);
 	if (u->route != NULL && config_copy(config, &u->config) && headers_make(u) && urls_make(u))
