@@ -1,4 +1,4 @@
-/* dispatch.c: see dispatch.h. One turn of the loop: wait for sockets, timers or a command; let libcurl
+/* dispatch.c: see dispatch.h. One turn of the loop: wait for sockets, timers or mail; let libcurl
  * work; take what has ended; fill what room there is, online requests first. */
 #include "dispatch/dispatch_impl.h"
 
@@ -12,20 +12,13 @@
 #define TICK_MS 1000u
 #define TICK_SOON_MS 20u /* after a batch was added: its forecast, and its precedence, come early */
 
-/* ---- commands from other threads ---- */
+/* ---- mail from other threads ---- */
 
 enum { BATCH_ASK_ADD = 1, BATCH_ASK_DROP = 2, BATCH_ASK_SUSPEND = 4 };
 
-void command_post(struct dispatch *d, struct dispatch_command *c, unsigned asked)
+void dispatch_post(struct dispatch *d, struct mail *m, mail_fn run, unsigned asked)
 {
-	pthread_mutex_lock(&d->lock);
-	if (c->asked == 0) {
-		c->next = NULL;
-		*d->commands_tail = c;
-		d->commands_tail = &c->next;
-	}
-	c->asked |= asked;
-	pthread_mutex_unlock(&d->lock);
+	mail_post(&d->mailbox, m, run, asked);
 	wire_wake(d->wire);
 }
 
@@ -63,17 +56,52 @@ static void batch_drop(struct dispatch *d, struct dispatch_batch *b)
 	d->ops.dropped(b->owner); /* may free it */
 }
 
+static void batch_mail(struct dispatch *d, struct mail *m, unsigned asked)
+{
+	struct dispatch_batch *b = container_of(m, struct dispatch_batch, mail);
+
+	if ((asked & BATCH_ASK_DROP) != 0) {
+		batch_drop(d, b); /* it overtakes what had not been seen yet */
+		return;
+	}
+	if ((asked & BATCH_ASK_ADD) != 0)
+		batch_add(d, b);
+	if ((asked & BATCH_ASK_SUSPEND) != 0 && b->of != NULL) {
+		schedule_suspend(b->of->schedule, &b->entry, b->suspended);
+		lines_suspend(b, b->suspended);
+	}
+}
+
+void dispatch_add(struct dispatch *d, struct dispatch_batch *b)
+{
+	dispatch_post(d, &b->mail, batch_mail, BATCH_ASK_ADD);
+}
+
+void dispatch_drop(struct dispatch *d, struct dispatch_batch *b)
+{
+	dispatch_post(d, &b->mail, batch_mail, BATCH_ASK_DROP);
+}
+
+void dispatch_suspend(struct dispatch *d, struct dispatch_batch *b, bool suspended)
+{
+	b->suspended = suspended;
+	dispatch_post(d, &b->mail, batch_mail, BATCH_ASK_SUSPEND);
+}
+
 /* Something that another thread wants done in this one, and waits for. */
 struct call {
-	struct dispatch_command command;
+	struct mail mail;
 	bool (*run)(struct dispatch *d, void *arg, struct error *err);
 	void *arg;
 	struct error *err;
 	bool ok, done;
 };
 
-static void call_run(struct dispatch *d, struct call *c)
+static void call_mail(struct dispatch *d, struct mail *m, unsigned asked)
 {
+	struct call *c = container_of(m, struct call, mail);
+
+	(void)asked;
 	c->ok = c->run(d, c->arg, c->err);
 	pthread_mutex_lock(&d->lock);
 	c->done = true;
@@ -81,76 +109,15 @@ static void call_run(struct dispatch *d, struct call *c)
 	pthread_mutex_unlock(&d->lock);
 }
 
-static void command_run(struct dispatch *d, struct dispatch_command *c, unsigned asked)
-{
-	switch (c->kind) {
-	case COMMAND_BATCH: {
-		struct dispatch_batch *b = container_of(c, struct dispatch_batch, command);
-		if ((asked & BATCH_ASK_DROP) != 0) {
-			batch_drop(d, b); /* it overtakes what had not been seen yet */
-			break;
-		}
-		if ((asked & BATCH_ASK_ADD) != 0)
-			batch_add(d, b);
-		if ((asked & BATCH_ASK_SUSPEND) != 0 && b->of != NULL) {
-			schedule_suspend(b->of->schedule, &b->entry, b->suspended);
-			lines_suspend(b, b->suspended);
-		}
-		break;
-	}
-	case COMMAND_ONLINE:
-		online_command(d, container_of(c, struct online, command), asked);
-		break;
-	case COMMAND_CALL:
-		call_run(d, container_of(c, struct call, command));
-		break;
-	}
-}
-
-static void commands_run(struct dispatch *d)
-{
-	for (;;) {
-		pthread_mutex_lock(&d->lock);
-		struct dispatch_command *c = d->commands;
-		unsigned asked = 0;
-		if (c != NULL) {
-			d->commands = c->next;
-			if (d->commands == NULL)
-				d->commands_tail = &d->commands;
-			asked = c->asked;
-			c->asked = 0;
-		}
-		pthread_mutex_unlock(&d->lock);
-		if (c == NULL)
-			return;
-		command_run(d, c, asked);
-	}
-}
-
-void dispatch_add(struct dispatch *d, struct dispatch_batch *b)
-{
-	b->command.kind = COMMAND_BATCH;
-	command_post(d, &b->command, BATCH_ASK_ADD);
-}
-
-void dispatch_drop(struct dispatch *d, struct dispatch_batch *b)
-{
-	command_post(d, &b->command, BATCH_ASK_DROP);
-}
-
-void dispatch_suspend(struct dispatch *d, struct dispatch_batch *b, bool suspended)
-{
-	b->suspended = suspended;
-	command_post(d, &b->command, BATCH_ASK_SUSPEND);
-}
-
-/* Done in the dispatch thread. Nobody calls once dispatch_stop() has begun: nobody would answer. */
+/* Done in the dispatch thread. Once dispatch_stop() has begun it is too late to call: no answer would
+ * come. */
 static bool dispatch_call(struct dispatch *d,
 			  bool (*run)(struct dispatch *d, void *arg, struct error *err), void *arg,
 			  struct error *err)
 {
-	struct call c = { .command.kind = COMMAND_CALL, .run = run, .arg = arg, .err = err };
-	command_post(d, &c.command, 1);
+	struct call c = { .run = run, .arg = arg, .err = err };
+
+	dispatch_post(d, &c.mail, call_mail, 1);
 	pthread_mutex_lock(&d->lock);
 	while (!c.done)
 		pthread_cond_wait(&d->called, &d->lock);
@@ -267,7 +234,7 @@ static void *dispatch_main(void *arg)
 		/* What was just sent may have been answered already, while it was being sent. */
 		wire_wait(d->wire, sent ? 0 : loop_timeout(d), &woken);
 		if (woken)
-			commands_run(d);
+			mail_run(&d->mailbox, d);
 		transfers_take(d);
 		if (d->online_closed)
 			online_end_all(d);
@@ -276,7 +243,7 @@ static void *dispatch_main(void *arg)
 		wire_due(d->wire); /* libcurl starts new requests from its timer, due at once */
 	}
 	online_end_all(d);
-	commands_run(d); /* batches dropped before the end give their lines back */
+	mail_run(&d->mailbox, d); /* batches dropped before the end give their lines back */
 	return NULL;
 }
 
@@ -347,6 +314,7 @@ void dispatch_scheduling(struct dispatch *d, struct buf *to)
 static void locks_init(struct dispatch *d)
 {
 	pthread_condattr_t monotonic;
+	mailbox_open(&d->mailbox);
 	pthread_mutex_init(&d->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -365,7 +333,6 @@ bool dispatch_open(const struct dispatch_config *config, const struct upstream_c
 	d->config = *config;
 	d->ops = *ops;
 	d->ctx = ctx;
-	d->commands_tail = &d->commands;
 	d->started_at = sys.now_s();
 	d->ticked_at_ms = sys.monotonic_ms();
 	memory_open(d);
@@ -405,5 +372,6 @@ void dispatch_close(struct dispatch *d)
 	pthread_cond_destroy(&d->called);
 	pthread_cond_destroy(&d->idle);
 	pthread_mutex_destroy(&d->lock);
+	mailbox_close(&d->mailbox);
 	free(d);
 }

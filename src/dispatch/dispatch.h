@@ -17,7 +17,7 @@
 #include "base/error.h"
 #include "batch/outcome.h"
 #include "batch/segment.h"
-#include "dispatch/command.h"
+#include "dispatch/mail.h"
 #include "dispatch/online.h"
 #include "schedule/schedule.h"
 #include "upstream/upstream.h"
@@ -67,7 +67,7 @@ struct dispatch_batch {
 	_Atomic unsigned rate_per_ks; /* lines ended in 1,000 seconds, lately */
 
 	/* dispatch's own */
-	struct dispatch_command command;
+	struct mail mail;
 	struct model *of;
 	struct schedule_batch entry;
 	struct line *lines; /* in flight or waiting to be sent again */

@@ -1,7 +1,8 @@
 /* dispatch_impl.h: what the files of dispatch share. Private to dispatch/; all of it belongs to the
  * dispatch thread but where it says otherwise.
  *
- *	dispatch.c    opening, closing, the loop, commands from other threads
+ *	dispatch.c    opening, closing, the loop
+ *	mail.c        what other threads ask of it
  *	lines.c       a line: sent, answered, put off, ended
  *	judge.c       whose fault the end of an attempt is
  *	trials.c      what that means for the line
@@ -245,12 +246,12 @@ struct dispatch {
 
 	pthread_t thread;
 	bool thread_started;
+	struct mailbox mailbox;
 
-	pthread_mutex_t lock; /* for what follows, the commands' `asked`, and batches' stall_text */
+	pthread_mutex_t lock; /* for what follows, and batches' stall_text */
 	pthread_cond_t idle;
 	pthread_cond_t called; /* a call was carried out */
-	struct dispatch_command *commands, **commands_tail;
-	bool idle_now; /* it drains, and nothing is in flight */
+	bool idle_now;         /* it drains, and nothing is in flight */
 	bool stopping;
 	char *models_json; /* for dispatch_models() */
 	char **served;     /* NULL-ended: models that upstreams list */
@@ -264,7 +265,7 @@ struct dispatch {
 /* ---- dispatch.c ---- */
 
 /* Asks the dispatch thread for something. Any thread. */
-void command_post(struct dispatch *d, struct dispatch_command *c, unsigned asked);
+void dispatch_post(struct dispatch *d, struct mail *m, mail_fn run, unsigned asked);
 
 /* ---- lines.c ---- */
 
@@ -385,7 +386,6 @@ void batch_hold(struct dispatch_batch *b, bool probed);
 
 /* ---- online.c ---- */
 
-void online_command(struct dispatch *d, struct online *o, unsigned asked);
 /* Sends those that waited for room; true if any was. */
 bool online_fill(struct dispatch *d);
 void online_end_all(struct dispatch *d);

@@ -444,8 +444,10 @@ void online_end_all(struct dispatch *d)
 
 /* ---- what the API asks ---- */
 
-void online_command(struct dispatch *d, struct online *o, unsigned asked)
+static void online_mail(struct dispatch *d, struct mail *m, unsigned asked)
 {
+	struct online *o = container_of(m, struct online, mail);
+
 	if ((asked & ONLINE_ASK_START) != 0 && (asked & ONLINE_ASK_RELEASE) == 0) {
 		online_link(d, o);
 		if (d->online_closed)
@@ -467,16 +469,15 @@ void online_command(struct dispatch *d, struct online *o, unsigned asked)
 
 void dispatch_online(struct dispatch *d, struct online *o)
 {
-	o->command.kind = COMMAND_ONLINE;
-	command_post(d, &o->command, ONLINE_ASK_START);
+	dispatch_post(d, &o->mail, online_mail, ONLINE_ASK_START);
 }
 
 void dispatch_online_more(struct dispatch *d, struct online *o)
 {
-	command_post(d, &o->command, ONLINE_ASK_MORE);
+	dispatch_post(d, &o->mail, online_mail, ONLINE_ASK_MORE);
 }
 
 void dispatch_online_release(struct dispatch *d, struct online *o)
 {
-	command_post(d, &o->command, ONLINE_ASK_RELEASE);
+	dispatch_post(d, &o->mail, online_mail, ONLINE_ASK_RELEASE);
 }

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "base/slice.h"
-#include "dispatch/command.h"
+#include "dispatch/mail.h"
 
 struct dispatch;
 struct curl_slist;
@@ -61,7 +61,7 @@ struct online {
 	struct slice body;
 
 	/* dispatch's own */
-	struct dispatch_command command;
+	struct mail mail;
 	struct online *next, *prev; /* of those that have not ended */
 	struct online_call *call;   /* while it is sent */
 	bool known, ended, has_head;

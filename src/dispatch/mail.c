@@ -1,0 +1,58 @@
+/* mail.c: a list under one lock; an entry is taken out before its function runs, without the lock. */
+#include "dispatch/mail.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+void mailbox_open(struct mailbox *b)
+{
+	pthread_mutex_init(&b->lock, NULL);
+	b->first = NULL;
+	b->end = &b->first;
+}
+
+void mailbox_close(struct mailbox *b)
+{
+	pthread_mutex_destroy(&b->lock);
+}
+
+void mail_post(struct mailbox *b, struct mail *m, mail_fn run, unsigned asked)
+{
+	assert(asked != 0);
+	pthread_mutex_lock(&b->lock);
+	if (m->asked == 0) {
+		m->next = NULL;
+		m->run = run;
+		*b->end = m;
+		b->end = &m->next;
+	}
+	assert(m->run == run);
+	m->asked |= asked;
+	pthread_mutex_unlock(&b->lock);
+}
+
+/* NULL: the mailbox is empty. */
+static struct mail *mail_take(struct mailbox *b, unsigned *ret_asked)
+{
+	pthread_mutex_lock(&b->lock);
+	struct mail *m = b->first;
+	if (m != NULL) {
+		assert(m->asked != 0);
+		b->first = m->next;
+		if (b->first == NULL)
+			b->end = &b->first;
+		*ret_asked = m->asked;
+		m->asked = 0;
+	}
+	pthread_mutex_unlock(&b->lock);
+	return m;
+}
+
+void mail_run(struct mailbox *b, struct dispatch *d)
+{
+	struct mail *m;
+	unsigned asked;
+
+	while ((m = mail_take(b, &asked)) != NULL)
+		m->run(d, m, asked);
+}
