@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "pipeline/pipeline.h"
-#include "upstream/upstream.h"
+#include "upstream/config.h"
 
 /* Where a value comes from; a later one wins over an earlier one. */
 enum layer { LAYER_DEFAULT, LAYER_FILE, LAYER_ENVIRONMENT, LAYER_FLAG };
@@ -68,8 +68,7 @@ struct config {
 	struct upstream_setting *upstreams;
 	size_t upstream_count;
 
-	/* the upstreams as the pipeline takes them, once config_read_keys() has been called; its
-	 * strings are those of `upstreams` but for the keys and certificates */
+	/* the upstreams as the pipeline takes them, once config_read_keys() has been called; copies */
 	struct upstream_config *ready_upstreams;
 
 	struct given *given; /* what each setting was given, in the table's order */

@@ -12,13 +12,8 @@
 
 static void keys_forget(struct config *c)
 {
-	for (size_t i = 0; c->ready_upstreams != NULL && i < c->upstream_count; i++) {
-		char *key = c->ready_upstreams[i].api_key;
-		if (key != NULL)
-			explicit_bzero(key, strlen(key));
-		free(key);
-		upstream_tls_done(&c->ready_upstreams[i].tls);
-	}
+	for (size_t i = 0; c->ready_upstreams != NULL && i < c->upstream_count; i++)
+		upstream_config_done(&c->ready_upstreams[i]);
 	free(c->ready_upstreams);
 	c->ready_upstreams = NULL;
 }
@@ -106,7 +101,7 @@ static bool check_upstream(const struct upstream_setting *u, struct error *err)
 	return tls_settings_check(u, err);
 }
 
-/* Of a number that nobody chose it is no mistake to be less than what somebody did. */
+/* A default maximum gives way to a concurrency that was configured. */
 static bool max_chosen(const struct config *c, const struct upstream_setting *u)
 {
 	return u->max_concurrency > 0 || !config_is_default(c, "execution.max_concurrency");
@@ -259,7 +254,7 @@ static bool key_from_file(const struct upstream_setting *u, char **ret, struct e
 	return *ret != NULL;
 }
 
-/* All but the key and the certificates. */
+/* All but the key and the certificates. Its strings are those of `u`. */
 static struct upstream_config ready_of(const struct config *c, const struct upstream_setting *u)
 {
 	return (struct upstream_config){
@@ -288,7 +283,9 @@ bool config_read_keys(struct config *c, struct error *err)
 	for (size_t i = 0; i < c->upstream_count; i++) {
 		const struct upstream_setting *u = &c->upstreams[i];
 		struct upstream_config *ready = &c->ready_upstreams[i];
-		*ready = ready_of(c, u);
+		const struct upstream_config shared = ready_of(c, u);
+		if (!upstream_config_copy(&shared, ready))
+			return fail_memory(err);
 		if (u->api_key_env != NULL && !key_from_variable(u, &ready->api_key, err))
 			return false;
 		if (u->api_key_file != NULL && !key_from_file(u, &ready->api_key, err))

@@ -24,33 +24,6 @@ static const struct upstream_config *upstream_named(const struct config *c, cons
 	return NULL;
 }
 
-static bool keys_same(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static bool models_same(char *const *a, char *const *b)
-{
-	if (a == NULL || b == NULL)
-		return a == b;
-	for (; *a != NULL && *b != NULL; a++, b++)
-		if (strcmp(*a, *b) != 0)
-			return false;
-	return *a == *b; /* both at their end */
-}
-
-static bool upstreams_same(const struct upstream_config *a, const struct upstream_config *b)
-{
-	return strcmp(a->base_url, b->base_url) == 0 && keys_same(a->api_key, b->api_key) &&
-	       upstream_tls_same(&a->tls, &b->tls) && models_same(a->models, b->models) &&
-	       a->weight == b->weight && a->concurrency == b->concurrency &&
-	       a->max_concurrency == b->max_concurrency && a->reserve == b->reserve &&
-	       a->requests_per_minute == b->requests_per_minute &&
-	       a->tokens_per_minute == b->tokens_per_minute && a->metrics == b->metrics &&
-	       a->has_priority == b->has_priority && a->priority == b->priority &&
-	       a->drain == b->drain;
-}
-
 struct reload_names reload_compare(const struct config *a, const struct config *b)
 {
 	struct reload_names names = { 0 };
@@ -60,7 +33,7 @@ struct reload_names reload_compare(const struct config *a, const struct config *
 		const struct upstream_config *after = upstream_named(b, before->name);
 		if (after == NULL)
 			name_add(names.went, sizeof(names.went), before->name);
-		else if (!upstreams_same(before, after))
+		else if (!upstream_config_same(before, after))
 			name_add(names.changed, sizeof(names.changed), before->name);
 	}
 	for (size_t i = 0; i < b->upstream_count; i++)

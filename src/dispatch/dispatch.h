@@ -20,7 +20,7 @@
 #include "dispatch/mail.h"
 #include "dispatch/online.h"
 #include "schedule/schedule.h"
-#include "upstream/upstream.h"
+#include "upstream/config.h"
 
 struct dispatch;
 struct line;

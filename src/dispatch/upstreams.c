@@ -10,54 +10,11 @@
 #define MODELS_TIDIED 64u /* at most, a second */
 #define MODEL_IDLE_MS (3600u * 1000u)
 
-/* ---- the configuration of one ---- */
-
 static void names_free(char **names)
 {
 	for (char **n = names; n != NULL && *n != NULL; n++)
 		free(*n);
 	free(names);
-}
-
-static char **names_copy(char *const *names)
-{
-	size_t n = 0;
-	while (names[n] != NULL)
-		n++;
-	char **copy = calloc(n + 1, sizeof(*copy));
-	for (size_t i = 0; copy != NULL && i < n; i++)
-		if ((copy[i] = strdup(names[i])) == NULL) {
-			names_free(copy);
-			return NULL;
-		}
-	return copy;
-}
-
-static void config_done(struct upstream_config *c)
-{
-	if (c->api_key != NULL)
-		explicit_bzero(c->api_key, strlen(c->api_key));
-	free(c->name);
-	free(c->base_url);
-	free(c->api_key);
-	upstream_tls_done(&c->tls);
-	names_free(c->models);
-	*c = (struct upstream_config){ 0 };
-}
-
-static bool config_copy(const struct upstream_config *from, struct upstream_config *ret)
-{
-	*ret = *from;
-	ret->name = strdup(from->name);
-	ret->base_url = strdup(from->base_url);
-	ret->api_key = from->api_key != NULL ? strdup(from->api_key) : NULL;
-	ret->models = from->models != NULL ? names_copy(from->models) : NULL;
-	if (upstream_tls_copy(&from->tls, &ret->tls) && ret->name != NULL &&
-	    ret->base_url != NULL && (ret->api_key != NULL) == (from->api_key != NULL) &&
-	    (ret->models != NULL) == (from->models != NULL))
-		return true;
-	config_done(ret);
-	return false;
 }
 
 /* ---- one upstream ---- */
@@ -125,7 +82,7 @@ static void upstream_free(struct dispatch *d, struct upstream *u)
 	free(u->metrics_url);
 	free(u->models_url);
 	free(u->health_url);
-	config_done(&u->config);
+	upstream_config_done(&u->config);
 	free(u);
 }
 
@@ -142,7 +99,8 @@ static struct upstream *upstream_new(struct dispatch *d, const struct upstream_c
 	u->health.transfer = (struct transfer){ .done = watch_done, .upstream = u };
 	u->opened_ms = sys.monotonic_ms();
 	u->route = wire_route_new(d->wire, config);
-	if (u->route != NULL && config_copy(config, &u->config) && headers_make(u) && urls_make(u))
+	if (u->route != NULL && upstream_config_copy(config, &u->config) && headers_make(u) &&
+	    urls_make(u))
 		return u;
 	upstream_free(d, u);
 	return NULL;
@@ -397,17 +355,6 @@ void upstream_online(struct upstream *u, int more)
 
 /* ---- the list ---- */
 
-static bool text_same(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-static bool config_is_of(const struct upstream_config *a, const struct upstream_config *b)
-{
-	return strcmp(a->name, b->name) == 0 && strcmp(a->base_url, b->base_url) == 0 &&
-	       text_same(a->api_key, b->api_key) && upstream_tls_same(&a->tls, &b->tls);
-}
-
 static bool number_free(const struct dispatch *d, const struct upstream *fresh, unsigned number)
 {
 	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
@@ -422,7 +369,7 @@ static bool number_free(const struct dispatch *d, const struct upstream *fresh, 
 static struct upstream *upstream_known(const struct dispatch *d, const struct upstream_config *c)
 {
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		if (!u->retired && config_is_of(&u->config, c))
+		if (!u->retired && upstream_config_identity_same(&u->config, c))
 			return u;
 	return NULL;
 }
@@ -430,7 +377,7 @@ static struct upstream *upstream_known(const struct dispatch *d, const struct up
 static void upstream_configure(struct upstream *u, struct upstream_config *config)
 {
 	uint64_t now_us = sys.monotonic_us();
-	config_done(&u->config);
+	upstream_config_done(&u->config);
 	u->config = *config;
 	pace_configure(&u->pace, config->requests_per_minute, config->tokens_per_minute,
 		       now_us / 1000);
@@ -460,14 +407,14 @@ static bool renewal_prepare(struct dispatch *d, const struct upstream_config *li
 			    struct renewal *r, bool *ret_fits)
 {
 	for (; r->n < n; r->n++) {
-		if (!config_copy(&list[r->n], &r->configs[r->n]))
+		if (!upstream_config_copy(&list[r->n], &r->configs[r->n]))
 			return false;
 		r->upstreams[r->n] = upstream_known(d, &list[r->n]);
 		if (r->upstreams[r->n] != NULL)
 			continue;
 		struct upstream *u = upstream_new(d, &list[r->n]);
 		if (u == NULL) {
-			config_done(&r->configs[r->n]);
+			upstream_config_done(&r->configs[r->n]);
 			return false;
 		}
 		while (!number_free(d, r->fresh, u->number))
@@ -477,7 +424,7 @@ static bool renewal_prepare(struct dispatch *d, const struct upstream_config *li
 		r->upstreams[r->n] = u;
 		*ret_fits = u->number < UPSTREAMS_MAX;
 		if (!*ret_fits) {
-			config_done(&r->configs[r->n]);
+			upstream_config_done(&r->configs[r->n]);
 			return false;
 		}
 	}
@@ -487,7 +434,7 @@ static bool renewal_prepare(struct dispatch *d, const struct upstream_config *li
 static void renewal_undo(struct dispatch *d, struct renewal *r)
 {
 	for (size_t i = 0; i < r->n; i++)
-		config_done(&r->configs[i]);
+		upstream_config_done(&r->configs[i]);
 	for (struct upstream *u = r->fresh, *next; u != NULL; u = next) {
 		next = u->next;
 		upstream_free(d, u);

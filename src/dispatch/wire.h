@@ -13,7 +13,7 @@
 
 #include "base/attr.h"
 #include "base/error.h"
-#include "upstream/upstream.h"
+#include "upstream/config.h"
 
 struct wire;
 
