@@ -127,14 +127,8 @@ static bool dispatch_call(struct dispatch *d,
 
 void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, const struct outcome *first)
 {
-	unsigned n = 0;
-	for (const struct outcome *o = first; o != NULL; o = o->next, n++) {
-		struct lane *lane = o->slot;
-		struct upstream *u = lane->upstream;
-		u->unrecorded--;
-		lane->unrecorded--; /* the last touch: without load an old lane may be freed */
-	}
-	b->running -= n;
+	for (const struct outcome *o = first; o != NULL; o = o->next)
+		slot_durable(o->slot, &b->slots);
 	wire_wake(d->wire);
 }
 
@@ -196,7 +190,7 @@ static bool loop_goes_on(struct dispatch *d)
 		return true;
 	pthread_mutex_lock(&d->lock);
 	bool stopping = d->stopping;
-	d->idle_now = d->in_flight == 0 && d->online == NULL;
+	d->idle_now = d->slots.sent == 0 && d->online == NULL;
 	if (d->idle_now)
 		pthread_cond_broadcast(&d->idle);
 	pthread_mutex_unlock(&d->lock);

@@ -19,6 +19,7 @@
 #include "batch/segment.h"
 #include "dispatch/mail.h"
 #include "dispatch/online.h"
+#include "dispatch/slots.h"
 #include "schedule/schedule.h"
 #include "upstream/config.h"
 
@@ -55,7 +56,7 @@ struct dispatch_batch {
 	const char *model;    /* of all its lines; NULL: it is not known */
 
 	/* readable from any thread */
-	_Atomic uint64_t running; /* lines that were sent and are not durable yet */
+	struct slots slots;       /* slots_held(): lines that were sent and are not durable yet */
 	_Atomic uint64_t retried; /* requests beyond the first, of lines that have not ended */
 	_Atomic int stall;        /* enum dispatch_stall */
 	_Atomic bool certificate; /* a certificate is what stalls it */

@@ -7,6 +7,7 @@
  *	judge.c       whose fault the end of an attempt is
  *	trials.c      what that means for the line
  *	retry.c       where it waits to be sent again
+ *	slots.c       requests in flight, counted once
  *	learn.c       and for the upstream: breakers, pauses, why batches wait
  *	fill.c        which upstream has room, and what it gets
  *	upstreams.c   the list of upstreams, models, and lanes between them
@@ -29,6 +30,7 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/judge.h"
 #include "dispatch/retry.h"
+#include "dispatch/slots.h"
 #include "dispatch/trials.h"
 #include "dispatch/wire.h"
 #include "upstream/breaker.h"
@@ -104,17 +106,13 @@ struct upstream {
 	bool certificate;          /* `said` is of a certificate that is refused */
 	enum dispatch_stall stall; /* of these; what its lanes say is theirs */
 	struct stall_told told;
-	unsigned probes_out;     /* lines in flight that were sent as probes of it */
-	uint64_t probed_at_ms;   /* when the last was */
 	uint64_t paced_until_ms; /* a line was found not to fit into the limits a minute before */
 	struct pace pace;
-	bool alone; /* a line is in flight that has to be there alone */
 	uint64_t opened_ms;
 	bool asked;            /* it has said which models it has, or that it does not say */
 	bool models_told;      /* the log was told that it does not */
 	bool health_by_models; /* it has no /health */
-	unsigned batch_in_flight, online_in_flight;
-	_Atomic unsigned unrecorded; /* lines answered, and not durable yet: they hold their slots */
+	struct slots slots;    /* of all its lanes, and online requests */
 	struct lane *lanes;
 	struct line_transfer *free_transfers;
 
@@ -149,14 +147,11 @@ struct lane {
 	struct last_words said;
 	enum dispatch_stall stall;
 	struct stall_told told;
-	unsigned probes_out;
-	uint64_t probed_at_ms;
 	unsigned probe_turn; /* what the next probe is, see fill.c */
 	bool gate_shut;      /* it was down or asked for a pause, and nothing was sent since */
 	uint64_t sent_ms;    /* when the last line was */
 	struct lane_offer offer;
-	unsigned in_flight;
-	_Atomic unsigned unrecorded; /* by any thread: dispatch_recorded() */
+	struct slots slots;
 	struct decision decisions[DECISIONS_MAX];
 	unsigned decision_count; /* since the start */
 };
@@ -192,9 +187,8 @@ struct line {
 	struct trials trials;
 	uint32_t retried; /* what of its attempts is in its batch's `retried` */
 	struct retry_entry retry;
-	bool probe; /* the lane or its upstream is open */
-	bool up;    /* the server was, when it was sent: see trials.h */
-	bool alone; /* nothing else is in flight there */
+	struct slot slot;
+	bool up; /* the server was, when the line was sent: see trials.h */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */
 	struct width_mark mark;
@@ -237,7 +231,7 @@ struct dispatch {
 	struct model *models;
 	char *labels[OTHER_MODELS_MAX]; /* see OTHER_MODELS_MAX */
 	unsigned label_count;
-	unsigned in_flight;    /* lines */
+	struct slots slots;    /* of all upstreams */
 	struct online *online; /* that have not ended, the newest first */
 	unsigned online_count;
 	unsigned online_waiting; /* those that were not sent yet: there was no room */

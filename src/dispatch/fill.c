@@ -44,12 +44,12 @@ static uint64_t later(uint64_t a, uint64_t b)
 }
 
 /* When a breaker lets something through. A probe that hangs keeps the next one back for a while only. */
-static uint64_t breaker_lets_ms(const struct breaker *b, unsigned probes_out, uint64_t probed_at_ms,
-				uint64_t now_ms, bool *ret_probe)
+static uint64_t breaker_lets_ms(const struct breaker *b, const struct slots *s, uint64_t now_ms,
+				bool *ret_probe)
 {
-	bool probed = probes_out > 0 && now_ms - probed_at_ms < PROBE_PATIENCE_MS;
+	bool probed = s->probes > 0 && now_ms - s->probed_at_ms < PROBE_PATIENCE_MS;
 	uint64_t due = breaker_due_ms(b, probed ? 1 : 0, now_ms, ret_probe);
-	return due == UINT64_MAX && probed ? probed_at_ms + PROBE_PATIENCE_MS : due;
+	return due == UINT64_MAX && probed ? s->probed_at_ms + PROBE_PATIENCE_MS : due;
 }
 
 static bool lane_takes(const struct lane *lane)
@@ -102,7 +102,7 @@ static uint64_t lane_now_ms(const struct lane *lane, struct moment now)
 static bool lane_is_empty(const struct lane *lane, struct moment now)
 {
 	const struct model *m = lane->model;
-	return lane->upstream->batch_in_flight == 0 && retry_first_ms(&m->retry) > now.ms;
+	return lane->upstream->slots.sent == 0 && retry_first_ms(&m->retry) > now.ms;
 }
 
 /* Whether there is a line that the lane may take. */
@@ -126,9 +126,8 @@ static bool probe_is_others(const struct lane *lane, struct moment now)
 	for (const struct lane *other = lane->upstream->lanes; other != NULL;
 	     other = other->next_of_upstream)
 		if (other != lane && !other->closed && !other->model->no_memory &&
-		    other->probed_at_ms < lane->probed_at_ms &&
-		    breaker_lets_ms(&other->breaker, other->probes_out, other->probed_at_ms, now.ms,
-				    &probe) <= now.ms &&
+		    other->slots.probed_at_ms < lane->slots.probed_at_ms &&
+		    breaker_lets_ms(&other->breaker, &other->slots, now.ms, &probe) <= now.ms &&
 		    lane_wants(other, now))
 			return true;
 	return false;
@@ -139,10 +138,8 @@ static uint64_t lane_due_ms(const struct lane *lane, struct moment now, bool *re
 {
 	const struct upstream *u = lane->upstream;
 	bool of_upstream, of_lane;
-	uint64_t due = breaker_lets_ms(&u->breaker, u->probes_out, u->probed_at_ms, now.ms,
-				       &of_upstream);
-	due = later(due, breaker_lets_ms(&lane->breaker, lane->probes_out, lane->probed_at_ms,
-					 now.ms, &of_lane));
+	uint64_t due = breaker_lets_ms(&u->breaker, &u->slots, now.ms, &of_upstream);
+	due = later(due, breaker_lets_ms(&lane->breaker, &lane->slots, now.ms, &of_lane));
 	*ret_probe = of_upstream || of_lane;
 	if (!u->asked) /* which models it has: a moment, at the start */
 		due = later(due, u->opened_ms + ASK_PATIENCE_MS);
@@ -166,7 +163,7 @@ static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
 	const struct lane_offer nothing = { .due_ms = UINT64_MAX };
 	bool probe = false;
 
-	if (!lane_takes(lane) || u->alone)
+	if (!lane_takes(lane) || u->slots.alone > 0)
 		return nothing;
 	uint64_t due = lane_due_ms(lane, now, &probe);
 	if (!probe && lane_shunned(lane)) {
@@ -214,7 +211,7 @@ static void offers_renew(struct dispatch *d)
 		throttle_tick(&u->throttle, now.ms);
 		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 			if (lane_is_asked(lane))
-				width_tick(lane->width, lane->unrecorded, now.us);
+				width_tick(lane->width, slots_unrecorded(&lane->slots), now.us);
 	}
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
 		upstream_offers(u, now);
@@ -222,7 +219,7 @@ static void offers_renew(struct dispatch *d)
 
 unsigned lane_slots(const struct lane *lane)
 {
-	return lane->in_flight + lane->unrecorded + lane->offer.lines;
+	return slots_held(&lane->slots) + lane->offer.lines;
 }
 
 /* Whether another model, with less in flight on the upstream, could take the slot. */
@@ -230,7 +227,7 @@ static bool lane_yields(const struct lane *lane, struct moment now)
 {
 	for (const struct lane *other = lane->upstream->lanes; other != NULL;
 	     other = other->next_of_upstream)
-		if (other->in_flight < lane->in_flight && !other->model->no_memory &&
+		if (other->slots.sent < lane->slots.sent && !other->model->no_memory &&
 		    other->offer.lines > 0 && lane_wants(other, now))
 			return true;
 	return false;
@@ -244,7 +241,7 @@ static struct lane *lane_pick(const struct model *m, struct moment now)
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
 		if (lane->offer.lines == 0 || !lane_wants(lane, now) || lane_yields(lane, now))
 			continue;
-		double share = (lane->in_flight + 1.0) / lane->upstream->config.weight;
+		double share = (lane->slots.sent + 1.0) / lane->upstream->config.weight;
 		if (best == NULL || share < best_share) {
 			best = lane;
 			best_share = share;
@@ -308,10 +305,7 @@ static struct line *line_alone(struct lane *lane, struct moment now)
 {
 	if (!lane_is_empty(lane, now))
 		return NULL;
-	struct line *l = line_last(lane->model, lane_now_ms(lane, now));
-	if (l != NULL)
-		l->alone = true;
-	return l;
+	return line_last(lane->model, lane_now_ms(lane, now));
 }
 
 /* Whether it broke off with the server that it was sent to, wherever it goes now. */

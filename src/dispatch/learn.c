@@ -80,7 +80,7 @@ static bool online_has_all(const struct model *m)
 		const struct upstream *u = lane->upstream;
 		if (lane->closed || u->retired || u->config.drain)
 			continue;
-		if (u->online_in_flight == 0 || lane->in_flight > 0)
+		if (u->slots.online == 0 || lane->slots.sent > 0)
 			return false;
 		any = true;
 	}
@@ -95,7 +95,7 @@ void batch_stall(struct dispatch *d, struct dispatch_batch *b)
 		stall_text_set(d, b, m->stall, m->stall_text);
 		return;
 	}
-	if (b->running > 0) {
+	if (slots_held(&b->slots) > 0) {
 		if (b->stall != DISPATCH_FLOWS)
 			stall_text_set(d, b, DISPATCH_FLOWS, "");
 		return;
@@ -263,7 +263,7 @@ static void came_back(struct upstream *u, enum breaker_change change, uint64_t n
 
 static unsigned others_in_flight(const struct upstream *u)
 {
-	return u->batch_in_flight + u->online_in_flight;
+	return slots_in_flight(&u->slots);
 }
 
 static struct breaker_sign sign_of(const struct lesson *l, bool sure, unsigned others)
@@ -310,7 +310,7 @@ static void learn_fault(const struct lesson *l, uint64_t now_ms)
 	}
 	if (l->lane == NULL)
 		return;
-	struct breaker_sign s = sign_of(l, false, l->lane->in_flight);
+	struct breaker_sign s = sign_of(l, false, l->lane->slots.sent);
 	words_set(l, &l->lane->said);
 	if (breaker_fault(&l->lane->breaker, &s, now_ms) == BREAKER_OPENED)
 		l->lane->gate_shut = true;
@@ -400,7 +400,7 @@ void upstream_learn(struct dispatch *d, const struct lesson *l, uint64_t now_ms)
 enum blame busy_settle(const struct lane *lane, uint64_t sent_ms)
 {
 	bool serves = breaker_well_since(&lane->breaker, sent_ms) ||
-		      (lane->in_flight > 0 && lane->breaker.been_well &&
+		      (lane->slots.sent > 0 && lane->breaker.been_well &&
 		       lane->breaker.state == BREAKER_CLOSED &&
 		       lane->breaker.faults + 1 < BREAKER_FAULTS_MAX);
 	return serves ? BLAME_THROTTLED : BLAME_BUSY;

@@ -42,6 +42,8 @@ struct line *line_new(struct model *m, const struct schedule_line *scheduled)
 void line_free(struct line *l)
 {
 	struct dispatch_batch *b = l->batch;
+
+	assert(l->slot.state == SLOT_FREE && l->retry.place == RETRY_OUT);
 	if (l->prev != NULL)
 		l->prev->next = l->next;
 	else
@@ -307,28 +309,18 @@ static bool line_prepare(struct line_transfer *t, const char *endpoint)
 		       CURLE_OK;
 }
 
-static void line_sent(struct dispatch *d, struct lane *lane, struct line *l, uint64_t now_ms)
+static void line_sent(struct lane *lane, struct line *l, uint64_t now_ms)
 {
 	struct upstream *u = lane->upstream;
 	if (l->trials.sent == 0)
 		l->trials.sent = 1;
 	else
 		line_count_again(l);
-	l->batch->running++;
-	lane->in_flight++;
 	lane->sent_ms = now_ms;
-	u->batch_in_flight++;
-	u->alone = l->alone;
 	u->counts.sent++;
-	d->in_flight++;
 	pace_take(&u->pace, l->scheduled.tokens, now_ms);
 	throttle_sent(&u->throttle, now_ms);
-	if (!l->probe)
-		return;
-	u->probes_out++;
-	u->probed_at_ms = now_ms;
-	lane->probes_out++;
-	lane->probed_at_ms = now_ms;
+	slot_take(&l->slot, now_ms);
 }
 
 bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
@@ -350,9 +342,13 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	t->requests = 0;
 	t->transfer.detail[0] = '\0';
 	t->line = l;
-	l->probe = lane_open_circuit(lane);
+	assert(l->slot.state == SLOT_FREE);
+	l->slot = (struct slot){ .lane = &lane->slots,
+				 .batch = &l->batch->slots,
+				 .probe = lane_open_circuit(lane),
+				 .alone = l->retry.goes_alone };
 	l->up = breaker_is_up(&lane->breaker) && breaker_is_up(&u->breaker);
-	if (!line_prepare(t, l->batch->endpoint) || !haste_set(t, l->probe) ||
+	if (!line_prepare(t, l->batch->endpoint) || !haste_set(t, l->slot.probe) ||
 	    !fresh_set(t, l->trials.fresh) || !wire_start(d->wire, t->transfer.easy)) {
 		transfer_give(t);
 		return false;
@@ -361,7 +357,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	l->transfer = t;
 	l->lane = lane;
 	l->mark = width_batch_sent(lane->width, sys.monotonic_us());
-	line_sent(d, lane, l, l->mark.sent_us / 1000);
+	line_sent(lane, l, l->mark.sent_us / 1000);
 	return true;
 }
 
@@ -371,18 +367,9 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 static void line_detach(struct dispatch *d, struct line *l)
 {
 	struct line_transfer *t = l->transfer;
-	struct upstream *u = l->lane->upstream;
 	wire_stop(d->wire, t->transfer.easy);
 	l->transfer = NULL;
-	l->lane->in_flight--;
-	u->batch_in_flight--;
-	if (l->probe) {
-		u->probes_out--;
-		l->lane->probes_out--;
-	}
-	if (l->alone)
-		u->alone = false;
-	d->in_flight--;
+	slot_answered(&l->slot);
 }
 
 /* A line's end. Its answer's bytes, where there are some, are those of its last attempt. */
@@ -399,7 +386,6 @@ static void outcome_fill(struct dispatch *d, struct line *l, struct line_transfe
 	o->attempts = l->trials.sent;
 	o->fault = e->judgement->fault;
 	o->message = e->judgement->message;
-	o->slot = l->lane;
 	if (e->wire->wire != ATTEMPT_ANSWERED)
 		return;
 	o->http_status = e->wire->status;
@@ -420,13 +406,12 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 	struct outcome *o = outcome_new(l->batch->owner, l->scheduled.record, t->text.custom_id);
 	if (o == NULL) {
 		/* no memory to say how it ended: it is sent again */
-		l->batch->running--;
+		slot_drop(&l->slot);
 		line_wait(l, e->now_us / 1000 + 1000);
 		return;
 	}
 	outcome_fill(d, l, t, e, o);
-	l->lane->unrecorded++;
-	l->lane->upstream->unrecorded++;
+	o->slot = slot_hand_on(&l->slot);
 	l->batch->ended++;
 	schedule_ended(l->batch->of->schedule, &l->scheduled,
 		       (double)(e->now_us - l->mark.sent_us) / 1000,
@@ -473,9 +458,9 @@ static void width_learn(struct line *l, const struct line_transfer *t, enum blam
 static void death_note(struct line *l, const struct attempt_end *e, bool open)
 {
 	const struct lane *lane = l->lane;
-	l->trials.broke = e->wire == ATTEMPT_BROKEN && !l->probe;
+	l->trials.broke = e->wire == ATTEMPT_BROKEN && !l->slot.probe;
 	l->trials.broke_trip = lane->breaker.trips + lane->upstream->breaker.trips - open;
-	if (e->wire == ATTEMPT_BROKEN && l->probe && l->up)
+	if (e->wire == ATTEMPT_BROKEN && l->slot.probe && l->up)
 		l->trials.deaths++;
 }
 
@@ -503,7 +488,7 @@ static void line_again(struct dispatch *d, struct line *l, const struct attempt_
 	b->failed_as = stall_of_blame(blame);
 	b->failed_at = sys.now_s();
 	l->retry.avoid = l->lane->upstream->number;
-	b->running--;
+	slot_drop(&l->slot);
 	l->retry.for_operator = blame == BLAME_OPERATOR || blame == BLAME_PATH;
 	line_wait(l, due_ms);
 	/* While nothing flows it has had its probe: other batches first. */
@@ -511,7 +496,7 @@ static void line_again(struct dispatch *d, struct line *l, const struct attempt_
 		b->of->batches_held = true;
 		batch_hold(b, true);
 	}
-	if (b->running == 0)
+	if (slots_held(&b->slots) == 0)
 		batch_stall(d, b);
 }
 
@@ -567,8 +552,8 @@ static void line_learn(struct dispatch *d, struct line *l, const struct attempt_
 		.lane_number = u->number,
 		.lane = &lane->breaker,
 		.well_meanwhile = breaker_well_since(&lane->breaker, sent_ms),
-		.probe = l->probe,
-		.broke_alone = l->alone && e->wire == ATTEMPT_BROKEN,
+		.probe = l->slot.probe,
+		.broke_alone = l->slot.alone && e->wire == ATTEMPT_BROKEN,
 		.up = l->up,
 		.random = blame_is_well(blame) ? 0 : random_u32(),
 	};
@@ -604,7 +589,7 @@ static void line_put_back(struct dispatch *d, struct line *l, uint64_t now_us)
 	line_detach(d, l);
 	throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
 	width_batch_gone(l->lane->width, now_us);
-	l->batch->running--;
+	slot_drop(&l->slot);
 	line_wait(l, now_us / 1000);
 	transfer_give(t);
 }
@@ -667,7 +652,7 @@ void lines_drop(struct dispatch *d, struct dispatch_batch *b)
 			throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
 			width_batch_gone(l->lane->width, sys.monotonic_us());
 			transfer_give(t);
-			b->running--;
+			slot_drop(&l->slot);
 		} else {
 			line_unwait(l);
 		}

@@ -111,11 +111,7 @@ static void promise_end(struct line_transfer *t)
 /* What is answered and not durable yet gives its room back by itself. */
 static bool others_end(const struct memory *m)
 {
-	const struct dispatch *d = container_of(m, const struct dispatch, memory);
-	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		if (u->unrecorded > 0)
-			return true;
-	return false;
+	return slots_unrecorded(&container_of(m, const struct dispatch, memory)->slots) > 0;
 }
 
 static bool may_go_alone(struct line_transfer *t)

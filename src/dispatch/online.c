@@ -317,9 +317,9 @@ static struct upstream *online_upstream(const struct dispatch *d, const struct o
 		    !upstream_serves(d, u, model))
 			continue;
 		*ret_any = true;
-		if (u->batch_in_flight + u->online_in_flight >= u->config.max_concurrency)
+		if (slots_in_flight(&u->slots) >= u->config.max_concurrency)
 			continue;
-		double share = (u->online_in_flight + 1.0) / u->config.weight +
+		double share = (u->slots.online + 1.0) / u->config.weight +
 			       (answers(m, u) ? 0 : 1e6);
 		if (best == NULL || share < best_share) {
 			best = u;

@@ -192,8 +192,8 @@ static void upstreams_write(const struct dispatch *d, struct buf *to)
 	family(to, flight, "gauge", "Requests in flight to the upstream.");
 	FOR_UPSTREAMS(d, u)
 	{
-		of_upstream(to, flight, u, ",kind=\"batch\"", u->batch_in_flight);
-		of_upstream(to, flight, u, ",kind=\"online\"", u->online_in_flight);
+		of_upstream(to, flight, u, ",kind=\"batch\"", u->slots.sent);
+		of_upstream(to, flight, u, ",kind=\"online\"", u->slots.online);
 	}
 	family(to, requests, "counter", "Requests sent to the upstream.");
 	FOR_UPSTREAMS(d, u)
@@ -349,7 +349,8 @@ static void lane_write(struct buf *to, const struct lane *lane, uint64_t now_us)
 	struct width_state s = width_state(lane->width, now_us);
 	buf_text(to, "{\"model\":");
 	buf_json_string(to, slice_of(lane->model->name));
-	buf_printf(to, ",\"in_flight\":%u,\"not_durable\":%u,", lane->in_flight, lane->unrecorded);
+	buf_printf(to, ",\"in_flight\":%u,\"not_durable\":%u,", lane->slots.sent,
+		   slots_unrecorded(&lane->slots));
 	state_write(to, &s);
 	buf_text(to, ",\"decisions\":[");
 	unsigned n = lane->decision_count < DECISIONS_MAX ? lane->decision_count : DECISIONS_MAX;
@@ -391,8 +392,8 @@ static void upstream_write(struct buf *to, const struct upstream *u, uint64_t no
 	buf_printf(to,
 		   ",\"state\":\"%s\",\"weight\":%u,\"max_concurrency\":%u,\"batch\":%u,"
 		   "\"online\":%u,\"said\":",
-		   stall_name(u), u->config.weight, upstream_most(u), u->batch_in_flight,
-		   u->online_in_flight);
+		   stall_name(u), u->config.weight, upstream_most(u), u->slots.sent,
+		   u->slots.online);
 	if (upstream_state(u) == DISPATCH_FLOWS)
 		buf_text(to, "null");
 	else

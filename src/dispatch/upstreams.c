@@ -1,4 +1,5 @@
 /* upstreams.c: the list of upstreams, the models that batches ask for, and the lanes between them. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -97,6 +98,7 @@ static struct upstream *upstream_new(struct dispatch *d, const struct upstream_c
 	u->metrics.transfer = (struct transfer){ .done = watch_done, .upstream = u };
 	u->models.transfer = (struct transfer){ .done = watch_done, .upstream = u };
 	u->health.transfer = (struct transfer){ .done = watch_done, .upstream = u };
+	u->slots.of = &d->slots;
 	u->opened_ms = sys.monotonic_ms();
 	u->route = wire_route_new(d->wire, config);
 	if (u->route != NULL && upstream_config_copy(config, &u->config) && headers_make(u) &&
@@ -108,7 +110,7 @@ static struct upstream *upstream_new(struct dispatch *d, const struct upstream_c
 
 unsigned upstream_load(const struct upstream *u)
 {
-	return u->batch_in_flight + u->online_in_flight + u->unrecorded;
+	return slots_load(&u->slots);
 }
 
 unsigned upstream_most(const struct upstream *u)
@@ -186,21 +188,21 @@ static bool lane_open(struct model *m, struct upstream *u)
 	}
 	lane->upstream = u;
 	lane->model = m;
+	lane->slots.of = &u->slots;
 	lane->next_of_model = m->lanes;
 	m->lanes = lane;
 	lane->next_of_upstream = u->lanes;
 	u->lanes = lane;
-	for (unsigned i = 0; i < u->online_in_flight; i++)
+	for (unsigned i = 0; i < u->slots.online; i++)
 		width_online_sent(lane->width, now_us);
 	if (u->has_gauges)
-		width_gauges(lane->width, &u->gauges, u->batch_in_flight + u->online_in_flight,
-			     now_us);
+		width_gauges(lane->width, &u->gauges, slots_in_flight(&u->slots), now_us);
 	return true;
 }
 
 static bool lane_idle(const struct lane *lane)
 {
-	return lane->in_flight == 0 && lane->unrecorded == 0;
+	return slots_held(&lane->slots) == 0;
 }
 
 static void lane_free(struct lane *lane)
@@ -344,7 +346,10 @@ static void model_free(struct model *m)
 void upstream_online(struct upstream *u, int more)
 {
 	uint64_t now_us = sys.monotonic_us();
-	u->online_in_flight += (unsigned)more;
+	if (more > 0)
+		slot_online_take(&u->slots);
+	else
+		slot_online_drop(&u->slots);
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
 		if (more > 0)
 			width_online_sent(lane->width, now_us);
@@ -535,8 +540,29 @@ static void models_tidy(struct dispatch *d, uint64_t now_ms)
 		;
 }
 
+/* What is in flight is counted alike at every level, and by the controllers of the widths. */
+static void slots_check(const struct dispatch *d)
+{
+	struct slots all = { 0 };
+
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		struct slots sum = { 0 };
+
+		for (const struct lane *lane = u->lanes; lane != NULL;
+		     lane = lane->next_of_upstream) {
+			assert(width_state(lane->width, sys.monotonic_us()).batch ==
+			       lane->slots.sent);
+			slots_add(&sum, &lane->slots);
+		}
+		slots_agree(&u->slots, &sum);
+		slots_add(&all, &u->slots);
+	}
+	slots_agree(&d->slots, &all);
+}
+
 void upstreams_tidy(struct dispatch *d, uint64_t now_ms)
 {
+	slots_check(d);
 	models_tidy(d, now_ms);
 	for (struct upstream **link = &d->upstreams; *link != NULL;) {
 		struct upstream *u = *link;

@@ -82,7 +82,7 @@ static void watch_ask(struct dispatch *d, struct watch *w, const char *url, long
 /* Whether its load matters at the moment. */
 static bool upstream_busy(const struct upstream *u)
 {
-	if (u->batch_in_flight > 0)
+	if (u->slots.sent > 0)
 		return true;
 	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 		if (!lane->closed &&
@@ -162,7 +162,7 @@ static void metrics_done(struct upstream *u, bool good)
 	u->has_gauges = true;
 	u->gauges = g;
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		width_gauges(lane->width, &g, u->batch_in_flight + u->online_in_flight, now_us);
+		width_gauges(lane->width, &g, slots_in_flight(&u->slots), now_us);
 }
 
 bool gauges_current(const struct upstream *u, uint64_t now_ms)

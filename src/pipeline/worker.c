@@ -138,7 +138,7 @@ bool worker_is_idle(struct worker *w)
 bool worker_is_busy(struct worker *w)
 {
 	pthread_mutex_lock(&w->lock);
-	bool busy = w->dispatch.running > 0;
+	bool busy = slots_held(&w->dispatch.slots) > 0;
 	pthread_mutex_unlock(&w->lock);
 	return busy;
 }
@@ -150,7 +150,7 @@ void worker_look(struct worker *w, struct worker_view *ret)
 	if (w->state != WORKER_IDLE) {
 		const struct dispatch_batch *b = &w->dispatch;
 
-		ret->running = b->running;
+		ret->running = slots_held(&b->slots);
 		ret->retried = b->retried;
 		ret->stall = (enum dispatch_stall)atomic_load(&b->stall);
 		if (ret->stall != DISPATCH_FLOWS)

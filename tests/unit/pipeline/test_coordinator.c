@@ -501,7 +501,7 @@ static void test_progress_counts_what_is_durable(void **state)
 {
 	(void)state;
 	batch_of_lines(LINES);
-	fake.batch->running = 2;
+	fake.batch->slots.held = 2;
 	answer(0);
 	struct progress p = progress();
 	assert_int_equal(p.counts.completed, 1);

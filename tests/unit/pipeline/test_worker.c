@@ -289,7 +289,7 @@ static void test_what_it_says_of_itself(void **state)
 	worker_look(w.worker, &view);
 	assert_int_equal(view.stall, DISPATCH_FLOWS);
 	assert_true(worker_start(w.worker, &task));
-	fake.batch->running = 2;
+	fake.batch->slots.held = 2;
 	fake.batch->stall = DISPATCH_STALL_DOWN;
 	worker_look(w.worker, &view);
 	assert_int_equal(view.running, 2);

@@ -1,0 +1,116 @@
+/* slots.c: each step of a slot moves the account of its batch, and of its lane and all above that. */
+#include "dispatch/slots.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+static void sent(struct slots *at, const struct slot *s, uint64_t now_ms)
+{
+	at->sent++;
+	at->held++;
+	at->alone += s->alone;
+	if (!s->probe)
+		return;
+	at->probes++;
+	at->probed_at_ms = now_ms;
+}
+
+/* The request is in flight no longer. */
+static void back(struct slots *at, const struct slot *s)
+{
+	assert(at->sent > 0 && at->held >= at->sent);
+	assert(at->probes >= s->probe && at->alone >= s->alone);
+	at->sent--;
+	at->probes -= s->probe;
+	at->alone -= s->alone;
+}
+
+static void release(struct slots *at)
+{
+	unsigned before = at->held--;
+
+	assert(before > 0);
+}
+
+void slot_take(struct slot *s, uint64_t now_ms)
+{
+	const struct slots *upstream = s->lane->of;
+
+	assert(s->state == SLOT_FREE);
+	assert(upstream->alone == 0 && (!s->alone || upstream->sent == 0));
+	for (struct slots *at = s->lane; at != NULL; at = at->of)
+		sent(at, s, now_ms);
+	sent(s->batch, s, now_ms);
+	s->state = SLOT_SENT;
+}
+
+void slot_answered(struct slot *s)
+{
+	assert(s->state == SLOT_SENT);
+	for (struct slots *at = s->lane; at != NULL; at = at->of)
+		back(at, s);
+	back(s->batch, s);
+	s->state = SLOT_ANSWERED;
+}
+
+struct slots *slot_hand_on(struct slot *s)
+{
+	struct slots *lane = s->lane;
+
+	assert(s->state == SLOT_ANSWERED);
+	*s = (struct slot){ 0 };
+	return lane;
+}
+
+/* From the top down, the lane last: once a lane or an upstream that is retired holds nothing, it may be
+ * freed. */
+static void release_from_top(struct slots *at)
+{
+	if (at->of != NULL)
+		release_from_top(at->of);
+	release(at);
+}
+
+void slot_durable(struct slots *lane, struct slots *batch)
+{
+	release(batch);
+	release_from_top(lane);
+}
+
+void slot_drop(struct slot *s)
+{
+	struct slots *batch = s->batch;
+
+	if (s->state == SLOT_SENT)
+		slot_answered(s);
+	slot_durable(slot_hand_on(s), batch);
+}
+
+void slot_online_take(struct slots *upstream)
+{
+	for (struct slots *at = upstream; at != NULL; at = at->of)
+		at->online++;
+}
+
+void slot_online_drop(struct slots *upstream)
+{
+	for (struct slots *at = upstream; at != NULL; at = at->of) {
+		assert(at->online > 0);
+		at->online--;
+	}
+}
+
+void slots_add(struct slots *sum, const struct slots *below)
+{
+	sum->sent += below->sent;
+	sum->probes += below->probes;
+	sum->alone += below->alone;
+	sum->held += below->held;
+}
+
+/* `held` goes down in another thread meanwhile, from the top: the sum was more, or has become it. */
+void slots_agree(const struct slots *s, const struct slots *sum)
+{
+	assert(s->sent == sum->sent && s->probes == sum->probes && s->alone == sum->alone);
+	assert(s->held <= sum->held);
+}

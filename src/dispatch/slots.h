@@ -1,0 +1,91 @@
+/* slots.h: the one account of requests in flight.
+ *
+ * A slot is a unit of a concurrency limit. A line has one from the moment it is sent until it is durable:
+ *
+ *	         slot_take()          slot_answered()            slot_durable()
+ *	SLOT_FREE ---------> SLOT_SENT ------------> SLOT_ANSWERED ----------> free
+ *	    ^                    |                        |
+ *	    +----- slot_drop() --+------------------------+
+ *
+ * So a kill at any instant makes at most as many lines run again as the limits allow, and while the disk is
+ * slow or refuses nothing more is sent.
+ *
+ * The account is kept at every level that asks: of a lane, of its upstream, of dispatch (`of` leads from one
+ * to the next), and of the batch that the line is of. Each call moves all of them, so they agree;
+ * slots_agree() asserts it. Online requests hold a slot of their upstream alone, from take to drop.
+ *
+ * Threads: dispatch, but slot_durable() and slots_held(), which any thread may call. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+
+/* The account of one level. Zeroed at first, but for `of`. */
+struct slots {
+	struct slots *of; /* of the level above; NULL: there is none */
+
+	/* its own; to be read */
+	unsigned sent;         /* lines in flight */
+	_Atomic unsigned held; /* of these and of those answered and not durable: slots_held() */
+	unsigned probes;       /* of `sent`, those that find out whether there is an answer again */
+	uint64_t probed_at_ms; /* when the last of them was sent */
+	unsigned alone; /* of `sent`, those beside which no line may be in flight on the upstream */
+	unsigned online; /* online requests in flight */
+};
+
+enum slot_state { SLOT_FREE, SLOT_SENT, SLOT_ANSWERED };
+
+/* What one line holds. Zeroed at first. */
+struct slot {
+	/* set before slot_take() */
+	struct slots *lane, *batch;
+	bool probe, alone;
+
+	enum slot_state state; /* its own */
+};
+
+/* The request goes out. `alone` only where the lane's upstream has no line in flight, and then no other
+ * until it has ended. */
+void slot_take(struct slot *s, uint64_t now_ms);
+/* The request has ended, whichever way: it burdens the upstream no longer, but is not durable. */
+void slot_answered(struct slot *s);
+/* The line goes on to whoever makes it durable: `s` is free for another, and what it held is the returned
+ * lane's, for slot_durable(). */
+MUST_USE struct slots *slot_hand_on(struct slot *s);
+/* What was handed on is durable. Any thread. The last touch of the lane: once it holds nothing it may go. */
+void slot_durable(struct slots *lane, struct slots *batch);
+/* The line is dropped, or will be sent again: sent or answered, it holds nothing any more. */
+void slot_drop(struct slot *s);
+
+void slot_online_take(struct slots *upstream);
+void slot_online_drop(struct slots *upstream);
+
+/* Lines that were sent and are not durable. */
+static inline unsigned slots_held(const struct slots *s)
+{
+	return s->held;
+}
+
+/* Lines that were answered and are not durable. */
+static inline unsigned slots_unrecorded(const struct slots *s)
+{
+	return s->held - s->sent;
+}
+
+/* Requests in flight, lines and online. */
+static inline unsigned slots_in_flight(const struct slots *s)
+{
+	return s->sent + s->online;
+}
+
+/* What counts against the limit of an upstream. */
+static inline unsigned slots_load(const struct slots *s)
+{
+	return slots_held(s) + s->online;
+}
+
+/* Asserts that what the levels below say, added up in `sum` by slots_add(), is what `s` says. */
+void slots_add(struct slots *sum, const struct slots *below);
+void slots_agree(const struct slots *s, const struct slots *sum);
