@@ -17,9 +17,9 @@ static void make_etag(const struct file *f, char to[static 72])
 static bool open_bytes(struct request *rq, const struct file *f, struct http_file *to,
 		       struct error *err)
 {
-	uint64_t stored;
+	struct blob_reader *bytes;
 
-	if (!blob_open(rq->api->blobs, f->id, BLOB_DATA, &to->fd, &stored, err)) {
+	if (!blob_open(rq->api->blobs, f->id, BLOB_DATA, &bytes, err)) {
 		if (err->kind != ERR_NOT_FOUND)
 			return false;
 		/* It has a row: that it has no bytes is our fault, or it went this moment. */
@@ -27,6 +27,9 @@ static bool open_bytes(struct request *rq, const struct file *f, struct http_fil
 				      &(struct file){ 0 }, err) &&
 		       fail(err, ERR_INTERNAL, "The content of this file is lost.");
 	}
+	uint64_t stored = blob_bytes(bytes);
+	to->fd = blob_reader_take_fd(bytes);
+	blob_reader_close(bytes);
 	if (stored < f->bytes)
 		return fail(err, ERR_INTERNAL, "The content of this file is damaged.");
 	to->offset = 0;

@@ -333,13 +333,11 @@ static bool check_first_line(struct api *api, const char *id, struct error *err)
 {
 	struct index *index;
 	struct index_record first;
-	uint64_t bytes;
-	int fd;
+	struct blob_reader *file;
 
 	if (!api->config.first_line_checked)
 		return true;
-	if (!blob_open(api->blobs, id, BLOB_INDEX, &fd, &bytes, err) ||
-	    !index_open(fd, &index, err))
+	if (!blob_open(api->blobs, id, BLOB_INDEX, &file, err) || !index_open(file, &index, err))
 		return false;
 	bool any = index_summary(index)->lines > 0;
 	bool ok = !any || index_read(index, 0, &first, 1, err);

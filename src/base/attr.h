@@ -30,3 +30,11 @@ static inline void auto_close(const int *fd)
 	if (*fd >= 0)
 		close(*fd);
 }
+
+/* Hands a descriptor over and disarms its AUTO. */
+#define TAKE_FD(fd)            \
+	({                     \
+		int t_ = (fd); \
+		(fd) = -1;     \
+		t_;            \
+	})

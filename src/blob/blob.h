@@ -1,12 +1,21 @@
-/* blob.h: bytes by name. A blob is written once, becomes visible whole at its commit, and is
- * read by ranges; the names are file ids. On one machine it is a directory (disk.c):
+/* blob.h: bytes by name. A blob is written once, or grows by appending; it becomes visible whole at its
+ * commit, and is read by ranges. The names are file ids.
+ *
+ *	blob_open   -> blob_reader     read_at, any thread
+ *	blob_create -> blob_writer     write, sync, commit: an upload, its index
+ *	blob_append_open
+ *	            -> blob_appender   append, sync, keep, rewind_to: the result files of a running batch
+ *
+ * No call gives or takes a place in memory or a descriptor: so a blob may lie anywhere. What one kind of
+ * store has to do is backend.h; this machine's is a directory (disk.c):
  *
  *	DATA/tmp/<random>            being written; swept at start
  *	DATA/files/<id>.jsonl        the bytes, exactly as they came: no header, so that they can be
  *	                             sent with sendfile and read with ordinary tools
  *	DATA/files/<id>.index        the line index of an uploaded file (ingest/index.h)
  *
- * Threads: a writer belongs to one thread at a time; the rest may be called from any. */
+ * Threads: a reader, and the store itself, may be used by any at once; a writer and an appender belong
+ * to one thread at a time. */
 #pragma once
 
 #include <stdint.h>
@@ -18,13 +27,34 @@ struct blobs; /* the store of blobs */
 
 /* Opens `data_dir`/files and /tmp, creating them; clears tmp. */
 MUST_USE bool blobs_open(const char *data_dir, struct blobs **ret, struct error *err);
-void blobs_close(struct blobs *blobs);
+void blobs_close(struct blobs *blobs); /* NULL is fine */
 
 enum blob_kind { BLOB_DATA, BLOB_INDEX };
 
-/* A file descriptor open for reading, the caller's to close. NOT_FOUND if there is none. */
-MUST_USE bool blob_open(struct blobs *blobs, const char *id, enum blob_kind kind, int *ret_fd,
-			uint64_t *ret_bytes, struct error *err);
+/* ---- reading ---- */
+
+struct blob_reader;
+
+/* NOT_FOUND if there is none. *ret is the caller's to close. */
+MUST_USE bool blob_open(struct blobs *blobs, const char *id, enum blob_kind kind,
+			struct blob_reader **ret, struct error *err);
+/* A user's own file, which is in no store: takes `fd` over, also on failure. `name` is for messages. */
+MUST_USE bool blob_reader_of_file(int fd, const char *name, struct blob_reader **ret,
+				  struct error *err);
+void blob_reader_close(struct blob_reader *r); /* NULL is fine */
+
+/* Its length when it was opened. */
+uint64_t blob_bytes(const struct blob_reader *r);
+/* Exactly `n` bytes at `at`, or failure: ENODATA in err->sys where the blob ends before `at` + `n`, which
+ * is no fault of the disk. After a failure `to` holds anything. */
+MUST_USE bool blob_read_at(const struct blob_reader *r, uint64_t at, void *to, size_t n,
+			   struct error *err);
+/* As many of `n` bytes as there are: fewer only where the blob ends, 0 behind its end. */
+MUST_USE bool blob_read_upto(const struct blob_reader *r, uint64_t at, void *to, size_t n,
+			     size_t *ret_n, struct error *err);
+/* A short way to the same bytes, for sendfile: hands over the descriptor, the caller's to close, and the
+ * reader can only be closed from then on. -1: there is none, and the reader is as it was. */
+int blob_reader_take_fd(struct blob_reader *r);
 
 /* Removes data and index of `id`; what is not there is no error. */
 MUST_USE bool blob_remove(struct blobs *blobs, const char *id, struct error *err);
@@ -36,29 +66,58 @@ MUST_USE bool blob_link(struct blobs *blobs, const char *id, const char *path, s
 
 struct blob_writer;
 
+/* `blobs` NULL: bytes of no store, to be read back and never committed (`lowtide check`); they are gone
+ * with the writer, whatever ends it. */
 MUST_USE bool blob_create(struct blobs *blobs, struct blob_writer **ret, struct error *err);
-/* Appends. Starts write-back every few MiB so that the fsync at the end finds little to do. */
+/* Appends. Starts write-back every few MiB so that the fsync at the end finds little to do. One that
+ * failed may be tried again. */
 MUST_USE bool blob_write(struct blob_writer *w, struct slice bytes, struct error *err);
-/* The descriptor written to, for pwrite and pread by the owner. Still the writer's. */
-int blob_writer_fd(const struct blob_writer *w);
+/* Changes bytes that were written. */
+MUST_USE bool blob_overwrite(struct blob_writer *w, uint64_t at, struct slice bytes,
+			     struct error *err);
+/* Reads what was written so far. The writer's, and valid as long as it is. */
+const struct blob_reader *blob_writer_reader(const struct blob_writer *w);
 /* fsync; still under its temporary name. A crash now leaves a file in tmp, swept at start. */
 MUST_USE bool blob_sync(struct blob_writer *w, struct error *err);
-/* Gives the synced bytes their name and frees `w`, whatever the outcome. The name is durable after
- * blobs_sync(). A crash before the row in the store leaves a blob without a row, which the sweep at
- * the next start moves to lost/. */
+/* Gives the bytes their name, syncing them if they are not, and frees `w`, whatever the outcome. The name
+ * is durable after blobs_sync(). A crash before the row in the store leaves a blob without a row, which
+ * the sweep at the next start moves to lost/. */
 MUST_USE bool blob_commit(struct blob_writer *w, const char *id, enum blob_kind kind,
 			  struct error *err);
 /* fsync of the directory: names given by blob_commit, blob_append_open are durable. */
 MUST_USE bool blobs_sync(struct blobs *blobs, struct error *err);
+/* Keeps its bytes for as long as they are read, without a name, and frees `w`. The reader is the
+ * caller's. */
+MUST_USE struct blob_reader *blob_writer_end(struct blob_writer *w);
 /* Removes the temporary file and frees `w`. NULL is fine. */
 void blob_abort(struct blob_writer *w);
 
-/* ---- grow by appending: the result files of a running batch ---- */
+/* ---- grow by appending: the result files of a running batch ----
+ *
+ *	0 ......... kept ......... synced ......... appended
+ *	  for good        may be rewound
+ *
+ * What was kept is in the owner's books (store_merge_put) and stays: a store in which written parts
+ * cannot be changed finishes them up to there. What was not is cut at the next opening. */
+
+struct blob_appender;
 
 /* Opens `id`'s data for appending, creating it, and cuts it to `keep_bytes`: what stands behind was
- * written but never acknowledged. The descriptor is the caller's; offset-addressed. */
+ * written but never acknowledged. `keep_bytes` count as kept. A shorter blob is EBADMSG, and one that is
+ * gone ENOENT: neither is made anew. */
 MUST_USE bool blob_append_open(struct blobs *blobs, const char *id, uint64_t keep_bytes,
-			       int *ret_fd, struct error *err);
+			       struct blob_appender **ret, struct error *err);
+/* After a failure nothing of `bytes` counts, and it may be tried again. */
+MUST_USE bool blob_append(struct blob_appender *a, struct slice bytes, struct error *err);
+/* How long it is, with what is not synced yet. */
+uint64_t blob_appended_bytes(const struct blob_appender *a);
+/* What was appended is durable on return, and nothing stands behind it. */
+MUST_USE bool blob_append_sync(struct blob_appender *a, struct error *err);
+/* The first `bytes`, which are synced, are in the owner's books. */
+void blob_append_keep(struct blob_appender *a, uint64_t bytes);
+/* Takes back what was appended behind `bytes`: not below what is kept. */
+void blob_append_rewind_to(struct blob_appender *a, uint64_t bytes);
+void blob_append_close(struct blob_appender *a); /* NULL is fine */
 
 /* ---- what nobody knows ---- */
 
@@ -76,9 +135,9 @@ enum blob_standing {
 	BLOB_DELETED, /* it says that the blob was removed: a power cut has brought it back */
 	BLOB_UNKNOWN,
 };
-/* Asks `standing(ctx, id)` for every id in the directory; removes what was deleted, and moves what is
+typedef enum blob_standing (*blob_standing_fn)(void *ctx, const char *id);
+/* Asks `standing(ctx, id)` for every id in the store; removes what was deleted, and moves what is
  * unknown to lost/, where it counts from `at`; but for empty data, in which nothing is lost: a result
  * file without lines. At start only. */
-MUST_USE bool blobs_sweep(struct blobs *blobs,
-			  enum blob_standing (*standing)(void *ctx, const char *id), void *ctx,
-			  int64_t at, struct error *err);
+MUST_USE bool blobs_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx, int64_t at,
+			  struct error *err);

@@ -88,34 +88,34 @@ static void count_one(void *ctx, const struct finding *finding)
 }
 
 /* What the whole file is instead of JSONL, where most of its lines are bad; else NULL. */
-static bool find_kind(const char **ret, int fd, const struct index *index,
+static bool find_kind(const char **ret, const struct blob_reader *file, const struct index *index,
 		      const struct verdict_rules *rules, struct error *err)
 {
 	AUTO(auto_free) char *beginning = malloc(FILE_KIND_BYTES);
 	uint64_t count, bad_lines = 0;
+	size_t n;
 
 	if (beginning == NULL)
 		return fail_memory(err);
-	ssize_t n = pread(fd, beginning, FILE_KIND_BYTES, 0);
-	if (n < 0)
-		return fail_sys(err, errno, "reading the file's beginning");
-	*ret = file_kind((struct slice){ beginning, (size_t)n });
+	if (!blob_read_upto(file, 0, beginning, FILE_KIND_BYTES, &n, err))
+		return false;
+	*ret = file_kind((struct slice){ beginning, n });
 	if (*ret == NULL)
 		return true;
-	if (!verdict_judge(index, fd, rules, count_one, &bad_lines, &count, err))
+	if (!verdict_judge(index, file, rules, count_one, &bad_lines, &count, err))
 		return false;
 	if (bad_lines * 2 <= index_summary(index)->lines)
 		*ret = NULL;
 	return true;
 }
 
-bool check_judge(struct findings *f, int fd, const struct index *index,
+bool check_judge(struct findings *f, const struct blob_reader *file, const struct index *index,
 		 const struct verdict_rules *rules, struct error *err)
 {
 	uint64_t count;
 
-	if (!find_kind(&f->kind, fd, index, rules, err) ||
-	    !verdict_judge(index, fd, rules, findings_add, f, &count, err))
+	if (!find_kind(&f->kind, file, index, rules, err) ||
+	    !verdict_judge(index, file, rules, findings_add, f, &count, err))
 		return false;
 	findings_end(f);
 	return true;
@@ -127,6 +127,11 @@ static void index_drop(struct index **index)
 {
 	if (*index != NULL)
 		index_close(*index);
+}
+
+static void file_close(struct blob_reader **file)
+{
+	blob_reader_close(*file);
 }
 
 /* What comes on standard input may have to be read twice: a file without a name holds it. */
@@ -157,24 +162,24 @@ static bool stdin_keep(int *ret_fd, struct error *err)
 	return true;
 }
 
-static bool check_open(const char *path, bool from_stdin, int *ret_fd, uint64_t *ret_bytes,
+static bool check_open(const char *path, bool from_stdin, struct blob_reader **ret,
 		       struct error *err)
 {
+	AUTO(auto_close) int fd = -1;
 	struct stat st;
 
 	if (from_stdin) {
-		if (!stdin_keep(ret_fd, err))
+		if (!stdin_keep(&fd, err))
 			return false;
 	} else {
-		*ret_fd = open(path, O_RDONLY | O_CLOEXEC);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
 	}
-	if (*ret_fd < 0 || fstat(*ret_fd, &st) != 0)
+	if (fd < 0 || fstat(fd, &st) != 0)
 		return fail_sys(err, errno, "%s", path);
 	if (!S_ISREG(st.st_mode))
 		return fail(err, ERR_INVALID, "%s is not a regular file; - reads standard input",
 			    path);
-	*ret_bytes = (uint64_t)st.st_size;
-	return true;
+	return blob_reader_of_file(TAKE_FD(fd), path, ret, err);
 }
 
 static bool check_file(const struct check_options *o, const char *path, uint64_t *ret_findings,
@@ -183,20 +188,19 @@ static bool check_file(const struct check_options *o, const char *path, uint64_t
 	bool from_stdin = strcmp(path, "-") == 0;
 	struct findings f = { .path = from_stdin ? STDIN_NAME : path, .to = stdout, .all = o->all };
 	struct ingest_limits limits = { .line_bytes = o->limits.line_bytes };
-	AUTO(auto_close) int fd = -1;
+	AUTO(file_close) struct blob_reader *file = NULL;
 	AUTO(index_drop) struct index *index = NULL;
 	char sha256[65];
-	uint64_t bytes = 0;
 
-	if (!check_open(path, from_stdin, &fd, &bytes, err) ||
-	    !ingest_file(NULL, fd, &limits, NULL, sha256, &index, err))
+	if (!check_open(path, from_stdin, &file, err) ||
+	    !ingest_file(NULL, file, &limits, NULL, sha256, &index, err))
 		return false;
 	if (!from_stdin)
 		judge_name(&f);
-	judge_size(&f, bytes, &o->limits);
-	if (!check_judge(&f, fd, index, &o->rules, err))
+	judge_size(&f, blob_bytes(file), &o->limits);
+	if (!check_judge(&f, file, index, &o->rules, err))
 		return false;
-	print_summary(f.path, index_summary(index), bytes, f.count);
+	print_summary(f.path, index_summary(index), blob_bytes(file), f.count);
 	*ret_findings = f.count;
 	return true;
 }

@@ -19,7 +19,7 @@ struct walk {
 	const char *output;
 	uint64_t line; /* of the output, from 1 */
 
-	int input_fd;
+	const struct blob_reader *input;
 	const struct index *index;
 	uint64_t record; /* the next of the input's */
 	struct index_record cache[RECORDS_AT_ONCE];
@@ -101,9 +101,8 @@ static bool custom_id_is(const struct walk *w, const struct index_record *r, str
 {
 	char raw[UINT16_MAX];
 
-	if (!sys_pread_all(w->input_fd, raw, r->custom_id_length,
-			   (off_t)(r->offset + r->custom_id_offset)))
-		return fail_sys(err, errno, "reading line %" PRIu32 " of the input", r->line);
+	if (!blob_read_at(w->input, r->offset + r->custom_id_offset, raw, r->custom_id_length, err))
+		return false;
 	*ret = json_same_string((struct slice){ raw, r->custom_id_length }, custom_id);
 	return true;
 }
@@ -202,7 +201,7 @@ static void each_none(void *ctx, const struct journal_head *head, uint64_t at)
 	(void)at;
 }
 
-bool earlier_keep(const char *output, int input_fd, const struct index *index,
+bool earlier_keep(const char *output, const struct blob_reader *input, const struct index *index,
 		  const char *journal_path, uint64_t *ret_kept, struct error *err)
 {
 	AUTO(auto_free) struct walk *w = calloc(1, sizeof(*w));
@@ -211,7 +210,7 @@ bool earlier_keep(const char *output, int input_fd, const struct index *index,
 	if (w == NULL)
 		return fail_memory(err);
 	*w = (struct walk){
-		.output = output, .input_fd = input_fd, .index = index, .records = BUF(UINT32_MAX)
+		.output = output, .input = input, .index = index, .records = BUF(UINT32_MAX)
 	};
 	FILE *from = fopen(output, "re");
 	if (from == NULL)

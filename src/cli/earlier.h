@@ -9,9 +9,10 @@
 #include "base/error.h"
 #include "ingest/index.h"
 
-/* Goes through `output`, the result lines of an earlier run, in the order of the input (`input_fd`,
+/* Goes through `output`, the result lines of an earlier run, in the order of the input (`input`,
  * `index`), and writes those of them with an answer (2xx) into a new journal at `journal_path`, durable
  * on return; *ret_kept is how many. INVALID, naming the line, if one is no result line, or its
  * custom_id is not in the input behind those of the lines before it. */
-MUST_USE bool earlier_keep(const char *output, int input_fd, const struct index *index,
-			   const char *journal_path, uint64_t *ret_kept, struct error *err);
+MUST_USE bool earlier_keep(const char *output, const struct blob_reader *input,
+			   const struct index *index, const char *journal_path, uint64_t *ret_kept,
+			   struct error *err);

@@ -51,7 +51,7 @@ struct run {
 	uint64_t kept; /* answers of an earlier run that stay */
 	uint64_t started_ms;
 
-	int input_fd; /* -1: not open */
+	struct blob_reader *input; /* NULL: not open */
 	int lock_fd;
 	struct store *store;
 	struct blobs *blobs;
@@ -67,8 +67,8 @@ static bool input_open(struct run *r, struct run_input *ret, struct error *err)
 {
 	struct stat st;
 
-	r->input_fd = open(r->paths.input, O_RDONLY | O_CLOEXEC);
-	if (r->input_fd < 0 || fstat(r->input_fd, &st) != 0)
+	AUTO(auto_close) int fd = open(r->paths.input, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &st) != 0)
 		return fail(err, ERR_INVALID, "%s: %s", r->paths.input, strerrordesc_np(errno));
 	if (!S_ISREG(st.st_mode))
 		return fail(err, ERR_INVALID,
@@ -76,7 +76,7 @@ static bool input_open(struct run *r, struct run_input *ret, struct error *err)
 			    r->paths.input);
 	ret->bytes = (uint64_t)st.st_size;
 	ret->modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-	return true;
+	return blob_reader_of_file(TAKE_FD(fd), r->paths.input, &r->input, err);
 }
 
 static bool same_file(const char *a, const char *b)
@@ -188,7 +188,7 @@ static bool answers_keep(struct run *r, const struct index *index, struct error 
 		return fail_sys(err, errno, "creating %s", path);
 	size_t n = strlen(path);
 	snprintf(path + n, sizeof(path) - n, "/%s.journal", r->state.batch_id);
-	return earlier_keep(r->paths.output, r->input_fd, index, path, &r->kept, err);
+	return earlier_keep(r->paths.output, r->input, index, path, &r->kept, err);
 }
 
 /* Reads the input once: index, sha256, endpoint. */
@@ -201,7 +201,7 @@ static bool input_take(struct run *r, struct error *err)
 	id_file(s->file_id);
 	id_batch(s->batch_id);
 	s->limit = r->options->limit;
-	if (!ingest_file(r->blobs, r->input_fd, &limits, s->file_id, s->input.sha256, &index, err))
+	if (!ingest_file(r->blobs, r->input, &limits, s->file_id, s->input.sha256, &index, err))
 		return false;
 	snprintf(s->endpoint, sizeof(s->endpoint), "%s",
 		 endpoint_choose(r->options, index_summary(index)));
@@ -278,7 +278,7 @@ static bool input_unchanged(struct run *r, const struct run_input *now, struct e
 		return fail_changed(r, err);
 	if (now->modified_ns == then->modified_ns)
 		return true;
-	if (!ingest_file(NULL, r->input_fd, &limits, NULL, sha256, &index, err))
+	if (!ingest_file(NULL, r->input, &limits, NULL, sha256, &index, err))
 		return false;
 	index_close(index);
 	return strcmp(sha256, then->sha256) == 0 || fail_changed(r, err);
@@ -376,8 +376,7 @@ static void run_done(struct run *r)
 {
 	run_close(r);
 	batch_done(&r->batch);
-	if (r->input_fd >= 0)
-		close(r->input_fd);
+	blob_reader_close(r->input);
 	if (r->lock_fd >= 0)
 		close(r->lock_fd);
 	run_paths_done(&r->paths);
@@ -468,14 +467,13 @@ static bool findings_judge(const struct run *r, struct findings *f, struct error
 {
 	struct verdict_rules rules = r->options->pipeline.rules;
 	AUTO(index_drop) struct index *index = NULL;
-	uint64_t bytes;
-	int fd;
+	struct blob_reader *file;
 
 	rules.endpoint = r->state.endpoint;
 	rules.model_served = model_served;
 	rules.ctx = pipeline_dispatch(r->pipeline);
-	return blob_open(r->blobs, r->state.file_id, BLOB_INDEX, &fd, &bytes, err) &&
-	       index_open(fd, &index, err) && check_judge(f, r->input_fd, index, &rules, err);
+	return blob_open(r->blobs, r->state.file_id, BLOB_INDEX, &file, err) &&
+	       index_open(file, &index, err) && check_judge(f, r->input, index, &rules, err);
 }
 
 /* The entries of a batch's `errors`: for faults that are not the file's. */
@@ -675,7 +673,7 @@ static int run_through(struct run *r, struct error *err)
 
 int run_batch(const struct run_options *options)
 {
-	struct run r = { .options = options, .input_fd = -1, .lock_fd = -1 };
+	struct run r = { .options = options, .lock_fd = -1 };
 	struct error err;
 
 	signals_block();

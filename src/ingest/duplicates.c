@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "ingest/scratch.h"
 
 #define RUN_BYTES (2u << 20)
 
@@ -22,7 +21,8 @@ struct duplicates {
 	struct blobs *blobs;
 	struct entry *entries; /* the run being collected; while merging, the runs' read buffers */
 	size_t count, room;
-	struct scratch spill; /* full runs, one behind the other; the last may be shorter */
+	struct blob_writer *
+		spill; /* NULL: no run was; full runs, one behind the other; the last may be shorter */
 	size_t runs;
 };
 
@@ -33,7 +33,6 @@ bool duplicates_open(struct blobs *blobs, struct duplicates **ret, struct error 
 	if (d == NULL)
 		return fail_memory(err);
 	d->blobs = blobs;
-	d->spill = SCRATCH_NONE;
 	*ret = d;
 	return true;
 }
@@ -42,7 +41,7 @@ void duplicates_close(struct duplicates *d)
 {
 	if (d == NULL)
 		return;
-	scratch_close(&d->spill);
+	blob_abort(d->spill);
 	free(d->entries);
 	free(d);
 }
@@ -120,10 +119,10 @@ static bool run_spill(struct duplicates *d, struct error *err)
 {
 	struct slice bytes = { (const char *)d->entries, d->count * sizeof(*d->entries) };
 
-	if (d->runs == 0 && !scratch_open(d->blobs, &d->spill, err))
+	if (d->runs == 0 && !blob_create(d->blobs, &d->spill, err))
 		return false;
 	radix_sort(d->entries, d->count, 0);
-	if (!scratch_append(&d->spill, bytes, err))
+	if (!blob_write(d->spill, bytes, err))
 		return false;
 	d->runs++;
 	d->count = 0;
@@ -241,13 +240,13 @@ static const struct entry *cursor_entry(const struct cursor *c)
 }
 
 /* Fills the empty buffer; leaves it empty at the end of the run. */
-static bool cursor_fill(struct cursor *c, const struct scratch *spill, size_t room,
+static bool cursor_fill(struct cursor *c, const struct blob_reader *spill, size_t room,
 			struct error *err)
 {
 	uint64_t left = (c->file_end - c->file_at) / sizeof(*c->buffer);
 	size_t n = left < room ? (size_t)left : room;
 
-	if (!scratch_read(spill, c->file_at, c->buffer, n * sizeof(*c->buffer), err))
+	if (!blob_read_at(spill, c->file_at, c->buffer, n * sizeof(*c->buffer), err))
 		return false;
 	c->file_at += n * sizeof(*c->buffer);
 	c->at = 0;
@@ -276,6 +275,7 @@ static bool runs_merge(struct duplicates *d, struct cursor *heap, struct group *
 {
 	size_t room = RUN_ENTRIES / d->runs; /* each run's share of the buffer */
 	uint64_t total = (d->runs - 1) * (uint64_t)RUN_BYTES + d->count * sizeof(struct entry);
+	const struct blob_reader *spill = blob_writer_reader(d->spill);
 	size_t n = d->runs;
 
 	if (room == 0)
@@ -284,7 +284,7 @@ static bool runs_merge(struct duplicates *d, struct cursor *heap, struct group *
 		heap[i].buffer = d->entries + i * room;
 		heap[i].file_at = i * (uint64_t)RUN_BYTES;
 		heap[i].file_end = i + 1 < n ? heap[i].file_at + RUN_BYTES : total;
-		if (!cursor_fill(&heap[i], &d->spill, room, err))
+		if (!cursor_fill(&heap[i], spill, room, err))
 			return false;
 	}
 	for (size_t i = n / 2; i-- > 0;)
@@ -294,7 +294,7 @@ static bool runs_merge(struct duplicates *d, struct cursor *heap, struct group *
 
 		if (!group_add(g, cursor_entry(least), err))
 			return false;
-		if (++least->at == least->held && !cursor_fill(least, &d->spill, room, err))
+		if (++least->at == least->held && !cursor_fill(least, spill, room, err))
 			return false;
 		if (least->held == 0)
 			*least = heap[--n];

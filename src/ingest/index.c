@@ -17,8 +17,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/json.h"
@@ -228,7 +226,7 @@ static bool kin_pay(const struct kin *kin, uint64_t lines)
 #define WINDOW_RECORDS 64
 
 struct index_writer {
-	struct scratch file;
+	struct blob_writer *file; /* NULL: committed, or ended */
 	struct index_summary summary;
 	struct names urls, models;
 	struct kin kin;
@@ -250,9 +248,8 @@ bool index_writer_open(struct blobs *blobs, struct index_writer **ret, struct er
 	struct index_summary *s = &w->summary;
 	w->urls = (struct names){ s->urls, &s->url_count, &s->url_overflow };
 	w->models = (struct names){ s->models, &s->model_count, &s->model_overflow };
-	w->file = SCRATCH_NONE;
-	if (!scratch_open(blobs, &w->file, err) ||
-	    !scratch_append(&w->file, (struct slice){ (const char *)&none, sizeof(none) }, err)) {
+	if (!blob_create(blobs, &w->file, err) ||
+	    !blob_write(w->file, (struct slice){ (const char *)&none, sizeof(none) }, err)) {
 		index_writer_close(w);
 		return false;
 	}
@@ -264,7 +261,7 @@ void index_writer_close(struct index_writer *w)
 {
 	if (w == NULL)
 		return;
-	scratch_close(&w->file);
+	blob_abort(w->file);
 	index_summary_done(&w->summary);
 	free(w);
 }
@@ -328,7 +325,7 @@ static struct slice held_bytes(const struct index_writer *w)
 
 static bool buffer_flush(struct index_writer *w, struct error *err)
 {
-	if (!scratch_append(&w->file, held_bytes(w), err))
+	if (!blob_write(w->file, held_bytes(w), err))
 		return false;
 	w->first += w->held;
 	w->held = 0;
@@ -361,7 +358,7 @@ static bool buffer_settle(struct index_writer *w, struct error *err)
 		w->window = true;
 		return buffer_flush(w, err);
 	}
-	if (w->changed && !scratch_overwrite(&w->file, record_offset(w->first), held_bytes(w), err))
+	if (w->changed && !blob_overwrite(w->file, record_offset(w->first), held_bytes(w), err))
 		return false;
 	w->changed = false;
 	return true;
@@ -376,7 +373,8 @@ static bool window_move(struct index_writer *w, uint64_t number, struct error *e
 	size_t n = left < WINDOW_RECORDS ? (size_t)left : WINDOW_RECORDS;
 
 	w->held = 0;
-	if (!scratch_read(&w->file, record_offset(first), w->buffer, n * sizeof(w->buffer[0]), err))
+	if (!blob_read_at(blob_writer_reader(w->file), record_offset(first), w->buffer,
+			  n * sizeof(w->buffer[0]), err))
 		return false;
 	w->first = first;
 	w->held = n;
@@ -435,9 +433,9 @@ bool index_writer_finish(struct index_writer *w, struct error *err)
 		.footer_bytes = footer.n,
 	};
 	h.check = header_check(h, buf_slice(&footer));
-	return buffer_settle(w, err) && scratch_append(&w->file, buf_slice(&footer), err) &&
-	       scratch_overwrite(&w->file, 0, (struct slice){ (const char *)&h, sizeof(h) }, err) &&
-	       (w->file.writer == NULL || blob_sync(w->file.writer, err));
+	return buffer_settle(w, err) && blob_write(w->file, buf_slice(&footer), err) &&
+	       blob_overwrite(w->file, 0, (struct slice){ (const char *)&h, sizeof(h) }, err) &&
+	       blob_sync(w->file, err);
 }
 
 const struct index_summary *index_writer_summary(const struct index_writer *w)
@@ -447,24 +445,18 @@ const struct index_summary *index_writer_summary(const struct index_writer *w)
 
 bool index_writer_commit(struct index_writer *w, const char *id, struct error *err)
 {
-	struct blob_writer *writer = TAKE(w->file.writer);
-
-	w->file = SCRATCH_NONE;
-	return blob_commit(writer, id, BLOB_INDEX, err);
+	return blob_commit(TAKE(w->file), id, BLOB_INDEX, err);
 }
 
-int index_writer_take_fd(struct index_writer *w)
+struct blob_reader *index_writer_end(struct index_writer *w)
 {
-	int fd = w->file.fd;
-
-	w->file = SCRATCH_NONE;
-	return fd;
+	return blob_writer_end(TAKE(w->file));
 }
 
 /* ---- reading ---- */
 
 struct index {
-	int fd;
+	struct blob_reader *file; /* NULL: let go */
 	uint32_t record_bytes;
 	struct index_summary summary;
 };
@@ -477,17 +469,14 @@ static uint32_t version_record_bytes(uint32_t version)
 					: 0;
 }
 
-static bool header_read(int fd, struct header *h, struct error *err)
+static bool header_read(const struct blob_reader *file, struct header *h, struct error *err)
 {
-	struct stat st;
+	uint64_t size = blob_bytes(file);
 
-	if (fstat(fd, &st) != 0)
-		return fail_sys(err, errno, "index: looking at it");
-	uint64_t size = (uint64_t)st.st_size;
 	if (size < sizeof(*h))
 		return corrupt(err, "cut off in its header");
-	if (!sys_pread_all(fd, h, sizeof(*h), 0))
-		return fail_sys(err, errno, "index: reading its header");
+	if (!blob_read_at(file, 0, h, sizeof(*h), err))
+		return false;
 	if (h->magic != INDEX_MAGIC)
 		return corrupt(err, "not an index of this kind of machine");
 	uint32_t record_bytes = version_record_bytes(h->version);
@@ -501,15 +490,15 @@ static bool header_read(int fd, struct header *h, struct error *err)
 	return true;
 }
 
-static bool footer_read(int fd, const struct header *h, struct index_summary *ret,
-			struct error *err)
+static bool footer_read(const struct blob_reader *file, const struct header *h,
+			struct index_summary *ret, struct error *err)
 {
 	AUTO(buf_free) struct buf footer = BUF(FOOTER_MAX);
 
 	if (!buf_reserve(&footer, h->footer_bytes))
 		return fail_memory(err);
-	if (!sys_pread_all(fd, footer.p, h->footer_bytes, (off_t)h->footer_at))
-		return fail_sys(err, errno, "index: reading its summary");
+	if (!blob_read_at(file, h->footer_at, footer.p, h->footer_bytes, err))
+		return false;
 	footer.n = h->footer_bytes;
 	if (h->check != header_check(*h, buf_slice(&footer)))
 		return corrupt(err, "its summary is damaged");
@@ -517,17 +506,17 @@ static bool footer_read(int fd, const struct header *h, struct index_summary *re
 	       (ret->lines == h->records || summary_corrupt(err));
 }
 
-bool index_open(int fd, struct index **ret, struct error *err)
+bool index_open(struct blob_reader *file, struct index **ret, struct error *err)
 {
 	struct index *ix = calloc(1, sizeof(*ix));
 	struct header h;
 
 	if (ix == NULL) {
-		close(fd);
+		blob_reader_close(file);
 		return fail_memory(err);
 	}
-	ix->fd = fd;
-	if (!header_read(fd, &h, err) || !footer_read(fd, &h, &ix->summary, err)) {
+	ix->file = file;
+	if (!header_read(file, &h, err) || !footer_read(file, &h, &ix->summary, err)) {
 		index_close(ix);
 		return false;
 	}
@@ -549,14 +538,13 @@ void index_let_go(struct index *ix)
 {
 	if (ix == NULL)
 		return;
-	auto_close(&ix->fd);
-	ix->fd = -1;
+	blob_reader_close(TAKE(ix->file));
 }
 
-void index_take(struct index *ix, int fd)
+void index_take(struct index *ix, struct blob_reader *file)
 {
 	index_let_go(ix);
-	ix->fd = fd;
+	ix->file = file;
 }
 
 const struct index_summary *index_summary(const struct index *ix)
@@ -584,9 +572,9 @@ bool index_read(const struct index *ix, uint64_t first, struct index_record *to,
 	if (first > ix->summary.lines || n > ix->summary.lines - first)
 		return corrupt(err, "records were asked for that it does not have");
 	size_t bytes = n * ix->record_bytes;
-	off_t at = (off_t)(sizeof(struct header) + first * ix->record_bytes);
-	if (!sys_pread_all(ix->fd, (char *)(to + n) - bytes, bytes, at))
-		return fail_sys(err, errno, "index: reading records");
+	uint64_t at = sizeof(struct header) + first * ix->record_bytes;
+	if (!blob_read_at(ix->file, at, (char *)(to + n) - bytes, bytes, err))
+		return false;
 	if (ix->record_bytes != sizeof(*to))
 		records_widen(to, n, ix->record_bytes);
 	return true;

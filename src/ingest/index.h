@@ -1,5 +1,5 @@
 /* index.h: the line index of an uploaded file: one fixed-size record a line, in a file of its own
- * beside the blob, read with pread and never loaded whole.
+ * beside the blob, read by ranges and never loaded whole.
  *
  *	header    64 bytes: magic "LTINDEX\0", version, record size, record count, footer offset
  *	records   72 bytes each, in file order; blank lines have none
@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 #include "batch/prefix.h"
+#include "blob/blob.h"
 #include "ingest/line.h"
 
 struct index_record {
@@ -69,16 +70,16 @@ struct index_summary {
 };
 void index_summary_done(struct index_summary *s);
 
-struct index; /* an index open for reading; any thread, the calls are preads */
+struct index; /* an index open for reading; any thread */
 
-/* Takes `fd` over, also on failure. INTERNAL, detail "index: ...", if it is no index or torn. */
-MUST_USE bool index_open(int fd, struct index **ret, struct error *err);
+/* Takes `file` over, also on failure. INTERNAL, detail "index: ...", if it is no index or torn. */
+MUST_USE bool index_open(struct blob_reader *file, struct index **ret, struct error *err);
 void index_close(struct index *ix);
 const struct index_summary *index_summary(const struct index *ix);
 /* Closes the file and keeps the rest, for an index that is not read for a while. NULL is fine. */
 void index_let_go(struct index *ix);
-/* Takes over a descriptor of the same file, before it is read again. */
-void index_take(struct index *ix, int fd);
+/* Takes over a reader of the same file, before it is read again. */
+void index_take(struct index *ix, struct blob_reader *file);
 /* Reads `n` records from number `first` (from 0) on. */
 MUST_USE bool index_read(const struct index *ix, uint64_t first, struct index_record *to, size_t n,
 			 struct error *err);

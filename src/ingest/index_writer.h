@@ -1,13 +1,13 @@
 /* index_writer.h: how ingest makes the file that index.h reads.
  *
  *	index_writer_open -> _add, a line each -> _record, to mark duplicates -> _finish
- *	                                       -> _commit (in a store of blobs) or _take_fd (without)
+ *	                                       -> _commit (in a store of blobs) or _end (without)
  *
  * Memory: the buffer of records, the names of the summary, and a table of 4,096 prefix hashes. */
 #pragma once
 
+#include "blob/blob.h"
 #include "ingest/index.h"
-#include "ingest/scratch.h"
 
 struct index_writer;
 
@@ -32,7 +32,7 @@ const struct index_summary *index_writer_summary(const struct index_writer *w);
 
 /* Gives it its name. */
 MUST_USE bool index_writer_commit(struct index_writer *w, const char *id, struct error *err);
-/* Without a store: the finished file, now the caller's. */
-int index_writer_take_fd(struct index_writer *w);
+/* Without a store: the finished file, now the caller's. `w` can only be closed from then on. */
+MUST_USE struct blob_reader *index_writer_end(struct index_writer *w);
 
 void index_writer_close(struct index_writer *w); /* what has no name is gone; NULL is fine */

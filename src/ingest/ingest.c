@@ -9,12 +9,10 @@
  * first: then data under a name has an index. */
 #include "ingest/ingest.h"
 
-#include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "base/duration.h"
@@ -36,9 +34,9 @@
 
 struct ingest {
 	struct blobs *blobs;
-	struct blob_writer *data;   /* NULL: the bytes stay in a file of somebody else's */
-	int data_fd;                /* where they can be read again */
-	struct index_writer *index; /* NULL: forgone */
+	struct blob_writer *data; /* NULL: the bytes stay in a file of somebody else's */
+	const struct blob_reader *bytes_read; /* reads them again; NULL: forgone */
+	struct index_writer *index;           /* NULL: forgone */
 	struct duplicates *duplicates;
 	EVP_MD_CTX *sha256;
 	char sha256_hex[65];
@@ -127,7 +125,6 @@ static bool ingest_new(struct blobs *blobs, const struct ingest_limits *limits, 
 	if (in == NULL)
 		return fail_memory(err);
 	in->blobs = blobs;
-	in->data_fd = -1;
 	in->limits = *limits;
 	if (in->limits.line_bytes == 0 || in->limits.line_bytes > LINE_BYTES_MOST)
 		in->limits.line_bytes = LINE_BYTES_MOST;
@@ -153,7 +150,7 @@ bool ingest_open(struct blobs *blobs, const struct ingest_limits *limits, struct
 		ingest_abort(in);
 		return false;
 	}
-	in->data_fd = blob_writer_fd(in->data);
+	in->bytes_read = blob_writer_reader(in->data);
 	*ret = in;
 	return true;
 }
@@ -177,7 +174,7 @@ void ingest_forgo(struct ingest *in)
 	index_writer_close(TAKE(in->index));
 	duplicates_close(TAKE(in->duplicates));
 	buf_free(&in->carry);
-	in->data_fd = -1;
+	in->bytes_read = NULL;
 }
 
 /* ---- a line ---- */
@@ -359,9 +356,9 @@ static bool custom_id_read(void *ctx, uint64_t number, char to[static CUSTOM_ID_
 
 	if (!index_writer_record(in->index, number, &record, err))
 		return false;
-	if (!sys_pread_all(in->data_fd, raw, record->custom_id_length,
-			   (off_t)(record->offset + record->custom_id_offset)))
-		return fail_sys(err, errno, "reading a custom_id again");
+	if (!blob_read_at(in->bytes_read, record->offset + record->custom_id_offset, raw,
+			  record->custom_id_length, err))
+		return false;
 	size_t n = json_decode((struct slice){ raw, record->custom_id_length }, to,
 			       CUSTOM_ID_MAX_BYTES);
 	/* a file that is not ours may have changed meanwhile */
@@ -444,46 +441,40 @@ bool ingest_commit(struct ingest *in, const char *id, struct error *err)
 static bool file_read(struct ingest *in, struct error *err)
 {
 	AUTO(auto_free) char *piece = malloc(PIECE_BYTES);
-	ssize_t n;
+	size_t n = PIECE_BYTES;
 
 	if (piece == NULL)
 		return fail_memory(err);
-	while (!is_full(in) &&
-	       (n = pread(in->data_fd, piece, PIECE_BYTES, (off_t)in->bytes)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_sys(err, errno, "reading the input file");
-		if (!ingest_write(in, (struct slice){ piece, (size_t)n }, err))
+	while (n == PIECE_BYTES && !is_full(in))
+		if (!blob_read_upto(in->bytes_read, in->bytes, piece, PIECE_BYTES, &n, err) ||
+		    !ingest_write(in, (struct slice){ piece, n }, err))
 			return false;
-	}
 	return true;
 }
 
 static bool index_of_file(struct ingest *in, const char *id, struct index **ret, struct error *err)
 {
 	struct blobs *blobs = in->blobs;
-	uint64_t bytes;
-	int fd;
+	struct blob_reader *file;
 
 	if (blobs == NULL) {
-		fd = index_writer_take_fd(in->index);
+		file = index_writer_end(in->index);
 		ingest_abort(in);
-	} else if (!ingest_commit(in, id, err) ||
-		   !blob_open(blobs, id, BLOB_INDEX, &fd, &bytes, err)) {
+	} else if (!ingest_commit(in, id, err) || !blob_open(blobs, id, BLOB_INDEX, &file, err)) {
 		return false;
 	}
-	return index_open(fd, ret, err);
+	return index_open(file, ret, err);
 }
 
-bool ingest_file(struct blobs *blobs, int fd, const struct ingest_limits *limits, const char *id,
-		 char ret_sha256[static 65], struct index **ret_index, struct error *err)
+bool ingest_file(struct blobs *blobs, const struct blob_reader *file,
+		 const struct ingest_limits *limits, const char *id, char ret_sha256[static 65],
+		 struct index **ret_index, struct error *err)
 {
 	struct ingest *in;
 
 	if (!ingest_new(blobs, limits, &in, err))
 		return false;
-	in->data_fd = fd;
+	in->bytes_read = file;
 	if (!file_read(in, err) || !ingest_finish(in, err)) {
 		ingest_abort(in);
 		return false;

@@ -47,9 +47,9 @@ const struct index_summary *ingest_summary(const struct ingest *in);
 MUST_USE bool ingest_commit(struct ingest *in, const char *id, struct error *err);
 void ingest_abort(struct ingest *in); /* NULL is fine; leaves nothing on disk */
 
-/* Indexes a file that stays where it is (`lowtide run`, `lowtide check`): reads `fd` to its end and
- * leaves index as `id`'s; the blob itself is blob_link's business. With `blobs` NULL the index is an
- * unnamed temporary file. *ret_index is the caller's. */
-MUST_USE bool ingest_file(struct blobs *blobs, int fd, const struct ingest_limits *limits,
-			  const char *id, char ret_sha256[static 65], struct index **ret_index,
-			  struct error *err);
+/* Indexes a file that stays where it is (`lowtide run`, `lowtide check`): reads `file` to its end
+ * and leaves index as `id`'s; the blob itself is blob_link's business. With `blobs` NULL the index has no
+ * name. *ret_index is the caller's. */
+MUST_USE bool ingest_file(struct blobs *blobs, const struct blob_reader *file,
+			  const struct ingest_limits *limits, const char *id,
+			  char ret_sha256[static 65], struct index **ret_index, struct error *err);

@@ -4,14 +4,12 @@
  * are gone through once, and only lines whose finding quotes them are read from the blob. */
 #include "ingest/verdict.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/attr.h"
 #include "base/json.h"
-#include "base/sys.h"
 #include "base/utf8.h"
 #include "batch/endpoint.h"
 
@@ -37,7 +35,7 @@ enum {
 };
 
 struct judge {
-	int blob_fd;
+	const struct blob_reader *blob;
 	const struct verdict_rules *rules;
 	const struct index_summary *summary;
 	const char *endpoint;           /* its path, if there is such an endpoint */
@@ -72,8 +70,8 @@ static bool line_read(struct judge *j, const struct index_record *r, struct line
 	buf_clear(&j->line);
 	if (!buf_reserve(&j->line, r->length))
 		return fail_memory(err);
-	if (!sys_pread_all(j->blob_fd, j->line.p, r->length, (off_t)r->offset))
-		return fail_sys(err, errno, "reading line %u of an input file", r->line);
+	if (!blob_read_at(j->blob, r->offset, j->line.p, r->length, err))
+		return false;
 	j->line.n = r->length;
 	line_scan(buf_slice(&j->line), ret);
 	return true;
@@ -192,9 +190,8 @@ static bool explain_duplicate(struct judge *j, const struct index_record *r, str
 {
 	char raw[UINT16_MAX], custom_id[QUOTE_BYTES];
 
-	if (!sys_pread_all(j->blob_fd, raw, r->custom_id_length,
-			   (off_t)(r->offset + r->custom_id_offset)))
-		return fail_sys(err, errno, "reading line %u of an input file", r->line);
+	if (!blob_read_at(j->blob, r->offset + r->custom_id_offset, raw, r->custom_id_length, err))
+		return false;
 	quote_raw((struct slice){ raw, r->custom_id_length }, custom_id);
 	snprintf(j->message, sizeof(j->message),
 		 "The custom_id '%s' for this request is a duplicate of another request. "
@@ -572,13 +569,13 @@ static uint32_t fatal_flags(const struct verdict_rules *rules, const char *endpo
 	return fatal;
 }
 
-static void judge_init(struct judge *j, const struct index *ix, int blob_fd,
+static void judge_init(struct judge *j, const struct index *ix, const struct blob_reader *blob,
 		       const struct verdict_rules *rules)
 {
 	const struct index_summary *s = index_summary(ix);
 
 	*j = (struct judge){
-		.blob_fd = blob_fd,
+		.blob = blob,
 		.rules = rules,
 		.summary = s,
 		.endpoint = endpoint_of(rules, s),
@@ -596,13 +593,13 @@ static void judge_init(struct judge *j, const struct index *ix, int blob_fd,
 
 /* As verdict_judge, but only the first `texts` findings are given to `each`, and the reasons only if
  * they are wanted. */
-static bool judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
-		  uint64_t texts, bool reasons, finding_fn each, void *ctx, uint64_t *ret_count,
-		  struct error *err)
+static bool judge(const struct index *ix, const struct blob_reader *blob,
+		  const struct verdict_rules *rules, uint64_t texts, bool reasons, finding_fn each,
+		  void *ctx, uint64_t *ret_count, struct error *err)
 {
 	struct judge j;
 
-	judge_init(&j, ix, blob_fd, rules);
+	judge_init(&j, ix, blob, rules);
 	j.texts = texts;
 	j.reasons = reasons;
 	j.each = each;
@@ -614,10 +611,11 @@ static bool judge(const struct index *ix, int blob_fd, const struct verdict_rule
 	return ok;
 }
 
-bool verdict_judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
-		   finding_fn each, void *ctx, uint64_t *ret_count, struct error *err)
+bool verdict_judge(const struct index *ix, const struct blob_reader *blob,
+		   const struct verdict_rules *rules, finding_fn each, void *ctx,
+		   uint64_t *ret_count, struct error *err)
 {
-	return judge(ix, blob_fd, rules, UINT64_MAX, each != NULL, each, ctx, ret_count, err);
+	return judge(ix, blob, rules, UINT64_MAX, each != NULL, each, ctx, ret_count, err);
 }
 
 /* ---- as JSON ---- */
@@ -627,11 +625,12 @@ static void finding_format(void *ctx, const struct finding *finding)
 	finding_json_add(ctx, finding);
 }
 
-bool verdict_errors(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
-		    struct buf *to, uint64_t *ret_count, struct error *err)
+bool verdict_errors(const struct index *ix, const struct blob_reader *blob,
+		    const struct verdict_rules *rules, struct buf *to, uint64_t *ret_count,
+		    struct error *err)
 {
 	buf_clear(to);
-	if (!judge(ix, blob_fd, rules, FINDINGS_MAX, false, finding_format, to, ret_count, err))
+	if (!judge(ix, blob, rules, FINDINGS_MAX, false, finding_format, to, ret_count, err))
 		return false;
 	if (*ret_count > FINDINGS_MAX) {
 		char message[128];

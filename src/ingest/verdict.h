@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "batch/batch.h"
 #include "batch/finding.h"
+#include "blob/blob.h"
 #include "ingest/index.h"
 
 struct verdict_rules {
@@ -29,11 +30,13 @@ typedef void (*finding_fn)(void *ctx, const struct finding *finding);
 /* Calls `each` for every bad line, in line order, one finding each (the first in the table's
  * order), and for the faults of the whole file; *ret_count is how many. False only if reading
  * failed. `each` may be NULL: then at the first finding it returns with *ret_count = 1. */
-MUST_USE bool verdict_judge(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
-			    finding_fn each, void *ctx, uint64_t *ret_count, struct error *err);
+MUST_USE bool verdict_judge(const struct index *ix, const struct blob_reader *blob,
+			    const struct verdict_rules *rules, finding_fn each, void *ctx,
+			    uint64_t *ret_count, struct error *err);
 
 /* The same as JSON text of the array `errors.data`: at most 1,000 entries, then one
  * `too_many_errors` with the full count. What an entry quotes of the file is cut to 128 bytes of
  * JSON, so the array has no more than some 450 KB. *ret_count 0: the file is good, `to` is empty. */
-MUST_USE bool verdict_errors(const struct index *ix, int blob_fd, const struct verdict_rules *rules,
-			     struct buf *to, uint64_t *ret_count, struct error *err);
+MUST_USE bool verdict_errors(const struct index *ix, const struct blob_reader *blob,
+			     const struct verdict_rules *rules, struct buf *to, uint64_t *ret_count,
+			     struct error *err);

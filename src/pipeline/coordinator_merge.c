@@ -106,6 +106,7 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 		results_rewind(c->results, &c->merged);
 		return false;
 	}
+	results_keep(c->results, &m);
 	(void)failpoint("results.after_commit");
 	c->merged = m;
 	lessor_memory_merged(c->lessor, m.segments);

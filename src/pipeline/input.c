@@ -4,10 +4,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/log.h"
-#include "base/sys.h"
 #include "ingest/ingest.h"
 #include "pipeline/lost_data.h"
 
@@ -17,11 +15,10 @@
 
 static bool index_get(struct input *in, struct error *err)
 {
-	int fd;
-	uint64_t bytes;
+	struct blob_reader *file;
 
-	return blob_open(in->blobs, in->file_id, BLOB_INDEX, &fd, &bytes, err) &&
-	       index_open(fd, &in->index, err);
+	return blob_open(in->blobs, in->file_id, BLOB_INDEX, &file, err) &&
+	       index_open(file, &in->index, err);
 }
 
 /* The pass that made it at the upload, once more. A crash leaves the old index or the new one. */
@@ -31,7 +28,7 @@ static bool index_remake(struct input *in, uint64_t line_bytes, const struct err
 	const struct ingest_limits limits = { .line_bytes = line_bytes };
 	char sha256[65];
 
-	if (!ingest_file(in->blobs, in->blob_fd, &limits, in->file_id, sha256, &in->index, err))
+	if (!ingest_file(in->blobs, in->blob, &limits, in->file_id, sha256, &in->index, err))
 		return false;
 	log_write_error(LOG_WARN, "index.remade", why,
 			LOG_FIELDS(kv_str("batch", in->batch_id), kv_str("file", in->file_id)));
@@ -41,12 +38,10 @@ static bool index_remake(struct input *in, uint64_t line_bytes, const struct err
 bool input_open(struct input *in, uint64_t line_bytes, struct error *err)
 {
 	struct error why;
-	uint64_t bytes;
 
-	assert(in->index == NULL && !in->open);
-	if (!blob_open(in->blobs, in->file_id, BLOB_DATA, &in->blob_fd, &bytes, err))
+	assert(in->index == NULL && in->blob == NULL);
+	if (!blob_open(in->blobs, in->file_id, BLOB_DATA, &in->blob, err))
 		return false;
-	in->open = true;
 	if (index_get(in, &why))
 		return true;
 	*err = why;
@@ -55,9 +50,7 @@ bool input_open(struct input *in, uint64_t line_bytes, struct error *err)
 
 static void blob_close(struct input *in)
 {
-	if (in->open)
-		close(in->blob_fd);
-	in->open = false;
+	blob_reader_close(TAKE(in->blob));
 	free(TAKE(in->cache));
 	in->cache_n = 0;
 }
@@ -76,17 +69,15 @@ void input_let_go(struct input *in)
 
 bool input_take_up(struct input *in, struct error *err)
 {
-	uint64_t bytes;
-	int fd;
+	struct blob_reader *file;
 
 	if (in->index == NULL)
 		return true;
-	if (!blob_open(in->blobs, in->file_id, BLOB_DATA, &in->blob_fd, &bytes, err))
+	assert(in->blob == NULL);
+	if (!blob_open(in->blobs, in->file_id, BLOB_DATA, &in->blob, err) ||
+	    !blob_open(in->blobs, in->file_id, BLOB_INDEX, &file, err))
 		return false;
-	in->open = true;
-	if (!blob_open(in->blobs, in->file_id, BLOB_INDEX, &fd, &bytes, err))
-		return false;
-	index_take(in->index, fd);
+	index_take(in->index, file);
 	return true;
 }
 
@@ -146,8 +137,8 @@ bool input_line(struct input *in, uint64_t record, struct buf *to, struct reques
 		return fail_sys(err, EBADMSG, "index record %llu", (unsigned long long)record);
 	if (!buf_reserve(to, r.length))
 		return fail_memory(err);
-	if (!sys_pread_all(in->blob_fd, to->p, r.length, (off_t)r.offset))
-		return fail_sys(err, errno, "reading record %llu", (unsigned long long)record);
+	if (!blob_read_at(in->blob, r.offset, to->p, r.length, err))
+		return false;
 	to->n = r.length;
 	ret->custom_id = (struct slice){ to->p + r.custom_id_offset, r.custom_id_length };
 	ret->body = (struct slice){ to->p + r.body_offset, r.body_length };
@@ -159,13 +150,12 @@ bool input_custom_id(const struct input *in, uint64_t record, struct buf *to)
 	struct error err;
 	struct index_record r;
 
-	if (in->index == NULL || !in->open)
+	if (in->index == NULL || in->blob == NULL)
 		return false; /* the input is lost */
 	if (!index_read(in->index, record, &r, 1, &err) || !record_fits(&r) ||
 	    !buf_reserve(to, r.custom_id_length + 1u))
 		return false;
-	if (!sys_pread_all(in->blob_fd, to->p, r.custom_id_length,
-			   (off_t)(r.offset + r.custom_id_offset)))
+	if (!blob_read_at(in->blob, r.offset + r.custom_id_offset, to->p, r.custom_id_length, &err))
 		return false;
 	to->n = r.custom_id_length;
 	return true;

@@ -17,9 +17,8 @@ struct input {
 	struct blobs *blobs;
 	const char *file_id, *batch_id; /* the second for the log */
 	/* our own: zero at first */
-	bool open;
-	int blob_fd;
-	struct index *index; /* NULL: it is not open, or lost */
+	struct blob_reader *blob; /* NULL: not open, or lost */
+	struct index *index;      /* NULL: it is not open, or lost */
 	struct index_record *cache;
 	uint64_t cache_first, cache_n;
 };

@@ -66,8 +66,7 @@ static bool input_judge(struct coordinator *c, struct buf *errors, struct error 
 	rules.model_served = model_served;
 	rules.ctx = c->env->dispatch;
 	uint64_t count;
-	if (!verdict_errors(c->files.input.index, c->files.input.blob_fd, &rules, errors, &count,
-			    err))
+	if (!verdict_errors(c->files.input.index, c->files.input.blob, &rules, errors, &count, err))
 		return false;
 	const struct index_summary *s = index_summary(c->files.input.index);
 	if (count > 0 || s->model_count == 0)

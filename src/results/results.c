@@ -11,11 +11,9 @@
 
 /* One of the two files. */
 struct sink {
-	int fd;
-	uint64_t at; /* length written; `pending` comes behind it */
+	struct blob_appender *file; /* `pending` comes behind what was appended */
 	uint64_t lines;
 	struct buf pending;
-	bool dirty; /* written since the last sync */
 };
 
 struct results {
@@ -36,7 +34,6 @@ bool results_open(struct blobs *blobs, const char *output_id, const char *error_
 	struct results *r = calloc(1, sizeof(*r));
 	if (r == NULL)
 		return fail_memory(err);
-	r->output.fd = r->error.fd = -1;
 	r->output.pending = r->error.pending = BUF(2 * COPY_BYTES);
 	r->check = journal_check_new();
 	r->scratch = malloc(COPY_BYTES);
@@ -46,8 +43,8 @@ bool results_open(struct blobs *blobs, const char *output_id, const char *error_
 	/* A crash after this leaves empty files of a batch that is in progress: they are opened here
 	 * again. Their names are durable before bytes in them count, that is before the first segment
 	 * does. */
-	ok = ok && blob_append_open(blobs, output_id, m->output_bytes, &r->output.fd, err) &&
-	     blob_append_open(blobs, error_id, m->error_bytes, &r->error.fd, err) &&
+	ok = ok && blob_append_open(blobs, output_id, m->output_bytes, &r->output.file, err) &&
+	     blob_append_open(blobs, error_id, m->error_bytes, &r->error.file, err) &&
 	     (m->segments > 0 || blobs_sync(blobs, err));
 	if (!ok) {
 		results_close(r);
@@ -62,10 +59,8 @@ void results_close(struct results *r)
 {
 	if (r == NULL)
 		return;
-	if (r->output.fd >= 0)
-		close(r->output.fd);
-	if (r->error.fd >= 0)
-		close(r->error.fd);
+	blob_append_close(r->output.file);
+	blob_append_close(r->error.file);
 	buf_free(&r->output.pending);
 	buf_free(&r->error.pending);
 	journal_check_free(r->check);
@@ -75,12 +70,18 @@ void results_close(struct results *r)
 
 void results_rewind(struct results *r, const struct merge_state *m)
 {
-	r->output.at = m->output_bytes;
+	blob_append_rewind_to(r->output.file, m->output_bytes);
+	blob_append_rewind_to(r->error.file, m->error_bytes);
 	r->output.lines = m->output_lines;
-	r->error.at = m->error_bytes;
 	r->error.lines = m->error_lines;
 	buf_clear(&r->output.pending);
 	buf_clear(&r->error.pending);
+}
+
+void results_keep(struct results *r, const struct merge_state *m)
+{
+	blob_append_keep(r->output.file, m->output_bytes);
+	blob_append_keep(r->error.file, m->error_bytes);
 }
 
 static bool sink_flush(struct sink *s, struct error *err)
@@ -90,10 +91,8 @@ static bool sink_flush(struct sink *s, struct error *err)
 	int injected = failpoint("results.write");
 	if (injected != 0)
 		return fail_sys(err, injected, "writing a result file");
-	if (!sys_pwrite_all(s->fd, s->pending.p, s->pending.n, (off_t)s->at))
-		return fail_sys(err, errno, "writing a result file");
-	s->at += s->pending.n;
-	s->dirty = true;
+	if (!blob_append(s->file, buf_slice(&s->pending), err))
+		return false;
 	buf_clear(&s->pending);
 	return true;
 }
@@ -324,28 +323,18 @@ bool results_append(struct results *r, const struct journal *j,
 		return true;
 	if (!sink_flush(&r->output, err) || !sink_flush(&r->error, err))
 		return false;
-	a.sums.output_bytes = r->output.at;
+	a.sums.output_bytes = blob_appended_bytes(r->output.file);
 	a.sums.output_lines = r->output.lines;
-	a.sums.error_bytes = r->error.at;
+	a.sums.error_bytes = blob_appended_bytes(r->error.file);
 	a.sums.error_lines = r->error.lines;
 	*m = a.sums;
-	return true;
-}
-
-static bool sink_sync(struct sink *s, struct error *err)
-{
-	if (!s->dirty)
-		return true;
-	if (sys.fdatasync(s->fd) != 0)
-		return fail_sys(err, errno, "syncing a result file");
-	s->dirty = false;
 	return true;
 }
 
 bool results_sync(struct results *r, struct error *err)
 {
 	(void)failpoint("results.before_sync");
-	bool ok = sink_sync(&r->output, err) && sink_sync(&r->error, err);
+	bool ok = blob_append_sync(r->output.file, err) && blob_append_sync(r->error.file, err);
 	(void)failpoint("results.after_sync");
 	return ok;
 }

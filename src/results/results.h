@@ -47,5 +47,7 @@ MUST_USE bool results_append(struct results *r, const struct journal *j,
 			     struct error *err);
 /* Makes what was appended durable: before `m` goes to the store. */
 MUST_USE bool results_sync(struct results *r, struct error *err);
-/* Back to the lengths in `m`. */
+/* `m` is in the store: what it counts is never rewound. */
+void results_keep(struct results *r, const struct merge_state *m);
+/* Back to the lengths in `m`, which is no less than what was kept. */
 void results_rewind(struct results *r, const struct merge_state *m);

@@ -20,7 +20,8 @@ static int file_of(const void *p, size_t n)
 }
 
 /* Reading a line that the blob does not have fails; nothing else may. */
-static void judge(const struct index *ix, int blob, const struct verdict_rules *rules)
+static void judge(const struct index *ix, const struct blob_reader *blob,
+		  const struct verdict_rules *rules)
 {
 	AUTO(buf_free) struct buf errors = BUF(16 << 20);
 	struct error err;
@@ -51,17 +52,19 @@ static void read_all(const struct index *ix)
 
 static void try(const uint8_t *data, size_t size)
 {
+	struct blob_reader *file, *blob;
 	int fd = file_of(data, size);
 	struct index *ix;
 	struct error err;
 
-	if (!index_open(fd, &ix, &err)) {
+	PROMISE(blob_reader_of_file(fd, "fuzz", &file, &err));
+	if (!index_open(file, &ix, &err)) {
 		PROMISE(err.kind == ERR_INTERNAL && err.sys == EBADMSG);
 		PROMISE(fcntl(fd, F_GETFD) == -1); /* it was taken over all the same */
 		return;
 	}
 	read_all(ix);
-	int blob = file_of(data, size);
+	PROMISE(blob_reader_of_file(file_of(data, size), "fuzz", &blob, &err));
 	for (unsigned i = 0; i < 4; i++)
 		judge(ix, blob,
 		      &(struct verdict_rules){
@@ -70,7 +73,7 @@ static void try(const uint8_t *data, size_t size)
 			      .refuse_sampling = true,
 			      .model_served = i % 2 == 0 ? serves_short_names : NULL,
 		      });
-	close(blob);
+	blob_reader_close(blob);
 	index_close(ix);
 }
 

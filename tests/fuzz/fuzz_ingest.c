@@ -45,13 +45,12 @@ static void start(void)
 }
 
 static struct index *upload(struct slice text, size_t chunk, const struct ingest_limits *limits,
-			    int *ret_fd)
+			    struct blob_reader **ret_blob)
 {
+	struct blob_reader *file;
 	struct ingest *in;
 	struct index *ix;
 	struct error err;
-	uint64_t bytes;
-	int fd;
 
 	PROMISE(ingest_open(blobs, limits, &in, &err));
 	for (size_t at = 0; at < text.n; at += chunk) {
@@ -59,22 +58,25 @@ static struct index *upload(struct slice text, size_t chunk, const struct ingest
 		PROMISE(ingest_write(in, (struct slice){ text.p + at, n }, &err));
 	}
 	PROMISE(ingest_finish(in, &err) && ingest_commit(in, FILE_ID, &err));
-	PROMISE(blob_open(blobs, FILE_ID, BLOB_DATA, ret_fd, &bytes, &err) && bytes == text.n);
-	PROMISE(blob_open(blobs, FILE_ID, BLOB_INDEX, &fd, &bytes, &err));
-	PROMISE(index_open(fd, &ix, &err));
+	PROMISE(blob_open(blobs, FILE_ID, BLOB_DATA, ret_blob, &err) &&
+		blob_bytes(*ret_blob) == text.n);
+	PROMISE(blob_open(blobs, FILE_ID, BLOB_INDEX, &file, &err));
+	PROMISE(index_open(file, &ix, &err));
 	return ix;
 }
 
 static struct index *where_it_lies(struct slice text, const struct ingest_limits *limits)
 {
+	struct blob_reader *file;
 	struct index *ix;
 	struct error err;
 	char sha256[65];
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
 
 	PROMISE(fd >= 0 && sys_write_all(fd, text.p, text.n));
-	PROMISE(ingest_file(NULL, fd, limits, FILE_ID, sha256, &ix, &err));
-	close(fd);
+	PROMISE(blob_reader_of_file(fd, "fuzz", &file, &err));
+	PROMISE(ingest_file(NULL, file, limits, FILE_ID, sha256, &ix, &err));
+	blob_reader_close(file);
 	return ix;
 }
 
@@ -113,14 +115,15 @@ static void same(const struct index *a, const struct index *b)
 	}
 }
 
-static void judge(const struct index *ix, int fd, const struct verdict_rules *rules)
+static void judge(const struct index *ix, const struct blob_reader *blob,
+		  const struct verdict_rules *rules)
 {
 	AUTO(buf_free) struct buf errors = BUF(16 << 20);
 	struct error err;
 	uint64_t count, any;
 
-	PROMISE(verdict_errors(ix, fd, rules, &errors, &count, &err));
-	PROMISE(verdict_judge(ix, fd, rules, NULL, NULL, &any, &err) && any == (count > 0));
+	PROMISE(verdict_errors(ix, blob, rules, &errors, &count, &err));
+	PROMISE(verdict_judge(ix, blob, rules, NULL, NULL, &any, &err) && any == (count > 0));
 	is_list_of(&errors, count);
 }
 
@@ -128,15 +131,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice text = { (const char *)data, size };
 	struct ingest_limits limits = { .line_bytes = size % 3 == 0 ? 200 : 0 };
-	int fd;
+	struct blob_reader *blob;
 
 	start();
-	struct index *ix = upload(text, 1 + size % 61, &limits, &fd);
+	struct index *ix = upload(text, 1 + size % 61, &limits, &blob);
 	struct index *other = where_it_lies(text, &limits);
 	same(ix, other);
 	prefixes_fit(ix);
 	for (unsigned i = 0; i < 16; i++)
-		judge(ix, fd,
+		judge(ix, blob,
 		      &(struct verdict_rules){
 			      .profile = i % 2 == 0 ? PROFILE_KIMI : PROFILE_OPENAI,
 			      .endpoint = i % 4 < 2 ? "/v1/chat/completions" : NULL,
@@ -147,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		      });
 	index_close(ix);
 	index_close(other);
-	close(fd);
+	blob_reader_close(blob);
 	struct error err;
 	PROMISE(blob_remove(blobs, FILE_ID, &err));
 	return 0;

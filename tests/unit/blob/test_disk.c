@@ -62,27 +62,25 @@ static void put_text(const char *id, const char *text)
 static void assert_blob(const char *id, const char *expected)
 {
 	char text[64] = "";
+	struct blob_reader *r;
 	struct error err;
-	uint64_t bytes;
-	int fd;
 
-	assert_true(blob_open(blobs, id, BLOB_DATA, &fd, &bytes, &err));
-	assert_int_equal(bytes, strlen(expected));
-	assert_true(sys_pread_all(fd, text, bytes, 0));
+	assert_true(blob_open(blobs, id, BLOB_DATA, &r, &err));
+	assert_int_equal(blob_bytes(r), strlen(expected));
+	assert_true(blob_read_at(r, 0, text, blob_bytes(r), &err));
 	assert_string_equal(text, expected);
-	close(fd);
+	blob_reader_close(r);
 }
 
 static void assert_no_blob(const char *id)
 {
+	struct blob_reader *r = NULL;
 	struct error err;
-	uint64_t bytes;
-	int fd = -7;
 
-	assert_false(blob_open(blobs, id, BLOB_DATA, &fd, &bytes, &err));
+	assert_false(blob_open(blobs, id, BLOB_DATA, &r, &err));
 	assert_int_equal(err.kind, ERR_NOT_FOUND);
 	assert_string_equal(err.param, "id");
-	assert_int_equal(fd, -7);
+	assert_null(r);
 }
 
 /* ---- one blob's life ---- */
@@ -103,23 +101,22 @@ static void what_was_written_reads_back_and_can_be_removed(void **state)
 static void data_and_index_are_two_blobs_of_one_id(void **state)
 {
 	struct blob_writer *w;
+	struct blob_reader *r;
 	struct error err;
-	uint64_t bytes;
 	char back[6] = "";
-	int fd;
 
 	(void)state;
 	put_text("file-a", "data");
 	assert_true(blob_create(blobs, &w, &err));
 	assert_true(blob_write(w, SLICE("-ndex"), &err));
-	assert_true(sys_pwrite_all(blob_writer_fd(w), "i", 1, 0)); /* the owner's header */
+	assert_true(blob_overwrite(w, 0, SLICE("i"), &err)); /* the owner's header */
 	assert_true(blob_sync(w, &err));
 	assert_true(blob_commit(w, "file-a", BLOB_INDEX, &err));
-	assert_true(blob_open(blobs, "file-a", BLOB_INDEX, &fd, &bytes, &err));
-	assert_int_equal(bytes, 5);
-	assert_true(sys_pread_all(fd, back, 5, 0));
+	assert_true(blob_open(blobs, "file-a", BLOB_INDEX, &r, &err));
+	assert_int_equal(blob_bytes(r), 5);
+	assert_true(blob_read_at(r, 0, back, 5, &err));
 	assert_string_equal(back, "index");
-	close(fd);
+	blob_reader_close(r);
 	assert_blob("file-a", "data");
 	assert_true(scratch_exists(dir, "files/file-a.index"));
 	assert_true(blob_remove(blobs, "file-a", &err));
@@ -167,9 +164,8 @@ static void large_blobs_are_handed_to_the_disk_meanwhile(void **state)
 {
 	static char block[1 << 20];
 	struct blob_writer *w;
+	struct blob_reader *r;
 	struct error err;
-	uint64_t bytes;
-	int fd;
 
 	(void)state;
 	assert_true(blob_create(blobs, &w, &err));
@@ -179,15 +175,15 @@ static void large_blobs_are_handed_to_the_disk_meanwhile(void **state)
 	}
 	assert_true(blob_sync(w, &err));
 	assert_true(blob_commit(w, "file-big", BLOB_DATA, &err));
-	assert_true(blob_open(blobs, "file-big", BLOB_DATA, &fd, &bytes, &err));
-	assert_int_equal(bytes, 20 << 20);
+	assert_true(blob_open(blobs, "file-big", BLOB_DATA, &r, &err));
+	assert_int_equal(blob_bytes(r), 20 << 20);
 	for (int i = 0; i < 20; i++) {
 		char ends[2];
-		assert_true(sys_pread_all(fd, ends, 1, (off_t)i << 20));
-		assert_true(sys_pread_all(fd, ends + 1, 1, ((off_t)(i + 1) << 20) - 1));
+		assert_true(blob_read_at(r, (uint64_t)i << 20, ends, 1, &err));
+		assert_true(blob_read_at(r, ((uint64_t)(i + 1) << 20) - 1, ends + 1, 1, &err));
 		assert_true(ends[0] == 'a' + i && ends[1] == 'a' + i);
 	}
-	close(fd);
+	blob_reader_close(r);
 }
 
 /* ---- ids come from strangers ---- */
@@ -220,9 +216,10 @@ static void ids_that_are_no_plain_names_are_not_found(void **state)
 	assert_true(blob_remove(blobs, "../secret", &err));
 	assert_true(scratch_exists(dir, "secret.jsonl"));
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct blob_appender *a;
 		struct blob_writer *w;
 		assert_no_blob(bad[i]);
-		assert_false(blob_append_open(blobs, bad[i], 0, &fd, &err));
+		assert_false(blob_append_open(blobs, bad[i], 0, &a, &err));
 		assert_int_equal(err.kind, ERR_NOT_FOUND);
 		assert_false(blob_link(blobs, bad[i], target, &err));
 		assert_int_equal(err.kind, ERR_NOT_FOUND);
@@ -279,44 +276,6 @@ static void a_relative_link_holds_from_any_directory(void **state)
 	assert_true(blob_link(blobs, "file-mine", "mine.jsonl", &err));
 	assert_int_equal(chdir(here), 0);
 	assert_blob("file-mine", "");
-}
-
-/* ---- appending ---- */
-
-static void appending_cuts_what_was_never_acknowledged(void **state)
-{
-	struct error err;
-	int fd;
-
-	(void)state;
-	assert_true(blob_append_open(blobs, "file-out", 0, &fd, &err));
-	assert_true(sys_pwrite_all(fd, "one\ntwo\nthr", 11, 0));
-	close(fd);
-	assert_true(blob_append_open(blobs, "file-out", 8, &fd, &err));
-	assert_true(sys_pwrite_all(fd, "three\n", 6, 8));
-	close(fd);
-	assert_blob("file-out", "one\ntwo\nthree\n");
-
-	sys_fail_nth(1, EIO);
-	assert_false(blob_append_open(blobs, "file-out", 4, &fd, &err));
-	assert_true(sys_restore());
-	assert_int_equal(err.kind, ERR_INTERNAL);
-	assert_blob("file-out", "one\ntwo\nthree\n");
-}
-
-static void lost_results_are_an_error_and_not_made_anew(void **state)
-{
-	struct error err;
-	int fd;
-
-	(void)state;
-	put_text("file-out", "one\n");
-	assert_false(blob_append_open(blobs, "file-out", 5, &fd, &err)); /* shorter than it was */
-	assert_int_equal(err.kind, ERR_INTERNAL);
-	assert_false(blob_append_open(blobs, "file-gone", 5, &fd, &err));
-	assert_int_equal(err.kind, ERR_INTERNAL);
-	assert_no_blob("file-gone");
-	assert_blob("file-out", "one\n");
 }
 
 /* ---- start: tmp and sweep ---- */
@@ -645,8 +604,6 @@ int main(void)
 		ON_DISK(ids_that_are_no_plain_names_are_not_found),
 		ON_DISK(a_link_reads_the_users_own_file_and_never_removes_it),
 		ON_DISK(a_relative_link_holds_from_any_directory),
-		ON_DISK(appending_cuts_what_was_never_acknowledged),
-		ON_DISK(lost_results_are_an_error_and_not_made_anew),
 		ON_DISK(opening_clears_tmp_and_keeps_files),
 		ON_DISK(the_sweep_removes_by_decision_alone),
 		ON_DISK(what_is_lost_twice_is_there_twice),

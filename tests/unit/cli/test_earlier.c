@@ -15,7 +15,7 @@
 
 static char *scratch;
 static char output[PATH_MAX], journal[PATH_MAX];
-static int input_fd;
+static struct blob_reader *file;
 static struct index *input;
 
 static int setup(void **state)
@@ -29,10 +29,11 @@ static int setup(void **state)
 	snprintf(path, sizeof(path), "%s/in", scratch);
 	snprintf(output, sizeof(output), "%s/out", scratch);
 	snprintf(journal, sizeof(journal), "%s/journal", scratch);
-	input_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	assert_int_equal(write(input_fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+	assert_true(blob_reader_of_file(fd, path, &file, &err));
 	struct ingest_limits limits = { 0 };
-	assert_true(ingest_file(NULL, input_fd, &limits, NULL, sha256, &input, &err));
+	assert_true(ingest_file(NULL, file, &limits, NULL, sha256, &input, &err));
 	return 0;
 }
 
@@ -40,7 +41,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	index_close(input);
-	close(input_fd);
+	blob_reader_close(file);
 	scratch_dir_remove(scratch);
 	return 0;
 }
@@ -71,7 +72,7 @@ static bool keep(struct slice earlier, struct error *err)
 	close(fd);
 	kept[0] = '\0';
 	tokens = 0;
-	if (!earlier_keep(output, input_fd, input, journal, &count, err))
+	if (!earlier_keep(output, file, input, journal, &count, err))
 		return false;
 	assert_true(journal_open(journal, JOURNAL_START, index_summary(input)->lines, note, NULL,
 				 &j, &found, err));
@@ -137,7 +138,7 @@ static void what_is_not_of_this_input_is_refused(void **state)
 	}
 	unlink(output);
 	uint64_t count;
-	assert_false(earlier_keep(output, input_fd, input, journal, &count, &err));
+	assert_false(earlier_keep(output, file, input, journal, &count, &err));
 	assert_int_equal(err.kind, ERR_INVALID);
 }
 
@@ -152,7 +153,7 @@ static void failures_are_told(void **state)
 		unlink(journal);
 		uint64_t count;
 		sys_fail_nth(nth, ENOSPC);
-		bool good = earlier_keep(output, input_fd, input, journal, &count, &err);
+		bool good = earlier_keep(output, file, input, journal, &count, &err);
 		fired = sys_restore();
 		assert_true(good == !fired);
 		if (fired)

@@ -59,20 +59,18 @@ static inline bool ingest_chunks(struct ingest *in, struct slice text, size_t ch
 /* A file as a batch finds it. */
 struct ingested {
 	struct index *index;
-	int fd;
-	uint64_t bytes;
+	struct blob_reader *blob;
 };
 
 static inline struct ingested ingested_open(const char *id)
 {
 	struct ingested file;
+	struct blob_reader *index;
 	struct error err;
-	uint64_t index_bytes;
-	int fd;
 
-	if (!blob_open(blobs, id, BLOB_DATA, &file.fd, &file.bytes, &err) ||
-	    !blob_open(blobs, id, BLOB_INDEX, &fd, &index_bytes, &err) ||
-	    !index_open(fd, &file.index, &err))
+	if (!blob_open(blobs, id, BLOB_DATA, &file.blob, &err) ||
+	    !blob_open(blobs, id, BLOB_INDEX, &index, &err) ||
+	    !index_open(index, &file.index, &err))
 		fail_msg("%s (%s)", err.message, err.detail);
 	return file;
 }
@@ -82,7 +80,7 @@ static inline void ingested_close(struct ingested *file)
 	struct error err;
 
 	index_close(file->index);
-	close(file->fd);
+	blob_reader_close(file->blob);
 	assert_true(blob_remove(blobs, "file-test", &err));
 	assert_int_equal(scratch_count(dir, "files"), 0);
 	assert_int_equal(scratch_count(dir, "tmp"), 0);

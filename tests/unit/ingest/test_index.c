@@ -4,12 +4,13 @@
 #include <fcntl.h>
 #include <xxhash.h>
 
+#include "blob_fake.h"
 #include "ingest/index_writer.h"
 
 static const struct slice none = { NULL, 0 };
 
 /* A finished index without a store; its file is the caller's. */
-static int index_file(uint64_t lines, struct slice (*model)(uint64_t, char *))
+static struct blob_reader *index_file(uint64_t lines, struct slice (*model)(uint64_t, char *))
 {
 	struct index_writer *w;
 	struct error err;
@@ -26,9 +27,9 @@ static int index_file(uint64_t lines, struct slice (*model)(uint64_t, char *))
 		assert_true(index_writer_add(w, &r, model(i, text), SLICE("/v1/x"), &err));
 	}
 	assert_true(index_writer_finish(w, &err));
-	int fd = index_writer_take_fd(w);
+	struct blob_reader *file = index_writer_end(w);
 	index_writer_close(w);
-	return fd;
+	return file;
 }
 
 static struct slice one_model(uint64_t i, char *text)
@@ -155,7 +156,7 @@ static void marks_are_kept_wherever_they_are_made(void **state)
 	assert_true(index_writer_finish(w, &err));
 	assert_int_equal(index_writer_summary(w)->flags_any,
 			 LINE_STREAM | LINE_BACKGROUND | LINE_DUPLICATE_ID);
-	assert_true(index_open(index_writer_take_fd(w), &ix, &err));
+	assert_true(index_open(index_writer_end(w), &ix, &err));
 	index_writer_close(w);
 	for (uint64_t i = 0; i <= 5000; i++) {
 		unsigned want = LINE_STREAM | LINE_BACKGROUND;
@@ -168,13 +169,14 @@ static void marks_are_kept_wherever_they_are_made(void **state)
 	index_close(ix);
 }
 
-static int copy_of(const char *bytes, size_t n)
+static struct blob_reader *copy_of(const char *bytes, size_t n)
 {
-	int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	struct blob_writer *w;
+	struct error err;
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, bytes, n), n);
-	return fd;
+	assert_true(blob_create(NULL, &w, &err));
+	assert_true(blob_write(w, (struct slice){ bytes, n }, &err));
+	return blob_writer_end(w);
 }
 
 static void refused(const char *bytes, size_t n)
@@ -194,11 +196,12 @@ static void whatever_is_damaged_is_refused(void **state)
 	struct index *ix;
 	struct error err;
 	size_t records_end = 64 + 3 * sizeof(struct index_record);
-	int fd = index_file(3, one_model);
-	size_t n = (size_t)pread(fd, bytes, sizeof(bytes), 0);
+	struct blob_reader *file = index_file(3, one_model);
+	size_t n;
 
 	(void)state;
-	close(fd);
+	assert_true(blob_read_upto(file, 0, bytes, sizeof(bytes), &n, &err));
+	blob_reader_close(file);
 	assert_true(index_open(copy_of(bytes, n), &ix, &err));
 	index_close(ix);
 	for (size_t cut = 0; cut < n; cut++)
@@ -215,6 +218,40 @@ static void whatever_is_damaged_is_refused(void **state)
 			bytes[at] = whole;
 		}
 	}
+}
+
+/* An index is read from wherever it lies, in whatever pieces; a fault of any piece is told. */
+static void an_index_need_not_be_a_file(void **state)
+{
+	static char bytes[300 * sizeof(struct index_record)];
+	struct blob_reader *file = index_file(200, one_model);
+	struct index_record want[200], got[200];
+	struct blobs *fake = blob_fake_new();
+	bool fired = true;
+	struct error err;
+	struct index *ix;
+	size_t n;
+
+	(void)state;
+	assert_true(blob_read_upto(file, 0, bytes, sizeof(bytes), &n, &err));
+	assert_true(index_open(file, &ix, &err) && index_read(ix, 0, want, 200, &err));
+	index_close(ix);
+	blob_fake_read_most(fake, 1000);
+	for (unsigned nth = 1; fired; nth++) {
+		ix = NULL;
+		blob_fake_fail_nth(fake, nth, EIO);
+		bool ok = index_open(blob_fake_reader(fake, (struct slice){ bytes, n }), &ix,
+				     &err) &&
+			  index_read(ix, 0, got, 200, &err);
+		fired = blob_fake_restore(fake);
+		assert_int_equal(ok, !fired);
+		if (ok)
+			assert_memory_equal(got, want, sizeof(want));
+		else
+			assert_int_equal(err.sys, EIO);
+		index_close(ix);
+	}
+	blobs_close(fake);
 }
 
 /* ---- version 1 ---- */
@@ -337,7 +374,7 @@ static bool pay(uint64_t lines, struct prefix (*prefix)(uint64_t))
 		assert_true(index_writer_add(w, &r, none, none, &err));
 	}
 	assert_true(index_writer_finish(w, &err));
-	assert_true(index_open(index_writer_take_fd(w), &ix, &err));
+	assert_true(index_open(index_writer_end(w), &ix, &err));
 	bool prefixes = index_summary(ix)->prefixes;
 	assert_int_equal(index_writer_summary(w)->prefixes, prefixes);
 	index_writer_close(w);
@@ -455,6 +492,7 @@ int main(void)
 		cmocka_unit_test(odd_names),
 		cmocka_unit_test(marks_are_kept_wherever_they_are_made),
 		cmocka_unit_test(whatever_is_damaged_is_refused),
+		cmocka_unit_test(an_index_need_not_be_a_file),
 		cmocka_unit_test(version_1_is_read),
 		cmocka_unit_test(prefixes_that_pay),
 		cmocka_unit_test(prefixes_that_do_not_pay),

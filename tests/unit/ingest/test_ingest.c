@@ -2,6 +2,8 @@
  * memory whatever the size. */
 #include "ingest_unit.h"
 
+#include "blob_fake.h"
+
 #include <fcntl.h>
 #include <openssl/sha.h>
 
@@ -21,8 +23,9 @@ static void check_lines(const char *text, const uint32_t *lines, const uint32_t 
 			struct index_record r = ingested_record(&f, i);
 			assert_int_equal(r.line, lines[i]);
 			assert_int_equal(r.flags, flags[i]);
+			struct error err;
 			char line[512];
-			assert_int_equal(pread(f.fd, line, r.length, (off_t)r.offset), r.length);
+			assert_true(blob_read_at(f.blob, r.offset, line, r.length, &err));
 			assert_null(memchr(line, '\n', r.length));
 			if (flags[i] == 0) {
 				assert_memory_equal(line + r.body_offset, "{\"model\"", 8);
@@ -205,7 +208,7 @@ static void chunks_make_no_difference(void **state)
 		struct ingested split = ingested_open("file-split");
 		same_file(&whole, &split);
 		index_close(split.index);
-		close(split.fd);
+		blob_reader_close(split.blob);
 		assert_true(blob_remove(blobs, "file-split", &err));
 	}
 	assert_true(blob_remove(blobs, "file-whole", &err));
@@ -233,8 +236,8 @@ static void the_bytes_are_kept_as_they_came(void **state)
 	assert_true(ingest_summary(in)->lines > 400);
 	assert_true(ingest_commit(in, "file-test", &err));
 	struct ingested f = ingested_open("file-test");
-	assert_int_equal(f.bytes, text.n);
-	assert_int_equal(pread(f.fd, back, text.n, 0), text.n);
+	assert_int_equal(blob_bytes(f.blob), text.n);
+	assert_true(blob_read_at(f.blob, 0, back, text.n, &err));
 	assert_memory_equal(back, text.p, text.n);
 	ingested_close(&f);
 	free(back);
@@ -345,15 +348,87 @@ static void any_failing_call_leaves_nothing(void **state)
 	assert_true(blob_remove(blobs, "file-test", &err));
 }
 
+/* ---- blobs that are not files ---- */
+
+/* The store of the next test is in memory: no call of this pass needs a descriptor. */
+static struct blobs *fake_in(void)
+{
+	struct blobs *disk = blobs;
+
+	blobs = blob_fake_new();
+	return disk;
+}
+
+static void fake_out(struct blobs *disk)
+{
+	assert_int_equal(blob_fake_writers(blobs), 0);
+	blobs_close(blobs);
+	blobs = disk;
+}
+
+static void the_pass_needs_no_files(void **state)
+{
+	struct slice text = mixed_text();
+	struct ingested on_disk = ingested_limited(text, 50000, &no_limits);
+	struct error err;
+
+	(void)state;
+	for (size_t most = 1; most < 100000; most = most * 9 + 2) {
+		struct blobs *disk = fake_in();
+		blob_fake_read_most(blobs, most);
+		assert_true(upload(text, &err));
+		struct ingested there = ingested_open("file-test");
+		struct ingested again = { .blob = there.blob };
+		char sha256[65];
+		same_file(&on_disk, &there);
+		assert_true(
+			ingest_file(NULL, there.blob, &no_limits, "", sha256, &again.index, &err));
+		same_file(&there, &again);
+		index_close(again.index);
+		index_close(there.index);
+		blob_reader_close(there.blob);
+		fake_out(disk);
+	}
+	ingested_close(&on_disk);
+}
+
+static void any_failing_call_of_any_store_leaves_nothing(void **state)
+{
+	static const char text[] =
+		"{\"custom_id\":\"a\"}\n{\"custom_id\":\"b\"}\n{\"custom_id\":\"a\"}";
+	struct blobs *disk = fake_in();
+	bool fired = true;
+	unsigned nth;
+
+	(void)state;
+	blob_fake_read_most(blobs, 100);
+	for (nth = 1; fired; nth++) {
+		struct error err;
+		blob_fake_fail_nth(blobs, nth, EIO);
+		bool ok = upload(slice_of(text), &err);
+		fired = blob_fake_restore(blobs);
+		assert_int_equal(ok, !fired);
+		assert_int_equal(blob_fake_writers(blobs), 0);
+		if (!ok)
+			assert_int_equal(err.sys, EIO);
+		/* The last call makes the names durable: what it leaves is removed by the caller. */
+		assert_true(ok || blob_fake_durable(blobs, "file-test", BLOB_DATA).p == NULL);
+		assert_true(blob_remove(blobs, "file-test", &err));
+	}
+	assert_true(nth > 10);
+	fake_out(disk);
+}
+
 /* ---- a file that stays where it is ---- */
 
-static int file_of(struct slice text)
+static struct blob_reader *file_of(struct slice text)
 {
-	int fd = open("/tmp", O_TMPFILE | O_RDWR, 0600);
+	struct blob_writer *w;
+	struct error err;
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text.p, text.n), text.n);
-	return fd;
+	assert_true(blob_create(NULL, &w, &err));
+	assert_true(blob_write(w, text, &err));
+	return blob_writer_end(w);
 }
 
 static void files_are_indexed_where_they_are(void **state)
@@ -362,7 +437,7 @@ static void files_are_indexed_where_they_are(void **state)
 	struct error err;
 	struct ingest *in;
 	char sha256[65], want[65];
-	int fd = file_of(text);
+	struct blob_reader *file = file_of(text);
 
 	(void)state;
 	assert_true(ingest_open(blobs, &no_limits, &in, &err));
@@ -371,8 +446,8 @@ static void files_are_indexed_where_they_are(void **state)
 	assert_true(ingest_commit(in, "file-whole", &err));
 	struct ingested whole = ingested_open("file-whole");
 	for (int with_store = 0; with_store < 2; with_store++) {
-		struct ingested there = { .fd = fd };
-		assert_true(ingest_file(with_store ? blobs : NULL, fd, &no_limits, "file-there",
+		struct ingested there = { .blob = file };
+		assert_true(ingest_file(with_store ? blobs : NULL, file, &no_limits, "file-there",
 					sha256, &there.index, &err));
 		assert_string_equal(sha256, want);
 		same_file(&whole, &there);
@@ -380,7 +455,7 @@ static void files_are_indexed_where_they_are(void **state)
 		assert_int_equal(scratch_count(dir, "files"), 2 + with_store);
 		assert_int_equal(scratch_count(dir, "tmp"), 0);
 	}
-	close(fd);
+	blob_reader_close(file);
 	assert_true(blob_remove(blobs, "file-there", &err));
 	assert_true(blob_remove(blobs, "file-whole", &err));
 	ingested_close(&whole);
@@ -396,23 +471,22 @@ static void only_the_first_lines_of_a_file(void **state)
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		struct ingest_limits limits = { .lines_max = lines[i] };
-		char path[] = "/tmp/lowtide-unit-XXXXXX", sha256[65];
+		struct blob_reader *file = file_of(slice_of(text));
 		struct index *ix;
 		struct error err;
-		int fd = mkstemp(path);
-		assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
-		assert_true(ingest_file(NULL, fd, &limits, "x", sha256, &ix, &err));
+		char sha256[65];
+		assert_true(ingest_file(NULL, file, &limits, "x", sha256, &ix, &err));
 		assert_int_equal(index_summary(ix)->lines, found[i]);
 		assert_int_equal((index_summary(ix)->flags_any & LINE_NOT_JSON) != 0,
 				 lines[i] == 0 || lines[i] > 2);
 		index_close(ix);
-		close(fd);
-		unlink(path);
+		blob_reader_close(file);
 	}
 }
 
 static void files_that_cannot_be_read_are_told(void **state)
 {
+	struct blob_reader *file;
 	struct error err;
 	struct index *ix;
 	char sha256[65];
@@ -420,17 +494,18 @@ static void files_that_cannot_be_read_are_told(void **state)
 
 	(void)state;
 	assert_int_equal(pipe(pipes), 0);
-	assert_false(ingest_file(NULL, pipes[0], &no_limits, "x", sha256, &ix, &err));
+	assert_true(blob_reader_of_file(pipes[0], "a pipe", &file, &err));
+	assert_false(ingest_file(NULL, file, &no_limits, "x", sha256, &ix, &err));
 	assert_int_equal(err.sys, ESPIPE);
-	close(pipes[0]);
+	blob_reader_close(file);
 	close(pipes[1]);
-	int fd = file_of(SLICE("123456"));
+	file = file_of(SLICE("123456"));
 	struct ingest_limits limits = { .file_bytes = 5 };
-	assert_false(ingest_file(blobs, fd, &limits, "x", sha256, &ix, &err));
+	assert_false(ingest_file(blobs, file, &limits, "x", sha256, &ix, &err));
 	assert_string_equal(err.message,
 			    "File size is too large, max file size is 5B, please confirm and "
 			    "re-upload the file (limits.file_bytes)");
-	close(fd);
+	blob_reader_close(file);
 }
 
 /* ---- memory ---- */
@@ -534,6 +609,8 @@ int main(void)
 		cmocka_unit_test(what_is_aborted_was_never_there),
 		cmocka_unit_test(what_is_forgone_is_hashed_all_the_same),
 		cmocka_unit_test(any_failing_call_leaves_nothing),
+		cmocka_unit_test(the_pass_needs_no_files),
+		cmocka_unit_test(any_failing_call_of_any_store_leaves_nothing),
 		cmocka_unit_test(files_are_indexed_where_they_are),
 		cmocka_unit_test(only_the_first_lines_of_a_file),
 		cmocka_unit_test(files_that_cannot_be_read_are_told),

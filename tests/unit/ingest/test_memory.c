@@ -2,6 +2,8 @@
  * nothing on disk; what does not gives the same index and the same findings. */
 #include "memory_fault.h"
 
+#include <fcntl.h>
+
 #include "base/sys.h"
 #include "ingest/duplicates.h"
 #include "ingest/verdict.h"
@@ -112,18 +114,18 @@ static void where_it_lies(void **state)
 			struct index *ix = NULL;
 			struct error err;
 			char sha256[65];
-			FILE *in = fopen(path, "re");
-			assert_non_null(in);
+			struct blob_reader *in;
+			int fd = open(path, O_RDONLY | O_CLOEXEC);
+			assert_true(blob_reader_of_file(fd, path, &in, &err));
 			memory_fail(&s);
-			bool ok = ingest_file(store, fileno(in), &limits, "file-test", sha256, &ix,
-					      &err);
+			bool ok = ingest_file(store, in, &limits, "file-test", sha256, &ix, &err);
 			if (ok && with)
 				ok = blob_link(blobs, "file-test", path, &err);
 			memory_restore(&s);
 			if (!ok)
 				assert_no_memory(&err);
 			index_close(ix);
-			assert_int_equal(fclose(in), 0); /* it is still the caller's */
+			blob_reader_close(in); /* it is still the caller's */
 			assert_int_equal(scratch_count(dir, "tmp"), 0);
 			assert_true(blob_remove(blobs, "file-test", &err));
 		}
@@ -138,11 +140,10 @@ static void reading_the_index(void **state)
 	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
 		struct index *ix = NULL;
 		struct error err;
-		uint64_t bytes;
-		int fd;
-		assert_true(blob_open(blobs, "file-test", BLOB_INDEX, &fd, &bytes, &err));
+		struct blob_reader *file_of;
+		assert_true(blob_open(blobs, "file-test", BLOB_INDEX, &file_of, &err));
 		memory_fail(&s);
-		bool ok = index_open(fd, &ix, &err);
+		bool ok = index_open(file_of, &ix, &err);
 		memory_restore(&s);
 		assert_true(ok == !s.fired);
 		if (!ok) {
@@ -176,12 +177,12 @@ static void judging(void **state)
 	struct error err;
 
 	(void)state;
-	assert_true(verdict_errors(file.index, file.fd, &rules, &expected, &all, &err));
+	assert_true(verdict_errors(file.index, file.blob, &rules, &expected, &all, &err));
 	assert_true(all > 8);
 	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
 		struct buf found = BUF(1 << 20);
 		memory_fail(&s);
-		bool ok = verdict_errors(file.index, file.fd, &rules, &found, &count, &err);
+		bool ok = verdict_errors(file.index, file.blob, &rules, &found, &count, &err);
 		memory_restore(&s);
 		assert_true(ok == !s.fired);
 		if (!ok)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "base/json.h"
+#include "blob_fake.h"
 #include "ingest/verdict.h"
 
 #define CHAT "/v1/chat/completions"
@@ -46,13 +47,13 @@ static void check(const struct verdict_rules *rules, const char *text, const cha
 
 	found_n = 0;
 	found[0] = '\0';
-	if (!verdict_judge(f.index, f.fd, rules, note, NULL, &count, &err))
+	if (!verdict_judge(f.index, f.blob, rules, note, NULL, &count, &err))
 		fail_msg("%s", err.detail);
 	assert_string_equal(found, want);
 	for (size_t i = 0; i < found_n; i++)
 		lines += found[i] == '\n';
 	assert_int_equal(count, lines);
-	assert_true(verdict_judge(f.index, f.fd, rules, NULL, NULL, &any, &err));
+	assert_true(verdict_judge(f.index, f.blob, rules, NULL, NULL, &any, &err));
 	assert_int_equal(any, count > 0);
 	ingested_close(&f);
 }
@@ -76,7 +77,7 @@ static void a_line_that_is_no_json_has_a_reason(void **state)
 	uint64_t count;
 
 	(void)state;
-	assert_true(verdict_judge(f.index, f.fd, &kimi, note_fault, NULL, &count, &err));
+	assert_true(verdict_judge(f.index, f.blob, &kimi, note_fault, NULL, &count, &err));
 	assert_int_equal(count, 1);
 	assert_int_equal(last_fault.column, 18); /* behind the byte order mark */
 	assert_string_equal(last_fault.reason, "a comma is followed by }");
@@ -303,7 +304,7 @@ static void aliases_beyond_the_summary(void **state)
 	struct error err;
 	uint64_t count;
 	found_n = 0;
-	assert_true(verdict_judge(f.index, f.fd, &openai, note, NULL, &count, &err));
+	assert_true(verdict_judge(f.index, f.blob, &openai, note, NULL, &count, &err));
 	assert_int_equal(count, INDEX_NAMES_MAX + 2); /* all but `a` */
 	assert_non_null(strstr(found, "invalid_url 259 url"));
 	assert_null(strstr(found, "invalid_url 258 url"));
@@ -488,7 +489,7 @@ static void the_first_fault_in_the_order_of_the_table(void **state)
 		snprintf(want, sizeof(want), "%s 2 %s ", cases[i].code, cases[i].param);
 		struct ingested f = ingested_text(text);
 		found_n = 0;
-		assert_true(verdict_judge(f.index, f.fd, &rules, note, NULL, &count, &err));
+		assert_true(verdict_judge(f.index, f.blob, &rules, note, NULL, &count, &err));
 		if (count != 1 || strncmp(found, want, strlen(want)) != 0)
 			fail_msg("%s: %s", cases[i].line, found);
 		ingested_close(&f);
@@ -516,7 +517,7 @@ static void more_urls_than_the_summary_lists(void **state)
 		uint64_t count;
 		rules.endpoint = listed ? "/v1/7" : "/v1/280";
 		found_n = 0;
-		assert_true(verdict_judge(f.index, f.fd, &rules, note, NULL, &count, &err));
+		assert_true(verdict_judge(f.index, f.blob, &rules, note, NULL, &count, &err));
 		assert_int_equal(count, 299);
 		assert_null(strstr(found, listed ? " 8 " : " 281 "));
 	}
@@ -532,7 +533,7 @@ static void as_json(const char *text, const struct verdict_rules *rules, uint64_
 	struct error err;
 	uint64_t count;
 
-	assert_true(verdict_errors(f.index, f.fd, rules, to, &count, &err));
+	assert_true(verdict_errors(f.index, f.blob, rules, to, &count, &err));
 	assert_int_equal(count, want_count);
 	ingested_close(&f);
 }
@@ -560,7 +561,7 @@ static void errors_are_an_array(void **state)
 	struct ingested f = ingested_text("x");
 	struct error err;
 	uint64_t count;
-	assert_false(verdict_errors(f.index, f.fd, &kimi, &small, &count, &err));
+	assert_false(verdict_errors(f.index, f.blob, &kimi, &small, &count, &err));
 	buf_free(&small);
 	ingested_close(&f);
 }
@@ -651,20 +652,59 @@ static void a_thousand_quotes_are_bounded(void **state)
 
 /* ---- what is read ---- */
 
-/* A good file's blob and records are not touched: with a bad descriptor the verdict stands. */
+/* A good file's blob and records are not touched: with a blob that cannot be read the verdict stands. */
 static void a_good_file_is_judged_by_its_summary(void **state)
 {
 	struct ingested f = ingested_text(GOOD("a") "\n" GOOD("b"));
+	struct blobs *fake = blob_fake_new();
+	struct blob_reader *bad = blob_fake_reader(fake, SLICE(""));
 	struct error err;
 	uint64_t count;
 
 	(void)state;
-	assert_true(verdict_judge(f.index, -1, &openai, note, NULL, &count, &err));
+	blob_fake_fail_nth(fake, 1, EIO);
+	assert_true(verdict_judge(f.index, bad, &openai, note, NULL, &count, &err));
 	assert_int_equal(count, 0);
 	ingested_close(&f);
 	f = ingested_text(GOOD("a") "\n" GOOD("a"));
-	assert_false(verdict_judge(f.index, -1, &openai, note, NULL, &count, &err));
-	assert_int_equal(err.sys, EBADF);
+	assert_false(verdict_judge(f.index, bad, &openai, note, NULL, &count, &err));
+	assert_int_equal(err.sys, EIO);
+	ingested_close(&f);
+	blob_reader_close(bad);
+	blobs_close(fake);
+}
+
+/* Lines that a finding quotes are read from wherever they lie; a fault of any piece is told. */
+static void quoted_lines_need_not_be_in_a_file(void **state)
+{
+	static const char text[] = GOOD("twice") "\n" GOOD("twice") "\n{\n" MODEL("x", "other");
+	struct ingested f = ingested_text(text);
+	struct blobs *fake = blob_fake_new();
+	struct blob_reader *blob = blob_fake_reader(fake, slice_of(text));
+	struct buf want = BUF(1 << 20);
+	bool fired = true;
+	struct error err;
+	uint64_t count;
+
+	(void)state;
+	assert_true(verdict_errors(f.index, f.blob, &openai, &want, &count, &err));
+	assert_int_equal(count, 3);
+	blob_fake_read_most(fake, 10);
+	for (unsigned nth = 1; fired; nth++) {
+		struct buf got = BUF(1 << 20);
+		blob_fake_fail_nth(fake, nth, EIO);
+		bool ok = verdict_errors(f.index, blob, &openai, &got, &count, &err);
+		fired = blob_fake_restore(fake);
+		assert_int_equal(ok, !fired);
+		if (ok)
+			assert_true(slice_eq(buf_slice(&got), buf_slice(&want)));
+		else
+			assert_int_equal(err.sys, EIO);
+		buf_free(&got);
+	}
+	buf_free(&want);
+	blob_reader_close(blob);
+	blobs_close(fake);
 	ingested_close(&f);
 }
 
@@ -694,6 +734,7 @@ int main(void)
 		cmocka_unit_test(long_quotes_are_cut_between_characters),
 		cmocka_unit_test(a_thousand_quotes_are_bounded),
 		cmocka_unit_test(a_good_file_is_judged_by_its_summary),
+		cmocka_unit_test(quoted_lines_need_not_be_in_a_file),
 	};
 
 	return cmocka_run_group_tests(tests, store_setup, store_teardown);

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include "blob_fake.h"
 #include "results/results.h"
 
 #define OUTPUT_ID "file-out"
@@ -258,6 +259,74 @@ static void any_single_fault_is_healed_by_doing_it_again(void **state)
 	}
 }
 
+/* What a power cut would leave of a result file. */
+static struct buf durable(const struct world *w, const char *id)
+{
+	struct slice bytes = blob_fake_durable(w->blobs, id, BLOB_DATA);
+	struct buf copy = BUF(16 << 20);
+
+	buf_add(&copy, bytes);
+	return copy;
+}
+
+static bool all_merged(struct world *w, struct results *r, struct merge_state *m, struct error *err)
+{
+	if (!merge(w, r, 1500, OUTCOME_ANSWERED, m, err))
+		return false;
+	results_keep(r, m);
+	return true;
+}
+
+/* Result files of a store in memory: any fault is healed by a rewind, and what is in the books is
+ * durable. */
+static void results_need_no_files(void **state)
+{
+	struct buf want_output = BUF(0), want_error = BUF(0);
+	struct world w;
+	bool fired = true;
+
+	(void)state;
+	world_open(&w);
+	journal_fill(&w, 1500, UINT32_MAX, 200);
+	blobs_close(w.blobs);
+	w.blobs = blob_fake_new();
+	for (unsigned nth = 0; nth == 0 || fired; nth++) {
+		struct merge_state m = { 0 }, none = { 0 };
+		struct results *r = NULL;
+		struct error err;
+		blob_fake_fail_nth(w.blobs, nth, ENOSPC);
+		bool ok = results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err) &&
+			  all_merged(&w, r, &m, &err);
+		fired = blob_fake_restore(w.blobs);
+		assert_int_equal(ok, !fired);
+		if (r != NULL && !ok) {
+			results_rewind(r, &none);
+			m = none;
+			assert_true(all_merged(&w, r, &m, &err));
+		} else if (!ok) {
+			assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+			assert_true(all_merged(&w, r, &m, &err));
+		}
+		results_close(r);
+		struct buf output = durable(&w, OUTPUT_ID), error = durable(&w, ERROR_ID);
+		assert_true(output.n == m.output_bytes && error.n == m.error_bytes);
+		if (nth == 0) {
+			want_output = output;
+			want_error = error;
+		} else {
+			assert_true(slice_eq(buf_slice(&output), buf_slice(&want_output)));
+			assert_true(slice_eq(buf_slice(&error), buf_slice(&want_error)));
+			buf_free(&output);
+			buf_free(&error);
+		}
+		assert_true(blob_remove(w.blobs, OUTPUT_ID, &err));
+		assert_true(blob_remove(w.blobs, ERROR_ID, &err));
+	}
+	buf_free(&want_output);
+	buf_free(&want_error);
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -266,6 +335,7 @@ int main(void)
 		cmocka_unit_test(damage_costs_the_line_that_it_hit),
 		cmocka_unit_test(without_a_journal_all_lines_are_missing),
 		cmocka_unit_test(any_single_fault_is_healed_by_doing_it_again),
+		cmocka_unit_test(results_need_no_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,34 @@
+/* disk.h: what the two files of this machine's kind of store share: disk.c has the directory, disk_file.c
+ * one file of it. */
+#pragma once
+
+#include <limits.h>
+
+#include "blob/backend.h"
+
+/* Room for a directory of ours, so that with the longest name it is still a path. */
+#define DISK_NAME_SIZE 96
+#define DISK_DIR_SIZE (PATH_MAX - DISK_NAME_SIZE)
+
+struct disk {
+	struct blobs blobs; /* first */
+	char data_dir[DISK_DIR_SIZE];
+	char files[DISK_DIR_SIZE];
+	char tmp[DISK_DIR_SIZE];
+};
+
+/* The path of a blob; false with NOT_FOUND if `id` cannot be the name of one. */
+MUST_USE bool disk_path(const struct disk *disk, const char *id, enum blob_kind kind,
+			char ret[static PATH_MAX], struct error *err);
+/* Fails as where there is no blob `id`. */
+bool disk_not_found(const char *id, struct error *err);
+/* A name in tmp that nothing has had before. */
+void disk_temporary_path(const struct disk *disk, char ret[static PATH_MAX]);
+
+/* ---- disk_file.c: blobs_ops that open one file ---- */
+
+MUST_USE bool disk_open(struct blobs *blobs, const char *id, enum blob_kind kind,
+			struct blob_reader **ret, struct error *err);
+MUST_USE bool disk_create(struct blobs *blobs, struct blob_writer **ret, struct error *err);
+MUST_USE bool disk_append(struct blobs *blobs, const char *id, uint64_t keep_bytes,
+			  struct blob_appender **ret, struct error *err);
