@@ -495,6 +495,38 @@ static void test_a_full_disk_at_the_opening_is_told_and_passes(void **state)
 	assert_null(progress().stall_reason);
 }
 
+/* Whatever write, sync, rename or cut is the one that fails: all lines are there in the end, once. */
+static void test_any_single_fault_of_the_disk_passes(void **state)
+{
+	(void)state;
+	uint64_t records[LINES_MAX];
+	bool fired = true;
+
+	for (int nth = 1; fired; nth++) {
+		w.ended = 0;
+		fake_reset();
+		upload_lines(LINES);
+		sys_fail_nth(nth, ENOSPC);
+		batch_begin();
+		for (unsigned i = 0; fake.added == 0 && i < 5; i++) {
+			time_passes(1);
+			turns_take();
+		}
+		assert_int_equal(fake_records(records), LINES);
+		for (unsigned i = 0; i < LINES; i++)
+			answer(records[i]);
+		for (unsigned i = 0; w.ended == 0 && i < 5; i++) {
+			TURNS_UNTIL(w.ended == 1 || turn_waits());
+			time_passes(1);
+		}
+		fired = sys_restore();
+		assert_int_equal(status(), BATCH_COMPLETED);
+		assert_counts(LINES, 0, 0, 0);
+		assert_in_order(result(false), "c-0", "c-2");
+		assert_null(strstr(strstr(result(false), "c-1") + 1, "\"c-1\""));
+	}
+}
+
 /* ---- what it says, and is told ---- */
 
 static void test_progress_counts_what_is_durable(void **state)
@@ -551,6 +583,7 @@ int main(void)
 		TEST(test_a_journal_that_cannot_be_opened_does_not_hold_up_a_cancel_for_ever),
 		TEST(test_a_full_disk_holds_the_merge_up_and_it_goes_on),
 		TEST(test_a_full_disk_at_the_opening_is_told_and_passes),
+		TEST(test_any_single_fault_of_the_disk_passes),
 		TEST(test_progress_counts_what_is_durable),
 		TEST(test_a_suspended_organization_is_held),
 	};
