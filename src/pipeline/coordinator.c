@@ -16,6 +16,7 @@
 int64_t coordinator_lost_at(const struct coordinator_env *env)
 {
 	int64_t now = sys.now_s();
+
 	return now > env->newest_s ? now : env->newest_s;
 }
 
@@ -147,6 +148,14 @@ static void kick_locked(struct coordinator *c)
 	workers_post(c->env->workers, &c->work, coordinator_work, c);
 }
 
+bool coordinator_in_turn(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	bool in_turn = c->turn == TURN_WORKING || c->turn == TURN_WORKING_AGAIN;
+	pthread_mutex_unlock(&c->lock);
+	return in_turn;
+}
+
 void coordinator_kick(struct coordinator *c)
 {
 	pthread_mutex_lock(&c->lock);
@@ -234,6 +243,7 @@ static const char *stall_of(struct coordinator *c, const struct worker_view *vie
 		[DISPATCH_STALL_DOWN] = STALL_UPSTREAM_DOWN,
 		[DISPATCH_STALL_REFUSED] = STALL_UPSTREAM_REFUSED,
 	};
+
 	message[0] = '\0';
 	if (open_files_starved(&c->files)) {
 		snprintf(message, STALL_TEXT_BYTES, "too many files and connections are open");

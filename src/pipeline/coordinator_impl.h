@@ -64,6 +64,8 @@ struct coordinator {
 /* A service fault: what has ended is kept, the rest become batch_failed lines (contract 8.1, 9). */
 void coordinator_fail_rest(struct coordinator *c, const char *why);
 enum early_end coordinator_early(struct coordinator *c);
+/* Whether its turn is under way: for assertions of what belongs to the turn. */
+bool coordinator_in_turn(struct coordinator *c);
 
 /* ---- coordinator_steps.c ---- */
 

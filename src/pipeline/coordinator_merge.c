@@ -91,6 +91,8 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 {
 	enum outcome_fault missing = endings[early].missing;
 	struct merge_state m = c->merged;
+
+	assert(coordinator_in_turn(c));
 	*ret_more = false;
 	if (!merge_ready(c, missing))
 		return true;
@@ -106,6 +108,7 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 		results_rewind(c->results, &c->merged);
 		return false;
 	}
+	assert(m.segments >= c->merged.segments && m.journal_from >= c->merged.journal_from);
 	results_keep(c->results, &m);
 	(void)failpoint("results.after_commit");
 	c->merged = m;
@@ -122,6 +125,7 @@ static void result_file(const struct coordinator *c, const char *id, const char 
 	uint64_t expires_s = c->batch.output_expires_after_s > 0
 				     ? (uint64_t)c->batch.output_expires_after_s
 				     : c->env->config->result_expires_after_s;
+
 	*ret = (struct file){ .purpose = PURPOSE_BATCH_OUTPUT, .bytes = bytes, .created_at = now };
 	memcpy(ret->id, id, sizeof(ret->id));
 	memcpy(ret->org, c->batch.org, sizeof(ret->org));
@@ -135,6 +139,7 @@ static bool finish_as(struct coordinator *c, enum batch_status to, const char *e
 	struct file output, error;
 	int64_t now = sys.now_s();
 	const struct merge_state *m = &c->merged;
+
 	result_file(c, c->batch.output_file_id, "output", m->output_bytes, now, &output);
 	result_file(c, c->batch.error_file_id, "error", m->error_bytes, now, &error);
 	return store_batch_finish(c->env->store, c->id, to, m, m->output_lines > 0 ? &output : NULL,

@@ -52,6 +52,7 @@ static bool results_remake(struct coordinator *c, const struct error *why, struc
 {
 	struct merge_state none = { 0 };
 	int64_t at = coordinator_lost_at(c->env);
+
 	log_write_error(LOG_WARN, "results.remade", why, LOG_FIELDS(kv_str("batch", c->id)));
 	if (!blob_lose(c->env->blobs, c->batch.output_file_id, at, err) ||
 	    !blob_lose(c->env->blobs, c->batch.error_file_id, at, err))
@@ -73,6 +74,7 @@ static bool tails_keep(struct coordinator *c, struct error *err)
 	int64_t at = coordinator_lost_at(c->env);
 	char path[512];
 	struct stat st;
+
 	coordinator_journal_path(c, path, sizeof(path));
 	if (stat(path, &st) == 0 && st.st_size > JOURNAL_START &&
 	    (uint64_t)st.st_size > m->journal_from)
@@ -84,6 +86,7 @@ static bool tails_keep(struct coordinator *c, struct error *err)
 static bool results_resume(struct coordinator *c, struct error *err)
 {
 	struct error why;
+
 	if (!store_merge_get(c->env->store, c->id, &c->merged, err) || !tails_keep(c, err))
 		return false;
 	bool sane = c->merged.segments <= segments_of(c->lines) ||
@@ -123,6 +126,7 @@ static bool journal_resume(struct coordinator *c, struct error *err)
 	struct error why;
 	struct journal_found found;
 	uint64_t from = c->merged.journal_from;
+
 	if (c->journal_unreadable)
 		return true;
 	coordinator_journal_path(c, path, sizeof(path));

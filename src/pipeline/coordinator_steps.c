@@ -24,6 +24,7 @@ static void coordinator_move(struct coordinator *c, enum phase to);
 void coordinator_held_up_tell(struct coordinator *c, const char *doing, const struct error *err)
 {
 	uint64_t others;
+
 	if (log_storm_pass(&c->env->held_up, sys.monotonic_ms(), &others))
 		log_fault("batch.paused", err, kv_str("batch", c->id), kv_str("doing", doing),
 			  kv_u64("others_before", others));
@@ -295,6 +296,7 @@ static void coordinator_move(struct coordinator *c, enum phase to)
 {
 	enum phase from = (enum phase)c->phase;
 
+	assert(coordinator_in_turn(c) && to < PHASES);
 	assert(steps[from].may & 1u << to);
 	log_debug("batch.step", kv_str("batch", c->id), kv_str("from", steps[from].name),
 		  kv_str("to", steps[to].name));

@@ -91,6 +91,7 @@ uint64_t input_lines(const struct input *in)
 static bool record_get(struct input *in, uint64_t record, struct index_record *ret,
 		       struct error *err)
 {
+	assert(in->blob != NULL && record < input_lines(in));
 	if (in->cache == NULL)
 		in->cache = malloc(CACHE_RECORDS * sizeof(*in->cache));
 	if (in->cache == NULL)

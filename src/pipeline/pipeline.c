@@ -96,6 +96,7 @@ void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret
 {
 	struct batch newer;
 	struct error err;
+
 	*ret = (struct progress){ 0 };
 	causes_parse(b->causes, &ret->causes);
 	if (!batch_is_final(b->status) && b->status != BATCH_VALIDATING) {
@@ -186,6 +187,7 @@ static void storms_tell(struct pipeline *p)
 	uint64_t now_ms = sys.monotonic_ms();
 	uint64_t paused = log_storm_rest(&p->env.held_up, now_ms);
 	uint64_t resumed = log_storm_rest(&p->env.resumed, now_ms);
+
 	if (paused > 0)
 		log_warn("batch.paused", kv_u64("more_batches", paused));
 	if (resumed > 0)
@@ -205,6 +207,7 @@ static void clock_tell(enum wall_look look, int64_t off_s)
 static bool time_is_good(void *ctx)
 {
 	struct pipeline *p = ctx;
+
 	pthread_mutex_lock(&p->clock_lock);
 	enum wall_look look = wall_look(&p->wall, sys.now_s(), sys.monotonic_ms());
 	int64_t off_s = p->wall.off_s;
@@ -263,6 +266,7 @@ static void sweep_in_time(struct pipeline *p)
 static void sweep_regularly(void *arg)
 {
 	struct pipeline *p = arg;
+
 	sweep_in_time(p);
 	if (!p->env.closing)
 		workers_post_after(p->env.workers, &p->sweep_work, sweep_regularly, p,
@@ -272,6 +276,7 @@ static void sweep_regularly(void *arg)
 static void sweep_asked(void *arg)
 {
 	struct pipeline *p = arg;
+
 	p->sweep_is_asked = false;
 	sweep_in_time(p);
 }
@@ -316,6 +321,7 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.online_waiting_max = p->config.online_waiting_max,
 		.budget = &p->budget,
 	};
+
 	return recorder_open(&worker_recorder_ops, p, &p->env.recorder, err) &&
 	       dispatch_open(&dispatch_config, p->config.upstreams, p->config.upstream_count,
 			     &worker_dispatch_ops, p, &p->env.dispatch, err) &&

@@ -18,6 +18,7 @@
 static bool blobs_spare_remove(struct sweep *s, size_t *ret_n, struct error *err)
 {
 	char ids[SWEEP_AT_ONCE][ID_SIZE];
+
 	if (!store_blobs_spare(s->store, ids, SWEEP_AT_ONCE, ret_n, err))
 		return false;
 	for (size_t i = 0; i < *ret_n; i++)
@@ -37,6 +38,7 @@ static bool blobs_spare_remove(struct sweep *s, size_t *ret_n, struct error *err
 static bool lost_expire(struct sweep *s, int64_t now, struct error *err)
 {
 	uint64_t files, bytes;
+
 	if (s->lost_after_s == 0)
 		return true;
 	if (!lost_remove(s->data_dir, now - (int64_t)s->lost_after_s, &files, &bytes, err))
@@ -71,6 +73,7 @@ static enum blob_standing standing_of_blob(void *ctx, const char *id)
 	struct sweep *s = ctx;
 	struct error err;
 	bool known, deleted;
+
 	if (!store_blob_known(s->store, id, &known, &deleted, &err)) {
 		log_fault("sweep.failed", &err, kv_str("blob", id));
 		return BLOB_KNOWN;
@@ -82,6 +85,7 @@ static enum blob_standing standing_of_blob(void *ctx, const char *id)
 static bool batch_of_journal(const char *name, char id[static ID_SIZE])
 {
 	const char *dot = strrchr(name, '.');
+
 	return dot != NULL && strcmp(dot, ".journal") == 0 &&
 	       slice_copy((struct slice){ name, (size_t)(dot - name) }, id, ID_SIZE);
 }
@@ -94,6 +98,7 @@ static bool journal_sweep(struct sweep *s, const char *dir, const char *name, ui
 	char path[800], id[ID_SIZE];
 	struct batch b;
 	struct error missing;
+
 	if (!batch_of_journal(name, id))
 		return true;
 	if (!store_batch_get(s->store, NULL, id, &b, &missing)) {
@@ -115,6 +120,7 @@ static bool journals_sweep(struct sweep *s, struct error *err)
 	char dir[420];
 	uint64_t lost = 0;
 	bool ok = true;
+
 	snprintf(dir, sizeof(dir), "%s/batches", s->data_dir);
 	if (!sys_make_dir(dir))
 		return fail_sys(err, errno, "making %s", dir);

@@ -50,6 +50,7 @@ static bool enqueued_judge(struct coordinator *c, const char *model, uint64_t to
 static bool input_judge(struct coordinator *c, struct buf *errors, struct error *err)
 {
 	char message[256];
+
 	if (c->batch.input_missing) {
 		snprintf(message, sizeof(message),
 			 "Cannot find file %s, or organization %s does not have access to it.",
@@ -79,6 +80,7 @@ bool batch_validate(struct coordinator *c, bool *ret_started, struct error *err)
 	AUTO(buf_free) struct buf errors = BUF(16u << 20);
 	int64_t now = sys.now_s();
 	bool moved;
+
 	*ret_started = false;
 	if (now >= c->batch.expires_at && c->env->time_is_good(c->env->ctx))
 		return store_batch_move(c->env->store, c->id, 1u << BATCH_VALIDATING, BATCH_EXPIRED,

@@ -265,6 +265,7 @@ static void on_durable(void *ctx, void *owner, const struct outcome *first)
 	const struct lessor *lessor = &w->config.lessor;
 
 	(void)ctx;
+	assert(w->recording); /* or the journal may have been closed meanwhile */
 	bool held = lessor->ops->settle(lessor->ctx, &w->lease, first);
 	recording_end(w);
 	dispatch_recorded(w->config.dispatch, &w->dispatch, first);
