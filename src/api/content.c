@@ -1,4 +1,5 @@
-/* content.c: the bytes of a file: whole or a range by sendfile, or compressed, or not at all because
+/* content.c: the bytes of a file: whole or a range (by sendfile where the blob has a
+ * descriptor), or compressed, or not at all because
  * the client has them. */
 #include "api/content.h"
 
@@ -6,6 +7,7 @@
 
 #include "api/conditions.h"
 #include "api/filename.h"
+#include "base/log.h"
 #include "base/sys.h"
 
 /* A blob never changes under its id, so what names its bytes may be either. */
@@ -13,6 +15,29 @@ static void make_etag(const struct file *f, char to[static 72])
 {
 	snprintf(to, 72, "\"%s\"", f->sha256[0] != '\0' ? f->sha256 : f->id);
 }
+
+static ssize_t source_read(void *ctx, uint64_t at, void *to, size_t n)
+{
+	struct error err;
+	size_t got;
+
+	if (blob_read_upto(ctx, at, to, n, &got, &err))
+		return (ssize_t)got;
+	log_fault("content.unreadable", &err);
+	return -1;
+}
+
+static int source_take_fd(void *ctx)
+{
+	return blob_reader_take_fd(ctx);
+}
+
+static void source_close(void *ctx)
+{
+	blob_reader_close(ctx);
+}
+
+static const struct http_source_ops source_ops = { source_read, source_take_fd, source_close };
 
 static bool open_bytes(struct request *rq, const struct file *f, struct http_file *to,
 		       struct error *err)
@@ -27,12 +52,9 @@ static bool open_bytes(struct request *rq, const struct file *f, struct http_fil
 				      &(struct file){ 0 }, err) &&
 		       fail(err, ERR_INTERNAL, "The content of this file is lost.");
 	}
-	uint64_t stored = blob_bytes(bytes);
-	to->fd = blob_reader_take_fd(bytes);
-	blob_reader_close(bytes);
-	if (stored < f->bytes)
+	*to = (struct http_file){ .ops = &source_ops, .ctx = bytes };
+	if (blob_bytes(bytes) < f->bytes)
 		return fail(err, ERR_INTERNAL, "The content of this file is damaged.");
-	to->offset = 0;
 	to->length = f->bytes;
 	return true;
 }

@@ -49,8 +49,7 @@ void error_response(struct http_response *r, const struct error *err, enum profi
 {
 	r->status = error_kind_info(err->kind)->http_status;
 	r->content_type = NULL;
-	auto_close(&r->file.fd);
-	r->file = (struct http_file){ .fd = -1 };
+	http_file_close(&r->file);
 	buf_clear(&r->body);
 	error_write(&r->body, err, profile);
 	add_retry_headers(r, err->kind);

@@ -28,9 +28,9 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "http/fields.h"
-#include "http/gzip.h"
 #include "http/listener.h"
 #include "http/peers.h"
+#include "http/pull.h"
 #include "http/server_impl.h"
 #include "http/stream.h"
 
@@ -41,7 +41,6 @@
 #define IDLE_S 120
 #define KEPT_MAX 512         /* connections with that memory between two requests: 32 MiB */
 #define BODY_MAX (64u << 20) /* of an answer built in memory */
-#define GZIP_BLOCK 65536
 
 /* How many threads a kind of work has, and how many requests may wait for them. Lists are few at a
  * time: each wants a processor. Pieces of bodies are as many as the requests that they are of. */
@@ -160,7 +159,6 @@ void http_response_init(struct http_response *r)
 {
 	*r = (struct http_response){ .status = 200,
 				     .body = BUF(BODY_MAX),
-				     .file.fd = -1,
 				     .passed = BUF(HTTP_PASSED_BYTES_MAX) };
 }
 
@@ -199,24 +197,9 @@ void http_response_done(struct http_response *r)
 {
 	buf_free(&r->body);
 	buf_free(&r->passed);
-	auto_close(&r->file.fd);
+	http_file_close(&r->file);
 	for (unsigned i = 0; i < r->header_count; i++)
 		free(r->headers[i].value);
-}
-
-static ssize_t read_packed(void *cls, uint64_t at, char *to, size_t size)
-{
-	ssize_t n = gzip_read(cls, to, size);
-
-	(void)at;
-	if (n == 0)
-		return MHD_CONTENT_READER_END_OF_STREAM;
-	return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
-static void close_packed(void *cls)
-{
-	gzip_close(cls);
 }
 
 // NOLINTNEXTLINE(readability-non-const-parameter): the type of a callback
@@ -229,32 +212,34 @@ static ssize_t read_nothing(void *cls, uint64_t at, char *to, size_t size)
 	return MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
+/* By sendfile, where the source has a descriptor. NULL, and *ret_fits false: not that way. */
+static struct MHD_Response *response_by_sendfile(struct http_file *f, bool *ret_fits)
+{
+	int fd = !f->gzip && f->ops->take_fd != NULL ? f->ops->take_fd(f->ctx) : -1;
+
+	*ret_fits = fd >= 0;
+	if (!*ret_fits)
+		return NULL;
+	struct MHD_Response *made = MHD_create_response_from_fd_at_offset64(f->length, fd,
+									    f->offset);
+	if (made == NULL)
+		close(fd);
+	http_file_close(f);
+	return made;
+}
+
 static struct MHD_Response *response_from_file(struct http_request *q)
 {
 	struct http_file *f = &q->response.file;
-	struct MHD_Response *made;
+	bool fits;
 
 	/* A 304 has the length of what it does not send (RFC 9110, 8.6). */
 	if (q->response.status == 304)
 		return MHD_create_response_from_callback(f->length, 1024, read_nothing, NULL, NULL);
 	if (f->length == 0)
 		return MHD_create_response_from_buffer(0, (void *)"", MHD_RESPMEM_PERSISTENT);
-	/* To a HEAD libmicrohttpd would send the end of a body of unknown length. */
-	if (!f->gzip || strcmp(q->method, MHD_HTTP_METHOD_HEAD) == 0) {
-		made = MHD_create_response_from_fd_at_offset64(f->length, f->fd, f->offset);
-		if (made != NULL)
-			f->fd = -1;
-		return made;
-	}
-	struct gzip_reader *packer = gzip_open(f->fd, f->offset, f->length);
-	if (packer == NULL)
-		return NULL;
-	f->fd = -1;
-	made = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, GZIP_BLOCK, read_packed, packer,
-						 close_packed);
-	if (made == NULL)
-		gzip_close(packer);
-	return made;
+	struct MHD_Response *made = response_by_sendfile(f, &fits);
+	return fits ? made : pull_response(q);
 }
 
 static struct MHD_Response *response_from_body(struct http_request *q)
@@ -304,8 +289,8 @@ static enum MHD_Result request_send(struct http_request *q)
 {
 	if (q->stream != NULL)
 		return stream_send(q);
-	return request_queue(q, q->response.file.fd >= 0 ? response_from_file(q)
-							 : response_from_body(q));
+	return request_queue(q, q->response.file.ops != NULL ? response_from_file(q)
+							     : response_from_body(q));
 }
 
 /* ---- the answer to what is no request (framing.h), of which libmicrohttpd knows nothing ---- */
@@ -400,8 +385,7 @@ static void request_handle(void *arg)
 	server_handled(s);
 }
 
-/* One more that a worker has. False when the server closes: no worker takes any more. */
-static bool server_hands_over(struct http_server *s)
+bool server_hands_over(struct http_server *s)
 {
 	pthread_mutex_lock(&s->lock);
 	bool closing = s->closing;

@@ -26,6 +26,7 @@
 #include "base/error.h"
 #include "base/worker.h"
 #include "http/deadline.h"
+#include "http/source.h"
 
 struct http_server;
 struct http_request;
@@ -45,20 +46,13 @@ enum http_work {
 #define HTTP_PIECE_MIN (32u << 10)
 #define HTTP_COLLECTED_BYTES (32u << 20)
 
-/* Where a response's bytes come from. */
-struct http_file {
-	int fd; /* taken over: closed when sent; < 0: none */
-	uint64_t offset, length;
-	bool gzip; /* compress while sending (then no Content-Length); not on HEAD */
-};
-
 #define HTTP_HEADERS_MAX 12
 #define HTTP_PASSED_BYTES_MAX (16u << 10)
 
 /* What a handler fills in; freed by the server. Begins as 200, an empty body, no file. */
 struct http_response {
 	int status;      /* 304: of `file` only the length is used */
-	struct buf body; /* sent if `file.fd` < 0 */
+	struct buf body; /* sent if there is no file */
 	struct http_file file;
 	const char *content_type; /* static; NULL: application/json; "": none but a passed one */
 	struct buf passed;        /* more headers: name, NUL, value, NUL, ... */

@@ -46,6 +46,8 @@ struct http_server {
 	bool closing;
 };
 
+/* One more that a worker has. False when the server closes: no worker takes any more. */
+bool server_hands_over(struct http_server *s);
 /* One less of s->handling; the last touch of `s` by whoever had that one. */
 void server_handled(struct http_server *s);
 /* One of s->handling is one of s->sending now; likewise the last touch, outside the loops. */

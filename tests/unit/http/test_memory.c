@@ -95,18 +95,11 @@ static void compression(void **state)
 {
 	(void)state;
 	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
-		FILE *f = tmpfile();
-		assert_non_null(f);
-		int fd = dup(fileno(f));
-		fclose(f);
 		memory_fail(&s);
-		struct gzip_reader *g = gzip_open(fd, 0, 0);
+		struct gzip_reader *g = gzip_open(&(struct http_file){ .length = 0 });
 		memory_restore(&s);
 		assert_true((g != NULL) == !s.fired);
-		if (g == NULL)
-			close(fd); /* still the caller's */
-		else
-			gzip_close(g);
+		gzip_close(g);
 	}
 }
 

@@ -48,13 +48,31 @@ static void app_body(void *ctx, struct http_request *q, struct slice piece)
 	body_bytes += (unsigned)piece.n;
 }
 
+static ssize_t file_read(void *ctx, uint64_t at, void *to, size_t n)
+{
+	return pread((int)(intptr_t)ctx, to, n, (off_t)at);
+}
+
+static int file_take_fd(void *ctx)
+{
+	return dup((int)(intptr_t)ctx);
+}
+
+static void file_close(void *ctx)
+{
+	close((int)(intptr_t)ctx);
+}
+
+static const struct http_source_ops file_ops = { file_read, file_take_fd, file_close };
+
 static void answer_file(struct http_request *q, struct http_response *r)
 {
 	FILE *f = tmpfile();
 
 	fputs("0123456789", f);
 	fflush(f);
-	r->file.fd = dup(fileno(f));
+	r->file.ops = &file_ops;
+	r->file.ctx = (void *)(intptr_t)dup(fileno(f));
 	fclose(f);
 	r->file.offset = 2;
 	r->file.length = 5;
