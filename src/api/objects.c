@@ -155,7 +155,7 @@ static void put_lowtide(struct buf *to, const struct progress *p)
 		put_json(to, "queue_position", NULL);
 	else
 		put_u64(to, "queue_position", (uint64_t)p->queue_position);
-	put_text_or_null(to, "stall_reason", p->stall_reason);
+	put_text_or_null(to, "stall_reason", stall_words(p->stall)->api);
 	put_text_or_null(to, "stall_message", p->stall_message);
 	put_causes(to, &p->causes);
 	object_end(to);

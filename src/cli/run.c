@@ -384,17 +384,6 @@ static void run_done(struct run *r)
 
 /* ---- watch ---- */
 
-static const char *stall_text(const char *reason)
-{
-	if (reason == NULL)
-		return NULL;
-	return strcmp(reason, STALL_UPSTREAM_DOWN) == 0      ? "the upstream is down"
-	       : strcmp(reason, STALL_UPSTREAM_REFUSED) == 0 ? "the upstream refuses, see above"
-	       : strcmp(reason, STALL_UPSTREAM_429) == 0     ? "the upstream is busy"
-	       : strcmp(reason, STALL_PAUSED) == 0           ? "paused, see the log"
-							     : reason;
-}
-
 static struct meter_view view_of(const struct run *r)
 {
 	const struct counts *c = &r->progress.counts;
@@ -404,7 +393,7 @@ static struct meter_view view_of(const struct run *r)
 		.total = c->total,
 		.failed = c->failed,
 		.running = r->progress.running,
-		.waiting = stall_text(r->progress.stall_reason),
+		.waiting = stall_words(r->progress.stall)->terminal,
 	};
 }
 

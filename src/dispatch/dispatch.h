@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "batch/outcome.h"
 #include "batch/segment.h"
+#include "batch/stall.h"
 #include "dispatch/mail.h"
 #include "dispatch/online.h"
 #include "dispatch/slots.h"
@@ -36,17 +37,6 @@ struct dispatch_config {
 	struct budget *budget;       /* the caller's; NULL: memory is not counted */
 };
 
-/* Why a batch gets nothing done at the moment (contract 11.2). The later outweighs the earlier where
- * upstreams of a model differ, but one that flows outweighs them all. */
-enum dispatch_stall {
-	DISPATCH_FLOWS,
-	DISPATCH_STALL_ONLINE,  /* all room is taken by online requests */
-	DISPATCH_STALL_429,     /* the upstream wants a pause */
-	DISPATCH_STALL_DOWN,    /* it is down, or answers nothing well */
-	DISPATCH_STALL_REFUSED, /* only the operator can mend it */
-};
-#define STALL_TEXT_BYTES 400u
-
 struct dispatch_batch {
 	/* set by the owner before dispatch_add(); also the first part of `entry` (schedule.h), but for
 	 * entry.batch */
@@ -58,7 +48,7 @@ struct dispatch_batch {
 	/* readable from any thread */
 	struct slots slots;       /* slots_held(): lines that were sent and are not durable yet */
 	_Atomic uint64_t retried; /* requests beyond the first, of lines that have not ended */
-	_Atomic int stall;        /* enum dispatch_stall */
+	_Atomic int stall;        /* enum batch_stall; up to STALL_REFUSED */
 	_Atomic bool certificate; /* a certificate is what stalls it */
 	char stall_text[STALL_TEXT_BYTES]; /* what it waits for, in words: dispatch_stall_text() */
 	_Atomic int64_t eta_at;            /* Unix s; 0: cannot be told */
@@ -75,7 +65,7 @@ struct dispatch_batch {
 	unsigned waiting;
 	bool probed;           /* it failed a probe: others' turn first */
 	char failed_text[224]; /* what the line that failed last was told */
-	enum dispatch_stall failed_as;
+	enum batch_stall failed_as;
 	int64_t failed_at;            /* Unix s */
 	bool faulted;                 /* its input cannot be read: nothing more is sent */
 	uint64_t ended, ended_before; /* lines; at the last tick */

@@ -86,7 +86,7 @@ struct upstream_counts {
 
 /* What the log knows of it. */
 struct stall_told {
-	enum dispatch_stall stall;
+	enum batch_stall stall;
 	uint64_t told_ms, changed_ms; /* when it was told last; when `stall` of the other changed */
 };
 
@@ -103,8 +103,8 @@ struct upstream {
 	struct breaker breaker;   /* whether it can be reached and lets us in */
 	struct throttle throttle; /* the pauses that it asks for */
 	struct last_words said;
-	bool certificate;          /* `said` is of a certificate that is refused */
-	enum dispatch_stall stall; /* of these; what its lanes say is theirs */
+	bool certificate;       /* `said` is of a certificate that is refused */
+	enum batch_stall stall; /* of these; what its lanes say is theirs */
 	struct stall_told told;
 	uint64_t paced_until_ms; /* a line was found not to fit into the limits a minute before */
 	struct pace pace;
@@ -145,7 +145,7 @@ struct lane {
 	struct width *width;
 	struct breaker breaker; /* whether it answers for this model */
 	struct last_words said;
-	enum dispatch_stall stall;
+	enum batch_stall stall;
 	struct stall_told told;
 	unsigned probe_turn; /* what the next probe is, see fill.c */
 	bool gate_shut;      /* it was down or asked for a pause, and nothing was sent since */
@@ -164,7 +164,7 @@ struct model {
 	struct lane *lanes;
 	struct retry retry; /* lines that wait to be sent again; room for all that it has */
 	unsigned batches;
-	enum dispatch_stall stall; /* of its batches, as far as upstreams are the reason */
+	enum batch_stall stall; /* of its batches, as far as upstreams are the reason */
 	char stall_text[STALL_TEXT_BYTES];
 	bool certificate;    /* a refused certificate is the reason */
 	bool batches_held;   /* some batch has failed its probe, and others take their turn first */

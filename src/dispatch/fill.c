@@ -93,7 +93,7 @@ static unsigned lane_avoids(const struct lane *lane)
  * another upstream takes the model's lines their attempts stay spread. */
 static uint64_t lane_now_ms(const struct lane *lane, struct moment now)
 {
-	bool waits = lane->model->stall != DISPATCH_FLOWS;
+	bool waits = lane->model->stall != STALL_NONE;
 	return waits && lane_open_circuit(lane) ? RETRY_ANY_TIME : now.ms;
 }
 

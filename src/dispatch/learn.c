@@ -13,25 +13,25 @@
 
 /* ---- why it waits ---- */
 
-static enum dispatch_stall stall_of_breaker(const struct breaker *b)
+static enum batch_stall stall_of_breaker(const struct breaker *b)
 {
-	static const enum dispatch_stall stalls[] = {
-		[BREAKER_CLOSED] = DISPATCH_FLOWS,
-		[BREAKER_DOWN] = DISPATCH_STALL_DOWN,
-		[BREAKER_REFUSED] = DISPATCH_STALL_REFUSED,
+	static const enum batch_stall stalls[] = {
+		[BREAKER_CLOSED] = STALL_NONE,
+		[BREAKER_DOWN] = STALL_DOWN,
+		[BREAKER_REFUSED] = STALL_REFUSED,
 	};
 	return stalls[b->state];
 }
 
-static enum dispatch_stall upstream_stall(const struct upstream *u)
+static enum batch_stall upstream_stall(const struct upstream *u)
 {
 	if (u->breaker.state != BREAKER_CLOSED)
 		return stall_of_breaker(&u->breaker);
-	return throttle_pauses(&u->throttle) ? DISPATCH_STALL_429 : DISPATCH_FLOWS;
+	return throttle_pauses(&u->throttle) ? STALL_THROTTLED : STALL_NONE;
 }
 
 /* What holds the lane up, and what its upstream said. */
-static enum dispatch_stall lane_stall(const struct lane *lane, const struct last_words **ret_said)
+static enum batch_stall lane_stall(const struct lane *lane, const struct last_words **ret_said)
 {
 	const struct upstream *u = lane->upstream;
 	bool own = lane->stall > u->stall;
@@ -62,13 +62,13 @@ bool lane_open_circuit(const struct lane *lane)
 	       lane->upstream->breaker.state != BREAKER_CLOSED;
 }
 
-static void stall_text_set(struct dispatch *d, struct dispatch_batch *b, enum dispatch_stall stall,
+static void stall_text_set(struct dispatch *d, struct dispatch_batch *b, enum batch_stall stall,
 			   const char *text)
 {
 	pthread_mutex_lock(&d->lock);
 	snprintf(b->stall_text, sizeof(b->stall_text), "%s", text);
 	b->stall = stall;
-	b->certificate = stall == DISPATCH_STALL_REFUSED && b->of->certificate;
+	b->certificate = stall == STALL_REFUSED && b->of->certificate;
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -91,25 +91,25 @@ void batch_stall(struct dispatch *d, struct dispatch_batch *b)
 {
 	const struct model *m = b->of;
 	char text[STALL_TEXT_BYTES], at[32];
-	if (m->stall != DISPATCH_FLOWS) {
+	if (m->stall != STALL_NONE) {
 		stall_text_set(d, b, m->stall, m->stall_text);
 		return;
 	}
 	if (slots_held(&b->slots) > 0) {
-		if (b->stall != DISPATCH_FLOWS)
-			stall_text_set(d, b, DISPATCH_FLOWS, "");
+		if (b->stall != STALL_NONE)
+			stall_text_set(d, b, STALL_NONE, "");
 		return;
 	}
-	if (b->waiting > 0 && b->failed_as != DISPATCH_FLOWS) {
+	if (b->waiting > 0 && b->failed_as != STALL_NONE) {
 		time_write(b->failed_at, at, sizeof(at));
 		snprintf(text, sizeof(text), "%u of its lines wait to be sent again; at %s: %s",
 			 b->waiting, at, b->failed_text);
 		stall_text_set(d, b, b->failed_as, text);
 	} else if (online_has_all(m)) {
-		stall_text_set(d, b, DISPATCH_STALL_ONLINE,
+		stall_text_set(d, b, STALL_ONLINE,
 			       "all room of the upstreams is taken by online requests");
-	} else if (b->stall != DISPATCH_FLOWS) {
-		stall_text_set(d, b, DISPATCH_FLOWS, ""); /* others are before it: queue_position */
+	} else if (b->stall != STALL_NONE) {
+		stall_text_set(d, b, STALL_NONE, ""); /* others are before it: queue_position */
 	}
 }
 
@@ -131,13 +131,13 @@ void model_stall(struct dispatch *d, struct model *m)
 {
 	const struct last_words *said, *why = NULL;
 	const struct upstream *of = NULL;
-	enum dispatch_stall stall = DISPATCH_FLOWS;
+	enum batch_stall stall = STALL_NONE;
 	bool flows = false;
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
 		if (lane->closed || lane->upstream->retired || lane->upstream->config.drain)
 			continue;
-		enum dispatch_stall one = lane_stall(lane, &said);
-		flows = flows || one == DISPATCH_FLOWS;
+		enum batch_stall one = lane_stall(lane, &said);
+		flows = flows || one == STALL_NONE;
 		if (why == NULL || one > stall) {
 			stall = one;
 			why = said;
@@ -145,18 +145,18 @@ void model_stall(struct dispatch *d, struct model *m)
 		}
 	}
 	if (of == NULL) {
-		m->stall = DISPATCH_STALL_DOWN;
+		m->stall = STALL_DOWN;
 		snprintf(m->stall_text, sizeof(m->stall_text),
 			 "no upstream serves its model at the moment");
 	} else if (flows) {
-		m->stall = DISPATCH_FLOWS;
+		m->stall = STALL_NONE;
 	} else {
 		m->stall = stall;
 		m->certificate = of->certificate && why == &of->said;
 		text_of_upstream(of, why, m->stall_text, sizeof(m->stall_text));
 	}
-	struct stalling s = { d, m->stall < DISPATCH_STALL_DOWN && m->batches_held };
-	if (m->stall == DISPATCH_FLOWS)
+	struct stalling s = { d, m->stall < STALL_DOWN && m->batches_held };
+	if (m->stall == STALL_NONE)
 		retry_operator_now(&m->retry, sys.monotonic_ms());
 	if (s.release)
 		m->batches_held = false;
@@ -165,27 +165,22 @@ void model_stall(struct dispatch *d, struct model *m)
 
 /* ---- the log ---- */
 
-static void stall_log(const struct upstream *u, const char *model, enum dispatch_stall now,
+static void stall_log(const struct upstream *u, const char *model, enum batch_stall now,
 		      const char *said)
 {
-	static const char *const events[] = {
-		[DISPATCH_FLOWS] = "upstream.flows",
-		[DISPATCH_STALL_429] = "upstream.slows_down",
-		[DISPATCH_STALL_DOWN] = "upstream.down",
-		[DISPATCH_STALL_REFUSED] = "upstream.refused",
-	};
-	const char *of = model != NULL ? model : "";
-	if (now == DISPATCH_FLOWS)
-		log_info(events[now], kv_str("upstream", u->config.name), kv_str("model", of));
+	const char *event = stall_words(now)->log, *of = model != NULL ? model : "";
+
+	if (now == STALL_NONE)
+		log_info(event, kv_str("upstream", u->config.name), kv_str("model", of));
 	else
-		log_warn(events[now], kv_str("upstream", u->config.name), kv_str("model", of),
+		log_warn(event, kv_str("upstream", u->config.name), kv_str("model", of),
 			 kv_str("said", said));
 }
 
 /* At once if the log was told nothing of it for a while; else once it lasts: what comes and goes with
  * every refusal, or with every line that fails alone, is told once in ten seconds. */
 static void stall_tell(struct stall_told *t, const struct upstream *u, const char *model,
-		       enum dispatch_stall stall, const char *said, uint64_t now_ms)
+		       enum batch_stall stall, const char *said, uint64_t now_ms)
 {
 	bool quiet = t->told_ms == 0 || now_ms - t->told_ms >= STALL_TOLD_MS;
 	if (stall == t->stall || (!quiet && now_ms - t->changed_ms < STALL_LASTS_MS))
@@ -195,15 +190,15 @@ static void stall_tell(struct stall_told *t, const struct upstream *u, const cha
 	stall_log(u, model, stall, said);
 }
 
-static void since_set(struct last_words *said, enum dispatch_stall before)
+static void since_set(struct last_words *said, enum batch_stall before)
 {
-	if (before == DISPATCH_FLOWS || said->since == 0)
+	if (before == STALL_NONE || said->since == 0)
 		said->since = sys.now_s();
 }
 
 static void lane_tell(struct dispatch *d, struct lane *lane, uint64_t now_ms)
 {
-	enum dispatch_stall before = lane->stall, now = stall_of_breaker(&lane->breaker);
+	enum batch_stall before = lane->stall, now = stall_of_breaker(&lane->breaker);
 	if (now == before)
 		return;
 	since_set(&lane->said, before);
@@ -216,7 +211,7 @@ static void lane_tell(struct dispatch *d, struct lane *lane, uint64_t now_ms)
 
 static void upstream_tell(struct dispatch *d, struct upstream *u, uint64_t now_ms)
 {
-	enum dispatch_stall before = u->stall, now = upstream_stall(u);
+	enum batch_stall before = u->stall, now = upstream_stall(u);
 	if (now == before)
 		return;
 	since_set(&u->said, before);

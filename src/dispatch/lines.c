@@ -464,19 +464,19 @@ static void death_note(struct line *l, const struct attempt_end *e, bool open)
 		l->trials.deaths++;
 }
 
-static enum dispatch_stall stall_of_blame(enum blame blame)
+static enum batch_stall stall_of_blame(enum blame blame)
 {
 	switch (blame) {
 	case BLAME_THROTTLED:
-		return DISPATCH_STALL_429;
+		return STALL_THROTTLED;
 	case BLAME_OPERATOR:
 	case BLAME_PATH:
-		return DISPATCH_STALL_REFUSED;
+		return STALL_REFUSED;
 	case BLAME_NOBODY:
 	case BLAME_LINE:
-		return DISPATCH_FLOWS;
+		return STALL_NONE;
 	default:
-		return DISPATCH_STALL_DOWN;
+		return STALL_DOWN;
 	}
 }
 
@@ -492,7 +492,7 @@ static void line_again(struct dispatch *d, struct line *l, const struct attempt_
 	l->retry.for_operator = blame == BLAME_OPERATOR || blame == BLAME_PATH;
 	line_wait(l, due_ms);
 	/* While nothing flows it has had its probe: other batches first. */
-	if (b->of->stall >= DISPATCH_STALL_DOWN && !b->probed) {
+	if (b->of->stall >= STALL_DOWN && !b->probed) {
 		b->of->batches_held = true;
 		batch_hold(b, true);
 	}

@@ -67,7 +67,7 @@ static void model_tick(struct dispatch *d, struct model *m, double seconds, uint
 	bool told = m->slots >= 0.5 && !model_settles(m, now_ms);
 	schedule_forecast(m->schedule, told ? m->slots : 0, sys.now_s());
 	schedule_each(m->schedule, batch_forecast, NULL);
-	if (m->stall != DISPATCH_FLOWS)
+	if (m->stall != STALL_NONE)
 		model_stall(d, m); /* a probe may have been answered otherwise than the last one */
 	else
 		schedule_each(m->schedule, stall_each, d);
@@ -153,9 +153,9 @@ static void of_upstream(struct buf *to, const char *name, const struct upstream 
 		if (model_is_told(lane->model))
 
 /* As its own breaker says, or its lanes', where all of them wait. */
-static enum dispatch_stall upstream_state(const struct upstream *u)
+static enum batch_stall upstream_state(const struct upstream *u)
 {
-	enum dispatch_stall least = DISPATCH_STALL_REFUSED;
+	enum batch_stall least = STALL_REFUSED;
 	bool any = false;
 	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
 		if (lane->closed)
@@ -185,7 +185,7 @@ static void upstreams_write(const struct dispatch *d, struct buf *to)
 	family(to, up, "gauge", "1 while the upstream takes requests, 0 while it is down.");
 	FOR_UPSTREAMS(d, u)
 	of_upstream(to, up, u, "",
-		    upstream_state(u) == DISPATCH_FLOWS || upstream_state(u) == DISPATCH_STALL_429);
+		    upstream_state(u) == STALL_NONE || upstream_state(u) == STALL_THROTTLED);
 	family(to, trips, "counter", "How often the upstream went down.");
 	FOR_UPSTREAMS(d, u)
 	of_upstream(to, trips, u, "", (double)upstream_trips(u));
@@ -366,21 +366,16 @@ static void lane_write(struct buf *to, const struct lane *lane, uint64_t now_us)
 
 static const char *stall_name(const struct upstream *u)
 {
-	static const char *const names[] = {
-		[DISPATCH_FLOWS] = "flows",
-		[DISPATCH_STALL_429] = "paused",
-		[DISPATCH_STALL_DOWN] = "down",
-		[DISPATCH_STALL_REFUSED] = "refused",
-	};
-	return u->retired || u->config.drain ? "draining" : names[upstream_state(u)];
+	return u->retired || u->config.drain ? "draining"
+					     : stall_words(upstream_state(u))->upstream;
 }
 
 /* What it said last that was not well. */
 static const char *upstream_said(const struct upstream *u)
 {
-	for (const struct lane *lane = u->lanes; u->stall == DISPATCH_FLOWS && lane != NULL;
+	for (const struct lane *lane = u->lanes; u->stall == STALL_NONE && lane != NULL;
 	     lane = lane->next_of_upstream)
-		if (!lane->closed && lane->stall != DISPATCH_FLOWS)
+		if (!lane->closed && lane->stall != STALL_NONE)
 			return lane->said.text;
 	return u->said.text;
 }
@@ -394,7 +389,7 @@ static void upstream_write(struct buf *to, const struct upstream *u, uint64_t no
 		   "\"online\":%u,\"said\":",
 		   stall_name(u), u->config.weight, upstream_most(u), u->slots.sent,
 		   u->slots.online);
-	if (upstream_state(u) == DISPATCH_FLOWS)
+	if (upstream_state(u) == STALL_NONE)
 		buf_text(to, "null");
 	else
 		buf_json_string(to, slice_of(upstream_said(u)));

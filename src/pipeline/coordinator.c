@@ -233,17 +233,9 @@ void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], siz
 
 /* ---- what a client is shown ---- */
 
-static const char *stall_of(struct coordinator *c, const struct worker_view *view, bool all_ended,
-			    char message[static STALL_TEXT_BYTES])
+static enum batch_stall stall_of(struct coordinator *c, const struct worker_view *view,
+				 bool all_ended, char message[static STALL_TEXT_BYTES])
 {
-	static const char *const reasons[] = {
-		[DISPATCH_FLOWS] = NULL,
-		[DISPATCH_STALL_ONLINE] = STALL_ONLINE,
-		[DISPATCH_STALL_429] = STALL_UPSTREAM_429,
-		[DISPATCH_STALL_DOWN] = STALL_UPSTREAM_DOWN,
-		[DISPATCH_STALL_REFUSED] = STALL_UPSTREAM_REFUSED,
-	};
-
 	message[0] = '\0';
 	if (open_files_starved(&c->files)) {
 		snprintf(message, STALL_TEXT_BYTES, "too many files and connections are open");
@@ -258,9 +250,9 @@ static const char *stall_of(struct coordinator *c, const struct worker_view *vie
 		return STALL_PAUSED;
 	}
 	if (all_ended)
-		return NULL;
+		return STALL_NONE;
 	memcpy(message, view->stall_text, STALL_TEXT_BYTES);
-	return reasons[view->stall];
+	return view->stall;
 }
 
 /* A coordinator that has not read its journal yet knows less than the store. */
@@ -291,7 +283,7 @@ void coordinator_progress(struct coordinator *c, struct batch *b, struct progres
 	ret->pending = left - ret->running;
 	if (b->status == BATCH_IN_PROGRESS) {
 		pthread_mutex_lock(&c->lock);
-		ret->stall_reason = stall_of(c, &view, sums.all, ret->stall_message);
+		ret->stall = stall_of(c, &view, sums.all, ret->stall_message);
 		pthread_mutex_unlock(&c->lock);
 		ret->certificate = view.certificate;
 		ret->eta_at = view.eta_at;

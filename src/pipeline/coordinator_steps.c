@@ -26,8 +26,8 @@ void coordinator_held_up_tell(struct coordinator *c, const char *doing, const st
 	uint64_t others;
 
 	if (log_storm_pass(&c->env->held_up, sys.monotonic_ms(), &others))
-		log_fault("batch.paused", err, kv_str("batch", c->id), kv_str("doing", doing),
-			  kv_u64("others_before", others));
+		log_fault(stall_words(STALL_PAUSED)->log, err, kv_str("batch", c->id),
+			  kv_str("doing", doing), kv_u64("others_before", others));
 }
 
 static void held_up(struct coordinator *c, const char *doing, const struct error *err)
@@ -59,8 +59,8 @@ static void suspend_tell(struct coordinator *c)
 	if (suspended == c->suspended_sent || worker_is_idle(c->worker))
 		return;
 	c->suspended_sent = suspended;
-	log_info(suspended ? "batch.suspended" : "batch.unsuspended", kv_str("batch", c->id),
-		 kv_str("org", c->batch.org));
+	log_info(suspended ? stall_words(STALL_HELD)->log : "batch.unsuspended",
+		 kv_str("batch", c->id), kv_str("org", c->batch.org));
 	worker_suspend(c->worker, suspended);
 }
 

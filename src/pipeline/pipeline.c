@@ -102,7 +102,7 @@ void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret
 	if (!batch_is_final(b->status) && b->status != BATCH_VALIDATING) {
 		if (progress_live(p, b, ret)) {
 			if (p->draining && b->status == BATCH_IN_PROGRESS) {
-				ret->stall_reason = STALL_PAUSED;
+				ret->stall = STALL_PAUSED;
 				snprintf(ret->stall_message, sizeof(ret->stall_message),
 					 "the server is stopping");
 			}
@@ -189,7 +189,7 @@ static void storms_tell(struct pipeline *p)
 	uint64_t resumed = log_storm_rest(&p->env.resumed, now_ms);
 
 	if (paused > 0)
-		log_warn("batch.paused", kv_u64("more_batches", paused));
+		log_warn(stall_words(STALL_PAUSED)->log, kv_u64("more_batches", paused));
 	if (resumed > 0)
 		log_info("batch.resumed", kv_u64("more_batches", resumed));
 }

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "batch/batch.h"
+#include "batch/stall.h"
 #include "blob/blob.h"
 #include "dispatch/dispatch.h"
 #include "ingest/verdict.h"
@@ -59,20 +60,12 @@ struct dispatch *pipeline_dispatch(struct pipeline *p);
 /* The one account of memory, for what the API and its server hold. */
 struct budget *pipeline_budget(struct pipeline *p);
 
-/* Why a batch that is in progress does not move, or NULL (contract 11.2). */
-#define STALL_UPSTREAM_429 "upstream_429"
-#define STALL_UPSTREAM_DOWN "upstream_down"
-#define STALL_UPSTREAM_REFUSED "upstream_refused"
-#define STALL_ONLINE "online"
-#define STALL_PAUSED "paused"
-#define STALL_HELD "held"
-
 /* A batch at this moment; of one that does not run, what the store has. */
 struct progress {
 	struct counts counts;
 	struct usage usage;
 	uint64_t pending, running;
-	const char *stall_reason;             /* static, or NULL */
+	enum batch_stall stall;               /* why it does not move, in progress */
 	char stall_message[STALL_TEXT_BYTES]; /* the same in words; "": none */
 	int64_t eta_at;                       /* Unix s, 0: cannot be told */
 	bool at_risk;                         /* that is after its window's end */

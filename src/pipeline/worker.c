@@ -152,8 +152,8 @@ void worker_look(struct worker *w, struct worker_view *ret)
 
 		ret->running = slots_held(&b->slots);
 		ret->retried = b->retried;
-		ret->stall = (enum dispatch_stall)atomic_load(&b->stall);
-		if (ret->stall != DISPATCH_FLOWS)
+		ret->stall = (enum batch_stall)atomic_load(&b->stall);
+		if (ret->stall != STALL_NONE)
 			dispatch_stall_text(w->config.dispatch, b, ret->stall_text);
 		ret->certificate = b->certificate;
 		ret->eta_at = b->eta_at;

@@ -54,7 +54,7 @@ struct worker_task {
 struct worker_view {
 	uint64_t running; /* lines sent and not durable yet */
 	uint64_t retried; /* requests beyond the first, of lines that have not ended */
-	enum dispatch_stall stall;
+	enum batch_stall stall;
 	char stall_text[STALL_TEXT_BYTES];
 	bool certificate; /* one is what stalls it */
 	int64_t eta_at;

@@ -39,7 +39,7 @@ bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, 
 void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret)
 {
 	(void)p;
-	*ret = (struct progress){ .counts = b->counts, .stall_reason = STALL_PAUSED };
+	*ret = (struct progress){ .counts = b->counts, .stall = STALL_PAUSED };
 }
 
 void pipeline_sweep(struct pipeline *p)

@@ -97,7 +97,7 @@ static void a_batch_that_ran(void **state)
 		.eta_at = 99,
 		.at_risk = true,
 		.queue_position = 8,
-		.stall_reason = STALL_UPSTREAM_DOWN,
+		.stall = STALL_DOWN,
 		.stall_message = "HTTP 503",
 		.causes = { .n = 2,
 			    .of = { { .code = 404, .count = 1, .line = 9 },

@@ -287,13 +287,13 @@ static void test_what_it_says_of_itself(void **state)
 	struct worker_view view;
 
 	worker_look(w.worker, &view);
-	assert_int_equal(view.stall, DISPATCH_FLOWS);
+	assert_int_equal(view.stall, STALL_NONE);
 	assert_true(worker_start(w.worker, &task));
 	fake.batch->slots.held = 2;
-	fake.batch->stall = DISPATCH_STALL_DOWN;
+	fake.batch->stall = STALL_DOWN;
 	worker_look(w.worker, &view);
 	assert_int_equal(view.running, 2);
-	assert_int_equal(view.stall, DISPATCH_STALL_DOWN);
+	assert_int_equal(view.stall, STALL_DOWN);
 	assert_string_equal(view.stall_text, "as the test says");
 	assert_true(worker_is_busy(w.worker));
 }
