@@ -1,5 +1,5 @@
-/* metrics.c: the figures of the process and of HTTP are made here; those of the upstreams, the batches
- * and the online requests are dispatch's. */
+/* metrics.c: tables of what is shown, and of the figures those of the process and of HTTP, which are looked
+ * at here. */
 #include "api/metrics.h"
 
 #include <dirent.h>
@@ -8,15 +8,180 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "api/prometheus.h"
 #include "api/routes.h"
 #include "dispatch/dispatch.h"
 
-static void head(struct buf *to, const char *name, const char *type, const char *help)
+/* ---- the process, with the names that Prometheus clients use everywhere, and HTTP ---- */
+
+#define F(member) COLUMN(struct metrics_figures, member)
+
+static const struct metric process_metrics[] = {
+	{ "lowtide_build_info", "gauge", "The version of lowtide that runs.", METRIC_ONE,
+	  LABEL_FROM("version", struct metrics_figures, version) },
+	{ "process_resident_memory_bytes", "gauge", "Resident memory.", F(resident_bytes) },
+	{ "process_cpu_seconds_total", "counter", "User and system CPU time.", F(cpu_s),
+	  .decimals = 3 },
+	{ "process_open_fds", "gauge", "Open file descriptors.", F(fds) },
+	{ "process_max_fds", "gauge", "File descriptors that may be open.", F(fds_max) },
+	{ "lowtide_http_connections", "gauge", "Open connections of clients.",
+	  F(http_connections) },
+};
+
+static const struct metric answer_metrics[] = {
+	{ "lowtide_http_requests_total", "counter", "Requests answered.",
+	  COLUMN(struct answers_row, answers) },
+};
+
+static void write_process(struct buf *to, const struct metrics_figures *f)
 {
-	buf_printf(to, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+	const struct metric_rows process = METRIC_ROWS(f, 1);
+	const struct metric_rows answers = METRIC_ROWS(f->answers, f->answer_count,
+						       LABEL_OF("route", struct answers_row, route),
+						       LABEL_OF("code", struct answers_row, code));
+
+	prometheus_write(to, process_metrics, ARRAY_LEN(process_metrics), &process);
+	prometheus_write(to, answer_metrics, ARRAY_LEN(answer_metrics), &answers);
 }
 
-/* ---- the process: the names that Prometheus clients use everywhere ---- */
+/* ---- upstreams, and models on them ---- */
+
+#define U(member) COLUMN(struct view_upstream, member)
+
+static const struct metric upstream_metrics[] = {
+	{ "lowtide_upstream_up", "gauge",
+	  "1 while the upstream takes requests, 0 while it is down.", U(up) },
+	{ "lowtide_upstream_down_total", "counter", "How often the upstream went down.", U(trips) },
+	{ "lowtide_upstream_in_flight", "gauge", "Requests in flight to the upstream.", U(batch),
+	  LABEL("kind", "batch") },
+	{ .value = U(online), LABEL("kind", "online") },
+	{ "lowtide_upstream_requests_total", "counter", "Requests sent to the upstream.",
+	  U(sent_batch), LABEL("kind", "batch") },
+	{ .value = U(sent_online), LABEL("kind", "online") },
+	{ "lowtide_upstream_answers_total", "counter", "How requests of batch lines ended.",
+	  U(answered_2xx), LABEL("result", "2xx") },
+	{ .value = U(answered_4xx), LABEL("result", "4xx") },
+	{ .value = U(answered_429), LABEL("result", "429") },
+	{ .value = U(answered_5xx), LABEL("result", "5xx") },
+	{ .value = U(broken), LABEL("result", "broken") },
+	{ "lowtide_upstream_tokens_total", "counter",
+	  "Tokens that batch lines took, prompt and answer.", U(tokens) },
+	{ "lowtide_engine_requests", "gauge", "What the engine's own metrics say of its load.",
+	  U(running), LABEL("state", "running") },
+	{ .value = U(waiting), LABEL("state", "waiting") },
+	{ "lowtide_engine_cache_use", "gauge",
+	  "The share of the engine's KV cache in use, as it says.", U(cache) },
+};
+
+#define L(member) COLUMN(struct view_lane, member)
+
+static const struct metric lane_metrics[] = {
+	{ "lowtide_width", "gauge", "Requests in flight that are right for a model on an upstream.",
+	  L(limit.requests) },
+	{ "lowtide_width_reason", "gauge", "1 for the reason why the width is what it is.",
+	  METRIC_ONE, LABEL_FROM("reason", struct view_lane, limit.reason) },
+	{ "lowtide_width_others", "gauge", "Requests on the engine that did not come through here.",
+	  L(limit.others) },
+	{ "lowtide_width_reserve", "gauge", "Requests in flight kept free for online traffic.",
+	  L(limit.reserve) },
+	{ "lowtide_work_seconds", "gauge", "Time for a unit of work (about a token) at that width.",
+	  L(limit.work_s) },
+};
+
+/* Those that are going are left out: one of the same name may have taken their place. */
+static bool upstream_stays(const void *row)
+{
+	const struct view_upstream *u = row;
+
+	return !u->retired;
+}
+
+static bool lane_stays(const void *row)
+{
+	const struct view_lane *lane = row;
+
+	return !lane->retired;
+}
+
+static void write_upstreams(struct buf *to, const struct scheduling_view *v)
+{
+	struct metric_rows upstreams = METRIC_ROWS(
+		v->upstreams, v->upstream_count, LABEL_OF("upstream", struct view_upstream, name));
+	struct metric_rows lanes = METRIC_ROWS(v->lanes, v->lane_count,
+					       LABEL_OF("upstream", struct view_lane, upstream),
+					       LABEL_OF("model", struct view_lane, model));
+
+	upstreams.shown = upstream_stays;
+	lanes.shown = lane_stays;
+	prometheus_write(to, upstream_metrics, ARRAY_LEN(upstream_metrics), &upstreams);
+	prometheus_write(to, lane_metrics, ARRAY_LEN(lane_metrics), &lanes);
+}
+
+/* ---- models ---- */
+
+static const struct metric model_metrics[] = {
+	{ "lowtide_batches", "gauge", "Batches in progress, by model.",
+	  COLUMN(struct view_model, batches) },
+	{ "lowtide_lines_waiting_again", "gauge",
+	  "Lines that failed and wait to be sent again, by model.",
+	  COLUMN(struct view_model, waiting_again) },
+};
+
+static void write_models(struct buf *to, const struct scheduling_view *v)
+{
+	const struct metric_rows models = METRIC_ROWS(
+		v->models, v->model_count + 1, /* with that of the others */
+		LABEL_OF("model", struct view_model, name));
+
+	prometheus_write(to, model_metrics, ARRAY_LEN(model_metrics), &models);
+}
+
+/* ---- memory, and online requests ---- */
+
+static const struct metric memory_metrics[] = {
+	{ "lowtide_memory_bytes", "gauge", "Memory for what is on its way, of limits.memory.",
+	  COLUMN(struct memory_row, bytes) },
+};
+
+static const struct metric limit_metrics[] = {
+	{ "lowtide_memory_limit_bytes", "gauge", "limits.memory; 0: no limit.",
+	  F(memory_limit_bytes) },
+};
+
+static void write_memory(struct buf *to, const struct metrics_figures *f)
+{
+	const struct metric_rows uses = METRIC_ROWS(f->memory, BUDGET_KINDS,
+						    LABEL_OF("use", struct memory_row, use));
+	const struct metric_rows limit = METRIC_ROWS(f, 1);
+
+	prometheus_write(to, memory_metrics, ARRAY_LEN(memory_metrics), &uses);
+	prometheus_write(to, limit_metrics, ARRAY_LEN(limit_metrics), &limit);
+}
+
+static const struct metric online_metrics[] = {
+	{ "lowtide_online_requests", "gauge", "Online requests that have not ended.",
+	  COLUMN(struct scheduling_view, online_requests) },
+	{ "lowtide_online_waiting", "gauge", "Of these, those that wait for an upstream.",
+	  COLUMN(struct scheduling_view, online_waiting) },
+};
+
+static void write_online(struct buf *to, const struct scheduling_view *v)
+{
+	const struct metric_rows view = METRIC_ROWS(v, 1);
+
+	prometheus_write(to, online_metrics, ARRAY_LEN(online_metrics), &view);
+}
+
+void metrics_write(struct buf *to, const struct metrics_figures *f, const struct scheduling_view *v)
+{
+	write_process(to, f);
+	write_upstreams(to, v);
+	write_models(to, v);
+	write_memory(to, f);
+	write_online(to, v);
+}
+
+/* ---- figures ---- */
 
 static uint64_t resident_bytes(void)
 {
@@ -45,6 +210,13 @@ static uint64_t open_fds(void)
 	return n - 1; /* without the directory's own */
 }
 
+static uint64_t most_fds(void)
+{
+	struct rlimit fds;
+
+	return getrlimit(RLIMIT_NOFILE, &fds) == 0 ? fds.rlim_cur : 0;
+}
+
 static double cpu_seconds(void)
 {
 	struct rusage used;
@@ -55,66 +227,56 @@ static double cpu_seconds(void)
 	       (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
 }
 
-static void write_process(struct buf *to, const char *version)
+static void answers_add(struct metrics_figures *f, const char *route, _Atomic uint64_t *counts)
 {
-	struct rlimit fds = { 0 };
+	static const char *const codes[ANSWER_CODES] = { "1xx", "2xx", "3xx", "4xx", "5xx" };
 
-	head(to, "lowtide_build_info", "gauge", "The version of lowtide that runs.");
-	buf_printf(to, "lowtide_build_info{version=\"%s\"} 1\n", version != NULL ? version : "");
-	head(to, "process_resident_memory_bytes", "gauge", "Resident memory.");
-	buf_printf(to, "process_resident_memory_bytes %" PRIu64 "\n", resident_bytes());
-	head(to, "process_cpu_seconds_total", "counter", "User and system CPU time.");
-	buf_printf(to, "process_cpu_seconds_total %.3f\n", cpu_seconds());
-	head(to, "process_open_fds", "gauge", "Open file descriptors.");
-	buf_printf(to, "process_open_fds %" PRIu64 "\n", open_fds());
-	if (getrlimit(RLIMIT_NOFILE, &fds) != 0)
-		return;
-	head(to, "process_max_fds", "gauge", "File descriptors that may be open.");
-	buf_printf(to, "process_max_fds %" PRIu64 "\n", (uint64_t)fds.rlim_cur);
-}
-
-/* ---- HTTP ---- */
-
-static void write_answers(struct buf *to, const char *route, _Atomic uint64_t *counts)
-{
-	for (unsigned digit = 1; digit < 6; digit++) {
-		uint64_t n = counts[digit];
+	for (unsigned i = 0; i < ANSWER_CODES; i++) {
+		uint64_t n = counts[i + 1];
 		if (n > 0)
-			buf_printf(to,
-				   "lowtide_http_requests_total{route=\"%s\",code=\"%uxx\"} "
-				   "%" PRIu64 "\n",
-				   route, digit, n);
+			f->answers[f->answer_count++] = (struct answers_row){ route, codes[i], n };
 	}
 }
 
-static void write_http(struct buf *to, struct request *rq)
+static void answers_read(struct metrics_figures *f, struct api *api)
 {
 	const struct route *route;
-	char name[96];
 
-	head(to, "lowtide_http_connections", "gauge", "Open connections of clients.");
-	buf_printf(to, "lowtide_http_connections %u\n", http_connections(rq->http));
-	head(to, "lowtide_http_requests_total", "counter", "Requests answered.");
 	for (unsigned i = 0; (route = route_of_number(i)) != NULL; i++) {
-		snprintf(name, sizeof(name), "%s %s", route->method, route->path);
-		write_answers(to, name, rq->api->answers[i]);
+		snprintf(f->routes[i], sizeof(f->routes[i]), "%s %s", route->method, route->path);
+		answers_add(f, f->routes[i], api->answers[i]);
 	}
-	write_answers(to, "other", rq->api->answers[ROUTES_MAX]);
+	answers_add(f, "other", api->answers[ROUTES_MAX]);
+}
+
+static void memory_read(struct metrics_figures *f, const struct budget *b)
+{
+	for (unsigned kind = 0; kind < BUDGET_KINDS; kind++)
+		f->memory[kind] = (struct memory_row){ budget_label(kind), b->uses[kind].bytes };
+	f->memory_limit_bytes = b->limit;
+}
+
+static void figures_read(struct metrics_figures *f, struct request *rq)
+{
+	f->version = rq->api->config.version;
+	f->resident_bytes = resident_bytes();
+	f->cpu_s = cpu_seconds();
+	f->fds = open_fds();
+	f->fds_max = most_fds();
+	f->http_connections = http_connections(rq->http);
+	answers_read(f, rq->api);
+	memory_read(f, rq->api->budget);
 }
 
 bool metrics_get(struct request *rq, struct http_response *r, struct error *err)
 {
-	(void)err;
-	r->content_type = "text/plain; version=0.0.4; charset=utf-8";
-	write_process(&r->body, rq->api->config.version);
-	write_http(&r->body, rq);
-	dispatch_metrics(pipeline_dispatch(rq->api->pipeline), &r->body);
-	return true;
-}
+	AUTO(scheduling_view_done) struct scheduling_view view = { 0 };
+	struct metrics_figures figures = { 0 };
 
-bool metrics_scheduling(struct request *rq, struct http_response *r, struct error *err)
-{
-	(void)err;
-	dispatch_scheduling(pipeline_dispatch(rq->api->pipeline), &r->body);
+	figures_read(&figures, rq); /* memory as it is without the view */
+	if (!dispatch_view(pipeline_dispatch(rq->api->pipeline), false, &view, err))
+		return false;
+	r->content_type = "text/plain; version=0.0.4; charset=utf-8";
+	metrics_write(&r->body, &figures, &view);
 	return true;
 }

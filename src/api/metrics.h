@@ -1,8 +1,36 @@
-/* metrics.h: GET /metrics, Prometheus text, and GET /v1/lowtide/scheduling, what the console shows
- * (contract 13, 11.3). */
+/* metrics.h: GET /metrics, as Prometheus text (contract 13). */
 #pragma once
 
 #include "api/request.h"
+#include "dispatch/view.h"
+
+#define ANSWER_CODES 5u /* 1xx to 5xx */
+
+/* How often a route was answered so. */
+struct answers_row {
+	const char *route, *code; /* "GET /v1/files", "2xx" */
+	uint64_t answers;
+};
+
+struct memory_row {
+	const char *use; /* budget_label() */
+	uint64_t bytes;
+};
+
+/* All that is shown but for what dispatch does. */
+struct metrics_figures {
+	const char *version;
+	uint64_t resident_bytes, fds, fds_max;
+	double cpu_s;
+	unsigned http_connections;
+	struct answers_row answers[(ROUTES_MAX + 1) * ANSWER_CODES]; /* those that there were */
+	size_t answer_count;
+	char routes[ROUTES_MAX][96]; /* that `answers` names */
+	struct memory_row memory[BUDGET_KINDS];
+	uint64_t memory_limit_bytes;
+};
 
 bool metrics_get(struct request *rq, struct http_response *r, struct error *err);
-bool metrics_scheduling(struct request *rq, struct http_response *r, struct error *err);
+/* Pure. */
+void metrics_write(struct buf *to, const struct metrics_figures *f,
+		   const struct scheduling_view *v);

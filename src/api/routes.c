@@ -10,6 +10,7 @@
 #include "api/metrics.h"
 #include "api/models.h"
 #include "api/online.h"
+#include "api/scheduling.h"
 #include "api/upload.h"
 
 static const struct route routes[] = {
@@ -52,7 +53,7 @@ static const struct route routes[] = {
 	{ "GET", "/v1/models", .work = HTTP_INSTANT, .handle = models_list },
 	{ "GET", "/v1/models/{rest}", .work = HTTP_INSTANT, .handle = models_get },
 	{ "GET", "/metrics", .work = HTTP_INSTANT, .handle = metrics_get },
-	{ "GET", "/v1/lowtide/scheduling", .work = HTTP_INSTANT, .handle = metrics_scheduling },
+	{ "GET", "/v1/lowtide/scheduling", .work = HTTP_INSTANT, .handle = scheduling_get },
 };
 _Static_assert(ARRAY_LEN(routes) <= ROUTES_MAX, "the figures have a row for each route");
 

@@ -217,7 +217,7 @@ static void loop_tick(struct dispatch *d)
 	if (now_ms < d->tick_at_ms)
 		return;
 	d->tick_at_ms = now_ms + TICK_MS;
-	report_tick(d, now_ms);
+	tick_run(d, now_ms);
 }
 
 static void *dispatch_main(void *arg)
@@ -277,30 +277,22 @@ void dispatch_models(struct dispatch *d, struct buf *to)
 	pthread_mutex_unlock(&d->lock);
 }
 
-static bool metrics_call(struct dispatch *d, void *arg, struct error *err)
+struct view_call {
+	bool decisions;
+	struct scheduling_view *ret;
+};
+
+static bool view_call(struct dispatch *d, void *arg, struct error *err)
 {
-	(void)err;
-	report_metrics(d, arg);
-	return true;
+	const struct view_call *c = arg;
+
+	return view_make(d, c->decisions, c->ret, err);
 }
 
-static bool scheduling_call(struct dispatch *d, void *arg, struct error *err)
+bool dispatch_view(struct dispatch *d, bool decisions, struct scheduling_view *ret,
+		   struct error *err)
 {
-	(void)err;
-	report_scheduling(d, arg);
-	return true;
-}
-
-void dispatch_metrics(struct dispatch *d, struct buf *to)
-{
-	struct error err;
-	(void)dispatch_call(d, metrics_call, to, &err);
-}
-
-void dispatch_scheduling(struct dispatch *d, struct buf *to)
-{
-	struct error err;
-	(void)dispatch_call(d, scheduling_call, to, &err);
+	return dispatch_call(d, view_call, &(struct view_call){ decisions, ret }, err);
 }
 
 /* ---- opening and closing ---- */

@@ -135,7 +135,4 @@ bool dispatch_serves(struct dispatch *d, const char *model);
 /* JSON array of the models that all upstreams together serve: {"id","object":"model","created",
  * "owned_by"} each, by id: what they report, or what their configuration lists. */
 void dispatch_models(struct dispatch *d, struct buf *to);
-/* What is going on, as Prometheus text, and as a JSON object with the last decisions about widths, for
- * the console. Both wait for the dispatch thread, for a turn of its loop. */
-void dispatch_metrics(struct dispatch *d, struct buf *to);
-void dispatch_scheduling(struct dispatch *d, struct buf *to);
+/* What is going on: dispatch_view(), in view.h. */

@@ -15,7 +15,8 @@
  *	memory.c      what lines may take of the memory budget
  *	watch.c       an engine's metrics, list of models and health, asked for regularly
  *	transfer.c    what libcurl has in hand, and how it says that it ended
- *	report.c      what is going on, for /metrics and the console
+ *	tick.c        once a second: rates, forecasts, what the log is told of limits
+ *	view.c        what is going on, in numbers, for /metrics and the console
  *	wire.c        libcurl and epoll
  *
  *	upstream A --- lane --- model m1 --- schedule --- batches
@@ -32,6 +33,7 @@
 #include "dispatch/retry.h"
 #include "dispatch/slots.h"
 #include "dispatch/trials.h"
+#include "dispatch/view.h"
 #include "dispatch/wire.h"
 #include "upstream/breaker.h"
 #include "upstream/pace.h"
@@ -398,9 +400,13 @@ bool gauges_current(const struct upstream *u, uint64_t now_ms);
 /* Renews what dispatch_models() answers: what all report, or list. */
 void models_join(struct dispatch *d);
 
-/* ---- report.c ---- */
+/* ---- tick.c ---- */
 
 /* Once a second: rates, forecasts, decisions. */
-void report_tick(struct dispatch *d, uint64_t now_ms);
-void report_metrics(struct dispatch *d, struct buf *to);
-void report_scheduling(struct dispatch *d, struct buf *to);
+void tick_run(struct dispatch *d, uint64_t now_ms);
+
+/* ---- view.c ---- */
+
+/* dispatch_view(), in the dispatch thread. */
+MUST_USE bool view_make(const struct dispatch *d, bool decisions, struct scheduling_view *ret,
+			struct error *err);

@@ -1,0 +1,143 @@
+/* scheduling.c: the object, as a table for each kind of row in dispatch's view. */
+#include "api/scheduling.h"
+
+#include "api/layout.h"
+#include "dispatch/dispatch.h"
+
+/* ---- a model on an upstream ---- */
+
+#define LIMIT(of)                                                                             \
+	{ "width", COLUMN(of, limit.requests), .decimals = 1 },                               \
+		{ "reason", COLUMN(of, limit.reason) }, { "batch", COLUMN(of, limit.batch) }, \
+		{ "online", COLUMN(of, limit.online) },                                       \
+		{ "others", COLUMN(of, limit.others), .decimals = 1 },                        \
+		{ "reserve", COLUMN(of, limit.reserve) },                                     \
+		{ "best_per_s", COLUMN(of, limit.best_per_s), .decimals = 3 },                \
+	{                                                                                     \
+		"work_ms", COLUMN(of, limit.work_ms), .decimals = 4                           \
+	}
+
+static const struct json_member decision_members[] = {
+	{ "at", COLUMN(struct view_decision, at) },
+	LIMIT(struct view_decision),
+};
+
+static void put_decisions(struct buf *to, const void *row)
+{
+	const struct view_lane *lane = row;
+
+	array_write(to, decision_members, ARRAY_LEN(decision_members), lane->decisions,
+		    lane->decision_count, sizeof(*lane->decisions));
+}
+
+static const struct json_member lane_members[] = {
+	{ "model", COLUMN(struct view_lane, model) },
+	{ "in_flight", COLUMN(struct view_lane, in_flight) },
+	{ "not_durable", COLUMN(struct view_lane, not_durable) },
+	LIMIT(struct view_lane),
+	{ "decisions", .write = put_decisions },
+};
+
+/* ---- an upstream ---- */
+
+#define U(member) COLUMN(struct view_upstream, member)
+
+static void put_state(struct buf *to, const void *row)
+{
+	const struct view_upstream *u = row;
+
+	buf_json_string(to, slice_of(u->draining ? "draining" : stall_words(u->state)->upstream));
+}
+
+static void put_said(struct buf *to, const void *row)
+{
+	const struct view_upstream *u = row;
+
+	if (u->state == STALL_NONE)
+		buf_text(to, "null");
+	else
+		buf_json_string(to, u->said);
+}
+
+static const struct json_member engine_members[] = {
+	{ "kind", U(engine) },
+	{ "running", U(running), .decimals = DECIMALS_NONE },
+	{ "waiting", U(waiting), .decimals = DECIMALS_NONE },
+};
+
+static void put_engine(struct buf *to, const void *row)
+{
+	const struct view_upstream *u = row;
+
+	if (u->engine == NULL)
+		buf_text(to, "null");
+	else
+		object_write(to, engine_members, ARRAY_LEN(engine_members), u);
+}
+
+static void put_lanes(struct buf *to, const void *row)
+{
+	const struct view_upstream *u = row;
+
+	array_write(to, lane_members, ARRAY_LEN(lane_members), u->lanes, u->lane_count,
+		    sizeof(*u->lanes));
+}
+
+static const struct json_member upstream_members[] = {
+	{ "name", U(name) },
+	{ "state", .write = put_state },
+	{ "weight", U(weight) },
+	{ "max_concurrency", U(max_concurrency) },
+	{ "batch", U(batch) },
+	{ "online", U(online) },
+	{ "said", .write = put_said },
+	{ "engine", .write = put_engine },
+	{ "lanes", .write = put_lanes },
+};
+
+/* ---- all of it ---- */
+
+static const struct json_member model_members[] = {
+	{ "name", COLUMN(struct view_model, name) },
+	{ "batches", COLUMN(struct view_model, batches) },
+	{ "slots", COLUMN(struct view_model, slots), .decimals = 1 },
+	{ "waiting_again", COLUMN(struct view_model, waiting_again) },
+};
+
+static void put_upstreams(struct buf *to, const void *row)
+{
+	const struct scheduling_view *v = row;
+
+	array_write(to, upstream_members, ARRAY_LEN(upstream_members), v->upstreams,
+		    v->upstream_count, sizeof(*v->upstreams));
+}
+
+static void put_models(struct buf *to, const void *row)
+{
+	const struct scheduling_view *v = row;
+
+	array_write(to, model_members, ARRAY_LEN(model_members), v->models,
+		    v->model_count + v->other_models, sizeof(*v->models));
+}
+
+static const struct json_member scheduling_members[] = {
+	{ "object", .literal = "\"lowtide.scheduling\"" },
+	{ "at", COLUMN(struct scheduling_view, at) },
+	{ "upstreams", .write = put_upstreams },
+	{ "models", .write = put_models },
+};
+
+void scheduling_write(struct buf *to, const struct scheduling_view *v)
+{
+	object_write(to, scheduling_members, ARRAY_LEN(scheduling_members), v);
+}
+
+bool scheduling_get(struct request *rq, struct http_response *r, struct error *err)
+{
+	AUTO(scheduling_view_done) struct scheduling_view view = { 0 };
+
+	if (!dispatch_view(pipeline_dispatch(rq->api->pipeline), true, &view, err))
+		return false;
+	scheduling_write(&r->body, &view);
+	return true;
+}

@@ -1,0 +1,108 @@
+/* tick.c: once a second: forecasts and rates, for the batches; what lanes decided, for the log and the
+ * console. */
+#include <math.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "dispatch/dispatch_impl.h"
+
+#define RATE_OVER_S 20.0    /* lines a second and slots in use: averages over about that long */
+#define RATE_LEAST_S 0.5    /* over less than that nothing can be told of a rate */
+#define SETTLES_MS 15000u   /* that a width takes to be found, at most */
+#define DECISION_CHANGE 0.2 /* a width that has changed by so much is worth a line in the log */
+
+static void batch_forecast(void *ctx, struct schedule_batch *entry)
+{
+	struct dispatch_batch *b = entry->batch;
+	const struct schedule_forecast *f = &entry->forecast;
+	(void)ctx;
+	b->eta_at = f->eta_s < 0 ? 0 : sys.now_s() + f->eta_s;
+	b->at_risk = f->at_risk;
+	b->queue_position = f->queue_position;
+}
+
+static void batch_rate(void *ctx, struct schedule_batch *entry)
+{
+	struct dispatch_batch *b = entry->batch;
+	double seconds = *(const double *)ctx;
+	double rate = (double)(b->ended - b->ended_before) / seconds;
+	double share = fmax(seconds / (RATE_OVER_S + seconds),
+			    1.0 / ++b->rated); /* a mean at first */
+	b->ended_before = b->ended;
+	b->rate += (rate - b->rate) * share;
+	b->rate_per_ks = (unsigned)(b->rate * 1000 + 0.5);
+}
+
+/* While a lane is looking for its width nothing can be told from the one it has. Not for ever: where a
+ * lane is never full it does not find one. */
+static bool model_settles(const struct model *m, uint64_t now_ms)
+{
+	if (now_ms - m->busy_since_ms >= SETTLES_MS)
+		return false;
+	for (const struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
+		enum width_reason reason = width_state(lane->width, sys.monotonic_us()).reason;
+		if (!lane->closed && (reason == WIDTH_STARTING || reason == WIDTH_GROWING))
+			return true;
+	}
+	return false;
+}
+
+static void stall_each(void *ctx, struct schedule_batch *entry)
+{
+	batch_stall(ctx, entry->batch);
+}
+
+static void model_tick(struct dispatch *d, struct model *m, double seconds, uint64_t now_ms)
+{
+	double now = 0;
+	if (m->batches == 0)
+		return;
+	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model)
+		now += lane_slots(lane);
+	double share = m->slots < 1 ? 1 : seconds / (RATE_OVER_S / 2 + seconds);
+	m->slots += (now - m->slots) * share;
+	bool told = m->slots >= 0.5 && !model_settles(m, now_ms);
+	schedule_forecast(m->schedule, told ? m->slots : 0, sys.now_s());
+	schedule_each(m->schedule, batch_forecast, NULL);
+	if (m->stall != STALL_NONE)
+		model_stall(d, m); /* a probe may have been answered otherwise than the last one */
+	else
+		schedule_each(m->schedule, stall_each, d);
+}
+
+static void lane_tick(struct lane *lane, uint64_t now_us)
+{
+	struct width_state s = width_state(lane->width, now_us);
+	const struct decision *last = &lane->decisions[(lane->decision_count - 1) % DECISIONS_MAX];
+	if (lane->decision_count > 0 && last->state.reason == s.reason &&
+	    fabs(s.width - last->state.width) < DECISION_CHANGE * last->state.width)
+		return;
+	lane->decisions[lane->decision_count++ % DECISIONS_MAX] =
+		(struct decision){ .at = sys.now_s(), .state = s };
+	if (lane->decision_count == 1)
+		return; /* where it starts is no decision */
+	log_info("upstream.width", kv_str("upstream", lane->upstream->config.name),
+		 kv_str("model", lane->model->name), kv_u64("width", (uint64_t)(s.width + 0.5)),
+		 kv_str("reason", width_reason_name(s.reason)), kv_u64("lines", s.batch),
+		 kv_u64("online", s.online), kv_u64("others", (uint64_t)(s.others + 0.5)),
+		 kv_u64("reserve", s.reserve));
+}
+
+void tick_run(struct dispatch *d, uint64_t now_ms)
+{
+	double seconds = (double)(now_ms - d->ticked_at_ms) / 1000;
+	bool rated = seconds >= RATE_LEAST_S;
+	for (struct model *m = d->models; m != NULL; m = m->next) {
+		model_tick(d, m, seconds, now_ms);
+		if (rated)
+			schedule_each(m->schedule, batch_rate, &seconds);
+	}
+	if (rated)
+		d->ticked_at_ms = now_ms;
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		stall_tick(d, u, now_ms);
+		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+			lane_tick(lane, sys.monotonic_us());
+	}
+	upstreams_tidy(d, now_ms);
+}

@@ -1,0 +1,282 @@
+/* view.c: counts what there is, takes room for all of it at once, and copies. */
+#include "dispatch/view.h"
+
+#include <assert.h>
+#include <math.h>
+
+#include "base/sys.h"
+#include "dispatch/dispatch_impl.h"
+
+#define VIEW_BYTES_MAX (64u << 20) /* as much as an answer of the API may have */
+
+/* ---- what an upstream is said to do ---- */
+
+/* As its own breaker says, or its lanes', where all of them wait. */
+static enum batch_stall upstream_state(const struct upstream *u)
+{
+	enum batch_stall least = STALL_REFUSED;
+	bool any = false;
+
+	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
+		if (lane->closed)
+			continue;
+		least = lane->stall < least ? lane->stall : least;
+		any = true;
+	}
+	return any && least > u->stall ? least : u->stall;
+}
+
+static uint64_t upstream_trips(const struct upstream *u)
+{
+	uint64_t trips = u->breaker.trips;
+
+	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		trips += lane->breaker.trips;
+	return trips;
+}
+
+/* What it said last that was not well. */
+static const char *upstream_said(const struct upstream *u)
+{
+	if (upstream_state(u) == STALL_NONE)
+		return "";
+	for (const struct lane *lane = u->lanes; u->stall == STALL_NONE && lane != NULL;
+	     lane = lane->next_of_upstream)
+		if (!lane->closed && lane->stall != STALL_NONE)
+			return lane->said.text;
+	return u->said.text;
+}
+
+static bool lane_is_shown(const struct lane *lane)
+{
+	return model_is_told(lane->model);
+}
+
+static unsigned lane_decisions(const struct lane *lane)
+{
+	return lane->decision_count < DECISIONS_MAX ? lane->decision_count : DECISIONS_MAX;
+}
+
+/* ---- room ---- */
+
+/* How much there is of everything. */
+struct extent {
+	size_t upstreams, lanes, decisions, models, text_bytes;
+};
+
+static void upstream_count(const struct upstream *u, bool decisions, struct extent *e)
+{
+	size_t name_bytes = strlen(u->config.name);
+
+	e->upstreams++;
+	e->text_bytes += name_bytes + strlen(upstream_said(u));
+	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
+		if (!lane_is_shown(lane))
+			continue;
+		e->lanes++;
+		e->decisions += decisions ? lane_decisions(lane) : 0;
+		e->text_bytes += strlen(lane->model->name);
+	}
+}
+
+static struct extent extent_of(const struct dispatch *d, bool decisions)
+{
+	struct extent e = { .models = 1 }; /* the row that the others share */
+
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		upstream_count(u, decisions, &e);
+	for (const struct model *m = d->models; m != NULL; m = m->next) {
+		if (!model_is_told(m))
+			continue;
+		e.models++;
+		e.text_bytes += strlen(m->name);
+	}
+	return e;
+}
+
+/* Where the next of each goes. */
+struct filling {
+	struct view_upstream *upstream;
+	struct view_lane *lane;
+	struct view_decision *decision;
+	struct view_model *model;
+	char *text, *end;
+	bool decisions;
+	uint64_t now_us;
+};
+
+/* All of them lie one behind the other, those of the same alignment first. */
+static bool room_take(const struct extent *e, struct buf *memory, struct filling *ret)
+{
+	size_t bytes = e->upstreams * sizeof(*ret->upstream) + e->lanes * sizeof(*ret->lane) +
+		       e->decisions * sizeof(*ret->decision) + e->models * sizeof(*ret->model) +
+		       e->text_bytes;
+
+	if (!buf_reserve(memory, bytes))
+		return false;
+	ret->upstream = (struct view_upstream *)(void *)memory->p;
+	ret->lane = (struct view_lane *)(ret->upstream + e->upstreams);
+	ret->decision = (struct view_decision *)(ret->lane + e->lanes);
+	ret->model = (struct view_model *)(ret->decision + e->decisions);
+	ret->text = (char *)(ret->model + e->models);
+	ret->end = ret->text + e->text_bytes;
+	return true;
+}
+
+/* ---- copying ---- */
+
+static struct slice text_copy(struct filling *f, const char *text)
+{
+	struct slice copy = { f->text, strlen(text) };
+
+	assert(copy.n <= (size_t)(f->end - f->text));
+	memcpy(f->text, text, copy.n);
+	f->text += copy.n;
+	return copy;
+}
+
+static struct view_limit limit_view(const struct width_state *s)
+{
+	return (struct view_limit){
+		.requests = s->width,
+		.reason = width_reason_name(s->reason),
+		.batch = s->batch,
+		.online = s->online,
+		.others = s->others,
+		.reserve = s->reserve,
+		.best_per_s = s->best_per_s,
+		.work_ms = s->work_ms,
+		.work_s = s->work_ms / 1000,
+	};
+}
+
+static void decisions_view(struct filling *f, const struct lane *lane, struct view_lane *to)
+{
+	unsigned n = lane_decisions(lane);
+
+	to->decisions = f->decision;
+	to->decision_count = n;
+	for (unsigned i = lane->decision_count - n; i != lane->decision_count; i++) {
+		const struct decision *one = &lane->decisions[i % DECISIONS_MAX];
+		*f->decision++ = (struct view_decision){ one->at, limit_view(&one->state) };
+	}
+}
+
+static void lane_view(struct filling *f, const struct lane *lane, struct slice upstream)
+{
+	struct width_state state = width_state(lane->width, f->now_us);
+	struct view_lane *to = f->lane++;
+
+	*to = (struct view_lane){
+		.upstream = upstream,
+		.model = text_copy(f, lane->model->name),
+		.retired = lane->upstream->retired,
+		.in_flight = lane->slots.sent,
+		.not_durable = slots_unrecorded(&lane->slots),
+		.limit = limit_view(&state),
+	};
+	if (f->decisions)
+		decisions_view(f, lane, to);
+}
+
+static void counts_view(const struct upstream_counts *c, struct view_upstream *to)
+{
+	to->sent_batch = c->sent;
+	to->sent_online = c->online;
+	to->answered_2xx = c->answered_2xx;
+	to->answered_4xx = c->answered_4xx;
+	to->answered_429 = c->answered_429;
+	to->answered_5xx = c->answered_5xx;
+	to->broken = c->broken;
+	to->tokens = c->tokens;
+}
+
+static void engine_view(const struct upstream *u, uint64_t now_ms, struct view_upstream *to)
+{
+	const struct gauges *g = &u->gauges;
+	bool current = gauges_current(u, now_ms);
+
+	to->engine = current ? gauges_kind_words[g->kind] : NULL;
+	to->running = current ? g->running : NAN;
+	to->waiting = current ? g->waiting : NAN;
+	to->cache = current && g->cache >= 0 ? g->cache : NAN;
+}
+
+static void upstream_view(struct filling *f, const struct upstream *u)
+{
+	enum batch_stall state = upstream_state(u);
+	struct view_upstream *to = f->upstream++;
+
+	*to = (struct view_upstream){
+		.name = text_copy(f, u->config.name),
+		.retired = u->retired,
+		.draining = u->retired || u->config.drain,
+		.state = state,
+		.said = text_copy(f, upstream_said(u)),
+		.up = state == STALL_NONE || state == STALL_THROTTLED,
+		.weight = u->config.weight,
+		.max_concurrency = upstream_most(u),
+		.batch = u->slots.sent,
+		.online = u->slots.online,
+		.trips = upstream_trips(u),
+		.lanes = f->lane,
+	};
+	counts_view(&u->counts, to);
+	engine_view(u, f->now_us / 1000, to);
+	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		if (lane_is_shown(lane))
+			lane_view(f, lane, to->name);
+	to->lane_count = (size_t)(f->lane - to->lanes);
+}
+
+static void models_view(struct filling *f, const struct model *first, struct scheduling_view *to)
+{
+	struct view_model others = { .name = SLICE(OTHER_MODELS) };
+
+	to->models = f->model;
+	for (const struct model *m = first; m != NULL; m = m->next) {
+		bool told = model_is_told(m);
+		struct view_model *row = told ? f->model++ : &others;
+		if (told)
+			*row = (struct view_model){ .name = text_copy(f, m->name) };
+		row->batches += m->batches;
+		row->slots += m->slots;
+		row->waiting_again += m->retry.waiting;
+		to->other_models = to->other_models || !told;
+	}
+	to->model_count = (size_t)(f->model - to->models);
+	*f->model++ = others;
+}
+
+bool view_make(const struct dispatch *d, bool decisions, struct scheduling_view *ret,
+	       struct error *err)
+{
+	struct extent extent = extent_of(d, decisions);
+	struct filling f = { .decisions = decisions, .now_us = sys.monotonic_us() };
+	struct scheduling_view v = {
+		.at = sys.now_s(),
+		.online_requests = d->online_count,
+		.online_waiting = d->online_waiting,
+		.memory = BUF_OF(VIEW_BYTES_MAX, budget_use(d->config.budget, BUDGET_CALLS)),
+	};
+
+	if (!room_take(&extent, &v.memory, &f))
+		return fail_memory(err);
+	v.upstreams = f.upstream;
+	v.upstream_count = extent.upstreams;
+	v.lanes = f.lane;
+	v.lane_count = extent.lanes;
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		upstream_view(&f, u);
+	models_view(&f, d->models, &v);
+	assert(f.upstream == v.upstreams + extent.upstreams);
+	assert(f.lane == v.lanes + extent.lanes);
+	assert(f.model == v.models + extent.models && f.text == f.end);
+	*ret = v;
+	return true;
+}
+
+void scheduling_view_done(struct scheduling_view *v)
+{
+	buf_free(&v->memory);
+}

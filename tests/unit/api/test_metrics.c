@@ -1,0 +1,120 @@
+/* /metrics: every metric, in its order; upstreams that are going are left out. */
+#include "unit.h"
+
+#include "api/metrics.h"
+#include "view_unit.h"
+
+#define HEAD(name, type, help) "# HELP " name " " help "\n# TYPE " name " " type "\n"
+
+static const char expected[] = HEAD("lowtide_build_info", "gauge",
+				    "The version of lowtide that runs.")          //
+	"lowtide_build_info{version=\"0.1\"} 1\n"                                 //
+	HEAD("process_resident_memory_bytes", "gauge", "Resident memory.")        //
+	"process_resident_memory_bytes 4096\n"                                    //
+	HEAD("process_cpu_seconds_total", "counter", "User and system CPU time.") //
+	"process_cpu_seconds_total 1.235\n"                                       //
+	HEAD("process_open_fds", "gauge", "Open file descriptors.")               //
+	"process_open_fds 9\n"                                                    //
+	HEAD("process_max_fds", "gauge", "File descriptors that may be open.")    //
+	"process_max_fds 1024\n"                                                  //
+	HEAD("lowtide_http_connections", "gauge", "Open connections of clients.") //
+	"lowtide_http_connections 2\n"                                            //
+	HEAD("lowtide_http_requests_total", "counter", "Requests answered.")      //
+	"lowtide_http_requests_total{route=\"GET /metrics\",code=\"2xx\"} 12\n"   //
+	"lowtide_http_requests_total{route=\"other\",code=\"4xx\"} 1\n"           //
+	HEAD("lowtide_upstream_up", "gauge",
+	     "1 while the upstream takes requests, 0 while it is down.")                        //
+	"lowtide_upstream_up{upstream=\"a\"} 1\n"                                               //
+	HEAD("lowtide_upstream_down_total", "counter", "How often the upstream went down.")     //
+	"lowtide_upstream_down_total{upstream=\"a\"} 2\n"                                       //
+	HEAD("lowtide_upstream_in_flight", "gauge", "Requests in flight to the upstream.")      //
+	"lowtide_upstream_in_flight{upstream=\"a\",kind=\"batch\"} 7\n"                         //
+	"lowtide_upstream_in_flight{upstream=\"a\",kind=\"online\"} 1\n"                        //
+	HEAD("lowtide_upstream_requests_total", "counter", "Requests sent to the upstream.")    //
+	"lowtide_upstream_requests_total{upstream=\"a\",kind=\"batch\"} 100\n"                  //
+	"lowtide_upstream_requests_total{upstream=\"a\",kind=\"online\"} 11\n"                  //
+	HEAD("lowtide_upstream_answers_total", "counter", "How requests of batch lines ended.") //
+	"lowtide_upstream_answers_total{upstream=\"a\",result=\"2xx\"} 90\n"                    //
+	"lowtide_upstream_answers_total{upstream=\"a\",result=\"4xx\"} 1\n"                     //
+	"lowtide_upstream_answers_total{upstream=\"a\",result=\"429\"} 2\n"                     //
+	"lowtide_upstream_answers_total{upstream=\"a\",result=\"5xx\"} 3\n"                     //
+	"lowtide_upstream_answers_total{upstream=\"a\",result=\"broken\"} 4\n"                  //
+	HEAD("lowtide_upstream_tokens_total", "counter",
+	     "Tokens that batch lines took, prompt and answer.") //
+	"lowtide_upstream_tokens_total{upstream=\"a\"} 98765\n"  //
+	HEAD("lowtide_engine_requests", "gauge",
+	     "What the engine's own metrics say of its load.")          //
+	"lowtide_engine_requests{upstream=\"a\",state=\"running\"} 8\n" //
+	"lowtide_engine_requests{upstream=\"a\",state=\"waiting\"} 2\n" //
+	HEAD("lowtide_engine_cache_use", "gauge",
+	     "The share of the engine's KV cache in use, as it says.") //
+	HEAD("lowtide_width", "gauge",
+	     "Requests in flight that are right for a model on an upstream.")                  //
+	"lowtide_width{upstream=\"a\",model=\"m \\\"1\\\"\"} 8.25\n"                           //
+	"lowtide_width{upstream=\"a\",model=\"m2\"} 0\n"                                       //
+	HEAD("lowtide_width_reason", "gauge", "1 for the reason why the width is what it is.") //
+	"lowtide_width_reason{upstream=\"a\",model=\"m \\\"1\\\"\",reason=\"growing\"} 1\n"    //
+	"lowtide_width_reason{upstream=\"a\",model=\"m2\",reason=\"fixed\"} 1\n"               //
+	HEAD("lowtide_width_others", "gauge",
+	     "Requests on the engine that did not come through here.")     //
+	"lowtide_width_others{upstream=\"a\",model=\"m \\\"1\\\"\"} 0.5\n" //
+	"lowtide_width_others{upstream=\"a\",model=\"m2\"} 0\n"            //
+	HEAD("lowtide_width_reserve", "gauge",
+	     "Requests in flight kept free for online traffic.")          //
+	"lowtide_width_reserve{upstream=\"a\",model=\"m \\\"1\\\"\"} 2\n" //
+	"lowtide_width_reserve{upstream=\"a\",model=\"m2\"} 0\n"          //
+	HEAD("lowtide_work_seconds", "gauge",
+	     "Time for a unit of work (about a token) at that width.")                        //
+	"lowtide_work_seconds{upstream=\"a\",model=\"m \\\"1\\\"\"} 0.00025000000000000001\n" //
+	"lowtide_work_seconds{upstream=\"a\",model=\"m2\"} 0\n"                               //
+	HEAD("lowtide_batches", "gauge", "Batches in progress, by model.")                    //
+	"lowtide_batches{model=\"m \\\"1\\\"\"} 3\n"                                          //
+	"lowtide_batches{model=\"(others)\"} 1\n"                                             //
+	HEAD("lowtide_lines_waiting_again", "gauge",
+	     "Lines that failed and wait to be sent again, by model.")                            //
+	"lowtide_lines_waiting_again{model=\"m \\\"1\\\"\"} 4\n"                                  //
+	"lowtide_lines_waiting_again{model=\"(others)\"} 0\n"                                     //
+	HEAD("lowtide_memory_bytes", "gauge", "Memory for what is on its way, of limits.memory.") //
+	"lowtide_memory_bytes{use=\"online\"} 0\n"                                                //
+	"lowtide_memory_bytes{use=\"calls\"} 1\n"                                                 //
+	"lowtide_memory_bytes{use=\"uploads\"} 2\n"                                               //
+	"lowtide_memory_bytes{use=\"streams\"} 3\n"                                               //
+	"lowtide_memory_bytes{use=\"requests\"} 4\n"                                              //
+	"lowtide_memory_bytes{use=\"answers\"} 5\n"                                               //
+	HEAD("lowtide_memory_limit_bytes", "gauge", "limits.memory; 0: no limit.")                //
+	"lowtide_memory_limit_bytes 65536\n"                                                      //
+	HEAD("lowtide_online_requests", "gauge", "Online requests that have not ended.")          //
+	"lowtide_online_requests 6\n"                                                             //
+	HEAD("lowtide_online_waiting", "gauge", "Of these, those that wait for an upstream.")     //
+	"lowtide_online_waiting 5\n";
+
+static void the_whole_text(void **state)
+{
+	struct metrics_figures f = {
+		.version = "0.1",
+		.resident_bytes = 4096,
+		.fds = 9,
+		.fds_max = 1024,
+		.cpu_s = 1.2345678,
+		.http_connections = 2,
+		.answers = { { "GET /metrics", "2xx", 12 }, { "other", "4xx", 1 } },
+		.answer_count = 2,
+		.memory_limit_bytes = 65536,
+	};
+	AUTO(buf_free) struct buf to = BUF(16384);
+
+	(void)state;
+	for (unsigned i = 0; i < BUDGET_KINDS; i++)
+		f.memory[i] = (struct memory_row){ budget_label(i), i };
+	metrics_write(&to, &f, &unit_view);
+	buf_char(&to, '\0');
+	assert_false(to.failed);
+	assert_string_equal(to.p, expected);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(the_whole_text) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
