@@ -10,82 +10,13 @@
 #include "base/worker.h"
 
 #define TICK_MS 1000u
-#define TICK_SOON_MS 20u /* after a batch was added: its forecast, and its precedence, come early */
 
 /* ---- mail from other threads ---- */
-
-enum { BATCH_ASK_ADD = 1, BATCH_ASK_DROP = 2, BATCH_ASK_SUSPEND = 4 };
 
 void dispatch_post(struct dispatch *d, struct mail *m, mail_fn run, unsigned asked)
 {
 	mail_post(&d->mailbox, m, run, asked);
 	wire_wake(d->wire);
-}
-
-static void batch_add(struct dispatch *d, struct dispatch_batch *b)
-{
-	struct model *m = model_get(d, b->model != NULL ? b->model : "");
-	if (m == NULL) {
-		struct error err;
-		if (!fail_memory(&err))
-			d->ops.fault(b->owner, &err);
-		return;
-	}
-	b->of = m;
-	b->entry.batch = b;
-	if (m->batches++ == 0)
-		m->busy_since_ms = sys.monotonic_ms();
-	schedule_add(m->schedule, &b->entry);
-	model_unlisted_tell(d, m);
-	model_stall(d, m);
-	uint64_t soon = sys.monotonic_ms() + TICK_SOON_MS;
-	if (d->tick_at_ms > soon)
-		d->tick_at_ms = soon;
-}
-
-static void batch_drop(struct dispatch *d, struct dispatch_batch *b)
-{
-	struct model *m = b->of;
-	if (m != NULL) {
-		schedule_remove(m->schedule, &b->entry);
-		lines_drop(d, b);
-		m->batches--;
-		m->idle_since_ms = sys.monotonic_ms();
-		b->of = NULL; /* at the end a batch may be dropped twice */
-	}
-	d->ops.dropped(b->owner); /* may free it */
-}
-
-static void batch_mail(struct dispatch *d, struct mail *m, unsigned asked)
-{
-	struct dispatch_batch *b = container_of(m, struct dispatch_batch, mail);
-
-	if ((asked & BATCH_ASK_DROP) != 0) {
-		batch_drop(d, b); /* it overtakes what had not been seen yet */
-		return;
-	}
-	if ((asked & BATCH_ASK_ADD) != 0)
-		batch_add(d, b);
-	if ((asked & BATCH_ASK_SUSPEND) != 0 && b->of != NULL) {
-		schedule_suspend(b->of->schedule, &b->entry, b->suspended);
-		lines_suspend(b, b->suspended);
-	}
-}
-
-void dispatch_add(struct dispatch *d, struct dispatch_batch *b)
-{
-	dispatch_post(d, &b->mail, batch_mail, BATCH_ASK_ADD);
-}
-
-void dispatch_drop(struct dispatch *d, struct dispatch_batch *b)
-{
-	dispatch_post(d, &b->mail, batch_mail, BATCH_ASK_DROP);
-}
-
-void dispatch_suspend(struct dispatch *d, struct dispatch_batch *b, bool suspended)
-{
-	b->suspended = suspended;
-	dispatch_post(d, &b->mail, batch_mail, BATCH_ASK_SUSPEND);
 }
 
 /* Something that another thread wants done in this one, and waits for. */
@@ -123,21 +54,6 @@ static bool dispatch_call(struct dispatch *d,
 		pthread_cond_wait(&d->called, &d->lock);
 	pthread_mutex_unlock(&d->lock);
 	return c.ok;
-}
-
-void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, const struct outcome *first)
-{
-	for (const struct outcome *o = first; o != NULL; o = o->next)
-		slot_durable(o->slot, &b->slots);
-	wire_wake(d->wire);
-}
-
-void dispatch_stall_text(struct dispatch *d, const struct dispatch_batch *b,
-			 char to[static STALL_TEXT_BYTES])
-{
-	pthread_mutex_lock(&d->lock);
-	memcpy(to, b->stall_text, STALL_TEXT_BYTES);
-	pthread_mutex_unlock(&d->lock);
 }
 
 /* ---- draining ---- */

@@ -3,6 +3,7 @@
  *
  *	dispatch.c    opening, closing, the loop
  *	mail.c        what other threads ask of it
+ *	flow.c        the lines of one batch: opened, suspended, dropped, and how it goes
  *	lines.c       a line: sent, answered, put off, ended
  *	judge.c       whose fault the end of an attempt is
  *	trials.c      what that means for the line
@@ -29,6 +30,7 @@
 #include <stddef.h>
 
 #include "dispatch/dispatch.h"
+#include "dispatch/flow_impl.h"
 #include "dispatch/judge.h"
 #include "dispatch/retry.h"
 #include "dispatch/slots.h"
@@ -160,7 +162,6 @@ struct lane {
 
 struct model {
 	struct model *next;
-	const struct dispatch_ops *ops;
 	char *name; /* "": lines that name none */
 	struct schedule *schedule;
 	struct lane *lanes;
@@ -183,7 +184,7 @@ struct model {
 
 /* A line that dispatch holds: in flight (transfer set) or waiting (retry.h). */
 struct line {
-	struct dispatch_batch *batch;
+	struct flow *flow;
 	struct line *next, *prev; /* of the batch's lines */
 	struct schedule_line scheduled;
 	struct trials trials;
@@ -244,7 +245,7 @@ struct dispatch {
 	bool thread_started;
 	struct mailbox mailbox;
 
-	pthread_mutex_t lock; /* for what follows, and batches' stall_text */
+	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t idle;
 	pthread_cond_t called; /* a call was carried out */
 	bool idle_now;         /* it drains, and nothing is in flight */
@@ -275,11 +276,11 @@ void line_wait(struct line *l, uint64_t due_ms);
  * (RETRY_AVOIDS_NONE: any). */
 struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid);
 /* Those of a batch that is suspended wait for its return. */
-void lines_suspend(struct dispatch_batch *b, bool suspended);
+void lines_suspend(struct flow *f, bool suspended);
 /* One of those that have to go alone and are due; NULL: none. */
 struct line *line_last(struct model *m, uint64_t now_ms);
 /* Ends everything that dispatch has of the batch. */
-void lines_drop(struct dispatch *d, struct dispatch_batch *b);
+void lines_drop(struct dispatch *d, struct flow *f);
 void line_transfer_free(struct line_transfer *t);
 /* "http://…/v1" and "/v1/models" make "http://…/v1/models": base URLs end in the version that endpoints
  * begin with. False: no memory. */
@@ -374,11 +375,9 @@ bool lane_open_circuit(const struct lane *lane);
 /* Says why the model's batches wait, if they do. */
 void model_stall(struct dispatch *d, struct model *m);
 /* Once a second, and when something has changed: of one batch. */
-void batch_stall(struct dispatch *d, struct dispatch_batch *b);
+void flow_stall(struct flow *f);
 /* Once a second: tells the log what has changed and lasts. */
 void stall_tick(struct dispatch *d, struct upstream *u, uint64_t now_ms);
-/* Batches held back after a failed probe: see fill.c. */
-void batch_hold(struct dispatch_batch *b, bool probed);
 
 /* ---- online.c ---- */
 

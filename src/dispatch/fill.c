@@ -259,10 +259,10 @@ static struct line *line_new_of(struct model *m, unsigned number)
 
 static void hold_each(void *ctx, struct schedule_batch *entry)
 {
-	struct dispatch_batch *b = entry->batch;
+	struct flow *f = entry->batch;
 	bool held = *(const bool *)ctx;
-	if (b->probed && !b->faulted)
-		schedule_hold(b->of->schedule, entry, held);
+	if (f->probed && !f->faulted)
+		schedule_hold(f->model->schedule, entry, held);
 }
 
 /* A new line of any batch, those that have failed a probe already among them. */
@@ -311,7 +311,7 @@ static struct line *line_alone(struct lane *lane, struct moment now)
 /* Whether it broke off with the server that it was sent to, wherever it goes now. */
 static void death_learn(struct line *l)
 {
-	const struct lane *lane = l->batch->of->lanes;
+	const struct lane *lane = l->flow->model->lanes;
 	if (!l->trials.broke)
 		return;
 	while (lane != NULL && lane->upstream->number != l->retry.avoid)

@@ -62,16 +62,6 @@ bool lane_open_circuit(const struct lane *lane)
 	       lane->upstream->breaker.state != BREAKER_CLOSED;
 }
 
-static void stall_text_set(struct dispatch *d, struct dispatch_batch *b, enum batch_stall stall,
-			   const char *text)
-{
-	pthread_mutex_lock(&d->lock);
-	snprintf(b->stall_text, sizeof(b->stall_text), "%s", text);
-	b->stall = stall;
-	b->certificate = stall == STALL_REFUSED && b->of->certificate;
-	pthread_mutex_unlock(&d->lock);
-}
-
 /* Every slot of every upstream that serves the model is an online request's. */
 static bool online_has_all(const struct model *m)
 {
@@ -87,29 +77,34 @@ static bool online_has_all(const struct model *m)
 	return any;
 }
 
-void batch_stall(struct dispatch *d, struct dispatch_batch *b)
+static void stall_show(struct flow *f, enum batch_stall stall, const char *text)
 {
-	const struct model *m = b->of;
+	flow_show_stall(f, stall, stall == STALL_REFUSED && f->model->certificate, text);
+}
+
+void flow_stall(struct flow *f)
+{
+	const struct model *m = f->model;
 	char text[STALL_TEXT_BYTES], at[32];
 	if (m->stall != STALL_NONE) {
-		stall_text_set(d, b, m->stall, m->stall_text);
+		stall_show(f, m->stall, m->stall_text);
 		return;
 	}
-	if (slots_held(&b->slots) > 0) {
-		if (b->stall != STALL_NONE)
-			stall_text_set(d, b, STALL_NONE, "");
+	if (slots_held(&f->slots) > 0) {
+		if (f->shown.stall != STALL_NONE)
+			stall_show(f, STALL_NONE, "");
 		return;
 	}
-	if (b->waiting > 0 && b->failed_as != STALL_NONE) {
-		time_write(b->failed_at, at, sizeof(at));
+	if (f->waiting > 0 && f->failed_as != STALL_NONE) {
+		time_write(f->failed_at, at, sizeof(at));
 		snprintf(text, sizeof(text), "%u of its lines wait to be sent again; at %s: %s",
-			 b->waiting, at, b->failed_text);
-		stall_text_set(d, b, b->failed_as, text);
+			 f->waiting, at, f->failed_text);
+		stall_show(f, f->failed_as, text);
 	} else if (online_has_all(m)) {
-		stall_text_set(d, b, STALL_ONLINE,
-			       "all room of the upstreams is taken by online requests");
-	} else if (b->stall != STALL_NONE) {
-		stall_text_set(d, b, STALL_NONE, ""); /* others are before it: queue_position */
+		stall_show(f, STALL_ONLINE,
+			   "all room of the upstreams is taken by online requests");
+	} else if (f->shown.stall != STALL_NONE) {
+		stall_show(f, STALL_NONE, ""); /* others are before it: queue_position */
 	}
 }
 
@@ -121,10 +116,10 @@ struct stalling {
 static void each_batch(void *ctx, struct schedule_batch *entry)
 {
 	const struct stalling *s = ctx;
-	struct dispatch_batch *b = entry->batch;
-	if (s->release && b->probed)
-		batch_hold(b, false);
-	batch_stall(s->d, b);
+	struct flow *f = entry->batch;
+	if (s->release && f->probed)
+		flow_hold(f, false);
+	flow_stall(f);
 }
 
 void model_stall(struct dispatch *d, struct model *m)

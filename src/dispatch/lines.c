@@ -10,7 +10,6 @@
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 
-#define WAITING_MAX 1024u /* lines of a batch waiting to be sent again; then no new ones */
 #define SCAN_BYTES \
 	(1u << 20) /* longer answers are looked at from either end, and read by the recorder */
 #define KEEP_BUFFER_BYTES (64u << 10) /* larger ones are not kept for the next line */
@@ -28,72 +27,65 @@ struct line *line_new(struct model *m, const struct schedule_line *scheduled)
 {
 	retry_reserve(&m->retry);
 	struct line *l = must_calloc(1, sizeof(*l));
-	struct dispatch_batch *b = scheduled->batch->batch;
-	l->batch = b;
+	struct flow *f = scheduled->batch->batch;
+	l->flow = f;
 	l->scheduled = *scheduled;
 	l->retry.avoid = RETRY_AVOIDS_NONE;
-	l->next = b->lines;
-	if (b->lines != NULL)
-		b->lines->prev = l;
-	b->lines = l;
+	l->next = f->lines;
+	if (f->lines != NULL)
+		f->lines->prev = l;
+	f->lines = l;
 	return l;
 }
 
 void line_free(struct line *l)
 {
-	struct dispatch_batch *b = l->batch;
+	struct flow *f = l->flow;
 
 	assert(l->slot.state == SLOT_FREE && l->retry.place == RETRY_OUT);
 	if (l->prev != NULL)
 		l->prev->next = l->next;
 	else
-		b->lines = l->next;
+		f->lines = l->next;
 	if (l->next != NULL)
 		l->next->prev = l->prev;
-	b->retried -= l->retried;
-	retry_release(&b->of->retry);
-	if (b->lines == NULL && b->probed)
-		batch_hold(b, false); /* no line of it is left to be tried again: a new one is */
+	f->retried -= l->retried;
+	retry_release(&f->model->retry);
+	if (f->lines == NULL && f->probed)
+		flow_hold(f, false); /* no line of it is left to be tried again: a new one is */
 	free(l);
 }
 
 /* ---- waiting ---- */
 
-void batch_hold(struct dispatch_batch *b, bool probed)
-{
-	b->probed = probed;
-	schedule_hold(b->of->schedule, &b->entry,
-		      probed || b->waiting >= WAITING_MAX || b->faulted);
-}
-
 void line_wait(struct line *l, uint64_t due_ms)
 {
-	struct dispatch_batch *b = l->batch;
-	struct model *m = b->of;
+	struct flow *f = l->flow;
+	struct model *m = f->model;
 
 	l->retry.goes_alone = l->trials.deaths >= TRIALS_DEATHS;
-	retry_put(&m->retry, &l->retry, b->entry.suspended ? RETRY_PARKED : due_ms);
-	if (++b->waiting == WAITING_MAX)
-		batch_hold(b, b->probed);
+	retry_put(&m->retry, &l->retry, f->entry.suspended ? RETRY_PARKED : due_ms);
+	if (++f->waiting == FLOW_WAITING_MAX)
+		flow_hold(f, f->probed);
 	schedule_put_off(m->schedule, &l->scheduled);
 }
 
 /* It is taken from where it waits. */
 static void line_unwait(struct line *l)
 {
-	retry_take(&l->batch->of->retry, &l->retry);
-	assert(l->batch->waiting > 0);
-	if (l->batch->waiting-- == WAITING_MAX)
-		batch_hold(l->batch, l->batch->probed);
+	retry_take(&l->flow->model->retry, &l->retry);
+	assert(l->flow->waiting > 0);
+	if (l->flow->waiting-- == FLOW_WAITING_MAX)
+		flow_hold(l->flow, l->flow->probed);
 }
 
-void lines_suspend(struct dispatch_batch *b, bool suspended)
+void lines_suspend(struct flow *f, bool suspended)
 {
 	uint64_t due_ms = suspended ? RETRY_PARKED : sys.monotonic_ms();
 
-	for (struct line *l = b->lines; l != NULL; l = l->next)
+	for (struct line *l = f->lines; l != NULL; l = l->next)
 		if (l->retry.place != RETRY_OUT)
-			retry_move(&b->of->retry, &l->retry, due_ms);
+			retry_move(&f->model->retry, &l->retry, due_ms);
 }
 
 /* The line that waits as `e`, taken off; NULL: its batch gets no more turns, and it is freed. */
@@ -102,7 +94,7 @@ static struct line *line_of(struct retry_entry *e)
 	struct line *l = container_of(e, struct line, retry);
 
 	line_unwait(l);
-	if (!l->batch->faulted)
+	if (!l->flow->faulted)
 		return l;
 	line_free(l);
 	return NULL;
@@ -145,7 +137,7 @@ static void line_count_again(struct line *l)
 {
 	l->trials.sent++;
 	l->retried++;
-	l->batch->retried++;
+	l->flow->retried++;
 }
 
 /* Called before each request. When a kept-alive connection turns out to be dead libcurl sends the
@@ -250,12 +242,12 @@ static bool transfer_url(struct line_transfer *t, const char *endpoint)
 /* The batch's input cannot be read: it gets no more turns, and its owner is told. */
 static void line_fault(struct dispatch *d, struct line *l, const struct error *err)
 {
-	struct dispatch_batch *b = l->batch;
-	schedule_hold(b->of->schedule, &b->entry, true);
-	schedule_ended(b->of->schedule, &l->scheduled, 0, 0);
-	b->faulted = true;
+	struct flow *f = l->flow;
+	schedule_hold(f->model->schedule, &f->entry, true);
+	schedule_ended(f->model->schedule, &l->scheduled, 0, 0);
+	f->faulted = true;
 	line_free(l);
-	d->ops.fault(b->owner, err);
+	d->ops.fault(f->owner, err);
 }
 
 /* Contract 8.2: the one exception from "as they stand". It is put first: a `priority` that the line
@@ -331,7 +323,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	if (t == NULL)
 		return false;
 	buf_clear(&t->request);
-	if (!d->ops.line_read(l->batch->owner, l->scheduled.record, &t->request, &t->text, &err)) {
+	if (!d->ops.line_read(l->flow->owner, l->scheduled.record, &t->request, &t->text, &err)) {
 		transfer_give(t);
 		if (err.sys == ENOMEM || err.sys == EMFILE || err.sys == ENFILE)
 			return false; /* it may pass */
@@ -344,11 +336,11 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	t->line = l;
 	assert(l->slot.state == SLOT_FREE);
 	l->slot = (struct slot){ .lane = &lane->slots,
-				 .batch = &l->batch->slots,
+				 .batch = &l->flow->slots,
 				 .probe = lane_open_circuit(lane),
 				 .alone = l->retry.goes_alone };
 	l->up = breaker_is_up(&lane->breaker) && breaker_is_up(&u->breaker);
-	if (!line_prepare(t, l->batch->endpoint) || !haste_set(t, l->slot.probe) ||
+	if (!line_prepare(t, l->flow->endpoint) || !haste_set(t, l->slot.probe) ||
 	    !fresh_set(t, l->trials.fresh) || !wire_start(d->wire, t->transfer.easy)) {
 		transfer_give(t);
 		return false;
@@ -395,7 +387,7 @@ static void outcome_fill(struct dispatch *d, struct line *l, struct line_transfe
 		o->scanned = true;
 		o->facts = *e->wire->facts;
 	}
-	memory_learn(l->batch->of, t->answer.n);
+	memory_learn(l->flow->model, t->answer.n);
 	o->body = t->answer;
 	t->answer = BUF_OF(d->config.response_bytes_max, d->memory.answers);
 }
@@ -403,7 +395,7 @@ static void outcome_fill(struct dispatch *d, struct line *l, struct line_transfe
 static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t,
 		     const struct line_end *e)
 {
-	struct outcome *o = outcome_new(l->batch->owner, l->scheduled.record, t->text.custom_id);
+	struct outcome *o = outcome_new(l->flow->owner, l->scheduled.record, t->text.custom_id);
 	if (o == NULL) {
 		/* no memory to say how it ended: it is sent again */
 		slot_drop(&l->slot);
@@ -412,8 +404,8 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 	}
 	outcome_fill(d, l, t, e, o);
 	o->slot = slot_hand_on(&l->slot);
-	l->batch->ended++;
-	schedule_ended(l->batch->of->schedule, &l->scheduled,
+	l->flow->ended++;
+	schedule_ended(l->flow->model->schedule, &l->scheduled,
 		       (double)(e->now_us - l->mark.sent_us) / 1000,
 		       e->tokens->input + e->tokens->output);
 	line_free(l);
@@ -480,24 +472,24 @@ static enum batch_stall stall_of_blame(enum blame blame)
 	}
 }
 
-static void line_again(struct dispatch *d, struct line *l, const struct attempt_end *e,
-		       enum blame blame, uint64_t due_ms)
+static void line_again(struct line *l, const struct attempt_end *e, enum blame blame,
+		       uint64_t due_ms)
 {
-	struct dispatch_batch *b = l->batch;
-	attempt_words(e, l->lane->upstream->config.api_key, b->failed_text, sizeof(b->failed_text));
-	b->failed_as = stall_of_blame(blame);
-	b->failed_at = sys.now_s();
+	struct flow *f = l->flow;
+	attempt_words(e, l->lane->upstream->config.api_key, f->failed_text, sizeof(f->failed_text));
+	f->failed_as = stall_of_blame(blame);
+	f->failed_at = sys.now_s();
 	l->retry.avoid = l->lane->upstream->number;
 	slot_drop(&l->slot);
 	l->retry.for_operator = blame == BLAME_OPERATOR || blame == BLAME_PATH;
 	line_wait(l, due_ms);
 	/* While nothing flows it has had its probe: other batches first. */
-	if (b->of->stall >= STALL_DOWN && !b->probed) {
-		b->of->batches_held = true;
-		batch_hold(b, true);
+	if (f->model->stall >= STALL_DOWN && !f->probed) {
+		f->model->batches_held = true;
+		flow_hold(f, true);
 	}
-	if (slots_held(&b->slots) == 0)
-		batch_stall(d, b);
+	if (slots_held(&f->slots) == 0)
+		flow_stall(f);
 }
 
 static bool looks_whole(struct slice body)
@@ -579,7 +571,7 @@ static void line_unsent(struct line *l)
 	if (l->trials.sent-- == 1)
 		return;
 	l->retried--;
-	l->batch->retried--;
+	l->flow->retried--;
 }
 
 /* Its answer was late because we had no memory for it: nobody else is to blame. */
@@ -634,18 +626,18 @@ static void line_done(struct dispatch *d, struct transfer *transfer, CURLcode co
 		breaker_probe_at(&l->lane->breaker, now_us / 1000 + BREAKER_PROBE_MS);
 		line_end(d, l, t, &(struct line_end){ &end, &j, &tokens, now_us });
 	} else {
-		log_debug("line.retried", kv_str("batch", l->batch->id),
+		log_debug("line.retried", kv_str("batch", l->flow->id),
 			  kv_u64("record", l->scheduled.record), kv_int("status", end.status),
 			  kv_str("upstream", u->config.name), kv_str("cause", end.detail));
-		line_again(d, l, &end, j.blame, due_ms);
+		line_again(l, &end, j.blame, due_ms);
 	}
 	transfer_give(t);
 }
 
-void lines_drop(struct dispatch *d, struct dispatch_batch *b)
+void lines_drop(struct dispatch *d, struct flow *f)
 {
-	while (b->lines != NULL) {
-		struct line *l = b->lines;
+	while (f->lines != NULL) {
+		struct line *l = f->lines;
 		struct line_transfer *t = l->transfer;
 		if (t != NULL) {
 			line_detach(d, l); /* closes the connection: the upstream sees it */

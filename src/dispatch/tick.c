@@ -6,31 +6,19 @@
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 
-#define RATE_OVER_S 20.0    /* lines a second and slots in use: averages over about that long */
 #define RATE_LEAST_S 0.5    /* over less than that nothing can be told of a rate */
 #define SETTLES_MS 15000u   /* that a width takes to be found, at most */
 #define DECISION_CHANGE 0.2 /* a width that has changed by so much is worth a line in the log */
 
-static void batch_forecast(void *ctx, struct schedule_batch *entry)
+static void forecast_each(void *ctx, struct schedule_batch *entry)
 {
-	struct dispatch_batch *b = entry->batch;
-	const struct schedule_forecast *f = &entry->forecast;
 	(void)ctx;
-	b->eta_at = f->eta_s < 0 ? 0 : sys.now_s() + f->eta_s;
-	b->at_risk = f->at_risk;
-	b->queue_position = f->queue_position;
+	flow_show_forecast(entry->batch);
 }
 
-static void batch_rate(void *ctx, struct schedule_batch *entry)
+static void rate_each(void *ctx, struct schedule_batch *entry)
 {
-	struct dispatch_batch *b = entry->batch;
-	double seconds = *(const double *)ctx;
-	double rate = (double)(b->ended - b->ended_before) / seconds;
-	double share = fmax(seconds / (RATE_OVER_S + seconds),
-			    1.0 / ++b->rated); /* a mean at first */
-	b->ended_before = b->ended;
-	b->rate += (rate - b->rate) * share;
-	b->rate_per_ks = (unsigned)(b->rate * 1000 + 0.5);
+	flow_rate(entry->batch, *(const double *)ctx);
 }
 
 /* While a lane is looking for its width nothing can be told from the one it has. Not for ever: where a
@@ -49,7 +37,8 @@ static bool model_settles(const struct model *m, uint64_t now_ms)
 
 static void stall_each(void *ctx, struct schedule_batch *entry)
 {
-	batch_stall(ctx, entry->batch);
+	(void)ctx;
+	flow_stall(entry->batch);
 }
 
 static void model_tick(struct dispatch *d, struct model *m, double seconds, uint64_t now_ms)
@@ -63,11 +52,11 @@ static void model_tick(struct dispatch *d, struct model *m, double seconds, uint
 	m->slots += (now - m->slots) * share;
 	bool told = m->slots >= 0.5 && !model_settles(m, now_ms);
 	schedule_forecast(m->schedule, told ? m->slots : 0, sys.now_s());
-	schedule_each(m->schedule, batch_forecast, NULL);
+	schedule_each(m->schedule, forecast_each, NULL);
 	if (m->stall != STALL_NONE)
 		model_stall(d, m); /* a probe may have been answered otherwise than the last one */
 	else
-		schedule_each(m->schedule, stall_each, d);
+		schedule_each(m->schedule, stall_each, NULL);
 }
 
 static void lane_tick(struct lane *lane, uint64_t now_us)
@@ -95,7 +84,7 @@ void tick_run(struct dispatch *d, uint64_t now_ms)
 	for (struct model *m = d->models; m != NULL; m = m->next) {
 		model_tick(d, m, seconds, now_ms);
 		if (rated)
-			schedule_each(m->schedule, batch_rate, &seconds);
+			schedule_each(m->schedule, rate_each, &seconds);
 	}
 	if (rated)
 		d->ticked_at_ms = now_ms;

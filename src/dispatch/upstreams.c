@@ -269,18 +269,6 @@ void lanes_renew(struct dispatch *d)
 
 /* ---- models ---- */
 
-static bool on_segment_next(void *batch, struct segment_cursor *ret)
-{
-	struct dispatch_batch *b = batch;
-	return b->of->ops->segment_next(b->owner, ret);
-}
-
-static bool on_look(void *batch, uint64_t record, struct schedule_look *ret)
-{
-	struct dispatch_batch *b = batch;
-	return b->of->ops->look(b->owner, record, ret);
-}
-
 bool model_is_told(const struct model *m)
 {
 	return (m->known || m->labelled) && strcmp(m->name, OTHER_MODELS) != 0 &&
@@ -310,16 +298,14 @@ struct model *model_find(const struct dispatch *d, const char *name)
 
 struct model *model_get(struct dispatch *d, const char *name)
 {
-	static const struct schedule_ops ops = { .segment_next = on_segment_next, .look = on_look };
 	struct model *m = model_find(d, name);
 	if (m != NULL)
 		return m;
 	m = calloc(1, sizeof(*m));
 	if (m == NULL)
 		return NULL;
-	m->ops = &d->ops;
 	m->name = strdup(name);
-	m->schedule = schedule_open(&ops);
+	m->schedule = schedule_open(&flow_schedule_ops);
 	if (m->name == NULL || m->schedule == NULL) {
 		schedule_close(m->schedule);
 		free(m->name);

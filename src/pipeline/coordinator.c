@@ -233,7 +233,7 @@ void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], siz
 
 /* ---- what a client is shown ---- */
 
-static enum batch_stall stall_of(struct coordinator *c, const struct worker_view *view,
+static enum batch_stall stall_of(struct coordinator *c, const struct flow_view *view,
 				 bool all_ended, char message[static STALL_TEXT_BYTES])
 {
 	message[0] = '\0';
@@ -251,7 +251,7 @@ static enum batch_stall stall_of(struct coordinator *c, const struct worker_view
 	}
 	if (all_ended)
 		return STALL_NONE;
-	memcpy(message, view->stall_text, STALL_TEXT_BYTES);
+	memcpy(message, view->text, STALL_TEXT_BYTES);
 	return view->stall;
 }
 
@@ -272,7 +272,7 @@ static void counts_overlay(const struct ended_sums *sums, struct batch *b, struc
 void coordinator_progress(struct coordinator *c, struct batch *b, struct progress *ret)
 {
 	struct ended_sums sums;
-	struct worker_view view;
+	struct flow_view view;
 
 	lessor_memory_sums(c->lessor, &sums); /* first: what ends in between is not counted twice */
 	worker_look(c->worker, &view);

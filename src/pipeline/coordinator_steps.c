@@ -79,22 +79,15 @@ static void suspended_read(struct coordinator *c)
 
 /* ---- sending ---- */
 
-/* What the schedule goes by. A weight that cannot be read is an ordinary one. */
-static void schedule_entry(struct coordinator *c, struct schedule_batch *e)
+/* A weight that cannot be read is an ordinary one. */
+static unsigned org_weight(struct coordinator *c)
 {
-	const struct index_summary *s = index_summary(c->files.input.index);
+	unsigned weight = 1;
 	struct error err;
 
-	memcpy(e->org, c->batch.org, sizeof(e->org));
-	e->org_weight = 1;
-	if (!store_org_weight(c->env->store, c->batch.org, &e->org_weight, &err))
+	if (!store_org_weight(c->env->store, c->batch.org, &weight, &err))
 		log_fault("batch.weight_unknown", &err, kv_str("batch", c->id));
-	e->expires_at = c->batch.expires_at;
-	e->rest_lines = c->lines - lessor_memory_ended(c->lessor);
-	e->rest_bytes = s->body_bytes / c->lines * e->rest_lines;
-	e->prefixes = s->prefixes;
-	suspended_read(c);
-	e->suspended = c->suspended_sent;
+	return weight;
 }
 
 /* Offers the span, and wakes the worker beside it up. */
@@ -102,12 +95,20 @@ static void span_offer(struct coordinator *c)
 {
 	const struct index_summary *s = index_summary(c->files.input.index);
 	const char *path = endpoint_path(slice_of(c->batch.endpoint));
-	struct worker_task task = {
+	uint64_t rest_lines = c->lines - lessor_memory_ended(c->lessor);
+
+	suspended_read(c);
+	struct flow_config task = {
 		.endpoint = path != NULL ? path : c->batch.endpoint, /* a later version's */
 		.model = s->model_count == 1 ? s->models[0] : NULL,
+		.org_weight = org_weight(c),
+		.expires_at = c->batch.expires_at,
+		.rest_lines = rest_lines,
+		.rest_bytes = s->body_bytes / c->lines * rest_lines,
+		.prefixes = s->prefixes,
+		.suspended = c->suspended_sent,
 	};
-
-	schedule_entry(c, &task.entry);
+	memcpy(task.org, c->batch.org, sizeof(task.org));
 	log_info("batch.started", kv_str("batch", c->id), kv_u64("lines", c->lines),
 		 kv_u64("ended_before", lessor_memory_ended(c->lessor)));
 	lessor_memory_offer(c->lessor);

@@ -12,15 +12,15 @@ enum worker_state { WORKER_IDLE, WORKER_SENDING, WORKER_ENDING };
 
 struct worker {
 	struct worker_config config;
+	struct flow *flow; /* its lines in dispatch */
 
 	/* set while idle */
 	struct span_lease lease; /* until_ms: under the lock */
-	struct dispatch_batch dispatch;
 
 	uint64_t next_segment; /* to hand out; dispatch thread */
 	bool recording;        /* the recorder has the files pinned; its own */
 
-	pthread_mutex_t lock; /* for `state`, and for the times when `dispatch` is made anew */
+	pthread_mutex_t lock; /* for `state` */
 	enum worker_state state;
 };
 
@@ -30,6 +30,10 @@ bool worker_new(const struct worker_config *config, struct worker **ret, struct 
 
 	if (w == NULL)
 		return fail_memory(err);
+	if (!flow_new(config->dispatch, &w->flow, err)) {
+		free(w);
+		return false;
+	}
 	w->config = *config;
 	pthread_mutex_init(&w->lock, NULL);
 	*ret = w;
@@ -40,15 +44,17 @@ void worker_free(struct worker *w)
 {
 	if (w == NULL)
 		return;
+	flow_free(w->flow);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
 
 /* ---- the lease ---- */
 
-bool worker_start(struct worker *w, const struct worker_task *task)
+bool worker_start(struct worker *w, const struct flow_config *task)
 {
 	const struct lessor *lessor = &w->config.lessor;
+	struct flow_config flow = *task;
 	struct span_lease lease;
 
 	if (!lessor->ops->take(lessor->ctx, &lease))
@@ -57,16 +63,11 @@ bool worker_start(struct worker *w, const struct worker_task *task)
 	assert(w->state == WORKER_IDLE);
 	w->lease = lease;
 	w->next_segment = lease.first_segment;
-	w->dispatch = (struct dispatch_batch){
-		.owner = w,
-		.id = w->config.batch_id,
-		.endpoint = task->endpoint,
-		.model = task->model,
-		.entry = task->entry,
-	};
+	flow.owner = w;
+	flow.id = w->config.batch_id;
 	w->state = WORKER_SENDING;
 	pthread_mutex_unlock(&w->lock);
-	dispatch_add(w->config.dispatch, &w->dispatch);
+	flow_open(w->flow, &flow);
 	return true;
 }
 
@@ -78,7 +79,7 @@ void worker_recall(struct worker *w)
 		w->state = WORKER_ENDING;
 	pthread_mutex_unlock(&w->lock);
 	if (sending)
-		dispatch_drop(w->config.dispatch, &w->dispatch);
+		flow_drop(w->flow);
 }
 
 static void lease_lost(struct worker *w)
@@ -112,7 +113,7 @@ void worker_suspend(struct worker *w, bool suspended)
 {
 	pthread_mutex_lock(&w->lock);
 	if (w->state == WORKER_SENDING) /* under the lock: never after the drop */
-		dispatch_suspend(w->config.dispatch, &w->dispatch, suspended);
+		flow_suspend(w->flow, suspended);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -122,7 +123,7 @@ void worker_abandon(struct worker *w)
 	bool has = w->state != WORKER_IDLE;
 	pthread_mutex_unlock(&w->lock);
 	if (has)
-		dispatch_drop(w->config.dispatch, &w->dispatch);
+		flow_drop(w->flow);
 }
 
 /* ---- what it does at the moment ---- */
@@ -137,31 +138,15 @@ bool worker_is_idle(struct worker *w)
 
 bool worker_is_busy(struct worker *w)
 {
-	pthread_mutex_lock(&w->lock);
-	bool busy = slots_held(&w->dispatch.slots) > 0;
-	pthread_mutex_unlock(&w->lock);
-	return busy;
+	return flow_is_busy(w->flow);
 }
 
-void worker_look(struct worker *w, struct worker_view *ret)
+void worker_look(struct worker *w, struct flow_view *ret)
 {
-	*ret = (struct worker_view){ 0 };
-	pthread_mutex_lock(&w->lock);
-	if (w->state != WORKER_IDLE) {
-		const struct dispatch_batch *b = &w->dispatch;
-
-		ret->running = slots_held(&b->slots);
-		ret->retried = b->retried;
-		ret->stall = (enum batch_stall)atomic_load(&b->stall);
-		if (ret->stall != STALL_NONE)
-			dispatch_stall_text(w->config.dispatch, b, ret->stall_text);
-		ret->certificate = b->certificate;
-		ret->eta_at = b->eta_at;
-		ret->at_risk = b->at_risk;
-		ret->queue_position = b->queue_position;
-		ret->rate_per_s = b->rate_per_ks / 1000.0;
-	}
-	pthread_mutex_unlock(&w->lock);
+	if (worker_is_idle(w))
+		*ret = (struct flow_view){ 0 };
+	else
+		flow_progress(w->flow, ret);
 }
 
 /* ---- for dispatch ---- */
@@ -268,7 +253,7 @@ static void on_durable(void *ctx, void *owner, const struct outcome *first)
 	assert(w->recording); /* or the journal may have been closed meanwhile */
 	bool held = lessor->ops->settle(lessor->ctx, &w->lease, first);
 	recording_end(w);
-	dispatch_recorded(w->config.dispatch, &w->dispatch, first);
+	flow_recorded(w->flow, first);
 	if (!held)
 		lease_lost(w);
 }
@@ -280,7 +265,7 @@ static void on_given_up(void *ctx, void *owner, const struct outcome *first)
 
 	(void)ctx;
 	recording_end(w);
-	dispatch_recorded(w->config.dispatch, &w->dispatch, first);
+	flow_recorded(w->flow, first);
 }
 
 static bool on_ends(void *owner)

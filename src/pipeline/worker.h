@@ -1,8 +1,8 @@
 /* worker.h: the sending side of one batch in this process: takes a lease on a span, hands its lines to
  * dispatch, keeps the journal, and settles what is durable.
  *
- *	          take, dispatch_add       asked back, or lease lost:
- *	                                   dispatch_drop
+ *	          take, flow_open          asked back, or lease lost:
+ *	                                   flow_drop
  *	WORKER_IDLE ----> WORKER_SENDING ----> WORKER_ENDING
  *	     ^                                      |
  *	     \-- dropped, flushed: give_back -------/
@@ -17,6 +17,7 @@
 
 #include "base/error.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/flow.h"
 #include "journal/recorder.h"
 #include "pipeline/lessor.h"
 #include "pipeline/open_files.h"
@@ -43,32 +44,13 @@ struct worker_config {
 	void *ctx;
 };
 
-/* What is to be sent, and what the schedule goes by. The texts are the owner's. */
-struct worker_task {
-	const char *endpoint; /* "/v1/chat/completions" */
-	const char *model;    /* of all lines; NULL: it is not known */
-	struct schedule_batch entry;
-};
-
-/* A moment of the sending; all 0 while nothing is sent. */
-struct worker_view {
-	uint64_t running; /* lines sent and not durable yet */
-	uint64_t retried; /* requests beyond the first, of lines that have not ended */
-	enum batch_stall stall;
-	char stall_text[STALL_TEXT_BYTES];
-	bool certificate; /* one is what stalls it */
-	int64_t eta_at;
-	bool at_risk;
-	unsigned queue_position;
-	double rate_per_s;
-};
-
 MUST_USE bool worker_new(const struct worker_config *config, struct worker **ret,
 			 struct error *err);
 void worker_free(struct worker *w); /* idle, or abandoned and all threads ended. NULL is fine */
 
-/* Takes a lease and begins to send. False: there is none to take. Only an idle one. */
-bool worker_start(struct worker *w, const struct worker_task *task);
+/* Takes a lease and begins to send: `task`, but for its owner and id. False: there is none to take. Only an
+ * idle one. */
+bool worker_start(struct worker *w, const struct flow_config *task);
 /* Drops what is in flight; gives the lease back when all that was answered is durable. */
 void worker_recall(struct worker *w);
 /* No new line while suspended. Of no effect unless it sends. */
@@ -81,7 +63,8 @@ void worker_abandon(struct worker *w);
 bool worker_is_idle(struct worker *w);
 /* Whether lines are in flight. Any thread. */
 bool worker_is_busy(struct worker *w);
-void worker_look(struct worker *w, struct worker_view *ret);
+/* A moment of the sending; all 0 while nothing is sent. */
+void worker_look(struct worker *w, struct flow_view *ret);
 
 /* The owner of a batch, for dispatch and recorder, is its worker. */
 extern const struct dispatch_ops worker_dispatch_ops;

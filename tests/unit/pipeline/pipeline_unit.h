@@ -1,7 +1,7 @@
 /* pipeline_unit.h: a data directory with a store and an uploaded file, on a clock that the test sets; the
  * real journal, recorder and blobs; and in the place of dispatch one that does what the test says.
  *
- * dispatch_add() and its kin are defined here: the linker takes them before the library's. A job for the
+ * flow_open() and its kin are defined here: the linker takes them before the library's. A job for the
  * pipeline's workers (--wrap=workers_post...) waits until the test takes a turn. */
 #pragma once
 
@@ -155,8 +155,13 @@ static inline void overwrite(const char *name, off_t at, const char *with)
 
 /* ---- dispatch ---- */
 
+struct flow {
+	struct flow_config config; /* that it was opened with */
+};
+
 static struct {
-	struct dispatch_batch *batch; /* that was added; NULL: none, or dropped */
+	struct flow *flow;     /* that was opened; NULL: none, or dropped */
+	struct flow_view view; /* what it shows */
 	unsigned added, dropped;
 	bool suspended;
 	bool serves;          /* an upstream has the model */
@@ -169,46 +174,59 @@ static inline void fake_reset(void)
 	fake.serves = true;
 }
 
-void dispatch_add(struct dispatch *d, struct dispatch_batch *b)
+bool flow_new(struct dispatch *d, struct flow **ret, struct error *e)
 {
 	(void)d;
-	assert_null(fake.batch);
-	fake.batch = b;
-	fake.suspended = b->entry.suspended;
+	*ret = calloc(1, sizeof(**ret));
+	return *ret != NULL || fail_memory(e);
+}
+
+void flow_free(struct flow *f)
+{
+	free(f);
+}
+
+void flow_open(struct flow *f, const struct flow_config *config)
+{
+	assert_null(fake.flow);
+	f->config = *config;
+	fake.flow = f;
+	fake.suspended = config->suspended;
 	fake.added++;
 }
 
 /* Nothing is in flight but what a test has in its hand. */
-void dispatch_drop(struct dispatch *d, struct dispatch_batch *b)
+void flow_drop(struct flow *f)
 {
-	(void)d;
-	assert_ptr_equal(fake.batch, b);
-	fake.batch = NULL;
+	assert_ptr_equal(fake.flow, f);
+	fake.flow = NULL;
 	fake.dropped++;
-	worker_dispatch_ops.dropped(b->owner);
+	worker_dispatch_ops.dropped(f->config.owner);
 }
 
-void dispatch_suspend(struct dispatch *d, struct dispatch_batch *b, bool suspended)
+void flow_suspend(struct flow *f, bool suspended)
 {
-	(void)d;
-	assert_ptr_equal(fake.batch, b);
+	assert_ptr_equal(fake.flow, f);
 	fake.suspended = suspended;
 }
 
-void dispatch_recorded(struct dispatch *d, struct dispatch_batch *b, const struct outcome *first)
+void flow_recorded(struct flow *f, const struct outcome *first)
 {
-	(void)d;
-	(void)b;
+	(void)f;
 	for (const struct outcome *o = first; o != NULL; o = o->next)
 		fake.recorded++;
 }
 
-void dispatch_stall_text(struct dispatch *d, const struct dispatch_batch *b,
-			 char to[static STALL_TEXT_BYTES])
+bool flow_is_busy(const struct flow *f)
 {
-	(void)d;
-	(void)b;
-	snprintf(to, STALL_TEXT_BYTES, "as the test says");
+	(void)f;
+	return fake.view.running > 0;
+}
+
+void flow_progress(struct flow *f, struct flow_view *ret)
+{
+	(void)f;
+	*ret = fake.view;
 }
 
 bool dispatch_serves(struct dispatch *d, const char *model)
@@ -224,8 +242,8 @@ static inline unsigned fake_records(uint64_t to[static LINES_MAX])
 	struct segment_cursor cursor;
 	unsigned n = 0;
 
-	assert_non_null(fake.batch);
-	while (worker_dispatch_ops.segment_next(fake.batch->owner, &cursor))
+	assert_non_null(fake.flow);
+	while (worker_dispatch_ops.segment_next(fake.flow->config.owner, &cursor))
 		for (uint32_t i = 0; i < cursor.lines; i++)
 			if (!bit_get(cursor.done, i)) {
 				assert_true(n < LINES_MAX);
@@ -240,9 +258,9 @@ static inline void fake_answer(uint64_t record, int status)
 	AUTO(buf_free) struct buf bytes = BUF(1 << 16);
 	struct request_line line;
 
-	assert_non_null(fake.batch);
-	MUST(worker_dispatch_ops.line_read(fake.batch->owner, record, &bytes, &line, &err));
-	struct outcome *o = outcome_new(fake.batch->owner, record, line.custom_id);
+	assert_non_null(fake.flow);
+	MUST(worker_dispatch_ops.line_read(fake.flow->config.owner, record, &bytes, &line, &err));
+	struct outcome *o = outcome_new(fake.flow->config.owner, record, line.custom_id);
 	assert_non_null(o);
 	o->attempts = 1;
 	o->http_status = status;

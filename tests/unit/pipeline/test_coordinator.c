@@ -211,9 +211,9 @@ static void test_a_good_batch_is_validated_and_sent(void **state)
 	batch_of_lines(LINES);
 	assert_int_equal(status(), BATCH_IN_PROGRESS);
 	assert_int_equal(fake_records(records), LINES);
-	assert_string_equal(fake.batch->model, "m");
-	assert_string_equal(fake.batch->endpoint, "/v1/chat/completions");
-	assert_int_equal(fake.batch->entry.rest_lines, LINES);
+	assert_string_equal(fake.flow->config.model, "m");
+	assert_string_equal(fake.flow->config.endpoint, "/v1/chat/completions");
+	assert_int_equal(fake.flow->config.rest_lines, LINES);
 	assert_false(coordinator_is_new(w.c));
 }
 
@@ -370,7 +370,7 @@ static void test_an_input_that_becomes_unreadable_fails_the_rest(void **state)
 	(void)state;
 	batch_of_lines(LINES);
 	answer(0);
-	worker_dispatch_ops.fault(fake.batch->owner, &err);
+	worker_dispatch_ops.fault(fake.flow->config.owner, &err);
 	to_the_end();
 	struct batch b = row();
 	assert_int_equal(b.status, BATCH_FAILED);
@@ -533,13 +533,13 @@ static void test_progress_counts_what_is_durable(void **state)
 {
 	(void)state;
 	batch_of_lines(LINES);
-	fake.batch->slots.held = 2;
+	fake.view.running = 2;
 	answer(0);
 	struct progress p = progress();
 	assert_int_equal(p.counts.completed, 1);
 	assert_int_equal(p.running, 2);
 	assert_int_equal(p.pending, 0);
-	fake.batch->stall = STALL_DOWN;
+	fake.view.stall = STALL_DOWN;
 	assert_int_equal(progress().stall, STALL_DOWN);
 }
 

@@ -118,7 +118,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static const struct worker_task task = { .endpoint = "/v1/chat/completions", .model = "m" };
+static const struct flow_config task = { .endpoint = "/v1/chat/completions", .model = "m" };
 
 static void test_it_hands_out_what_it_was_lent_and_settles_what_ended(void **state)
 {
@@ -127,7 +127,7 @@ static void test_it_hands_out_what_it_was_lent_and_settles_what_ended(void **sta
 	struct ended_sums sums;
 
 	assert_true(worker_start(w.worker, &task));
-	assert_string_equal(fake.batch->endpoint, task.endpoint);
+	assert_string_equal(fake.flow->config.endpoint, task.endpoint);
 	assert_int_equal(fake_records(records), LINES);
 	fake_answer(2, 200);
 	fake_answer(0, 404);
@@ -266,8 +266,8 @@ static void test_a_fault_of_the_input_is_told(void **state)
 	assert_true(worker_start(w.worker, &task));
 	snprintf(name, sizeof(name), "%s/files/%s.jsonl", world.dir, world.file_id);
 	assert_int_equal(truncate(name, 10), 0);
-	assert_false(worker_dispatch_ops.line_read(fake.batch->owner, 2, &to, &line, &err));
-	worker_dispatch_ops.fault(fake.batch->owner, &err);
+	assert_false(worker_dispatch_ops.line_read(fake.flow->config.owner, 2, &to, &line, &err));
+	worker_dispatch_ops.fault(fake.flow->config.owner, &err);
 	assert_int_equal(w.faults, 1);
 }
 
@@ -284,17 +284,18 @@ static void test_it_is_suspended_only_while_it_sends(void **state)
 static void test_what_it_says_of_itself(void **state)
 {
 	(void)state;
-	struct worker_view view;
+	struct flow_view view;
 
 	worker_look(w.worker, &view);
 	assert_int_equal(view.stall, STALL_NONE);
 	assert_true(worker_start(w.worker, &task));
-	fake.batch->slots.held = 2;
-	fake.batch->stall = STALL_DOWN;
+	fake.view.running = 2;
+	fake.view.stall = STALL_DOWN;
+	snprintf(fake.view.text, sizeof(fake.view.text), "as the test says");
 	worker_look(w.worker, &view);
 	assert_int_equal(view.running, 2);
 	assert_int_equal(view.stall, STALL_DOWN);
-	assert_string_equal(view.stall_text, "as the test says");
+	assert_string_equal(view.text, "as the test says");
 	assert_true(worker_is_busy(w.worker));
 }
 

@@ -1,0 +1,59 @@
+/* flow_impl.h: what dispatch's files know of a flow. All of it belongs to the dispatch thread but where it
+ * says otherwise. */
+#pragma once
+
+#include <pthread.h>
+
+#include "dispatch/flow.h"
+#include "dispatch/mail.h"
+#include "dispatch/slots.h"
+#include "schedule/schedule.h"
+
+struct line;
+struct model;
+
+struct flow {
+	struct dispatch *of;
+
+	/* the owner's until it is opened, then constant */
+	void *owner;
+	const char *id, *endpoint, *model_name; /* model_name "": none is known */
+
+	/* any thread */
+	struct mail mail;
+	struct slots slots;       /* but for slots_held() and slot_durable() dispatch's */
+	_Atomic uint64_t retried; /* see flow_view */
+	_Atomic bool suspended;   /* what flow_suspend() asked for last */
+	pthread_mutex_t lock;     /* for `shown`; innermost */
+	struct flow_view shown;   /* set by dispatch, which may read it without the lock */
+
+	/* dispatch's own */
+	struct model *model; /* NULL: not added yet, or dropped */
+	struct schedule_batch entry;
+	struct line *lines; /* in flight or waiting to be sent again */
+	unsigned waiting;
+	bool probed;           /* it failed a probe: others' turn first */
+	bool faulted;          /* its input cannot be read: nothing more is sent */
+	char failed_text[224]; /* what the line that failed last was told */
+	enum batch_stall failed_as;
+	int64_t failed_at;            /* Unix s */
+	uint64_t ended, ended_before; /* lines; at the last tick */
+	double rate;                  /* lines a second, over about RATE_OVER_S */
+	unsigned rated;               /* ticks that it is made of */
+};
+
+#define FLOW_WAITING_MAX 1024u /* lines waiting to be sent again; then no new ones */
+#define RATE_OVER_S 20.0       /* lines a second and slots in use: averages over about that long */
+
+/* How the schedule asks a flow for lines; its `batch` is the flow. */
+extern const struct schedule_ops flow_schedule_ops;
+
+/* Held back, it gets no new lines: because it failed a probe and others' turn is first, because too many
+ * of its lines wait, or because it cannot be read. */
+void flow_hold(struct flow *f, bool probed);
+/* What it waits for; of a certificate that is refused `certificate`. */
+void flow_show_stall(struct flow *f, enum batch_stall stall, bool certificate, const char *text);
+/* What the schedule expects of it. */
+void flow_show_forecast(struct flow *f);
+/* Once a tick, `seconds` after the last: how many lines have ended. */
+void flow_rate(struct flow *f, double seconds);
