@@ -8,7 +8,6 @@
  * client goes away too, and then the release cancels the request to the upstream. */
 #include "api/online.h"
 
-#include <curl/curl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -35,7 +34,7 @@ struct online_call {
 
 static void call_free(struct online_call *c)
 {
-	curl_slist_free_all(c->online.headers);
+	headers_free(&c->online.headers);
 	buf_free(&c->body);
 	free(c->model);
 	free(c->endpoint);
@@ -82,69 +81,53 @@ static const char *const not_passed_back[] = {
 	NULL,
 };
 
-struct forward {
-	struct curl_slist *headers;
-	const struct http_request *http;
-	bool has_type, failed;
+/* All headers of a request, borrowed. */
+struct received {
+	struct header *list;
+	size_t n, cap;
+	bool failed;
 };
 
-static void forward_text(struct forward *f, const char *text)
+static void receive_header(void *ctx, const char *name, const char *value)
 {
-	struct curl_slist *longer = curl_slist_append(f->headers, text);
+	struct received *r = ctx;
 
-	if (longer == NULL)
-		f->failed = true;
-	else
-		f->headers = longer;
-}
-
-/* Connection may be given more than once. */
-struct named {
-	struct slice name;
-	bool found;
-};
-
-static void find_named(void *ctx, const char *name, const char *value)
-{
-	struct named *n = ctx;
-
-	if (field_is(slice_of(name), "Connection") && field_list_has(slice_of(value), n->name))
-		n->found = true;
-}
-
-static void forward_header(void *ctx, const char *name, const char *value)
-{
-	struct forward *f = ctx;
-	struct named named = { .name = slice_of(name) };
-	AUTO(auto_free) char *text = NULL;
-
-	if (field_is_hop_by_hop(named.name) || field_is_one_of(named.name, not_sent))
-		return;
-	http_each_header(f->http, find_named, &named);
-	if (named.found)
-		return;
-	if (field_is(named.name, "Content-Type"))
-		f->has_type = true;
-	/* curl sends a header without a value only if it is written with a semicolon */
-	int n = value[0] != '\0' ? asprintf(&text, "%s: %s", name, value)
-				 : asprintf(&text, "%s;", name);
-	if (n < 0) {
-		text = NULL;
-		f->failed = true;
-		return;
+	if (r->n == r->cap) {
+		size_t cap = r->cap == 0 ? 16 : 2 * r->cap;
+		struct header *list = reallocarray(r->list, cap, sizeof(*list));
+		r->failed = r->failed || list == NULL;
+		if (list == NULL)
+			return;
+		r->list = list;
+		r->cap = cap;
 	}
-	forward_text(f, text);
+	r->list[r->n++] = (struct header){ slice_of(name), slice_of(value) };
+}
+
+static bool forward_headers(struct headers *to, const struct received *r)
+{
+	for (size_t i = 0; i < r->n; i++) {
+		const struct header *h = &r->list[i];
+		if (!header_is_end_to_end(r->list, r->n, h->name) ||
+		    field_is_one_of(h->name, not_sent))
+			continue;
+		if (!headers_add(to, h->name, h->value))
+			return false;
+	}
+	return true;
 }
 
 static bool copy_headers(struct online_call *c, const struct http_request *http, struct error *err)
 {
-	struct forward f = { .http = http };
+	struct headers *to = &c->online.headers;
+	struct received r = { 0 };
 
-	http_each_header(http, forward_header, &f);
-	if (!f.has_type && !c->online.get) /* not curl's own idea of it */
-		forward_text(&f, "Content-Type: application/json");
-	c->online.headers = f.headers;
-	return !f.failed || fail_memory(err);
+	http_each_header(http, receive_header, &r);
+	bool ok = !r.failed && forward_headers(to, &r);
+	free(r.list);
+	if (ok && !c->online.get && header_find(to->list, to->n, "Content-Type") == NULL)
+		ok = headers_add(to, SLICE("Content-Type"), SLICE("application/json"));
+	return ok || fail_memory(err);
 }
 
 /* ---- the request ---- */
@@ -208,18 +191,7 @@ static void finish_head(struct online_call *c, struct http_response *r, uint64_t
 	http_stream_begin(c->stream, r, length);
 }
 
-static bool is_passed_back(const struct online_head *h, struct slice name)
-{
-	if (field_is_hop_by_hop(name) || field_is_one_of(name, not_passed_back))
-		return false;
-	for (size_t i = 0; i < h->header_count; i++)
-		if (field_is(h->headers[i].name, "Connection") &&
-		    field_list_has(h->headers[i].value, name))
-			return false;
-	return true;
-}
-
-static void on_head(void *ctx, const struct online_head *h)
+static void on_head(void *ctx, const struct exchange_head *h)
 {
 	struct online_call *c = ctx;
 	struct http_response r;
@@ -229,7 +201,8 @@ static void on_head(void *ctx, const struct online_head *h)
 	r.content_type = ""; /* the upstream's, if it gives one */
 	for (size_t i = 0; i < h->header_count; i++) {
 		struct slice name = h->headers[i].name;
-		if (!is_passed_back(h, name))
+		if (!header_is_end_to_end(h->headers, h->header_count, name) ||
+		    field_is_one_of(name, not_passed_back))
 			continue;
 		if (field_is(name, "x-request-id"))
 			name = SLICE("x-upstream-request-id");

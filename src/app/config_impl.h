@@ -61,4 +61,4 @@ void upstreams_clear(struct config *c);
 MUST_USE bool tls_settings_check(const struct upstream_setting *u, struct error *err);
 /* Reads the files that hold for the upstream, its own or those of all, and checks what is in them. */
 MUST_USE bool tls_files_read(const struct config *c, const struct upstream_setting *u,
-			     struct upstream_tls *ret, struct error *err);
+			     struct tls_pem *ret, struct error *err);

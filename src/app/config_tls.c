@@ -72,7 +72,7 @@ static const struct origin *origin_of_all(const struct config *c, const char *ke
 	return &given_of(c, setting_find(settings, setting_count, key))->origin;
 }
 
-static bool ca_read(const struct tls_file *ca, struct upstream_tls *ret, struct error *err)
+static bool ca_read(const struct tls_file *ca, struct tls_pem *ret, struct error *err)
 {
 	char why[160];
 
@@ -82,8 +82,8 @@ static bool ca_read(const struct tls_file *ca, struct upstream_tls *ret, struct 
 }
 
 /* Without a file of its own the key stands in the certificate's. */
-static bool pair_read(const struct tls_file *cert, const struct tls_file *key,
-		      struct upstream_tls *ret, struct error *err)
+static bool pair_read(const struct tls_file *cert, const struct tls_file *key, struct tls_pem *ret,
+		      struct error *err)
 {
 	char why[160];
 
@@ -101,8 +101,8 @@ static bool pair_read(const struct tls_file *cert, const struct tls_file *key,
 		fail_file(holder, why, err));
 }
 
-bool tls_files_read(const struct config *c, const struct upstream_setting *u,
-		    struct upstream_tls *ret, struct error *err)
+bool tls_files_read(const struct config *c, const struct upstream_setting *u, struct tls_pem *ret,
+		    struct error *err)
 {
 	const struct origin *own = &u->origin;
 	bool own_pair = u->cert_file != NULL || u->key_file != NULL;
@@ -110,7 +110,7 @@ bool tls_files_read(const struct config *c, const struct upstream_setting *u,
 	struct tls_file cert = { u->cert_file, "tls.cert_file", own };
 	struct tls_file key = { u->key_file, "tls.key_file", own };
 
-	*ret = (struct upstream_tls){ 0 };
+	*ret = (struct tls_pem){ 0 };
 	if (!is_https(u))
 		return true;
 	if (ca.path == NULL)
@@ -121,6 +121,6 @@ bool tls_files_read(const struct config *c, const struct upstream_setting *u,
 	}
 	if (ca_read(&ca, ret, err) && pair_read(&cert, &key, ret, err))
 		return true;
-	upstream_tls_done(ret);
+	tls_pem_done(ret);
 	return false;
 }

@@ -17,6 +17,10 @@
 		t_;                   \
 	})
 
+/* The struct of which `member` is at `p`. */
+#include <stddef.h>
+#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
+
 /* Releases a malloc'ed pointer: `AUTO(auto_free) char *text`. */
 #include <stdlib.h>
 static inline void auto_free(void *p)

@@ -1,5 +1,5 @@
-/* dispatch.c: see dispatch.h. One turn of the loop: wait for sockets, timers or mail; let libcurl
- * work; take what has ended; fill what room there is, online requests first. */
+/* dispatch.c: see dispatch.h. One turn of the loop: wait for sockets, timers or mail; take
+ * what has ended; fill what room there is, online requests first. */
 #include "dispatch/dispatch_impl.h"
 
 #include <stdlib.h>
@@ -16,7 +16,7 @@
 void dispatch_post(struct dispatch *d, struct mail *m, mail_fn run, unsigned asked)
 {
 	mail_post(&d->mailbox, m, run, asked);
-	wire_wake(d->wire);
+	client_wake(d->client);
 }
 
 /* Something that another thread wants done in this one, and waits for. */
@@ -69,7 +69,7 @@ bool dispatch_drain(struct dispatch *d, uint64_t timeout_ms)
 		until.tv_sec++;
 	}
 	d->draining = true;
-	wire_wake(d->wire);
+	client_wake(d->client);
 	pthread_mutex_lock(&d->lock);
 	while (!d->stopping && !d->idle_now &&
 	       pthread_cond_timedwait(&d->idle, &d->lock, &until) == 0)
@@ -82,22 +82,10 @@ bool dispatch_drain(struct dispatch *d, uint64_t timeout_ms)
 void dispatch_online_close(struct dispatch *d)
 {
 	d->online_closed = true;
-	wire_wake(d->wire);
+	client_wake(d->client);
 }
 
 /* ---- the loop ---- */
-
-static void transfers_take(struct dispatch *d)
-{
-	CURL *easy;
-	CURLcode code;
-	while (wire_done(d->wire, &easy, &code)) {
-		struct transfer *t;
-
-		if (curl_easy_getinfo(easy, CURLINFO_PRIVATE, &t) == CURLE_OK)
-			t->done(d, t, code);
-	}
-}
 
 /* True while the loop is to go on; tells who waits in dispatch_drain(). */
 static bool loop_goes_on(struct dispatch *d)
@@ -136,22 +124,28 @@ static void loop_tick(struct dispatch *d)
 	tick_run(d, now_ms);
 }
 
+void dispatch_turn(struct dispatch *d)
+{
+	bool woken;
+
+	/* What was just sent may have been answered already, while it was being sent. */
+	client_wait(d->client, d->filled ? 0 : loop_timeout(d), &woken);
+	if (woken)
+		mail_run(&d->mailbox, d);
+	client_deliver(d->client);
+	if (d->online_closed)
+		online_end_all(d);
+	d->filled = dispatch_fill(d);
+	loop_tick(d);
+	client_due(d->client); /* what was started begins */
+}
+
 static void *dispatch_main(void *arg)
 {
 	struct dispatch *d = arg;
-	bool sent = false, woken;
-	while (loop_goes_on(d)) {
-		/* What was just sent may have been answered already, while it was being sent. */
-		wire_wait(d->wire, sent ? 0 : loop_timeout(d), &woken);
-		if (woken)
-			mail_run(&d->mailbox, d);
-		transfers_take(d);
-		if (d->online_closed)
-			online_end_all(d);
-		sent = dispatch_fill(d);
-		loop_tick(d);
-		wire_due(d->wire); /* libcurl starts new requests from its timer, due at once */
-	}
+
+	while (loop_goes_on(d))
+		dispatch_turn(d);
 	online_end_all(d);
 	mail_run(&d->mailbox, d); /* batches dropped before the end give their lines back */
 	return NULL;
@@ -225,29 +219,43 @@ static void locks_init(struct dispatch *d)
 	pthread_condattr_destroy(&monotonic);
 }
 
-bool dispatch_open(const struct dispatch_config *config, const struct upstream_config *upstreams,
-		   size_t upstream_count, const struct dispatch_ops *ops, void *ctx,
-		   struct dispatch **ret, struct error *err)
+bool dispatch_new(const struct dispatch_config *config, const struct upstream_config *upstreams,
+		  size_t upstream_count, const struct dispatch_ops *ops, void *ctx,
+		  struct dispatch **ret, struct error *err)
 {
 	struct dispatch *d = calloc(1, sizeof(*d));
-	if (d == NULL)
+
+	if (d == NULL) {
+		client_close(config->client);
 		return fail_memory(err);
+	}
 	d->config = *config;
+	d->client = config->client;
 	d->ops = *ops;
 	d->ctx = ctx;
 	d->started_at = sys.now_s();
 	d->ticked_at_ms = sys.monotonic_ms();
 	memory_open(d);
 	locks_init(d);
-	bool ok = wire_open(&d->wire, err) && upstreams_set(d, upstreams, upstream_count, err) &&
-		  thread_start(&d->thread, "dispatch", dispatch_main, d, err);
-	d->thread_started = ok;
-	if (!ok) {
+	if (!upstreams_set(d, upstreams, upstream_count, err)) {
 		dispatch_close(d);
 		return false;
 	}
 	*ret = d;
 	return true;
+}
+
+bool dispatch_open(const struct dispatch_config *config, const struct upstream_config *upstreams,
+		   size_t upstream_count, const struct dispatch_ops *ops, void *ctx,
+		   struct dispatch **ret, struct error *err)
+{
+	if (!dispatch_new(config, upstreams, upstream_count, ops, ctx, ret, err))
+		return false;
+	(*ret)->thread_started = thread_start(&(*ret)->thread, "dispatch", dispatch_main, *ret,
+					      err);
+	if (!(*ret)->thread_started)
+		dispatch_close(TAKE(*ret));
+	return *ret != NULL;
 }
 
 void dispatch_stop(struct dispatch *d)
@@ -259,7 +267,7 @@ void dispatch_stop(struct dispatch *d)
 	d->stopping = true;
 	pthread_cond_broadcast(&d->idle);
 	pthread_mutex_unlock(&d->lock);
-	wire_wake(d->wire);
+	client_wake(d->client);
 	pthread_join(d->thread, NULL);
 	d->thread_started = false;
 }
@@ -270,7 +278,7 @@ void dispatch_close(struct dispatch *d)
 		return;
 	dispatch_stop(d);
 	upstreams_free(d);
-	wire_close(d->wire);
+	client_close(d->client);
 	pthread_cond_destroy(&d->called);
 	pthread_cond_destroy(&d->idle);
 	pthread_mutex_destroy(&d->lock);

@@ -1,6 +1,5 @@
-/* dispatch.h: sends lines to the upstreams, and online requests ahead of them: libcurl's multi
- * interface and epoll on one thread, connections kept alive, retries with backoff, and one outcome for
- * each line.
+/* dispatch.h: sends lines to the upstreams, and online requests ahead of them: one thread with the
+ * client's loop (client/client.h), retries with backoff, and one outcome for each line.
  *
  * Dispatch pulls: it asks the schedule for a line when an upstream has room and nobody pushes. All
  * upstreams that serve a model pull from that model's schedule. How much room there is follows what the
@@ -20,6 +19,7 @@
 #include "schedule/schedule.h"
 #include "upstream/config.h"
 
+struct client;
 struct dispatch;
 
 struct dispatch_config {
@@ -29,6 +29,7 @@ struct dispatch_config {
 	uint64_t response_bytes_max;
 	unsigned online_waiting_max; /* online requests for which there is no room upstream; 0: any */
 	struct budget *budget;       /* the caller's; NULL: memory is not counted */
+	struct client *client;       /* taken over, whether opening succeeds or not */
 };
 
 /* The bytes of one line, in the buffer they were read to. */

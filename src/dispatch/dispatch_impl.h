@@ -15,10 +15,9 @@
  *	online.c      online requests
  *	memory.c      what lines may take of the memory budget
  *	watch.c       an engine's metrics, list of models and health, asked for regularly
- *	transfer.c    what libcurl has in hand, and how it says that it ended
+ *	transfer.c    what is in flight, and how it ended
  *	tick.c        once a second: rates, forecasts, what the log is told of limits
  *	view.c        what is going on, in numbers, for /metrics and the console
- *	wire.c        libcurl and epoll
  *
  *	upstream A --- lane --- model m1 --- schedule --- batches
  *	           \-- lane --- model m2 ---    ...
@@ -29,6 +28,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "client/client.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/flow_impl.h"
 #include "dispatch/judge.h"
@@ -36,7 +36,6 @@
 #include "dispatch/slots.h"
 #include "dispatch/trials.h"
 #include "dispatch/view.h"
-#include "dispatch/wire.h"
 #include "upstream/breaker.h"
 #include "upstream/pace.h"
 #include "upstream/throttle.h"
@@ -50,13 +49,12 @@
 #define MODEL_LABEL_MAX 128u /* bytes; a longer name is one of the others */
 #define DECISIONS_MAX 16u    /* about a lane's width, kept for the console */
 
-/* ---- transfers: whatever libcurl has in hand. CURLOPT_PRIVATE is one of these ---- */
+/* ---- transfers: what lines, online requests and polls have alike ---- */
 
 struct transfer {
-	void (*done)(struct dispatch *d, struct transfer *t, CURLcode code); /* its owner's */
-	CURL *easy;
+	struct exchange exchange;
+	struct dispatch *dispatch;
 	struct upstream *upstream;
-	char detail[CURL_ERROR_SIZE]; /* libcurl's sentence about its end */
 };
 
 /* ---- upstreams, models, lanes ---- */
@@ -69,8 +67,7 @@ struct last_words {
 
 /* A question that is put to an upstream regularly. */
 struct watch {
-	struct transfer transfer; /* easy NULL: not made yet */
-	bool under_way;
+	struct transfer transfer; /* opened when it is first asked */
 	struct buf text;
 	uint64_t due_ms;
 	unsigned failures; /* in a row */
@@ -99,9 +96,9 @@ struct upstream {
 	struct upstream_config config; /* our own copy */
 	unsigned number;               /* 0..UPSTREAMS_MAX-1, while it is here no other's */
 	size_t position;               /* in the configuration */
-	bool retired; /* gone from the configuration: freed when nothing is in flight */
-	struct curl_slist *headers; /* of lines */
-	struct wire_route *route;
+	bool retired;           /* gone from the configuration: freed when nothing is in flight */
+	struct headers headers; /* of lines and polls */
+	struct client_route *route;
 	char *metrics_url, *models_url, *health_url;
 
 	struct breaker breaker;   /* whether it can be reached and lets us in */
@@ -197,7 +194,7 @@ struct line {
 	struct width_mark mark;
 };
 
-/* A slot: an easy handle and its buffers, used again and again. */
+/* A slot: an exchange and its buffers, used again and again. */
 struct line_transfer {
 	struct transfer transfer;
 	struct line_transfer *next_free;
@@ -210,9 +207,6 @@ struct line_transfer {
 	uint64_t promised; /* bytes, until its answer begins */
 	bool paused;       /* its answer is not read on: it waits for memory */
 	struct line_transfer *next_paused;
-	bool too_large, hasty,
-		fresh;     /* hasty: has a probe's time to connect; fresh: a new connection */
-	unsigned requests; /* sent for this attempt; libcurl may send it again, see on_request */
 	char endpoint[64]; /* that the URL is set to */
 };
 
@@ -228,7 +222,7 @@ struct dispatch {
 	struct dispatch_config config;
 	struct dispatch_ops ops;
 	void *ctx;
-	struct wire *wire;
+	struct client *client; /* ours from dispatch_open() */
 	struct memory memory;
 	struct upstream *upstreams;
 	struct model *models;
@@ -239,6 +233,7 @@ struct dispatch {
 	unsigned online_count;
 	unsigned online_waiting; /* those that were not sent yet: there was no room */
 	uint64_t tick_at_ms, ticked_at_ms;
+	bool filled;        /* something was sent in the last turn */
 	int64_t started_at; /* Unix s */
 
 	pthread_t thread;
@@ -256,10 +251,15 @@ struct dispatch {
 	_Atomic bool draining, online_closed;
 };
 
-/* The struct of which `member` is at `p`. */
-#define container_of(p, type, member) ((type *)(void *)((char *)(p)-offsetof(type, member)))
-
 /* ---- dispatch.c ---- */
+
+/* dispatch_open() without the thread: the caller's is the dispatch thread, and calls dispatch_turn(). */
+MUST_USE bool dispatch_new(const struct dispatch_config *config,
+			   const struct upstream_config *upstreams, size_t upstream_count,
+			   const struct dispatch_ops *ops, void *ctx, struct dispatch **ret,
+			   struct error *err);
+/* One turn of the loop. */
+void dispatch_turn(struct dispatch *d);
 
 /* Asks the dispatch thread for something. Any thread. */
 void dispatch_post(struct dispatch *d, struct mail *m, mail_fn run, unsigned asked);
@@ -280,7 +280,7 @@ void lines_suspend(struct flow *f, bool suspended);
 /* One of those that have to go alone and are due; NULL: none. */
 struct line *line_last(struct model *m, uint64_t now_ms);
 /* Ends everything that dispatch has of the batch. */
-void lines_drop(struct dispatch *d, struct flow *f);
+void lines_drop(struct flow *f);
 void line_transfer_free(struct line_transfer *t);
 /* "http://…/v1" and "/v1/models" make "http://…/v1/models": base URLs end in the version that endpoints
  * begin with. False: no memory. */
@@ -344,13 +344,12 @@ bool model_is_told(const struct model *m);
 
 /* ---- transfer.c ---- */
 
-/* A handle with what all transfers share; false: no memory. */
-bool transfer_open(struct dispatch *d, struct transfer *t);
-/* How it ended. `sent`: the request went out; the body, what was read of it, its facts, and the type of
- * a 2xx are the caller's to add. */
-void transfer_end(struct transfer *t, CURLcode code, bool sent, struct attempt_end *ret);
-/* The value of a header of the answer; n == 0: there is none. */
-struct slice transfer_header(const struct transfer *t, const char *name);
+/* The transfer of an exchange. */
+struct transfer *transfer_of(struct exchange *x);
+/* How it ended, by what the client says and the head of the answer; the body, what was read of it, its
+ * facts, and the type of a 2xx are the caller's to add. */
+void transfer_end(const struct transfer *t, const struct exchange_result *r,
+		  struct attempt_end *ret);
 
 /* ---- learn.c ---- */
 
@@ -390,8 +389,9 @@ void online_end_all(struct dispatch *d);
 /* Asks what is due to be asked. */
 void watches_run(struct dispatch *d, uint64_t now_ms);
 int watches_timeout(const struct dispatch *d, uint64_t now_ms);
-void watch_done(struct dispatch *d, struct transfer *t, CURLcode code);
-void watches_close(struct dispatch *d, struct upstream *u);
+/* Before anything is asked. */
+void watches_init(struct dispatch *d, struct upstream *u);
+void watches_close(struct upstream *u);
 /* Once a model: tells the log when its batches name a model that no upstream lists. */
 void model_unlisted_tell(struct dispatch *d, struct model *m);
 /* Whether `gauges` are of this moment: they are asked for only while lines are in flight. */

@@ -64,7 +64,7 @@ static void flow_end(struct dispatch *d, struct flow *f)
 
 	if (m != NULL) {
 		schedule_remove(m->schedule, &f->entry);
-		lines_drop(d, f);
+		lines_drop(f);
 		assert(m->batches > 0);
 		m->batches--;
 		m->idle_since_ms = sys.monotonic_ms();
@@ -166,7 +166,7 @@ void flow_recorded(struct flow *f, const struct outcome *first)
 {
 	for (const struct outcome *o = first; o != NULL; o = o->next)
 		slot_durable(o->slot, &f->slots);
-	wire_wake(f->of->wire);
+	client_wake(f->of->client);
 }
 
 /* ---- how it goes ---- */

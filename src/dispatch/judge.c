@@ -89,32 +89,33 @@ static enum blame blame_status(const struct attempt_end *e, bool been_well)
 
 struct judgement attempt_judge(const struct attempt_end *e, bool been_well)
 {
-	switch (e->wire) {
-	case ATTEMPT_ANSWERED:
+	switch (e->how) {
+	case EXCHANGE_WHOLE:
 		break;
-	case ATTEMPT_UNREACHABLE:
+	case EXCHANGE_UNREACHABLE:
 		return (struct judgement){ .blame = BLAME_UNREACHABLE, .fault = OUTCOME_UPSTREAM };
-	case ATTEMPT_CERTIFICATE:
-	case ATTEMPT_PROXY:
+	case EXCHANGE_CERTIFICATE:
+	case EXCHANGE_PROXY:
 		return (struct judgement){ .blame = BLAME_OPERATOR, .fault = OUTCOME_UPSTREAM };
-	case ATTEMPT_BROKEN:
+	case EXCHANGE_BROKEN:
+	case EXCHANGE_MALFORMED:
 		return (struct judgement){ .blame = BLAME_SERVER, .fault = OUTCOME_UPSTREAM };
-	case ATTEMPT_STALE:
+	case EXCHANGE_STALE:
 		return (struct judgement){ .blame = BLAME_SERVER,
 					   .retry_at_once = true,
 					   .fault = OUTCOME_UPSTREAM };
-	case ATTEMPT_TIMEOUT:
+	case EXCHANGE_TIMEOUT:
 		return (struct judgement){ .blame = BLAME_SERVER, .fault = OUTCOME_TIMEOUT };
-	case ATTEMPT_UNPROCESSED:
+	case EXCHANGE_UNPROCESSED:
 		return (struct judgement){ .blame = BLAME_THROTTLED, .fault = OUTCOME_UPSTREAM };
-	case ATTEMPT_CODED:
+	case EXCHANGE_CODED:
 		return (struct judgement){
 			.blame = BLAME_SERVER,
 			.fault = OUTCOME_INVALID,
 			.message = "The upstream's answer has a content coding that was not asked "
 				   "for and cannot be read",
 		};
-	case ATTEMPT_TOO_LARGE:
+	case EXCHANGE_TOO_LARGE:
 		return (struct judgement){
 			.blame = BLAME_LINE,
 			.fault = OUTCOME_INVALID,
@@ -144,10 +145,10 @@ void attempt_words(const struct attempt_end *e, const char *secret, char *to, si
 	char said[256];
 	const char *detail = e->detail != NULL ? e->detail : "";
 	const char *by_way = e->by_way != NULL ? e->by_way : "";
-	if (e->wire != ATTEMPT_ANSWERED) {
+	if (e->how != EXCHANGE_WHOLE) {
 		snprintf(to, size, "%s%s", by_way,
 			 detail[0] != '\0'            ? detail
-			 : e->wire == ATTEMPT_TIMEOUT ? "no answer in time"
+			 : e->how == EXCHANGE_TIMEOUT ? "no answer in time"
 						      : "the connection broke");
 		blot(to, secret);
 		return;

@@ -7,32 +7,19 @@
 #include <stdint.h>
 
 #include "batch/outcome.h"
-
-/* How it ended on the wire. */
-enum attempt_wire {
-	ATTEMPT_ANSWERED,    /* a whole answer came */
-	ATTEMPT_UNREACHABLE, /* no connection: nothing was sent */
-	ATTEMPT_CERTIFICATE, /* one side refused the other's certificate */
-	ATTEMPT_PROXY,       /* a proxy on the way refused to let us through */
-	ATTEMPT_BROKEN,      /* the connection broke after the request went out */
-	ATTEMPT_STALE,       /* one that had been kept broke before a byte of the answer */
-	ATTEMPT_TIMEOUT,
-	ATTEMPT_UNPROCESSED, /* HTTP/2: the server says that it never looked at it */
-	ATTEMPT_CODED,       /* the answer has a content coding that we cannot read */
-	ATTEMPT_TOO_LARGE,   /* the answer is larger than the limit */
-};
+#include "client/client.h"
 
 /* The end of an attempt: what it is judged by. All slices are borrowed. */
 struct attempt_end {
-	enum attempt_wire wire;
+	enum exchange_end how;
 	int status;        /* of the answer, as far as one came; 0: none */
 	struct slice body; /* of an answer that is no 2xx, its beginning at least; may be empty */
 	struct slice content_type;
 	struct slice error_type;          /* x-amzn-errortype */
 	const struct answer_facts *facts; /* of a 2xx; NULL: its body was not read */
 	int64_t wait_ms;                  /* that it asks for (wait.h); <= 0: none */
-	const char *by_way;               /* what its words begin with (wire.h); NULL: nothing */
-	const char *detail;               /* the HTTP library's sentence, "" or NULL: none */
+	const char *by_way; /* what its words begin with, as the route's (client.h); NULL: nothing */
+	const char *detail; /* the client's sentence, "" or NULL: none */
 };
 
 enum blame {
@@ -58,6 +45,6 @@ struct judgement attempt_judge(const struct attempt_end *e, bool been_well);
 /* Whether it speaks for the upstream: it answered well, or refused a request for its content. */
 bool blame_is_well(enum blame blame);
 
-/* What the upstream said, in words for people: "HTTP 503: Loading model", or the library's sentence.
+/* What the upstream said, in words for people: "HTTP 503: Loading model", or the client's sentence.
  * `secret`, if not NULL, is blotted out of it. */
 void attempt_words(const struct attempt_end *e, const char *secret, char *to, size_t size);

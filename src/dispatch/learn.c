@@ -270,7 +270,7 @@ static struct breaker_sign sign_of(const struct lesson *l, bool sure, unsigned o
 /* It answers: whatever it says, it can be reached. */
 static void learn_reached(const struct lesson *l, uint64_t now_ms)
 {
-	if (l->end->wire == ATTEMPT_ANSWERED)
+	if (l->end->how == EXCHANGE_WHOLE)
 		came_back(l->upstream, breaker_answers(&l->upstream->breaker), now_ms);
 }
 
@@ -326,7 +326,7 @@ static void learn_throttled(const struct lesson *l, uint64_t now_ms)
 	const struct throttle_sign s = { .sent_ms = l->sent_ms,
 					 .wait_ms = l->end->wait_ms,
 					 .others = others_in_flight(u),
-					 .rate = l->end->wire == ATTEMPT_ANSWERED &&
+					 .rate = l->end->how == EXCHANGE_WHOLE &&
 						 l->end->status != 503 && l->end->status != 529 };
 	throttle_refused(&u->throttle, &s, now_ms);
 	gates_shut(u);
@@ -336,12 +336,12 @@ static void learn_throttled(const struct lesson *l, uint64_t now_ms)
 static void learn_operator(const struct lesson *l, uint64_t now_ms)
 {
 	struct upstream *u = l->upstream;
-	bool sure = l->end->wire == ATTEMPT_CERTIFICATE || l->end->status == 401 ||
+	bool sure = l->end->how == EXCHANGE_CERTIFICATE || l->end->status == 401 ||
 		    l->end->status == 407;
 	struct breaker_sign s = sign_of(l, sure, others_in_flight(u));
 	throttle_gone(&u->throttle, l->sent_ms);
 	words_set(l, &u->said);
-	u->certificate = l->end->wire == ATTEMPT_CERTIFICATE;
+	u->certificate = l->end->how == EXCHANGE_CERTIFICATE;
 	if (breaker_refused(&u->breaker, &s, now_ms) == BREAKER_OPENED)
 		gates_shut(u);
 }

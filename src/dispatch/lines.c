@@ -12,6 +12,9 @@
 
 #define SCAN_BYTES \
 	(1u << 20) /* longer answers are looked at from either end, and read by the recorder */
+#define LINE_SENDS_MAX \
+	2u /* on a kept connection that turns out to be dead, and once more; a further attempt is
+	    * another one, on a new connection */
 #define KEEP_BUFFER_BYTES (64u << 10) /* larger ones are not kept for the next line */
 
 static uint32_t random_u32(void)
@@ -122,14 +125,21 @@ struct line *line_last(struct model *m, uint64_t now_ms)
 
 /* ---- transfers ---- */
 
-static size_t on_body(char *p, size_t size, size_t n, void *arg)
+static struct line_transfer *line_transfer_of(struct exchange *x)
 {
-	struct line_transfer *t = arg;
-	t->too_large = t->answer.n + size * n > t->answer.max;
-	if (!memory_take(t, size * n))
-		return CURL_WRITEFUNC_PAUSE;
-	buf_append(&t->answer, p, size * n);
-	return t->answer.failed ? 0 : size * n; /* out of memory: as if the connection had broken */
+	return container_of(transfer_of(x), struct line_transfer, transfer);
+}
+
+static enum exchange_taken line_body(struct exchange *x, struct slice piece)
+{
+	struct line_transfer *t = line_transfer_of(x);
+
+	if (t->answer.n + piece.n > t->answer.max)
+		return EXCHANGE_REFUSED;
+	if (!memory_take(t, piece.n))
+		return EXCHANGE_PAUSED;
+	buf_add(&t->answer, piece);
+	return t->answer.failed ? EXCHANGE_REFUSED : EXCHANGE_TAKEN; /* see line_put_back() */
 }
 
 /* It is sent once more. */
@@ -140,42 +150,40 @@ static void line_count_again(struct line *l)
 	l->flow->retried++;
 }
 
-/* Called before each request. When a kept-alive connection turns out to be dead libcurl sends the
- * request again by itself, on the next kept one. Once, no more: when an upstream goes down all its kept
- * connections are dead, and libcurl would try one after another. A further attempt goes on a new one. */
-/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
-static int on_request(void *arg, char *ip, char *local_ip, int port, int local_port)
+/* The client may send a request again by itself. */
+static void line_goes_out(struct exchange *x)
 {
-	(void)ip;
-	(void)local_ip;
-	(void)port;
-	(void)local_port;
-	struct line_transfer *t = arg;
-	if (++t->requests == 2)
-		line_count_again(t->line);
-	return t->requests <= 2 ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
+	if (x->sent > 1)
+		line_count_again(line_transfer_of(x)->line);
 }
 
-static bool transfer_setup(struct dispatch *d, struct upstream *u, struct line_transfer *t)
-{
-	CURL *easy = t->transfer.easy;
-	/* "identity" is what is asked for; libcurl decodes what comes coded all the same */
-	return curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity") == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, t) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_request) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_PREREQDATA, t) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_HTTPHEADER, u->headers) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)d->config.line_timeout_ms) ==
-		       CURLE_OK;
-}
+static void line_done(struct exchange *x, const struct exchange_result *r);
+static const struct exchange_ops line_ops = {
+	.sent = line_goes_out,
+	.body = line_body,
+	.done = line_done,
+};
 
-static void line_done(struct dispatch *d, struct transfer *transfer, CURLcode code);
+static bool transfer_open(struct line_transfer *t)
+{
+	const struct upstream *u = t->transfer.upstream;
+
+	return exchange_open(&t->transfer.exchange,
+			     &(struct exchange_setup){
+				     .route = u->route,
+				     .ops = &line_ops,
+				     .headers = u->headers.list,
+				     .header_count = u->headers.n,
+				     .decode = true,
+				     .sends_max = LINE_SENDS_MAX,
+				     .timeout_ms = t->transfer.dispatch->config.line_timeout_ms,
+			     });
+}
 
 static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *u)
 {
 	struct line_transfer *t = u->free_transfers;
+
 	if (t != NULL) {
 		u->free_transfers = t->next_free;
 		return t;
@@ -183,9 +191,9 @@ static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *
 	t = calloc(1, sizeof(*t));
 	if (t == NULL)
 		return NULL;
-	t->transfer = (struct transfer){ .done = line_done, .upstream = u };
+	t->transfer = (struct transfer){ .dispatch = d, .upstream = u };
 	memory_transfer_new(d, t);
-	if (!transfer_open(d, &t->transfer) || !transfer_setup(d, u, t)) {
+	if (!transfer_open(t)) {
 		line_transfer_free(t);
 		return NULL;
 	}
@@ -212,8 +220,7 @@ static void transfer_give(struct line_transfer *t)
 
 void line_transfer_free(struct line_transfer *t)
 {
-	if (t->transfer.easy != NULL)
-		curl_easy_cleanup(t->transfer.easy);
+	exchange_close(&t->transfer.exchange);
 	memory_transfer_free(t);
 	free(t);
 }
@@ -232,7 +239,7 @@ static bool transfer_url(struct line_transfer *t, const char *endpoint)
 		return true;
 	AUTO(buf_free) struct buf url = BUF(4096);
 	if (!upstream_url(t->transfer.upstream, endpoint, &url) ||
-	    curl_easy_setopt(t->transfer.easy, CURLOPT_URL, url.p) != CURLE_OK)
+	    !exchange_url(&t->transfer.exchange, url.p))
 		return false;
 	return slice_copy(slice_of(endpoint), t->endpoint, sizeof(t->endpoint));
 }
@@ -272,33 +279,21 @@ static bool priority_add(const struct upstream *u, struct line_transfer *t)
 	return true;
 }
 
-/* A probe that is not answered at all must not keep the next one back for long. */
-static bool haste_set(struct line_transfer *t, bool hasty)
+/* A probe that is not answered at all must not keep the next one back for long, and its upstream may have
+ * moved. What was tried once goes on a connection of its own: kept ones may all be dead. */
+static bool line_start(struct line_transfer *t, const struct line *l)
 {
-	if (t->hasty == hasty)
-		return true;
-	t->hasty = hasty;
-	return wire_probe(t->transfer.upstream->route, t->transfer.easy, hasty);
-}
-
-/* What was tried once goes on a connection of its own: kept ones may all be dead. */
-static bool fresh_set(struct line_transfer *t, bool fresh)
-{
-	if (t->fresh == fresh)
-		return true;
-	t->fresh = fresh;
-	return curl_easy_setopt(t->transfer.easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L) ==
-	       CURLE_OK;
-}
-
-static bool line_prepare(struct line_transfer *t, const char *endpoint)
-{
-	CURL *easy = t->transfer.easy;
+	const struct exchange_request rq = {
+		.body = t->text.body,
+		.fresh = l->trials.fresh,
+		.look_up = l->slot.probe,
+		.hasty = l->slot.probe,
+	};
 	const struct upstream *u = t->transfer.upstream;
-	return (!u->config.has_priority || priority_add(u, t)) && transfer_url(t, endpoint) &&
-	       curl_easy_setopt(easy, CURLOPT_POSTFIELDS, t->text.body.p) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)t->text.body.n) ==
-		       CURLE_OK;
+
+	if (u->config.has_priority && !priority_add(u, t))
+		return false;
+	return transfer_url(t, l->flow->endpoint) && exchange_start(&t->transfer.exchange, &rq);
 }
 
 static void line_sent(struct lane *lane, struct line *l, uint64_t now_ms)
@@ -330,9 +325,6 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 		line_fault(d, l, &err);
 		return true;
 	}
-	t->too_large = false;
-	t->requests = 0;
-	t->transfer.detail[0] = '\0';
 	t->line = l;
 	assert(l->slot.state == SLOT_FREE);
 	l->slot = (struct slot){ .lane = &lane->slots,
@@ -340,8 +332,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 				 .probe = lane_open_circuit(lane),
 				 .alone = l->retry.goes_alone };
 	l->up = breaker_is_up(&lane->breaker) && breaker_is_up(&u->breaker);
-	if (!line_prepare(t, l->flow->endpoint) || !haste_set(t, l->slot.probe) ||
-	    !fresh_set(t, l->trials.fresh) || !wire_start(d->wire, t->transfer.easy)) {
+	if (!line_start(t, l)) {
 		transfer_give(t);
 		return false;
 	}
@@ -355,18 +346,19 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 
 /* ---- the end of an attempt ---- */
 
-/* Takes the transfer off the line; libcurl is done with it, or lets go of it here. */
-static void line_detach(struct dispatch *d, struct line *l)
+/* Takes the transfer off the line; the client is done with it, or lets go of it here. */
+static void line_detach(struct line *l)
 {
 	struct line_transfer *t = l->transfer;
-	wire_stop(d->wire, t->transfer.easy);
+	if (t->transfer.exchange.under_way)
+		exchange_stop(&t->transfer.exchange); /* the upstream sees it */
 	l->transfer = NULL;
 	slot_answered(&l->slot);
 }
 
 /* A line's end. Its answer's bytes, where there are some, are those of its last attempt. */
 struct line_end {
-	const struct attempt_end *wire;
+	const struct attempt_end *attempt;
 	const struct judgement *judgement;
 	const struct usage *tokens;
 	uint64_t now_us;
@@ -378,14 +370,14 @@ static void outcome_fill(struct dispatch *d, struct line *l, struct line_transfe
 	o->attempts = l->trials.sent;
 	o->fault = e->judgement->fault;
 	o->message = e->judgement->message;
-	if (e->wire->wire != ATTEMPT_ANSWERED)
+	if (e->attempt->how != EXCHANGE_WHOLE)
 		return;
-	o->http_status = e->wire->status;
-	(void)slice_copy(transfer_header(&t->transfer, "x-request-id"), o->request_id,
+	o->http_status = e->attempt->status;
+	(void)slice_copy(exchange_header(&t->transfer.exchange, "x-request-id"), o->request_id,
 			 sizeof(o->request_id));
-	if (e->wire->facts != NULL) {
+	if (e->attempt->facts != NULL) {
 		o->scanned = true;
-		o->facts = *e->wire->facts;
+		o->facts = *e->attempt->facts;
 	}
 	memory_learn(l->flow->model, t->answer.n);
 	o->body = t->answer;
@@ -415,7 +407,7 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 static void count_answer(struct upstream_counts *c, const struct attempt_end *e,
 			 const struct usage *tokens)
 {
-	if (e->wire != ATTEMPT_ANSWERED)
+	if (e->how != EXCHANGE_WHOLE)
 		c->broken++;
 	else if (e->status == 429)
 		c->answered_429++;
@@ -450,9 +442,9 @@ static void width_learn(struct line *l, const struct line_transfer *t, enum blam
 static void death_note(struct line *l, const struct attempt_end *e, bool open)
 {
 	const struct lane *lane = l->lane;
-	l->trials.broke = e->wire == ATTEMPT_BROKEN && !l->slot.probe;
+	l->trials.broke = e->how == EXCHANGE_BROKEN && !l->slot.probe;
 	l->trials.broke_trip = lane->breaker.trips + lane->upstream->breaker.trips - open;
-	if (e->wire == ATTEMPT_BROKEN && l->slot.probe && l->up)
+	if (e->how == EXCHANGE_BROKEN && l->slot.probe && l->up)
 		l->trials.deaths++;
 }
 
@@ -509,7 +501,7 @@ static void answer_read(struct line_transfer *t, struct attempt_end *e, struct a
 {
 	struct slice body = buf_slice(&t->answer);
 	e->body = body;
-	if (e->wire != ATTEMPT_ANSWERED || e->status < 200 || e->status >= 300)
+	if (e->how != EXCHANGE_WHOLE || e->status < 200 || e->status >= 300)
 		return;
 	if (body.n > SCAN_BYTES && looks_whole(answer_text(body))) {
 		answer_tokens_find(body, tokens);
@@ -518,7 +510,7 @@ static void answer_read(struct line_transfer *t, struct attempt_end *e, struct a
 	answer_scan(body, facts);
 	e->facts = facts;
 	if (facts->fault != ANSWER_GOOD)
-		e->content_type = transfer_header(&t->transfer, "content-type");
+		e->content_type = exchange_header(&t->transfer.exchange, "content-type");
 	*tokens = facts->usage;
 }
 
@@ -545,7 +537,7 @@ static void line_learn(struct dispatch *d, struct line *l, const struct attempt_
 		.lane = &lane->breaker,
 		.well_meanwhile = breaker_well_since(&lane->breaker, sent_ms),
 		.probe = l->slot.probe,
-		.broke_alone = l->slot.alone && e->wire == ATTEMPT_BROKEN,
+		.broke_alone = l->slot.alone && e->how == EXCHANGE_BROKEN,
 		.up = l->up,
 		.random = blame_is_well(blame) ? 0 : random_u32(),
 	};
@@ -575,10 +567,10 @@ static void line_unsent(struct line *l)
 }
 
 /* Its answer was late because we had no memory for it: nobody else is to blame. */
-static void line_put_back(struct dispatch *d, struct line *l, uint64_t now_us)
+static void line_put_back(struct line *l, uint64_t now_us)
 {
 	struct line_transfer *t = l->transfer;
-	line_detach(d, l);
+	line_detach(l);
 	throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
 	width_batch_gone(l->lane->width, now_us);
 	slot_drop(&l->slot);
@@ -586,9 +578,10 @@ static void line_put_back(struct dispatch *d, struct line *l, uint64_t now_us)
 	transfer_give(t);
 }
 
-static void line_done(struct dispatch *d, struct transfer *transfer, CURLcode code)
+static void line_done(struct exchange *x, const struct exchange_result *r)
 {
-	struct line_transfer *t = container_of(transfer, struct line_transfer, transfer);
+	struct line_transfer *t = line_transfer_of(x);
+	struct dispatch *d = t->transfer.dispatch;
 	struct line *l = t->line;
 	struct upstream *u = t->transfer.upstream;
 	uint64_t now_us = sys.monotonic_us(), due_ms;
@@ -598,17 +591,12 @@ static void line_done(struct dispatch *d, struct transfer *transfer, CURLcode co
 	struct trials_view view;
 
 	/* Our own want of memory is nobody's fault. */
-	if ((t->paused && code == CURLE_OPERATION_TIMEDOUT) || t->answer.no_memory) {
-		line_put_back(d, l, now_us);
+	if ((t->paused && r->how == EXCHANGE_TIMEOUT) || t->answer.no_memory) {
+		line_put_back(l, now_us);
 		return;
 	}
-	transfer_end(&t->transfer, code, code == CURLE_OK || t->requests > 0, &end);
-	if (t->too_large)
-		end.wire = ATTEMPT_TOO_LARGE;
-	else if (t->fresh &&
-		 t->requests > 2) /* refused streams: libcurl sends nothing else again */
-		end.wire = ATTEMPT_UNPROCESSED;
-	if (end.wire == ATTEMPT_UNREACHABLE)
+	transfer_end(&t->transfer, r, &end);
+	if (end.how == EXCHANGE_UNREACHABLE)
 		line_unsent(l);
 	answer_read(t, &end, &facts, &tokens);
 	struct judgement j = line_judge(l, &end);
@@ -617,7 +605,7 @@ static void line_done(struct dispatch *d, struct transfer *transfer, CURLcode co
 			    (int64_t)(tokens.input + tokens.output) - (int64_t)l->scheduled.tokens,
 			    l->mark.sent_us / 1000, now_us / 1000);
 	count_answer(&u->counts, &end, &tokens);
-	line_detach(d, l);
+	line_detach(l);
 	width_learn(l, t, j.blame, &tokens, now_us);
 	line_learn(d, l, &end, j.blame, now_us / 1000, &view);
 
@@ -634,13 +622,13 @@ static void line_done(struct dispatch *d, struct transfer *transfer, CURLcode co
 	transfer_give(t);
 }
 
-void lines_drop(struct dispatch *d, struct flow *f)
+void lines_drop(struct flow *f)
 {
 	while (f->lines != NULL) {
 		struct line *l = f->lines;
 		struct line_transfer *t = l->transfer;
 		if (t != NULL) {
-			line_detach(d, l); /* closes the connection: the upstream sees it */
+			line_detach(l);
 			throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
 			width_batch_gone(l->lane->width, sys.monotonic_us());
 			transfer_give(t);

@@ -13,14 +13,13 @@
 #include "dispatch/dispatch_impl.h"
 
 #define ANSWER_UNKNOWN_BYTES (16u << 10) /* of a model of which none has come yet */
-#define TRANSFER_BYTES (24u << 10)       /* an easy handle with libcurl's own buffers */
 #define KEPT_SHARE 4u /* idle buffers are kept while no more than one in so many bytes is in use */
 #define LARGER_COUNTS (1.0 / 4)
 #define SMALLER_COUNTS (1.0 / 32)
 
 static void on_room(void *ctx)
 {
-	wire_wake(((struct dispatch *)ctx)->wire);
+	client_wake(((struct dispatch *)ctx)->client);
 }
 
 void memory_open(struct dispatch *d)
@@ -40,7 +39,7 @@ void memory_transfer_new(struct dispatch *d, struct line_transfer *t)
 	t->memory = &d->memory;
 	t->request = BUF_OF(INT32_MAX, d->memory.requests);
 	t->answer = BUF_OF(d->config.response_bytes_max, d->memory.answers);
-	budget_charge(d->memory.requests, TRANSFER_BYTES);
+	budget_charge(d->memory.requests, EXCHANGE_BYTES);
 }
 
 void memory_transfer_free(struct line_transfer *t)
@@ -48,7 +47,7 @@ void memory_transfer_free(struct line_transfer *t)
 	buf_free(&t->request);
 	buf_free(&t->answer);
 	if (t->memory != NULL)
-		budget_give(t->memory->requests, TRANSFER_BYTES);
+		budget_give(t->memory->requests, EXCHANGE_BYTES);
 }
 
 bool memory_keeps(const struct memory *m)
@@ -77,7 +76,7 @@ static uint64_t answer_expected(const struct model *m)
 
 bool memory_for_line(struct dispatch *d, struct model *m)
 {
-	uint64_t bytes = answer_expected(m) + TRANSFER_BYTES;
+	uint64_t bytes = answer_expected(m) + EXCHANGE_BYTES;
 	m->no_memory = !budget_has(d->memory.answers, bytes, d->memory.promised);
 	if (m->no_memory) {
 		transfers_trim(d);
@@ -125,13 +124,10 @@ static bool may_go_alone(struct line_transfer *t)
 /* All of it, if its head says how much that is: then it is not moved as it grows. */
 static size_t answer_rest(const struct line_transfer *t, size_t piece)
 {
-	curl_off_t length = 0;
-	if (t->answer.n > 0 ||
-	    curl_easy_getinfo(t->transfer.easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length) !=
-		    CURLE_OK ||
-	    length <= (curl_off_t)piece || (uint64_t)length > t->answer.max)
+	if (t->answer.n > 0)
 		return piece;
-	return (size_t)length;
+	uint64_t length = exchange_length(&t->transfer.exchange);
+	return length > piece && length <= t->answer.max ? (size_t)length : piece;
 }
 
 static void answer_pause(struct line_transfer *t)
@@ -193,7 +189,7 @@ void memory_resume(struct dispatch *d)
 	budget_await(d->config.budget);
 	while (room && m->paused != NULL) {
 		struct line_transfer *t = paused_take(m);
-		curl_easy_pause(t->transfer.easy, CURLPAUSE_CONT);
+		exchange_resume(&t->transfer.exchange);
 		room = !t->paused;
 	}
 }

@@ -11,10 +11,10 @@
 #include <stdint.h>
 
 #include "base/slice.h"
+#include "client/headers.h"
 #include "dispatch/mail.h"
 
 struct dispatch;
-struct curl_slist;
 
 /* Why it ended. */
 enum online_end {
@@ -28,21 +28,9 @@ enum online_end {
 	ONLINE_CLOSING,     /* the server is stopping */
 };
 
-struct online_header {
-	struct slice name, value;
-};
-
-struct online_head {
-	int status;
-	const struct online_header *headers; /* all but Content-Length, in the upstream's order;
-	                                      * each was checked by http/fields.h */
-	size_t header_count;
-	uint64_t length; /* of the body; UINT64_MAX: not known */
-};
-
 /* All in the dispatch thread; must not block. */
 struct online_ops {
-	void (*head)(void *ctx, const struct online_head *h);
+	void (*head)(void *ctx, const struct exchange_head *h);
 	/* False: there is no room; the piece comes again after dispatch_online_more(). */
 	bool (*body)(void *ctx, struct slice piece);
 	void (*end)(void *ctx, enum online_end how);
@@ -53,11 +41,11 @@ struct online {
 	/* set by the caller */
 	const struct online_ops *ops;
 	void *ctx;
-	bool get;                   /* GET without a body, else POST */
-	const char *endpoint;       /* "/v1/chat/completions" */
-	struct slice model;         /* decoded, as its body names it; n == 0: none is named */
-	struct curl_slist *headers; /* the client's end-to-end ones, "Name: value"; without its key,
-	                             * Host and Content-Length. Freed by the caller after `released` */
+	bool get;               /* GET without a body, else POST */
+	const char *endpoint;   /* "/v1/chat/completions" */
+	struct slice model;     /* decoded, as its body names it; n == 0: none is named */
+	struct headers headers; /* the client's end-to-end ones; without its key, Host and
+	                             * Content-Length. Freed by the caller after `released` */
 	struct slice body;
 
 	/* dispatch's own */

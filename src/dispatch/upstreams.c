@@ -20,28 +20,14 @@ static void names_free(char **names)
 
 /* ---- one upstream ---- */
 
-static bool header_add(struct upstream *u, const char *header)
-{
-	struct curl_slist *more = curl_slist_append(u->headers, header);
-	if (more == NULL)
-		return false;
-	u->headers = more;
-	return true;
-}
-
 static bool headers_make(struct upstream *u)
 {
-	AUTO(buf_free) struct buf auth = BUF(16384);
-	if (u->config.api_key != NULL) {
-		buf_text(&auth, "Authorization: Bearer ");
-		buf_text(&auth, u->config.api_key);
-		buf_char(&auth, '\0');
-		if (auth.failed || !header_add(u, auth.p))
-			return false;
-	}
-	return header_add(u, "Content-Type: application/json") &&
-	       header_add(u, "Accept: application/json") && header_add(u, "User-Agent: lowtide") &&
-	       header_add(u, "Expect:"); /* no 100-continue round trip for large bodies */
+	struct headers *h = &u->headers;
+
+	return (u->config.api_key == NULL || headers_add_bearer(h, u->config.api_key)) &&
+	       headers_add(h, SLICE("Content-Type"), SLICE("application/json")) &&
+	       headers_add(h, SLICE("Accept"), SLICE("application/json")) &&
+	       headers_add(h, SLICE("User-Agent"), SLICE("lowtide"));
 }
 
 /* Metrics and health stand beside the API, not in it: without the version at the end of the base
@@ -71,15 +57,15 @@ static bool urls_make(struct upstream *u)
 	return u->metrics_url != NULL && u->health_url != NULL && !models.failed;
 }
 
-static void upstream_free(struct dispatch *d, struct upstream *u)
+static void upstream_free(struct upstream *u)
 {
-	watches_close(d, u);
+	watches_close(u);
 	for (struct line_transfer *t = u->free_transfers, *next; t != NULL; t = next) {
 		next = t->next_free;
 		line_transfer_free(t);
 	}
-	wire_route_free(u->route);
-	curl_slist_free_all(u->headers);
+	client_route_free(u->route);
+	headers_free(&u->headers);
 	free(u->metrics_url);
 	free(u->models_url);
 	free(u->health_url);
@@ -92,19 +78,14 @@ static struct upstream *upstream_new(struct dispatch *d, const struct upstream_c
 	struct upstream *u = calloc(1, sizeof(*u));
 	if (u == NULL)
 		return NULL;
-	u->metrics.text = BUF(4u << 20);
-	u->models.text = BUF(4u << 20);
-	u->health.text = BUF(4u << 20);
-	u->metrics.transfer = (struct transfer){ .done = watch_done, .upstream = u };
-	u->models.transfer = (struct transfer){ .done = watch_done, .upstream = u };
-	u->health.transfer = (struct transfer){ .done = watch_done, .upstream = u };
+	watches_init(d, u);
 	u->slots.of = &d->slots;
 	u->opened_ms = sys.monotonic_ms();
-	u->route = wire_route_new(d->wire, config);
+	u->route = client_route_new(d->client, config->base_url, &config->tls);
 	if (u->route != NULL && upstream_config_copy(config, &u->config) && headers_make(u) &&
 	    urls_make(u))
 		return u;
-	upstream_free(d, u);
+	upstream_free(u);
 	return NULL;
 }
 
@@ -422,13 +403,13 @@ static bool renewal_prepare(struct dispatch *d, const struct upstream_config *li
 	return true;
 }
 
-static void renewal_undo(struct dispatch *d, struct renewal *r)
+static void renewal_undo(struct renewal *r)
 {
 	for (size_t i = 0; i < r->n; i++)
 		upstream_config_done(&r->configs[i]);
 	for (struct upstream *u = r->fresh, *next; u != NULL; u = next) {
 		next = u->next;
-		upstream_free(d, u);
+		upstream_free(u);
 	}
 }
 
@@ -438,7 +419,7 @@ bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_
 	struct renewal r = { 0 };
 	bool fits = n <= UPSTREAMS_MAX;
 	if (!fits || !renewal_prepare(d, list, n, &r, &fits)) {
-		renewal_undo(d, &r);
+		renewal_undo(&r);
 		return fits ? fail_memory(err)
 			    : fail(err, ERR_INVALID,
 				   "at most %u upstreams, those included that still end what they "
@@ -458,7 +439,7 @@ bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_
 		upstream_configure(r.upstreams[i], &r.configs[i]);
 		connections += upstream_most(r.upstreams[i]);
 	}
-	wire_connections(d->wire, connections);
+	client_connections(d->client, connections);
 	lanes_renew(d);
 	return true;
 }
@@ -471,7 +452,7 @@ void upstreams_free(struct dispatch *d)
 	}
 	for (struct upstream *u = d->upstreams, *next; u != NULL; u = next) {
 		next = u->next;
-		upstream_free(d, u);
+		upstream_free(u);
 	}
 	d->models = NULL;
 	d->upstreams = NULL;
@@ -559,6 +540,6 @@ void upstreams_tidy(struct dispatch *d, uint64_t now_ms)
 		}
 		log_info("upstream.gone", kv_str("upstream", u->config.name));
 		*link = u->next;
-		upstream_free(d, u);
+		upstream_free(u);
 	}
 }

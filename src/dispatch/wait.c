@@ -1,10 +1,11 @@
 /* wait.c: see wait.h. */
 #include "dispatch/wait.h"
 
-#include <curl/curl.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdlib.h>
+
+#include "client/headers.h"
 
 #define WAIT_MOST_MS (7.0 * 24 * 3600 * 1000) /* so that sums of it stay small */
 
@@ -56,7 +57,7 @@ static int64_t after_ms(const char *p, int64_t now_s)
 	const char *at = p;
 	if (number_read(&at, &n))
 		return *at == '\0' ? whole_ms(n * 1000) : 0;
-	time_t date = curl_getdate(p, NULL);
+	int64_t date = header_date(p);
 	return date > now_s ? whole_ms((double)(date - now_s) * 1000) : 0;
 }
 

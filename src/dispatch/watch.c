@@ -12,41 +12,58 @@
 #include "dispatch/dispatch_impl.h"
 
 #define METRICS_EVERY_MS 250u
-#define METRICS_TIMEOUT_MS 5000L
+#define METRICS_TIMEOUT_MS 5000u
 #define METRICS_STALE_MS 6000u /* more than an answer that comes at the last moment takes */
 #define METRICS_LOST_AFTER 3u  /* failures in a row: latency alone decides until it answers again */
 #define MODELS_EVERY_MS 60000u
-#define MODELS_TIMEOUT_MS 10000L
+#define MODELS_TIMEOUT_MS 10000u
 #define FAILED_FIRST_MS 1000u
 #define FAILED_MOST_MS 60000u
 #define UNREACHED_MOST_MS \
 	4000u /* nobody is there: that costs nothing, and may change at any time */
 #define HEALTH_EVERY_MS 1000u
 #define HEALTH_LATER_MS 5000u /* after a minute of it */
-#define HEALTH_TIMEOUT_MS 5000L
+#define HEALTH_TIMEOUT_MS 5000u
 #define REPORTED_MAX 1024u
 #define MORE_BYTES_MAX (32u << 10) /* of one model */
 
 /* ---- asking ---- */
 
-static size_t on_text(char *p, size_t size, size_t n, void *arg)
+static enum exchange_taken watch_body(struct exchange *x, struct slice piece)
 {
-	struct watch *w = arg;
-	buf_append(&w->text, p, size * n);
-	return w->text.failed ? 0 : size * n;
+	struct watch *w = container_of(transfer_of(x), struct watch, transfer);
+
+	buf_add(&w->text, piece);
+	return w->text.failed ? EXCHANGE_REFUSED : EXCHANGE_TAKEN;
 }
 
-static bool watch_make(struct dispatch *d, struct watch *w, const char *url, long timeout_ms)
+static void watch_done(struct exchange *x, const struct exchange_result *r);
+static const struct exchange_ops watch_ops = { .body = watch_body, .done = watch_done };
+
+static bool watch_open(struct watch *w, uint64_t timeout_ms)
 {
-	if (!transfer_open(d, &w->transfer))
+	const struct upstream *u = w->transfer.upstream;
+
+	return exchange_open(&w->transfer.exchange, &(struct exchange_setup){
+							    .route = u->route,
+							    .ops = &watch_ops,
+							    .headers = u->headers.list,
+							    .header_count = u->headers.n,
+							    .get = true,
+							    .timeout_ms = timeout_ms,
+						    });
+}
+
+/* Opened once; the next request asks the same. */
+static bool watch_send(struct watch *w, const char *url, uint64_t timeout_ms)
+{
+	struct exchange *x = &w->transfer.exchange;
+
+	if (!exchange_is_open(x) && (!watch_open(w, timeout_ms) || !exchange_url(x, url))) {
+		exchange_close(x);
 		return false;
-	CURL *easy = w->transfer.easy;
-	return curl_easy_setopt(easy, CURLOPT_URL, url) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_HTTPHEADER, w->transfer.upstream->headers) ==
-		       CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_text) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_WRITEDATA, w) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, timeout_ms) == CURLE_OK;
+	}
+	return exchange_start(x, &(struct exchange_request){ 0 });
 }
 
 static void watch_put_off(struct watch *w, uint64_t most_ms, uint64_t now_ms)
@@ -63,19 +80,10 @@ static void watch_failed(struct watch *w, uint64_t now_ms)
 	watch_put_off(w, FAILED_MOST_MS, now_ms);
 }
 
-static void watch_ask(struct dispatch *d, struct watch *w, const char *url, long timeout_ms,
-		      uint64_t now_ms)
+static void watch_ask(struct watch *w, const char *url, uint64_t timeout_ms, uint64_t now_ms)
 {
 	buf_clear(&w->text);
-	w->transfer.detail[0] = '\0';
-	if (w->transfer.easy == NULL && !watch_make(d, w, url, timeout_ms)) {
-		if (w->transfer.easy != NULL)
-			curl_easy_cleanup(TAKE(w->transfer.easy));
-		watch_failed(w, now_ms);
-		return;
-	}
-	w->under_way = wire_start(d->wire, w->transfer.easy);
-	if (!w->under_way)
+	if (!watch_send(w, url, timeout_ms))
 		watch_failed(w, now_ms);
 }
 
@@ -93,25 +101,26 @@ static bool upstream_busy(const struct upstream *u)
 
 static bool metrics_wanted(const struct upstream *u)
 {
-	return u->config.metrics != GAUGES_NONE && !u->retired && !u->metrics.under_way &&
-	       upstream_busy(u);
+	return u->config.metrics != GAUGES_NONE && !u->retired &&
+	       !u->metrics.transfer.exchange.under_way && upstream_busy(u);
 }
 
 static bool health_wanted(const struct upstream *u)
 {
-	return !u->retired && !u->health.under_way && upstream_ailing_since_ms(u) != 0;
+	return !u->retired && !u->health.transfer.exchange.under_way &&
+	       upstream_ailing_since_ms(u) != 0;
 }
 
 void watches_run(struct dispatch *d, uint64_t now_ms)
 {
 	for (struct upstream *u = d->upstreams; u != NULL && !d->draining; u = u->next) {
 		if (u->metrics.due_ms <= now_ms && metrics_wanted(u))
-			watch_ask(d, &u->metrics, u->metrics_url, METRICS_TIMEOUT_MS, now_ms);
-		if (u->models.due_ms <= now_ms && !u->models.under_way && !u->retired)
-			watch_ask(d, &u->models, u->models_url, MODELS_TIMEOUT_MS, now_ms);
+			watch_ask(&u->metrics, u->metrics_url, METRICS_TIMEOUT_MS, now_ms);
+		if (u->models.due_ms <= now_ms && !u->models.transfer.exchange.under_way &&
+		    !u->retired)
+			watch_ask(&u->models, u->models_url, MODELS_TIMEOUT_MS, now_ms);
 		if (u->health.due_ms <= now_ms && health_wanted(u))
-			watch_ask(d, &u->health,
-				  u->health_by_models ? u->models_url : u->health_url,
+			watch_ask(&u->health, u->health_by_models ? u->models_url : u->health_url,
 				  HEALTH_TIMEOUT_MS, now_ms);
 	}
 }
@@ -122,7 +131,7 @@ int watches_timeout(const struct dispatch *d, uint64_t now_ms)
 	for (const struct upstream *u = d->upstreams; u != NULL && !d->draining; u = u->next) {
 		if (metrics_wanted(u) && u->metrics.due_ms < due)
 			due = u->metrics.due_ms;
-		if (!u->models.under_way && !u->retired && u->models.due_ms < due)
+		if (!u->models.transfer.exchange.under_way && !u->retired && u->models.due_ms < due)
 			due = u->models.due_ms;
 		if (health_wanted(u) && u->health.due_ms < due)
 			due = u->health.due_ms;
@@ -309,11 +318,11 @@ static void models_done(struct dispatch *d, struct upstream *u, const struct att
 	uint64_t now_ms = sys.monotonic_ms();
 	size_t n = 0;
 	struct reported_model *models = calloc(REPORTED_MAX, sizeof(*models));
-	bool good = e->wire == ATTEMPT_ANSWERED && e->status == 200;
+	bool good = e->how == EXCHANGE_WHOLE && e->status == 200;
 	u->asked = true;
 	if (models == NULL || !good || !models_read(buf_slice(&w->text), models, &n)) {
 		reported_free(models, n);
-		watch_put_off(w, e->wire == ATTEMPT_ANSWERED ? FAILED_MOST_MS : UNREACHED_MOST_MS,
+		watch_put_off(w, e->how == EXCHANGE_WHOLE ? FAILED_MOST_MS : UNREACHED_MOST_MS,
 			      now_ms);
 		models_tell(u, e);
 		return;
@@ -366,13 +375,13 @@ static void health_done(struct dispatch *d, struct upstream *u, const struct att
 {
 	struct watch *w = &u->health;
 	uint64_t now_ms = sys.monotonic_ms();
-	struct slice type = transfer_header(&w->transfer, "content-type");
+	struct slice type = exchange_header(&w->transfer.exchange, "content-type");
 	bool page = type.n >= 9 && strncasecmp(type.p, "text/html", 9) == 0;
-	bool answered = e->wire == ATTEMPT_ANSWERED;
+	bool answered = e->how == EXCHANGE_WHOLE;
 	if (answered && !u->health_by_models &&
 	    (page || (e->status >= 300 && e->status < 500) || e->status == 501)) {
 		u->health_by_models = true;
-		curl_easy_cleanup(TAKE(w->transfer.easy)); /* it has the other URL */
+		exchange_close(&w->transfer.exchange); /* it has the other URL */
 		w->due_ms = now_ms;
 		return;
 	}
@@ -381,41 +390,49 @@ static void health_done(struct dispatch *d, struct upstream *u, const struct att
 	upstream_healthy(d, u, answered && !page && e->status >= 200 && e->status < 300, now_ms);
 }
 
-void watch_done(struct dispatch *d, struct transfer *t, CURLcode code)
+static void watch_done(struct exchange *x, const struct exchange_result *r)
 {
+	struct transfer *t = transfer_of(x);
+	struct watch *w = container_of(t, struct watch, transfer);
 	struct upstream *u = t->upstream;
-	struct watch *w = t == &u->metrics.transfer  ? &u->metrics
-			  : t == &u->models.transfer ? &u->models
-						     : &u->health;
 	struct attempt_end end;
-	transfer_end(t, code, true, &end);
+
+	transfer_end(t, r, &end);
 	end.body = buf_slice(&w->text);
-	wire_stop(d->wire, t->easy);
-	w->under_way = false;
 	if (w == &u->metrics)
-		metrics_done(u, end.wire == ATTEMPT_ANSWERED && end.status == 200);
+		metrics_done(u, end.how == EXCHANGE_WHOLE && end.status == 200);
 	else if (w == &u->models)
-		models_done(d, u, &end);
+		models_done(t->dispatch, u, &end);
 	else
-		health_done(d, u, &end);
+		health_done(t->dispatch, u, &end);
 	if (w->text.cap > (256u << 10))
 		buf_free(&w->text);
 }
 
-static void watch_close(struct dispatch *d, struct watch *w)
+static void watch_init(struct dispatch *d, struct upstream *u, struct watch *w)
 {
-	if (w->under_way)
-		wire_stop(d->wire, w->transfer.easy);
-	if (w->transfer.easy != NULL)
-		curl_easy_cleanup(w->transfer.easy);
+	w->transfer = (struct transfer){ .dispatch = d, .upstream = u };
+	w->text = BUF(4u << 20);
+}
+
+void watches_init(struct dispatch *d, struct upstream *u)
+{
+	watch_init(d, u, &u->metrics);
+	watch_init(d, u, &u->models);
+	watch_init(d, u, &u->health);
+}
+
+static void watch_close(struct watch *w)
+{
+	exchange_close(&w->transfer.exchange);
 	buf_free(&w->text);
 }
 
-void watches_close(struct dispatch *d, struct upstream *u)
+void watches_close(struct upstream *u)
 {
-	watch_close(d, &u->metrics);
-	watch_close(d, &u->models);
-	watch_close(d, &u->health);
+	watch_close(&u->metrics);
+	watch_close(&u->models);
+	watch_close(&u->health);
 	reported_free(u->reported, u->reported_n);
 }
 

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/wall.h"
+#include "client/client.h"
 #include "pipeline/batch_table.h"
 #include "pipeline/cancel.h"
 #include "pipeline/coordinator.h"
@@ -313,6 +314,11 @@ static void batches_wait(struct pipeline *p)
 
 static bool stages_open(struct pipeline *p, struct error *err)
 {
+	struct client *client;
+
+	if (!recorder_open(&worker_recorder_ops, p, &p->env.recorder, err) ||
+	    !client_open(&client, err))
+		return false;
 	const struct dispatch_config dispatch_config = {
 		.max_attempts = p->config.max_attempts,
 		.patience_ms = p->config.patience_ms,
@@ -320,10 +326,10 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.response_bytes_max = p->config.response_bytes_max,
 		.online_waiting_max = p->config.online_waiting_max,
 		.budget = &p->budget,
+		.client = client,
 	};
 
-	return recorder_open(&worker_recorder_ops, p, &p->env.recorder, err) &&
-	       dispatch_open(&dispatch_config, p->config.upstreams, p->config.upstream_count,
+	return dispatch_open(&dispatch_config, p->config.upstreams, p->config.upstream_count,
 			     &worker_dispatch_ops, p, &p->env.dispatch, err) &&
 	       workers_open("pipeline", WORKERS, &p->env.workers, err);
 }

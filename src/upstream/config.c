@@ -43,19 +43,19 @@ static bool secret_same(char *const *a, char *const *b)
 
 /* ---- tls ---- */
 
-static bool tls_copy(const struct upstream_tls *from, struct upstream_tls *ret)
+static bool tls_copy(const struct tls_pem *from, struct tls_pem *ret)
 {
-	return upstream_tls_copy(from, ret);
+	return tls_pem_copy(from, ret);
 }
 
-static void tls_done(struct upstream_tls *t)
+static void tls_done(struct tls_pem *t)
 {
-	upstream_tls_done(t);
+	tls_pem_done(t);
 }
 
-static bool tls_same(const struct upstream_tls *a, const struct upstream_tls *b)
+static bool tls_same(const struct tls_pem *a, const struct tls_pem *b)
 {
-	return upstream_tls_same(a, b);
+	return tls_pem_same(a, b);
 }
 
 /* ---- names ---- */

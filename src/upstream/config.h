@@ -6,7 +6,7 @@
  *
  *	text     char *, owned; NULL is fine
  *	secret   the same; overwritten before it is freed
- *	tls      struct upstream_tls, owned
+ *	tls      struct tls_pem, owned
  *	names    char **, NULL-ended, both levels owned; NULL is fine, and is not the same as an empty list
  *	value    a number, an enum or a bool */
 #pragma once
@@ -15,15 +15,15 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "client/tls.h"
 #include "upstream/gauges.h"
-#include "upstream/tls.h"
 
 /* Which server it is. What was learnt of one holds for as long as these stay. */
-#define UPSTREAM_IDENTITY(X)                                                                   \
-	X(text, char *, name)            /* for log, metrics and messages; unique */           \
-	X(text, char *, base_url)        /* "http://127.0.0.1:8080/v1", no slash at the end */ \
-	X(secret, char *, api_key)       /* or NULL; sent as Authorization: Bearer */          \
-	X(tls, struct upstream_tls, tls) /* of https */
+#define UPSTREAM_IDENTITY(X)                                                              \
+	X(text, char *, name)       /* for log, metrics and messages; unique */           \
+	X(text, char *, base_url)   /* "http://127.0.0.1:8080/v1", no slash at the end */ \
+	X(secret, char *, api_key)  /* or NULL; sent as Authorization: Bearer */          \
+	X(tls, struct tls_pem, tls) /* of https */
 
 /* How it is used: may change under what was learnt. */
 #define UPSTREAM_TERMS(X)                                                                     \

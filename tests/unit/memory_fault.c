@@ -59,7 +59,6 @@ WRAP(FILE *, fopen, (const char *path, const char *mode), (path, mode))
 WRAP(DIR *, opendir, (const char *path), (path))
 WRAP(void *, XXH3_createState, (void), ())
 WRAP(void *, EVP_MD_CTX_new, (void), ())
-WRAP(void *, curl_slist_append, (void *list, const char *text), (list, text))
 
 int __real_vasprintf(char **to, const char *format, va_list args) __attribute__((weak));
 int __wrap_vasprintf(char **to, const char *format, va_list args);

@@ -4,6 +4,7 @@
 #include <semaphore.h>
 #include <time.h>
 
+#include "client/client.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/flow_impl.h"
 
@@ -181,12 +182,13 @@ static int world_open(void **state)
 		.dropped = on_dropped,
 		.fault = on_fault,
 	};
-	static const struct dispatch_config config = { .max_attempts = 3, .line_timeout_ms = 1000 };
+	struct dispatch_config config = { .max_attempts = 3, .line_timeout_ms = 1000 };
 	static struct world w;
 	struct error err;
 
 	w = (struct world){ 0 };
 	sem_init(&w.dropped, 0, 0);
+	assert_true(client_open(&config.client, &err));
 	assert_true(dispatch_open(&config, NULL, 0, &ops, &w, &w.dispatch, &err));
 	assert_true(flow_new(w.dispatch, &w.flow, &err));
 	*state = &w;

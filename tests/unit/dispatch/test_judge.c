@@ -125,29 +125,30 @@ static void codes(void **state)
 	assert_int_equal(attempt_judge(&e, true).blame, BLAME_THROTTLED);
 }
 
-static void wires(void **state)
+static void ends_that_are_no_answer(void **state)
 {
 	(void)state;
 	static const struct {
-		enum attempt_wire wire;
+		enum exchange_end how;
 		enum blame blame;
 		enum outcome_fault fault;
 	} rows[] = {
-		{ ATTEMPT_UNREACHABLE, BLAME_UNREACHABLE, OUTCOME_UPSTREAM },
-		{ ATTEMPT_CERTIFICATE, BLAME_OPERATOR, OUTCOME_UPSTREAM },
-		{ ATTEMPT_BROKEN, BLAME_SERVER, OUTCOME_UPSTREAM },
-		{ ATTEMPT_STALE, BLAME_SERVER, OUTCOME_UPSTREAM },
-		{ ATTEMPT_TIMEOUT, BLAME_SERVER, OUTCOME_TIMEOUT },
-		{ ATTEMPT_UNPROCESSED, BLAME_THROTTLED, OUTCOME_UPSTREAM },
-		{ ATTEMPT_CODED, BLAME_SERVER, OUTCOME_INVALID },
-		{ ATTEMPT_TOO_LARGE, BLAME_LINE, OUTCOME_INVALID },
+		{ EXCHANGE_UNREACHABLE, BLAME_UNREACHABLE, OUTCOME_UPSTREAM },
+		{ EXCHANGE_CERTIFICATE, BLAME_OPERATOR, OUTCOME_UPSTREAM },
+		{ EXCHANGE_BROKEN, BLAME_SERVER, OUTCOME_UPSTREAM },
+		{ EXCHANGE_STALE, BLAME_SERVER, OUTCOME_UPSTREAM },
+		{ EXCHANGE_MALFORMED, BLAME_SERVER, OUTCOME_UPSTREAM },
+		{ EXCHANGE_TIMEOUT, BLAME_SERVER, OUTCOME_TIMEOUT },
+		{ EXCHANGE_UNPROCESSED, BLAME_THROTTLED, OUTCOME_UPSTREAM },
+		{ EXCHANGE_CODED, BLAME_SERVER, OUTCOME_INVALID },
+		{ EXCHANGE_TOO_LARGE, BLAME_LINE, OUTCOME_INVALID },
 	};
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct attempt_end e = { .wire = rows[i].wire };
+		struct attempt_end e = { .how = rows[i].how };
 		struct judgement j = attempt_judge(&e, true);
 		assert_int_equal(j.blame, rows[i].blame);
 		assert_int_equal(j.fault, rows[i].fault);
-		assert_int_equal(j.retry_at_once, rows[i].wire == ATTEMPT_STALE);
+		assert_int_equal(j.retry_at_once, rows[i].how == EXCHANGE_STALE);
 	}
 }
 
@@ -175,10 +176,10 @@ static void words(void **state)
 	expect_words(&(struct attempt_end){ .status = 502, .body = SLICE("<html>") },
 		     "HTTP 502: a page (HTML), where JSON was expected");
 	expect_words(&(struct attempt_end){ .status = 500 }, "HTTP 500");
-	expect_words(&(struct attempt_end){ .wire = ATTEMPT_UNREACHABLE,
+	expect_words(&(struct attempt_end){ .how = EXCHANGE_UNREACHABLE,
 					    .detail = "Could not resolve host: x" },
 		     "Could not resolve host: x");
-	expect_words(&(struct attempt_end){ .wire = ATTEMPT_TIMEOUT }, "no answer in time");
+	expect_words(&(struct attempt_end){ .how = EXCHANGE_TIMEOUT }, "no answer in time");
 	char cut[20]; /* never within a character */
 	struct attempt_end e = { .status = 500,
 				 .body = SLICE("{\"message\":\"\xe2\x82\xac\xe2\x82\xac"
@@ -190,9 +191,12 @@ static void words(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(successes), cmocka_unit_test(successes_that_are_none),
-		cmocka_unit_test(statuses),  cmocka_unit_test(codes),
-		cmocka_unit_test(wires),     cmocka_unit_test(words),
+		cmocka_unit_test(successes),
+		cmocka_unit_test(successes_that_are_none),
+		cmocka_unit_test(statuses),
+		cmocka_unit_test(codes),
+		cmocka_unit_test(ends_that_are_no_answer),
+		cmocka_unit_test(words),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

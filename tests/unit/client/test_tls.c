@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/attr.h"
-#include "upstream/tls.h"
+#include "client/tls.h"
 
 static char *text_of(BIO *b)
 {
@@ -125,18 +125,18 @@ static void a_mark_tells_them_apart(void **state)
 static void copies_and_their_likeness(void **state)
 {
 	(void)state;
-	struct upstream_tls a = { strdup("ca"), strdup("cert"), NULL }, b, none = { 0 };
-	assert_true(upstream_tls_copy(&a, &b));
-	assert_true(upstream_tls_same(&a, &b));
-	assert_false(upstream_tls_same(&a, &none));
+	struct tls_pem a = { strdup("ca"), strdup("cert"), NULL }, b, none = { 0 };
+	assert_true(tls_pem_copy(&a, &b));
+	assert_true(tls_pem_same(&a, &b));
+	assert_false(tls_pem_same(&a, &none));
 	free(b.ca);
 	b.ca = strdup("CA");
-	assert_false(upstream_tls_same(&a, &b));
-	upstream_tls_done(&b);
-	assert_true(upstream_tls_same(&b, &none));
-	assert_true(upstream_tls_copy(&none, &b));
-	assert_true(upstream_tls_same(&b, &none));
-	upstream_tls_done(&a);
+	assert_false(tls_pem_same(&a, &b));
+	tls_pem_done(&b);
+	assert_true(tls_pem_same(&b, &none));
+	assert_true(tls_pem_copy(&none, &b));
+	assert_true(tls_pem_same(&b, &none));
+	tls_pem_done(&a);
 }
 
 int main(void)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/attr.h"
-#include "upstream/proxy.h"
+#include "client/proxy.h"
 
 static const char *const variables[] = { "http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY",
 					 "all_proxy",  "ALL_PROXY",  "no_proxy",    "NO_PROXY" };

@@ -8,16 +8,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct upstream_tls {
+struct tls_pem {
 	char *ca;   /* CA certificates; NULL: the machine's */
 	char *cert; /* lowtide's own certificate, behind it those that it was signed by; NULL: none */
 	char *key; /* its private key, without a passphrase; NULL where there is no `cert` */
 };
 
-void upstream_tls_done(struct upstream_tls *t);
+void tls_pem_done(struct tls_pem *t);
 /* False: no memory, and *ret is empty. */
-bool upstream_tls_copy(const struct upstream_tls *from, struct upstream_tls *ret);
-bool upstream_tls_same(const struct upstream_tls *a, const struct upstream_tls *b);
+bool tls_pem_copy(const struct tls_pem *from, struct tls_pem *ret);
+bool tls_pem_same(const struct tls_pem *a, const struct tls_pem *b);
 
 /* Whether the text is what it should be; else `why` says in words what is wrong. */
 bool tls_ca_check(const char *ca, char *why, size_t size);

@@ -1,5 +1,5 @@
 /* tls.c: see tls.h. */
-#include "upstream/tls.h"
+#include "client/tls.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -20,12 +20,12 @@ static void secret_free(char *text)
 	free(text);
 }
 
-void upstream_tls_done(struct upstream_tls *t)
+void tls_pem_done(struct tls_pem *t)
 {
 	free(t->ca);
 	secret_free(t->cert); /* the key may stand in it */
 	secret_free(t->key);
-	*t = (struct upstream_tls){ 0 };
+	*t = (struct tls_pem){ 0 };
 }
 
 static bool text_copy(const char *from, char **ret)
@@ -34,13 +34,13 @@ static bool text_copy(const char *from, char **ret)
 	return (*ret != NULL) == (from != NULL);
 }
 
-bool upstream_tls_copy(const struct upstream_tls *from, struct upstream_tls *ret)
+bool tls_pem_copy(const struct tls_pem *from, struct tls_pem *ret)
 {
-	*ret = (struct upstream_tls){ 0 };
+	*ret = (struct tls_pem){ 0 };
 	if (text_copy(from->ca, &ret->ca) && text_copy(from->cert, &ret->cert) &&
 	    text_copy(from->key, &ret->key))
 		return true;
-	upstream_tls_done(ret);
+	tls_pem_done(ret);
 	return false;
 }
 
@@ -49,7 +49,7 @@ static bool text_same(const char *a, const char *b)
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
 }
 
-bool upstream_tls_same(const struct upstream_tls *a, const struct upstream_tls *b)
+bool tls_pem_same(const struct tls_pem *a, const struct tls_pem *b)
 {
 	return text_same(a->ca, b->ca) && text_same(a->cert, b->cert) && text_same(a->key, b->key);
 }

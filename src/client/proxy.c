@@ -1,5 +1,5 @@
 /* proxy.c: see proxy.h. */
-#include "upstream/proxy.h"
+#include "client/proxy.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

@@ -1,0 +1,523 @@
+/* test_curl.c: libcurl's client: requests, answers and their ends, on a server of the test's own. */
+#include "unit.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/attr.h"
+#include "client/curl_impl.h"
+
+/* ---- names: libcurl's resolver calls this one ---- */
+
+static _Atomic unsigned looked_up;
+static _Atomic in_addr_t moves_to;
+
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names */
+int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
+		struct addrinfo **ret)
+{
+	struct {
+		struct addrinfo info;
+		struct sockaddr_in address;
+	} *one = calloc(1, sizeof(*one));
+	(void)name;
+	looked_up++;
+	one->address.sin_family = AF_INET;
+	one->address.sin_addr.s_addr = moves_to;
+	one->address.sin_port = htons((uint16_t)strtoul(service != NULL ? service : "0", NULL, 10));
+	one->info = (struct addrinfo){ .ai_family = AF_INET,
+				       .ai_socktype = hints != NULL && hints->ai_socktype != 0
+							      ? hints->ai_socktype
+							      : SOCK_STREAM,
+				       .ai_addrlen = sizeof(one->address),
+				       .ai_addr = (struct sockaddr *)&one->address };
+	*ret = &one->info;
+	return 0;
+}
+
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names */
+void freeaddrinfo(struct addrinfo *info)
+{
+	free(info);
+}
+
+/* ---- time: libcurl's and everybody's ---- */
+
+static _Atomic time_t later_s;
+
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names */
+int clock_gettime(clockid_t id, struct timespec *ret)
+{
+	int failed = (int)syscall(SYS_clock_gettime, id, ret);
+	ret->tv_sec += later_s;
+	return failed;
+}
+
+/* ---- a server that keeps its connections ---- */
+
+static _Atomic unsigned accepted;
+static const char plain[] =
+	"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Empty:\r\nX-Word: yes\r\n\r\n{}";
+static const char *_Atomic answer = plain; /* NULL: the connection is closed instead */
+static char heard[4096];                   /* the last request; read once its answer has come */
+
+static void *serve_one(void *arg)
+{
+	int fd = (int)(intptr_t)arg;
+	ssize_t n;
+
+	while ((n = read(fd, heard, sizeof(heard) - 1)) > 0) {
+		const char *text = answer;
+		heard[n] = '\0';
+		if (text == NULL)
+			break;
+		(void)!write(fd, text, strlen(text));
+	}
+	close(fd);
+	return NULL;
+}
+
+static void *serve(void *arg)
+{
+	int listener = *(int *)arg, fd;
+	pthread_t thread;
+
+	while ((fd = accept(listener, NULL, NULL)) >= 0) {
+		accepted++;
+		assert_int_equal(pthread_create(&thread, NULL, serve_one, (void *)(intptr_t)fd), 0);
+		pthread_detach(thread);
+	}
+	return NULL;
+}
+
+static int listen_at(const char *address, uint16_t *ret_port)
+{
+	struct sockaddr_in at = { .sin_family = AF_INET };
+	socklen_t size = sizeof(at);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	inet_pton(AF_INET, address, &at.sin_addr);
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(fd, 16), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &size), 0);
+	*ret_port = ntohs(at.sin_port);
+	return fd;
+}
+
+/* ---- a client of it ---- */
+
+struct ask {
+	struct exchange exchange; /* first: the ops are handed it */
+	struct client *client;
+	struct client_route *route;
+	enum exchange_taken takes; /* what its body answers */
+	char body[64], said[256], names[256];
+	enum exchange_end how;
+	int status;
+	unsigned heads, outs, dones;
+	uint64_t length;
+	int listener;
+	pthread_t thread;
+};
+
+static void ask_sent(struct exchange *x)
+{
+	((struct ask *)x)->outs++;
+}
+
+static void ask_head(struct exchange *x, const struct exchange_head *h)
+{
+	struct ask *a = (struct ask *)x;
+
+	a->heads++;
+	a->length = h->length;
+	a->names[0] = '\0';
+	for (size_t i = 0; i < h->header_count; i++) {
+		size_t n = strlen(a->names);
+		snprintf(a->names + n, sizeof(a->names) - n, "%.*s ",
+			 SLICE_ARG(h->headers[i].name));
+	}
+}
+
+static enum exchange_taken ask_body(struct exchange *x, struct slice piece)
+{
+	struct ask *a = (struct ask *)x;
+
+	if (a->takes == EXCHANGE_TAKEN)
+		strncat(a->body, piece.p, piece.n);
+	return a->takes;
+}
+
+static void ask_done(struct exchange *x, const struct exchange_result *r)
+{
+	struct ask *a = (struct ask *)x;
+
+	assert_false(x->under_way);
+	a->dones++;
+	a->how = r->how;
+	a->status = r->status;
+	snprintf(a->said, sizeof(a->said), "%s", r->said);
+}
+
+static const struct exchange_ops ask_ops = { .body = ask_body, .done = ask_done };
+static const struct exchange_ops head_ops = {
+	.sent = ask_sent,
+	.head = ask_head,
+	.body = ask_body,
+	.done = ask_done,
+};
+
+static void ask_close(struct ask *a)
+{
+	exchange_close(&a->exchange);
+	client_route_free(a->route);
+	client_close(a->client);
+	shutdown(a->listener, SHUT_RDWR);
+	pthread_join(a->thread, NULL);
+	close(a->listener);
+}
+
+static void ask_open(struct ask *a, const struct exchange_setup *setup)
+{
+	struct exchange_setup s = *setup;
+	struct error err;
+	uint16_t port;
+	char url[64];
+
+	*a = (struct ask){ .listener = listen_at("127.0.0.1", &port) };
+	snprintf(url, sizeof(url), "http://moves.test:%u/v1", port);
+	assert_true(client_open(&a->client, &err));
+	a->route = client_route_new(a->client, url, &(struct tls_pem){ 0 });
+	s.route = a->route;
+	if (s.ops == NULL)
+		s.ops = &ask_ops;
+	assert_true(exchange_open(&a->exchange, &s));
+	assert_true(exchange_url(&a->exchange, url));
+	assert_int_equal(pthread_create(&a->thread, NULL, serve, &a->listener), 0);
+	answer = plain;
+	accepted = 0;
+	moves_to = inet_addr("127.0.0.1");
+}
+
+static void ask_turn(struct ask *a)
+{
+	bool woken;
+
+	client_due(a->client);
+	client_wait(a->client, 100, &woken);
+	client_deliver(a->client);
+}
+
+static enum exchange_end ask_with(struct ask *a, const struct exchange_request *rq)
+{
+	unsigned dones = a->dones;
+
+	a->body[0] = '\0';
+	assert_true(exchange_start(&a->exchange, rq));
+	while (a->dones == dones)
+		ask_turn(a);
+	assert_int_equal(a->dones, dones + 1);
+	return a->how;
+}
+
+static enum exchange_end ask(struct ask *a)
+{
+	return ask_with(a, &(struct exchange_request){ 0 });
+}
+
+/* T7: libcurl would try the address of before for a minute. */
+static void a_name_that_has_moved_is_found(void **state)
+{
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .get = true });
+	looked_up = 0;
+	moves_to = inet_addr("127.0.0.2"); /* nothing listens there */
+	assert_int_equal(ask(&a), EXCHANGE_UNREACHABLE);
+	assert_int_equal(a.exchange.sent, 0);
+	moves_to = inet_addr("127.0.0.1");
+	assert_int_equal(ask(&a), EXCHANGE_UNREACHABLE);
+	assert_int_equal(looked_up, 1);
+	assert_int_equal(ask_with(&a, &(struct exchange_request){ .look_up = true, .hasty = true }),
+			 EXCHANGE_WHOLE);
+	assert_int_equal(looked_up, 2);
+	assert_int_equal(ask(&a), EXCHANGE_WHOLE); /* the old address is forgotten for all */
+	ask_close(&a);
+}
+
+/* U11: uvicorn and llama.cpp close after 5 s without a word. */
+static void a_connection_is_used_again_for_four_seconds(void **state)
+{
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .get = true });
+	assert_int_equal(ask(&a), EXCHANGE_WHOLE);
+	later_s += 2;
+	assert_int_equal(ask(&a), EXCHANGE_WHOLE);
+	assert_int_equal(accepted, 1);
+	assert_int_equal(ask_with(&a, &(struct exchange_request){ .fresh = true }), EXCHANGE_WHOLE);
+	assert_int_equal(accepted, 2);
+	later_s += 4;
+	assert_int_equal(ask(&a), EXCHANGE_WHOLE);
+	assert_int_equal(accepted, 3);
+	ask_close(&a);
+}
+
+static void what_is_sent_is_what_was_given(void **state)
+{
+	const struct header headers[] = {
+		{ SLICE("X-One"), SLICE("1") },
+		{ SLICE("X-Empty"), SLICE("") },
+		{ SLICE("content-type"), SLICE("text/odd") },
+	};
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .headers = headers, .header_count = 3 });
+	assert_int_equal(ask_with(&a, &(struct exchange_request){ .body = SLICE("four") }),
+			 EXCHANGE_WHOLE);
+	assert_memory_equal(heard, "POST /v1 HTTP/1.1\r\nHost: moves.test:", 36);
+	assert_non_null(strstr(heard, "\r\nX-One: 1\r\nX-Empty:\r\ncontent-type: text/odd\r\n"));
+	assert_non_null(strstr(heard, "\r\nContent-Length: 4\r\n\r\nfour"));
+	assert_null(strstr(heard, "Accept"));
+	assert_null(strstr(heard, "Expect"));
+	assert_int_equal(ask(&a), EXCHANGE_WHOLE); /* of the next no more than that */
+	assert_non_null(strstr(heard, "\r\nContent-Length: 0\r\n\r\n"));
+	ask_close(&a);
+}
+
+static void what_has_come_is_told(void **state)
+{
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .ops = &head_ops, .get = true });
+	assert_int_equal(ask(&a), EXCHANGE_WHOLE);
+	assert_int_equal(a.status, 200);
+	assert_string_equal(a.body, "{}");
+	assert_string_equal(a.said, "");
+	assert_string_equal(a.names, "X-Empty X-Word ");
+	assert_int_equal(a.length, 2);
+	assert_int_equal(exchange_length(&a.exchange), 2);
+	assert_true(slice_is(exchange_header(&a.exchange, "x-word"), "yes"));
+	assert_int_equal(exchange_header(&a.exchange, "x-empty").n, 0);
+	assert_int_equal(exchange_header(&a.exchange, "x-none").n, 0);
+	answer = "HTTP/1.1 103 Early Hints\r\nX-Hint: 1\r\n\r\n"
+		 "HTTP/1.1 503 No\r\nX-End: 1\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+	assert_int_equal(ask(&a), EXCHANGE_WHOLE);
+	assert_int_equal(a.status, 503);
+	assert_string_equal(a.names, "X-End Connection ");
+	assert_int_equal(a.heads, 2);
+	assert_int_equal(a.outs, 2);
+	ask_close(&a);
+}
+
+static void a_head_that_is_none(void **state)
+{
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .ops = &head_ops, .get = true });
+	answer = "HTTP/1.1 200 OK\r\nX Y: 1\r\nContent-Length: 2\r\n\r\n{}";
+	assert_int_equal(ask(&a), EXCHANGE_MALFORMED);
+	assert_string_not_equal(a.said, "");
+	assert_int_equal(a.heads, 0);
+	answer = plain;
+	assert_int_equal(ask(&a), EXCHANGE_WHOLE);
+	ask_close(&a);
+}
+
+static void a_connection_that_breaks(void **state)
+{
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .sends_max = 2 });
+	answer = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}";
+	assert_true(exchange_start(&a.exchange, &(struct exchange_request){ 0 }));
+	while (a.body[0] == '\0')
+		ask_turn(&a);
+	answer = NULL;
+	shutdown(a.listener,
+		 SHUT_RDWR); /* no further connection; this one ends with its next byte */
+	exchange_stop(&a.exchange);
+	assert_int_equal(a.dones, 0);
+	assert_int_equal(ask(&a), EXCHANGE_UNREACHABLE);
+	ask_close(&a);
+	ask_open(&a, &(struct exchange_setup){ .sends_max = 2 });
+	answer = NULL;
+	assert_int_equal(ask(&a), EXCHANGE_BROKEN);
+	assert_int_equal(a.exchange.sent, 1);
+	ask_close(&a);
+}
+
+/* All that were kept are dead: it goes out twice, no more. */
+static void a_kept_connection_that_is_dead(void **state)
+{
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .sends_max = 1 });
+	assert_int_equal(ask(&a), EXCHANGE_WHOLE);
+	answer = NULL;
+	assert_int_equal(ask(&a), EXCHANGE_STALE);
+	assert_int_equal(a.exchange.sent, 1);
+	ask_close(&a);
+}
+
+static void bodies_that_are_refused_or_wait(void **state)
+{
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .timeout_ms = 5000 });
+	a.takes = EXCHANGE_REFUSED;
+	assert_int_equal(ask(&a), EXCHANGE_TOO_LARGE);
+	assert_int_equal(a.status, 200);
+	a.takes = EXCHANGE_PAUSED;
+	assert_true(exchange_start(&a.exchange, &(struct exchange_request){ 0 }));
+	for (int i = 0; i < 3; i++)
+		ask_turn(&a);
+	assert_int_equal(a.dones, 1);
+	a.takes = EXCHANGE_TAKEN;
+	exchange_resume(&a.exchange);
+	while (a.dones == 1)
+		ask_turn(&a);
+	assert_int_equal(a.how, EXCHANGE_WHOLE);
+	assert_string_equal(a.body, "{}");
+	ask_close(&a);
+}
+
+static void one_that_takes_too_long(void **state)
+{
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .timeout_ms = 50 });
+	answer = "HTTP/1.1 200 OK\r\n";
+	assert_int_equal(ask(&a), EXCHANGE_TIMEOUT);
+	ask_close(&a);
+}
+
+/* ---- what codes mean ---- */
+
+static void certificates(void **state)
+{
+	(void)state;
+	static const char required[] = "OpenSSL SSL_read: error:0A00045C:SSL routines::"
+				       "tlsv13 alert certificate required, errno 0";
+	static const char unknown[] = "error:0A000418:SSL routines::tlsv1 alert unknown ca";
+	assert_true(curl_fault_certificate(CURLE_PEER_FAILED_VERIFICATION, ""));
+	assert_true(curl_fault_certificate(CURLE_SSL_CERTPROBLEM, ""));
+	assert_true(curl_fault_certificate(CURLE_RECV_ERROR, required));
+	assert_true(curl_fault_certificate(CURLE_SSL_CONNECT_ERROR, unknown));
+	assert_false(curl_fault_certificate(CURLE_RECV_ERROR, "Recv failure: Connection reset"));
+	assert_false(curl_fault_certificate(CURLE_SSL_CONNECT_ERROR, "wrong version number"));
+	assert_false(curl_fault_certificate(CURLE_COULDNT_CONNECT, required));
+	assert_false(curl_fault_certificate(CURLE_OK, ""));
+}
+
+/* T5, T6: as libcurl 7.88.1 says them. */
+static void never_processed(void **state)
+{
+	(void)state;
+	assert_true(curl_fault_unprocessed(
+		CURLE_HTTP2_STREAM,
+		"HTTP/2 stream 3 was not closed cleanly: REFUSED_STREAM (err 7)"));
+	assert_true(curl_fault_unprocessed(CURLE_HTTP2, ""));
+	assert_true(curl_fault_unprocessed(CURLE_RECV_ERROR,
+					   "Connection died, tried 5 times before giving up"));
+	assert_true(curl_fault_unprocessed(CURLE_PARTIAL_FILE,
+					   "HTTP/2 stream 5 was not closed cleanly before end of "
+					   "the underlying stream"));
+	assert_false(curl_fault_unprocessed(
+		CURLE_HTTP2_STREAM,
+		"HTTP/2 stream 3 was not closed cleanly: INTERNAL_ERROR (err 2)"));
+	assert_false(curl_fault_unprocessed(CURLE_PARTIAL_FILE, "transfer closed with 9 bytes"));
+	assert_false(curl_fault_unprocessed(CURLE_RECV_ERROR, "Recv failure: Connection reset"));
+	assert_false(curl_fault_unprocessed(CURLE_OPERATION_TIMEDOUT, ""));
+}
+
+/* Seen: "Send failure: Broken pipe" of a kept connection, when the new one's certificate was refused. */
+static void a_sentence_is_about_the_end(void **state)
+{
+	(void)state;
+	static const char expired[] = "SSL certificate problem: certificate has expired";
+	static const char broken[] = "Send failure: Broken pipe";
+	CURLcode refused = CURLE_PEER_FAILED_VERIFICATION;
+	assert_string_equal(curl_fault_sentence(refused, expired, false), expired);
+	assert_string_equal(curl_fault_sentence(refused, broken, true),
+			    curl_easy_strerror(refused));
+	assert_string_equal(curl_fault_sentence(CURLE_SEND_ERROR, broken, true), broken);
+	assert_string_equal(curl_fault_sentence(CURLE_HTTP2, "", true),
+			    curl_easy_strerror(CURLE_HTTP2));
+}
+
+static void a_proxy_is_named_without_its_password(void **state)
+{
+	static const char url[] = "http://model.test/v1";
+	const struct tls_pem none = { 0 };
+	struct client *c;
+	struct error err;
+
+	(void)state;
+	assert_true(client_open(&c, &err));
+	setenv("http_proxy", "http://me:secret@proxy.test:3128", 1);
+	struct client_route *route = client_route_new(c, url, &none);
+	unsetenv("http_proxy");
+	assert_string_equal(route->by_way, "by way of the proxy http://proxy.test:3128: ");
+	client_route_free(route);
+	route = client_route_new(c, url, &none);
+	assert_string_equal(route->by_way, "");
+	client_route_free(route);
+	client_close(c);
+}
+
+static void waking(void **state)
+{
+	struct client *c;
+	struct error err;
+	bool woken;
+
+	(void)state;
+	assert_true(client_open(&c, &err));
+	client_wake(c);
+	client_wake(c);
+	client_wait(c, -1, &woken);
+	assert_true(woken);
+	client_wait(c, 0, &woken);
+	assert_false(woken);
+	client_close(c);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_name_that_has_moved_is_found),
+		cmocka_unit_test(a_connection_is_used_again_for_four_seconds),
+		cmocka_unit_test(what_is_sent_is_what_was_given),
+		cmocka_unit_test(what_has_come_is_told),
+		cmocka_unit_test(a_head_that_is_none),
+		cmocka_unit_test(a_connection_that_breaks),
+		cmocka_unit_test(a_kept_connection_that_is_dead),
+		cmocka_unit_test(bodies_that_are_refused_or_wait),
+		cmocka_unit_test(one_that_takes_too_long),
+		cmocka_unit_test(certificates),
+		cmocka_unit_test(never_processed),
+		cmocka_unit_test(a_sentence_is_about_the_end),
+		cmocka_unit_test(a_proxy_is_named_without_its_password),
+		cmocka_unit_test(waking),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
