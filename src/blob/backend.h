@@ -4,6 +4,7 @@
  * Not for users of blobs. Failures are told as everywhere: false, with `err` filled. */
 #pragma once
 
+#include "base/id.h"
 #include "blob/blob.h"
 
 struct blob_reader_ops {
@@ -69,6 +70,9 @@ struct blobs_ops {
 
 struct blobs {
 	const struct blobs_ops *ops;
+	/* blob.c's, zero at first */
+	char lent_id[ID_SIZE]; /* whose data are in the user's file `lent_path`; "": none are */
+	char *lent_path;
 };
 
 /* A writer without a store (disk_file.c). */

@@ -4,6 +4,10 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
 
 #include "base/attr.h"
 #include "base/log.h"
@@ -14,8 +18,10 @@
 
 void blobs_close(struct blobs *blobs)
 {
-	if (blobs != NULL)
-		blobs->ops->close(blobs);
+	if (blobs == NULL)
+		return;
+	free(TAKE(blobs->lent_path));
+	blobs->ops->close(blobs);
 }
 
 bool blobs_sync(struct blobs *blobs, struct error *err)
@@ -29,14 +35,50 @@ bool blobs_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx, int6
 	return blobs->ops->sweep(blobs, standing, ctx, at, err);
 }
 
+static bool is_lent(const struct blobs *blobs, const char *id)
+{
+	return blobs->lent_path != NULL && strcmp(blobs->lent_id, id) == 0;
+}
+
+static bool lent_open(const struct blobs *blobs, struct blob_reader **ret, struct error *err)
+{
+	int fd = open(blobs->lent_path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		return fail(err, ERR_NOT_FOUND, "No such File object: %s", blobs->lent_id);
+	if (fd < 0)
+		return fail_sys(err, errno, "opening %s", blobs->lent_path);
+	return blob_reader_of_file(fd, blobs->lent_path, ret, err);
+}
+
+bool blob_lend(struct blobs *blobs, const char *id, const char *path, struct error *err)
+{
+	AUTO(auto_free) char *target = realpath(path, NULL); /* the directory may change */
+	struct stat st;
+
+	if (target == NULL || stat(target, &st) != 0)
+		return fail_sys(err, errno, "looking for %s", path);
+	if (!S_ISREG(st.st_mode)) /* lines are read by offset, more than once: no pipes */
+		return fail_sys(err, EINVAL, "%s is not a regular file", path);
+	if (!slice_copy(slice_of(id), blobs->lent_id, sizeof(blobs->lent_id)))
+		return fail(err, ERR_NOT_FOUND, "No such File object: %.64s", id);
+	free(blobs->lent_path);
+	blobs->lent_path = TAKE(target);
+	return true;
+}
+
 bool blob_open(struct blobs *blobs, const char *id, enum blob_kind kind, struct blob_reader **ret,
 	       struct error *err)
 {
+	if (kind == BLOB_DATA && is_lent(blobs, id))
+		return lent_open(blobs, ret, err);
 	return blobs->ops->open(blobs, id, kind, ret, err);
 }
 
 bool blob_remove(struct blobs *blobs, const char *id, struct error *err)
 {
+	if (is_lent(blobs, id))
+		free(TAKE(blobs->lent_path));
 	return blobs->ops->remove(blobs, id, err);
 }
 

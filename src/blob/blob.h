@@ -59,8 +59,10 @@ int blob_reader_take_fd(struct blob_reader *r);
 /* Removes data and index of `id`; what is not there is no error. */
 MUST_USE bool blob_remove(struct blobs *blobs, const char *id, struct error *err);
 
-/* Makes `id`'s data a symbolic link to the user's own file `path` (`lowtide run`: no copy). */
-MUST_USE bool blob_link(struct blobs *blobs, const char *id, const char *path, struct error *err);
+/* From now on `id`'s data are those of the user's own file `path` (`lowtide run`: no copy), until
+ * blob_remove(), which leaves the file alone. One file a store, which forgets it when it is closed; before
+ * other threads use the store. */
+MUST_USE bool blob_lend(struct blobs *blobs, const char *id, const char *path, struct error *err);
 
 /* ---- write once: temporary name, fsync, rename, fsync of the directory ---- */
 

@@ -139,33 +139,6 @@ static bool disk_remove(struct blobs *blobs, const char *id, struct error *err)
 	return true;
 }
 
-bool blob_link(struct blobs *blobs, const char *id, const char *path, struct error *err)
-{
-	const struct disk *disk = (struct disk *)blobs;
-	char name[PATH_MAX], temporary[PATH_MAX];
-	struct stat st;
-
-	if (!disk_path(disk, id, BLOB_DATA, name, err))
-		return false;
-	AUTO(auto_free) char *target = realpath(path, NULL);
-	if (target == NULL || stat(target, &st) != 0)
-		return fail_sys(err, errno, "looking for %s", path);
-	if (!S_ISREG(st.st_mode)) /* lines are read by offset, more than once: no pipes */
-		return fail_sys(err, EINVAL, "%s is not a regular file", path);
-	disk_temporary_path(disk, temporary);
-	/* crash: a link in tmp, and tmp removes links, not what they lead to. */
-	if (symlink(target, temporary) != 0)
-		return fail_sys(err, errno, "linking %s", temporary);
-	/* By rename, so that linking again (`lowtide run` goes on) replaces the old link.
-	 * crash: a link without a row: sweep. */
-	if (sys.rename(temporary, name) != 0) {
-		int saved_errno = errno;
-		unlink(temporary);
-		return fail_sys(err, saved_errno, "renaming %s to %s", temporary, name);
-	}
-	return true;
-}
-
 /* ---- sweep ---- */
 
 /* The id in a name like "file-x.jsonl"; false if we never give such names. */

@@ -205,8 +205,7 @@ static bool input_take(struct run *r, struct error *err)
 		return false;
 	snprintf(s->endpoint, sizeof(s->endpoint), "%s",
 		 endpoint_choose(r->options, index_summary(index)));
-	return answers_keep(r, index, err) &&
-	       blob_link(r->blobs, s->file_id, r->paths.input, err) && blobs_sync(r->blobs, err);
+	return answers_keep(r, index, err) && blob_lend(r->blobs, s->file_id, r->paths.input, err);
 }
 
 static bool file_insert(struct run *r, const char *org, int64_t now, struct error *err)
@@ -313,9 +312,8 @@ static bool go_on(struct run *r, const struct run_input *input, struct error *er
 			r->state.endpoint, endpoint, r->paths.work);
 	if (r->options->limit != r->state.limit)
 		return fail_limit(r, err);
-	/* The link again: the file may have been moved and be named anew. */
 	return input_unchanged(r, input, err) &&
-	       blob_link(r->blobs, r->state.file_id, r->paths.input, err);
+	       blob_lend(r->blobs, r->state.file_id, r->paths.input, err);
 }
 
 /* ---- open and close ---- */

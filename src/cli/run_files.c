@@ -335,7 +335,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	(void)st;
 	(void)type;
 	(void)ftw;
-	return remove(path); /* the link to the input, not the input: FTW_PHYS */
+	return remove(path);
 }
 
 bool run_work_remove(const struct run_paths *p, struct error *err)

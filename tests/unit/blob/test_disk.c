@@ -221,61 +221,12 @@ static void ids_that_are_no_plain_names_are_not_found(void **state)
 		assert_no_blob(bad[i]);
 		assert_false(blob_append_open(blobs, bad[i], 0, &a, &err));
 		assert_int_equal(err.kind, ERR_NOT_FOUND);
-		assert_false(blob_link(blobs, bad[i], target, &err));
-		assert_int_equal(err.kind, ERR_NOT_FOUND);
 		assert_true(blob_create(blobs, &w, &err));
 		assert_false(blob_commit(w, bad[i], BLOB_DATA, &err));
 		assert_int_equal(err.kind, ERR_NOT_FOUND);
 	}
 	assert_int_equal(scratch_count(dir, "tmp"), 0);
 	assert_int_equal(scratch_count(dir, "files"), 0);
-}
-
-/* ---- links ---- */
-
-static void a_link_reads_the_users_own_file_and_never_removes_it(void **state)
-{
-	char path[PATH_MAX];
-	struct error err;
-
-	(void)state;
-	snprintf(path, sizeof(path), "%s/./mine.jsonl", dir);
-	int fd = open(path, O_WRONLY | O_CREAT, 0600);
-	assert_true(sys_write_all(fd, "mine", 4));
-	close(fd);
-	assert_true(blob_link(blobs, "file-mine", path, &err));
-	assert_true(blob_link(blobs, "file-mine", path, &err)); /* again: replaced */
-	assert_true(blobs_sync(blobs, &err));
-	assert_blob("file-mine", "mine");
-	assert_int_equal(scratch_count(dir, "tmp"), 0);
-	assert_true(blob_remove(blobs, "file-mine", &err));
-	assert_no_blob("file-mine");
-	assert_true(scratch_exists(dir, "mine.jsonl"));
-
-	assert_false(blob_link(blobs, "file-mine", "/nonexistent", &err));
-	assert_int_equal(err.sys, ENOENT);
-	assert_false(blob_link(blobs, "file-mine", dir, &err)); /* no regular file */
-	assert_int_equal(err.sys, EINVAL);
-	sys_fail_nth(1, EIO);
-	assert_false(blob_link(blobs, "file-mine", path, &err));
-	assert_true(sys_restore());
-	assert_int_equal(scratch_count(dir, "tmp"), 0);
-	assert_no_blob("file-mine");
-}
-
-static void a_relative_link_holds_from_any_directory(void **state)
-{
-	char here[PATH_MAX];
-	struct error err;
-
-	(void)state;
-	assert_non_null(getcwd(here, sizeof(here)));
-	assert_int_equal(chdir(dir), 0);
-	int fd = open("mine.jsonl", O_WRONLY | O_CREAT, 0600);
-	close(fd);
-	assert_true(blob_link(blobs, "file-mine", "mine.jsonl", &err));
-	assert_int_equal(chdir(here), 0);
-	assert_blob("file-mine", "");
 }
 
 /* ---- start: tmp and sweep ---- */
@@ -602,8 +553,6 @@ int main(void)
 		ON_DISK(blobs_are_for_the_owner_alone),
 		ON_DISK(large_blobs_are_handed_to_the_disk_meanwhile),
 		ON_DISK(ids_that_are_no_plain_names_are_not_found),
-		ON_DISK(a_link_reads_the_users_own_file_and_never_removes_it),
-		ON_DISK(a_relative_link_holds_from_any_directory),
 		ON_DISK(opening_clears_tmp_and_keeps_files),
 		ON_DISK(the_sweep_removes_by_decision_alone),
 		ON_DISK(what_is_lost_twice_is_there_twice),

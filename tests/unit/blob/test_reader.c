@@ -143,6 +143,39 @@ static void a_users_file(void **state)
 	assert_non_null(strstr(err.detail, "in.jsonl"));
 }
 
+/* `lowtide run`: no store has a copy, and none is removed. */
+static void a_lent_file_is_read_where_it_lies(void **state)
+{
+	char *dir = scratch_dir_new(), here[PATH_MAX];
+	struct blob_reader *r;
+	struct error err;
+	int errno_of;
+
+	(void)state;
+	assert_non_null(getcwd(here, sizeof(here)));
+	assert_int_equal(chdir(dir), 0);
+	int fd = open("mine.jsonl", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(write(fd, "mine", 4), 4);
+	close(fd);
+	for (int again = 0; again < 2; again++) /* as when a run goes on */
+		assert_true(blob_lend(fake, "file-mine", "mine.jsonl", &err));
+	assert_int_equal(chdir(here), 0); /* the name holds from any directory */
+	assert_true(blob_open(fake, "file-mine", BLOB_DATA, &r, &err));
+	assert_string_equal(exactly(r, 0, 4, &errno_of), "mine");
+	blob_reader_close(r);
+	assert_false(blob_open(fake, "file-mine", BLOB_INDEX, &r, &err));
+	assert_true(blob_remove(fake, "file-mine", &err));
+	assert_false(blob_open(fake, "file-mine", BLOB_DATA, &r, &err));
+	assert_int_equal(err.kind, ERR_NOT_FOUND);
+	assert_true(scratch_exists(dir, "mine.jsonl"));
+
+	assert_false(blob_lend(fake, "file-mine", "/nonexistent", &err));
+	assert_int_equal(err.sys, ENOENT);
+	assert_false(blob_lend(fake, "file-mine", dir, &err)); /* no regular file */
+	assert_int_equal(err.sys, EINVAL);
+	scratch_dir_remove(dir);
+}
+
 /* ---- what a writer has written ---- */
 
 static void what_is_being_written_can_be_read(void **state)
@@ -181,6 +214,7 @@ int main(void)
 		ON_FAKE(a_fault_in_any_piece_is_told),
 		ON_FAKE(a_blob_without_a_descriptor_has_none_to_give),
 		ON_FAKE(a_users_file),
+		ON_FAKE(a_lent_file_is_read_where_it_lies),
 		ON_FAKE(what_is_being_written_can_be_read),
 	};
 

@@ -120,7 +120,7 @@ static void where_it_lies(void **state)
 			memory_fail(&s);
 			bool ok = ingest_file(store, in, &limits, "file-test", sha256, &ix, &err);
 			if (ok && with)
-				ok = blob_link(blobs, "file-test", path, &err);
+				ok = blob_lend(blobs, "file-test", path, &err);
 			memory_restore(&s);
 			if (!ok)
 				assert_no_memory(&err);
