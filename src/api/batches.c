@@ -11,27 +11,26 @@
 #define LIMIT_DEFAULT 20
 #define OPEN_BATCHES_RETRY_S 60
 
-static void batch_answer(struct request *rq, struct batch *b, struct buf *to)
+static void batch_answer(struct request *rq, struct batch_view *v, struct buf *to)
 {
-	struct progress p;
-
-	pipeline_progress(rq->api->pipeline, b, &p);
-	batch_write(to, b, &p);
+	pipeline_view(rq->api->pipeline, v);
+	batch_write(to, v);
 }
 
 /* ---- create ---- */
 
 /* The batch as it was when it was made: a create always answers `validating`, a repeated one what
  * the first was answered (contract 2.4, 5). */
-static void new_batch_answer(struct batch *b, struct buf *to)
+static void new_batch_answer(const struct batch *b, struct buf *to)
 {
-	struct progress none = { 0 };
+	struct batch_view v = { .row = *b };
 
-	b->status = BATCH_VALIDATING;
-	memset(b->at, 0, sizeof(b->at));
-	free(TAKE(b->model));
-	free(TAKE(b->errors));
-	batch_write(to, b, &none);
+	v.row.status = BATCH_VALIDATING;
+	memset(v.row.at, 0, sizeof(v.row.at));
+	v.row.model = v.row.errors = NULL;
+	v.row.counts = (struct counts){ 0 };
+	v.row.usage = (struct usage){ 0 };
+	batch_write(to, &v);
 }
 
 static bool first_answer_again(struct request *rq, const char *id, struct http_response *r,
@@ -119,11 +118,11 @@ bool batches_create(struct request *rq, struct http_response *r, struct error *e
 
 bool batches_get(struct request *rq, struct http_response *r, struct error *err)
 {
-	AUTO(batch_done) struct batch b = { 0 };
+	AUTO(batch_view_done) struct batch_view v = { 0 };
 
-	if (!store_batch_get(rq->api->store, rq->key.org, rq->object_id, &b, err))
+	if (!store_batch_get(rq->api->store, rq->key.org, rq->object_id, &v.row, err))
 		return false;
-	batch_answer(rq, &b, &r->body);
+	batch_answer(rq, &v, &r->body);
 	return true;
 }
 
@@ -140,9 +139,10 @@ bool batches_list(struct request *rq, struct http_response *r, struct error *err
 		return false;
 	list_begin(&r->body);
 	for (size_t i = 0; i < n; i++) {
+		struct batch_view v = { .row = found[i] };
 		list_item(&r->body, i);
-		batch_answer(rq, &found[i], &r->body);
-		batch_done(&found[i]);
+		batch_answer(rq, &v, &r->body);
+		batch_view_done(&v);
 	}
 	list_end(&r->body, n > 0 ? found[0].id : NULL, n > 0 ? found[n - 1].id : NULL, more);
 	free(found);

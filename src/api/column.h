@@ -38,8 +38,8 @@ struct column {
 		struct slice *: COLUMN_SLICE, \
 		const char **: COLUMN_TEXT,   \
 		char **: COLUMN_TEXT,         \
-		default: COLUMN_CHARS)
-/* `member` of the type `of`; any other type than those above is taken for an array of char. */
+		char(*)[]: COLUMN_CHARS)
+/* `member` of the type `of`; of another type than those above it does not compile. */
 #define COLUMN(of, member)                                               \
 	{                                                                \
 		COLUMN_TYPE(&((of *)NULL)->member), offsetof(of, member) \
@@ -47,8 +47,8 @@ struct column {
 
 /* The text of one that is text; n == 0: none. */
 struct slice column_text(struct column c, const void *row);
-#define DECIMALS_NONE UINT32_MAX /* rounded to a whole number */
 
+#define DECIMALS_NONE UINT32_MAX /* rounded to a whole number */
 /* Appends a number, a bool as 0 or 1. `decimals` of a double; 0: as many as it takes. */
 void column_number(struct column c, const void *row, unsigned decimals, struct buf *to);
 bool column_is_text(struct column c);

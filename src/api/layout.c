@@ -40,11 +40,10 @@ static void value_write(struct buf *to, const struct json_member *m, const void 
 		column_write(to, m, row);
 }
 
-void object_write(struct buf *to, const struct json_member *members, size_t n, const void *row)
+void members_write(struct buf *to, const struct json_member *members, size_t n, const void *row)
 {
 	bool first = true;
 
-	buf_char(to, '{');
 	for (const struct json_member *m = members; m != members + n; m++) {
 		if (m->form == FORM_END) {
 			buf_char(to, '}');
@@ -55,6 +54,12 @@ void object_write(struct buf *to, const struct json_member *members, size_t n, c
 		value_write(to, m, row);
 		first = m->form == FORM_OBJECT;
 	}
+}
+
+void object_write(struct buf *to, const struct json_member *members, size_t n, const void *row)
+{
+	buf_char(to, '{');
+	members_write(to, members, n, row);
 	buf_char(to, '}');
 }
 

@@ -33,6 +33,8 @@ struct json_member {
 	void (*write)(struct buf *to, const void *row); /* likewise: appends the value */
 };
 
+/* "name":value,… without braces: of an object that others begin and end. */
+void members_write(struct buf *to, const struct json_member *members, size_t n, const void *row);
 /* {"name":value,…} */
 void object_write(struct buf *to, const struct json_member *members, size_t n, const void *row);
 /* [{…},{…}]: an object for each of `rows` rows of `bytes`. */

@@ -1,205 +1,192 @@
-/* objects.c: written straight into the answer; all texts but metadata, errors and names are ours. */
+/* objects.c: tables of the members; all texts but metadata, errors and names are ours. */
 #include "api/objects.h"
 
-/* ---- members: ,"name":value ---- */
-
-static void name(struct buf *to, const char *text)
-{
-	bool first = to->n == 0 || to->p[to->n - 1] == '{';
-
-	if (!first)
-		buf_char(to, ',');
-	buf_printf(to, "\"%s\":", text);
-}
-
-static void put_text(struct buf *to, const char *member, const char *text)
-{
-	name(to, member);
-	buf_json_string(to, slice_of(text));
-}
-
-/* NULL and "" are null: never an empty id (contract 2.1). */
-static void put_text_or_null(struct buf *to, const char *member, const char *text)
-{
-	name(to, member);
-	if (text == NULL || text[0] == '\0')
-		buf_text(to, "null");
-	else
-		buf_json_string(to, slice_of(text));
-}
-
-static void put_u64(struct buf *to, const char *member, uint64_t value)
-{
-	name(to, member);
-	buf_u64(to, value);
-}
-
-/* Unix seconds; 0 is not set. */
-static void put_time(struct buf *to, const char *member, int64_t at)
-{
-	name(to, member);
-	if (at == 0)
-		buf_text(to, "null");
-	else
-		buf_printf(to, "%lld", (long long)at);
-}
-
-/* `json` is valid JSON or NULL. */
-static void put_json(struct buf *to, const char *member, const char *json)
-{
-	name(to, member);
-	buf_text(to, json != NULL ? json : "null");
-}
-
-static void object_begin(struct buf *to, const char *member)
-{
-	if (member != NULL)
-		name(to, member);
-	buf_char(to, '{');
-}
-
-static void object_end(struct buf *to)
-{
-	buf_char(to, '}');
-}
+#include "api/layout.h"
 
 /* ---- file ---- */
 
+#define FILE_COLUMN(member) COLUMN(struct file, member)
+
+static void put_purpose(struct buf *to, const void *row)
+{
+	const struct file *f = row;
+
+	buf_json_string(to, slice_of(file_purpose_name(f->purpose)));
+}
+
 /* `status` is always "processed": clients wait for it, and a file is checked when it is in. */
+static const struct json_member file_members[] = {
+	{ "id", FILE_COLUMN(id) },
+	{ "object", .literal = "\"file\"" },
+	{ "bytes", FILE_COLUMN(bytes) },
+	{ "created_at", FILE_COLUMN(created_at), FORM_NULL_IF_ZERO },
+	{ "filename", FILE_COLUMN(filename) },
+	{ "purpose", .write = put_purpose },
+	{ "status", .literal = "\"processed\"" },
+	{ "status_details", .literal = "null" },
+	{ "expires_at", FILE_COLUMN(expires_at), FORM_NULL_IF_ZERO },
+};
+
 void file_write(struct buf *to, const struct file *f)
 {
-	object_begin(to, NULL);
-	put_text(to, "id", f->id);
-	put_text(to, "object", "file");
-	put_u64(to, "bytes", f->bytes);
-	put_time(to, "created_at", f->created_at);
-	put_text(to, "filename", f->filename);
-	put_text(to, "purpose", file_purpose_name(f->purpose));
-	put_text(to, "status", "processed");
-	put_json(to, "status_details", NULL);
-	put_time(to, "expires_at", f->expires_at);
-	object_end(to);
+	object_write(to, file_members, ARRAY_LEN(file_members), f);
 }
 
 /* ---- batch ---- */
 
-static void put_errors(struct buf *to, const char *data)
-{
-	if (data == NULL) {
-		put_json(to, "errors", NULL);
-		return;
-	}
-	object_begin(to, "errors");
-	put_text(to, "object", "list");
-	put_json(to, "data", data);
-	object_end(to);
-}
+#define B(member) COLUMN(struct batch_view, member)
 
-static void put_counts(struct buf *to, const struct counts *c)
-{
-	object_begin(to, "request_counts");
-	put_u64(to, "total", c->total);
-	put_u64(to, "completed", c->completed);
-	put_u64(to, "failed", c->failed);
-	object_end(to);
-}
-
-static void put_usage(struct buf *to, const struct usage *u)
-{
-	object_begin(to, "usage");
-	put_u64(to, "input_tokens", u->input);
-	object_begin(to, "input_tokens_details");
-	put_u64(to, "cached_tokens", u->cached);
-	object_end(to);
-	put_u64(to, "output_tokens", u->output);
-	object_begin(to, "output_tokens_details");
-	put_u64(to, "reasoning_tokens", u->reasoning);
-	object_end(to);
-	put_u64(to, "total_tokens", u->total);
-	object_end(to);
-}
-
-static void put_causes(struct buf *to, const struct causes *c)
-{
-	struct cause top[CAUSES_TOP];
-	unsigned n = causes_top(c, top);
-	name(to, "top_errors");
-	buf_char(to, '[');
-	for (unsigned i = 0; i < n; i++) {
-		char code[CAUSE_NAME_BYTES];
-		cause_name(top[i].code, code);
-		if (i > 0)
-			buf_char(to, ',');
-		object_begin(to, NULL);
-		put_text(to, "code", code);
-		put_u64(to, "count", top[i].count);
-		put_u64(to, "example_line", top[i].line);
-		object_end(to);
-	}
-	buf_char(to, ']');
-}
-
-static void put_lowtide(struct buf *to, const struct progress *p)
-{
-	object_begin(to, "lowtide");
-	put_u64(to, "pending", p->pending);
-	put_u64(to, "running", p->running);
-	put_u64(to, "expired", p->counts.expired);
-	put_u64(to, "cancelled", p->counts.cancelled);
-	put_u64(to, "retried", p->counts.retried);
-	name(to, "rate_per_s");
-	buf_printf(to, "%.3f", p->rate_per_s);
-	put_time(to, "eta_at", p->eta_at);
-	put_json(to, "at_risk", p->at_risk ? "true" : "false");
-	if (p->queue_position < 0)
-		put_json(to, "queue_position", NULL);
-	else
-		put_u64(to, "queue_position", (uint64_t)p->queue_position);
-	put_text_or_null(to, "stall_reason", stall_words(p->stall)->api);
-	put_text_or_null(to, "stall_message", p->stall_message);
-	put_causes(to, &p->causes);
-	object_end(to);
-}
-
-/* The states that have a time of their own, in the order of the vendors' objects. */
-static const struct {
-	enum batch_status status;
-	const char *member;
-} stamps[] = {
-	{ BATCH_IN_PROGRESS, "in_progress_at" }, { BATCH_FINALIZING, "finalizing_at" },
-	{ BATCH_COMPLETED, "completed_at" },     { BATCH_FAILED, "failed_at" },
-	{ BATCH_EXPIRED, "expired_at" },         { BATCH_CANCELLING, "cancelling_at" },
-	{ BATCH_CANCELLED, "cancelled_at" },
+static const struct json_member error_members[] = {
+	{ "object", .literal = "\"list\"" },
+	{ "data", B(row.errors), FORM_JSON },
 };
 
-void batch_write(struct buf *to, const struct batch *b, const struct progress *p)
+static void put_errors(struct buf *to, const void *row)
 {
-	/* A client may read a result file as soon as it sees its id (contract 6). */
-	bool final = batch_is_final(b->status);
+	const struct batch_view *v = row;
 
-	object_begin(to, NULL);
-	put_text(to, "id", b->id);
-	put_text(to, "object", "batch");
-	put_text(to, "endpoint", b->endpoint);
-	put_text_or_null(to, "model", b->model);
-	put_errors(to, b->errors);
-	put_text(to, "input_file_id", b->input_file_id);
-	put_text(to, "completion_window", b->completion_window);
-	put_text(to, "status", batch_status_name(b->status));
-	put_text_or_null(to, "output_file_id", final ? b->output_file_id : NULL);
-	put_text_or_null(to, "error_file_id", final ? b->error_file_id : NULL);
-	put_time(to, "created_at", b->created_at);
-	put_time(to, "expires_at", b->expires_at);
-	for (size_t i = 0; i < ARRAY_LEN(stamps); i++)
-		put_time(to, stamps[i].member, b->at[stamps[i].status]);
-	put_counts(to, &p->counts);
-	put_usage(to, &p->usage);
-	put_json(to, "metadata", b->metadata);
-	put_lowtide(to, p);
-	object_end(to);
+	if (v->row.errors == NULL)
+		buf_text(to, "null");
+	else
+		object_write(to, error_members, ARRAY_LEN(error_members), v);
+}
+
+static void put_status(struct buf *to, const void *row)
+{
+	const struct batch_view *v = row;
+
+	buf_json_string(to, slice_of(batch_status_name(v->row.status)));
+}
+
+/* A client may read a result file as soon as it sees its id (contract 6); never an empty one (2.1). */
+static void put_result_file(struct buf *to, const struct batch_view *v, const char *id)
+{
+	if (batch_is_final(v->row.status) && id[0] != '\0')
+		buf_json_string(to, slice_of(id));
+	else
+		buf_text(to, "null");
+}
+
+static void put_output_file(struct buf *to, const void *row)
+{
+	const struct batch_view *v = row;
+
+	put_result_file(to, v, v->row.output_file_id);
+}
+
+static void put_error_file(struct buf *to, const void *row)
+{
+	const struct batch_view *v = row;
+
+	put_result_file(to, v, v->row.error_file_id);
+}
+
+static void put_stall_reason(struct buf *to, const void *row)
+{
+	const struct batch_view *v = row;
+	const char *word = stall_words(v->stall)->api;
+
+	if (word == NULL)
+		buf_text(to, "null");
+	else
+		buf_json_string(to, slice_of(word));
+}
+
+static void put_code(struct buf *to, const void *row)
+{
+	const struct cause *c = row;
+	char code[CAUSE_NAME_BYTES];
+
+	cause_name(c->code, code);
+	buf_json_string(to, slice_of(code));
+}
+
+static const struct json_member cause_members[] = {
+	{ "code", .write = put_code },
+	{ "count", COLUMN(struct cause, count) },
+	{ "example_line", COLUMN(struct cause, line) },
+};
+
+static void put_causes(struct buf *to, const void *row)
+{
+	const struct batch_view *v = row;
+	struct cause top[CAUSES_TOP];
+	unsigned n = causes_top(&v->causes, top);
+
+	array_write(to, cause_members, ARRAY_LEN(cause_members), top, n, sizeof(top[0]));
+}
+
+/* Every member always; the states that have a time of their own in the order of the vendors' objects. */
+static const struct json_member batch_members[] = {
+	{ "id", B(row.id) },
+	{ "object", .literal = "\"batch\"" },
+	{ "endpoint", B(row.endpoint) },
+	{ "model", B(row.model), FORM_NULL_IF_ZERO },
+	{ "errors", .write = put_errors },
+	{ "input_file_id", B(row.input_file_id) },
+	{ "completion_window", B(row.completion_window) },
+	{ "status", .write = put_status },
+	{ "output_file_id", .write = put_output_file },
+	{ "error_file_id", .write = put_error_file },
+	{ "created_at", B(row.created_at), FORM_NULL_IF_ZERO },
+	{ "expires_at", B(row.expires_at), FORM_NULL_IF_ZERO },
+	{ "in_progress_at", B(row.at[BATCH_IN_PROGRESS]), FORM_NULL_IF_ZERO },
+	{ "finalizing_at", B(row.at[BATCH_FINALIZING]), FORM_NULL_IF_ZERO },
+	{ "completed_at", B(row.at[BATCH_COMPLETED]), FORM_NULL_IF_ZERO },
+	{ "failed_at", B(row.at[BATCH_FAILED]), FORM_NULL_IF_ZERO },
+	{ "expired_at", B(row.at[BATCH_EXPIRED]), FORM_NULL_IF_ZERO },
+	{ "cancelling_at", B(row.at[BATCH_CANCELLING]), FORM_NULL_IF_ZERO },
+	{ "cancelled_at", B(row.at[BATCH_CANCELLED]), FORM_NULL_IF_ZERO },
+	{ "request_counts", .form = FORM_OBJECT },
+	{ "total", B(row.counts.total) },
+	{ "completed", B(row.counts.completed) },
+	{ "failed", B(row.counts.failed) },
+	{ .form = FORM_END },
+	{ "usage", .form = FORM_OBJECT },
+	{ "input_tokens", B(row.usage.input) },
+	{ "input_tokens_details", .form = FORM_OBJECT },
+	{ "cached_tokens", B(row.usage.cached) },
+	{ .form = FORM_END },
+	{ "output_tokens", B(row.usage.output) },
+	{ "output_tokens_details", .form = FORM_OBJECT },
+	{ "reasoning_tokens", B(row.usage.reasoning) },
+	{ .form = FORM_END },
+	{ "total_tokens", B(row.usage.total) },
+	{ .form = FORM_END },
+	{ "metadata", B(row.metadata), FORM_JSON },
+	{ "lowtide", .form = FORM_OBJECT },
+	{ "pending", B(pending) },
+	{ "running", B(running) },
+	{ "expired", B(row.counts.expired) },
+	{ "cancelled", B(row.counts.cancelled) },
+	{ "retried", B(row.counts.retried) },
+	{ "rate_per_s", B(rate_per_s), .decimals = 3 },
+	{ "eta_at", B(eta_at), FORM_NULL_IF_ZERO },
+	{ "at_risk", B(at_risk) },
+	{ "queue_position", B(queue_position), FORM_NULL_IF_NEGATIVE },
+	{ "stall_reason", .write = put_stall_reason },
+	{ "stall_message", B(stall_message), FORM_NULL_IF_ZERO },
+	{ "top_errors", .write = put_causes },
+	{ .form = FORM_END },
+};
+
+void batch_write(struct buf *to, const struct batch_view *v)
+{
+	object_write(to, batch_members, ARRAY_LEN(batch_members), v);
 }
 
 /* ---- list ---- */
+
+struct list_tail {
+	const char *first, *last;
+	bool more;
+};
+
+static const struct json_member tail_members[] = {
+	{ "first_id", COLUMN(struct list_tail, first), FORM_NULL_IF_ZERO },
+	{ "last_id", COLUMN(struct list_tail, last), FORM_NULL_IF_ZERO },
+	{ "has_more", COLUMN(struct list_tail, more) },
+};
 
 void list_begin(struct buf *to)
 {
@@ -214,9 +201,9 @@ void list_item(struct buf *to, size_t number)
 
 void list_end(struct buf *to, const char *first, const char *last, bool more)
 {
-	buf_char(to, ']');
-	put_text_or_null(to, "first_id", first);
-	put_text_or_null(to, "last_id", last);
-	put_json(to, "has_more", more ? "true" : "false");
-	object_end(to);
+	const struct list_tail tail = { first, last, more };
+
+	buf_text(to, "],");
+	members_write(to, tail_members, ARRAY_LEN(tail_members), &tail);
+	buf_char(to, '}');
 }

@@ -2,12 +2,11 @@
 #pragma once
 
 #include "base/buf.h"
-#include "batch/batch.h"
-#include "pipeline/pipeline.h"
+#include "batch/view.h"
 
 void file_write(struct buf *to, const struct file *f);
-/* Every member always. `p` holds the counts and the usage, live or final. */
-void batch_write(struct buf *to, const struct batch *b, const struct progress *p);
+/* Every member always. */
+void batch_write(struct buf *to, const struct batch_view *v);
 
 /* A list (contract 10): list_begin, then list_item before each object, then list_end. */
 void list_begin(struct buf *to);

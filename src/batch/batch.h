@@ -61,7 +61,7 @@ struct usage {
 };
 
 /* Lines by how they ended; `total` is fixed once validated. What is in none of them is pending or
- * running (struct progress in pipeline.h tells them apart). */
+ * running (struct batch_view in view.h tells them apart). */
 struct counts {
 	uint64_t total;
 	uint64_t completed; /* 2xx */

@@ -57,8 +57,7 @@ struct run {
 	struct blobs *blobs;
 	struct pipeline *pipeline;
 
-	struct batch batch;       /* as last looked at */
-	struct progress progress; /* likewise */
+	struct batch_view batch; /* as last looked at */
 };
 
 /* ---- the input ---- */
@@ -373,7 +372,7 @@ static void run_close(struct run *r)
 static void run_done(struct run *r)
 {
 	run_close(r);
-	batch_done(&r->batch);
+	batch_view_done(&r->batch);
 	blob_reader_close(r->input);
 	if (r->lock_fd >= 0)
 		close(r->lock_fd);
@@ -384,24 +383,24 @@ static void run_done(struct run *r)
 
 static struct meter_view view_of(const struct run *r)
 {
-	const struct counts *c = &r->progress.counts;
+	const struct counts *c = &r->batch.row.counts;
 
 	return (struct meter_view){
 		.done = c->completed + c->failed + c->expired + c->cancelled,
 		.total = c->total,
 		.failed = c->failed,
-		.running = r->progress.running,
-		.waiting = stall_words(r->progress.stall)->terminal,
+		.running = r->batch.running,
+		.waiting = stall_words(r->batch.stall)->terminal,
 	};
 }
 
 static bool look(struct run *r, struct error *err)
 {
-	batch_done(&r->batch);
-	r->batch = (struct batch){ 0 };
-	if (!store_batch_get(r->store, NULL, r->state.batch_id, &r->batch, err))
+	batch_view_done(&r->batch);
+	r->batch = (struct batch_view){ 0 };
+	if (!store_batch_get(r->store, NULL, r->state.batch_id, &r->batch.row, err))
 		return false;
-	pipeline_progress(r->pipeline, &r->batch, &r->progress);
+	pipeline_view(r->pipeline, &r->batch);
 	return true;
 }
 
@@ -411,15 +410,15 @@ static bool watch_on(struct run *r, struct screen *screen, int *ret_signal, stru
 	for (;;) {
 		if (!look(r, err))
 			return false;
-		if (r->progress.certificate)
+		if (r->batch.certificate)
 			return fail(
 				err, ERR_UNAVAILABLE,
 				"a certificate is refused, which no waiting mends: %s. The next "
 				"call goes on where this one stopped.",
-				r->progress.stall_message);
-		bool last = batch_is_final(r->batch.status) || *ret_signal != 0;
+				r->batch.stall_message);
+		bool last = batch_is_final(r->batch.row.status) || *ret_signal != 0;
 		struct meter_view view = view_of(r);
-		screen_show(screen, &view, r->progress.usage.total, sys.monotonic_ms(), last);
+		screen_show(screen, &view, r->batch.row.usage.total, sys.monotonic_ms(), last);
 		if (last)
 			return true;
 		*ret_signal = signals_wait(LOOK_EVERY_MS);
@@ -466,7 +465,8 @@ static bool findings_judge(const struct run *r, struct findings *f, struct error
 /* The entries of a batch's `errors`: for faults that are not the file's. */
 static void errors_print(const struct run *r, struct findings *f)
 {
-	json_t *errors = json_loads(r->batch.errors != NULL ? r->batch.errors : "[]", 0, NULL);
+	json_t *errors = json_loads(r->batch.row.errors != NULL ? r->batch.row.errors : "[]", 0,
+				    NULL);
 	json_t *entry;
 	size_t i;
 
@@ -500,7 +500,7 @@ static void print_findings(const struct run *r)
  * all as it is. */
 static int end_failed(struct run *r)
 {
-	bool ran = r->batch.at[BATCH_IN_PROGRESS] != 0;
+	bool ran = r->batch.row.at[BATCH_IN_PROGRESS] != 0;
 	struct error err;
 
 	print_findings(r);
@@ -528,25 +528,25 @@ static void print_causes(const struct causes *causes, FILE *to)
 
 static void print_counts(const struct run *r, FILE *to)
 {
-	const struct counts *c = &r->progress.counts;
+	const struct counts *c = &r->batch.row.counts;
 	double seconds = (double)(sys.monotonic_ms() - r->started_ms) / 1000;
 	char span[24];
 
 	meter_span((int64_t)(seconds + 0.5), span);
 	fprintf(to, "%s: %" PRIu64 " lines in %s%s: %" PRIu64 " completed, %" PRIu64 " failed",
-		batch_status_name(r->batch.status), c->total, span,
+		batch_status_name(r->batch.row.status), c->total, span,
 		r->continued ? " (the last part)" : "", c->completed, c->failed);
 	if (c->expired > 0)
 		fprintf(to, ", %" PRIu64 " not run within " RUN_WINDOW, c->expired);
 	fputc('\n', to);
-	print_causes(&r->progress.causes, to);
+	print_causes(&r->batch.causes, to);
 	if (r->kept > 0)
 		fprintf(to, "of them %" PRIu64 " answers of the earlier run\n", r->kept);
 }
 
 static void print_tokens(const struct run *r, FILE *to)
 {
-	const struct usage *u = &r->progress.usage;
+	const struct usage *u = &r->batch.row.usage;
 
 	fprintf(to, "tokens: %" PRIu64 " in, %" PRIu64 " out\n", u->input, u->output);
 }
@@ -562,7 +562,7 @@ static void print_places(const struct run *r, bool with_errors, FILE *to)
 /* What to do about lines that have no answer. */
 static void print_next(const struct run *r, FILE *to)
 {
-	const struct counts *c = &r->progress.counts;
+	const struct counts *c = &r->batch.row.counts;
 	bool limited = r->state.limit > 0 && c->total >= r->state.limit;
 
 	if (r->paths.stream || (c->completed == c->total && !limited))
@@ -588,7 +588,7 @@ static void print_summary(const struct run *r, bool with_errors)
 static bool results_place(struct run *r, struct error *err)
 {
 	const struct run_paths *p = &r->paths;
-	const struct batch *b = &r->batch;
+	const struct batch *b = &r->batch.row;
 
 	if (!run_result_place(p, b->error_file_id, p->errors, false, err))
 		return false;
@@ -601,8 +601,8 @@ static bool results_place(struct run *r, struct error *err)
 
 static int end_good(struct run *r, struct error *err)
 {
-	bool with_errors = r->batch.error_file_id[0] != '\0';
-	const struct counts *c = &r->progress.counts;
+	bool with_errors = r->batch.row.error_file_id[0] != '\0';
+	const struct counts *c = &r->batch.row.counts;
 
 	run_close(r);
 	if (!results_place(r, err)) {
@@ -624,7 +624,7 @@ static int end_by_signal(struct run *r, int number)
 	signals_end_at_once();
 	pipeline_drain(r->pipeline);
 	if (look(r, &err)) {
-		const struct counts *c = &r->progress.counts;
+		const struct counts *c = &r->batch.row.counts;
 		fprintf(stderr,
 			"lowtide: stopped with %" PRIu64 " of %" PRIu64
 			" lines done; the same command goes on from there\n",
@@ -653,9 +653,9 @@ static int run_through(struct run *r, struct error *err)
 		begin_undo(r);
 		return exit_code(err);
 	}
-	if (!batch_is_final(r->batch.status))
+	if (!batch_is_final(r->batch.row.status))
 		return end_by_signal(r, number);
-	return r->batch.status == BATCH_FAILED ? end_failed(r) : end_good(r, err);
+	return r->batch.row.status == BATCH_FAILED ? end_failed(r) : end_good(r, err);
 }
 
 int run_batch(const struct run_options *options)

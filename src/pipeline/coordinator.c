@@ -256,41 +256,41 @@ static enum batch_stall stall_of(struct coordinator *c, const struct flow_view *
 }
 
 /* A coordinator that has not read its journal yet knows less than the store. */
-static void counts_overlay(const struct ended_sums *sums, struct batch *b, struct progress *ret)
+static void ended_view(const struct ended_sums *sums, struct batch_view *v)
 {
-	uint64_t total = b->counts.total;
+	struct counts *c = &v->row.counts;
+	uint64_t total = c->total;
 
-	if (sums->counts.completed + sums->counts.failed < b->counts.completed + b->counts.failed)
+	if (sums->counts.completed + sums->counts.failed < c->completed + c->failed)
 		return;
-	b->counts = sums->counts;
-	b->counts.total = total;
-	b->counts.expired = b->counts.cancelled = 0; /* not before the state is final */
-	b->usage = sums->usage;
-	ret->causes = sums->causes;
+	*c = sums->counts;
+	c->total = total;
+	c->expired = c->cancelled = 0; /* not before the state is final */
+	v->row.usage = sums->usage;
+	v->causes = sums->causes;
 }
 
-void coordinator_progress(struct coordinator *c, struct batch *b, struct progress *ret)
+void coordinator_view(struct coordinator *c, struct batch_view *v)
 {
+	struct counts *counts = &v->row.counts;
 	struct ended_sums sums;
-	struct flow_view view;
+	struct flow_view sending;
 
 	lessor_memory_sums(c->lessor, &sums); /* first: what ends in between is not counted twice */
-	worker_look(c->worker, &view);
-	counts_overlay(&sums, b, ret);
-	uint64_t left = b->counts.total - b->counts.completed - b->counts.failed;
-	b->counts.retried += view.retried;
-	ret->running = view.running < left ? view.running : left;
-	ret->pending = left - ret->running;
-	if (b->status == BATCH_IN_PROGRESS) {
-		pthread_mutex_lock(&c->lock);
-		ret->stall = stall_of(c, &view, sums.all, ret->stall_message);
-		pthread_mutex_unlock(&c->lock);
-		ret->certificate = view.certificate;
-		ret->eta_at = view.eta_at;
-		ret->at_risk = view.at_risk;
-		ret->queue_position = view.queue_position;
-		ret->rate_per_s = view.rate_per_s;
-	}
-	ret->counts = b->counts;
-	ret->usage = b->usage;
+	worker_look(c->worker, &sending);
+	ended_view(&sums, v);
+	uint64_t left = counts->total - counts->completed - counts->failed;
+	counts->retried += sending.retried;
+	v->running = sending.running < left ? sending.running : left;
+	v->pending = left - v->running;
+	if (v->row.status != BATCH_IN_PROGRESS)
+		return;
+	pthread_mutex_lock(&c->lock);
+	v->stall = stall_of(c, &sending, sums.all, v->stall_message);
+	pthread_mutex_unlock(&c->lock);
+	v->certificate = sending.certificate;
+	v->eta_at = sending.eta_at;
+	v->at_risk = sending.at_risk;
+	v->queue_position = sending.queue_position;
+	v->rate_per_s = sending.rate_per_s;
 }

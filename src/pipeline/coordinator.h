@@ -77,5 +77,5 @@ void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], siz
 void coordinator_check_window(struct coordinator *c, int64_t now_s);
 /* Renews what its worker has lent. */
 void coordinator_check_lease(struct coordinator *c, uint64_t now_ms);
-/* Live numbers over what the store has. */
-void coordinator_progress(struct coordinator *c, struct batch *b, struct progress *ret);
+/* Lays the numbers of this moment over those of the store. */
+void coordinator_view(struct coordinator *c, struct batch_view *v);

@@ -74,53 +74,49 @@ bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, 
 	return batch_cancel(&call, ret_final, err);
 }
 
-/* ---- progress ---- */
+/* ---- what a client is shown ---- */
 
-struct progress_call {
-	struct batch *b;
-	struct progress *ret;
-};
-
-static void on_progress(void *ctx, struct coordinator *c)
+static void on_view(void *ctx, struct coordinator *c)
 {
-	const struct progress_call *call = ctx;
-
-	coordinator_progress(c, call->b, call->ret);
+	coordinator_view(c, ctx);
 }
 
-static bool progress_live(struct pipeline *p, struct batch *b, struct progress *ret)
+static bool view_live(struct pipeline *p, struct batch_view *v)
 {
-	return batch_table_with(&p->batches, b->id, on_progress, &(struct progress_call){ b, ret });
+	if (!batch_table_with(&p->batches, v->row.id, on_view, v))
+		return false;
+	if (p->draining && v->row.status == BATCH_IN_PROGRESS) {
+		v->stall = STALL_PAUSED;
+		snprintf(v->stall_message, sizeof(v->stall_message), "the server is stopping");
+	}
+	return true;
 }
 
-void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret)
+/* What the store has says all. */
+static void view_stored(struct batch_view *v)
+{
+	const struct counts *c = &v->row.counts;
+
+	causes_parse(v->row.causes, &v->causes);
+	v->pending = c->total - c->completed - c->failed - c->expired - c->cancelled;
+	v->queue_position = batch_is_final(v->row.status) ? -1 : 0;
+}
+
+void pipeline_view(struct pipeline *p, struct batch_view *v)
 {
 	struct batch newer;
 	struct error err;
 
-	*ret = (struct progress){ 0 };
-	causes_parse(b->causes, &ret->causes);
-	if (!batch_is_final(b->status) && b->status != BATCH_VALIDATING) {
-		if (progress_live(p, b, ret)) {
-			if (p->draining && b->status == BATCH_IN_PROGRESS) {
-				ret->stall = STALL_PAUSED;
-				snprintf(ret->stall_message, sizeof(ret->stall_message),
-					 "the server is stopping");
-			}
-			return;
-		}
-		/* It has ended since it was read: its last counts are in the store. */
-		if (store_batch_get(p->env.store, NULL, b->id, &newer, &err)) {
-			batch_done(b);
-			*b = newer;
-			causes_parse(b->causes, &ret->causes);
-		}
-	}
-	const struct counts *c = &b->counts;
-	ret->counts = *c;
-	ret->usage = b->usage;
-	ret->pending = c->total - c->completed - c->failed - c->expired - c->cancelled;
-	ret->queue_position = batch_is_final(b->status) ? -1 : 0;
+	*v = (struct batch_view){ .row = v->row };
+	view_stored(v);
+	if (batch_is_final(v->row.status) || v->row.status == BATCH_VALIDATING || view_live(p, v))
+		return;
+	/* It has ended since it was read: its last counts are in the store. */
+	if (!store_batch_get(p->env.store, NULL, v->row.id, &newer, &err))
+		return;
+	batch_done(&v->row);
+	v->row = newer;
+	view_stored(v);
 }
 
 /* ---- organizations that the operator suspends: `lowtide org`, in another process ---- */

@@ -6,8 +6,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "batch/batch.h"
-#include "batch/stall.h"
+#include "batch/view.h"
 #include "blob/blob.h"
 #include "dispatch/dispatch.h"
 #include "ingest/verdict.h"
@@ -60,23 +59,9 @@ struct dispatch *pipeline_dispatch(struct pipeline *p);
 /* The one account of memory, for what the API and its server hold. */
 struct budget *pipeline_budget(struct pipeline *p);
 
-/* A batch at this moment; of one that does not run, what the store has. */
-struct progress {
-	struct counts counts;
-	struct usage usage;
-	uint64_t pending, running;
-	enum batch_stall stall;               /* why it does not move, in progress */
-	char stall_message[STALL_TEXT_BYTES]; /* the same in words; "": none */
-	int64_t eta_at;                       /* Unix s, 0: cannot be told */
-	bool at_risk;                         /* that is after its window's end */
-	int64_t queue_position; /* batches before it; 0: it is running; -1: it is final */
-	double rate_per_s;      /* lines that end, lately */
-	struct causes causes;   /* why lines failed */
-	bool certificate;       /* it waits because a certificate is refused */
-};
-/* The stored batch with its live numbers laid over it: what a client is shown. `counts` in `b` are
- * brought up to date too, consistently with *ret. */
-void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret);
+/* Lays the numbers of this moment over v->row, a batch as the store has it; all else of *v is set here. Of
+ * a batch that has ended since its row was read, that is read again. */
+void pipeline_view(struct pipeline *p, struct batch_view *v);
 
 /* Wakes the sweep: a file was deleted, its blob may go. */
 void pipeline_sweep(struct pipeline *p);

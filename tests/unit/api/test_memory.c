@@ -36,10 +36,10 @@ bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, 
 	return true;
 }
 
-void pipeline_progress(struct pipeline *p, struct batch *b, struct progress *ret)
+void pipeline_view(struct pipeline *p, struct batch_view *v)
 {
 	(void)p;
-	*ret = (struct progress){ .counts = b->counts, .stall = STALL_PAUSED };
+	*v = (struct batch_view){ .row = v->row, .stall = STALL_PAUSED };
 }
 
 void pipeline_sweep(struct pipeline *p)

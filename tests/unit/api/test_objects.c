@@ -32,16 +32,16 @@ static void a_file(void **state)
 
 static void a_new_batch(void **state)
 {
-	struct batch b = { .id = "batch_1",
-			   .endpoint = "/v1/x",
-			   .input_file_id = "file-1",
-			   .completion_window = "24h",
-			   .created_at = 100,
-			   .expires_at = 86500 };
+	struct batch_view v = { .row = { .id = "batch_1",
+					 .endpoint = "/v1/x",
+					 .input_file_id = "file-1",
+					 .completion_window = "24h",
+					 .created_at = 100,
+					 .expires_at = 86500 } };
 	struct buf to = BUF(4096);
 
 	(void)state;
-	batch_write(&to, &b, &(struct progress){ 0 });
+	batch_write(&to, &v);
 	equals(&to,
 	       "{\"id\":\"batch_1\",\"object\":\"batch\",\"endpoint\":\"/v1/x\",\"model\":null,"
 	       "\"errors\":null,\"input_file_id\":\"file-1\",\"completion_window\":\"24h\","
@@ -60,13 +60,13 @@ static void a_new_batch(void **state)
 
 static void result_files_show_once_the_state_is_final(void **state)
 {
-	struct batch b = { .output_file_id = "file-out", .error_file_id = "" };
+	struct batch_view v = { .row = { .output_file_id = "file-out", .error_file_id = "" } };
 
 	(void)state;
 	for (enum batch_status s = BATCH_VALIDATING; s < BATCH_STATUS_COUNT; s++) {
 		struct buf to = BUF(4096);
-		b.status = s;
-		batch_write(&to, &b, &(struct progress){ 0 });
+		v.row.status = s;
+		batch_write(&to, &v);
 		buf_char(&to, '\0');
 		assert_int_equal(strstr(to.p, "\"output_file_id\":\"file-out\"") != NULL,
 				 batch_is_final(s));
@@ -78,19 +78,23 @@ static void result_files_show_once_the_state_is_final(void **state)
 static void a_batch_that_ran(void **state)
 {
 	char model[] = "m", metadata[] = "{\"k\":\"v\"}", errors[] = "[{\"code\":null}]";
-	struct batch b = { .status = BATCH_FAILED,
-			   .at = { [BATCH_IN_PROGRESS] = 1, [BATCH_FAILED] = 2 },
-			   .model = model,
-			   .metadata = metadata,
-			   .errors = errors };
-	struct progress p = {
-		.counts = { .total = 9,
-			    .completed = 1,
-			    .failed = 2,
-			    .expired = 3,
-			    .cancelled = 4,
-			    .retried = 5 },
-		.usage = { .input = 10, .cached = 11, .output = 12, .reasoning = 13, .total = 14 },
+	struct batch_view v = {
+		.row = { .status = BATCH_FAILED,
+			 .at = { [BATCH_IN_PROGRESS] = 1, [BATCH_FAILED] = 2 },
+			 .model = model,
+			 .metadata = metadata,
+			 .errors = errors,
+			 .counts = { .total = 9,
+				     .completed = 1,
+				     .failed = 2,
+				     .expired = 3,
+				     .cancelled = 4,
+				     .retried = 5 },
+			 .usage = { .input = 10,
+				    .cached = 11,
+				    .output = 12,
+				    .reasoning = 13,
+				    .total = 14 } },
 		.pending = 6,
 		.running = 7,
 		.rate_per_s = 2.5,
@@ -121,7 +125,7 @@ static void a_batch_that_ran(void **state)
 	struct buf to = BUF(4096);
 
 	(void)state;
-	batch_write(&to, &b, &p);
+	batch_write(&to, &v);
 	buf_char(&to, '\0');
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		if (strstr(to.p, parts[i]) == NULL)

@@ -132,14 +132,14 @@ static enum batch_status status(void)
 	return b.status;
 }
 
-static struct progress progress(void)
+/* Without the texts of its row. */
+static struct batch_view view(void)
 {
-	struct progress p = { 0 };
-	struct batch b = row();
+	struct batch_view v = { .row = row() };
 
-	coordinator_progress(w.c, &b, &p);
-	batch_done(&b);
-	return p;
+	coordinator_view(w.c, &v);
+	batch_view_done(&v);
+	return v;
 }
 
 static void answer(uint64_t record)
@@ -392,7 +392,7 @@ static void test_after_a_restart_only_the_rest_is_sent(void **state)
 	restart();
 	assert_int_equal(fake_records(records), LINES - 1);
 	assert_int_equal(records[1], 2);
-	assert_int_equal(progress().counts.completed, 1);
+	assert_int_equal(view().row.counts.completed, 1);
 	answer(0);
 	answer(2);
 	to_the_end();
@@ -486,13 +486,13 @@ static void test_a_full_disk_at_the_opening_is_told_and_passes(void **state)
 	batch_begin();
 	assert_int_equal(fake.added, 0);
 	assert_int_equal(status(), BATCH_IN_PROGRESS);
-	assert_int_equal(progress().stall, STALL_PAUSED);
+	assert_int_equal(view().stall, STALL_PAUSED);
 	assert_true(coordinator_is_new(w.c));
 	world_sys.disk_full = false;
 	time_passes(1);
 	turns_take();
 	assert_int_equal(fake.added, 1);
-	assert_int_equal(progress().stall, STALL_NONE);
+	assert_int_equal(view().stall, STALL_NONE);
 }
 
 /* Whatever write, sync, rename or cut is the one that fails: all lines are there in the end, once. */
@@ -529,18 +529,18 @@ static void test_any_single_fault_of_the_disk_passes(void **state)
 
 /* ---- what it says, and is told ---- */
 
-static void test_progress_counts_what_is_durable(void **state)
+static void test_a_view_counts_what_is_durable(void **state)
 {
 	(void)state;
 	batch_of_lines(LINES);
 	fake.view.running = 2;
 	answer(0);
-	struct progress p = progress();
-	assert_int_equal(p.counts.completed, 1);
-	assert_int_equal(p.running, 2);
-	assert_int_equal(p.pending, 0);
+	struct batch_view v = view();
+	assert_int_equal(v.row.counts.completed, 1);
+	assert_int_equal(v.running, 2);
+	assert_int_equal(v.pending, 0);
 	fake.view.stall = STALL_DOWN;
-	assert_int_equal(progress().stall, STALL_DOWN);
+	assert_int_equal(view().stall, STALL_DOWN);
 }
 
 static void test_a_suspended_organization_is_held(void **state)
@@ -553,7 +553,7 @@ static void test_a_suspended_organization_is_held(void **state)
 	coordinator_suspend(w.c, (const char(*)[ID_SIZE])orgs, 1);
 	turns_take();
 	assert_true(fake.suspended);
-	assert_int_equal(progress().stall, STALL_HELD);
+	assert_int_equal(view().stall, STALL_HELD);
 	coordinator_suspend(w.c, NULL, 0);
 	turns_take();
 	assert_false(fake.suspended);
@@ -584,7 +584,7 @@ int main(void)
 		TEST(test_a_full_disk_holds_the_merge_up_and_it_goes_on),
 		TEST(test_a_full_disk_at_the_opening_is_told_and_passes),
 		TEST(test_any_single_fault_of_the_disk_passes),
-		TEST(test_progress_counts_what_is_durable),
+		TEST(test_a_view_counts_what_is_durable),
 		TEST(test_a_suspended_organization_is_held),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
