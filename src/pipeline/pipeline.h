@@ -2,7 +2,8 @@
  * place that knows every one of them; the API and the CLI see a batch's run through this header.
  *
  * Threads of its own: dispatch, recorder, two workers. All calls may come from any thread and do
- * not block on the network; submit and cancel may block on SQL. */
+ * not block on the network; pipeline_cancel() and pipeline_progress() may wait for the store, opening,
+ * draining and closing for what is under way, pipeline_upstreams() for a turn of dispatch. */
 #pragma once
 
 #include "base/error.h"
