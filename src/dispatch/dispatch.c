@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/worker.h"
+#include "dispatch/thread.h"
 
 #define TICK_MS 1000u
 
@@ -128,6 +129,7 @@ void dispatch_turn(struct dispatch *d)
 {
 	bool woken;
 
+	dispatch_thread_begin();
 	/* What was just sent may have been answered already, while it was being sent. */
 	client_wait(d->client, d->filled ? 0 : loop_timeout(d), &woken);
 	if (woken)
@@ -144,6 +146,7 @@ static void *dispatch_main(void *arg)
 {
 	struct dispatch *d = arg;
 
+	dispatch_thread_begin();
 	while (loop_goes_on(d))
 		dispatch_turn(d);
 	online_end_all(d);

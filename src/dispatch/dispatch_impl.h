@@ -258,20 +258,20 @@ MUST_USE bool dispatch_new(const struct dispatch_config *config,
 			   const struct upstream_config *upstreams, size_t upstream_count,
 			   const struct dispatch_ops *ops, void *ctx, struct dispatch **ret,
 			   struct error *err);
-/* One turn of the loop. */
+/* One turn of the loop. The calling thread is dispatch's from now on. */
 void dispatch_turn(struct dispatch *d);
 
 /* Asks the dispatch thread for something. Any thread. */
 void dispatch_post(struct dispatch *d, struct mail *m, mail_fn run, unsigned asked);
 
-/* ---- lines.c ---- */
+/* ---- flow.c ---- */
 
 struct line *line_new(struct model *m, const struct schedule_line *scheduled);
 void line_free(struct line *l);
-/* Sends it on the lane, from which it was given; false when memory is out (then it waits for a while). */
-bool line_send(struct dispatch *d, struct lane *lane, struct line *l);
 /* Puts it off until `due_ms`, or, if it has to go alone, until nothing else is left. */
 void line_wait(struct line *l, uint64_t due_ms);
+/* A line is taken from where it waits. */
+void line_unwait(struct line *l);
 /* A waiting line that is due, taken off; NULL: none. Not one that failed on the upstream `avoid` last
  * (RETRY_AVOIDS_NONE: any). */
 struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid);
@@ -279,6 +279,11 @@ struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid);
 void lines_suspend(struct flow *f, bool suspended);
 /* One of those that have to go alone and are due; NULL: none. */
 struct line *line_last(struct model *m, uint64_t now_ms);
+
+/* ---- lines.c ---- */
+
+/* Sends it on the lane, from which it was given; false when memory is out (then it waits for a while). */
+bool line_send(struct dispatch *d, struct lane *lane, struct line *l);
 /* Ends everything that dispatch has of the batch. */
 void lines_drop(struct flow *f);
 void line_transfer_free(struct line_transfer *t);

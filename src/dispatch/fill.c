@@ -8,6 +8,7 @@
 
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/thread.h"
 
 #define LOOK_AGAIN_MS 250       /* time alone may widen a lane (upstream/width.h) */
 #define PROBE_PATIENCE_MS 5000u /* until an upstream that is down is tried again, one on top */
@@ -388,7 +389,10 @@ static bool model_send(struct dispatch *d, struct model *m)
 /* A line of each in turn, so that models on one upstream share its slots. */
 bool dispatch_fill(struct dispatch *d)
 {
-	bool sent = online_fill(d), more = !d->draining;
+	bool sent, more = !d->draining;
+
+	assert(on_dispatch_thread());
+	sent = online_fill(d);
 	memory_resume(d);
 	offers_renew(d);
 	while (more) {
