@@ -3,7 +3,7 @@
  *
  * Dispatch pulls: it asks the schedule for a line when an upstream has room and nobody pushes. All
  * upstreams that serve a model pull from that model's schedule. How much room there is follows what the
- * upstream takes (upstream/width.h); online requests (online.h) take theirs first.
+ * upstream takes (limit/limit.h); online requests (online.h) take theirs first.
  *
  * What it sends the lines of are flows (flow.h), one for a batch. */
 #pragma once

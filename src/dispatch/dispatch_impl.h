@@ -36,10 +36,10 @@
 #include "dispatch/slots.h"
 #include "dispatch/trials.h"
 #include "dispatch/view.h"
+#include "limit/limit.h"
 #include "upstream/breaker.h"
 #include "upstream/pace.h"
 #include "upstream/throttle.h"
-#include "upstream/width.h"
 
 #define UPSTREAMS_MAX LANES_MAX
 /* Clients invent names of models. A label in the figures has each that an upstream lists or reports, and
@@ -47,7 +47,7 @@
 #define OTHER_MODELS_MAX 32u
 #define OTHER_MODELS "(others)"
 #define MODEL_LABEL_MAX 128u /* bytes; a longer name is one of the others */
-#define DECISIONS_MAX 16u    /* about a lane's width, kept for the console */
+#define DECISIONS_MAX 16u    /* about a lane's limit, kept for the console */
 
 /* ---- transfers: what lines, online requests and polls have alike ---- */
 
@@ -127,7 +127,7 @@ struct upstream {
 
 struct decision {
 	int64_t at; /* Unix s */
-	struct width_state state;
+	struct limit_state state;
 };
 
 /* What a lane takes in this turn of the loop, see fill.c. */
@@ -143,7 +143,7 @@ struct lane {
 	struct upstream *upstream;
 	struct model *model;
 	bool closed; /* the upstream no longer serves it */
-	struct width *width;
+	struct limit *limit;
 	struct breaker breaker; /* whether it answers for this model */
 	struct last_words said;
 	enum batch_stall stall;
@@ -191,7 +191,7 @@ struct line {
 	bool up; /* the server was, when the line was sent: see trials.h */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */
-	struct width_mark mark;
+	struct limit_mark mark;
 };
 
 /* A slot: an exchange and its buffers, used again and again. */

@@ -10,7 +10,7 @@
 #include "dispatch/dispatch_impl.h"
 #include "dispatch/thread.h"
 
-#define LOOK_AGAIN_MS 250       /* time alone may widen a lane (upstream/width.h) */
+#define LOOK_AGAIN_MS 250       /* time alone may widen a lane (limit/limit.h) */
 #define PROBE_PATIENCE_MS 5000u /* until an upstream that is down is tried again, one on top */
 #define ASK_PATIENCE_MS 2000u   /* for what an upstream says of its models */
 #define SHARE_BAD 0.5           /* of faults in a lane's answers */
@@ -36,7 +36,7 @@ static bool model_has_line(const struct model *m)
 static void lane_reopen(struct lane *lane, struct moment now)
 {
 	lane->gate_shut = false;
-	width_reopened(lane->width, now.us);
+	limit_reopened(lane->limit, now.us);
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -180,8 +180,8 @@ static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
 		return (struct lane_offer){ .due_ms = now.ms + LOOK_AGAIN_MS };
 	if (probe)
 		return (struct lane_offer){ .lines = 1, .due_ms = now.ms, .probe = true };
-	unsigned room = lane->gate_shut ? width_room_reopened(lane->width)
-					: width_room(lane->width);
+	unsigned room = lane->gate_shut ? limit_room_reopened(lane->limit)
+					: limit_room(lane->limit);
 	return (struct lane_offer){ .lines = least(room, most - load),
 				    .due_ms = room > 0 ? now.ms : now.ms + LOOK_AGAIN_MS };
 }
@@ -212,7 +212,7 @@ static void offers_renew(struct dispatch *d)
 		throttle_tick(&u->throttle, now.ms);
 		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 			if (lane_is_asked(lane))
-				width_tick(lane->width, slots_unrecorded(&lane->slots), now.us);
+				limit_tick(lane->limit, slots_unrecorded(&lane->slots), now.us);
 	}
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
 		upstream_offers(u, now);

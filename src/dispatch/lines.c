@@ -239,7 +239,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	memory_promise(t, lane->model);
 	l->transfer = t;
 	l->lane = lane;
-	l->mark = width_batch_sent(lane->width, sys.monotonic_us());
+	l->mark = limit_batch_sent(lane->limit, sys.monotonic_us());
 	line_sent(lane, l, l->mark.sent_us / 1000);
 	return true;
 }
@@ -320,21 +320,21 @@ static void count_answer(struct upstream_counts *c, const struct attempt_end *e,
 	c->tokens += tokens->input + tokens->output;
 }
 
-/* What the controller of the width is told of the end of an attempt. */
-static void width_learn(struct line *l, const struct line_transfer *t, enum blame blame,
-			const struct usage *tokens, uint64_t now_us)
+/* What the concurrency limit is told of the end of an attempt. */
+static void line_limit_learn(struct line *l, const struct line_transfer *t, enum blame blame,
+			     const struct usage *tokens, uint64_t now_us)
 {
-	struct width *w = l->lane->width;
+	struct limit *limit = l->lane->limit;
 	if (blame == BLAME_NOBODY)
-		width_batch_answered(w, &l->mark,
-				     &(struct width_answer){ .prompt_tokens = tokens->input,
+		limit_batch_answered(limit, &l->mark,
+				     &(struct limit_answer){ .prompt_tokens = tokens->input,
 							     .output_tokens = tokens->output,
 							     .body_bytes = t->text.body.n },
 				     now_us);
 	else if (blame == BLAME_THROTTLED)
-		width_batch_refused(w, &l->mark, now_us);
+		limit_batch_refused(limit, &l->mark, now_us);
 	else
-		width_batch_gone(w, now_us);
+		limit_batch_gone(limit, now_us);
 }
 
 /* A death may be the line's doing (trials.h): when its connection breaks among others', or it was sent
@@ -472,7 +472,7 @@ static void line_put_back(struct line *l, uint64_t now_us)
 	struct line_transfer *t = l->transfer;
 	line_detach(l);
 	throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
-	width_batch_gone(l->lane->width, now_us);
+	limit_batch_gone(l->lane->limit, now_us);
 	slot_drop(&l->slot);
 	line_wait(l, now_us / 1000);
 	transfer_give(t);
@@ -506,7 +506,7 @@ static void line_done(struct exchange *x, const struct exchange_result *r)
 			    l->mark.sent_us / 1000, now_us / 1000);
 	count_answer(&u->counts, &end, &tokens);
 	line_detach(l);
-	width_learn(l, t, j.blame, &tokens, now_us);
+	line_limit_learn(l, t, j.blame, &tokens, now_us);
 	line_learn(d, l, &end, j.blame, now_us / 1000, &view);
 
 	const struct trials_limits limits = { d->config.max_attempts, d->config.patience_ms };
@@ -530,7 +530,7 @@ void lines_drop(struct flow *f)
 		if (t != NULL) {
 			line_detach(l);
 			throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
-			width_batch_gone(l->lane->width, sys.monotonic_us());
+			limit_batch_gone(l->lane->limit, sys.monotonic_us());
 			transfer_give(t);
 			slot_drop(&l->slot);
 		} else {

@@ -1,6 +1,6 @@
 /* online.c: clients' own requests on their way to an upstream and back, as they are (contract 13).
  *
- * They wait for nothing but `max_concurrency`; batch lines see them in upstream/width.h and make room.
+ * They wait for nothing but `max_concurrency`; batch lines see them in limit/limit.h and make room.
  * A request that could not be sent at all is tried on every other upstream that serves its model; one
  * that was sent is the client's to repeat. (But for what every HTTP client does: where a connection that
  * was kept alive turns out to have been closed, the request is sent again on a new one.) */

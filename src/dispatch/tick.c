@@ -7,8 +7,8 @@
 #include "dispatch/dispatch_impl.h"
 
 #define RATE_LEAST_S 0.5    /* over less than that nothing can be told of a rate */
-#define SETTLES_MS 15000u   /* that a width takes to be found, at most */
-#define DECISION_CHANGE 0.2 /* a width that has changed by so much is worth a line in the log */
+#define SETTLES_MS 15000u   /* that a limit takes to be found, at most */
+#define DECISION_CHANGE 0.2 /* a limit that has changed by so much is worth a line in the log */
 
 static void forecast_each(void *ctx, struct schedule_batch *entry)
 {
@@ -21,15 +21,15 @@ static void rate_each(void *ctx, struct schedule_batch *entry)
 	flow_rate(entry->batch, *(const double *)ctx);
 }
 
-/* While a lane is looking for its width nothing can be told from the one it has. Not for ever: where a
+/* While a lane is looking for its limit nothing can be told from the one it has. Not for ever: where a
  * lane is never full it does not find one. */
 static bool model_settles(const struct model *m, uint64_t now_ms)
 {
 	if (now_ms - m->busy_since_ms >= SETTLES_MS)
 		return false;
 	for (const struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
-		enum width_reason reason = width_state(lane->width, sys.monotonic_us()).reason;
-		if (!lane->closed && (reason == WIDTH_STARTING || reason == WIDTH_GROWING))
+		enum limit_reason reason = limit_state(lane->limit, sys.monotonic_us()).reason;
+		if (!lane->closed && (reason == LIMIT_STARTING || reason == LIMIT_GROWING))
 			return true;
 	}
 	return false;
@@ -61,18 +61,18 @@ static void model_tick(struct dispatch *d, struct model *m, double seconds, uint
 
 static void lane_tick(struct lane *lane, uint64_t now_us)
 {
-	struct width_state s = width_state(lane->width, now_us);
+	struct limit_state s = limit_state(lane->limit, now_us);
 	const struct decision *last = &lane->decisions[(lane->decision_count - 1) % DECISIONS_MAX];
 	if (lane->decision_count > 0 && last->state.reason == s.reason &&
-	    fabs(s.width - last->state.width) < DECISION_CHANGE * last->state.width)
+	    fabs(s.limit - last->state.limit) < DECISION_CHANGE * last->state.limit)
 		return;
 	lane->decisions[lane->decision_count++ % DECISIONS_MAX] =
 		(struct decision){ .at = sys.now_s(), .state = s };
 	if (lane->decision_count == 1)
 		return; /* where it starts is no decision */
 	log_info("upstream.width", kv_str("upstream", lane->upstream->config.name),
-		 kv_str("model", lane->model->name), kv_u64("width", (uint64_t)(s.width + 0.5)),
-		 kv_str("reason", width_reason_name(s.reason)), kv_u64("lines", s.batch),
+		 kv_str("model", lane->model->name), kv_u64("width", (uint64_t)(s.limit + 0.5)),
+		 kv_str("reason", limit_reason_name(s.reason)), kv_u64("lines", s.batch),
 		 kv_u64("online", s.online), kv_u64("others", (uint64_t)(s.others + 0.5)),
 		 kv_u64("reserve", s.reserve));
 }

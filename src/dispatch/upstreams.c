@@ -7,7 +7,7 @@
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 
-#define MODELS_KEPT 64u   /* with no batch: what is known of their widths may serve again */
+#define MODELS_KEPT 64u   /* with no batch: what is known of their limits may serve again */
 #define MODELS_TIDIED 64u /* at most, a second */
 #define MODEL_IDLE_MS (3600u * 1000u)
 
@@ -100,9 +100,9 @@ unsigned upstream_most(const struct upstream *u)
 	return fixed > 0 && fixed < u->config.max_concurrency ? fixed : u->config.max_concurrency;
 }
 
-static struct width_config width_config_of(const struct upstream *u)
+static struct limit_config upstream_limit_config(const struct upstream *u)
 {
-	return (struct width_config){ .fixed = u->config.concurrency,
+	return (struct limit_config){ .fixed = u->config.concurrency,
 				      .max = upstream_most(u),
 				      .reserve = u->config.reserve };
 }
@@ -158,12 +158,12 @@ struct lane *lane_find(const struct model *m, const struct upstream *u)
 static bool lane_open(struct model *m, struct upstream *u)
 {
 	uint64_t now_us = sys.monotonic_us();
-	struct width_config config = width_config_of(u);
+	struct limit_config config = upstream_limit_config(u);
 	struct lane *lane = calloc(1, sizeof(*lane));
 	if (lane == NULL)
 		return false;
-	lane->width = width_new(&config, now_us);
-	if (lane->width == NULL) {
+	lane->limit = limit_new(&config, now_us);
+	if (lane->limit == NULL) {
 		free(lane);
 		return false;
 	}
@@ -175,9 +175,9 @@ static bool lane_open(struct model *m, struct upstream *u)
 	lane->next_of_upstream = u->lanes;
 	u->lanes = lane;
 	for (unsigned i = 0; i < u->slots.online; i++)
-		width_online_sent(lane->width, now_us);
+		limit_online_sent(lane->limit, now_us);
 	if (u->has_gauges)
-		width_gauges(lane->width, &u->gauges, slots_in_flight(&u->slots), now_us);
+		limit_gauges(lane->limit, &u->gauges, slots_in_flight(&u->slots), now_us);
 	return true;
 }
 
@@ -196,7 +196,7 @@ static void lane_free(struct lane *lane)
 	while (*link != lane)
 		link = &(*link)->next_of_model;
 	*link = lane->next_of_model;
-	width_free(lane->width);
+	limit_free(lane->limit);
 	free(lane);
 }
 
@@ -319,9 +319,9 @@ void upstream_online(struct upstream *u, int more)
 		slot_online_drop(&u->slots);
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
 		if (more > 0)
-			width_online_sent(lane->width, now_us);
+			limit_online_sent(lane->limit, now_us);
 		else
-			width_online_gone(lane->width, now_us);
+			limit_online_gone(lane->limit, now_us);
 	}
 }
 
@@ -357,14 +357,14 @@ static void upstream_configure(struct upstream *u, struct upstream_config *confi
 	breaker_probe_at(&u->breaker, now_us / 1000); /* what it refused may be mended */
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
 		breaker_probe_at(&lane->breaker, now_us / 1000);
-	struct width_config width = width_config_of(u);
+	struct limit_config limit = upstream_limit_config(u);
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		width_configure(lane->width, &width, now_us);
+		limit_configure(lane->limit, &limit, now_us);
 	if (config->metrics != GAUGES_NONE)
 		return;
 	u->has_gauges = false; /* nobody asks any more: what they said last is not to stay */
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		width_gauges_lost(lane->width, now_us);
+		limit_gauges_lost(lane->limit, now_us);
 }
 
 /* What can fail, first: an upstream for each entry that is new, and a copy of every entry. */
@@ -517,7 +517,7 @@ static void slots_check(const struct dispatch *d)
 
 		for (const struct lane *lane = u->lanes; lane != NULL;
 		     lane = lane->next_of_upstream) {
-			assert(width_state(lane->width, sys.monotonic_us()).batch ==
+			assert(limit_state(lane->limit, sys.monotonic_us()).batch ==
 			       lane->slots.sent);
 			slots_add(&sum, &lane->slots);
 		}

@@ -135,11 +135,11 @@ static struct slice text_copy(struct filling *f, const char *text)
 	return copy;
 }
 
-static struct view_limit limit_view(const struct width_state *s)
+static struct view_limit limit_view(const struct limit_state *s)
 {
 	return (struct view_limit){
-		.requests = s->width,
-		.reason = width_reason_name(s->reason),
+		.requests = s->limit,
+		.reason = limit_reason_name(s->reason),
 		.batch = s->batch,
 		.online = s->online,
 		.others = s->others,
@@ -164,7 +164,7 @@ static void decisions_view(struct filling *f, const struct lane *lane, struct vi
 
 static void lane_view(struct filling *f, const struct lane *lane, struct slice upstream)
 {
-	struct width_state state = width_state(lane->width, f->now_us);
+	struct limit_state state = limit_state(lane->limit, f->now_us);
 	struct view_lane *to = f->lane++;
 
 	*to = (struct view_lane){

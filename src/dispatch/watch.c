@@ -149,7 +149,7 @@ static void metrics_lost(struct upstream *u, uint64_t now_us)
 		log_warn("upstream.metrics_lost", kv_str("upstream", u->config.name));
 	u->has_gauges = false;
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		width_gauges_lost(lane->width, now_us);
+		limit_gauges_lost(lane->limit, now_us);
 }
 
 static void metrics_done(struct upstream *u, bool good)
@@ -171,7 +171,7 @@ static void metrics_done(struct upstream *u, bool good)
 	u->has_gauges = true;
 	u->gauges = g;
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		width_gauges(lane->width, &g, slots_in_flight(&u->slots), now_us);
+		limit_gauges(lane->limit, &g, slots_in_flight(&u->slots), now_us);
 }
 
 bool gauges_current(const struct upstream *u, uint64_t now_ms)

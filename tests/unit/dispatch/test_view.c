@@ -16,14 +16,14 @@ struct world {
 
 static void lane_make(struct lane *lane, struct upstream *u, struct model *m)
 {
-	const struct width_config config = { .fixed = 8, .max = 16, .reserve = 0 };
+	const struct limit_config config = { .fixed = 8, .max = 16, .reserve = 0 };
 
 	lane->upstream = u;
 	lane->model = m;
 	lane->next_of_upstream = u->lanes;
 	u->lanes = lane;
-	lane->width = width_new(&config, 1);
-	assert_non_null(lane->width);
+	lane->limit = limit_new(&config, 1);
+	assert_non_null(lane->limit);
 }
 
 static void world_make(struct world *w)
@@ -53,7 +53,7 @@ static void world_make(struct world *w)
 static void world_free(struct world *w)
 {
 	for (size_t i = 0; i < ARRAY_LEN(w->lanes); i++)
-		width_free(w->lanes[i].width);
+		limit_free(w->lanes[i].limit);
 	assert_int_equal(w->budget.bytes, 0);
 }
 

@@ -1,0 +1,382 @@
+/* limit.c: composes the limiters. What one finds out is told to another here, by a call that has a name; no
+ * limiter knows another. */
+#include "limit/limit.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "limit/common.h"
+#include "limit/limit_impl.h"
+
+#define WAVES 6.0       /* latencies after a pause for which requests sent together say little */
+#define ABOVE_KNEE 0.35 /* in ln: what was seen from there on was of a queue that formed */
+
+const char *limit_reason_name(enum limit_reason reason)
+{
+	static const char *const names[] = {
+#define X(name, text) [LIMIT_##name] = (text),
+		LIMIT_REASONS(X)
+#undef X
+	};
+	return names[reason];
+}
+
+/* ---- life ---- */
+
+struct limit *limit_new(const struct limit_config *config, uint64_t now_us)
+{
+	struct limit *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		return NULL;
+	traffic_init(&l->traffic, now_us);
+	search_init(&l->search, now_us);
+	backoff_init(&l->backoff);
+	yield_init(&l->yield);
+	engine_init(&l->engine, now_us);
+	reopen_init(&l->reopen);
+	limit_configure(l, config, now_us);
+	return l;
+}
+
+void limit_free(struct limit *l)
+{
+	free(l);
+}
+
+void limit_configure(struct limit *l, const struct limit_config *config, uint64_t now_us)
+{
+	l->config = *config;
+	if (l->config.max == 0)
+		l->config.max = 1;
+	search_configure(&l->search, l->config.max,
+			 config->reserve > 0 ? (unsigned)config->reserve : 0, now_us);
+}
+
+/* ---- the limit in force ---- */
+
+double limit_in_force(const struct limit *l)
+{
+	if (l->config.fixed > 0)
+		return fmin(l->config.fixed, l->config.max);
+	return clamp(fmin(fmin(l->search.cap, l->backoff.cap), l->yield.cap), 1, l->config.max);
+}
+
+static double in_force_now(const struct limit *l)
+{
+	return fmin(limit_in_force(l), l->reopen.cap);
+}
+
+static enum limit_reason search_reason(const struct limit *l, uint64_t now_us)
+{
+	const struct search *s = &l->search;
+
+	if (s->mode == SEARCH_GROWS)
+		return s->found_count == 0 ? LIMIT_STARTING : LIMIT_GROWING;
+	if (s->mode == SEARCH_PROBES)
+		return LIMIT_PROBING;
+	if (s->cap >= l->config.max)
+		return LIMIT_AT_MAX;
+	return engine_is_reason(&l->engine, now_us) ? l->engine.reason : LIMIT_SETTLED;
+}
+
+/* That of the least cap; of equals a slow start's comes first, then search's, and refusals' last. */
+static enum limit_reason reason(const struct limit *l, uint64_t now_us)
+{
+	double least = l->search.cap;
+	enum limit_reason why = search_reason(l, now_us);
+
+	if (l->config.fixed > 0)
+		return LIMIT_FIXED;
+	if (l->yield.cap < least) {
+		least = l->yield.cap;
+		why = LIMIT_OTHERS;
+	}
+	if (l->backoff.cap < least) {
+		least = l->backoff.cap;
+		why = LIMIT_REFUSED;
+	}
+	return l->reopen.cap <= least ? LIMIT_REOPENING : why;
+}
+
+/* ---- what limiters are to know of each other ---- */
+
+static struct search_view search_view(const struct limit *l, uint64_t now_us)
+{
+	double cap = l->search.cap;
+
+	return (struct search_view){
+		.now_us = now_us,
+		.latency_us = l->traffic.latency_us,
+		.queued = engine_has_queue(&l->engine),
+		.may_probe = !engine_knows_slots(&l->engine, now_us) && l->backoff.cap >= cap &&
+			     l->yield.cap >= cap && reopen_is_open(&l->reopen),
+		.online_lately = traffic_online_lately(&l->traffic, now_us),
+	};
+}
+
+static struct yield_view yield_view(const struct limit *l, uint64_t now_us)
+{
+	const struct search *s = &l->search;
+	double held_us = (double)(now_us - s->hold_us);
+
+	return (struct yield_view){
+		.now_us = now_us,
+		.limit = limit_in_force(l),
+		.goal = fmin(search_goal(s), l->config.max),
+		.cap = s->cap,
+		.latency_us = l->traffic.latency_us,
+		.batch = l->traffic.batch,
+		.steady = search_is_steady(s),
+		/* More in flight than ever is slower by itself. */
+		.blind = !search_probes_up(s) && !engine_is_fresh(&l->engine, now_us) &&
+			 held_us >= 2 * l->traffic.latency_us,
+	};
+}
+
+static struct engine_view engine_view(const struct limit *l, unsigned own, uint64_t now_us)
+{
+	return (struct engine_view){
+		.now_us = now_us,
+		.cap = l->search.cap,
+		.grows = l->search.mode == SEARCH_GROWS,
+		.holds = l->search.mode == SEARCH_HOLDS,
+		.fixed = l->config.fixed > 0,
+		.fast = l->yield.residual < 0.1,
+		.own = own,
+		.batch = l->traffic.batch,
+		.online = l->traffic.online,
+		.held = l->traffic.held,
+		.allowed = l->traffic.allowed,
+		.gap_us = l->traffic.gap_us,
+	};
+}
+
+/* ---- and to do ---- */
+
+static void yield_apply(struct limit *l, enum yield_verdict verdict, uint64_t now_us)
+{
+	if (verdict == YIELD_SUSPICION) {
+		search_suspend(&l->search, now_us);
+	} else if (verdict == YIELD_SETTLED) {
+		reopen_begin(&l->reopen, fmax(2, l->traffic.batch));
+		search_hold(&l->search, SEARCH_HOLD_MIN, now_us);
+	}
+	assert((l->yield.mode == YIELD_SUSPECTS) == (l->search.mode == SEARCH_SUSPENDED));
+}
+
+static void distrust_apply(struct limit *l, uint64_t now_us)
+{
+	traffic_others_forget(&l->traffic, now_us);
+	curve_clear(&l->curve); /* learnt with others that are not there */
+	backoff_forget_counts(&l->backoff);
+	search_restart(&l->search, now_us);
+}
+
+static void engine_apply(struct limit *l, const struct engine_advice *a, uint64_t now_us)
+{
+	switch (a->kind) {
+	case ENGINE_NOTHING:
+		break;
+	case ENGINE_LOWER:
+		if (search_lower(&l->search, a->cap, now_us))
+			engine_lowered(&l->engine, a->reason, now_us);
+		break;
+	case ENGINE_GROW:
+		search_grow_to(&l->search, a->cap, now_us);
+		break;
+	case ENGINE_SETTLE:
+		search_settle_at(&l->search, a->cap, now_us);
+		break;
+	case ENGINE_TRY:
+		search_try(&l->search, a->cap);
+		break;
+	case ENGINE_DISTRUST:
+		distrust_apply(l, now_us);
+		break;
+	}
+	if (l->search.mode != SEARCH_SUSPENDED)
+		yield_give_up(&l->yield);
+}
+
+static void search_advance(struct limit *l, uint64_t now_us)
+{
+	struct search_view v = search_view(l, now_us);
+
+	if (!search_step(&l->search, &v))
+		return;
+	curve_forget_above(&l->curve, log(l->search.cap) - ABOVE_KNEE);
+	yield_wait(&l->yield, now_us + (uint64_t)(SEARCH_SETTLES * v.latency_us));
+}
+
+/* ---- what happens on the lane ---- */
+
+struct limit_mark limit_batch_sent(struct limit *l, uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	traffic_batch_sent(&l->traffic);
+	limit_pace_take(l);
+	return (struct limit_mark){ .sent_us = now_us,
+				    .area = l->traffic.area,
+				    .in_flight = traffic_in_flight(&l->traffic) };
+}
+
+void limit_online_sent(struct limit *l, uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	traffic_online_sent(&l->traffic, now_us);
+}
+
+void limit_batch_gone(struct limit *l, uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	traffic_batch_gone(&l->traffic);
+}
+
+void limit_online_gone(struct limit *l, uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	traffic_online_gone(&l->traffic, now_us);
+}
+
+void limit_batch_refused(struct limit *l, const struct limit_mark *m, uint64_t now_us)
+{
+	limit_batch_gone(l, now_us);
+	if (l->config.fixed > 0)
+		return;
+	backoff_refused(&l->backoff,
+			&(struct backoff_refusal){ .sent_us = m->sent_us,
+						   .in_flight = m->in_flight,
+						   .limit = limit_in_force(l),
+						   .goal = l->search.cap },
+			now_us);
+}
+
+void limit_reopened(struct limit *l, uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	/* What is refused by chance, however few are sent, is not sent in larger numbers by degrees. */
+	double part = l->backoff.load_independent ? 2 : 4;
+	reopen_begin(&l->reopen, fmax(LIMIT_START, limit_in_force(l) / part));
+	search_reopened(&l->search, now_us);
+	yield_reopened(&l->yield, now_us + (uint64_t)(WAVES * l->traffic.latency_us));
+}
+
+static double answer_work(const struct limit_answer *a)
+{
+	double tokens = (double)a->output_tokens + (double)a->prompt_tokens / 10;
+
+	return tokens > 0 ? tokens : 1 + (double)a->body_bytes / 40;
+}
+
+/* Nothing but search holds its cap down. */
+static bool undisturbed(const struct limit *l)
+{
+	return limit_in_force(l) >= 0.95 * l->search.cap || l->backoff.load_independent;
+}
+
+/* The line's share of time that answers with more or less output than others' would not explain. */
+static double ln_time_corrected(struct limit *l, double ln_time, const struct limit_answer *a)
+{
+	double output = (double)a->output_tokens;
+
+	return mix_corrected(&l->mix, ln_time, output, output + (double)a->prompt_tokens / 10);
+}
+
+/* An answer's place on the curve, and what it says to the limiters. A probe or a suspicion ends by this answer:
+ * it is of the phase in which it was sent. */
+static void learn(struct limit *l, const struct limit_mark *m, double n,
+		  const struct limit_answer *a, uint64_t now_us)
+{
+	double time_us = fmax(1, (double)(now_us - m->sent_us)), ln_n = log(n), should;
+	double as_it_is = log(time_us / 1e6 / answer_work(a));
+	double ln_time = ln_time_corrected(l, as_it_is, a);
+	bool suspected = l->yield.mode == YIELD_SUSPECTS;
+	bool in_phase = search_in_phase(&l->search, m->sent_us);
+	bool known = curve_at(&l->curve, ln_n, &should);
+	enum yield_verdict verdict = YIELD_NOTHING;
+
+	if (!suspected && in_phase && l->traffic.full && undisturbed(l))
+		search_sample(&l->search, &(struct search_answer){ m->sent_us, ln_n, ln_time,
+								   m->in_flight >= 0.85 * n });
+	struct yield_view v = yield_view(l, now_us);
+	if (l->search.mode != SEARCH_GROWS)
+		yield_look(&l->yield, &v, &l->curve,
+			   &(struct yield_answer){ n, fmax(n, m->in_flight), ln_time });
+	if (suspected && in_phase)
+		verdict = yield_test(&l->yield, &v, &l->curve,
+				     as_it_is - curve_near(&l->curve, ln_n));
+	else if (known)
+		verdict = yield_learn(&l->yield, &v, &l->curve, ln_time - should);
+	yield_apply(l, verdict, now_us);
+	bool runs = l->search.mode == SEARCH_GROWS && engine_is_fresh(&l->engine, now_us) &&
+		    l->engine.gauges.waiting < 1;
+	if ((in_phase || runs) && !suspected && yield_trusts(&l->yield))
+		curve_learn(&l->curve, n, ln_time, l->yield.spread);
+}
+
+void limit_batch_answered(struct limit *l, const struct limit_mark *m, const struct limit_answer *a,
+			  uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	double n = traffic_answered(&l->traffic, m->sent_us, m->area, now_us);
+	engine_answered(&l->engine);
+	reopen_answered(&l->reopen, limit_in_force(l));
+	backoff_answered(&l->backoff, m->in_flight);
+	bool lifted = backoff_grow(&l->backoff, l->search.cap, l->traffic.full, now_us);
+	if (lifted && !l->backoff.load_independent &&
+	    (l->search.mode == SEARCH_GROWS || l->search.mode == SEARCH_HOLDS))
+		search_phase_again(&l->search, now_us);
+	learn(l, m, n, a, now_us);
+	if (l->config.fixed == 0)
+		search_advance(l, now_us);
+}
+
+void limit_gauges(struct limit *l, const struct gauges *g, unsigned own, uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	struct engine_view v = engine_view(l, own, now_us);
+	struct engine_advice advice = engine_gauges(&l->engine, g, &v, &l->curve);
+	traffic_others(&l->traffic, l->engine.others, now_us);
+	engine_apply(l, &advice, now_us);
+}
+
+void limit_gauges_lost(struct limit *l, uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	engine_lost(&l->engine);
+	traffic_others(&l->traffic, 0, now_us);
+}
+
+/* ---- time ---- */
+
+void limit_tick(struct limit *l, unsigned held, uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	struct yield_view v = yield_view(l, now_us);
+	yield_apply(l, yield_tick(&l->yield, &v), now_us);
+	limit_pace_refill(l, now_us);
+	traffic_allow(&l->traffic, limit_batch_slots(l), held);
+}
+
+/* ---- state ---- */
+
+struct limit_state limit_state(const struct limit *l, uint64_t now_us)
+{
+	double limit = in_force_now(l), ln_time;
+	struct limit_state s = {
+		.limit = limit,
+		.reason = reason(l, now_us),
+		.batch = l->traffic.batch,
+		.online = l->traffic.online,
+		.others = l->traffic.others,
+		.reserve = limit_reserve(l, now_us),
+	};
+
+	if (curve_at(&l->curve, log(limit), &ln_time)) {
+		s.work_ms = 1000 * exp(ln_time);
+		s.best_per_s = limit / exp(ln_time);
+	}
+	return s;
+}

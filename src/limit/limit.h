@@ -1,0 +1,135 @@
+/* limit.h: the concurrency limit: how many requests in flight are right for one model on one upstream,
+ * found and followed while they run.
+ *
+ * Each answer tells how long a unit of work (about a token) took while so many requests were in flight
+ * on average during its life. Throughput at n in flight is n over that time (Little's law), so it is
+ * known without counting answers a second, and right with wildly mixed lengths. The limit is about the
+ * least that gives nearly all of the throughput; while more in flight brings more, it grows.
+ *
+ *	starts low -> grows in steps (two- to threefold) while throughput grows -> settles on the knee
+ *	           -> now and then tries a little more or less, and follows
+ *
+ * Five limiters, each with a cap (or advice) and its reasons; the least cap is in force, and its reason is the
+ * reason:
+ *
+ *	search.h   what throughput says, as above
+ *	engine.h   advises search by the engine's metrics: a queue in the engine lowers the limit, an empty one
+ *	           raises it
+ *	backoff.h  429, 503 with Retry-After: less at once, once for all that were in flight; soon back
+ *	yield.h    latency well above its own best at this limit, and back to it with next to nothing in
+ *	           flight: others use the engine; room for as many of them as there were is kept for ten
+ *	           minutes after they were last seen, and then given up slowly
+ *	reopen.h   after a pause or an outage a slow start: a quarter of the limit (half, where refusals are
+ *	           load-independent), then more with every answer
+ *
+ * Probing is suspended while our own online requests keep a reserve, but for half an hour at most. Metrics
+ * that say that the engine is full of others while answers come as fast as ever, or that never change, are not
+ * believed for 1 to 10 minutes.
+ *
+ * Room for batch lines is what is left of the limit after online requests (beyond the reserve each counts
+ * ONLINE_SHARE times: it is not to notice the batch), others' requests on the engine, and the reserve. For
+ * ten minutes after online requests were seen lines are sent one by one, at most PACE times as fast as
+ * they end.
+ *
+ * Pure: no I/O, no clock, no randomness; times are given in. Threads: dispatch alone. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "upstream/gauges.h"
+
+/* Why the limit is what it is; for log, metrics and console. */
+#define LIMIT_REASONS(X)                                                                 \
+	X(STARTING, "starting")         /* too few answers yet */                        \
+	X(GROWING, "growing")           /* more in flight still brings more */           \
+	X(SETTLED, "settled")           /* more in flight only queues */                 \
+	X(PROBING, "probing")           /* trying a little more or less */               \
+	X(FIXED, "fixed")               /* set by configuration */                       \
+	X(AT_MAX, "limit")              /* at max_concurrency */                         \
+	X(REFUSED, "refused")           /* cut by 429 or 503 */                          \
+	X(ENGINE_QUEUE, "engine_queue") /* requests wait in the engine */                \
+	X(ENGINE_CACHE, "engine_cache") /* its KV cache is full */                       \
+	X(OTHERS, "others")             /* others use the engine: seen in its latency */ \
+	X(REOPENING, "reopening")       /* after a pause or an outage */
+
+enum limit_reason {
+#define X(name, text) LIMIT_##name,
+	LIMIT_REASONS(X)
+#undef X
+};
+const char *limit_reason_name(enum limit_reason reason);
+
+struct limit_config {
+	unsigned fixed; /* > 0: this and no other */
+	unsigned max;   /* never more in flight, online requests included; from 1 */
+	int reserve; /* requests kept free for online ones; < 0: by itself: a twentieth of the limit
+	                 * (a seventh without metrics) for ten minutes after online requests were
+	                 * seen, and half of the others that the metrics showed then; else none */
+};
+
+/* Taken when a request is sent, given back with its answer. */
+struct limit_mark {
+	uint64_t sent_us;
+	double area;      /* integral of requests in flight over time, until then */
+	double in_flight; /* then, it included */
+};
+
+/* What an answer tells. */
+struct limit_answer {
+	uint64_t prompt_tokens, output_tokens; /* from its usage; both 0: not known */
+	uint64_t body_bytes;                   /* of the request */
+};
+
+struct limit; /* laid out in limit.c; some 6 KB */
+
+struct limit *limit_new(const struct limit_config *config, uint64_t now_us); /* NULL: no memory */
+void limit_free(struct limit *l);                                            /* NULL is fine */
+/* After a reload. What was learnt stays. */
+void limit_configure(struct limit *l, const struct limit_config *config, uint64_t now_us);
+
+/* ---- what happens on the lane ---- */
+
+/* A batch line, or an online request, is sent, or is no longer in flight. */
+struct limit_mark limit_batch_sent(struct limit *l, uint64_t now_us);
+void limit_online_sent(struct limit *l, uint64_t now_us);
+/* The line was answered as it should be: the controller learns from it. */
+void limit_batch_answered(struct limit *l, const struct limit_mark *m, const struct limit_answer *a,
+			  uint64_t now_us);
+/* It ended otherwise: nothing is learnt (an error, a timeout, a drop). */
+void limit_batch_gone(struct limit *l, uint64_t now_us);
+void limit_online_gone(struct limit *l, uint64_t now_us);
+/* As limit_batch_gone(), and the upstream said that it is too much: 429, or 503 with Retry-After. */
+void limit_batch_refused(struct limit *l, const struct limit_mark *m, uint64_t now_us);
+/* The upstream takes requests again, after a pause or an outage. */
+void limit_reopened(struct limit *l, uint64_t now_us);
+/* The engine's metrics, fresh. `own`: requests in flight through this program on the whole upstream
+ * at the time (they may be of several models). */
+void limit_gauges(struct limit *l, const struct gauges *g, unsigned own, uint64_t now_us);
+/* There are none, or they failed: from now on latency alone decides. */
+void limit_gauges_lost(struct limit *l, uint64_t now_us);
+
+/* ---- what follows ---- */
+
+/* Time has passed: what time alone moves is moved. Before limit_room(), once a turn of the loop, and at
+ * least every 500 ms while lines wait. `held`: slots of lines that have been answered and are not durable
+ * yet, which count as taken until the next tick. */
+void limit_tick(struct limit *l, unsigned held, uint64_t now_us);
+/* How many more batch lines may be sent now, as of the last tick and what has happened since. Changes
+ * nothing. */
+unsigned limit_room(const struct limit *l);
+/* ... after limit_reopened(), were that called now. */
+unsigned limit_room_reopened(const struct limit *l);
+/* Whether an online request may be sent: `max` is kept, nothing else. */
+bool limit_online_room(const struct limit *l);
+
+struct limit_state {
+	double limit;      /* requests in flight that are right, all together */
+	double best_per_s; /* work units a second at that limit, as learnt; 0: not yet */
+	double work_ms;    /* time of a unit of work there */
+	enum limit_reason reason;
+	unsigned batch, online; /* in flight through us */
+	double others;          /* in flight on the engine, not ours */
+	unsigned reserve;       /* kept free now */
+};
+struct limit_state limit_state(const struct limit *l, uint64_t now_us);

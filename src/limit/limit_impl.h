@@ -1,0 +1,41 @@
+/* limit_impl.h: what limit.c, which composes the limiters, and room.c, which says what of the limit is left for
+ * lines, share. Each limiter's struct is written by its own .c file alone; these two read it. */
+#pragma once
+
+#include "limit/backoff.h"
+#include "limit/curve.h"
+#include "limit/engine.h"
+#include "limit/limit.h"
+#include "limit/reopen.h"
+#include "limit/samples.h"
+#include "limit/search.h"
+#include "limit/traffic.h"
+#include "limit/yield.h"
+
+struct limit {
+	struct limit_config config;
+	struct traffic traffic;
+	struct curve curve;
+	struct mix mix;
+	struct search search;
+	struct backoff backoff;
+	struct yield yield;
+	struct engine engine;
+	struct reopen reopen;
+	double pace; /* room.c: lines that may be sent at once, at pace_us */
+	uint64_t pace_us;
+};
+
+/* The least of all caps but that of a slow start. */
+double limit_in_force(const struct limit *l);
+
+/* ---- room.c ---- */
+
+/* Slots kept free for online requests. */
+unsigned limit_reserve(const struct limit *l, uint64_t now_us);
+/* Slots for batch lines, those that are taken included; < 0: online requests have more than there are. What is
+ * due by time alone is as of the last event. */
+double limit_batch_slots(const struct limit *l);
+/* A line takes one of those that may be sent at once; time gives some. */
+void limit_pace_take(struct limit *l);
+void limit_pace_refill(struct limit *l, uint64_t now_us);

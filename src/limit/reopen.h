@@ -1,0 +1,16 @@
+/* reopen.h: the limiter after a pause or an outage: a slow start, a part of what was right before, and one
+ * more with every answer. Begins as reopen_init() leaves it. Private to limit/. Pure. */
+#pragma once
+
+#include <stdbool.h>
+
+struct reopen {
+	double cap; /* INFINITY: not in force */
+};
+
+void reopen_init(struct reopen *r);
+/* No more than `cap` at first. */
+void reopen_begin(struct reopen *r, double cap);
+/* An answer came, while `limit` is what the other limiters let through. */
+void reopen_answered(struct reopen *r, double limit);
+bool reopen_is_open(const struct reopen *r);
