@@ -1,15 +1,22 @@
-/* test_width.c: the controller against simulated engines, in virtual time. */
+/* test_limit.c: the concurrency limit against simulated engines, in virtual time. */
 #include "unit.h"
 
 #include <math.h>
 #include <time.h>
 
 #include "base/attr.h"
-#include "upstream/width.h"
+#include "limit/limit.h"
 
 #define MS UINT64_C(1000)
 #define SECOND (1000 * MS)
 #define NEVER UINT64_MAX
+
+/* Time passes, and then there is room. */
+static unsigned room_now(struct limit *l, unsigned held, uint64_t now_us)
+{
+	limit_tick(l, held, now_us);
+	return limit_room(l);
+}
 
 /* ---- chance ---- */
 
@@ -30,7 +37,7 @@ static double chance_between(double low, double high)
 
 static void chance_seed(uint64_t seed)
 {
-	const char *shift = getenv("WIDTH_SHIFT"); /* other chances for all tests */
+	const char *shift = getenv("LIMIT_SHIFT"); /* other chances for all tests */
 	seed += shift != NULL ? 1000 * strtoul(shift, NULL, 10) : 0;
 	chance = (seed + 1) * 0x9E3779B97F4A7C15;
 	for (int i = 0; i < 8; i++)
@@ -43,7 +50,7 @@ struct engine {
 	unsigned slots; /* sequences running at most */
 	double base_ms, sequence_ms, prefill_ms_token;
 	unsigned prompt, output;
-	double best_per_s; /* work, at the best fixed width; where a test needs it */
+	double best_per_s; /* work, at the best fixed limit; where a test needs it */
 };
 
 static const struct engine engine_a = { 64, 30, 0.05, 0.05, 200, 60, 1940 };
@@ -58,7 +65,7 @@ struct request {
 	enum kind kind;
 	unsigned prompt_left, output_left, prompt, output;
 	uint64_t sent_us, refused_at_us; /* NEVER: it is served */
-	struct width_mark mark;
+	struct limit_mark mark;
 	bool long_unseen; /* its usage tells nothing of its length */
 };
 
@@ -68,7 +75,7 @@ struct request {
 struct sim {
 	/* set by the scenario */
 	struct engine engine;
-	struct width_config config;
+	struct limit_config config;
 	bool gauges;
 	double lie_waiting; /* < 0: none */
 	double online_per_s, direct_per_s;
@@ -83,18 +90,18 @@ struct sim {
 	uint64_t idle_from_us, idle_until_us; /* the source has no lines */
 
 	/* its course */
-	struct width *w;
+	struct limit *w;
 	uint64_t now_us, step_end_us, look_us, poll_us, tick_us, online_at_us, direct_at_us,
 		paused_until_us;
 	struct request *queue[REQUESTS], *running[REQUESTS], *refusing[REQUESTS];
 	unsigned queued, runs, refusals;
 	unsigned batch, online, batch_most, total_most;
-	double width_most;
+	double limit_most;
 	struct gauges seen; /* gauges are those of a moment ago */
 	unsigned seen_own;
 
 	/* what it showed */
-	float width[BUCKETS * 10], work[BUCKETS * 10], taken[BUCKETS * 10];
+	float limit[BUCKETS * 10], work[BUCKETS * 10], taken[BUCKETS * 10];
 	uint64_t refused, sent, answered;
 	double ttft_ms[100000];
 	unsigned ttfts;
@@ -126,11 +133,11 @@ static void sim_send(struct sim *s, enum kind kind)
 	r->sent_us = s->now_us;
 	r->refused_at_us = NEVER;
 	if (kind == ONLINE) {
-		width_online_sent(s->w, s->now_us);
+		limit_online_sent(s->w, s->now_us);
 		s->online++;
 	}
 	if (kind == BATCH) {
-		r->mark = width_batch_sent(s->w, s->now_us);
+		r->mark = limit_batch_sent(s->w, s->now_us);
 		s->batch++;
 		s->sent++;
 		bool refuse = chance_part() < s->refuse_part ||
@@ -152,19 +159,19 @@ static void sim_send(struct sim *s, enum kind kind)
 
 static void sim_end(struct sim *s, struct request *r)
 {
-	struct width_answer a = { r->prompt, r->output, 800 };
+	struct limit_answer a = { r->prompt, r->output, 800 };
 	if (r->long_unseen)
-		a = (struct width_answer){ 0, 0, 800 };
+		a = (struct limit_answer){ 0, 0, 800 };
 	if (s->long_unseen && !r->long_unseen)
-		a = (struct width_answer){ 0, 0, 800 };
+		a = (struct limit_answer){ 0, 0, 800 };
 	if (r->kind == BATCH) {
 		s->batch--;
 		s->answered++;
 		s->work[s->now_us / (100 * MS)] += (float)r->output + (float)r->prompt / 10;
-		width_batch_answered(s->w, &r->mark, &a, s->now_us);
+		limit_batch_answered(s->w, &r->mark, &a, s->now_us);
 	} else if (r->kind == ONLINE) {
 		s->online--;
-		width_online_gone(s->w, s->now_us);
+		limit_online_gone(s->w, s->now_us);
 	}
 	free(r);
 }
@@ -215,7 +222,7 @@ static void sim_step_begin(struct sim *s)
 static void sim_poll(struct sim *s)
 {
 	if (s->gauges) {
-		width_gauges(s->w, &s->seen, s->seen_own, s->now_us);
+		limit_gauges(s->w, &s->seen, s->seen_own, s->now_us);
 		s->poll_us = s->now_us + 250 * MS;
 	}
 }
@@ -243,11 +250,11 @@ static void sim_refusals(struct sim *s)
 		s->batch--;
 		if (s->down_until_us > 0 &&
 		    is_in(s->now_us, s->down_from_us, s->down_until_us + 10 * MS)) {
-			width_batch_gone(s->w, s->now_us);
+			limit_batch_gone(s->w, s->now_us);
 			s->paused_until_us = s->down_until_us + 500 * MS;
 		} else {
 			s->refused++;
-			width_batch_refused(s->w, &r->mark, s->now_us);
+			limit_batch_refused(s->w, &r->mark, s->now_us);
 		}
 		free(r);
 	}
@@ -260,14 +267,14 @@ static void sim_source(struct sim *s)
 		if (s->now_us < s->paused_until_us)
 			return;
 		s->paused_until_us = 0;
-		width_reopened(s->w, s->now_us);
-		unsigned gate = width_room(s->w, 0, s->now_us);
-		assert_true(gate <= fmax(4, s->width_most / (s->refuse_part > 0 ? 2 : 4) + 1));
+		limit_reopened(s->w, s->now_us);
+		unsigned gate = room_now(s->w, 0, s->now_us);
+		assert_true(gate <= fmax(4, s->limit_most / (s->refuse_part > 0 ? 2 : 4) + 1));
 	}
 	if (is_in(s->now_us, s->idle_from_us, s->idle_until_us))
 		return;
 	unsigned room;
-	while ((room = width_room(s->w, 0, s->now_us)) > 0) {
+	while ((room = room_now(s->w, 0, s->now_us)) > 0) {
 		assert_true(room <= s->config.max);
 		for (; room > 0; room--)
 			sim_send(s, BATCH);
@@ -287,7 +294,7 @@ static void sim_arrivals(struct sim *s, bool direct)
 		*at = s->now_us + (uint64_t)next_arrival(rate);
 	if (*at == 0 || s->now_us < *at)
 		return;
-	if (rate > 0 && (direct || width_online_room(s->w)))
+	if (rate > 0 && (direct || limit_online_room(s->w)))
 		sim_send(s, direct ? DIRECT : ONLINE);
 	*at = rate > 0 ? s->now_us + (uint64_t)next_arrival(rate) : 0;
 }
@@ -299,18 +306,18 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 static void sim_tick(struct sim *s)
 {
-	struct width_state state = width_state(s->w, s->now_us);
+	struct limit_state state = limit_state(s->w, s->now_us);
 	size_t i = s->now_us / (100 * MS);
-	assert_true(state.width >= 1 && state.width <= s->config.max);
-	s->width[i] = (float)state.width;
-	s->width_most = fmax(s->width_most, state.width);
+	assert_true(state.limit >= 1 && state.limit <= s->config.max);
+	s->limit[i] = (float)state.limit;
+	s->limit_most = fmax(s->limit_most, state.limit);
 	s->taken[i] = (float)(s->batch + s->online);
 	s->tick_us += 100 * MS;
 }
 
 static void sim_init(struct sim *s)
 {
-	s->w = width_new(&s->config, s->now_us);
+	s->w = limit_new(&s->config, s->now_us);
 	assert_non_null(s->w);
 	s->step_end_us = s->poll_us = s->look_us = NEVER;
 	if (s->gauges) {
@@ -362,7 +369,7 @@ static void sim_free(struct sim *s)
 		free(s->queue[i]);
 	for (unsigned i = 0; i < s->refusals; i++)
 		free(s->refusing[i]);
-	width_free(s->w);
+	limit_free(s->w);
 	free(s);
 }
 
@@ -372,7 +379,7 @@ static struct sim *sim_new(const struct engine *e, bool gauges)
 	assert_non_null(s);
 	s->engine = *e;
 	s->gauges = gauges;
-	s->config = (struct width_config){ .max = 1024, .reserve = -1 };
+	s->config = (struct limit_config){ .max = 1024, .reserve = -1 };
 	s->lie_waiting = -1;
 	s->mixed = 1.2;
 	return s;
@@ -398,14 +405,14 @@ static double seconds_above(const struct sim *s, double n, uint64_t until_us)
 	return seconds;
 }
 
-/* How often the width turned round by more than `part`. */
+/* How often the limit turned round by more than `part`. */
 static unsigned reversals(const struct sim *s, uint64_t from_us, uint64_t until_us, double part)
 {
 	unsigned n = 0;
-	double top = s->width[from_us / (100 * MS)], bottom = top;
+	double top = s->limit[from_us / (100 * MS)], bottom = top;
 	int way = 0;
 	for (size_t i = from_us / (100 * MS); i < until_us / (100 * MS); i++) {
-		double x = s->width[i];
+		double x = s->limit[i];
 		top = fmax(top, x);
 		bottom = fmin(bottom, x);
 		if (way >= 0 && x < top * (1 - part) - 0.01) {
@@ -437,7 +444,7 @@ static double ttft(double *ms, unsigned n, double part)
 
 static unsigned online_seeds(void)
 {
-	const char *wanted = getenv("WIDTH_ONLINE_SEEDS");
+	const char *wanted = getenv("LIMIT_ONLINE_SEEDS");
 	return wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : 2;
 }
 
@@ -473,19 +480,19 @@ static double best_fixed(const struct sim *like, uint64_t from_us, uint64_t unti
 
 static void explain(const struct sim *s, const char *name, uint64_t until_us)
 {
-	if (getenv("WIDTH_TRACE") == NULL)
+	if (getenv("LIMIT_TRACE") == NULL)
 		return;
 	printf("# %s\n", name);
 	for (uint64_t t = 0; t < until_us; t += t < 20 * SECOND ? SECOND : 5 * SECOND)
-		printf("%3.0f s width %.1f taken %.0f work/s %.0f\n", (double)t / SECOND,
-		       s->width[t / (100 * MS)], s->taken[t / (100 * MS)],
+		printf("%3.0f s limit %.1f taken %.0f work/s %.0f\n", (double)t / SECOND,
+		       s->limit[t / (100 * MS)], s->taken[t / (100 * MS)],
 		       10 * mean(s->work, t, t + SECOND));
 }
 
-/* What is measured, unless WIDTH_LOOSE only wants to see it. */
+/* What is measured, unless LIMIT_LOOSE only wants to see it. */
 static void holds(bool as_it_should)
 {
-	assert_true(as_it_should || getenv("WIDTH_LOOSE") != NULL);
+	assert_true(as_it_should || getenv("LIMIT_LOOSE") != NULL);
 }
 
 static void alone(const char *name, const struct engine *e, bool gauges, double mixed,
@@ -504,9 +511,9 @@ static void alone(const char *name, const struct engine *e, bool gauges, double 
 	double late = mean(s->work, 60 * SECOND, until) / best;
 	unsigned flaps = reversals(s, 60 * SECOND, until, 0.15);
 	double beyond = seconds_above(s, 1.4 * e->slots, 60 * SECOND);
-	printf("%-12s gauges %d: best fixed %u, 10..60 s %.3f, later %.3f, width %.1f, "
+	printf("%-12s gauges %d: best fixed %u, 10..60 s %.3f, later %.3f, limit %.1f, "
 	       "turns of 15 %%: %u, of 3 %%: %u in 2 min; at most %u in flight, %.1f s far beyond\n",
-	       name, gauges, at, early, late, s->width[until / (100 * MS) - 1], flaps,
+	       name, gauges, at, early, late, s->limit[until / (100 * MS) - 1], flaps,
 	       reversals(s, 60 * SECOND, until, 0.03), s->total_most, beyond);
 	holds(early >= least_part);
 	holds(late >= least_part);
@@ -604,7 +611,7 @@ static void online_does_not_notice(void **state)
 {
 	(void)state;
 	online("A", &engine_a, true, false, (struct online_bounds){ 1.2, 1.15, 0.82 });
-	/* At the start the search goes beyond the knee once; and the width that it finds is now and then
+	/* At the start the search goes beyond the knee once; and the limit that it finds is now and then
 	 * a tenth too large. */
 	online("A", &engine_a, false, false, (struct online_bounds){ 12, 3, 0.7 });
 	online("A", &engine_a, true, true, (struct online_bounds){ 5, 1.25, 0.65 });
@@ -630,11 +637,11 @@ static void others_are_remembered(void **state)
 	s->direct_at_us = 0;
 	sim_run(s, 2700 * SECOND);
 	explain(s, "remembered", s->now_us);
-	double before = mean(s->width, 40 * SECOND, 60 * SECOND);
-	double kept = mean(s->width, 100 * SECOND, 600 * SECOND);
-	double back = mean(s->width, 2500 * SECOND, 2700 * SECOND);
-	printf("others: width %.1f, for ten minutes %.1f, then %.1f, at last %.1f\n", before, kept,
-	       mean(s->width, 900 * SECOND, 1200 * SECOND), back);
+	double before = mean(s->limit, 40 * SECOND, 60 * SECOND);
+	double kept = mean(s->limit, 100 * SECOND, 600 * SECOND);
+	double back = mean(s->limit, 2500 * SECOND, 2700 * SECOND);
+	printf("others: limit %.1f, for ten minutes %.1f, then %.1f, at last %.1f\n", before, kept,
+	       mean(s->limit, 900 * SECOND, 1200 * SECOND), back);
 	holds(before > 50 && kept < 30 && back > 50);
 	sim_free(s);
 }
@@ -653,9 +660,9 @@ static void long_lines_cost_nothing(void **state)
 			sim_init(s);
 			sim_run(s, 240 * SECOND);
 			explain(s, "long", 240 * SECOND);
-			printf("long lines, gauges %d, unseen %d: best fixed %u, %.3f, width %.1f\n",
+			printf("long lines, gauges %d, unseen %d: best fixed %u, %.3f, limit %.1f\n",
 			       gauges, unseen, at, mean(s->work, 60 * SECOND, 240 * SECOND) / best,
-			       s->width[2399]);
+			       s->limit[2399]);
 			holds(mean(s->work, 60 * SECOND, 240 * SECOND) / best >=
 			      (gauges ? 0.97 : 0.93));
 			sim_free(s);
@@ -677,10 +684,10 @@ static void long_lines_among_equal_ones(void **state)
 		sim_run(s, 120 * SECOND);
 		explain(s, "long and equal", 120 * SECOND);
 		double part = mean(s->work, 20 * SECOND, 90 * SECOND) / best;
-		double width = mean(s->width, 20 * SECOND, 120 * SECOND);
-		printf("long and equal, gauges %d: best fixed %u, %.3f, width %.1f\n", gauges, at,
-		       part, width);
-		holds(part >= 0.95 && width <= 2 * engine_s.slots);
+		double limit = mean(s->limit, 20 * SECOND, 120 * SECOND);
+		printf("long and equal, gauges %d: best fixed %u, %.3f, limit %.1f\n", gauges, at,
+		       part, limit);
+		holds(part >= 0.95 && limit <= 2 * engine_s.slots);
 		sim_free(s);
 	}
 }
@@ -695,10 +702,10 @@ static void refusals(void **state)
 		sim_init(s);
 		sim_run(s, 120 * SECOND);
 		explain(s, "random", 120 * SECOND);
-		printf("30 %% refused, gauges %d: width %.1f, mean %.1f, work/s %.0f\n", gauges,
-		       s->width[1199], mean(s->width, 30 * SECOND, 120 * SECOND),
+		printf("30 %% refused, gauges %d: limit %.1f, mean %.1f, work/s %.0f\n", gauges,
+		       s->limit[1199], mean(s->limit, 30 * SECOND, 120 * SECOND),
 		       10 * mean(s->work, 30 * SECOND, 120 * SECOND));
-		holds(mean(s->width, 30 * SECOND, 120 * SECOND) > 30);
+		holds(mean(s->limit, 30 * SECOND, 120 * SECOND) > 30);
 		sim_free(s);
 
 		s = sim_new(&engine_a, gauges);
@@ -709,8 +716,8 @@ static void refusals(void **state)
 		uint64_t refused = s->refused;
 		sim_run(s, 300 * SECOND);
 		explain(s, "limit", 300 * SECOND);
-		printf("limit 20, gauges %d: width %.1f, taken %.1f, refused %llu + %llu of %llu\n",
-		       gauges, s->width[2999], mean(s->taken, 60 * SECOND, 300 * SECOND),
+		printf("limit 20, gauges %d: limit %.1f, taken %.1f, refused %llu + %llu of %llu\n",
+		       gauges, s->limit[2999], mean(s->taken, 60 * SECOND, 300 * SECOND),
 		       (unsigned long long)refused, (unsigned long long)(s->refused - refused),
 		       (unsigned long long)s->answered);
 		holds(mean(s->taken, 60 * SECOND, 300 * SECOND) > 18);
@@ -733,8 +740,8 @@ static void follows_the_workload(void **state)
 		sim_init(s);
 		sim_run(s, 240 * SECOND);
 		explain(s, "slower", 240 * SECOND);
-		printf("slower, gauges %d: best %u, %.3f after a minute, width %.1f\n", gauges, at,
-		       mean(s->work, 120 * SECOND, 240 * SECOND) / best, s->width[2399]);
+		printf("slower, gauges %d: best %u, %.3f after a minute, limit %.1f\n", gauges, at,
+		       mean(s->work, 120 * SECOND, 240 * SECOND) / best, s->limit[2399]);
 		holds(mean(s->work, 120 * SECOND, 240 * SECOND) / best > 0.95);
 		sim_free(s);
 	}
@@ -751,8 +758,8 @@ static void gauges_that_lie(void **state)
 	sim_init(s);
 	sim_run(s, 300 * SECOND);
 	explain(s, "lie", 300 * SECOND);
-	printf("lie: %.3f, width %.1f\n", mean(s->work, 30 * SECOND, 300 * SECOND) / best,
-	       s->width[2999]);
+	printf("lie: %.3f, limit %.1f\n", mean(s->work, 30 * SECOND, 300 * SECOND) / best,
+	       s->limit[2999]);
 	holds(mean(s->work, 30 * SECOND, 300 * SECOND) / best > 0.8);
 	sim_free(s);
 }
@@ -780,88 +787,88 @@ static void outages(void **state)
 static void max_and_fixed_are_kept(void **state)
 {
 	(void)state;
-	struct width_config config = { .max = 10, .reserve = 2 };
-	struct width *w = width_new(&config, 1);
+	struct limit_config config = { .max = 10, .reserve = 2 };
+	struct limit *w = limit_new(&config, 1);
 	assert_non_null(w);
-	assert_int_equal(width_room(w, 0, 1), 2);
+	assert_int_equal(room_now(w, 0, 1), 2);
 	config.fixed = 8;
-	width_configure(w, &config, 1);
-	assert_int_equal(width_room(w, 0, 1), 6);
-	assert_int_equal(width_room(w, 4, 1), 2);
-	width_online_sent(w, 1);
-	width_online_sent(w, 1);
-	assert_int_equal(width_room(w, 0, 1), 4); /* 8 - 2 - 2 */
+	limit_configure(w, &config, 1);
+	assert_int_equal(room_now(w, 0, 1), 6);
+	assert_int_equal(room_now(w, 4, 1), 2);
+	limit_online_sent(w, 1);
+	limit_online_sent(w, 1);
+	assert_int_equal(room_now(w, 0, 1), 4); /* 8 - 2 - 2 */
 	for (int i = 0; i < 8; i++) {
-		assert_true(width_online_room(w));
-		width_online_sent(w, 1);
+		assert_true(limit_online_room(w));
+		limit_online_sent(w, 1);
 	}
-	assert_false(width_online_room(w));
-	assert_int_equal(width_room(w, 0, 1), 0);
-	assert_int_equal(width_state(w, 1).reason, WIDTH_FIXED);
-	width_free(w);
+	assert_false(limit_online_room(w));
+	assert_int_equal(room_now(w, 0, 1), 0);
+	assert_int_equal(limit_state(w, 1).reason, LIMIT_FIXED);
+	limit_free(w);
 }
 
-/* A fixed width with most of it kept free: what is left, however little. */
+/* A fixed limit with most of it kept free: what is left, however little. */
 static void fixed_keeps_its_reserve(void **state)
 {
 	(void)state;
-	const struct width_config config = { .fixed = 64, .max = 100, .reserve = 60 };
-	struct width *w = width_new(&config, 1);
+	const struct limit_config config = { .fixed = 64, .max = 100, .reserve = 60 };
+	struct limit *w = limit_new(&config, 1);
 	assert_non_null(w);
-	assert_int_equal(width_room(w, 0, 1), 4);
-	width_free(w);
+	assert_int_equal(room_now(w, 0, 1), 4);
+	limit_free(w);
 }
 
-/* After a pause lines come back, whatever online requests leave of a quarter of the width. */
+/* After a pause lines come back, whatever online requests leave of a quarter of the limit. */
 static void gate_opens_beside_online_requests(void **state)
 {
 	(void)state;
-	const struct width_config config = { .fixed = 16, .max = 100, .reserve = 0 };
-	struct width *w = width_new(&config, 1);
+	const struct limit_config config = { .fixed = 16, .max = 100, .reserve = 0 };
+	struct limit *w = limit_new(&config, 1);
 	assert_non_null(w);
 	for (int i = 0; i < 5; i++)
-		width_online_sent(w, 1);
-	width_reopened(w, 1);
-	assert_in_range(width_room(w, 0, 1), 1, 4);
-	width_free(w);
+		limit_online_sent(w, 1);
+	limit_reopened(w, 1);
+	assert_in_range(room_now(w, 0, 1), 1, 4);
+	limit_free(w);
 }
 
-/* Lines that are answered after 100 ms whatever is in flight: the width grows around what is kept. */
+/* Lines that are answered after 100 ms whatever is in flight: the limit grows around what is kept. */
 static void grows_beside_a_reserve(void **state)
 {
 	(void)state;
-	const struct width_config config = { .max = 100, .reserve = 16 };
-	struct width *w = width_new(&config, 1);
-	const struct width_answer a = { 100, 50, 500 };
-	struct width_mark marks[100];
+	const struct limit_config config = { .max = 100, .reserve = 16 };
+	struct limit *w = limit_new(&config, 1);
+	const struct limit_answer a = { 100, 50, 500 };
+	struct limit_mark marks[100];
 	unsigned n = 0;
 	assert_non_null(w);
 	for (uint64_t now_us = SECOND; now_us < 60 * SECOND; now_us += SECOND / 10) {
 		for (unsigned i = 0; i < n; i++)
-			width_batch_answered(w, &marks[i], &a, now_us);
+			limit_batch_answered(w, &marks[i], &a, now_us);
 		n = 0;
-		for (unsigned room = width_room(w, 0, now_us); room > 0; room--)
-			marks[n++] = width_batch_sent(w, now_us);
+		for (unsigned room = room_now(w, 0, now_us); room > 0; room--)
+			marks[n++] = limit_batch_sent(w, now_us);
 	}
 	assert_in_range(n, 40, 84);
-	width_free(w);
+	limit_free(w);
 }
 
-/* Without lines nothing is learnt of the width. */
+/* Without lines nothing is learnt of the limit. */
 static void half_empty_lane_teaches_nothing(void **state)
 {
 	(void)state;
-	const struct width_config config = { .max = 1000, .reserve = -1 };
-	struct width *w = width_new(&config, 0);
-	const struct width_answer a = { 100, 50, 500 };
+	const struct limit_config config = { .max = 1000, .reserve = -1 };
+	struct limit *w = limit_new(&config, 0);
+	const struct limit_answer a = { 100, 50, 500 };
 	assert_non_null(w);
 	for (uint64_t now = 0; now < 600 * SECOND; now += SECOND) {
-		assert_true(width_room(w, 0, now) >= 3);
-		struct width_mark m = width_batch_sent(w, now);
-		width_batch_answered(w, &m, &a, now + SECOND / 2);
+		assert_true(room_now(w, 0, now) >= 3);
+		struct limit_mark m = limit_batch_sent(w, now);
+		limit_batch_answered(w, &m, &a, now + SECOND / 2);
 	}
-	assert_true(width_state(w, 600 * SECOND).width <= 4);
-	width_free(w);
+	assert_true(limit_state(w, 600 * SECOND).limit <= 4);
+	limit_free(w);
 }
 
 /* 0.5 ms an answer, 20,000 a second: as many as come; and it costs next to nothing. */
@@ -869,10 +876,10 @@ static void fast_upstream_is_cheap(void **state)
 {
 	(void)state;
 	enum { RATE = 20000, SECONDS = 30, FLIGHT = 1024 };
-	const struct width_config config = { .max = FLIGHT, .reserve = -1 };
-	struct width *w = width_new(&config, 0);
-	const struct width_answer a = { 100, 50, 500 };
-	struct width_mark marks[FLIGHT];
+	const struct limit_config config = { .max = FLIGHT, .reserve = -1 };
+	struct limit *w = limit_new(&config, 0);
+	const struct limit_answer a = { 100, 50, 500 };
+	struct limit_mark marks[FLIGHT];
 	unsigned head = 0, tail = 0, late = 0;
 	struct timespec began, ended;
 	assert_non_null(w);
@@ -880,11 +887,11 @@ static void fast_upstream_is_cheap(void **state)
 	for (uint64_t i = 0; i < (uint64_t)RATE * SECONDS; i++) {
 		uint64_t now = i * 50;
 		while (head != tail && marks[head % FLIGHT].sent_us + 500 <= now) {
-			width_batch_answered(w, &marks[head % FLIGHT], &a, now);
+			limit_batch_answered(w, &marks[head % FLIGHT], &a, now);
 			head++;
 		}
-		if (width_room(w, 0, now) > 0)
-			marks[tail++ % FLIGHT] = width_batch_sent(w, now);
+		if (room_now(w, 0, now) > 0)
+			marks[tail++ % FLIGHT] = limit_batch_sent(w, now);
 		else
 			late += now > SECOND;
 	}
@@ -892,11 +899,11 @@ static void fast_upstream_is_cheap(void **state)
 	double ns = ((double)(ended.tv_sec - began.tv_sec) * 1e9 + (double)ended.tv_nsec -
 		     (double)began.tv_nsec) /
 		    ((double)RATE * SECONDS);
-	printf("fast: %.0f ns a line, %u of %d late, width %.0f\n", ns, late, RATE * SECONDS,
-	       width_state(w, SECONDS * SECOND).width);
+	printf("fast: %.0f ns a line, %u of %d late, limit %.0f\n", ns, late, RATE * SECONDS,
+	       limit_state(w, SECONDS * SECOND).limit);
 	assert_true(late < RATE * SECONDS / 100);
 	assert_true(ns < 20000); /* with the sanitizers, on a busy machine */
-	width_free(w);
+	limit_free(w);
 }
 
 /* Whatever the engine and its troubles: the limits hold (the simulation looks at each step), and it
@@ -904,7 +911,7 @@ static void fast_upstream_is_cheap(void **state)
 static void holds_for_any_engine(void **state)
 {
 	(void)state;
-	const char *wanted = getenv("WIDTH_SEEDS");
+	const char *wanted = getenv("LIMIT_SEEDS");
 	unsigned seeds = wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : 1500;
 	unsigned poor = 0;
 	for (unsigned seed = 1; seed <= seeds; seed++) {
@@ -937,18 +944,18 @@ static void holds_for_any_engine(void **state)
 		sim_init(s);
 		sim_run(s, until);
 		assert_true(s->answered > 0 || s->online_per_s > 0);
-		double width = mean(s->width, 20 * SECOND, until);
+		double limit = mean(s->limit, 20 * SECOND, until);
 		bool limited = s->config.max < e.slots;
 		if (!troubled && !limited) {
 			double latency = e.output * (e.base_ms + e.sequence_ms * e.slots) +
 					 e.slots * e.prompt * e.prefill_ms_token;
-			poor += latency < 2000 && width < 0.35 * e.slots &&
+			poor += latency < 2000 && limit < 0.35 * e.slots &&
 				e.prefill_ms_token * e.prompt < e.base_ms / 10;
 		}
 		if (s->refuse_part > 0 && s->refuse_above == 0 && s->online_per_s == 0 &&
 		    s->direct_per_s == 0 && s->lie_waiting < 0 && s->config.max >= 4 &&
 		    e.slots >= 8)
-			assert_true(width > 1.2);
+			assert_true(limit > 1.2);
 		sim_free(s);
 	}
 	printf("%u seeds, %u far below what the engine runs\n", seeds, poor);
