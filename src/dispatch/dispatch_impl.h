@@ -135,6 +135,7 @@ struct lane_offer {
 	unsigned lines;  /* that may be sent now */
 	uint64_t due_ms; /* 0 lines: when to look again; UINT64_MAX: something has to happen first */
 	bool probe;      /* the line finds out whether there is an answer again */
+	uint64_t made_ms; /* when the offer was worked out */
 };
 
 /* One model on one upstream. */

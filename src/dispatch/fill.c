@@ -186,20 +186,28 @@ static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
 				    .due_ms = room > 0 ? now.ms : now.ms + LOOK_AGAIN_MS };
 }
 
-/* A model without batches has no line to send: its lanes offer nothing. */
-static bool lane_is_asked(const struct lane *lane)
+/* Each turn where a line might be sent. What is offered to models that have batches and no line at hand is only
+ * for the report: now and then. */
+static bool lane_is_asked(const struct lane *lane, struct moment now)
 {
-	return lane->model->batches > 0;
+	const struct model *m = lane->model;
+
+	return m->batches > 0 &&
+	       (model_has_line(m) || now.ms >= lane->offer.made_ms + LOOK_AGAIN_MS);
+}
+
+static void lane_offer_renew(struct lane *lane, struct moment now)
+{
+	lane->offer = lane_offer(lane, now);
+	lane->offer.made_ms = now.ms;
 }
 
 /* After anything has changed on the upstream within a turn. */
 static void upstream_offers(struct upstream *u, struct moment now)
 {
 	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		if (lane_is_asked(lane))
-			lane->offer = lane_offer(lane, now);
-		else
-			lane->offer = (struct lane_offer){ .due_ms = UINT64_MAX };
+		if (lane->model->batches > 0 && model_has_line(lane->model))
+			lane_offer_renew(lane, now);
 }
 
 /* At the beginning of a turn: what time alone moves, and then what is offered. Those of all upstreams before
@@ -208,14 +216,14 @@ static void offers_renew(struct dispatch *d)
 {
 	struct moment now = moment_now();
 
-	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
-		throttle_tick(&u->throttle, now.ms);
-		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-			if (lane_is_asked(lane))
-				limit_tick(lane->limit, slots_unrecorded(&lane->slots), now.us);
-	}
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		upstream_offers(u, now);
+		throttle_tick(&u->throttle, now.ms);
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+			if (lane_is_asked(lane, now)) {
+				limit_tick(lane->limit, slots_unrecorded(&lane->slots), now.us);
+				lane_offer_renew(lane, now);
+			}
 }
 
 unsigned lane_slots(const struct lane *lane)
@@ -240,10 +248,10 @@ static struct lane *lane_pick(const struct model *m, struct moment now)
 	struct lane *best = NULL;
 	double best_share = 0;
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
-		if (lane->offer.lines == 0 || !lane_wants(lane, now) || lane_yields(lane, now))
-			continue;
 		double share = (lane->slots.sent + 1.0) / lane->upstream->config.weight;
-		if (best == NULL || share < best_share) {
+		if (lane->offer.lines == 0 || (best != NULL && share >= best_share))
+			continue; /* before the dearer questions: few lanes are asked them */
+		if (lane_wants(lane, now) && !lane_yields(lane, now)) {
 			best = lane;
 			best_share = share;
 		}
@@ -350,8 +358,8 @@ static bool line_fits(struct upstream *u, struct line *l, struct moment now)
 	if (due_ms <= now.ms)
 		return true;
 	u->paced_until_ms = due_ms;
-	upstream_offers(u, now);
 	line_wait(l, now.ms);
+	upstream_offers(u, now);
 	return false;
 }
 
@@ -362,7 +370,9 @@ static bool lane_send(struct dispatch *d, struct lane *lane, struct line *l, str
 	if (lane->gate_shut && !lane->offer.probe)
 		lane_reopen(lane, now);
 	bool sent = line_send(d, lane, l);
-	upstream_offers(lane->upstream, moment_now());
+	now = moment_now();
+	upstream_offers(lane->upstream, now);
+	lane_offer_renew(lane, now); /* that was the model's last line, perhaps */
 	return sent;
 }
 
