@@ -20,6 +20,12 @@ static struct line pool[4096];
 static unsigned pool_n;
 static struct flow flow;
 
+bool on_dispatch_thread(const struct dispatch *d)
+{
+	(void)d;
+	return true;
+}
+
 static uint64_t test_monotonic_us(void)
 {
 	return now_us;
