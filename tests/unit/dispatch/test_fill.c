@@ -4,6 +4,7 @@
 
 #include "dispatch/dispatch_impl.h"
 #include "dispatch/flow_impl.h"
+#include "dispatch/thread.h"
 
 #define MOST 64u
 
@@ -20,9 +21,8 @@ static struct line pool[4096];
 static unsigned pool_n;
 static struct flow flow;
 
-bool on_dispatch_thread(const struct dispatch *d)
+bool on_dispatch_thread(void)
 {
-	(void)d;
 	return true;
 }
 
