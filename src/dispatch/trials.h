@@ -15,7 +15,7 @@
  * and for as long as patience lasts. */
 #pragma once
 
-#include "dispatch/judge.h"
+#include "upstream/judge.h"
 #include "upstream/breaker.h"
 
 #define TRIALS_DEATHS 3u

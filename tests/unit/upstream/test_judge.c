@@ -1,7 +1,7 @@
 /* test_judge.c: whose fault an answer is: the table of contract 8.3, row by row. */
 #include "unit.h"
 
-#include "dispatch/judge.h"
+#include "upstream/judge.h"
 
 static struct judgement judge(int status, const char *body, bool been_well)
 {

@@ -1,5 +1,5 @@
 /* judge.c: see judge.h. */
-#include "dispatch/judge.h"
+#include "upstream/judge.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -9,14 +9,17 @@
 #include "batch/outcome.h"
 #include "client/client.h"
 
-/* The end of an attempt: what it is judged by. All slices are borrowed. */
+/* The end of an attempt, of a line or of an online request: what is judged, and what all that learn from
+ * it are told. Made once, on the stack of whoever is told that it ended. All slices are borrowed. */
 struct attempt_end {
 	enum exchange_end how;
+	uint64_t sent_us, ended_us;
 	int status;        /* of the answer, as far as one came; 0: none */
 	struct slice body; /* of an answer that is no 2xx, its beginning at least; may be empty */
 	struct slice content_type;
 	struct slice error_type;          /* x-amzn-errortype */
 	const struct answer_facts *facts; /* of a 2xx; NULL: its body was not read */
+	struct usage tokens;              /* that a 2xx tells of; 0: it does not, or is not read */
 	int64_t wait_ms;                  /* that it asks for (wait.h); <= 0: none */
 	const char *by_way; /* what its words begin with, as the route's (client.h); NULL: nothing */
 	const char *detail; /* the client's sentence, "" or NULL: none */
