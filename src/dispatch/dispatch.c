@@ -175,19 +175,12 @@ bool dispatch_upstreams(struct dispatch *d, const struct upstream_config *upstre
 
 bool dispatch_serves(struct dispatch *d, const char *model)
 {
-	pthread_mutex_lock(&d->lock);
-	bool serves = d->serves_any;
-	for (char **m = d->served; !serves && m != NULL && *m != NULL; m++)
-		serves = strcmp(*m, model) == 0;
-	pthread_mutex_unlock(&d->lock);
-	return serves;
+	return catalogue_serves(&d->catalogue, model);
 }
 
 void dispatch_models(struct dispatch *d, struct buf *to)
 {
-	pthread_mutex_lock(&d->lock);
-	buf_text(to, d->models_json != NULL ? d->models_json : "[]");
-	pthread_mutex_unlock(&d->lock);
+	catalogue_models(&d->catalogue, to);
 }
 
 struct view_call {
@@ -209,6 +202,14 @@ bool dispatch_view(struct dispatch *d, bool decisions, struct scheduling_view *r
 }
 
 /* ---- opening and closing ---- */
+
+static const struct poll_ops polls = {
+	.busy = upstream_busy,
+	.ailing_since_ms = upstream_ailing_since_ms,
+	.gauges = upstream_gauges,
+	.models = upstream_models,
+	.health = upstream_healthy,
+};
 
 static void locks_init(struct dispatch *d)
 {
@@ -238,7 +239,9 @@ bool dispatch_new(const struct dispatch_config *config, const struct upstream_co
 	d->ctx = ctx;
 	d->started_at = sys.now_s();
 	d->ticked_at_ms = sys.monotonic_ms();
+	d->polls = &polls;
 	memory_open(d);
+	catalogue_init(&d->catalogue);
 	locks_init(d);
 	if (!upstreams_set(d, upstreams, upstream_count, err)) {
 		dispatch_close(d);
@@ -281,6 +284,7 @@ void dispatch_close(struct dispatch *d)
 		return;
 	dispatch_stop(d);
 	upstreams_free(d);
+	catalogue_done(&d->catalogue);
 	client_close(d->client);
 	pthread_cond_destroy(&d->called);
 	pthread_cond_destroy(&d->idle);

@@ -18,6 +18,7 @@
 #include "dispatch/online.h"
 #include "schedule/schedule.h"
 #include "upstream/config.h"
+#include "upstream/slots.h"
 
 struct client;
 struct dispatch;

@@ -5,12 +5,11 @@
  *	mail.c        what other threads ask of it
  *	flow.c        the lines of one batch: opened, suspended, dropped, and how it goes
  *	lines.c       a line: sent, answered, put off, ended
- *	judge.c       whose fault the end of an attempt is
  *	trials.c      what that means for the line
  *	retry.c       where it waits to be sent again
- *	slots.c       requests in flight, counted once
  *	learn.c       and for the upstream: breakers, pauses, why batches wait
  *	fill.c        which upstream has room, and what it gets
+ *	target.c      an upstream as it is sent to
  *	upstreams.c   the list of upstreams, models, and lanes between them
  *	online.c      online requests
  *	memory.c      what lines may take of the memory budget
@@ -32,14 +31,12 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/flow_impl.h"
 #include "dispatch/retry.h"
-#include "dispatch/slots.h"
 #include "dispatch/trials.h"
 #include "dispatch/view.h"
 #include "limit/limit.h"
-#include "upstream/breaker.h"
-#include "upstream/judge.h"
-#include "upstream/pace.h"
-#include "upstream/throttle.h"
+#include "upstream/catalogue.h"
+#include "upstream/slots.h"
+#include "upstream/upstream.h"
 
 #define UPSTREAMS_MAX LANES_MAX
 /* Clients invent names of models. A label in the figures has each that an upstream lists or reports, and
@@ -59,12 +56,6 @@ struct transfer {
 
 /* ---- upstreams, models, lanes ---- */
 
-/* What an upstream said last that was not well, and since when it says no more than that. */
-struct last_words {
-	char text[224]; /* "HTTP 503: Loading model" */
-	int64_t since;  /* Unix s */
-};
-
 /* A question that is put to an upstream regularly. */
 struct watch {
 	struct transfer transfer; /* opened when it is first asked */
@@ -73,56 +64,19 @@ struct watch {
 	unsigned failures; /* in a row */
 };
 
-/* What an upstream says of a model that it serves. */
-struct reported_model {
-	char *id, *owned_by;
-	int64_t created;
-	char *more; /* its other members as they came: `,"root":"/m","max_model_len":4096`; or NULL */
-};
-
-struct upstream_counts {
-	uint64_t sent, answered_2xx, answered_4xx, answered_429, answered_5xx, broken, online;
-	uint64_t tokens; /* as answers say, prompt and output */
-};
-
-/* What the log knows of it. */
-struct stall_told {
-	enum batch_stall stall;
-	uint64_t told_ms, changed_ms; /* when it was told last; when `stall` of the other changed */
-};
-
-struct upstream {
-	struct upstream *next;
-	struct upstream_config config; /* our own copy */
-	unsigned number;               /* 0..UPSTREAMS_MAX-1, while it is here no other's */
-	size_t position;               /* in the configuration */
-	bool retired;           /* gone from the configuration: freed when nothing is in flight */
+/* An upstream as dispatch sends to it. It embeds the upstream, which knows nothing of the rest; most of
+ * dispatch holds a `struct upstream *` and comes back from there by target_of(). */
+struct target {
+	struct upstream upstream;
 	struct headers headers; /* of lines and polls */
 	struct client_route *route;
 	char *metrics_url, *models_url, *health_url;
-
-	struct breaker breaker;   /* whether it can be reached and lets us in */
-	struct throttle throttle; /* the pauses that it asks for */
-	struct last_words said;
-	bool certificate;       /* `said` is of a certificate that is refused */
-	enum batch_stall stall; /* of these; what its lanes say is theirs */
-	struct stall_told told;
-	uint64_t paced_until_ms; /* a line was found not to fit into the limits a minute before */
-	struct pace pace;
-	uint64_t opened_ms;
-	bool asked;            /* it has said which models it has, or that it does not say */
-	bool models_told;      /* the log was told that it does not */
-	bool health_by_models; /* it has no /health */
-	struct slots slots;    /* of all its lanes, and online requests */
 	struct lane *lanes;
 	struct line_transfer *free_transfers;
 
 	struct watch metrics, models, health;
-	bool has_gauges;
-	struct gauges gauges;
-	struct reported_model *reported; /* as it last said; none: it has not said */
-	size_t reported_n;
-	struct upstream_counts counts;
+	bool models_told;      /* the log was told that it does not say which models it has */
+	bool health_by_models; /* it has no /health */
 };
 
 struct decision {
@@ -145,13 +99,10 @@ struct lane {
 	struct model *model;
 	bool closed; /* the upstream no longer serves it */
 	struct limit *limit;
-	struct breaker breaker; /* whether it answers for this model */
-	struct last_words said;
-	enum batch_stall stall;
-	struct stall_told told;
-	unsigned probe_turn; /* what the next probe is, see fill.c */
-	bool gate_shut;      /* it was down or asked for a pause, and nothing was sent since */
-	uint64_t sent_ms;    /* when the last line was */
+	struct circuit circuit; /* whether it answers for this model */
+	unsigned probe_turn;    /* what the next probe is, see fill.c */
+	bool gate_shut;         /* it was down or asked for a pause, and nothing was sent since */
+	uint64_t sent_ms;       /* when the last line was */
 	struct lane_offer offer;
 	struct slots slots;
 	struct decision decisions[DECISIONS_MAX];
@@ -225,7 +176,10 @@ struct dispatch {
 	void *ctx;
 	struct client *client; /* ours from dispatch_open() */
 	struct memory memory;
-	struct upstream *upstreams;
+	struct upstream
+		*upstreams; /* of targets, in the order of the configuration, retired ones last */
+	struct catalogue catalogue; /* which of them serves what */
+	const struct poll_ops *polls;
 	struct model *models;
 	char *labels[OTHER_MODELS_MAX]; /* see OTHER_MODELS_MAX */
 	unsigned label_count;
@@ -246,11 +200,19 @@ struct dispatch {
 	pthread_cond_t called; /* a call was carried out */
 	bool idle_now;         /* it drains, and nothing is in flight */
 	bool stopping;
-	char *models_json; /* for dispatch_models() */
-	char **served;     /* NULL-ended: models that upstreams list */
-	bool serves_any;   /* some upstream lists none */
 	_Atomic bool draining, online_closed;
 };
+
+static inline struct target *target_of(const struct upstream *u)
+{
+	return container_of(u, struct target, upstream);
+}
+
+/* The first of its lanes. */
+static inline struct lane *lanes_of(const struct upstream *u)
+{
+	return target_of(u)->lanes;
+}
 
 /* ---- dispatch.c ---- */
 
@@ -323,6 +285,13 @@ int dispatch_fill_timeout(struct dispatch *d);
 /* Slots that lines have on the lane, in use or free. */
 unsigned lane_slots(const struct lane *lane);
 
+/* ---- target.c ---- */
+
+/* NULL: no memory. */
+struct target *target_new(struct dispatch *d, const struct upstream_config *config);
+/* Nothing is in flight, and it has no lane. */
+void target_free(struct target *t);
+
 /* ---- upstreams.c ---- */
 
 MUST_USE bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_t n,
@@ -330,21 +299,18 @@ MUST_USE bool upstreams_set(struct dispatch *d, const struct upstream_config *li
 void upstreams_free(struct dispatch *d);
 /* The model of that name, with its lanes; NULL: no memory. */
 struct model *model_get(struct dispatch *d, const char *name);
-/* After an upstream has reported its models, or the list has changed. */
-void lanes_renew(struct dispatch *d);
+/* What the polls find out, for the lanes: see poll_ops. */
+bool upstream_busy(const struct upstream *u);
+void upstream_gauges(struct upstream *u, uint64_t now_us);
+void upstream_models(struct dispatch *d, bool others);
+/* Once a model: tells the log when its batches name a model that no upstream lists. */
+void model_unlisted_tell(struct dispatch *d, struct model *m);
 /* Frees what is retired and idle. */
 void upstreams_tidy(struct dispatch *d, uint64_t now_ms);
-/* Whether it gets new requests for `model` ("": none is named). */
-bool upstream_serves(const struct dispatch *d, const struct upstream *u, const char *model);
-/* Its configuration lists the model, or, where there is no list, it says so itself. */
-bool upstream_claims(const struct upstream *u, const char *model);
 struct lane *lane_find(const struct model *m, const struct upstream *u);
 /* NULL: dispatch has no model of that name at the moment. */
 struct model *model_find(const struct dispatch *d, const char *name);
 void upstream_online(struct upstream *u, int more); /* +1: sent, -1: gone */
-/* What is in flight on it, with what is not durable yet. */
-unsigned upstream_load(const struct upstream *u);
-unsigned upstream_most(const struct upstream *u); /* that it may have in flight */
 /* Whether it has a label of its own in the figures. */
 bool model_is_told(const struct model *m);
 
@@ -359,21 +325,13 @@ void transfer_end(const struct transfer *t, const struct exchange_result *r,
 
 /* ---- learn.c ---- */
 
-/* The end of an attempt: what it was sent to learns from it. */
-struct lesson {
-	struct upstream *upstream;
-	struct lane *lane; /* NULL: an online request for a model that has none */
-	const struct attempt_end *end;
-	enum blame blame; /* BLAME_BUSY was settled */
-	uint64_t sent_ms;
-	bool line_new; /* see breaker.h */
-};
-void upstream_learn(struct dispatch *d, const struct lesson *l, uint64_t now_ms);
-/* Whether one that is busy is throttled: BLAME_THROTTLED, or down, while nothing is well there. */
-enum blame busy_settle(const struct lane *lane, uint64_t sent_ms);
-/* What its health call says. */
-void upstream_healthy(struct dispatch *d, struct upstream *u, bool good, uint64_t now_ms);
-/* Since when it is down, or the model on it that went down last: then its health is asked for. 0: none. */
+/* The upstream, and the lane (NULL: an online request for a model that has none), learn from the end of
+ * an attempt; the log, and the batches that wait for them, are told of what has changed. */
+void attempt_learn(struct dispatch *d, struct upstream *u, struct lane *lane,
+		   const struct lesson *l);
+/* What its health call says: see poll_ops. */
+void upstream_healthy(struct upstream *u, bool good, uint64_t now_ms);
+/* Since when it is down, or the model on it that went down last. 0: none. */
 uint64_t upstream_ailing_since_ms(const struct upstream *u);
 /* A lane or its upstream is open: nothing but probes. */
 bool lane_open_circuit(const struct lane *lane);
@@ -392,18 +350,29 @@ void online_end_all(struct dispatch *d);
 
 /* ---- watch.c ---- */
 
+/* Who is told what the polls find out, and asked what they are for. */
+struct poll_ops {
+	/* The load of its engine matters at the moment. */
+	bool (*busy)(const struct upstream *u);
+	/* Since when it or a model on it is down: then its health is asked for. 0: it is not. */
+	uint64_t (*ailing_since_ms)(const struct upstream *u);
+	/* u->gauges are new; or, !u->has_gauges, there are none. */
+	void (*gauges)(struct upstream *u, uint64_t now_us);
+	/* What an upstream reports is new. `others`: other models than before. */
+	void (*models)(struct dispatch *d, bool others);
+	void (*health)(struct upstream *u, bool good, uint64_t now_ms);
+};
+
 /* Asks what is due to be asked. */
 void watches_run(struct dispatch *d, uint64_t now_ms);
 int watches_timeout(const struct dispatch *d, uint64_t now_ms);
 /* Before anything is asked. */
 void watches_init(struct dispatch *d, struct upstream *u);
 void watches_close(struct upstream *u);
-/* Once a model: tells the log when its batches name a model that no upstream lists. */
-void model_unlisted_tell(struct dispatch *d, struct model *m);
+/* It may be another server now: its models and metrics are asked for at once. */
+void watches_due(struct upstream *u, uint64_t now_ms);
 /* Whether `gauges` are of this moment: they are asked for only while lines are in flight. */
 bool gauges_current(const struct upstream *u, uint64_t now_ms);
-/* Renews what dispatch_models() answers: what all report, or list. */
-void models_join(struct dispatch *d);
 
 /* ---- tick.c ---- */
 

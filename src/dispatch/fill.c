@@ -10,10 +10,8 @@
 #include "dispatch/dispatch_impl.h"
 #include "dispatch/thread.h"
 
-#define LOOK_AGAIN_MS 250       /* time alone may widen a lane (limit/limit.h) */
-#define PROBE_PATIENCE_MS 5000u /* until an upstream that is down is tried again, one on top */
-#define ASK_PATIENCE_MS 2000u   /* for what an upstream says of its models */
-#define SHARE_BAD 0.5           /* of faults in a lane's answers */
+#define LOOK_AGAIN_MS 250 /* time alone may widen a lane (limit/limit.h) */
+#define SHARE_BAD 0.5     /* of faults in a lane's answers */
 #define SHARE_GOOD 0.25
 
 struct moment {
@@ -44,19 +42,9 @@ static uint64_t later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* When a breaker lets something through. A probe that hangs keeps the next one back for a while only. */
-static uint64_t breaker_lets_ms(const struct breaker *b, const struct slots *s, uint64_t now_ms,
-				bool *ret_probe)
-{
-	bool probed = s->probes > 0 && now_ms - s->probed_at_ms < PROBE_PATIENCE_MS;
-	uint64_t due = breaker_due_ms(b, probed ? 1 : 0, now_ms, ret_probe);
-	return due == UINT64_MAX && probed ? s->probed_at_ms + PROBE_PATIENCE_MS : due;
-}
-
 static bool lane_takes(const struct lane *lane)
 {
-	const struct upstream *u = lane->upstream;
-	return !lane->closed && !u->retired && !u->config.drain;
+	return !lane->closed && upstream_takes(lane->upstream);
 }
 
 /* Answers well, most of the time. */
@@ -64,7 +52,7 @@ static bool lane_is_good(const struct lane *lane)
 {
 	return lane_takes(lane) && !lane_open_circuit(lane) &&
 	       !throttle_pauses(&lane->upstream->throttle) &&
-	       lane->breaker.fault_share < SHARE_GOOD;
+	       lane->circuit.breaker.fault_share < SHARE_GOOD;
 }
 
 static bool others_are_good(const struct lane *lane)
@@ -80,7 +68,7 @@ static bool others_are_good(const struct lane *lane)
  * fails fast would always have room. */
 static bool lane_shunned(const struct lane *lane)
 {
-	return lane->breaker.fault_share > SHARE_BAD && others_are_good(lane);
+	return lane->circuit.breaker.fault_share > SHARE_BAD && others_are_good(lane);
 }
 
 /* The upstream that a line of this lane must not have failed on last: this one, if the line can go to
@@ -122,33 +110,16 @@ static bool lane_wants(const struct lane *lane, struct moment now)
 static bool probe_is_others(const struct lane *lane, struct moment now)
 {
 	bool probe;
-	if (lane->upstream->breaker.state == BREAKER_CLOSED)
+	if (lane->upstream->circuit.breaker.state == BREAKER_CLOSED)
 		return false;
-	for (const struct lane *other = lane->upstream->lanes; other != NULL;
+	for (const struct lane *other = lanes_of(lane->upstream); other != NULL;
 	     other = other->next_of_upstream)
 		if (other != lane && !other->closed && !other->model->no_memory &&
 		    other->slots.probed_at_ms < lane->slots.probed_at_ms &&
-		    breaker_lets_ms(&other->breaker, &other->slots, now.ms, &probe) <= now.ms &&
+		    circuit_due_ms(&other->circuit, &other->slots, now.ms, &probe) <= now.ms &&
 		    lane_wants(other, now))
 			return true;
 	return false;
-}
-
-/* The breakers, the upstream's pauses and its limits a minute: when all of them let a line through. */
-static uint64_t lane_due_ms(const struct lane *lane, struct moment now, bool *ret_probe)
-{
-	const struct upstream *u = lane->upstream;
-	bool of_upstream, of_lane;
-	uint64_t due = breaker_lets_ms(&u->breaker, &u->slots, now.ms, &of_upstream);
-	due = later(due, breaker_lets_ms(&lane->breaker, &lane->slots, now.ms, &of_lane));
-	*ret_probe = of_upstream || of_lane;
-	if (!u->asked) /* which models it has: a moment, at the start */
-		due = later(due, u->opened_ms + ASK_PATIENCE_MS);
-	due = later(due, throttle_due_ms(&u->throttle, now.ms));
-	if (due <= now.ms)
-		due = u->paced_until_ms > now.ms ? u->paced_until_ms
-						 : pace_due_ms(&u->pace, 1, now.ms);
-	return due;
 }
 
 static unsigned least(unsigned a, unsigned b)
@@ -166,7 +137,7 @@ static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
 
 	if (!lane_takes(lane) || u->slots.alone > 0)
 		return nothing;
-	uint64_t due = lane_due_ms(lane, now, &probe);
+	uint64_t due = upstream_due_ms(u, &lane->circuit, &lane->slots, now.ms, &probe);
 	if (!probe && lane_shunned(lane)) {
 		due = later(due, lane->sent_ms + BREAKER_PROBE_MS);
 		probe = true;
@@ -205,7 +176,7 @@ static void lane_offer_renew(struct lane *lane, struct moment now)
 /* After anything has changed on the upstream within a turn. */
 static void upstream_offers(struct upstream *u, struct moment now)
 {
-	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 		if (lane->model->batches > 0 && model_has_line(lane->model))
 			lane_offer_renew(lane, now);
 }
@@ -219,7 +190,7 @@ static void offers_renew(struct dispatch *d)
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
 		throttle_tick(&u->throttle, now.ms);
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 			if (lane_is_asked(lane, now)) {
 				limit_tick(lane->limit, slots_unrecorded(&lane->slots), now.us);
 				lane_offer_renew(lane, now);
@@ -234,7 +205,7 @@ unsigned lane_slots(const struct lane *lane)
 /* Whether another model, with less in flight on the upstream, could take the slot. */
 static bool lane_yields(const struct lane *lane, struct moment now)
 {
-	for (const struct lane *other = lane->upstream->lanes; other != NULL;
+	for (const struct lane *other = lanes_of(lane->upstream); other != NULL;
 	     other = other->next_of_upstream)
 		if (other->slots.sent < lane->slots.sent && !other->model->no_memory &&
 		    other->offer.lines > 0 && lane_wants(other, now))
@@ -326,7 +297,8 @@ static void death_learn(struct line *l)
 	while (lane != NULL && lane->upstream->number != l->retry.avoid)
 		lane = lane->next_of_model;
 	if (lane != NULL)
-		trials_learn_death(&l->trials, &lane->breaker, &lane->upstream->breaker);
+		trials_learn_death(&l->trials, &lane->circuit.breaker,
+				   &lane->upstream->circuit.breaker);
 	l->trials.broke = false; /* the server is gone from the list */
 }
 

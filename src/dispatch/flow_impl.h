@@ -6,8 +6,8 @@
 
 #include "dispatch/flow.h"
 #include "dispatch/mail.h"
-#include "dispatch/slots.h"
 #include "schedule/schedule.h"
+#include "upstream/slots.h"
 
 struct line;
 struct model;

@@ -70,10 +70,10 @@ static bool transfer_open(struct line_transfer *t)
 
 	return exchange_open(&t->transfer.exchange,
 			     &(struct exchange_setup){
-				     .route = u->route,
+				     .route = target_of(u)->route,
 				     .ops = &line_ops,
-				     .headers = u->headers.list,
-				     .header_count = u->headers.n,
+				     .headers = target_of(u)->headers.list,
+				     .header_count = target_of(u)->headers.n,
 				     .decode = true,
 				     .sends_max = LINE_SENDS_MAX,
 				     .timeout_ms = t->transfer.dispatch->config.line_timeout_ms,
@@ -82,10 +82,10 @@ static bool transfer_open(struct line_transfer *t)
 
 static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *u)
 {
-	struct line_transfer *t = u->free_transfers;
+	struct line_transfer *t = target_of(u)->free_transfers;
 
 	if (t != NULL) {
-		u->free_transfers = t->next_free;
+		target_of(u)->free_transfers = t->next_free;
 		return t;
 	}
 	t = calloc(1, sizeof(*t));
@@ -114,8 +114,8 @@ static void transfer_give(struct line_transfer *t)
 	buffer_reuse(t->memory, &t->request);
 	buffer_reuse(t->memory, &t->answer);
 	t->line = NULL;
-	t->next_free = u->free_transfers;
-	u->free_transfers = t;
+	t->next_free = target_of(u)->free_transfers;
+	target_of(u)->free_transfers = t;
 }
 
 void line_transfer_free(struct line_transfer *t)
@@ -183,16 +183,16 @@ static bool priority_add(const struct upstream *u, struct line_transfer *t)
  * moved. What was tried once goes on a connection of its own: kept ones may all be dead. */
 static bool line_start(struct line_transfer *t, const struct line *l)
 {
-	const struct exchange_request rq = {
-		.body = t->text.body,
-		.fresh = l->trials.fresh,
-		.look_up = l->slot.probe,
-		.hasty = l->slot.probe,
-	};
 	const struct upstream *u = t->transfer.upstream;
 
 	if (u->config.has_priority && !priority_add(u, t))
 		return false;
+	const struct exchange_request rq = {
+		.body = t->text.body, /* as priority_add() leaves it */
+		.fresh = l->trials.fresh,
+		.look_up = l->slot.probe,
+		.hasty = l->slot.probe,
+	};
 	return transfer_url(t, l->flow->endpoint) && exchange_start(&t->transfer.exchange, &rq);
 }
 
@@ -204,9 +204,7 @@ static void line_sent(struct lane *lane, struct line *l, uint64_t now_ms)
 	else
 		line_count_again(l);
 	lane->sent_ms = now_ms;
-	u->counts.sent++;
-	pace_take(&u->pace, l->scheduled.tokens, now_ms);
-	throttle_sent(&u->throttle, now_ms);
+	upstream_sent(u, l->scheduled.tokens, now_ms);
 	slot_take(&l->slot, now_ms);
 }
 
@@ -231,7 +229,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 				 .batch = &l->flow->slots,
 				 .probe = lane_open_circuit(lane),
 				 .alone = l->retry.goes_alone };
-	l->up = breaker_is_up(&lane->breaker) && breaker_is_up(&u->breaker);
+	l->up = breaker_is_up(&lane->circuit.breaker) && breaker_is_up(&u->circuit.breaker);
 	if (!line_start(t, l)) {
 		transfer_give(t);
 		return false;
@@ -260,8 +258,6 @@ static void line_detach(struct line *l)
 struct line_end {
 	const struct attempt_end *attempt;
 	const struct judgement *judgement;
-	const struct usage *tokens;
-	uint64_t now_us;
 };
 
 static void outcome_fill(struct dispatch *d, struct line *l, struct line_transfer *t,
@@ -291,50 +287,34 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 	if (o == NULL) {
 		/* no memory to say how it ended: it is sent again */
 		slot_drop(&l->slot);
-		line_wait(l, e->now_us / 1000 + 1000);
+		line_wait(l, e->attempt->ended_us / 1000 + 1000);
 		return;
 	}
 	outcome_fill(d, l, t, e, o);
 	o->slot = slot_hand_on(&l->slot);
 	l->flow->ended++;
 	schedule_ended(l->flow->model->schedule, &l->scheduled,
-		       (double)(e->now_us - l->mark.sent_us) / 1000,
-		       e->tokens->input + e->tokens->output);
+		       (double)(e->attempt->ended_us - e->attempt->sent_us) / 1000,
+		       e->attempt->tokens.input + e->attempt->tokens.output);
 	line_free(l);
 	d->ops.ended(d->ctx, o);
 }
 
-static void count_answer(struct upstream_counts *c, const struct attempt_end *e,
-			 const struct usage *tokens)
-{
-	if (e->how != EXCHANGE_WHOLE)
-		c->broken++;
-	else if (e->status == 429)
-		c->answered_429++;
-	else if (e->status >= 500)
-		c->answered_5xx++;
-	else if (e->status >= 300)
-		c->answered_4xx++;
-	else
-		c->answered_2xx++;
-	c->tokens += tokens->input + tokens->output;
-}
-
 /* What the concurrency limit is told of the end of an attempt. */
-static void line_limit_learn(struct line *l, const struct line_transfer *t, enum blame blame,
-			     const struct usage *tokens, uint64_t now_us)
+static void line_limit_learn(struct line *l, const struct attempt_end *e, enum blame blame,
+			     size_t body_bytes)
 {
 	struct limit *limit = l->lane->limit;
 	if (blame == BLAME_NOBODY)
 		limit_batch_answered(limit, &l->mark,
-				     &(struct limit_answer){ .prompt_tokens = tokens->input,
-							     .output_tokens = tokens->output,
-							     .body_bytes = t->text.body.n },
-				     now_us);
+				     &(struct limit_answer){ .prompt_tokens = e->tokens.input,
+							     .output_tokens = e->tokens.output,
+							     .body_bytes = body_bytes },
+				     e->ended_us);
 	else if (blame == BLAME_THROTTLED)
-		limit_batch_refused(limit, &l->mark, now_us);
+		limit_batch_refused(limit, &l->mark, e->ended_us);
 	else
-		limit_batch_gone(limit, now_us);
+		limit_batch_gone(limit, e->ended_us);
 }
 
 /* A death may be the line's doing (trials.h): when its connection breaks among others', or it was sent
@@ -343,7 +323,8 @@ static void death_note(struct line *l, const struct attempt_end *e, bool open)
 {
 	const struct lane *lane = l->lane;
 	l->trials.broke = e->how == EXCHANGE_BROKEN && !l->slot.probe;
-	l->trials.broke_trip = lane->breaker.trips + lane->upstream->breaker.trips - open;
+	l->trials.broke_trip = lane->circuit.breaker.trips + lane->upstream->circuit.breaker.trips -
+			       open;
 	if (e->how == EXCHANGE_BROKEN && l->slot.probe && l->up)
 		l->trials.deaths++;
 }
@@ -396,46 +377,37 @@ static bool looks_whole(struct slice body)
 
 /* What the body of a 2xx says. Long ones are not read here, where every other request waits: the recorder
  * does that, and then it is final. */
-static void answer_read(struct line_transfer *t, struct attempt_end *e, struct answer_facts *facts,
-			struct usage *tokens)
+static void answer_read(struct line_transfer *t, struct attempt_end *e, struct answer_facts *facts)
 {
 	struct slice body = buf_slice(&t->answer);
 	e->body = body;
 	if (e->how != EXCHANGE_WHOLE || e->status < 200 || e->status >= 300)
 		return;
 	if (body.n > SCAN_BYTES && looks_whole(answer_text(body))) {
-		answer_tokens_find(body, tokens);
+		answer_tokens_find(body, &e->tokens);
 		return;
 	}
 	answer_scan(body, facts);
 	e->facts = facts;
 	if (facts->fault != ANSWER_GOOD)
 		e->content_type = exchange_header(&t->transfer.exchange, "content-type");
-	*tokens = facts->usage;
-}
-
-static struct judgement line_judge(const struct line *l, const struct attempt_end *e)
-{
-	const struct lane *lane = l->lane;
-	struct judgement j = attempt_judge(e, lane->breaker.been_well);
-	if (j.blame == BLAME_BUSY)
-		j.blame = busy_settle(lane, l->mark.sent_us / 1000);
-	return j;
+	e->tokens = facts->usage;
 }
 
 /* Lane and upstream learn from it; the line is told what it needs to know for its own judgement. */
 static void line_learn(struct dispatch *d, struct line *l, const struct attempt_end *e,
-		       enum blame blame, uint64_t now_ms, struct trials_view *ret)
+		       enum blame blame, struct trials_view *ret)
 {
 	struct lane *lane = l->lane;
 	struct upstream *u = lane->upstream;
-	uint64_t sent_ms = l->mark.sent_us / 1000;
+	uint64_t sent_ms = e->sent_us / 1000;
+
 	*ret = (struct trials_view){
 		.sent_ms = sent_ms,
-		.now_ms = now_ms,
+		.now_ms = e->ended_us / 1000,
 		.lane_number = u->number,
-		.lane = &lane->breaker,
-		.well_meanwhile = breaker_well_since(&lane->breaker, sent_ms),
+		.lane = &lane->circuit.breaker,
+		.well_meanwhile = breaker_well_since(&lane->circuit.breaker, sent_ms),
 		.probe = l->slot.probe,
 		.broke_alone = l->slot.alone && e->how == EXCHANGE_BROKEN,
 		.up = l->up,
@@ -443,16 +415,13 @@ static void line_learn(struct dispatch *d, struct line *l, const struct attempt_
 	};
 	bool of_lane = blame == BLAME_SERVER || blame == BLAME_BUSY || blame == BLAME_PATH;
 	bool anew = of_lane && trials_fail_anew(&l->trials, ret);
-	upstream_learn(d,
-		       &(struct lesson){ .upstream = u,
-					 .lane = lane,
-					 .end = e,
-					 .blame = blame,
-					 .sent_ms = sent_ms,
-					 /* one that failed beside others that were well is no
-					  * sign of an outage */
-					 .line_new = anew && l->trials.spent == 0 },
-		       now_ms);
+	/* one that failed beside others that were well is no sign of an outage */
+	attempt_learn(d, u, lane,
+		      &(struct lesson){ .end = e,
+					.blame = blame,
+					.in_flight = lane->slots.sent,
+					.line_new = anew && l->trials.spent == 0,
+					.now_s = sys.now_s() });
 	ret->open = lane_open_circuit(lane);
 	death_note(l, e, ret->open);
 }
@@ -478,45 +447,51 @@ static void line_put_back(struct line *l, uint64_t now_us)
 	transfer_give(t);
 }
 
+/* Lane and upstream learn from the end; then the line is judged by what they know now. True: it ends. */
+static bool line_judge(struct dispatch *d, struct line *l, const struct attempt_end *e,
+		       struct judgement *ret, uint64_t *ret_due_ms)
+{
+	const struct trials_limits limits = { d->config.max_attempts, d->config.patience_ms };
+	struct lane *lane = l->lane;
+	struct trials_view view;
+
+	*ret = upstream_judge(&lane->circuit, lane->slots.sent, e);
+	upstream_settle(lane->upstream, e, ret->blame, l->scheduled.tokens);
+	size_t body_bytes = l->transfer->text.body.n;
+	line_detach(l);
+	line_limit_learn(l, e, ret->blame, body_bytes);
+	line_learn(d, l, e, ret->blame, &view);
+	return trials_end(&l->trials, ret, &view, &limits, ret_due_ms);
+}
+
 static void line_done(struct exchange *x, const struct exchange_result *r)
 {
 	struct line_transfer *t = line_transfer_of(x);
 	struct dispatch *d = t->transfer.dispatch;
 	struct line *l = t->line;
-	struct upstream *u = t->transfer.upstream;
-	uint64_t now_us = sys.monotonic_us(), due_ms;
-	struct usage tokens = { 0 };
 	struct answer_facts facts;
 	struct attempt_end end;
-	struct trials_view view;
+	struct judgement j;
+	uint64_t due_ms;
 
-	/* Our own want of memory is nobody's fault. */
+	/* Our own want of memory is no fault of the upstream or of the line. */
 	if ((t->paused && r->how == EXCHANGE_TIMEOUT) || t->answer.no_memory) {
-		line_put_back(l, now_us);
+		line_put_back(l, sys.monotonic_us());
 		return;
 	}
 	transfer_end(&t->transfer, r, &end);
+	end.sent_us = l->mark.sent_us;
 	if (end.how == EXCHANGE_UNREACHABLE)
 		line_unsent(l);
-	answer_read(t, &end, &facts, &tokens);
-	struct judgement j = line_judge(l, &end);
-	if (j.blame == BLAME_NOBODY)
-		pace_settle(&u->pace,
-			    (int64_t)(tokens.input + tokens.output) - (int64_t)l->scheduled.tokens,
-			    l->mark.sent_us / 1000, now_us / 1000);
-	count_answer(&u->counts, &end, &tokens);
-	line_detach(l);
-	line_limit_learn(l, t, j.blame, &tokens, now_us);
-	line_learn(d, l, &end, j.blame, now_us / 1000, &view);
-
-	const struct trials_limits limits = { d->config.max_attempts, d->config.patience_ms };
-	if (trials_end(&l->trials, &j, &view, &limits, &due_ms)) {
-		breaker_probe_at(&l->lane->breaker, now_us / 1000 + BREAKER_PROBE_MS);
-		line_end(d, l, t, &(struct line_end){ &end, &j, &tokens, now_us });
+	answer_read(t, &end, &facts);
+	if (line_judge(d, l, &end, &j, &due_ms)) {
+		breaker_probe_at(&l->lane->circuit.breaker, end.ended_us / 1000 + BREAKER_PROBE_MS);
+		line_end(d, l, t, &(struct line_end){ &end, &j });
 	} else {
 		log_debug("line.retried", kv_str("batch", l->flow->id),
 			  kv_u64("record", l->scheduled.record), kv_int("status", end.status),
-			  kv_str("upstream", u->config.name), kv_str("cause", end.detail));
+			  kv_str("upstream", l->lane->upstream->config.name),
+			  kv_str("cause", end.detail));
 		line_again(l, &end, j.blame, due_ms);
 	}
 	transfer_give(t);

@@ -60,9 +60,9 @@ bool memory_keeps(const struct memory *m)
 static void transfers_trim(struct dispatch *d)
 {
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		while (u->free_transfers != NULL) {
-			struct line_transfer *t = u->free_transfers;
-			u->free_transfers = t->next_free;
+		while (target_of(u)->free_transfers != NULL) {
+			struct line_transfer *t = target_of(u)->free_transfers;
+			target_of(u)->free_transfers = t->next_free;
 			line_transfer_free(t);
 		}
 }

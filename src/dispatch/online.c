@@ -18,7 +18,7 @@ enum { ONLINE_ASK_START = 1, ONLINE_ASK_MORE = 2, ONLINE_ASK_RELEASE = 4 };
 struct online_call {
 	struct transfer transfer;
 	struct online *online;
-	uint64_t sent_ms;
+	uint64_t sent_us;
 	bool is_error;         /* its status is no 2xx */
 	struct buf error_body; /* the beginning of an answer that is an error */
 };
@@ -104,7 +104,8 @@ static bool call_open(struct online_call *call)
 	const struct upstream *u = call->transfer.upstream;
 	size_t n = o->headers.n;
 	AUTO(auto_free) struct header *headers = calloc(n + 1, sizeof(*headers));
-	const struct header *key = header_find(u->headers.list, u->headers.n, "Authorization");
+	const struct header *key = header_find(target_of(u)->headers.list, target_of(u)->headers.n,
+					       "Authorization");
 
 	if (headers == NULL)
 		return false;
@@ -114,7 +115,7 @@ static bool call_open(struct online_call *call)
 		headers[n++] = *key;
 	return exchange_open(&call->transfer.exchange,
 			     &(struct exchange_setup){
-				     .route = u->route,
+				     .route = target_of(u)->route,
 				     .ops = &call_ops,
 				     .headers = headers,
 				     .header_count = n,
@@ -129,7 +130,7 @@ static bool call_send(struct online_call *call)
 	const struct upstream *u = call->transfer.upstream;
 	const struct exchange_request rq = {
 		.body = call->online->body,
-		.look_up = u->breaker.state == BREAKER_DOWN,
+		.look_up = u->circuit.breaker.state == BREAKER_DOWN,
 	};
 
 	return call_open(call) && upstream_url(u, call->online->endpoint, &url) &&
@@ -156,10 +157,8 @@ static struct online_call *call_start(struct dispatch *d, struct online *o, stru
 		call_free(call);
 		return NULL;
 	}
-	u->counts.online++;
-	call->sent_ms = sys.monotonic_ms();
-	pace_take(&u->pace, o->body.n / 4, call->sent_ms);
-	throttle_sent(&u->throttle, call->sent_ms);
+	call->sent_us = sys.monotonic_us();
+	upstream_online_sent(u, o->body.n / 4, call->sent_us / 1000);
 	upstream_online(u, +1);
 	return call;
 }
@@ -176,7 +175,7 @@ static void call_stop(struct online *o)
 {
 	struct upstream *u = o->call->transfer.upstream;
 
-	throttle_gone(&u->throttle, o->call->sent_ms);
+	throttle_gone(&u->throttle, o->call->sent_us / 1000);
 	upstream_online(u, -1);
 	call_drop(o);
 }
@@ -184,8 +183,7 @@ static void call_stop(struct online *o)
 static bool answers(const struct model *m, const struct upstream *u)
 {
 	const struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
-	return u->breaker.state == BREAKER_CLOSED &&
-	       (lane == NULL || lane->breaker.state == BREAKER_CLOSED);
+	return !circuit_is_open(&u->circuit) && (lane == NULL || !circuit_is_open(&lane->circuit));
 }
 
 /* Where it goes: what is up before what is down, then the least load for the weight. *ret_any: some
@@ -199,7 +197,7 @@ static struct upstream *online_upstream(const struct dispatch *d, const struct o
 	*ret_any = false;
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		if (u->config.drain || (o->tried >> u->number & 1) != 0 ||
-		    !upstream_serves(d, u, model))
+		    !upstream_serves(d->upstreams, u, model))
 			continue;
 		*ret_any = true;
 		if (slots_in_flight(&u->slots) >= u->config.max_concurrency)
@@ -275,17 +273,14 @@ static void online_learn(struct dispatch *d, struct online_call *call,
 	(void)slice_copy(call->online->model, name, sizeof(name));
 	struct model *m = model_find(d, name);
 	struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
-	enum blame blame = attempt_judge(end, lane == NULL || lane->breaker.been_well).blame;
-	if (blame == BLAME_BUSY)
-		blame = lane != NULL ? busy_settle(lane, call->sent_ms) : BLAME_THROTTLED;
+	unsigned in_flight = lane != NULL ? lane->slots.sent : 0;
+	enum blame blame =
+		upstream_judge(lane != NULL ? &lane->circuit : NULL, in_flight, end).blame;
 	/* A path that clients take and the upstream has not says nothing of the lines' own. */
-	upstream_learn(d,
-		       &(struct lesson){ .upstream = u,
-					 .lane = blame == BLAME_PATH ? NULL : lane,
-					 .end = end,
-					 .blame = blame,
-					 .sent_ms = call->sent_ms },
-		       sys.monotonic_ms());
+	attempt_learn(
+		d, u, blame == BLAME_PATH ? NULL : lane,
+		&(struct lesson){
+			.end = end, .blame = blame, .in_flight = in_flight, .now_s = sys.now_s() });
 }
 
 static enum online_end online_end_of(const struct online *o, enum exchange_end how)
@@ -324,6 +319,7 @@ static void call_done(struct exchange *x, const struct exchange_result *r)
 	struct attempt_end end;
 
 	transfer_end(&call->transfer, r, &end);
+	end.sent_us = call->sent_us;
 	end.body = buf_slice(&call->error_body);
 	upstream_online(u, -1);
 	online_learn(d, call, &end);

@@ -90,7 +90,7 @@ void tick_run(struct dispatch *d, uint64_t now_ms)
 		d->ticked_at_ms = now_ms;
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		stall_tick(d, u, now_ms);
-		for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+		for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 			lane_tick(lane, sys.monotonic_us());
 	}
 	upstreams_tidy(d, now_ms);

@@ -29,7 +29,8 @@ void transfer_end(const struct transfer *t, const struct exchange_result *r,
 	*ret = (struct attempt_end){
 		.how = r->how,
 		.status = r->status,
-		.by_way = t->upstream->route->by_way,
+		.ended_us = sys.monotonic_us(),
+		.by_way = target_of(t->upstream)->route->by_way,
 		.detail = r->said,
 	};
 	if (r->how != EXCHANGE_WHOLE || r->status < 300)

@@ -15,8 +15,8 @@
  * and for as long as patience lasts. */
 #pragma once
 
-#include "upstream/judge.h"
 #include "upstream/breaker.h"
+#include "upstream/judge.h"
 
 #define TRIALS_DEATHS 3u
 #define TRIALS_REFUSALS 10u     /* in a row at least, before a line ends that is refused for long */

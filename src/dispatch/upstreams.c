@@ -11,138 +11,11 @@
 #define MODELS_TIDIED 64u /* at most, a second */
 #define MODEL_IDLE_MS (3600u * 1000u)
 
-static void names_free(char **names)
-{
-	for (char **n = names; n != NULL && *n != NULL; n++)
-		free(*n);
-	free(names);
-}
-
-/* ---- one upstream ---- */
-
-static bool headers_make(struct upstream *u)
-{
-	struct headers *h = &u->headers;
-
-	return (u->config.api_key == NULL || headers_add_bearer(h, u->config.api_key)) &&
-	       headers_add(h, SLICE("Content-Type"), SLICE("application/json")) &&
-	       headers_add(h, SLICE("Accept"), SLICE("application/json")) &&
-	       headers_add(h, SLICE("User-Agent"), SLICE("lowtide"));
-}
-
-/* Metrics and health stand beside the API, not in it: without the version at the end of the base
- * URL. NULL: no memory. */
-static char *url_beside(const struct upstream *u, const char *path)
-{
-	struct buf url = BUF(4096);
-	const char *base = u->config.base_url;
-	size_t n = strlen(base);
-	if (n > 3 && strcmp(base + n - 3, "/v1") == 0)
-		n -= 3;
-	buf_append(&url, base, n);
-	buf_text(&url, path);
-	buf_char(&url, '\0');
-	if (url.failed)
-		buf_free(&url);
-	return url.p;
-}
-
-static bool urls_make(struct upstream *u)
-{
-	struct buf models = BUF(4096);
-	(void)upstream_url(u, "/v1/models", &models);
-	u->metrics_url = url_beside(u, "/metrics");
-	u->health_url = url_beside(u, "/health");
-	u->models_url = models.p;
-	return u->metrics_url != NULL && u->health_url != NULL && !models.failed;
-}
-
-static void upstream_free(struct upstream *u)
-{
-	watches_close(u);
-	for (struct line_transfer *t = u->free_transfers, *next; t != NULL; t = next) {
-		next = t->next_free;
-		line_transfer_free(t);
-	}
-	client_route_free(u->route);
-	headers_free(&u->headers);
-	free(u->metrics_url);
-	free(u->models_url);
-	free(u->health_url);
-	upstream_config_done(&u->config);
-	free(u);
-}
-
-static struct upstream *upstream_new(struct dispatch *d, const struct upstream_config *config)
-{
-	struct upstream *u = calloc(1, sizeof(*u));
-	if (u == NULL)
-		return NULL;
-	watches_init(d, u);
-	u->slots.of = &d->slots;
-	u->opened_ms = sys.monotonic_ms();
-	u->route = client_route_new(d->client, config->base_url, &config->tls);
-	if (u->route != NULL && upstream_config_copy(config, &u->config) && headers_make(u) &&
-	    urls_make(u))
-		return u;
-	upstream_free(u);
-	return NULL;
-}
-
-unsigned upstream_load(const struct upstream *u)
-{
-	return slots_load(&u->slots);
-}
-
-unsigned upstream_most(const struct upstream *u)
-{
-	unsigned fixed = u->config.concurrency;
-	return fixed > 0 && fixed < u->config.max_concurrency ? fixed : u->config.max_concurrency;
-}
-
 static struct limit_config upstream_limit_config(const struct upstream *u)
 {
 	return (struct limit_config){ .fixed = u->config.concurrency,
 				      .max = upstream_most(u),
 				      .reserve = u->config.reserve };
-}
-
-/* ---- who serves what ---- */
-
-static bool names_have(char *const *names, const char *name)
-{
-	for (; *names != NULL; names++)
-		if (strcmp(*names, name) == 0)
-			return true;
-	return false;
-}
-
-/* The configuration lists it, or, where there is no list, the upstream itself. */
-bool upstream_claims(const struct upstream *u, const char *model)
-{
-	if (u->retired)
-		return false;
-	if (u->config.models != NULL)
-		return names_have(u->config.models, model);
-	for (size_t i = 0; i < u->reported_n; i++)
-		if (strcmp(u->reported[i].id, model) == 0)
-			return true;
-	return false;
-}
-
-bool upstream_serves(const struct dispatch *d, const struct upstream *u, const char *model)
-{
-	if (u->retired)
-		return false;
-	if (model[0] == '\0' || upstream_claims(u, model))
-		return true;
-	if (u->config.models != NULL)
-		return false;
-	/* Nobody is known to have it: whoever has no list may. */
-	for (const struct upstream *other = d->upstreams; other != NULL; other = other->next)
-		if (upstream_claims(other, model))
-			return false;
-	return true;
 }
 
 /* ---- lanes ---- */
@@ -170,10 +43,12 @@ static bool lane_open(struct model *m, struct upstream *u)
 	lane->upstream = u;
 	lane->model = m;
 	lane->slots.of = &u->slots;
-	lane->next_of_model = m->lanes;
-	m->lanes = lane;
-	lane->next_of_upstream = u->lanes;
-	u->lanes = lane;
+	struct lane **end = &m->lanes;
+	while (*end != NULL)
+		end = &(*end)->next_of_model;
+	*end = lane; /* in the order of the upstreams: of two that are as good the first is taken */
+	lane->next_of_upstream = target_of(u)->lanes;
+	target_of(u)->lanes = lane;
 	for (unsigned i = 0; i < u->slots.online; i++)
 		limit_online_sent(lane->limit, now_us);
 	if (u->has_gauges)
@@ -188,7 +63,7 @@ static bool lane_idle(const struct lane *lane)
 
 static void lane_free(struct lane *lane)
 {
-	struct lane **link = &lane->upstream->lanes;
+	struct lane **link = &target_of(lane->upstream)->lanes;
 	while (*link != lane)
 		link = &(*link)->next_of_upstream;
 	*link = lane->next_of_upstream;
@@ -207,7 +82,7 @@ static void model_lanes_renew(struct dispatch *d, struct model *m)
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		struct lane *lane = lane_find(m, u);
 		m->known = m->known || upstream_claims(u, m->name);
-		bool serves = upstream_serves(d, u, m->name);
+		bool serves = upstream_serves(d->upstreams, u, m->name);
 		if (lane == NULL && serves && !lane_open(m, u))
 			log_error("memory.exhausted", kv_str("upstream", u->config.name));
 		if (lane != NULL)
@@ -216,36 +91,11 @@ static void model_lanes_renew(struct dispatch *d, struct model *m)
 	model_stall(d, m);
 }
 
-/* What other threads may ask: under the lock. */
-static void served_renew(struct dispatch *d)
-{
-	size_t n = 0, count = 0;
-	bool any = false;
-	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
-		any = any || (!u->retired && u->config.models == NULL);
-		for (char **m = u->config.models; m != NULL && *m != NULL; m++)
-			n++;
-	}
-	char **served = calloc(n + 1, sizeof(*served));
-	for (struct upstream *u = d->upstreams; served != NULL && u != NULL; u = u->next)
-		for (char **m = u->config.models; !u->retired && m != NULL && *m != NULL; m++)
-			if ((served[count] = strdup(*m)) != NULL)
-				count++;
-	pthread_mutex_lock(&d->lock);
-	char **old = d->served;
-	d->served = served;
-	d->serves_any = any ||
-			served == NULL; /* in doubt a line is sent, and the upstream judges */
-	pthread_mutex_unlock(&d->lock);
-	names_free(old);
-}
-
-void lanes_renew(struct dispatch *d)
+static void lanes_renew(struct dispatch *d)
 {
 	for (struct model *m = d->models; m != NULL; m = m->next)
 		model_lanes_renew(d, m);
-	served_renew(d);
-	models_join(d);
+	catalogue_renew(&d->catalogue, d->upstreams, d->started_at);
 }
 
 /* ---- models ---- */
@@ -317,7 +167,7 @@ void upstream_online(struct upstream *u, int more)
 		slot_online_take(&u->slots);
 	else
 		slot_online_drop(&u->slots);
-	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
 		if (more > 0)
 			limit_online_sent(lane->limit, now_us);
 		else
@@ -346,32 +196,25 @@ static struct upstream *upstream_known(const struct dispatch *d, const struct up
 	return NULL;
 }
 
-static void upstream_configure(struct upstream *u, struct upstream_config *config)
+static void target_configure(struct upstream *u, struct upstream_config *config)
 {
 	uint64_t now_us = sys.monotonic_us();
-	upstream_config_done(&u->config);
-	u->config = *config;
-	pace_configure(&u->pace, config->requests_per_minute, config->tokens_per_minute,
-		       now_us / 1000);
-	u->paced_until_ms = 0;                        /* found with the limits before */
-	breaker_probe_at(&u->breaker, now_us / 1000); /* what it refused may be mended */
-	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		breaker_probe_at(&lane->breaker, now_us / 1000);
+
+	upstream_configure(u, config, now_us / 1000);
 	struct limit_config limit = upstream_limit_config(u);
-	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
+		breaker_probe_at(&lane->circuit.breaker, now_us / 1000);
 		limit_configure(lane->limit, &limit, now_us);
-	if (config->metrics != GAUGES_NONE)
-		return;
-	u->has_gauges = false; /* nobody asks any more: what they said last is not to stay */
-	for (struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		limit_gauges_lost(lane->limit, now_us);
+	}
+	if (u->config.metrics == GAUGES_NONE)
+		upstream_gauges(u, now_us); /* there are none any more */
 }
 
 /* What can fail, first: an upstream for each entry that is new, and a copy of every entry. */
 struct renewal {
 	struct upstream_config configs[UPSTREAMS_MAX];
-	struct upstream *upstreams[UPSTREAMS_MAX]; /* known or new */
-	struct upstream *fresh;
+	struct upstream *upstreams[UPSTREAMS_MAX]; /* known or new, in the order of the list */
+	struct upstream *fresh;                    /* those that are new */
 	size_t n;
 };
 
@@ -384,11 +227,12 @@ static bool renewal_prepare(struct dispatch *d, const struct upstream_config *li
 		r->upstreams[r->n] = upstream_known(d, &list[r->n]);
 		if (r->upstreams[r->n] != NULL)
 			continue;
-		struct upstream *u = upstream_new(d, &list[r->n]);
-		if (u == NULL) {
+		struct target *t = target_new(d, &list[r->n]);
+		if (t == NULL) {
 			upstream_config_done(&r->configs[r->n]);
 			return false;
 		}
+		struct upstream *u = &t->upstream;
 		while (!number_free(d, r->fresh, u->number))
 			u->number++;
 		u->next = r->fresh;
@@ -409,8 +253,32 @@ static void renewal_undo(struct renewal *r)
 		upstream_config_done(&r->configs[i]);
 	for (struct upstream *u = r->fresh, *next; u != NULL; u = next) {
 		next = u->next;
-		upstream_free(u);
+		target_free(target_of(u));
 	}
+}
+
+/* From here on nothing fails: the list is that of the renewal, and behind it those that are retired. */
+static void renewal_link(struct dispatch *d, struct renewal *r)
+{
+	struct upstream *retired = NULL, **retired_end = &retired, **end = &d->upstreams;
+
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		u->retired = true;
+	for (size_t i = 0; i < r->n; i++)
+		r->upstreams[i]->retired = false;
+	for (struct upstream *u = d->upstreams, *next; u != NULL; u = next) {
+		next = u->next;
+		if (!u->retired)
+			continue;
+		*retired_end = u;
+		retired_end = &u->next;
+	}
+	*retired_end = NULL;
+	for (size_t i = 0; i < r->n; i++) {
+		*end = r->upstreams[i];
+		end = &r->upstreams[i]->next;
+	}
+	*end = retired;
 }
 
 bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_t n,
@@ -418,6 +286,8 @@ bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_
 {
 	struct renewal r = { 0 };
 	bool fits = n <= UPSTREAMS_MAX;
+	unsigned connections = 8;
+
 	if (!fits || !renewal_prepare(d, list, n, &r, &fits)) {
 		renewal_undo(&r);
 		return fits ? fail_memory(err)
@@ -426,17 +296,9 @@ bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_
 				   "have in flight",
 				   UPSTREAMS_MAX);
 	}
-	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		u->retired = true;
-	struct upstream **end = &d->upstreams;
-	while (*end != NULL)
-		end = &(*end)->next;
-	*end = r.fresh;
-	unsigned connections = 8;
+	renewal_link(d, &r);
 	for (size_t i = 0; i < n; i++) {
-		r.upstreams[i]->retired = false;
-		r.upstreams[i]->position = i;
-		upstream_configure(r.upstreams[i], &r.configs[i]);
+		target_configure(r.upstreams[i], &r.configs[i]);
 		connections += upstream_most(r.upstreams[i]);
 	}
 	client_connections(d->client, connections);
@@ -452,21 +314,67 @@ void upstreams_free(struct dispatch *d)
 	}
 	for (struct upstream *u = d->upstreams, *next; u != NULL; u = next) {
 		next = u->next;
-		upstream_free(u);
+		target_free(target_of(u));
 	}
 	d->models = NULL;
 	d->upstreams = NULL;
 	while (d->label_count > 0)
 		free(d->labels[--d->label_count]);
-	names_free(d->served);
-	free(d->models_json);
+}
+
+/* ---- what the polls find out ---- */
+
+bool upstream_busy(const struct upstream *u)
+{
+	if (u->slots.sent > 0)
+		return true;
+	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
+		if (!lane->closed &&
+		    (lane->model->retry.waiting > 0 || schedule_has_line(lane->model->schedule)))
+			return true;
+	return false;
+}
+
+void upstream_gauges(struct upstream *u, uint64_t now_us)
+{
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
+		if (u->has_gauges)
+			limit_gauges(lane->limit, &u->gauges, slots_in_flight(&u->slots), now_us);
+		else
+			limit_gauges_lost(lane->limit, now_us);
+}
+
+/* Some engines take any name, some know names that they do not list: so the line is sent, and the
+ * engine judges. But whoever has mistyped it reads it here. */
+void model_unlisted_tell(struct dispatch *d, struct model *m)
+{
+	if (m->unlisted_told || m->batches == 0 || m->name[0] == '\0')
+		return;
+	const struct upstream *lists = catalogue_unlisted(d->upstreams, m->name);
+	if (lists == NULL)
+		return;
+	m->unlisted_told = true;
+	log_warn("model.not_listed", kv_str("model", m->name),
+		 kv_str("upstream", lists->config.name), kv_u64("models", lists->reported.n),
+		 kv_str("first", lists->reported.models[0].id));
+}
+
+void upstream_models(struct dispatch *d, bool others)
+{
+	if (!others) { /* what it says of them may be new */
+		catalogue_renew(&d->catalogue, d->upstreams, d->started_at);
+		return;
+	}
+	lanes_renew(d);
+	for (struct model *m = d->models; m != NULL; m = m->next)
+		model_unlisted_tell(d, m);
 }
 
 /* ---- tidying ---- */
 
 static void lanes_tidy(struct upstream *u)
 {
-	for (struct lane *lane = u->lanes, *next; lane != NULL; lane = next) {
+	for (struct lane *lane = target_of(u)->lanes, *next; lane != NULL; lane = next) {
 		next = lane->next_of_upstream;
 		if ((u->retired || lane->closed) && lane_idle(lane))
 			lane_free(lane);
@@ -515,7 +423,7 @@ static void slots_check(const struct dispatch *d)
 	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		struct slots sum = { 0 };
 
-		for (const struct lane *lane = u->lanes; lane != NULL;
+		for (const struct lane *lane = lanes_of(u); lane != NULL;
 		     lane = lane->next_of_upstream) {
 			assert(limit_state(lane->limit, sys.monotonic_us()).batch ==
 			       lane->slots.sent);
@@ -534,12 +442,12 @@ void upstreams_tidy(struct dispatch *d, uint64_t now_ms)
 	for (struct upstream **link = &d->upstreams; *link != NULL;) {
 		struct upstream *u = *link;
 		lanes_tidy(u);
-		if (!u->retired || u->lanes != NULL || upstream_load(u) > 0) {
+		if (!u->retired || target_of(u)->lanes != NULL || upstream_load(u) > 0) {
 			link = &u->next;
 			continue;
 		}
 		log_info("upstream.gone", kv_str("upstream", u->config.name));
 		*link = u->next;
-		upstream_free(u);
+		target_free(target_of(u));
 	}
 }

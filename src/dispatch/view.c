@@ -17,21 +17,21 @@ static enum batch_stall upstream_state(const struct upstream *u)
 	enum batch_stall least = STALL_REFUSED;
 	bool any = false;
 
-	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
+	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
 		if (lane->closed)
 			continue;
-		least = lane->stall < least ? lane->stall : least;
+		least = lane->circuit.stall < least ? lane->circuit.stall : least;
 		any = true;
 	}
-	return any && least > u->stall ? least : u->stall;
+	return any && least > u->circuit.stall ? least : u->circuit.stall;
 }
 
 static uint64_t upstream_trips(const struct upstream *u)
 {
-	uint64_t trips = u->breaker.trips;
+	uint64_t trips = u->circuit.breaker.trips;
 
-	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
-		trips += lane->breaker.trips;
+	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
+		trips += lane->circuit.breaker.trips;
 	return trips;
 }
 
@@ -40,11 +40,11 @@ static const char *upstream_said(const struct upstream *u)
 {
 	if (upstream_state(u) == STALL_NONE)
 		return "";
-	for (const struct lane *lane = u->lanes; u->stall == STALL_NONE && lane != NULL;
+	for (const struct lane *lane = lanes_of(u); u->circuit.stall == STALL_NONE && lane != NULL;
 	     lane = lane->next_of_upstream)
-		if (!lane->closed && lane->stall != STALL_NONE)
-			return lane->said.text;
-	return u->said.text;
+		if (!lane->closed && lane->circuit.stall != STALL_NONE)
+			return lane->circuit.said.text;
+	return u->circuit.said.text;
 }
 
 static bool lane_is_shown(const struct lane *lane)
@@ -70,7 +70,7 @@ static void upstream_count(const struct upstream *u, bool decisions, struct exte
 
 	e->upstreams++;
 	e->text_bytes += name_bytes + strlen(upstream_said(u));
-	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream) {
+	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
 		if (!lane_is_shown(lane))
 			continue;
 		e->lanes++;
@@ -223,7 +223,7 @@ static void upstream_view(struct filling *f, const struct upstream *u)
 	};
 	counts_view(&u->counts, to);
 	engine_view(u, f->now_us / 1000, to);
-	for (const struct lane *lane = u->lanes; lane != NULL; lane = lane->next_of_upstream)
+	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 		if (lane_is_shown(lane))
 			lane_view(f, lane, to->name);
 	to->lane_count = (size_t)(f->lane - to->lanes);

@@ -124,25 +124,14 @@ bool online_fill(struct dispatch *d)
 
 bool lane_open_circuit(const struct lane *lane)
 {
-	return lane->breaker.state != BREAKER_CLOSED ||
-	       lane->upstream->breaker.state != BREAKER_CLOSED;
-}
-
-unsigned upstream_load(const struct upstream *u)
-{
-	return slots_load(&u->slots);
-}
-
-unsigned upstream_most(const struct upstream *u)
-{
-	return u->config.max_concurrency;
+	return circuit_is_open(&lane->circuit) || circuit_is_open(&lane->upstream->circuit);
 }
 
 /* ---- upstreams and models, each with each ---- */
 
 struct world {
 	struct dispatch d;
-	struct upstream upstreams[MOST];
+	struct target targets[MOST];
 	struct model models[MOST];
 	struct schedule schedules[MOST];
 	struct lane lanes[MOST * MOST];
@@ -158,12 +147,12 @@ static struct world *world_new(unsigned upstreams, unsigned models, unsigned con
 	now_us = 100000000;
 	sys.monotonic_us = test_monotonic_us;
 	for (unsigned i = upstreams; i-- > 0;) {
-		w->upstreams[i] = (struct upstream){ .next = w->d.upstreams,
-						     .number = i,
-						     .asked = true,
-						     .config = { .weight = 1,
-								 .max_concurrency = 1000 } };
-		w->d.upstreams = &w->upstreams[i];
+		w->targets[i].upstream = (struct upstream){ .next = w->d.upstreams,
+							    .number = i,
+							    .asked = true,
+							    .config = { .weight = 1,
+									.max_concurrency = 1000 } };
+		w->d.upstreams = &w->targets[i].upstream;
 	}
 	for (unsigned j = models; j-- > 0;) {
 		struct model *m = &w->models[j];
@@ -173,15 +162,15 @@ static struct world *world_new(unsigned upstreams, unsigned models, unsigned con
 		w->d.models = m;
 		for (unsigned i = upstreams; i-- > 0;) {
 			struct lane *lane = &w->lanes[w->lane_n++];
-			struct upstream *u = &w->upstreams[i];
+			struct upstream *u = &w->targets[i].upstream;
 			*lane = (struct lane){ .slots.of = &u->slots,
 					       .upstream = u,
 					       .model = m,
-					       .next_of_upstream = u->lanes,
+					       .next_of_upstream = target_of(u)->lanes,
 					       .next_of_model = m->lanes,
 					       .limit = limit_new(&config, now_us) };
 			assert_non_null(lane->limit);
-			u->lanes = m->lanes = lane;
+			target_of(u)->lanes = m->lanes = lane;
 		}
 	}
 	return w;
@@ -199,7 +188,7 @@ static struct lane *lane_of(struct world *w, unsigned upstream, unsigned model)
 {
 	struct lane *lane = w->models[model].lanes;
 
-	while (lane->upstream != &w->upstreams[upstream])
+	while (lane->upstream != &w->targets[upstream].upstream)
 		lane = lane->next_of_model;
 	return lane;
 }
@@ -239,7 +228,7 @@ static void models_share_what_the_upstream_takes(void **state)
 	struct world *w = world_new(1, 3, 8);
 
 	(void)state;
-	w->upstreams[0].config.max_concurrency = 12;
+	w->targets[0].upstream.config.max_concurrency = 12;
 	for (unsigned j = 0; j < 3; j++)
 		w->schedules[j].left = 100;
 	dispatch_fill(&w->d);
@@ -255,7 +244,7 @@ static void weights_share_lines(void **state)
 	struct world *w = world_new(2, 1, 100);
 
 	(void)state;
-	w->upstreams[1].config.weight = 3;
+	w->targets[1].upstream.config.weight = 3;
 	w->schedules[0].left = 40;
 	dispatch_fill(&w->d);
 	assert_in_range(lane_of(w, 0, 0)->slots.sent, 9, 11);
@@ -266,7 +255,7 @@ static void weights_share_lines(void **state)
 static void one_that_is_down_gets_one_probe(void **state)
 {
 	struct world *w = world_new(1, 2, 8);
-	struct breaker *b = &w->upstreams[0].breaker;
+	struct breaker *b = &w->targets[0].upstream.circuit.breaker;
 
 	(void)state;
 	w->schedules[0].left = w->schedules[1].left = 100;
@@ -275,8 +264,8 @@ static void one_that_is_down_gets_one_probe(void **state)
 	assert_int_equal(dispatch_fill_timeout(&w->d), 500);
 	now_us += 500000;
 	dispatch_fill(&w->d);
-	assert_int_equal(w->upstreams[0].slots.sent, 1);
-	assert_int_equal(w->upstreams[0].slots.probes, 1);
+	assert_int_equal(w->targets[0].upstream.slots.sent, 1);
+	assert_int_equal(w->targets[0].upstream.slots.probes, 1);
 	now_us += 1000000; /* it has not ended: no other */
 	assert_false(dispatch_fill(&w->d));
 	world_free(w);
@@ -308,10 +297,10 @@ static void a_minute_that_is_full_stops_all_lanes(void **state)
 	struct world *w = world_new(1, 2, 8);
 
 	(void)state;
-	pace_configure(&w->upstreams[0].pace, 60, 0, now_us / 1000);
+	pace_configure(&w->targets[0].upstream.pace, 60, 0, now_us / 1000);
 	w->schedules[0].left = w->schedules[1].left = 100;
 	dispatch_fill(&w->d);
-	assert_in_range(w->upstreams[0].slots.sent, 1, 3);
+	assert_in_range(w->targets[0].upstream.slots.sent, 1, 3);
 	assert_int_equal(lane_of(w, 0, 0)->offer.lines, 0);
 	assert_int_equal(lane_of(w, 0, 1)->offer.lines, 0);
 	assert_in_range(dispatch_fill_timeout(&w->d), 1, 2000);
@@ -323,7 +312,7 @@ static void a_line_alone_keeps_the_others_out(void **state)
 	struct world *w = world_new(1, 2, 8);
 
 	(void)state;
-	w->upstreams[0].slots.alone = 1;
+	w->targets[0].upstream.slots.alone = 1;
 	w->schedules[1].left = 10;
 	assert_false(dispatch_fill(&w->d));
 	assert_int_equal(dispatch_fill_timeout(&w->d), -1);

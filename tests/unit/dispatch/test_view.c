@@ -9,7 +9,8 @@
 struct world {
 	struct budget budget;
 	struct dispatch d;
-	struct upstream a, b;
+	struct target ta, tb;
+	struct upstream *a, *b; /* of these */
 	struct model labelled, invented;
 	struct lane lanes[4];
 };
@@ -20,8 +21,8 @@ static void lane_make(struct lane *lane, struct upstream *u, struct model *m)
 
 	lane->upstream = u;
 	lane->model = m;
-	lane->next_of_upstream = u->lanes;
-	u->lanes = lane;
+	lane->next_of_upstream = target_of(u)->lanes;
+	target_of(u)->lanes = lane;
 	lane->limit = limit_new(&config, 1);
 	assert_non_null(lane->limit);
 }
@@ -29,25 +30,30 @@ static void lane_make(struct lane *lane, struct upstream *u, struct model *m)
 static void world_make(struct world *w)
 {
 	*w = (struct world){
-		.a = { .config = { .name = (char *)"a", .weight = 3, .max_concurrency = 16 },
-		       .slots = { .sent = 5, .online = 2 },
-		       .counts = { 1, 2, 3, 4, 5, 6, 7, 8 } },
-		.b = { .config = { .name = (char *)"b", .max_concurrency = 9 }, .retired = true },
+		.ta.upstream = { .config = { .name = (char *)"a",
+					     .weight = 3,
+					     .max_concurrency = 16 },
+				 .slots = { .sent = 5, .online = 2 },
+				 .counts = { 1, 2, 3, 4, 5, 6, 7, 8 } },
+		.tb.upstream = { .config = { .name = (char *)"b", .max_concurrency = 9 },
+				 .retired = true },
 		.labelled = { .name = (char *)"m", .known = true, .batches = 2, .slots = 1.5 },
 		.invented = { .name = (char *)"x", .batches = 1, .slots = 0.5 },
 	};
+	w->a = &w->ta.upstream;
+	w->b = &w->tb.upstream;
 	budget_init(&w->budget, 1 << 20);
 	w->d.config.budget = &w->budget;
-	w->d.upstreams = &w->a;
-	w->a.next = &w->b;
+	w->d.upstreams = w->a;
+	w->a->next = w->b;
 	w->d.models = &w->invented;
 	w->invented.next = &w->labelled;
 	w->d.online_count = 4;
 	w->d.online_waiting = 3;
-	lane_make(&w->lanes[0], &w->a, &w->labelled);
-	lane_make(&w->lanes[1], &w->a, &w->invented);
-	lane_make(&w->lanes[2], &w->b, &w->labelled);
-	lane_make(&w->lanes[3], &w->b, &w->invented);
+	lane_make(&w->lanes[0], w->a, &w->labelled);
+	lane_make(&w->lanes[1], w->a, &w->invented);
+	lane_make(&w->lanes[2], w->b, &w->labelled);
+	lane_make(&w->lanes[3], w->b, &w->invented);
 }
 
 static void world_free(struct world *w)
@@ -162,9 +168,9 @@ static void states_and_what_was_said(void **state)
 
 	(void)state;
 	world_make(&w);
-	snprintf(w.lanes[0].said.text, sizeof(w.lanes[0].said.text), "HTTP 500");
-	snprintf(w.a.said.text, sizeof(w.a.said.text), "HTTP 401");
-	w.lanes[0].stall = STALL_DOWN;
+	snprintf(w.lanes[0].circuit.said.text, sizeof(w.lanes[0].circuit.said.text), "HTTP 500");
+	snprintf(w.a->circuit.said.text, sizeof(w.a->circuit.said.text), "HTTP 401");
+	w.lanes[0].circuit.stall = STALL_DOWN;
 	struct scheduling_view v = view_of(&w, false);
 	assert_int_equal(v.upstreams[0].state, STALL_NONE);
 	assert_int_equal(v.upstreams[0].said.n, 0);
@@ -177,9 +183,9 @@ static void states_and_what_was_said(void **state)
 	assert_true(slice_is(v.upstreams[0].said, "HTTP 500"));
 	scheduling_view_done(&v);
 
-	w.a.stall = STALL_REFUSED;
-	w.a.breaker.trips = 2;
-	w.lanes[0].breaker.trips = 3;
+	w.a->circuit.stall = STALL_REFUSED;
+	w.a->circuit.breaker.trips = 2;
+	w.lanes[0].circuit.breaker.trips = 3;
 	v = view_of(&w, false);
 	assert_int_equal(v.upstreams[0].state, STALL_REFUSED);
 	assert_true(slice_is(v.upstreams[0].said, "HTTP 401"));
@@ -194,9 +200,9 @@ static void metrics_of_an_engine(void **state)
 
 	(void)state;
 	world_make(&w);
-	w.a.has_gauges = true;
-	w.a.metrics.due_ms = sys.monotonic_ms();
-	w.a.gauges =
+	w.a->has_gauges = true;
+	w.ta.metrics.due_ms = sys.monotonic_ms();
+	w.a->gauges =
 		(struct gauges){ .kind = GAUGES_VLLM, .running = 3, .waiting = 1, .cache = -1 };
 	struct scheduling_view v = view_of(&w, false);
 	assert_string_equal(v.upstreams[0].engine, "vllm");

@@ -1,5 +1,5 @@
 /* slots.c: each step of a slot moves the account of its batch, and of its lane and all above that. */
-#include "dispatch/slots.h"
+#include "upstream/slots.h"
 
 #include <assert.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "dispatch/slots.h"
+#include "upstream/slots.h"
 
 #define MANY 10000u
 
