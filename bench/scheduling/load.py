@@ -205,15 +205,15 @@ async def online(port, key, model, phases, seed, began, prompt_tokens=200, outpu
 
 
 class Driver:
-    """Sends lines in input order, as many at once as `width` says, which a subclass may change.
+    """Sends lines in input order, as many at once as `concurrency` says, which a subclass may change.
 
     What a batch client without a scheduler does.
     """
 
-    def __init__(self, port, bodies, width):
+    def __init__(self, port, bodies, concurrency):
         self.port = port
         self.bodies = iter(bodies)
-        self.width = width
+        self.concurrency = concurrency
         self.in_flight = 0
         self.ended = 0
         self.failed = 0
@@ -244,7 +244,7 @@ class Driver:
         tasks = set()
         try:
             for body in self.bodies:
-                while self.in_flight >= self.width:
+                while self.in_flight >= self.concurrency:
                     self.more.clear()
                     await self.more.wait()
                 self.in_flight += 1
@@ -264,8 +264,8 @@ class Aimd(Driver):
 
     MAX = 1000
 
-    def __init__(self, port, bodies, width=8):
-        super().__init__(port, bodies, width)
+    def __init__(self, port, bodies, concurrency=8):
+        super().__init__(port, bodies, concurrency)
         self.grown = time.monotonic()
         self.cut = 0.0
 
@@ -273,8 +273,8 @@ class Aimd(Driver):
         now = time.monotonic()
         if status in (0, 429, 503):
             if now - self.cut > 1:
-                self.width = max(1, self.width // 2)
+                self.concurrency = max(1, self.concurrency // 2)
                 self.cut = now
-        elif now - self.grown >= 1 and self.width < self.MAX:
-            self.width += 1
+        elif now - self.grown >= 1 and self.concurrency < self.MAX:
+            self.concurrency += 1
             self.grown = now

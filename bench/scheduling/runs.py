@@ -102,10 +102,10 @@ class Scene:
             one |= {name: more.get(name) for name in ("rate_per_s", "eta_at", "stall_reason")}
         elif self.driver:
             one |= {"ended": self.driver.ended, "failed": self.driver.failed}
-            one |= {"width": self.driver.width}
+            one |= {"concurrency": self.driver.concurrency}
         if self.lowtide:
             one["lanes"] = await self.lowtide.lanes()
-            one["width"] = sum(lane["width"] for lane in one["lanes"])
+            one["concurrency"] = sum(lane["concurrency"] for lane in one["lanes"])
         self.samples.append(one)
         return one
 
@@ -145,7 +145,7 @@ async def run_load(run):
         if by == "lowtide":
             scene.batch_id = await scene.lowtide.batch_create(file_id)
         elif by == "fixed":
-            driver = Driver(port, bodies_of(run, scene.model), run["width"])
+            driver = Driver(port, bodies_of(run, scene.model), run["concurrency"])
             tasks.append(await scene.drive(driver))
         elif by == "aimd":
             tasks.append(await scene.drive(Aimd(port, bodies_of(run, scene.model))))
@@ -189,10 +189,10 @@ def mean_in_flight(samples):
 
 async def run_prefix(run):
     lowtide = await run_load(run | {"batch": "lowtide"})
-    width = run.get("width") or max(1, round(mean_in_flight(lowtide["samples"][4:])))
+    concurrency = run.get("concurrency") or max(1, round(mean_in_flight(lowtide["samples"][4:])))
     order = run | {"name": run["name"] + "-order", "lowtide": False, "batch": "fixed"}
-    driver = await run_load(order | {"width": width})
-    return {"lowtide": lowtide, "order": driver, "width": width}
+    driver = await run_load(order | {"concurrency": concurrency})
+    return {"lowtide": lowtide, "order": driver, "concurrency": concurrency}
 
 
 # ---- a small batch of one organization beside a huge one of another ----
@@ -243,7 +243,7 @@ async def run_orgs(run):
 async def capacity_of(scene, run):
     """Lines a second of the same engine at a fixed concurrency, measured before."""
     bodies = load.plain_lines(scene.model, count=10**6, **run["lines"])
-    driver = Driver(scene.engines[0].port, bodies, run["width"])
+    driver = Driver(scene.engines[0].port, bodies, run["concurrency"])
     task = asyncio.create_task(driver.run())
     await asyncio.sleep(run["capacity_from_s"])
     first, began = driver.ended, time.monotonic()

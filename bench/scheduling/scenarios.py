@@ -151,10 +151,10 @@ class Quiet(Scenario):
 
     def runs(self):
         stop_s = self.until_s + 0.5
-        for width in self.sweep:
+        for concurrency in self.sweep:
             yield self.run(
-                f"{self.prefix}sweep-{width}", engines=[self.engine_arguments], lowtide=False,
-                batch="fixed", width=width, lines=self.lines(), stop_s=stop_s,
+                f"{self.prefix}sweep-{concurrency}", engines=[self.engine_arguments], lowtide=False,
+                batch="fixed", concurrency=concurrency, lines=self.lines(), stop_s=stop_s,
             )  # fmt: skip
         for variant, _, more in self.variants:
             yield self.run(
@@ -163,23 +163,23 @@ class Quiet(Scenario):
             )  # fmt: skip
 
     def swept(self, results):
-        """width -> lines/s."""
+        """concurrency -> lines/s."""
         found = {}
-        for width in self.sweep:
-            result = results.get(f"{self.prefix}sweep-{width}")
+        for concurrency in self.sweep:
+            result = results.get(f"{self.prefix}sweep-{concurrency}")
             if result:
-                found[width] = rate(result["samples"], self.from_s, self.until_s)
+                found[concurrency] = rate(result["samples"], self.from_s, self.until_s)
         if not found:
             raise Missing("no run of the sweep has a result")
         return found
 
     def best(self, results):
-        """(width, lines/s) of the best fixed concurrency."""
+        """(concurrency, lines/s) of the best fixed concurrency."""
         return max(self.swept(results).items(), key=lambda item: item[1])
 
     def rows(self, results):
-        width, best = self.best(results)
-        yield ("best fixed concurrency", f"{best:.2f} lines/s with {width} at once", "", None)
+        concurrency, best = self.best(results)
+        yield ("best fixed concurrency", f"{best:.2f} lines/s with {concurrency} at once", "", None)
         for variant, text, _ in self.variants:
             result = results[f"{self.prefix}quiet-{variant}"]
             found = rate(result["samples"], self.from_s, self.until_s)
@@ -196,7 +196,7 @@ class Quiet(Scenario):
         sweep.line(list(swept.items()), "fixed")
         sweep.dots(list(swept.items()), color=plot.COLORS[0], radius=2.5)
         speed = Panel("Lines a second over time (mean of 5 s)", "seconds", height=140)
-        width = Panel("Concurrency over time", "seconds", height=140)
+        concurrency = Panel("Concurrency over time", "seconds", height=140)
         for variant, text, _ in self.variants:
             result = results.get(f"{self.prefix}quiet-{variant}")
             if not result:
@@ -206,11 +206,11 @@ class Quiet(Scenario):
             found = rate(samples, self.from_s, self.until_s)
             sweep.level(found, f"lowtide, {text}", color)
             speed.line(rate_curve(samples), f"lowtide, {text}", color)
-            width.line([(one["t"], one["width"]) for one in samples], f"lowtide, {text}", color)
+            concurrency.line([(one["t"], one["concurrency"]) for one in samples], f"lowtide, {text}", color)
         best_width, best = self.best(results)
         speed.level(best, f"best fixed: {best_width}", plot.COLORS[0])
-        width.level(self.slots, "slots of the engine", plot.COLORS[6])
-        plot.save(path, sweep, speed, width)
+        concurrency.level(self.slots, "slots of the engine", plot.COLORS[6])
+        plot.save(path, sweep, speed, concurrency)
 
 
 # ---- online traffic ----
@@ -260,10 +260,10 @@ class Bursts(Scenario):
 
     def room(self, results):
         """Lines a second that online traffic leaves, phase by phase."""
-        width, best = self.quiet().best(results)
-        width, samples, found = min(width, self.slots), self.alone(results)["samples"], []
+        concurrency, best = self.quiet().best(results)
+        concurrency, samples, found = min(concurrency, self.slots), self.alone(results)["samples"], []
         for begins, ends in bounds(self.phases()):
-            found.append(best * (1 - self.mean_running(samples, begins, ends) / width))
+            found.append(best * (1 - self.mean_running(samples, begins, ends) / concurrency))
         return found
 
     def mean_running(self, samples, begins, ends):
@@ -333,20 +333,20 @@ class Bursts(Scenario):
 
     def time_panels(self, result, text, room=None):
         samples = result["samples"]
-        width = Panel(f"{text}: concurrency for the batch, and what runs in the engine", height=120)
+        concurrency = Panel(f"{text}: concurrency for the batch, and what runs in the engine", height=120)
         speed = Panel(f"{text}: batch lines a second (mean of 5 s)", height=110)
         first = Panel(f"{text}: online time to first token, ms", "seconds", 120, log_y=True)
-        for panel in (width, speed, first):
+        for panel in (concurrency, speed, first):
             panel.x_range = (0, self.seconds())
             for (begins, ends), (_, per_s) in zip(
                 bounds(self.phases()), self.phases(), strict=True
             ):
                 if per_s == max(one for _, one in self.phases()):
                     panel.band(begins, ends)
-        width.line([(one["t"], one.get("width")) for one in samples], "concurrency")
-        width.line(engine_curve(samples, "running"), "running in the engine")
-        width.line(engine_curve(samples, "waiting"), "waiting in the engine", plot.COLORS[3])
-        width.level(self.slots, "slots", plot.COLORS[6])
+        concurrency.line([(one["t"], one.get("concurrency")) for one in samples], "concurrency")
+        concurrency.line(engine_curve(samples, "running"), "running in the engine")
+        concurrency.line(engine_curve(samples, "waiting"), "waiting in the engine", plot.COLORS[3])
+        concurrency.level(self.slots, "slots", plot.COLORS[6])
         speed.line(rate_curve(samples), "batch lines a second")
         if room:
             steps = []
@@ -354,7 +354,7 @@ class Bursts(Scenario):
                 steps += [(bound[0], one), (bound[1], one)]
             speed.line(steps, "room that online traffic leaves", plot.COLORS[6], "5 3")
         first.dots([(one["at"], 1000 * one["ttft"]) for one in result["online"] if one["ttft"]])
-        return width, speed, first
+        return concurrency, speed, first
 
 
 class Direct(Bursts):
@@ -381,8 +381,8 @@ class Others(Bursts):
     name, title = "others", "For comparison: batch and online straight to the engine, no lowtide"
     to, alone_name = "engine", "alone-engine"
     kinds = (
-        ("ungated", "ungated: 512 at once", {"batch": "fixed", "width": 512}),
-        ("fixed-64", "fixed: 64 at once", {"batch": "fixed", "width": 64}),
+        ("ungated", "ungated: 512 at once", {"batch": "fixed", "concurrency": 512}),
+        ("fixed-64", "fixed: 64 at once", {"batch": "fixed", "concurrency": 64}),
         ("aimd", "AIMD on status codes alone", {"batch": "aimd"}),
     )
     all = (
@@ -471,7 +471,7 @@ class Windows(Scenario):
         yield self.run(
             self.name, kind="windows", engines=[engine + ["--budget", 2048, "--seed", 1]],
             weight=2, settings={"limits.window_min": "1s"}, windows_s=list(self.WINDOWS_S),
-            share=0.9, width=SLOTS, lines={"seed": 3}, capacity_from_s=4, capacity_s=10, warm_s=20,
+            share=0.9, concurrency=SLOTS, lines={"seed": 3}, capacity_from_s=4, capacity_s=10, warm_s=20,
         )  # fmt: skip
 
     def rows(self, results):
@@ -536,12 +536,12 @@ class Slow(Scenario):
         panels = []
         for variant, text, _ in self.variants:
             speed = Panel(f"{text}: lines a second (mean of 5 s)", "seconds", 110)
-            width = Panel(f"{text}: concurrency", "seconds", 110)
+            concurrency = Panel(f"{text}: concurrency", "seconds", 110)
             for kind, name in (("slow", "one in 50 is slow"), ("spread", "spread evenly")):
                 samples = results[f"{kind}-{variant}"]["samples"]
                 speed.line(rate_curve(samples), name)
-                width.line([(one["t"], one["width"]) for one in samples], name)
-            panels += [speed, width]
+                concurrency.line([(one["t"], one["concurrency"]) for one in samples], name)
+            panels += [speed, concurrency]
         plot.save(path, *panels)
 
 
@@ -577,10 +577,10 @@ class Refusals(Scenario):
         counts.line(engine_curve(samples, "requests"), "requests")
         counts.line(engine_curve(samples, "refused"), "refused with 429")
         counts.line([(one["t"], one["ended"]) for one in samples], "lines that have ended")
-        width = Panel("Concurrency", "seconds", 110)
-        width.line([(one["t"], one["width"]) for one in samples], "concurrency")
-        width.line(engine_curve(samples, "running"), "running in the engine")
-        plot.save(path, counts, width)
+        concurrency = Panel("Concurrency", "seconds", 110)
+        concurrency.line([(one["t"], one["concurrency"]) for one in samples], "concurrency")
+        concurrency.line(engine_curve(samples, "running"), "running in the engine")
+        plot.save(path, counts, concurrency)
 
 
 class Outage(Scenario):
@@ -606,13 +606,13 @@ class Outage(Scenario):
         result = results[self.name]
         samples, down = result["samples"], result["run"]["control"][0]
         panel = Panel("Lines a second (mean of 5 s)", "seconds")
-        width = Panel("Concurrency", "seconds", 110)
-        for one in (panel, width):
+        concurrency = Panel("Concurrency", "seconds", 110)
+        for one in (panel, concurrency):
             one.band(down[0], down[0] + down[1]["down_s"])
         panel.line(rate_curve(samples), "lines a second")
-        width.line([(one["t"], one["width"]) for one in samples], "concurrency")
-        width.line(engine_curve(samples, "running"), "running in the engine")
-        plot.save(path, panel, width)
+        concurrency.line([(one["t"], one["concurrency"]) for one in samples], "concurrency")
+        concurrency.line(engine_curve(samples, "running"), "running in the engine")
+        plot.save(path, panel, concurrency)
 
 
 class Two(Scenario):
@@ -697,7 +697,7 @@ class Prefixes(Scenario):
             result = results[name]
             lowtide, order = self.times(result)
             measured = (
-                f"{lowtide:.1f} s, in input order {order:.1f} s ({result['width']} at once): "
+                f"{lowtide:.1f} s, in input order {order:.1f} s ({result['concurrency']} at once): "
                 f"{lowtide / order:.2f} ×"
             )
             yield (text, measured, f"<= {wanted:.2f} ×", lowtide / order <= wanted)

@@ -215,13 +215,13 @@ class Lowtide(Program):
         answer = await self.call("GET", "/v1/lowtide/scheduling")
         found = []
         for upstream in answer["upstreams"]:
-            lane = next(iter(upstream["lanes"]), {"width": 0, "reason": "", "in_flight": 0})
+            lane = next(iter(upstream["lanes"]), {"concurrency_limit": 0, "reason": "", "in_flight": 0})
             found.append(
                 {
-                    "width": lane["width"],
+                    "concurrency": lane["concurrency_limit"],
                     "reason": lane["reason"],
                     "in_flight": lane["in_flight"],
-                    "others": lane.get("others"),
+                    "others": lane.get("cross_traffic"),
                     "best_per_s": lane.get("best_per_s"),
                     "state": upstream["state"],
                 }

@@ -76,15 +76,16 @@ static const struct metric upstream_metrics[] = {
 #define L(member) COLUMN(struct view_lane, member)
 
 static const struct metric lane_metrics[] = {
-	{ "lowtide_width", "gauge", "Requests in flight that are right for a model on an upstream.",
-	  L(limit.requests) },
-	{ "lowtide_width_reason", "gauge", "1 for the reason why the width is what it is.",
-	  METRIC_ONE, LABEL_FROM("reason", struct view_lane, limit.reason) },
-	{ "lowtide_width_others", "gauge", "Requests on the engine that did not come through here.",
+	{ "lowtide_concurrency_limit", "gauge",
+	  "Requests that a model on an upstream may have in flight.", L(limit.requests) },
+	{ "lowtide_concurrency_limit_reason", "gauge",
+	  "1 for the reason why the limit is what it is.", METRIC_ONE,
+	  LABEL_FROM("reason", struct view_lane, limit.reason) },
+	{ "lowtide_cross_traffic", "gauge", "Requests on the engine that bypass lowtide.",
 	  L(limit.others) },
-	{ "lowtide_width_reserve", "gauge", "Requests in flight kept free for online traffic.",
+	{ "lowtide_online_reserve", "gauge", "Slots kept free for online requests.",
 	  L(limit.reserve) },
-	{ "lowtide_work_seconds", "gauge", "Time for a unit of work (about a token) at that width.",
+	{ "lowtide_work_seconds", "gauge", "Time for a unit of work (about a token) at that limit.",
 	  L(limit.work_s) },
 };
 

@@ -7,10 +7,10 @@
 /* ---- a model on an upstream ---- */
 
 #define LIMIT(of)                                                                             \
-	{ "width", COLUMN(of, limit.requests), .decimals = 1 },                               \
+	{ "concurrency_limit", COLUMN(of, limit.requests), .decimals = 1 },                   \
 		{ "reason", COLUMN(of, limit.reason) }, { "batch", COLUMN(of, limit.batch) }, \
 		{ "online", COLUMN(of, limit.online) },                                       \
-		{ "others", COLUMN(of, limit.others), .decimals = 1 },                        \
+		{ "cross_traffic", COLUMN(of, limit.others), .decimals = 1 },                 \
 		{ "reserve", COLUMN(of, limit.reserve) },                                     \
 		{ "best_per_s", COLUMN(of, limit.best_per_s), .decimals = 3 },                \
 	{                                                                                     \

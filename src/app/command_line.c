@@ -244,7 +244,7 @@ static int command_serve(int argc, char **argv)
 		       "environment over the file. The API key of upstreams given by --upstream "
 		       "or LOWTIDE_UPSTREAMS is taken from LOWTIDE_UPSTREAM_API_KEY, that of "
 		       "others from where the file says. SIGHUP reads all of it anew: upstreams, "
-		       "their widths and log.level change at once, the rest at the next start. At "
+		       "their concurrency and log.level change at once, the rest at the next start. At "
 		       "the first start an API key is made and printed, or LOWTIDE_BOOTSTRAP_KEY "
 		       "is taken. Exit code: 0 stopped by a signal, 1 it could not start, 2 wrong "
 		       "use or a wrong setting.",

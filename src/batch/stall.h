@@ -9,21 +9,21 @@
 
 /*        name      API (contract 11.2), log, state of an upstream (console), at a terminal;
  *                  NULL: it has no word there */
-#define BATCH_STALLS(X)                                                                       \
-	/* nothing holds it up */                                                             \
-	X(NONE, NULL, "upstream.flows", "flows", NULL)                                        \
-	/* all room is taken by online requests */                                            \
-	X(ONLINE, "online", NULL, NULL, "online")                                             \
-	/* the upstream asks for a pause */                                                   \
-	X(THROTTLED, "upstream_429", "upstream.slows_down", "paused", "the upstream is busy") \
-	/* it is down, or answers nothing well */                                             \
-	X(DOWN, "upstream_down", "upstream.down", "down", "the upstream is down")             \
-	/* only the operator can mend it */                                                   \
-	X(REFUSED, "upstream_refused", "upstream.refused", "refused",                         \
-	  "the upstream refuses, see above")                                                  \
-	/* disk or database refuse, descriptors are short, or the server is stopping */       \
-	X(PAUSED, "paused", "batch.paused", NULL, "paused, see the log")                      \
-	/* its organization is suspended by the operator */                                   \
+#define BATCH_STALLS(X)                                                                          \
+	/* nothing holds it up */                                                                \
+	X(NONE, NULL, "upstream.flows", "flows", NULL)                                           \
+	/* all room is taken by online requests */                                               \
+	X(ONLINE, "online", NULL, NULL, "online")                                                \
+	/* the upstream asks for a pause */                                                      \
+	X(THROTTLED, "upstream_429", "upstream.slows_down", "throttled", "the upstream is busy") \
+	/* it is down, or answers nothing well */                                                \
+	X(DOWN, "upstream_down", "upstream.down", "down", "the upstream is down")                \
+	/* only the operator can mend it */                                                      \
+	X(REFUSED, "upstream_refused", "upstream.refused", "refused",                            \
+	  "the upstream refuses, see above")                                                     \
+	/* disk or database refuse, descriptors are short, or the server is stopping */          \
+	X(PAUSED, "paused", "batch.paused", NULL, "paused, see the log")                         \
+	/* its organization is suspended by the operator */                                      \
 	X(HELD, "held", "batch.suspended", NULL, "held")
 
 enum batch_stall {

@@ -70,10 +70,10 @@ static void lane_tick(struct lane *lane, uint64_t now_us)
 		(struct decision){ .at = sys.now_s(), .state = s };
 	if (lane->decision_count == 1)
 		return; /* where it starts is no decision */
-	log_info("upstream.width", kv_str("upstream", lane->upstream->config.name),
-		 kv_str("model", lane->model->name), kv_u64("width", (uint64_t)(s.limit + 0.5)),
+	log_info("upstream.concurrency_limit", kv_str("upstream", lane->upstream->config.name),
+		 kv_str("model", lane->model->name), kv_u64("limit", (uint64_t)(s.limit + 0.5)),
 		 kv_str("reason", limit_reason_name(s.reason)), kv_u64("lines", s.batch),
-		 kv_u64("online", s.online), kv_u64("others", (uint64_t)(s.others + 0.5)),
+		 kv_u64("online", s.online), kv_u64("cross_traffic", (uint64_t)(s.others + 0.5)),
 		 kv_u64("reserve", s.reserve));
 }
 

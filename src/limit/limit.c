@@ -91,13 +91,13 @@ static enum limit_reason reason(const struct limit *l, uint64_t now_us)
 		return LIMIT_FIXED;
 	if (l->yield.cap < least) {
 		least = l->yield.cap;
-		why = LIMIT_OTHERS;
+		why = LIMIT_CROSS_TRAFFIC;
 	}
 	if (l->backoff.cap < least) {
 		least = l->backoff.cap;
 		why = LIMIT_REFUSED;
 	}
-	return l->reopen.cap <= least ? LIMIT_REOPENING : why;
+	return l->reopen.cap <= least ? LIMIT_SLOW_START : why;
 }
 
 /* ---- what limiters are to know of each other ---- */

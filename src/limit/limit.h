@@ -40,18 +40,18 @@
 #include "upstream/gauges.h"
 
 /* Why the limit is what it is; for log, metrics and console. */
-#define LIMIT_REASONS(X)                                                                 \
-	X(STARTING, "starting")         /* too few answers yet */                        \
-	X(GROWING, "growing")           /* more in flight still brings more */           \
-	X(SETTLED, "settled")           /* more in flight only queues */                 \
-	X(PROBING, "probing")           /* trying a little more or less */               \
-	X(FIXED, "fixed")               /* set by configuration */                       \
-	X(AT_MAX, "limit")              /* at max_concurrency */                         \
-	X(REFUSED, "refused")           /* cut by 429 or 503 */                          \
-	X(ENGINE_QUEUE, "engine_queue") /* requests wait in the engine */                \
-	X(ENGINE_CACHE, "engine_cache") /* its KV cache is full */                       \
-	X(OTHERS, "others")             /* others use the engine: seen in its latency */ \
-	X(REOPENING, "reopening")       /* after a pause or an outage */
+#define LIMIT_REASONS(X)                                                                   \
+	X(STARTING, "starting")           /* too few answers yet */                        \
+	X(GROWING, "growing")             /* more in flight still brings more */           \
+	X(SETTLED, "settled")             /* more in flight only queues */                 \
+	X(PROBING, "probing")             /* trying a little more or less */               \
+	X(FIXED, "fixed")                 /* set by configuration */                       \
+	X(AT_MAX, "max_concurrency")      /* at max_concurrency */                         \
+	X(REFUSED, "refused")             /* cut by 429 or 503 */                          \
+	X(ENGINE_QUEUE, "engine_queue")   /* requests wait in the engine */                \
+	X(ENGINE_CACHE, "engine_cache")   /* its KV cache is full */                       \
+	X(CROSS_TRAFFIC, "cross_traffic") /* others use the engine: seen in its latency */ \
+	X(SLOW_START, "slow_start")       /* after a pause or an outage */
 
 enum limit_reason {
 #define X(name, text) LIMIT_##name,

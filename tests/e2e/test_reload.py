@@ -153,7 +153,7 @@ def test_an_upstream_that_is_down_is_replaced(start, config, new_upstream):
     assert len(api.results(batch)[0]) == 20 and good.sent(mark) == 20
 
 
-def test_a_width_changes(start, config, new_upstream):
+def test_a_concurrency_limit_changes(start, config, new_upstream):
     a = new_upstream()
     config.write(("a", a, "concurrency: 2"))
     api = start()

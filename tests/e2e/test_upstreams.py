@@ -347,16 +347,16 @@ def test_13_metrics_and_scheduling_tell_of_upstreams(serve, own_upstream):
     text = api.http.get(f"{api.server.url}/metrics", headers={"Authorization": ""}).text
     assert 'lowtide_upstream_up{upstream="default"} 1' in text
     assert 'lowtide_upstream_answers_total{upstream="default",result="2xx"} 100' in text
-    assert 'lowtide_width{upstream="default",model="m-1"}' in text
+    assert 'lowtide_concurrency_limit{upstream="default",model="m-1"}' in text
     shown = api.http.get("lowtide/scheduling").json()
     (upstream,) = shown["upstreams"]
     (lane,) = upstream["lanes"]
     assert upstream["state"] == "flows" and lane["model"] == "m-1"
-    assert lane["width"] >= 1 and lane["reason"] and lane["decisions"]
+    assert lane["concurrency_limit"] >= 1 and lane["reason"] and lane["decisions"]
     assert own_upstream.url not in json.dumps(shown)
 
 
-def test_the_width_is_found(serve, own_upstream):
+def test_the_concurrency_limit_is_found(serve, own_upstream):
     """No setting: it starts low and grows while that brings more."""
     api = serve()
     mark = fresh()

@@ -48,23 +48,24 @@ static const char expected[] = HEAD("lowtide_build_info", "gauge",
 	"lowtide_engine_requests{upstream=\"a\",state=\"waiting\"} 2\n" //
 	HEAD("lowtide_engine_cache_use", "gauge",
 	     "The share of the engine's KV cache in use, as it says.") //
-	HEAD("lowtide_width", "gauge",
-	     "Requests in flight that are right for a model on an upstream.")                  //
-	"lowtide_width{upstream=\"a\",model=\"m \\\"1\\\"\"} 8.25\n"                           //
-	"lowtide_width{upstream=\"a\",model=\"m2\"} 0\n"                                       //
-	HEAD("lowtide_width_reason", "gauge", "1 for the reason why the width is what it is.") //
-	"lowtide_width_reason{upstream=\"a\",model=\"m \\\"1\\\"\",reason=\"growing\"} 1\n"    //
-	"lowtide_width_reason{upstream=\"a\",model=\"m2\",reason=\"fixed\"} 1\n"               //
-	HEAD("lowtide_width_others", "gauge",
-	     "Requests on the engine that did not come through here.")     //
-	"lowtide_width_others{upstream=\"a\",model=\"m \\\"1\\\"\"} 0.5\n" //
-	"lowtide_width_others{upstream=\"a\",model=\"m2\"} 0\n"            //
-	HEAD("lowtide_width_reserve", "gauge",
-	     "Requests in flight kept free for online traffic.")          //
-	"lowtide_width_reserve{upstream=\"a\",model=\"m \\\"1\\\"\"} 2\n" //
-	"lowtide_width_reserve{upstream=\"a\",model=\"m2\"} 0\n"          //
+	HEAD("lowtide_concurrency_limit", "gauge",
+	     "Requests that a model on an upstream may have in flight.")         //
+	"lowtide_concurrency_limit{upstream=\"a\",model=\"m \\\"1\\\"\"} 8.25\n" //
+	"lowtide_concurrency_limit{upstream=\"a\",model=\"m2\"} 0\n"             //
+	HEAD("lowtide_concurrency_limit_reason", "gauge",
+	     "1 for the reason why the limit is what it is.") //
+	"lowtide_concurrency_limit_reason{upstream=\"a\",model=\"m \\\"1\\\"\",reason=\"growing\"} 1\n" //
+	"lowtide_concurrency_limit_reason{upstream=\"a\",model=\"m2\",reason=\"fixed\"} 1\n" //
+	HEAD("lowtide_cross_traffic", "gauge",
+	     "Requests on the engine that bypass lowtide.")                 //
+	"lowtide_cross_traffic{upstream=\"a\",model=\"m \\\"1\\\"\"} 0.5\n" //
+	"lowtide_cross_traffic{upstream=\"a\",model=\"m2\"} 0\n"            //
+	HEAD("lowtide_online_reserve", "gauge",
+	     "Slots kept free for online requests.")                       //
+	"lowtide_online_reserve{upstream=\"a\",model=\"m \\\"1\\\"\"} 2\n" //
+	"lowtide_online_reserve{upstream=\"a\",model=\"m2\"} 0\n"          //
 	HEAD("lowtide_work_seconds", "gauge",
-	     "Time for a unit of work (about a token) at that width.")                        //
+	     "Time for a unit of work (about a token) at that limit.")                        //
 	"lowtide_work_seconds{upstream=\"a\",model=\"m \\\"1\\\"\"} 0.00025000000000000001\n" //
 	"lowtide_work_seconds{upstream=\"a\",model=\"m2\"} 0\n"                               //
 	HEAD("lowtide_batches", "gauge", "Batches in progress, by model.")                    //
