@@ -7,7 +7,7 @@
 #include <stdio.h>
 
 #include "base/log.h"
-#include "store/migration_texts.h"
+#include "migration_texts.h"
 #include "store/sqlite.h"
 
 #define APPLICATION_ID 0x4c6f7754 /* "LowT" */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "store/sql_texts.h"
+#include "sql_texts.h"
 
 static const struct {
 	const char *name;
