@@ -26,7 +26,7 @@ build-test: build
 		-Db_sanitize=address,undefined -Dfailpoints=true -Dtests=enabled -Dwerror=true
 	@ninja -C build-test
 
-check: build-test  ## clang-format, clang-tidy, cppcheck, ThreadSanitizer: fails on any finding
+check: build-test  ## walls, clang-format, clang-tidy, cppcheck, ThreadSanitizer: fails on any finding
 	@scripts/bootstrap.sh check e2e
 	@scripts/check.sh
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Checks of all C: layout (clang-format), bugs (clang-tidy, cppcheck), races between threads
-# (ThreadSanitizer, scripts/tsan.sh). Each prints its findings; the exit status is 1 if there was any.
+# Checks of all C: walls between folders and modules (scripts/walls.py), layout (clang-format), bugs
+# (clang-tidy, cppcheck), races between threads (ThreadSanitizer, scripts/tsan.sh). Each prints its findings; the exit status is 1 if there was any.
 #
 #   scripts/check.sh            check
 #   scripts/check.sh format     lay the files out instead
@@ -57,6 +57,7 @@ cppcheck_all() {
         --suppress=missingIncludeSystem --suppress="*:$BUILD/src/store/*"
 }
 
+run walls scripts/walls.py
 run clang-format layout
 run clang-tidy tidy
 run cppcheck cppcheck_all
