@@ -6,15 +6,15 @@
  * batch ends when the virtual time has come to the work up to its end, in its organization, by
  * weight; and virtual time runs the faster the less weight is left. So the ends are sorted once,
  * and no event is simulated. */
+#include "schedule/forecast.h"
+
 #include <math.h>
 #include <string.h>
 
-#include "schedule/schedule.h"
-#include "schedule/schedule_impl.h"
+#include "schedule/estimate.h"
 
-#define BORROWED_LINES 8.0 /* until so many have ended the model's average weighs more */
-#define SMALL_PART 8.0     /* a small batch is at most one in so many of the one it overtakes */
-#define LATE_MARGIN 1.05   /* more than what the turns of the others take, LATE_SPARES */
+#define SMALL_PART 8.0   /* a small batch is at most one in so many of the one it overtakes */
+#define LATE_MARGIN 1.05 /* more than what the turns of the others take, LATE_SPARES */
 #define LATE_MARGIN_MS 2000.0
 #define LATE_ROUNDS 8
 /* What is expected is not known well, least of all at first: who seems to miss its end by less than that
@@ -29,16 +29,6 @@ static double batch_left_ms(const struct schedule *s, const struct schedule_batc
 	return ((double)b->expires_at - (double)s->now_s) * 1000;
 }
 
-/* A line's time in flight: of its own lines lately, before that of the model's by tokens. */
-static double batch_each_ms(const struct schedule *s, const struct schedule_batch *b)
-{
-	double own = b->line_ms > 0 ? (double)b->ended : 0;
-	double tokens = batch_input_tokens(b) + s->output_tokens;
-	double others = s->line_tokens > 0 && tokens > 0 ? s->line_ms * tokens / s->line_tokens
-							 : s->line_ms;
-	return (own * b->line_ms + BORROWED_LINES * others) / (own + BORROWED_LINES);
-}
-
 /* Slots times milliseconds. */
 static double batch_work(const struct schedule_batch *b)
 {
@@ -48,7 +38,7 @@ static double batch_work(const struct schedule_batch *b)
 static void batch_expect(const struct schedule *s, struct schedule_batch *b)
 {
 	double lines = (double)(b->rest_lines + b->ended);
-	b->each_ms = batch_each_ms(s, b);
+	b->each_ms = estimate_line_ms(s, b);
 	b->alone_ms = s->slots > 0 ? batch_work(b) / s->slots : 0;
 	if (b->alone_ms < b->each_ms && b->rest_lines > 0)
 		b->alone_ms = b->each_ms;

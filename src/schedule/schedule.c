@@ -5,42 +5,17 @@
  * turn never comes to nothing, and whether there is a line is known without looking. */
 #include "schedule/schedule.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/memory.h"
+#include "schedule/estimate.h"
+#include "schedule/forecast.h"
 #include "schedule/schedule_impl.h"
 #include "schedule/window.h"
 
-#define LEARN_LINES 256u   /* a line counts for one in so many in what is learned */
-#define BORROWED_LINES 8.0 /* until so many have ended the model's average weighs more */
-#define DEBT_LINES 1024.0  /* an organization owes no more than so many lines of its weight */
-#define TURN_OUTLIER 16.0  /* a line beyond so many average ones counts as that */
-#define BYTES_PER_TOKEN 4.0
-#define TOKENS_MAX 16e6 /* of a line; anything above is a mistake of the upstream's */
-
-/* ---- what a line costs ---- */
-
-double batch_input_tokens(const struct schedule_batch *b)
-{
-	if (b->rest_lines == 0)
-		return 0;
-	return (double)b->rest_bytes / (double)b->rest_lines / BYTES_PER_TOKEN;
-}
-
-double batch_output_tokens(const struct schedule *s, const struct schedule_batch *b)
-{
-	double ended = (double)b->ended;
-	return (ended * b->output_tokens + BORROWED_LINES * s->output_tokens) /
-	       (ended + BORROWED_LINES);
-}
-
-/* The first value stands; each one more moves it less, down to 1 in LEARN_LINES. */
-static void learn(double *average, uint64_t ended, double value)
-{
-	double weight = 1.0 / (double)(ended < LEARN_LINES ? ended : LEARN_LINES);
-	*average += (value - *average) * (*average == 0 ? 1 : weight);
-}
+#define DEBT_LINES 1024.0 /* an organization owes no more than so many lines of its weight */
 
 /* ---- organizations ---- */
 
@@ -244,7 +219,7 @@ static void window_renew(struct schedule *s, struct schedule_batch *b)
 static void cursor_take(struct schedule *s, struct schedule_batch *b, struct schedule_line *ret)
 {
 	struct schedule_look look;
-	double tokens = batch_input_tokens(b);
+	double tokens = estimate_input_tokens(b);
 	ret->record = b->cursor.first + b->cursor.next++;
 	if (s->turn->next != s->turn)
 		tokens = s->ops.look(b->batch, ret->record, &look)
@@ -266,7 +241,8 @@ static void batch_give(struct schedule *s, struct schedule_batch *b, unsigned la
 	else
 		cursor_take(s, b, ret);
 	/* one that cannot be read will not be answered either */
-	double tokens = ret->input_tokens == 0 ? 1 : ret->input_tokens + batch_output_tokens(s, b);
+	double tokens = ret->input_tokens == 0 ? 1
+					       : ret->input_tokens + estimate_output_tokens(s, b);
 	tokens = tokens < 1 ? 1 : tokens < TOKENS_MAX ? tokens : TOKENS_MAX;
 	ret->batch = b;
 	ret->tokens = (uint32_t)tokens;
@@ -322,31 +298,13 @@ bool schedule_has_line(const struct schedule *s)
 
 /* ---- lines come back ---- */
 
-static void batch_learn(struct schedule *s, struct schedule_batch *b, const struct schedule_line *l,
-			double took_ms, double tokens)
-{
-	if (took_ms > 0) {
-		learn(&b->line_ms, b->ended, took_ms);
-		learn(&s->line_ms, s->ended, took_ms);
-	}
-	/* this is the grain of turns: one enormous line must not make them long */
-	double turn = tokens > 0 ? tokens : l->tokens;
-	if (s->line_tokens > 0 && turn > TURN_OUTLIER * s->line_tokens)
-		turn = TURN_OUTLIER * s->line_tokens;
-	learn(&s->line_tokens, s->ended, turn);
-	if (tokens > 0) {
-		double output = tokens - l->input_tokens;
-		learn(&b->output_tokens, b->ended, output);
-		learn(&s->output_tokens, s->ended, output);
-	}
-}
-
 void schedule_ended(struct schedule *s, const struct schedule_line *l, double took_ms,
 		    uint64_t tokens)
 {
 	struct schedule_batch *b = l->batch;
 	double used = tokens < (uint64_t)TOKENS_MAX ? (double)tokens : TOKENS_MAX;
 	window_back(b->window, l);
+	assert(b->in_flight > 0 && b->in != NULL);
 	b->in_flight--;
 	b->in_flight_tokens -= l->tokens;
 	b->in->in_flight_tokens -= l->tokens;
@@ -357,7 +315,7 @@ void schedule_ended(struct schedule *s, const struct schedule_line *l, double to
 	}
 	b->ended++;
 	s->ended++;
-	batch_learn(s, b, l, took_ms, used);
+	estimate_learn(s, l, took_ms, used);
 }
 
 void schedule_put_off(struct schedule *s, struct schedule_line *l)
@@ -406,6 +364,7 @@ void schedule_remove(struct schedule *s, struct schedule_batch *b)
 	struct schedule_org *o = b->in;
 	if (o == NULL)
 		return;
+	assert(b->at < s->n && s->all[b->at] == b);
 	batch_unlist(s, b);
 	window_drop(s, b);
 	s->prefix_batches -= b->prefixes;
@@ -420,6 +379,7 @@ void schedule_remove(struct schedule *s, struct schedule_batch *b)
 		if (s->late[i] == b)
 			s->late[i] = NULL;
 	b->in = NULL;
+	assert(o->batches > 0);
 	if (--o->batches == 0)
 		org_free(s, o);
 }

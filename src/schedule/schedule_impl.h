@@ -1,5 +1,5 @@
-/* schedule_impl.h: what schedule.c (organizations and turns) and forecast.c (what is expected,
- * and the order that follows from it) share. */
+/* schedule_impl.h: what the files of schedule/ share: an organization and the schedule of a model.
+ * schedule.c takes the turns, forecast.c orders the batches, estimate.c learns what a line takes. */
 #pragma once
 
 #include "schedule/schedule.h"
@@ -41,12 +41,3 @@ struct schedule {
 	double line_ms, line_tokens, output_tokens; /* of the model's lines lately */
 	uint64_t ended;
 };
-
-/* Tokens that the size of its bodies says that a line of the batch has, on the average. */
-double batch_input_tokens(const struct schedule_batch *b);
-/* Tokens of an answer of its; the model's until enough of its lines have ended. */
-double batch_output_tokens(const struct schedule *s, const struct schedule_batch *b);
-
-/* Renews the order of the batches in their organizations: `all`, and the lists of the
- * organizations. */
-void schedule_order(struct schedule *s);
