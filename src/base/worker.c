@@ -8,11 +8,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 struct workers {
 	pthread_mutex_t lock;      /* guards all below but the threads */
-	pthread_cond_t wake;       /* on CLOCK_MONOTONIC: steps of the wall clock delay nothing */
+	pthread_cond_t wake;       /* clock_cond_init() */
 	struct work *first, **end; /* the queue; *end is where the next node goes */
 	unsigned waiting;          /* nodes in the queue */
 	struct work *delayed;      /* the one due first, on top of the heap */
@@ -21,15 +22,6 @@ struct workers {
 	unsigned started;
 	pthread_t threads[];
 };
-
-/* The real clock, not sys.monotonic_ms: a condition variable waits by the real one. */
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void queue_put(struct workers *w, struct work *work)
 {
@@ -97,7 +89,7 @@ static struct work *heap_pop(struct work *top)
 
 static void queue_put_due(struct workers *w)
 {
-	uint64_t now = w->delayed != NULL ? now_ms() : 0;
+	uint64_t now = w->delayed != NULL ? clock_ms() : 0;
 
 	while (w->delayed != NULL && w->delayed->due_ms <= now) {
 		struct work *work = w->delayed;
@@ -112,10 +104,7 @@ static void wait_for_work(struct workers *w)
 		pthread_cond_wait(&w->wake, &w->lock);
 		return;
 	}
-	struct timespec until = {
-		.tv_sec = (time_t)(w->delayed->due_ms / 1000),
-		.tv_nsec = (long)(w->delayed->due_ms % 1000) * 1000000,
-	};
+	struct timespec until = clock_at_ms(w->delayed->due_ms);
 	pthread_cond_timedwait(&w->wake, &w->lock, &until);
 }
 
@@ -168,16 +157,12 @@ bool thread_start(pthread_t *ret, const char *name, void *(*fn)(void *), void *a
 bool workers_open(const char *name, unsigned threads, struct workers **ret, struct error *err)
 {
 	struct workers *w = calloc(1, sizeof(*w) + threads * sizeof(w->threads[0]));
-	pthread_condattr_t monotonic;
 
 	if (w == NULL)
 		return fail_memory(err);
 	w->end = &w->first;
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->wake, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&w->wake);
 	for (; w->started < threads; w->started++) {
 		char shown[16];
 		snprintf(shown, sizeof(shown), "%.11s-%u", name, w->started % 1000);
@@ -219,7 +204,7 @@ void workers_post_after(struct workers *w, struct work *work, worker_fn fn, void
 	work->fn = fn;
 	work->arg = arg;
 	/* This millisecond has partly passed: without the one more the job could run early. */
-	work->due_ms = now_ms() + delay_ms + 1;
+	work->due_ms = clock_ms() + delay_ms + 1;
 	work->next = work->child = NULL;
 	pthread_mutex_lock(&w->lock);
 	work->serial = w->serials++;

@@ -14,7 +14,7 @@ struct workers;
 
 typedef void (*worker_fn)(void *arg);
 
-/* `name` shows in ps and perf; copied. NULL on failure with *err set. */
+/* `name` shows in ps and perf; copied. */
 MUST_USE bool workers_open(const char *name, unsigned threads, struct workers **ret,
 			   struct error *err);
 /* Never blocks, never fails: the job's node is `struct work` inside the caller's own object, which
@@ -23,7 +23,7 @@ struct work {
 	struct work *next;
 	worker_fn fn;
 	void *arg;
-	uint64_t due_ms; /* monotonic; 0: at once */
+	uint64_t due_ms; /* clock_ms(); 0: at once */
 	uint64_t serial; /* of those due at the same time the first posted goes first */
 	struct work *child;
 };

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/worker.h"
@@ -61,14 +62,8 @@ static bool dispatch_call(struct dispatch *d,
 
 bool dispatch_drain(struct dispatch *d, uint64_t timeout_ms)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t)(timeout_ms / 1000);
-	until.tv_nsec += (long)(timeout_ms % 1000) * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_nsec -= 1000000000L;
-		until.tv_sec++;
-	}
+	struct timespec until = clock_after_ms(timeout_ms);
+
 	d->draining = true;
 	client_wake(d->client);
 	pthread_mutex_lock(&d->lock);
@@ -213,14 +208,10 @@ static const struct poll_ops polls = {
 
 static void locks_init(struct dispatch *d)
 {
-	pthread_condattr_t monotonic;
 	mailbox_open(&d->mailbox);
 	pthread_mutex_init(&d->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&d->idle, &monotonic);
-	pthread_cond_init(&d->called, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&d->idle);
+	clock_cond_init(&d->called);
 }
 
 bool dispatch_new(const struct dispatch_config *config, const struct upstream_config *upstreams,

@@ -7,6 +7,7 @@
 
 #include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/sys.h"
@@ -69,21 +70,10 @@ void recorder_flush(struct recorder *r, void *owner)
 	pthread_cond_signal(&r->wake);
 }
 
-static void deadline_after(struct timespec *ts, uint64_t ms)
-{
-	clock_gettime(CLOCK_MONOTONIC, ts);
-	ts->tv_sec += (time_t)(ms / 1000);
-	ts->tv_nsec += (long)(ms % 1000) * 1000000L;
-	if (ts->tv_nsec >= 1000000000L) {
-		ts->tv_nsec -= 1000000000L;
-		ts->tv_sec++;
-	}
-}
-
 bool recorder_wait(struct recorder *r, uint64_t timeout_ms)
 {
-	struct timespec until;
-	deadline_after(&until, timeout_ms);
+	struct timespec until = clock_after_ms(timeout_ms);
+
 	pthread_mutex_lock(&r->lock);
 	uint64_t target = r->pushed;
 	while (r->done < target && pthread_cond_timedwait(&r->durable, &r->lock, &until) == 0)
@@ -289,12 +279,8 @@ bool recorder_open(const struct recorder_ops *ops, void *ctx, struct recorder **
 	r->tail = &r->head;
 	r->buffer = BUF((size_t)INT32_MAX * 2);
 	pthread_mutex_init(&r->lock, NULL);
-	pthread_condattr_t monotonic;
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&r->wake, &monotonic);
-	pthread_cond_init(&r->durable, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&r->wake);
+	clock_cond_init(&r->durable);
 	r->thread_started = thread_start(&r->thread, "recorder", recorder_main, r, err);
 	if (!r->thread_started) {
 		recorder_close(r);

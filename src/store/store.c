@@ -5,8 +5,8 @@
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "store/store_priv.h"
@@ -57,12 +57,8 @@ bool store_open(const char *data_dir, struct store **ret, struct error *err)
 	if (s == NULL)
 		return fail_memory(err);
 	s->write_wait_ms = WRITE_WAIT_MS;
-	pthread_condattr_t monotonic;
 	pthread_mutex_init(&s->turn_lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&s->turn_free, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&s->turn_free);
 	pthread_mutex_init(&s->keys.lock, NULL);
 	pthread_mutex_init(&s->idle_lock, NULL);
 	pthread_cond_init(&s->idle_more, NULL);
@@ -117,25 +113,14 @@ void reader_return(struct db **db)
 /* ---- transactions ---- */
 
 #define LOCKED_TELL_MS 60000
-#define TURN_WAIT_S 60
+#define TURN_WAIT_MS 60000
 #define LOCKED_WAIT_MS 250
-
-/* The real clock, as SQLite waits by. */
-static uint64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 /* Our own writers, before this one: each takes as long as the disk does. */
 static bool turn_wait(struct store *s)
 {
-	struct timespec end;
+	struct timespec end = clock_after_ms(TURN_WAIT_MS);
 
-	clock_gettime(CLOCK_MONOTONIC, &end);
-	end.tv_sec += TURN_WAIT_S;
 	pthread_mutex_lock(&s->turn_lock);
 	while (s->writing && pthread_cond_timedwait(&s->turn_free, &s->turn_lock, &end) == 0)
 		;
@@ -153,12 +138,12 @@ static void turn_end(struct store *s)
 	pthread_mutex_unlock(&s->turn_lock);
 }
 
-/* How long to wait for another process. Once a writer has waited for it in vain the others, who are
+/* How long to wait for another process, by the kernel's clock, as SQLite waits. Once a writer has waited for it in vain the others, who are
  * behind it, wait LOCKED_WAIT_MS at most, their time behind it counted: many give up together and not
  * one after another. */
 static unsigned wait_ms(const struct store *s, uint64_t entered_ms)
 {
-	uint64_t waited_ms = now_ms() - entered_ms;
+	uint64_t waited_ms = clock_ms() - entered_ms;
 
 	if (s->locked_at_ms == 0)
 		return s->write_wait_ms;
@@ -178,7 +163,7 @@ static void log_locked(struct store *s, const struct error *err)
 
 bool txn_begin(struct txn *t, struct store *s, struct error *err)
 {
-	uint64_t entered_ms = now_ms();
+	uint64_t entered_ms = clock_ms();
 
 	if (!turn_wait(s))
 		return fail(err, ERR_UNAVAILABLE,
@@ -186,7 +171,7 @@ bool txn_begin(struct txn *t, struct store *s, struct error *err)
 	db_wait(&s->writer, wait_ms(s, entered_ms));
 	if (!sql_run(&s->writer, SQL_begin, VALUES(), NULL, err)) {
 		if (err->kind == ERR_UNAVAILABLE) {
-			s->locked_at_ms = now_ms();
+			s->locked_at_ms = clock_ms();
 			log_locked(s, err);
 		}
 		turn_end(s);
