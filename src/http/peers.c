@@ -5,18 +5,18 @@
  * connection. */
 #include "http/peers.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/worker.h"
-#include "http/stream.h"
 
 #define ENDED (POLLRDHUP | POLLHUP | POLLERR)
 
@@ -47,6 +47,7 @@ static void kept_remove(struct peers *p, struct peer *peer)
 	*(peer->older != NULL ? &peer->older->newer : &p->oldest) = peer->newer;
 	*(peer->newer != NULL ? &peer->newer->older : &p->newest) = peer->older;
 	peer->kept = false;
+	assert(p->kept > 0);
 	p->kept--;
 }
 
@@ -96,7 +97,7 @@ static void note_end(struct peer *peer)
 		if (!peer->shut)
 			shutdown(peer->fd, SHUT_RDWR);
 		peer->shut = true;
-		stream_gone(peer->stream);
+		peer->stream_ops->gone(peer->stream);
 		return;
 	}
 	/* Changes nothing, the other side having ended already (or intake.c this one), but that
@@ -145,7 +146,7 @@ static void note_unread(struct peers *p)
 	for (size_t i = 0; i < p->slots; i++) {
 		struct peer *peer = p->by_fd[i];
 		if (peer == NULL || peer->stream == NULL || peer->shut ||
-		    stream_unread_ms(peer->stream, peer->fd, now_ms) < p->stream_idle_ms)
+		    peer->stream_ops->unread_ms(peer->stream, peer->fd, now_ms) < p->stream_idle_ms)
 			continue;
 		if (log_storm_pass(&p->unread, now_ms, &others))
 			log_info("online.client_reads_nothing", kv_u64("for_ms", p->stream_idle_ms),
@@ -211,12 +212,8 @@ static void sweep(struct peers *p)
 
 static void pause_until_next(struct peers *p)
 {
-	struct timespec until;
+	struct timespec until = clock_after_ms(PEERS_SWEEP_MS);
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_nsec += PEERS_SWEEP_MS * 1000000L;
-	until.tv_sec += until.tv_nsec / 1000000000L;
-	until.tv_nsec %= 1000000000L;
 	while (!p->stopping && pthread_cond_timedwait(&p->changed, &p->lock, &until) == 0)
 		;
 }
@@ -244,7 +241,6 @@ bool peers_open(unsigned kept_max, uint64_t stream_idle_ms, const struct deadlin
 		struct peers **ret, struct error *err)
 {
 	struct peers *p = calloc(1, sizeof(*p));
-	pthread_condattr_t attr;
 
 	if (p == NULL)
 		return fail_memory(err);
@@ -252,10 +248,7 @@ bool peers_open(unsigned kept_max, uint64_t stream_idle_ms, const struct deadlin
 	p->stream_idle_ms = stream_idle_ms;
 	p->limits = *limits;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&p->changed);
 	p->started = thread_start(&p->thread, "http-peers", peers_main, p, err);
 	if (!p->started) {
 		peers_close(p);
@@ -320,6 +313,7 @@ void peers_remove(struct peers *p, struct peer *peer)
 	pthread_mutex_lock(&p->lock);
 	kept_remove(p, peer);
 	p->streams -= peer->stream != NULL;
+	assert(p->by_fd[peer->fd] == peer && p->count > 0);
 	p->by_fd[peer->fd] = NULL;
 	p->count--;
 	pthread_mutex_unlock(&p->lock);
@@ -352,11 +346,14 @@ bool peers_may_keep(struct peers *p)
 	return may;
 }
 
-void peers_stream(struct peers *p, struct peer *peer, struct http_stream *stream)
+void peers_stream(struct peers *p, struct peer *peer, const struct peer_stream_ops *ops,
+		  void *stream)
 {
 	pthread_mutex_lock(&p->lock);
+	assert(stream != NULL || p->streams > 0 || peer->stream == NULL);
 	p->streams += (unsigned)(stream != NULL) - (unsigned)(peer->stream != NULL);
 	peer->stream = stream;
+	peer->stream_ops = ops;
 	pthread_mutex_unlock(&p->lock);
 }
 

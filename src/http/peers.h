@@ -18,14 +18,22 @@
 #define PEERS_SWEEP_MS 250
 
 struct peers;
-struct http_stream;
+
+/* What a peer's answer in pieces is to the sweep. The calls come with the lock of the peers. */
+struct peer_stream_ops {
+	/* The other end has closed, or takes nothing for too long. */
+	void (*gone)(void *stream);
+	/* For how long the client has taken nothing of what there is for it; 0: there is nothing. */
+	uint64_t (*unread_ms)(void *stream, int fd, uint64_t now_ms);
+};
 
 /* A connection. Its owner allocates it; the rest is peers.c's. */
 struct peer {
 	int fd;
-	struct intake intake;       /* opened before peers_add(), closed after peers_remove() */
-	struct http_stream *stream; /* its request is answered in pieces */
-	bool busy;                  /* a request has begun and is not over */
+	struct intake intake; /* opened before peers_add(), closed after peers_remove() */
+	void *stream;         /* its request is answered in pieces; NULL: it is not */
+	const struct peer_stream_ops *stream_ops;
+	bool busy; /* a request has begun and is not over */
 	bool kept, shut;
 	struct deadline deadline;
 	uint64_t idle_since_ms;
@@ -54,9 +62,9 @@ void peers_busy(struct peers *p, struct peer *peer);
 void peers_idle(struct peers *p, struct peer *peer);
 /* Whether an answer may leave its connection open: there is room for it when it will be idle. */
 bool peers_may_keep(struct peers *p);
-/* stream_gone() is called for the stream when the other end closes, or takes nothing for too long; NULL:
- * no more. */
-void peers_stream(struct peers *p, struct peer *peer, struct http_stream *stream);
+/* The ops are called for the stream from now on, until it is NULL. */
+void peers_stream(struct peers *p, struct peer *peer, const struct peer_stream_ops *ops,
+		  void *stream);
 /* Whether its other end has closed, or its sending side. */
 bool peer_has_ended(const struct peer *peer);
 unsigned peers_count(struct peers *p);

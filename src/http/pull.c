@@ -58,7 +58,7 @@ static void piece_read(void *arg)
 				: MHD_CONTENT_READER_END_WITH_ERROR;
 	MHD_resume_connection(p->connection);
 	/* From here on `p` may be gone. */
-	server_handled(s);
+	answers_ended(&s->answers);
 }
 
 /* ---- loop ---- */
@@ -72,7 +72,7 @@ static ssize_t on_read(void *cls, uint64_t at, char *to, size_t size)
 	if (n == 0 && p->end != 0)
 		return p->end;
 	if (n == 0) {
-		if (!server_hands_over(p->server))
+		if (!answers_begin(&p->server->answers))
 			return MHD_CONTENT_READER_END_WITH_ERROR;
 		MHD_suspend_connection(p->connection); /* first: the worker may be done at once */
 		workers_post(p->server->workers[HTTP_READ], &p->work, piece_read, p);

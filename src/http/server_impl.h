@@ -1,9 +1,12 @@
-/* server_impl.h: what server.c and stream.c share: the server and a request on its way. */
+/* server_impl.h: what the files of http/ share: the server and a request on its way.
+ *
+ * server.c (libmicrohttpd's calls) -> handover.c (loop to worker and back) -> stream.c (answers in pieces)
+ * -> response.c (what is sent), answers.c (how many are under way), peers.c (connections). */
 #pragma once
 
 #include <microhttpd.h>
-#include <pthread.h>
 
+#include "http/answers.h"
 #include "http/peers.h"
 #include "http/server.h"
 
@@ -39,20 +42,8 @@ struct http_server {
 	struct workers *workers[HTTP_WORKS];
 	unsigned waiting_max[HTTP_WORKS];
 	_Atomic unsigned collecting; /* requests with to_worker */
-	pthread_mutex_t lock;        /* guards the three below */
-	pthread_cond_t idle;         /* handling or sending has become 0 */
-	unsigned handling; /* requests that a worker has, or will have, and streams not ended */
-	unsigned sending;  /* streams that have ended, of which the client has not got all */
-	bool closing;
+	struct answers answers;
 };
 
-/* One more that a worker has. False when the server closes: no worker takes any more. */
-bool server_hands_over(struct http_server *s);
-/* One less of s->handling; the last touch of `s` by whoever had that one. */
-void server_handled(struct http_server *s);
-/* One of s->handling is one of s->sending now; likewise the last touch, outside the loops. */
-void server_sending(struct http_server *s);
-/* One less of s->sending. Loop thread. */
-void server_sent(struct http_server *s);
-/* Sends status and headers of q->response, with the body that `made` is (NULL: no memory). */
-enum MHD_Result request_queue(struct http_request *q, struct MHD_Response *made);
+/* Reads what the headers say of the body's length. */
+void request_read_framing(struct http_request *q);

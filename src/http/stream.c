@@ -14,7 +14,7 @@
  * both under the stream's lock: so each suspending has exactly one resuming, and in that order. In
  * HELD the worker still uses the request, which a resumed connection could free.
  *
- * Locks: peers' -> the stream's -> libmicrohttpd's, or the server's. The operations (room, closed)
+ * Locks: peers' -> the stream's -> libmicrohttpd's, or the answers' (answers.h). The operations (room, closed)
  * are called with none of them held. */
 #include "http/stream.h"
 
@@ -23,7 +23,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "http/server_impl.h"
+#include "http/response.h"
 
 #define BLOCK_BYTES (16u << 10) /* libmicrohttpd's copy of what it sends; each stream has one */
 #define PIECE_MAX ((size_t)1 << 30)
@@ -34,13 +34,13 @@ struct http_stream {
 	pthread_mutex_t lock;
 	const struct http_stream_ops *ops;
 	void *ctx;
-	struct http_server *server;
+	struct answers *answers;      /* the server's */
 	struct http_request *request; /* until OVER */
 	unsigned refs;                /* the caller's, the request's, libmicrohttpd's response's */
 	enum stream_state state;
 	bool begun, ended, whole, gone;
-	bool handling;   /* counted in server->handling, */
-	bool sending;    /* and then, ended but not OVER, in server->sending */
+	bool handling;   /* counted in answers->handling, */
+	bool sending;    /* and then, ended but not OVER, in answers->sending */
 	bool refused;    /* a piece found no room: `room` is due */
 	uint64_t length; /* of the body; UINT64_MAX: not known */
 	struct buf held; /* from `sent` on not taken by libmicrohttpd yet */
@@ -85,8 +85,48 @@ static void count_as_sending(struct http_stream *s)
 		return;
 	s->handling = false;
 	s->sending = true;
-	server_sending(s->server);
+	answers_to_client(s->answers);
 }
+
+/* ---- the sweep's (peers.h): not after stream_over() has begun ---- */
+
+/* Bytes that the socket holds and the other end has not acknowledged. */
+static int queued_bytes(int fd)
+{
+	int n = 0;
+
+	return ioctl(fd, SIOCOUTQ, &n) == 0 ? n : 0;
+}
+
+/* Asked of the socket too; by one thread now and then. Parked, all has been given to the socket. */
+static uint64_t stream_unread_ms(void *cls, int fd, uint64_t now_ms)
+{
+	struct http_stream *s = cls;
+
+	pthread_mutex_lock(&s->lock);
+	int queued = queued_bytes(fd);
+	bool pending = queued > 0 || (s->state == RUNNING && s->taken > 0);
+	bool moved = s->taken != s->moved_taken || queued < s->moved_queued;
+	if (!pending || moved || s->moved_ms == 0)
+		s->moved_ms = now_ms;
+	s->moved_taken = s->taken;
+	s->moved_queued = queued;
+	uint64_t unread_ms = now_ms - s->moved_ms;
+	pthread_mutex_unlock(&s->lock);
+	return unread_ms;
+}
+
+static void stream_gone(void *cls)
+{
+	struct http_stream *s = cls;
+
+	pthread_mutex_lock(&s->lock);
+	s->gone = true;
+	wake(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static const struct peer_stream_ops peer_ops = { stream_gone, stream_unread_ms };
 
 /* ---- the caller's ---- */
 
@@ -99,13 +139,13 @@ struct http_stream *http_later(struct http_request *q, const struct http_stream_
 	pthread_mutex_init(&s->lock, NULL);
 	s->ops = ops;
 	s->ctx = ctx;
-	s->server = q->server;
+	s->answers = &q->server->answers;
 	s->request = q;
 	s->refs = 2;
 	s->handling = true;
 	s->held = BUF_OF(PIECE_MAX, q->server->streams);
 	q->stream = s;
-	peers_stream(q->server->peers, q->peer, s);
+	peers_stream(q->server->peers, q->peer, &peer_ops, s);
 	return s;
 }
 
@@ -264,7 +304,7 @@ enum MHD_Result stream_send(struct http_request *q)
 			on_response_freed);
 	if (made == NULL)
 		stream_unref(s);
-	return request_queue(q, made);
+	return response_queue(q, made);
 }
 
 void stream_over(struct http_stream *s)
@@ -277,40 +317,8 @@ void stream_over(struct http_stream *s)
 	pthread_mutex_unlock(&s->lock);
 	s->ops->closed(s->ctx);
 	if (handling)
-		server_handled(s->server);
+		answers_ended(s->answers);
 	else if (sending)
-		server_sent(s->server);
+		answers_sent(s->answers);
 	stream_unref(s);
-}
-
-/* Bytes that the socket holds and the other end has not acknowledged. */
-static int queued_bytes(int fd)
-{
-	int n = 0;
-
-	return ioctl(fd, SIOCOUTQ, &n) == 0 ? n : 0;
-}
-
-uint64_t stream_unread_ms(struct http_stream *s, int fd, uint64_t now_ms)
-{
-	pthread_mutex_lock(&s->lock);
-	int queued = queued_bytes(fd);
-	/* Parked, all has been given to the socket. */
-	bool pending = queued > 0 || (s->state == RUNNING && s->taken > 0);
-	bool moved = s->taken != s->moved_taken || queued < s->moved_queued;
-	if (!pending || moved || s->moved_ms == 0)
-		s->moved_ms = now_ms;
-	s->moved_taken = s->taken;
-	s->moved_queued = queued;
-	uint64_t unread_ms = now_ms - s->moved_ms;
-	pthread_mutex_unlock(&s->lock);
-	return unread_ms;
-}
-
-void stream_gone(struct http_stream *s)
-{
-	pthread_mutex_lock(&s->lock);
-	s->gone = true;
-	wake(s);
-	pthread_mutex_unlock(&s->lock);
 }

@@ -1,4 +1,4 @@
-/* stream.h: the part of an answer in pieces (server.h) that the server and its sweep call. */
+/* stream.h: the part of an answer in pieces (server.h) that the server calls. */
 #pragma once
 
 #include <microhttpd.h>
@@ -11,8 +11,3 @@ void stream_handled(struct http_stream *s);
 enum MHD_Result stream_send(struct http_request *q);
 /* The request is over. Loop thread. */
 void stream_over(struct http_stream *s);
-/* For how long the client has taken nothing of what there is for it, which is asked of the socket too;
- * 0: there is nothing. To be called now and then, by one thread, not after stream_over() has begun. */
-uint64_t stream_unread_ms(struct http_stream *s, int fd, uint64_t now_ms);
-/* The client has gone. Any thread, but not after stream_over() has begun. */
-void stream_gone(struct http_stream *s);
