@@ -6,200 +6,13 @@
 #include "app/config.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "app/config_impl.h"
 #include "app/version.h"
 #include "base/duration.h"
-
-/* ---- messages: where it stands, then what is wrong ---- */
-
-void where(const struct origin *o, const char *key, char to[static WHERE_SIZE])
-{
-	char variable[64];
-
-	switch (o->layer) {
-	case LAYER_FILE:
-		snprintf(to, WHERE_SIZE, "%.180s:%" PRIu64 ": %.120s", o->name, o->line, key);
-		break;
-	case LAYER_ENVIRONMENT:
-		setting_variable(key, variable, sizeof(variable));
-		snprintf(to, WHERE_SIZE, "%s in the environment", variable);
-		break;
-	case LAYER_FLAG:
-		snprintf(to, WHERE_SIZE, "%s", o->name);
-		if (strcmp(o->name, "--set") == 0)
-			snprintf(to, WHERE_SIZE, "--set %.120s", key);
-		break;
-	case LAYER_DEFAULT:
-		snprintf(to, WHERE_SIZE, "%.120s", key);
-		break;
-	}
-}
-
-/* A message is for a terminal, and quotes texts of the file: one line, and no escapes. */
-static void make_one_line(char *text)
-{
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
-}
-
-bool fail_at(struct error *err, const struct origin *o, const char *key, const char *format, ...)
-{
-	char place[WHERE_SIZE], problem[600];
-	va_list args;
-
-	where(o, key, place);
-	va_start(args, format);
-	vsnprintf(problem, sizeof(problem), format, args);
-	va_end(args);
-	(void)!fail_param(err, key, NULL, "%s: %s", place, problem);
-	make_one_line(err->message);
-	err->line = o->line;
-	return false;
-}
-
-bool fail_unknown(const struct setting *table, size_t count, const struct origin *origin,
-		  const char *key, struct error *err)
-{
-	char suggestion[400];
-
-	setting_suggest(table, count, key, suggestion, sizeof(suggestion));
-	return fail_at(err, origin, key, "there is no setting of that name; %s", suggestion);
-}
-
-bool fail_value(const struct setting *s, const struct origin *origin, const char *key,
-		const char *got, struct error *err)
-{
-	char allowed[256];
-
-	setting_describe(s, allowed, sizeof(allowed));
-	return fail_at(err, origin, key, "%s is not %s", got, allowed);
-}
-
-bool fail_text(const struct setting *s, const struct origin *origin, const char *key,
-	       const char *text, struct error *err)
-{
-	char got[120];
-
-	if (text[0] == '\0')
-		return fail_value(s, origin, key, "an empty value", err);
-	snprintf(got, sizeof(got), strlen(text) > 100 ? "'%.100s...'" : "'%s'", text);
-	return fail_value(s, origin, key, got, err);
-}
-
-/* ---- one setting, from whatever layer ---- */
-
-struct given *given_of(const struct config *c, const struct setting *s)
-{
-	return &c->given[s - settings];
-}
-
-static const struct given *given_by_key(const struct config *c, const char *key)
-{
-	return given_of(c, setting_find(settings, setting_count, key));
-}
-
-bool config_give(struct config *c, const struct setting *s, const struct origin *origin,
-		 const char *text, struct error *err)
-{
-	struct given *g = given_of(c, s);
-
-	if (s->type == SETTING_UPSTREAMS) {
-		if (g->origin.layer != origin->layer)
-			upstreams_clear(c); /* else it is --upstream once more */
-		if (origin->layer == LAYER_ENVIRONMENT ? !upstreams_add_urls(c, origin, text, err)
-						       : !upstream_add_url(c, origin, text, err))
-			return false;
-	} else if (!setting_allows(s, text)) {
-		return fail_text(s, origin, s->key, text, err);
-	} else {
-		char *copy = strdup(text);
-		if (copy == NULL)
-			return fail_memory(err);
-		free(g->text);
-		g->text = copy;
-	}
-	g->origin = *origin;
-	return true;
-}
-
-/* ---- environment and flags ---- */
-
-static bool read_environment(struct config *c, struct error *err)
-{
-	static const struct origin origin = { LAYER_ENVIRONMENT, NULL, 0 };
-	char name[64];
-
-	for (size_t i = 0; i < setting_count; i++) {
-		setting_variable(settings[i].key, name, sizeof(name));
-		const char *text = getenv(name);
-		if (text != NULL && !config_give(c, &settings[i], &origin, text, err))
-			return false;
-	}
-	return true;
-}
-
-/* What has a meaning though it is no setting. */
-static bool variable_known(const struct config *c, const char *name, const char *value)
-{
-	static const char *const others[] = { FIRST_KEY_VARIABLE, UPSTREAM_KEY_VARIABLE,
-					      "LOWTIDE_FAILPOINTS" };
-	char variable[64];
-
-	for (size_t i = 0; i < ARRAY_LEN(others); i++)
-		if (strcmp(name, others[i]) == 0)
-			return true;
-	for (size_t i = 0; i < c->upstream_count; i++)
-		if (c->upstreams[i].api_key_env != NULL &&
-		    strcmp(name, c->upstreams[i].api_key_env) == 0)
-			return true;
-	for (size_t i = 0; i < setting_count; i++) {
-		setting_variable(settings[i].key, variable, sizeof(variable));
-		if (strcmp(name, variable) == 0)
-			return true;
-	}
-	/* Kubernetes gives these to every container beside a service that is called lowtide. */
-	return strncmp(name, "LOWTIDE_SERVICE_", 16) == 0 ||
-	       strncmp(name, "LOWTIDE_PORT_", 13) == 0 ||
-	       (strcmp(name, "LOWTIDE_PORT") == 0 && strstr(value, "://") != NULL);
-}
-
-void config_warn_environment(const struct config *c)
-{
-	char name[128], suggestion[400];
-
-	for (char **entry = environ; *entry != NULL; entry++) {
-		struct slice variable = { *entry, strcspn(*entry, "=") };
-		if (strncmp(*entry, "LOWTIDE_", 8) != 0 ||
-		    !slice_copy(variable, name, sizeof(name)) ||
-		    variable_known(c, name, *entry + variable.n))
-			continue;
-		setting_suggest_variable(settings, setting_count, name, suggestion,
-					 sizeof(suggestion));
-		log_warn("config.unknown_variable", kv_str("variable", name),
-			 kv_str("hint", suggestion));
-	}
-}
-
-static bool read_flags(struct config *c, const struct config_flag *flags, size_t count,
-		       struct error *err)
-{
-	for (size_t i = 0; i < count; i++) {
-		const struct setting *s = setting_find(settings, setting_count, flags[i].key);
-		struct origin origin = { LAYER_FLAG, flags[i].flag, 0 };
-		if (s == NULL)
-			return fail_unknown(settings, setting_count, &origin, flags[i].key, err);
-		if (!config_give(c, s, &origin, flags[i].value, err))
-			return false;
-	}
-	return true;
-}
 
 /* ---- what fits together ---- */
 
@@ -265,8 +78,8 @@ static bool load(struct config *c, const char *file, const struct config_flag *f
 	c->given = calloc(setting_count, sizeof(*c->given));
 	if (c->given == NULL || (file != NULL && (c->file = strdup(file)) == NULL))
 		return fail_memory(err);
-	return (file == NULL || config_read_file(c, err)) && read_environment(c, err) &&
-	       read_flags(c, flags, flag_count, err) && finish(c, err);
+	return (file == NULL || config_read_file(c, err)) && config_read_environment(c, err) &&
+	       config_read_flags(c, flags, flag_count, err) && finish(c, err);
 }
 
 bool config_load(const char *file, const struct config_flag *flags, size_t flag_count,

@@ -1,4 +1,5 @@
-/* config_impl.h: what the config*.c files share. Private to app/. */
+/* config_impl.h: what the config*.c files share. Private to app/. Each calls only those named before it here,
+ * and config.c, which puts all together, calls the last three. */
 #pragma once
 
 #include "app/config.h"
@@ -10,16 +11,12 @@ struct given {
 	struct origin origin;
 };
 
+/* ---- config_given.c, below all others ---- */
+
 struct given *given_of(const struct config *c, const struct setting *s);
+const struct given *given_by_key(const struct config *c, const char *key);
 
-/* Keeps `text` for the setting `s`, if it is allowed. */
-MUST_USE bool config_give(struct config *c, const struct setting *s, const struct origin *origin,
-			  const char *text, struct error *err);
-
-/* config_file.c: reads the file c->file. */
-MUST_USE bool config_read_file(struct config *c, struct error *err);
-
-/* ---- messages: where it stands, then what is wrong. All return false ---- */
+/* Messages: where it stands, then what is wrong. All return false. */
 
 #define WHERE_SIZE 320
 
@@ -36,6 +33,14 @@ bool fail_value(const struct setting *s, const struct origin *origin, const char
 		const char *got, struct error *err);
 bool fail_text(const struct setting *s, const struct origin *origin, const char *key,
 	       const char *text, struct error *err);
+
+/* ---- config_tls.c ---- */
+
+/* Whether what is said of TLS fits together, for an upstream whose defaults are set. */
+MUST_USE bool tls_settings_check(const struct upstream_setting *u, struct error *err);
+/* Reads the files that hold for the upstream, its own or those of all, and checks what is in them. */
+MUST_USE bool tls_files_read(const struct config *c, const struct upstream_setting *u,
+			     struct tls_pem *ret, struct error *err);
 
 /* ---- config_upstreams.c ---- */
 
@@ -55,10 +60,16 @@ uint64_t upstream_max(const struct config *c, const struct upstream_setting *u);
 /* Forgets the keys, then the entries. */
 void upstreams_clear(struct config *c);
 
-/* ---- config_tls.c ---- */
+/* ---- config_layers.c ---- */
 
-/* Whether what is said of TLS fits together, for an upstream whose defaults are set. */
-MUST_USE bool tls_settings_check(const struct upstream_setting *u, struct error *err);
-/* Reads the files that hold for the upstream, its own or those of all, and checks what is in them. */
-MUST_USE bool tls_files_read(const struct config *c, const struct upstream_setting *u,
-			     struct tls_pem *ret, struct error *err);
+/* Keeps `text` for the setting `s`, if it is allowed. */
+MUST_USE bool config_give(struct config *c, const struct setting *s, const struct origin *origin,
+			  const char *text, struct error *err);
+MUST_USE bool config_read_environment(struct config *c, struct error *err);
+MUST_USE bool config_read_flags(struct config *c, const struct config_flag *flags, size_t count,
+				struct error *err);
+
+/* ---- config_file.c ---- */
+
+/* Reads the file c->file. */
+MUST_USE bool config_read_file(struct config *c, struct error *err);
