@@ -26,23 +26,8 @@
 /* How long a body waits for memory before it is refused. An upload is much work to repeat. */
 #define PATIENCE_MS 2000u
 #define UPLOAD_PATIENCE_MS 20000u
-#define OPENAI_VERSION "2020-10-01" /* what OpenAI's own answers carry */
 
 /* ---- the answer ---- */
-
-void answer_finish(const struct answered *a, struct http_response *r)
-{
-	uint64_t took_ms = sys.monotonic_ms() - a->began_ms;
-	unsigned digit = r->status >= 100 && r->status < 600 ? (unsigned)r->status / 100 : 0;
-
-	http_header(r, "x-request-id", "%s", a->id);
-	http_header(r, "openai-processing-ms", "%llu", (unsigned long long)took_ms);
-	http_header(r, "openai-version", "%s", OPENAI_VERSION);
-	a->api->answers[route_number(a->route)][digit]++;
-	log_debug("http.request", kv_str("request", a->id), kv_str("method", a->method),
-		  kv_str("path", a->path), kv_int("status", r->status), kv_u64("took_ms", took_ms),
-		  kv_str("org", a->org));
-}
 
 static void request_answered(struct request *rq, struct http_response *r)
 {
@@ -378,6 +363,7 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	api->blobs = blobs;
 	api->pipeline = pipeline;
 	api->budget = pipeline_budget(pipeline);
+	api->routes = routes_table(&api->route_count);
 	pthread_mutex_init(&api->claims.lock, NULL);
 	limits_open(&api->limits);
 	*ret = api;

@@ -241,9 +241,8 @@ static void answers_add(struct metrics_figures *f, const char *route, _Atomic ui
 
 static void answers_read(struct metrics_figures *f, struct api *api)
 {
-	const struct route *route;
-
-	for (unsigned i = 0; (route = route_of_number(i)) != NULL; i++) {
+	for (size_t i = 0; i < api->route_count; i++) {
+		const struct route *route = &api->routes[i];
 		snprintf(f->routes[i], sizeof(f->routes[i]), "%s %s", route->method, route->path);
 		answers_add(f, f->routes[i], api->answers[i]);
 	}

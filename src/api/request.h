@@ -22,6 +22,8 @@ struct api {
 	struct limits limits;
 	atomic_bool draining;
 	answer_counts answers;
+	const struct route *routes; /* routes_table() */
+	size_t route_count;
 	struct budget *budget; /* the pipeline's */
 	struct log_storm no_memory;
 };

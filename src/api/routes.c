@@ -57,14 +57,10 @@ static const struct route routes[] = {
 };
 _Static_assert(ARRAY_LEN(routes) <= ROUTES_MAX, "the figures have a row for each route");
 
-unsigned route_number(const struct route *route)
+const struct route *routes_table(size_t *ret_count)
 {
-	return route != NULL ? (unsigned)(route - routes) : ROUTES_MAX;
-}
-
-const struct route *route_of_number(unsigned number)
-{
-	return number < ARRAY_LEN(routes) ? &routes[number] : NULL;
+	*ret_count = ARRAY_LEN(routes);
+	return routes;
 }
 
 bool route_needs_key(const char *path)

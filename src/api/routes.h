@@ -26,9 +26,7 @@ struct route {
 /* Finds the route and sets rq->route and rq->object_id. NOT_FOUND for a path that is none; METHOD,
  * with Allow, for a method that it has not. HEAD goes wherever GET goes. */
 MUST_USE bool route_find(struct request *rq, struct http_response *r, struct error *err);
-/* A number below ROUTES_MAX for each route; ROUTES_MAX for NULL. */
-unsigned route_number(const struct route *route);
-/* The route of that number, or NULL. */
-const struct route *route_of_number(unsigned number);
+/* All of them, at most ROUTES_MAX. */
+const struct route *routes_table(size_t *ret_count);
 /* Whether a path needs a key: all under /v1, known or not. */
 bool route_needs_key(const char *path);

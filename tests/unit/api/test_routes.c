@@ -65,25 +65,12 @@ static void routes_do_not_overlap(void **state)
 				assert_int_equal(i, k);
 }
 
-/* In the figures each has its own row, and the last row is for none. */
-static void numbers(void **state)
-{
-	(void)state;
-	for (unsigned i = 0; i < ARRAY_LEN(routes); i++) {
-		assert_int_equal(route_number(&routes[i]), i);
-		assert_ptr_equal(route_of_number(i), &routes[i]);
-	}
-	assert_int_equal(route_number(NULL), ROUTES_MAX);
-	assert_null(route_of_number(ARRAY_LEN(routes)));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(paths),
 		cmocka_unit_test(what_needs_a_key),
 		cmocka_unit_test(routes_do_not_overlap),
-		cmocka_unit_test(numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
