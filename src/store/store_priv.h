@@ -63,7 +63,7 @@ MUST_USE bool call_find(struct db *db, const struct call *call, int64_t now,
 MUST_USE bool call_record(struct db *db, const struct call *call, const char *answer, int64_t now,
 			  struct error *err);
 
-/* ---- keys.c ---- */
+/* ---- key_rows.c ---- */
 
 MUST_USE bool org_limits_read(struct db *db, const char *org_id, int64_t ret[static ORG_LIMITS],
 			      struct error *err);
