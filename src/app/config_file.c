@@ -94,16 +94,16 @@ static bool read_models(struct reader *r, const struct setting *s, const char *k
 }
 
 /* An entry of `upstreams`, and the group in it whose members are read; NULL: its own. */
-struct entry {
+struct upstream_entry {
 	struct upstream_setting *upstream;
 	const char *group;
 };
 
-/* One member of it; `ctx` is a struct entry. */
+/* One member of it; `ctx` is a struct upstream_entry. */
 static bool read_upstream_member(struct reader *r, void *ctx, const char *name,
 				 const struct origin *at, const yaml_node_t *value)
 {
-	const struct entry *in = ctx;
+	const struct upstream_entry *in = ctx;
 	struct upstream_setting *u = in->upstream;
 	char key[128];
 	snprintf(key, sizeof(key), "%s%s%.80s", in->group != NULL ? in->group : "",
@@ -114,7 +114,7 @@ static bool read_upstream_member(struct reader *r, void *ctx, const char *name,
 	if (s == NULL && setting_is_group(upstream_settings, upstream_setting_count, key)) {
 		if (value->type == YAML_MAPPING_NODE)
 			return each_member(r, value, read_upstream_member,
-					   &(struct entry){ u, key });
+					   &(struct upstream_entry){ u, key });
 		return (text != NULL && text[0] == '\0') ||
 		       fail_at(r->err, at, key,
 			       "this is a group: its settings stand below it, indented");
@@ -148,7 +148,8 @@ static bool read_upstreams(struct reader *r, const struct setting *s, const stru
 		struct upstream_setting *u = upstream_add(r->config, &entry_at);
 		if (u == NULL)
 			return fail_memory(r->err);
-		if (!each_member(r, node, read_upstream_member, &(struct entry){ u, NULL }))
+		if (!each_member(r, node, read_upstream_member,
+				 &(struct upstream_entry){ u, NULL }))
 			return false;
 	}
 	return true;

@@ -306,7 +306,7 @@ static inline bool another(struct json *j, bool object, char closing)
 	return true;
 }
 
-static inline bool member(struct json *j, struct slice *ret_key)
+static inline bool member_step(struct json *j, struct slice *ret_key)
 {
 	if (!another(j, true, '}'))
 		return false;
@@ -327,7 +327,7 @@ static inline bool member(struct json *j, struct slice *ret_key)
 
 bool json_member(struct json *j, struct slice *ret_key)
 {
-	return member(j, ret_key);
+	return member_step(j, ret_key);
 }
 
 static inline bool element(struct json *j)
@@ -350,7 +350,7 @@ bool json_skip(struct json *j, struct slice *ret_text)
 
 	next(j);
 	while (j->depth > outside && !j->bad)
-		if (in_object(j) ? member(j, &key) : element(j))
+		if (in_object(j) ? member_step(j, &key) : element(j))
 			next(j);
 	if (j->bad)
 		return false;

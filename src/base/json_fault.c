@@ -12,7 +12,7 @@
 #define WORD_SHOWN 20 /* bytes of a word that is quoted */
 
 /* The text from the place of the fault on. */
-struct place {
+struct fault_place {
 	const char *p, *end;
 	struct json_fault *fault;
 };
@@ -24,7 +24,7 @@ static const char *space_end(const char *p, const char *end)
 	return p;
 }
 
-static void PRINTF_LIKE(2, 3) because(struct place *at, const char *format, ...)
+static void PRINTF_LIKE(2, 3) because(struct fault_place *at, const char *format, ...)
 {
 	va_list args;
 
@@ -33,7 +33,7 @@ static void PRINTF_LIKE(2, 3) because(struct place *at, const char *format, ...)
 	va_end(args);
 }
 
-static void cut(struct place *at, const char *inside)
+static void cut(struct fault_place *at, const char *inside)
 {
 	at->p = at->end;
 	at->fault->kind = JSON_FAULT_CUT;
@@ -41,7 +41,7 @@ static void cut(struct place *at, const char *inside)
 }
 
 /* "x", "U+0001": the character at hand, as it can be shown. */
-static void character(const struct place *at, char to[static 16])
+static void character(const struct fault_place *at, char to[static 16])
 {
 	bool valid;
 	size_t n = utf8_step(at->p, (size_t)(at->end - at->p), &valid);
@@ -55,7 +55,7 @@ static void character(const struct place *at, char to[static 16])
 		snprintf(to, 16, "byte 0x%02X", first);
 }
 
-static size_t word_length(const struct place *at)
+static size_t word_length(const struct fault_place *at)
 {
 	size_t n = 0;
 
@@ -65,7 +65,7 @@ static size_t word_length(const struct place *at)
 }
 
 /* A value begins with a letter, and is none of JSON's three words. */
-static void wrong_word(struct place *at)
+static void wrong_word(struct fault_place *at)
 {
 	static const struct {
 		const char *word, *meant;
@@ -88,7 +88,7 @@ static void wrong_word(struct place *at)
 }
 
 /* at->p is at the opening quote of a string that is none. */
-static void wrong_string(struct place *at)
+static void wrong_string(struct fault_place *at)
 {
 	char what[16];
 	bool valid;
@@ -124,9 +124,9 @@ static void wrong_string(struct place *at)
 	cut(at, "a text");
 }
 
-static void wrong_number(struct place *at)
+static void wrong_number(struct fault_place *at)
 {
-	struct place word = { at->p + (*at->p == '-'), at->end, at->fault };
+	struct fault_place word = { at->p + (*at->p == '-'), at->end, at->fault };
 	const char *digits = word.p;
 
 	while (digits < at->end && *digits >= '0' && *digits <= '9')
@@ -139,7 +139,7 @@ static void wrong_number(struct place *at)
 		because(at, "this is no number in JSON");
 }
 
-static void wrong_value(struct place *at, unsigned depth)
+static void wrong_value(struct fault_place *at, unsigned depth)
 {
 	char what[16];
 
@@ -164,7 +164,7 @@ static void wrong_value(struct place *at, unsigned depth)
 
 /* What must be the first of an object's members, or a comma and another, or its end, is not. `first`:
  * no member stands before. */
-static void wrong_member(struct place *at, bool first)
+static void wrong_member(struct fault_place *at, bool first)
 {
 	char what[16];
 	bool comma = false;
@@ -204,7 +204,7 @@ static void wrong_member(struct place *at, bool first)
 	}
 }
 
-static void wrong_element(struct place *at)
+static void wrong_element(struct fault_place *at)
 {
 	char what[16];
 
@@ -216,7 +216,7 @@ static void wrong_element(struct place *at)
 	because(at, "%s stands where a comma or ] must", what);
 }
 
-static void wrong_rest(struct place *at)
+static void wrong_rest(struct fault_place *at)
 {
 	if (*at->p == ',' && space_end(at->p + 1, at->end) == at->end) {
 		at->fault->kind = JSON_FAULT_END_COMMA;
@@ -236,7 +236,7 @@ static bool in_object(const struct json *j)
 }
 
 /* Reads on to the fault and tells it; false if there is none. */
-static bool walk(struct json *j, struct place *at)
+static bool walk(struct json *j, struct fault_place *at)
 {
 	struct slice key;
 
@@ -280,7 +280,7 @@ bool json_fault_find(struct slice text, struct json_fault *ret)
 
 	*ret = (struct json_fault){ 0 };
 	json_init(&j, text);
-	struct place at = { j.start, j.end, ret };
+	struct fault_place at = { j.start, j.end, ret };
 	if (!walk(&j, &at))
 		return false;
 	ret->column = column_of((struct slice){ j.start, text.n }, at.p);

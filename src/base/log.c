@@ -61,13 +61,13 @@ static bool write_diverted(const char *text, size_t n)
 	return taken;
 }
 
-struct line {
+struct log_line {
 	char text[LINE_SIZE];
 	size_t n;
 };
 
 /* What does not fit is cut off; one byte is kept for the newline. */
-static void line_bytes(struct line *l, const char *p, size_t n)
+static void line_bytes(struct log_line *l, const char *p, size_t n)
 {
 	size_t room = LINE_SIZE - 1 - l->n;
 
@@ -77,7 +77,7 @@ static void line_bytes(struct line *l, const char *p, size_t n)
 	l->n += n;
 }
 
-static void PRINTF_LIKE(2, 3) line_printf(struct line *l, const char *format, ...)
+static void PRINTF_LIKE(2, 3) line_printf(struct log_line *l, const char *format, ...)
 {
 	char text[64];
 	va_list args;
@@ -89,7 +89,7 @@ static void PRINTF_LIKE(2, 3) line_printf(struct line *l, const char *format, ..
 		line_bytes(l, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
 
-static void line_text(struct line *l, const char *text)
+static void line_text(struct log_line *l, const char *text)
 {
 	line_bytes(l, text, strlen(text));
 }
@@ -119,7 +119,7 @@ static bool needs_quotes(struct slice value)
 	return false;
 }
 
-static void line_escaped(struct line *l, const char *p, size_t n)
+static void line_escaped(struct log_line *l, const char *p, size_t n)
 {
 	if (*p == '\n')
 		line_text(l, "\\n");
@@ -132,7 +132,7 @@ static void line_escaped(struct line *l, const char *p, size_t n)
 			line_printf(l, "\\x%02x", (unsigned char)p[i]);
 }
 
-static void line_value(struct line *l, struct slice value)
+static void line_value(struct log_line *l, struct slice value)
 {
 	bool cut = value.n > VALUE_MAX;
 	size_t end = cut ? VALUE_MAX : value.n;
@@ -158,7 +158,7 @@ static void line_value(struct line *l, struct slice value)
 }
 
 /* Starts the line. */
-static void line_head(struct line *l, enum log_level level, const char *event)
+static void line_head(struct log_line *l, enum log_level level, const char *event)
 {
 	struct timespec now;
 	struct tm utc;
@@ -172,7 +172,7 @@ static void line_head(struct line *l, enum log_level level, const char *event)
 	line_text(l, event);
 }
 
-static void line_fields(struct line *l, const struct log_field *fields)
+static void line_fields(struct log_line *l, const struct log_field *fields)
 {
 	for (const struct log_field *f = fields; f->key != NULL; f++) {
 		line_text(l, " ");
@@ -196,7 +196,7 @@ static void line_fields(struct line *l, const struct log_field *fields)
 }
 
 /* A log that cannot be written is nobody's error to handle: the server goes on. */
-static void line_write(struct line *l)
+static void line_write(struct log_line *l)
 {
 	ssize_t n;
 
@@ -216,7 +216,7 @@ static bool is_shown(enum log_level level)
 
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
-	struct line l;
+	struct log_line l;
 	int saved_errno = errno; /* the caller may yet want it */
 
 	if (!is_shown(level))
@@ -231,7 +231,7 @@ void log_write_error(enum log_level level, const char *event, const struct error
 		     const struct log_field *fields)
 {
 	struct log_field about[6] = { kv_str("error", err->message) };
-	struct line l;
+	struct log_line l;
 	int saved_errno = errno;
 	int n = 1;
 

@@ -16,7 +16,7 @@ struct window_line {
 	uint16_t line; /* segment of the window * SEGMENT_LINES + place in it */
 };
 
-struct group {
+struct window_group {
 	uint16_t at, end;    /* lines that have not been given */
 	uint16_t in_flight;  /* of those given */
 	uint16_t next, prev; /* in `idle` of the lane or in `busy`, while lines are left */
@@ -33,8 +33,8 @@ struct schedule_window {
 	uint16_t group_n, opened;         /* groups; those before `opened` are open */
 	uint16_t idle[LANES_MAX]; /* open, lines left, none in flight; answered last first */
 	uint16_t busy;            /* open, lines left, some in flight */
-	struct group *groups;
-	struct group whole; /* the only one when there was no memory for groups */
+	struct window_group *groups;
+	struct window_group whole; /* the only one when there was no memory for groups */
 	struct window_line lines[];
 };
 
@@ -136,14 +136,14 @@ static void window_fill(struct schedule_window *w, struct scan *by, uint32_t n)
 	w->groups = calloc(groups_count(by, n) + 1, sizeof(*w->groups));
 	for (uint32_t i = 0; w->groups != NULL && i < n; i++) {
 		if (i == 0 || !scan_same_group(&by[i - 1], &by[i]))
-			w->groups[w->group_n++] = (struct group){
+			w->groups[w->group_n++] = (struct window_group){
 				.at = (uint16_t)i, .loose = by[i].prefix.hash[0] == 0
 			};
 		w->groups[w->group_n - 1].end = (uint16_t)(i + 1);
 	}
 	if (w->groups == NULL) {
 		qsort(by, n, sizeof(*by), by_line);
-		w->whole = (struct group){ .end = (uint16_t)n, .loose = true };
+		w->whole = (struct window_group){ .end = (uint16_t)n, .loose = true };
 		w->groups = &w->whole;
 		w->group_n = 1;
 	}
@@ -220,7 +220,7 @@ bool window_has_line(const struct schedule_window *w)
 
 static void list_push(struct schedule_window *w, uint16_t *head, uint16_t i)
 {
-	struct group *g = &w->groups[i];
+	struct window_group *g = &w->groups[i];
 	g->prev = NONE;
 	g->next = *head;
 	if (*head != NONE)
@@ -230,7 +230,7 @@ static void list_push(struct schedule_window *w, uint16_t *head, uint16_t i)
 
 static void list_remove(struct schedule_window *w, uint16_t *head, uint16_t i)
 {
-	const struct group *g = &w->groups[i];
+	const struct window_group *g = &w->groups[i];
 	if (g->prev != NONE)
 		w->groups[g->prev].next = g->next;
 	else
@@ -239,7 +239,7 @@ static void list_remove(struct schedule_window *w, uint16_t *head, uint16_t i)
 		w->groups[g->next].prev = g->prev;
 }
 
-static uint16_t *list_of(struct schedule_window *w, const struct group *g)
+static uint16_t *list_of(struct schedule_window *w, const struct window_group *g)
 {
 	return g->in_flight == 0 ? &w->idle[g->lane] : &w->busy;
 }
@@ -247,7 +247,7 @@ static uint16_t *list_of(struct schedule_window *w, const struct group *g)
 /* ---- giving and taking back ---- */
 
 /* Of two groups with lines in flight, the better one to send another line of at the same time. */
-static bool group_better(const struct group *a, const struct group *b, unsigned lane)
+static bool group_better(const struct window_group *a, const struct window_group *b, unsigned lane)
 {
 	if (a->warm != b->warm)
 		return a->warm;
@@ -272,7 +272,7 @@ static uint16_t group_widen(const struct schedule_window *w, unsigned lane)
 	return best;
 }
 
-static void line_give(struct schedule_window *w, struct group *g, struct schedule_line *ret)
+static void line_give(struct schedule_window *w, struct window_group *g, struct schedule_line *ret)
 {
 	const struct window_line *l = &w->lines[g->at++];
 	ret->record = w->firsts[l->line / SEGMENT_LINES] + l->line % SEGMENT_LINES;
@@ -283,7 +283,7 @@ static void line_give(struct schedule_window *w, struct group *g, struct schedul
 
 static void group_give(struct schedule_window *w, uint16_t i, struct schedule_line *ret)
 {
-	struct group *g = &w->groups[i];
+	struct window_group *g = &w->groups[i];
 	list_remove(w, list_of(w, g), i);
 	line_give(w, g, ret);
 	ret->group = i;
@@ -303,7 +303,7 @@ void window_take(struct schedule_window *w, unsigned lane, struct schedule_line 
 		group_give(w, group_widen(w, lane), ret);
 		return;
 	}
-	struct group *g = &w->groups[w->opened];
+	struct window_group *g = &w->groups[w->opened];
 	if (g->loose) {
 		line_give(w, g, ret);
 		ret->group = SCHEDULE_NO_GROUP;
@@ -320,7 +320,7 @@ void window_back(struct schedule_window *w, const struct schedule_line *l)
 	if (w == NULL || l->group == SCHEDULE_NO_GROUP || l->window != w->serial)
 		return;
 	uint16_t i = (uint16_t)l->group;
-	struct group *g = &w->groups[i];
+	struct window_group *g = &w->groups[i];
 	bool left = g->at < g->end;
 	if (left)
 		list_remove(w, list_of(w, g), i);

@@ -168,7 +168,7 @@ static bool find_cursor(struct db *db, const char *org, const char *after, int64
 	return true;
 }
 
-struct page {
+struct batch_page {
 	struct batch *batches;
 	size_t n;
 };
@@ -180,7 +180,7 @@ static size_t texts_bytes(const struct batch *b)
 	       (b->metadata != NULL ? strlen(b->metadata) : 0);
 }
 
-static void page_free(struct page *page)
+static void batch_page_free(struct batch_page *page)
 {
 	for (size_t i = 0; i < page->n; i++)
 		batch_done(&page->batches[i]);
@@ -200,7 +200,7 @@ bool store_batch_list(struct store *s, const char *org, const char *after, unsig
 	AUTO(query_done)
 	struct query q = query(db, SQL_batch_list,
 			       VALUES(txt(org), num(before), num((int64_t)limit + 1)));
-	AUTO(page_free) struct page page = { 0 };
+	AUTO(batch_page_free) struct batch_page page = { 0 };
 	size_t texts = 0;
 	bool row;
 	for (;;) {
