@@ -10,3 +10,11 @@ struct command {
 };
 
 extern const struct command commands[]; /* ends with a NULL name */
+
+/* command.run of each, in its command_*.c. */
+int command_serve(int argc, char **argv);
+int command_run(int argc, char **argv);
+int command_check(int argc, char **argv);
+int command_key(int argc, char **argv);
+int command_org(int argc, char **argv);
+int command_gc(int argc, char **argv);

@@ -1,0 +1,78 @@
+/* command_settings.h: what the subcommands share: the flags that are settings (--listen, --set, ...), and the
+ * way from words to a configuration and to the command's own function. Private to app/. One thread. */
+#pragma once
+
+#include <argp.h>
+
+#include "app/config.h"
+#include "app/serve.h"
+
+enum option_key {
+	OPTION_ADOPT = 256, /* above every character: no short form */
+	OPTION_ALL,
+	OPTION_CANCEL,
+	OPTION_CHECK,
+	OPTION_DATA,
+	OPTION_DELETE,
+	OPTION_ENDPOINT,
+	OPTION_ERRORS,
+	OPTION_FORCE,
+	OPTION_INIT,
+	OPTION_LIMIT,
+	OPTION_LISTEN,
+	OPTION_ORG,
+	OPTION_PROFILE,
+	OPTION_RETRY_FAILED,
+	OPTION_SET,
+	OPTION_STRICT,
+	OPTION_UPSTREAM,
+	OPTION_USAGE,
+};
+
+/* One row of argp's table: name, key, argument, text. */
+#define OPTION(name, key, argument, text)       \
+	{                                       \
+		name, key, argument, 0, text, 0 \
+	}
+#define CONFIG_ROW OPTION("config", 'c', "FILE", "read settings from a YAML file")
+#define SET_ROW OPTION("set", OPTION_SET, "KEY=VALUE", "set any setting; may be repeated")
+#define DATA_ROW OPTION("data", OPTION_DATA, "DIR", "data directory (./lowtide-data)")
+#define INIT_ROW                          \
+	OPTION("init", OPTION_INIT, NULL, \
+	       "with create: a directory that holds no data becomes a data directory")
+#define PROFILE_ROW OPTION("profile", OPTION_PROFILE, "kimi|openai", "whose rules hold (kimi)")
+#define UPSTREAM_ROW                               \
+	OPTION("upstream", OPTION_UPSTREAM, "URL", \
+	       "base URL of an OpenAI-compatible server that lines are sent to; may be repeated")
+
+/* argp's own rows, which command_do() leaves out, know no -h. */
+#define HELP_ROWS                                                         \
+	OPTION("help", 'h', NULL, "show this and end"),                   \
+		{ NULL, '?', NULL, OPTION_HIDDEN, NULL, -1 },             \
+		OPTION("usage", OPTION_USAGE, NULL, "show less and end"), \
+		OPTION("version", 'V', NULL, "show the version and end")
+
+/* The settings given by flags, and the file that others are read from. Its texts are argv's. */
+struct settings_given {
+	const char *file;
+	struct config_flag *flags;
+	size_t count;
+};
+
+struct config_source source_of(const struct settings_given *given);
+/* A parser's last case: the options that several subcommands share. */
+error_t parse_setting(int key, char *arg, struct argp_state *state, struct settings_given *given);
+
+/* A subcommand. Its arguments are what argp's parser fills. */
+struct command_way {
+	struct argp argp;
+	int (*act)(void *arguments, struct config *config); /* returns the exit code */
+	bool sends; /* sends lines: the keys of upstreams are read, and there must be one */
+	bool logs;  /* else what answers on the terminal logs only what is wrong, unless asked */
+	const char *example; /* of a call, where there is no upstream; NULL: argv[0] */
+};
+
+/* Parses, loads the configuration, acts. Where help was asked for or the words make no sense argp ends the
+ * process. `given` is in the arguments; it is freed. Returns the exit code. */
+int command_do(const struct command_way *way, int argc, char **argv, void *arguments,
+	       struct settings_given *given);
