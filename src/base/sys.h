@@ -2,8 +2,7 @@
  *
  * Code calls `sys.fdatasync(fd)` and never fdatasync(fd) itself where data has to survive. The
  * table is set before threads start; a unit test swaps entries to set the time or to fail the n-th
- * call. The helpers below it go through the table. Waits do not: they go by the kernel's clock
- * (clock.h).
+ * call. The helpers below it go through the table; waits do not (clock.h).
  *
  * Failpoints (builds with -Dfailpoints=true only): LOWTIDE_FAILPOINTS names places and what
  * happens there: `journal.before_sync=kill@3,journal.write=enospc:/tmp/full`, or
