@@ -19,7 +19,7 @@
 #include "dispatch/online.h"
 #include "http/fields.h"
 
-struct online_call {
+struct passed_call {
 	struct online online;
 	struct api *api;
 	struct dispatch *dispatch;
@@ -32,7 +32,7 @@ struct online_call {
 	char id[ID_SIZE], org[ID_SIZE];
 };
 
-static void call_free(struct online_call *c)
+static void call_free(struct passed_call *c)
 {
 	headers_free(&c->online.headers);
 	buf_free(&c->body);
@@ -117,7 +117,7 @@ static bool forward_headers(struct headers *to, const struct received *r)
 	return true;
 }
 
-static bool copy_headers(struct online_call *c, const struct http_request *http, struct error *err)
+static bool copy_headers(struct passed_call *c, const struct http_request *http, struct error *err)
 {
 	struct headers *to = &c->online.headers;
 	struct received r = { 0 };
@@ -133,7 +133,7 @@ static bool copy_headers(struct online_call *c, const struct http_request *http,
 /* ---- the request ---- */
 
 /* The route's path with the client's query. Bytes that have no place in a URL go in %XX. */
-static bool copy_endpoint(struct online_call *c, const struct http_request *http, struct error *err)
+static bool copy_endpoint(struct passed_call *c, const struct http_request *http, struct error *err)
 {
 	const char *query = http_query_text(http);
 	struct buf to = BUF(1u << 20);
@@ -159,7 +159,7 @@ static bool copy_endpoint(struct online_call *c, const struct http_request *http
 }
 
 /* A body that is no JSON object, or names no model, is the upstream's to judge. */
-static bool find_model(struct online_call *c, struct error *err)
+static bool find_model(struct passed_call *c, struct error *err)
 {
 	struct member model = { .name = "model" };
 	size_t n;
@@ -174,7 +174,7 @@ static bool find_model(struct online_call *c, struct error *err)
 
 /* ---- the answer ---- */
 
-static void finish_head(struct online_call *c, struct http_response *r, uint64_t length)
+static void finish_head(struct passed_call *c, struct http_response *r, uint64_t length)
 {
 	struct answered a = {
 		.api = c->api,
@@ -193,7 +193,7 @@ static void finish_head(struct online_call *c, struct http_response *r, uint64_t
 
 static void on_head(void *ctx, const struct exchange_head *h)
 {
-	struct online_call *c = ctx;
+	struct passed_call *c = ctx;
 	struct http_response r;
 
 	http_response_init(&r);
@@ -213,13 +213,13 @@ static void on_head(void *ctx, const struct exchange_head *h)
 
 static bool on_body(void *ctx, struct slice piece)
 {
-	struct online_call *c = ctx;
+	struct passed_call *c = ctx;
 
 	return http_stream_write(c->stream, piece);
 }
 
 /* Contract 2.3. */
-static void fail_end(const struct online_call *c, enum online_end how, struct error *err)
+static void fail_end(const struct passed_call *c, enum online_end how, struct error *err)
 {
 	switch (how) {
 	case ONLINE_WHOLE:
@@ -254,7 +254,7 @@ static void fail_end(const struct online_call *c, enum online_end how, struct er
 
 static void on_end(void *ctx, enum online_end how)
 {
-	struct online_call *c = ctx;
+	struct passed_call *c = ctx;
 	struct error err;
 
 	if (c->has_head) {
@@ -274,7 +274,7 @@ static void on_end(void *ctx, enum online_end how)
 
 static void on_released(void *ctx)
 {
-	struct online_call *c = ctx;
+	struct passed_call *c = ctx;
 
 	http_stream_release(c->stream);
 	call_free(c);
@@ -291,14 +291,14 @@ static const struct online_ops online_ops = {
 
 static void on_room(void *ctx)
 {
-	struct online_call *c = ctx;
+	struct passed_call *c = ctx;
 
 	dispatch_online_more(c->dispatch, &c->online);
 }
 
 static void on_closed(void *ctx)
 {
-	struct online_call *c = ctx;
+	struct passed_call *c = ctx;
 
 	limits_online_end(&c->api->limits, c->org);
 	dispatch_online_release(c->dispatch, &c->online);
@@ -308,7 +308,7 @@ static const struct http_stream_ops stream_ops = { .room = on_room, .closed = on
 
 /* ---- begin ---- */
 
-static bool call_fill(struct online_call *c, struct request *rq, struct error *err)
+static bool call_fill(struct passed_call *c, struct request *rq, struct error *err)
 {
 	c->api = rq->api;
 	c->dispatch = pipeline_dispatch(rq->api->pipeline);
@@ -328,7 +328,7 @@ static bool call_fill(struct online_call *c, struct request *rq, struct error *e
 
 bool online_handle(struct request *rq, struct http_response *r, struct error *err)
 {
-	struct online_call *c = calloc(1, sizeof(*c));
+	struct passed_call *c = calloc(1, sizeof(*c));
 
 	if (c == NULL)
 		return fail_memory(err);

@@ -166,14 +166,14 @@ static bool disk_lose(struct blobs *blobs, const char *id, int64_t at, struct er
 	return lost_take(disk->data_dir, at, "files", strrchr(path, '/') + 1, err);
 }
 
-struct sweep {
+struct disk_sweep {
 	const struct disk *disk;
 	DIR *dir;
 	int64_t at;
 	uint64_t removed, lost;
 };
 
-static bool is_empty_data(const struct sweep *s, const char *name)
+static bool is_empty_data(const struct disk_sweep *s, const char *name)
 {
 	size_t n = strlen(name), suffix_n = strlen(suffixes[BLOB_DATA]);
 	struct stat st;
@@ -182,7 +182,7 @@ static bool is_empty_data(const struct sweep *s, const char *name)
 	       fstatat(dirfd(s->dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size == 0;
 }
 
-static bool sweep_one(struct sweep *s, const char *name, enum blob_standing standing,
+static bool sweep_one(struct disk_sweep *s, const char *name, enum blob_standing standing,
 		      struct error *err)
 {
 	/* crash: some are left, or back: the next start sweeps again. */
@@ -201,7 +201,7 @@ static bool disk_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx
 {
 	const struct disk *disk = (struct disk *)blobs;
 	AUTO(close_dir) DIR *dir = opendir(disk->files);
-	struct sweep s = { .disk = disk, .dir = dir, .at = at };
+	struct disk_sweep s = { .disk = disk, .dir = dir, .at = at };
 	const struct dirent *entry;
 	char id[ID_SIZE];
 

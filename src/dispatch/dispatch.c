@@ -22,7 +22,7 @@ void dispatch_post(struct dispatch *d, struct mail *m, mail_fn run, unsigned ask
 }
 
 /* Something that another thread wants done in this one, and waits for. */
-struct call {
+struct dispatch_call {
 	struct mail mail;
 	bool (*run)(struct dispatch *d, void *arg, struct error *err);
 	void *arg;
@@ -32,7 +32,7 @@ struct call {
 
 static void call_mail(struct dispatch *d, struct mail *m, unsigned asked)
 {
-	struct call *c = container_of(m, struct call, mail);
+	struct dispatch_call *c = container_of(m, struct dispatch_call, mail);
 
 	(void)asked;
 	c->ok = c->run(d, c->arg, c->err);
@@ -48,7 +48,7 @@ static bool dispatch_call(struct dispatch *d,
 			  bool (*run)(struct dispatch *d, void *arg, struct error *err), void *arg,
 			  struct error *err)
 {
-	struct call c = { .run = run, .arg = arg, .err = err };
+	struct dispatch_call c = { .run = run, .arg = arg, .err = err };
 
 	dispatch_post(d, &c.mail, call_mail, 1);
 	pthread_mutex_lock(&d->lock);

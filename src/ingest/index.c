@@ -1,7 +1,7 @@
 /* index.c: the line index of a file, written (index_writer.h) and read (index.h).
  *
  *	+--------------------+ 0
- *	| struct header      |   64 bytes, written last: what was cut off in the making has no magic
+ *	| struct index_header      |   64 bytes, written last: what was cut off in the making has no magic
  *	+--------------------+ 64
  *	| struct index_record|   72 bytes each; 48 in version 1, which ended before `prefix`
  *	| ...                |
@@ -30,7 +30,7 @@
 #define RECORD_BYTES_V1 offsetof(struct index_record, prefix)
 _Static_assert(RECORD_BYTES_V1 == 48, "the record of version 1 was 48 bytes");
 
-struct header {
+struct index_header {
 	uint64_t magic;
 	uint32_t version;
 	uint32_t record_bytes;
@@ -40,12 +40,12 @@ struct header {
 	uint64_t check; /* XXH3 of the footer, seeded with XXH3 of this header where check is 0 */
 	uint64_t spare[2];
 };
-_Static_assert(sizeof(struct header) == 64, "the index file's header is 64 bytes");
+_Static_assert(sizeof(struct index_header) == 64, "the index file's header is 64 bytes");
 
 /* Names of 256 bytes, each byte six in JSON, twice 256 of them, and some numbers. */
 #define FOOTER_MAX (1u << 20)
 
-static uint64_t header_check(struct header h, struct slice footer)
+static uint64_t header_check(struct index_header h, struct slice footer)
 {
 	h.check = 0;
 	return XXH3_64bits_withSeed(footer.p, footer.n, XXH3_64bits(&h, sizeof(h)));
@@ -54,7 +54,7 @@ static uint64_t header_check(struct header h, struct slice footer)
 /* In an index of this version. */
 static uint64_t record_offset(uint64_t number)
 {
-	return sizeof(struct header) + number * sizeof(struct index_record);
+	return sizeof(struct index_header) + number * sizeof(struct index_record);
 }
 
 void index_summary_done(struct index_summary *s)
@@ -240,7 +240,7 @@ struct index_writer {
 
 bool index_writer_open(struct blobs *blobs, struct index_writer **ret, struct error *err)
 {
-	static const struct header none;
+	static const struct index_header none;
 	struct index_writer *w = calloc(1, sizeof(*w));
 
 	if (w == NULL)
@@ -424,7 +424,7 @@ bool index_writer_finish(struct index_writer *w, struct error *err)
 	summary_format(&w->summary, &footer);
 	if (footer.failed)
 		return fail_memory(err);
-	struct header h = {
+	struct index_header h = {
 		.magic = INDEX_MAGIC,
 		.version = INDEX_VERSION,
 		.record_bytes = sizeof(struct index_record),
@@ -469,7 +469,7 @@ static uint32_t version_record_bytes(uint32_t version)
 					: 0;
 }
 
-static bool header_read(const struct blob_reader *file, struct header *h, struct error *err)
+static bool header_read(const struct blob_reader *file, struct index_header *h, struct error *err)
 {
 	uint64_t size = blob_bytes(file);
 
@@ -490,7 +490,7 @@ static bool header_read(const struct blob_reader *file, struct header *h, struct
 	return true;
 }
 
-static bool footer_read(const struct blob_reader *file, const struct header *h,
+static bool footer_read(const struct blob_reader *file, const struct index_header *h,
 			struct index_summary *ret, struct error *err)
 {
 	AUTO(buf_free) struct buf footer = BUF(FOOTER_MAX);
@@ -509,7 +509,7 @@ static bool footer_read(const struct blob_reader *file, const struct header *h,
 bool index_open(struct blob_reader *file, struct index **ret, struct error *err)
 {
 	struct index *ix = calloc(1, sizeof(*ix));
-	struct header h;
+	struct index_header h;
 
 	if (ix == NULL) {
 		blob_reader_close(file);
@@ -572,7 +572,7 @@ bool index_read(const struct index *ix, uint64_t first, struct index_record *to,
 	if (first > ix->summary.lines || n > ix->summary.lines - first)
 		return corrupt(err, "records were asked for that it does not have");
 	size_t bytes = n * ix->record_bytes;
-	uint64_t at = sizeof(struct header) + first * ix->record_bytes;
+	uint64_t at = sizeof(struct index_header) + first * ix->record_bytes;
 	if (!blob_read_at(ix->file, at, (char *)(to + n) - bytes, bytes, err))
 		return false;
 	if (ix->record_bytes != sizeof(*to))
