@@ -24,7 +24,15 @@ WORDS = [
 
 # What stands although a rule is against it, with the reason: an entry goes when the finding does, and an
 # entry without a finding is one. Circles are named by folder and modules, words by file.
-STANDING_CIRCLES = {}
+STANDING_CIRCLES = {
+    ("blob", "disk", "disk_file"): "the names of files stand in disk.c",
+    ("client", "curl", "curl_exchange"): "the client and its exchanges know each other",
+    ("dispatch", "dispatch", "fill", "flow", "learn", "lines", "memory", "online", "target", "tick", "upstreams",
+     "view"): "the rest of the structure review's worst circle",
+    ("limit", "limit", "room"): "room.c asks limit.c what has reopened",
+    ("pipeline", "coordinator", "coordinator_merge", "coordinator_open", "coordinator_steps",
+     "validate"): "one object in files by topic",
+}
 STANDING_WORDS = {}
 
 PRIVATE_HEADER = re.compile(r"_(impl|priv)\.h$")

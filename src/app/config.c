@@ -108,11 +108,6 @@ void config_done(struct config *c)
 
 /* ---- showing it ---- */
 
-bool config_is_default(const struct config *c, const char *key)
-{
-	return given_by_key(c, key)->origin.layer == LAYER_DEFAULT;
-}
-
 static void print_origin(const struct config *c, const struct setting *s, FILE *to)
 {
 	const struct origin *o = &given_of(c, s)->origin;

@@ -16,6 +16,11 @@ const struct given *given_by_key(const struct config *c, const char *key)
 	return given_of(c, setting_find(settings, setting_count, key));
 }
 
+bool config_is_default(const struct config *c, const char *key)
+{
+	return given_by_key(c, key)->origin.layer == LAYER_DEFAULT;
+}
+
 /* ---- messages: where it stands, then what is wrong ---- */
 
 void where(const struct origin *o, const char *key, char to[static WHERE_SIZE])
