@@ -2,7 +2,7 @@
  *
  * What a lane takes is an offer, worked out once a turn of the loop (offers_renew) and kept in the lane; all
  * questions read it. A line that is sent changes the offers of its upstream's lanes, which share the load, the
- * pace, the probes and being alone, and no others: these are worked out again (upstream_offers). What an
+ * rate limit, the probes and being alone, and no others: these are worked out again (upstream_offers). What an
  * offer says of other upstreams, whether they answer well, no sending changes. */
 #include <assert.h>
 
@@ -326,10 +326,10 @@ static struct line *lane_line(struct lane *lane, struct moment now)
  * minute it waits, and nothing passes it by. */
 static bool line_fits(struct upstream *u, struct line *l, struct moment now)
 {
-	uint64_t due_ms = pace_due_ms(&u->pace, l->scheduled.tokens, now.ms);
+	uint64_t due_ms = rate_limit_due_ms(&u->rate_limit, l->scheduled.tokens, now.ms);
 	if (due_ms <= now.ms)
 		return true;
-	u->paced_until_ms = due_ms;
+	u->rate_limited_until_ms = due_ms;
 	line_wait(l, now.ms);
 	upstream_offers(u, now);
 	return false;

@@ -5,7 +5,7 @@
 
 #define DELAY_MOST_MS 60000u
 #define MINUTE_S 60u
-#define RATE_HOLDS_MS 62000u /* a minute without a refusal, as pace.h counts one */
+#define RATE_HOLDS_MS 62000u /* a minute without a refusal, as rate_limit.h counts one */
 
 static void taken_advance(struct throttle *t, uint64_t now_s)
 {
@@ -41,7 +41,7 @@ static void rate_set(struct throttle *t, uint64_t rate, uint64_t now_ms)
 {
 	t->rate = rate;
 	t->rate_at_ms = now_ms;
-	pace_configure(&t->pace, rate, 0, now_ms);
+	rate_limit_configure(&t->rate_limit, rate, 0, now_ms);
 }
 
 /* The first request after a pause was taken: if it was a long one, a rate was overrun. So many were taken
@@ -125,7 +125,7 @@ void throttle_sent(struct throttle *t, uint64_t now_ms)
 	if (t->since_ms != 0 && !t->told && t->single_ms == 0 && now_ms >= t->closed_until_ms)
 		t->single_ms = now_ms;
 	if (t->rate > 0)
-		pace_take(&t->pace, 0, now_ms);
+		rate_limit_take(&t->rate_limit, 0, now_ms);
 }
 
 void throttle_gone(struct throttle *t, uint64_t sent_ms)
@@ -149,7 +149,7 @@ uint64_t throttle_due_ms(const struct throttle *t, uint64_t now_ms)
 		return t->closed_until_ms;
 	if (t->single_ms != 0)
 		return t->single_ms + THROTTLE_TAKEN_MS;
-	return t->rate > 0 ? pace_due_ms(&t->pace, 0, now_ms) : now_ms;
+	return t->rate > 0 ? rate_limit_due_ms(&t->rate_limit, 0, now_ms) : now_ms;
 }
 
 bool throttle_pauses(const struct throttle *t)

@@ -16,7 +16,7 @@
  * Begins as { 0 }. Pure; times are given in. Threads: dispatch alone. */
 #pragma once
 
-#include "upstream/pace.h"
+#include "upstream/rate_limit.h"
 
 #define THROTTLE_WAIT_MOST_MS 60000 /* whatever the upstream says */
 #define THROTTLE_FIRST_MS 1000u
@@ -38,7 +38,7 @@ struct throttle {
 	uint64_t taken_s;
 	uint64_t rate; /* learnt, a minute; 0: none */
 	uint64_t rate_at_ms;
-	struct pace pace; /* keeps to the rate */
+	struct rate_limit rate_limit; /* keeps to the rate */
 };
 
 /* A request was refused. */

@@ -24,9 +24,9 @@ void upstream_configure(struct upstream *u, struct upstream_config *config, uint
 	upstream_config_done(&u->config);
 	u->config = *config;
 	*config = (struct upstream_config){ 0 };
-	pace_configure(&u->pace, u->config.requests_per_minute, u->config.tokens_per_minute,
-		       now_ms);
-	u->paced_until_ms = 0;                         /* found with the limits before */
+	rate_limit_configure(&u->rate_limit, u->config.requests_per_minute,
+			     u->config.tokens_per_minute, now_ms);
+	u->rate_limited_until_ms = 0;                  /* found with the limits before */
 	breaker_probe_at(&u->circuit.breaker, now_ms); /* what it refused may be mended */
 	if (u->config.metrics == GAUGES_NONE)
 		u->has_gauges = false; /* metrics are off now: the last reading is discarded */
@@ -57,7 +57,8 @@ uint64_t upstream_due_ms(const struct upstream *u, const struct circuit *model,
 	due = later(due, throttle_due_ms(&u->throttle, now_ms));
 	if (due > now_ms)
 		return due;
-	return u->paced_until_ms > now_ms ? u->paced_until_ms : pace_due_ms(&u->pace, 1, now_ms);
+	return u->rate_limited_until_ms > now_ms ? u->rate_limited_until_ms
+						 : rate_limit_due_ms(&u->rate_limit, 1, now_ms);
 }
 
 unsigned upstream_load(const struct upstream *u)
@@ -76,7 +77,7 @@ unsigned upstream_most(const struct upstream *u)
 
 static void sent(struct upstream *u, uint64_t tokens, uint64_t now_ms)
 {
-	pace_take(&u->pace, tokens, now_ms);
+	rate_limit_take(&u->rate_limit, tokens, now_ms);
 	throttle_sent(&u->throttle, now_ms);
 }
 
@@ -297,8 +298,8 @@ void upstream_settle(struct upstream *u, const struct attempt_end *e, enum blame
 
 	c->tokens += tokens;
 	if (blame == BLAME_NOBODY)
-		pace_settle(&u->pace, (int64_t)tokens - (int64_t)expected, e->sent_us / 1000,
-			    e->ended_us / 1000);
+		rate_limit_settle(&u->rate_limit, (int64_t)tokens - (int64_t)expected,
+				  e->sent_us / 1000, e->ended_us / 1000);
 	if (e->how != EXCHANGE_WHOLE)
 		c->broken++;
 	else if (e->status == 429)

@@ -19,7 +19,7 @@
 #include "upstream/config.h"
 #include "upstream/gauges.h"
 #include "upstream/judge.h"
-#include "upstream/pace.h"
+#include "upstream/rate_limit.h"
 #include "upstream/reported.h"
 #include "upstream/slots.h"
 #include "upstream/throttle.h"
@@ -37,9 +37,9 @@ struct upstream {
 
 	struct circuit circuit;   /* whether it can be reached, lets us in and asks for no pause */
 	struct throttle throttle; /* the pauses that it asks for */
-	struct pace pace;         /* the limits a minute of its configuration */
-	uint64_t paced_until_ms;  /* a line was found not to fit into these before then */
-	bool certificate;         /* circuit.said is of a certificate that is refused */
+	struct rate_limit rate_limit;   /* the limits a minute of its configuration */
+	uint64_t rate_limited_until_ms; /* a line was found not to fit into these before then */
+	bool certificate;               /* circuit.said is of a certificate that is refused */
 
 	uint64_t opened_ms;
 	bool asked; /* it has said which models it has, or that it does not say */

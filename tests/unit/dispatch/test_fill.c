@@ -99,7 +99,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 				 .batch = &flow.slots,
 				 .probe = lane_open_circuit(lane) };
 	slot_take(&l->slot, now_us / 1000);
-	pace_take(&lane->upstream->pace, l->scheduled.tokens, now_us / 1000);
+	rate_limit_take(&lane->upstream->rate_limit, l->scheduled.tokens, now_us / 1000);
 	l->mark = limit_batch_sent(lane->limit, now_us);
 	return true;
 }
@@ -297,7 +297,7 @@ static void a_minute_that_is_full_stops_all_lanes(void **state)
 	struct world *w = world_new(1, 2, 8);
 
 	(void)state;
-	pace_configure(&w->targets[0].upstream.pace, 60, 0, now_us / 1000);
+	rate_limit_configure(&w->targets[0].upstream.rate_limit, 60, 0, now_us / 1000);
 	w->schedules[0].left = w->schedules[1].left = 100;
 	dispatch_fill(&w->d);
 	assert_in_range(w->targets[0].upstream.slots.sent, 1, 3);

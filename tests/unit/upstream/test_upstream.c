@@ -1,5 +1,5 @@
 /* test_upstream.c: whether one server takes a request, and what it and a model on it learn from the end of
- * one. The parts (breaker, throttle, pace) have tests of their own. */
+ * one. The parts (breaker, throttle, rate limit) have tests of their own. */
 #include "unit.h"
 
 #include "upstream/upstream.h"
@@ -241,7 +241,7 @@ static void limits_a_minute_hold_lines_back(void **state)
 	upstream_settle(&u, &end, BLAME_NOBODY, 6000);
 	assert_true(upstream_due_ms(&u, &model, &model_slots, NOW_MS + 1000, &probe) <=
 		    NOW_MS + 1000);
-	u.paced_until_ms = NOW_MS + 7000;
+	u.rate_limited_until_ms = NOW_MS + 7000;
 	assert_int_equal(upstream_due_ms(&u, &model, &model_slots, NOW_MS + 1000, &probe),
 			 NOW_MS + 7000);
 }

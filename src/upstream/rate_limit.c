@@ -1,5 +1,5 @@
-/* pace.c: see pace.h. */
-#include "upstream/pace.h"
+/* rate_limit.c: see rate_limit.h. */
+#include "upstream/rate_limit.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 static uint64_t slot_of(uint64_t ms)
 {
-	return ms / PACE_SLOT_MS;
+	return ms / RATE_LIMIT_TENTH_MS;
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -21,27 +21,27 @@ static uint64_t later(uint64_t a, uint64_t b)
 }
 
 /* Time has come to slot `to`: what is older than the window is forgotten. */
-static void window_advance(struct pace_bucket *b, uint64_t from, uint64_t to)
+static void window_advance(struct rate_limit_bucket *b, uint64_t from, uint64_t to)
 {
-	if (to - from >= PACE_SLOTS) {
+	if (to - from >= RATE_LIMIT_TENTHS) {
 		memset(b->used, 0, sizeof(b->used));
 		b->in_window = 0;
 		return;
 	}
 	for (uint64_t s = from + 1; s <= to; s++) {
-		b->in_window -= b->used[s % PACE_SLOTS];
-		b->used[s % PACE_SLOTS] = 0;
+		b->in_window -= b->used[s % RATE_LIMIT_TENTHS];
+		b->used[s % RATE_LIMIT_TENTHS] = 0;
 	}
 }
 
-static void bucket_refill(struct pace_bucket *b, uint64_t passed_ms)
+static void bucket_refill(struct rate_limit_bucket *b, uint64_t passed_ms)
 {
 	b->level += b->per_ms * (double)passed_ms;
 	if (b->level > b->most)
 		b->level = b->most;
 }
 
-static void advance(struct pace *p, uint64_t now_ms)
+static void advance(struct rate_limit *p, uint64_t now_ms)
 {
 	if (now_ms <= p->at_ms)
 		return;
@@ -52,7 +52,7 @@ static void advance(struct pace *p, uint64_t now_ms)
 	p->at_ms = now_ms;
 }
 
-static void bucket_configure(struct pace_bucket *b, uint64_t limit)
+static void bucket_configure(struct rate_limit_bucket *b, uint64_t limit)
 {
 	bool new = b->limit <= 0;
 
@@ -63,8 +63,8 @@ static void bucket_configure(struct pace_bucket *b, uint64_t limit)
 		b->level = b->most;
 }
 
-void pace_configure(struct pace *p, uint64_t requests_per_minute, uint64_t tokens_per_minute,
-		    uint64_t now_ms)
+void rate_limit_configure(struct rate_limit *p, uint64_t requests_per_minute,
+			  uint64_t tokens_per_minute, uint64_t now_ms)
 {
 	advance(p, now_ms);
 	bucket_configure(&p->requests, requests_per_minute);
@@ -72,21 +72,21 @@ void pace_configure(struct pace *p, uint64_t requests_per_minute, uint64_t token
 }
 
 /* When enough of the window, which stands at `at_ms`, is forgotten that `need` fits into the limit. */
-static uint64_t window_due_ms(const struct pace_bucket *b, double need, uint64_t at_ms)
+static uint64_t window_due_ms(const struct rate_limit_bucket *b, double need, uint64_t at_ms)
 {
 	uint64_t slot = slot_of(at_ms), due = at_ms;
 	double sum = fmin(need, b->limit) + b->in_window;
 
 	/* The next slot takes the place of the oldest one, and so on. */
-	for (uint64_t s = slot + 1; sum > b->limit && s <= slot + PACE_SLOTS; s++) {
-		sum -= b->used[s % PACE_SLOTS];
-		due = s * PACE_SLOT_MS;
+	for (uint64_t s = slot + 1; sum > b->limit && s <= slot + RATE_LIMIT_TENTHS; s++) {
+		sum -= b->used[s % RATE_LIMIT_TENTHS];
+		due = s * RATE_LIMIT_TENTH_MS;
 	}
 	return due;
 }
 
 /* When `need` fits into the bucket, which was filled last at `at_ms`. */
-static uint64_t bucket_due_ms(const struct pace_bucket *b, double need, uint64_t at_ms,
+static uint64_t bucket_due_ms(const struct rate_limit_bucket *b, double need, uint64_t at_ms,
 			      uint64_t now_ms)
 {
 	if (b->limit <= 0)
@@ -107,7 +107,7 @@ static double count_of(uint64_t tokens)
 	return (double)(tokens < TOKENS_MAX ? tokens : TOKENS_MAX);
 }
 
-uint64_t pace_due_ms(const struct pace *p, uint64_t tokens, uint64_t now_ms)
+uint64_t rate_limit_due_ms(const struct rate_limit *p, uint64_t tokens, uint64_t now_ms)
 {
 	/* The window knows times by `at_ms`, should the caller's clock stand behind it. */
 	uint64_t at_ms = later(p->at_ms, now_ms);
@@ -117,27 +117,28 @@ uint64_t pace_due_ms(const struct pace *p, uint64_t tokens, uint64_t now_ms)
 	return due > at_ms ? due : now_ms;
 }
 
-static void bucket_take(struct pace_bucket *b, double count, uint64_t now_ms)
+static void bucket_take(struct rate_limit_bucket *b, double count, uint64_t now_ms)
 {
-	b->used[slot_of(now_ms) % PACE_SLOTS] += count;
+	b->used[slot_of(now_ms) % RATE_LIMIT_TENTHS] += count;
 	b->in_window += count;
 	b->level -= count;
 	/* Debts are forgotten with the window; this one is paid just after that. */
-	double least = -b->per_ms * PACE_SLOTS * PACE_SLOT_MS;
+	double least = -b->per_ms * RATE_LIMIT_TENTHS * RATE_LIMIT_TENTH_MS;
 	if (b->level < least)
 		b->level = least;
 }
 
-void pace_take(struct pace *p, uint64_t tokens, uint64_t now_ms)
+void rate_limit_take(struct rate_limit *p, uint64_t tokens, uint64_t now_ms)
 {
 	advance(p, now_ms);
 	bucket_take(&p->requests, 1, p->at_ms);
 	bucket_take(&p->tokens, count_of(tokens), p->at_ms);
 }
 
-void pace_settle(struct pace *p, int64_t tokens_more, uint64_t taken_ms, uint64_t now_ms)
+void rate_limit_settle(struct rate_limit *p, int64_t tokens_more, uint64_t taken_ms,
+		       uint64_t now_ms)
 {
-	struct pace_bucket *b = &p->tokens;
+	struct rate_limit_bucket *b = &p->tokens;
 
 	advance(p, now_ms);
 	if (tokens_more >= 0) {
@@ -147,8 +148,8 @@ void pace_settle(struct pace *p, int64_t tokens_more, uint64_t taken_ms, uint64_
 	double back = count_of(-(uint64_t)tokens_more);
 	b->level = fmin(b->level + back, b->most);
 	/* Only from the slot that was charged: elsewhere it would hide what was really taken. */
-	if (slot_of(taken_ms) + PACE_SLOTS > slot_of(p->at_ms) && taken_ms <= p->at_ms) {
-		double *used = &b->used[slot_of(taken_ms) % PACE_SLOTS];
+	if (slot_of(taken_ms) + RATE_LIMIT_TENTHS > slot_of(p->at_ms) && taken_ms <= p->at_ms) {
+		double *used = &b->used[slot_of(taken_ms) % RATE_LIMIT_TENTHS];
 		double less = fmin(*used, back);
 		*used -= less;
 		b->in_window -= less;

@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "base/attr.h"
-#include "upstream/pace.h"
+#include "upstream/rate_limit.h"
 
 #define MINUTE_MS 60000u
 #define SENT_MAX 300000u
@@ -27,11 +27,11 @@ static struct sent {
 } sent[SENT_MAX];
 static size_t sent_n;
 
-static void send(struct pace *p, uint64_t tokens, bool batch, uint64_t now_ms)
+static void send(struct rate_limit *p, uint64_t tokens, bool batch, uint64_t now_ms)
 {
 	assert_true(sent_n < SENT_MAX);
 	sent[sent_n++] = (struct sent){ now_ms, tokens, batch };
-	pace_take(p, tokens, now_ms);
+	rate_limit_take(p, tokens, now_ms);
 }
 
 /* In the 60 s (both ends included) up to each batch line no more than the limit: of lines, and of
@@ -58,13 +58,13 @@ static void check_windows(uint64_t requests, uint64_t tokens)
 }
 
 /* Sends batch lines as soon as they are due, up to `end_ms`. */
-static void run(struct pace *p, uint64_t from_ms, uint64_t end_ms, uint32_t tokens_max,
+static void run(struct rate_limit *p, uint64_t from_ms, uint64_t end_ms, uint32_t tokens_max,
 		uint32_t online_every_ms, uint32_t late_ms)
 {
 	uint64_t now = from_ms, tokens = 1 + below(tokens_max);
 	uint64_t online = online_every_ms > 0 ? now + below(online_every_ms) : UINT64_MAX;
 	while (now < end_ms) {
-		uint64_t due = pace_due_ms(p, tokens, now);
+		uint64_t due = rate_limit_due_ms(p, tokens, now);
 		if (due > now && online > now) {
 			now = due < online ? due : online;
 			if (now == due)
@@ -86,14 +86,14 @@ static void never_above(void **state)
 	(void)state;
 	for (uint32_t round = 0; round < 2000; round++) {
 		seed_round(round);
-		struct pace p = { 0 };
+		struct rate_limit p = { 0 };
 		uint64_t start = below(2) * (1000000 + below(1000000));
 		uint64_t requests = below(4) == 0 ? 0 : 1 + below(below(2) ? 10 : 1000);
 		uint64_t tokens = below(3) == 0 ? 0 : 1 + below(below(2) ? 100 : 100000);
 		if (requests == 0 && tokens == 0)
 			continue;
 		sent_n = 0;
-		pace_configure(&p, requests, tokens, start);
+		rate_limit_configure(&p, requests, tokens, start);
 		uint32_t line = 1 + below(1 + (uint32_t)tokens / (1 + below(50)));
 		if (requests == 0 && line < tokens / 1000)
 			line = (uint32_t)tokens / 1000;
@@ -109,10 +109,10 @@ static void never_above_when_late(void **state)
 	(void)state;
 	for (uint32_t round = 0; round < 500; round++) {
 		seed_round(round);
-		struct pace p = { 0 };
+		struct rate_limit p = { 0 };
 		uint64_t requests = 1 + below(500);
 		sent_n = 0;
-		pace_configure(&p, requests, 0, 5000);
+		rate_limit_configure(&p, requests, 0, 5000);
 		run(&p, 5000, 305000, 1, 0, 0);
 		for (size_t i = requests; i < sent_n; i++)
 			assert_true(sent[i].at_ms - sent[i - requests].at_ms > MINUTE_MS + 300);
@@ -124,9 +124,9 @@ static void nearly_used_up_and_even(void **state)
 	(void)state;
 	static const uint64_t limits[] = { 1, 2, 10, 60, 600, 3000 };
 	for (size_t i = 0; i < ARRAY_LEN(limits); i++) {
-		struct pace p = { 0 };
+		struct rate_limit p = { 0 };
 		sent_n = 0;
-		pace_configure(&p, limits[i], 0, 0);
+		rate_limit_configure(&p, limits[i], 0, 0);
 		run(&p, 0, 6 * MINUTE_MS, 1, 0, 0);
 		assert_true((double)sent_n >= 0.99 * 6 * (double)limits[i]);
 		/* no second has more than its share, a bucket's worth and one */
@@ -145,10 +145,10 @@ static void a_minute_is_used_up_though_late(void **state)
 	(void)state;
 	for (uint32_t round = 0; round < 100; round++) {
 		seed_round(round);
-		struct pace p = { 0 };
+		struct rate_limit p = { 0 };
 		uint64_t minutes[6] = { 0 };
 		sent_n = 0;
-		pace_configure(&p, 120, 0, 0);
+		rate_limit_configure(&p, 120, 0, 0);
 		run(&p, 0, 6 * MINUTE_MS, 1, 0, 1 + below(40));
 		check_windows(120, 0);
 		for (size_t i = 0; i < sent_n; i++)
@@ -162,10 +162,10 @@ static void tokens_nearly_used_up(void **state)
 {
 	(void)state;
 	for (uint32_t size = 10; size <= 100000; size *= 10) {
-		struct pace p = { 0 };
+		struct rate_limit p = { 0 };
 		uint64_t sum = 0;
 		sent_n = 0;
-		pace_configure(&p, 0, 100000, 0);
+		rate_limit_configure(&p, 0, 100000, 0);
 		run(&p, 0, 10 * MINUTE_MS, size, 0, 0);
 		check_windows(0, 100000);
 		for (size_t i = 0; i < sent_n; i++)
@@ -178,25 +178,25 @@ static void tokens_nearly_used_up(void **state)
 static void no_limit(void **state)
 {
 	(void)state;
-	struct pace p = { 0 };
-	pace_configure(&p, 0, 0, 7);
+	struct rate_limit p = { 0 };
+	rate_limit_configure(&p, 0, 0, 7);
 	for (int i = 0; i < 100000; i++) {
-		assert_true(pace_due_ms(&p, UINT64_MAX, 7) <= 7);
-		pace_take(&p, UINT64_MAX, 7);
+		assert_true(rate_limit_due_ms(&p, UINT64_MAX, 7) <= 7);
+		rate_limit_take(&p, UINT64_MAX, 7);
 	}
 }
 
 static void larger_than_the_limit(void **state)
 {
 	(void)state;
-	struct pace p = { 0 };
-	pace_configure(&p, 0, 1000, 0);
-	assert_true(pace_due_ms(&p, 1000000, 0) <= 0);
-	pace_take(&p, 1000000, 0);
-	assert_true(pace_due_ms(&p, 1, 1) > MINUTE_MS);
+	struct rate_limit p = { 0 };
+	rate_limit_configure(&p, 0, 1000, 0);
+	assert_true(rate_limit_due_ms(&p, 1000000, 0) <= 0);
+	rate_limit_take(&p, 1000000, 0);
+	assert_true(rate_limit_due_ms(&p, 1, 1) > MINUTE_MS);
 	uint64_t now = 1;
-	for (int i = 0; i < 5 && pace_due_ms(&p, 1, now) > now; i++)
-		now = pace_due_ms(&p, 1, now);
+	for (int i = 0; i < 5 && rate_limit_due_ms(&p, 1, now) > now; i++)
+		now = rate_limit_due_ms(&p, 1, now);
 	assert_true(now <= 64000); /* and no later than need be */
 }
 
@@ -205,13 +205,13 @@ static void reload_keeps_what_was_used(void **state)
 	(void)state;
 	for (uint32_t round = 0; round < 500; round++) {
 		seed_round(round);
-		struct pace p = { 0 };
+		struct rate_limit p = { 0 };
 		sent_n = 0;
 		uint64_t limit = 0, now = 0;
 		for (int i = 0; i < 8; i++) {
 			limit = 1 + below(200);
-			pace_configure(&p, below(8) == 0 ? 0 : 100, 0, now);
-			pace_configure(&p, limit, 0, now);
+			rate_limit_configure(&p, below(8) == 0 ? 0 : 100, 0, now);
+			rate_limit_configure(&p, limit, 0, now);
 			size_t before = sent_n;
 			run(&p, now, now + 20000, 1, 0, 0);
 			now += 20000;
@@ -226,44 +226,45 @@ static void reload_keeps_what_was_used(void **state)
 static void settled(void **state)
 {
 	(void)state;
-	struct pace p = { 0 };
-	pace_configure(&p, 0, 1000, 0);
-	pace_take(&p, 600, 0);
-	pace_settle(&p, 400, 0, 2000); /* took all of it */
-	assert_true(pace_due_ms(&p, 1, 2000) > MINUTE_MS);
-	pace_settle(&p, -900, 0, 3000); /* or rather little: the window frees it, the bucket too */
-	uint64_t due = pace_due_ms(&p, 10, 3000);
+	struct rate_limit p = { 0 };
+	rate_limit_configure(&p, 0, 1000, 0);
+	rate_limit_take(&p, 600, 0);
+	rate_limit_settle(&p, 400, 0, 2000); /* took all of it */
+	assert_true(rate_limit_due_ms(&p, 1, 2000) > MINUTE_MS);
+	rate_limit_settle(&p, -900, 0,
+			  3000); /* or rather little: the window frees it, the bucket too */
+	uint64_t due = rate_limit_due_ms(&p, 10, 3000);
 	assert_true(due < 10000);
 	/* what comes back for a request of long ago hides nothing of today */
-	pace_configure(&p, 0, 1000, 200000);
-	pace_take(&p, 1000, 200000);
-	pace_settle(&p, -100000, 1000, 200000);
-	pace_settle(&p, INT64_MIN, 1000, 200000);
-	assert_true(pace_due_ms(&p, 1, 200000) > 200000 + MINUTE_MS);
+	rate_limit_configure(&p, 0, 1000, 200000);
+	rate_limit_take(&p, 1000, 200000);
+	rate_limit_settle(&p, -100000, 1000, 200000);
+	rate_limit_settle(&p, INT64_MIN, 1000, 200000);
+	assert_true(rate_limit_due_ms(&p, 1, 200000) > 200000 + MINUTE_MS);
 }
 
 static void online_debt_is_paid(void **state)
 {
 	(void)state;
-	struct pace p = { 0 };
-	pace_configure(&p, 60, 0, 0);
+	struct rate_limit p = { 0 };
+	rate_limit_configure(&p, 60, 0, 0);
 	for (int i = 0; i < 10000; i++)
-		pace_take(&p, 0, 1000);
+		rate_limit_take(&p, 0, 1000);
 	uint64_t now = 1000;
-	while (pace_due_ms(&p, 0, now) > now)
-		now = pace_due_ms(&p, 0, now);
+	while (rate_limit_due_ms(&p, 0, now) > now)
+		now = rate_limit_due_ms(&p, 0, now);
 	assert_in_range(now, 1000 + MINUTE_MS, 66000); /* and not for hours */
 }
 
 static void clock_standing_back(void **state)
 {
 	(void)state;
-	struct pace p = { 0 };
-	pace_configure(&p, 60, 60, 100000);
-	pace_take(&p, 1, 100000);
-	pace_take(&p, 1, 90000);
-	assert_true(pace_due_ms(&p, 1, 90000) > 100000);
-	assert_true(pace_due_ms(&p, 1, 102500) <= 102500);
+	struct rate_limit p = { 0 };
+	rate_limit_configure(&p, 60, 60, 100000);
+	rate_limit_take(&p, 1, 100000);
+	rate_limit_take(&p, 1, 90000);
+	assert_true(rate_limit_due_ms(&p, 1, 90000) > 100000);
+	assert_true(rate_limit_due_ms(&p, 1, 102500) <= 102500);
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-/* pace.h: limits on requests and tokens a minute, kept in any 60 seconds.
+/* rate_limit.h: limits on requests and tokens a minute, kept in any 60 seconds.
  *
  * What was sent in the window is remembered by tenths of a second: a batch line goes out only if it
  * fits into the limits with all of that, online requests included. The window is a little longer than a
@@ -14,31 +14,32 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define PACE_SLOT_MS 100u
-/* Any 60 s are in it, whatever the place in a slot, and 0.3 s for what is late on its way. */
-#define PACE_SLOTS 604u
+#define RATE_LIMIT_TENTH_MS 100u
+/* Any 60 s are in it, whatever the place in a tenth, and 0.3 s for what is late on its way. */
+#define RATE_LIMIT_TENTHS 604u
 
-struct pace_bucket {
-	double limit;            /* a minute; 0: none */
-	double per_ms;           /* refill */
-	double most;             /* what it holds */
-	double level;            /* in it; < 0: overdrawn */
-	double used[PACE_SLOTS]; /* by slot of time, modulo */
-	double in_window;        /* sum of `used` */
+struct rate_limit_bucket {
+	double limit;                   /* a minute; 0: none */
+	double per_ms;                  /* refill */
+	double most;                    /* what it holds */
+	double level;                   /* in it; < 0: overdrawn */
+	double used[RATE_LIMIT_TENTHS]; /* by tenth of a second, modulo */
+	double in_window;               /* sum of `used` */
 };
 
-struct pace {
-	struct pace_bucket requests, tokens;
+struct rate_limit {
+	struct rate_limit_bucket requests, tokens;
 	uint64_t at_ms;
 };
 
 /* 0: no limit. After a reload too: what was used stays used. */
-void pace_configure(struct pace *p, uint64_t requests_per_minute, uint64_t tokens_per_minute,
-		    uint64_t now_ms);
+void rate_limit_configure(struct rate_limit *p, uint64_t requests_per_minute,
+			  uint64_t tokens_per_minute, uint64_t now_ms);
 /* When the next batch line, which is expected to take `tokens`, may be sent: at once (<= now_ms), or
  * not before then: ask again. A line of more tokens than the limit goes alone in its minute. */
-uint64_t pace_due_ms(const struct pace *p, uint64_t tokens, uint64_t now_ms);
+uint64_t rate_limit_due_ms(const struct rate_limit *p, uint64_t tokens, uint64_t now_ms);
 /* A request is sent that is expected to take `tokens`. */
-void pace_take(struct pace *p, uint64_t tokens, uint64_t now_ms);
+void rate_limit_take(struct rate_limit *p, uint64_t tokens, uint64_t now_ms);
 /* The one sent at `taken_ms` took more (> 0) or fewer. */
-void pace_settle(struct pace *p, int64_t tokens_more, uint64_t taken_ms, uint64_t now_ms);
+void rate_limit_settle(struct rate_limit *p, int64_t tokens_more, uint64_t taken_ms,
+		       uint64_t now_ms);
