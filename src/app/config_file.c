@@ -106,6 +106,7 @@ static bool read_upstream_member(struct reader *r, void *ctx, const char *name,
 	const struct upstream_entry *in = ctx;
 	struct upstream_setting *u = in->upstream;
 	char key[128];
+
 	snprintf(key, sizeof(key), "%s%s%.80s", in->group != NULL ? in->group : "",
 		 in->group != NULL ? "." : "", name);
 	const struct setting *s = setting_find(upstream_settings, upstream_setting_count, key);

@@ -10,6 +10,7 @@
 static unsigned least_of(unsigned a, unsigned b, unsigned c)
 {
 	unsigned least = a < b ? a : b;
+
 	return least < c ? least : c;
 }
 
@@ -39,6 +40,7 @@ static unsigned word_distance(const char *a, const char *b)
 static const char *last_part(const char *key)
 {
 	const char *dot = strrchr(key, '.');
+
 	return dot != NULL ? dot + 1 : key;
 }
 
@@ -61,6 +63,7 @@ static bool is_near(const char *wrong, unsigned distance)
 static void text_add(char *to, size_t size, const char *before, const char *text)
 {
 	size_t n = strlen(to);
+
 	snprintf(to + n, size - n, "%s%s", before, text);
 }
 

@@ -29,6 +29,7 @@ static size_t cap_for(const struct buf *b, size_t more)
 {
 	size_t need = b->n + more;
 	size_t cap = b->cap > b->max / 2 ? b->max : b->cap * 2;
+
 	if (cap < CAP_LEAST)
 		cap = CAP_LEAST;
 	if (cap < need)
@@ -65,6 +66,7 @@ bool buf_reserve(struct buf *b, size_t more)
 bool buf_try_reserve(struct buf *b, size_t more)
 {
 	bool grows = !b->failed && more > b->cap - b->n && !is_beyond_max(b, more);
+
 	if (grows && !budget_has(b->use, cap_for(b, more) - b->cap, 0) && b->use->bytes > b->cap)
 		return false; /* others of its kind hold something: it can wait for them */
 	(void)buf_reserve(b, more);

@@ -258,6 +258,7 @@ void log_write_error(enum log_level level, const char *event, const struct error
 static bool storm_begins(struct log_storm *s, uint64_t now_ms)
 {
 	uint64_t until = s->until_ms;
+
 	return now_ms >= until &&
 	       atomic_compare_exchange_strong(&s->until_ms, &until, now_ms + LOG_STORM_MS);
 }

@@ -12,6 +12,7 @@
 static inline void *must_calloc(size_t n, size_t size)
 {
 	void *p = calloc(n, size);
+
 	if (p == NULL) {
 		log_error("memory.exhausted");
 		abort();

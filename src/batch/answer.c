@@ -17,6 +17,7 @@ static void count_read(struct json *j, uint64_t *ret)
 {
 	struct slice value;
 	uint64_t n;
+
 	if (json_skip(j, &value) && json_whole(value, &n))
 		*ret = n;
 }
@@ -25,6 +26,7 @@ static void count_read(struct json *j, uint64_t *ret)
 static void detail_read(struct json *j, const char *name, uint64_t *ret)
 {
 	struct slice text, key;
+
 	if (!json_skip(j, &text) || text.p[0] != '{')
 		return;
 	struct json inner;
@@ -43,6 +45,7 @@ static void usage_read(struct slice text, struct usage *u)
 	struct json j;
 	struct slice key, skipped;
 	uint64_t cached_top = 0, cached_read = 0;
+
 	json_init(&j, text);
 	if (json_next(&j) != JSON_OBJECT)
 		return;
@@ -86,6 +89,7 @@ struct seen {
 static bool text_is(struct slice text, const char *const *words)
 {
 	struct slice raw = { text.p + 1, text.n - 2 };
+
 	if (text.n < 2 || text.p[0] != '"')
 		return false;
 	for (; *words != NULL; words++)
@@ -98,6 +102,7 @@ static void choice_read(struct json *j, struct seen *s)
 {
 	static const char *const aborts[] = { "error", "abort", NULL };
 	struct slice key, value;
+
 	if (json_peek(j) != JSON_OBJECT) {
 		json_skip(j, &value);
 		return;
@@ -115,6 +120,7 @@ static void choices_read(struct json *j, struct seen *s)
 {
 	struct slice value;
 	size_t n = 0;
+
 	if (json_peek(j) != JSON_ARRAY) {
 		json_skip(j, &value);
 		return;
@@ -128,6 +134,7 @@ static void choices_read(struct json *j, struct seen *s)
 static void member_read(struct json *j, struct slice key, struct seen *s)
 {
 	struct slice value;
+
 	s->members++;
 	if (json_key_is(key, "choices")) {
 		choices_read(j, s);
@@ -153,6 +160,7 @@ static enum answer_fault judge(const struct seen *s)
 										    NULL };
 	static const char *const unfinished[] = { "failed", "cancelled", "in_progress", "queued",
 						  NULL };
+
 	if (s->members == 0)
 		return ANSWER_EMPTY_OBJECT;
 	if (text_is(s->object, response) && text_is(s->status, unfinished))
@@ -176,6 +184,7 @@ void answer_scan(struct slice body, struct answer_facts *ret)
 	struct json j;
 	struct slice text = answer_text(body), key, skipped;
 	struct seen s = { 0 };
+
 	*ret = (struct answer_facts){ .fault = ANSWER_NOT_JSON };
 	if (text.n == 0) {
 		ret->fault = ANSWER_EMPTY;
@@ -213,6 +222,7 @@ const char *answer_fault_words(enum answer_fault fault)
 		[ANSWER_ABORTED] = "The upstream broke the answer off",
 		[ANSWER_UNFINISHED] = "The upstream's answer says that it failed or is not finished",
 	};
+
 	return words[fault];
 }
 
@@ -244,6 +254,7 @@ static bool tokens_in(struct slice part, struct usage *ret)
 		      count_find(part, SLICE("\"input_tokens\""), &ret->input);
 	bool output = count_find(part, SLICE("\"completion_tokens\""), &ret->output) ||
 		      count_find(part, SLICE("\"output_tokens\""), &ret->output);
+
 	return prompt || output;
 }
 
@@ -264,6 +275,7 @@ static struct slice member_of(struct slice text, const char *const *names, char 
 	struct json j;
 	struct slice key, value, found = { NULL, 0 };
 	size_t best = SIZE_MAX;
+
 	json_init(&j, text);
 	if (text.n == 0 || json_peek(&j) != JSON_OBJECT)
 		return found;
@@ -285,6 +297,7 @@ static struct slice error_object(struct slice body)
 {
 	static const char *const names[] = { "error", "Error", NULL };
 	struct slice inner = member_of(body, names, '{');
+
 	return inner.n > 0 ? inner : body;
 }
 
@@ -302,6 +315,7 @@ struct slice answer_head(struct slice text, size_t max)
 static void text_clean(char *text)
 {
 	char *to = text;
+
 	for (const char *p = text; *p != '\0'; p++) {
 		bool control = (unsigned char)*p < ' ' || *p == 0x7f;
 		char c = ' ';
@@ -322,6 +336,7 @@ void answer_message(struct slice body, char *to, size_t size)
 	};
 	struct slice text = answer_text(body);
 	struct slice found = member_of(error_object(text), messages, '"');
+
 	if (found.n == 0)
 		found = member_of(text, messages, '"');
 	char decoded[MESSAGE_BYTES];
@@ -340,6 +355,7 @@ void answer_message(struct slice body, char *to, size_t size)
 static bool code_matches(const char *code, const char *const *words)
 {
 	const char *tail = strrchr(code, '#');
+
 	if (tail == NULL)
 		tail = strrchr(code, '.');
 	for (; *words != NULL; words++)
@@ -353,6 +369,7 @@ bool answer_code_is(struct slice body, const char *const *words)
 {
 	static const char *const members[] = { "code", "type", "__type", "status", NULL };
 	struct slice error = error_object(answer_text(body));
+
 	for (size_t i = 0; members[i] != NULL; i++) {
 		const char *const one[] = { members[i], NULL };
 		struct slice value = member_of(error, one, '"');

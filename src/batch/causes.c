@@ -31,6 +31,7 @@ static struct cause *cause_find(struct causes *c, uint16_t code)
 bool causes_add(struct causes *c, uint16_t code, uint64_t record)
 {
 	struct cause *cause = cause_find(c, code);
+
 	if (cause == NULL && c->n < CAUSES_MAX) {
 		c->of[c->n++] = (struct cause){ .code = code, .count = 1, .record = record };
 		return true;
@@ -43,6 +44,7 @@ bool causes_add(struct causes *c, uint16_t code, uint64_t record)
 unsigned causes_top(const struct causes *c, struct cause to[static CAUSES_TOP])
 {
 	unsigned n = 0;
+
 	for (unsigned i = 0; i < c->n; i++) {
 		unsigned at = n < CAUSES_TOP ? n++ : n;
 		for (; at > 0 && to[at - 1].count < c->of[i].count; at--)
@@ -65,6 +67,7 @@ void causes_format(const struct causes *c, struct buf *to)
 static bool number_read(const char **at, char behind, uint64_t most, uint64_t *ret)
 {
 	char *end;
+
 	if (**at < '0' || **at > '9')
 		return false;
 	*ret = strtoull(*at, &end, 10);
@@ -76,6 +79,7 @@ static bool number_read(const char **at, char behind, uint64_t most, uint64_t *r
 void causes_parse(const char *text, struct causes *ret)
 {
 	uint64_t code, line;
+
 	*ret = (struct causes){ 0 };
 	while (text != NULL && *text != '\0' && ret->n < CAUSES_MAX) {
 		struct cause *c = &ret->of[ret->n];
@@ -94,6 +98,7 @@ void causes_describe(const struct causes *c, struct buf *to)
 {
 	struct cause top[CAUSES_TOP];
 	unsigned n = causes_top(c, top);
+
 	for (unsigned i = 0; i < n; i++) {
 		char name[CAUSE_NAME_BYTES];
 		cause_name(top[i].code, name);

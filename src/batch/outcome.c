@@ -29,12 +29,14 @@ static const char *const fault_messages[] = {
 const char *outcome_fault_code(enum outcome_fault fault)
 {
 	bool known = fault > OUTCOME_ANSWERED && (size_t)fault < ARRAY_LEN(fault_codes);
+
 	return fault_codes[known ? fault : OUTCOME_UPSTREAM];
 }
 
 struct outcome *outcome_new(void *owner, uint64_t record, struct slice custom_id)
 {
 	struct outcome *o = malloc(sizeof(*o) + custom_id.n);
+
 	if (o == NULL)
 		return NULL;
 	*o = (struct outcome){ .owner = owner, .record = record, .custom_id_n = custom_id.n };
@@ -63,6 +65,7 @@ void usage_add(struct usage *sum, const struct usage *u)
 static void line_open(struct slice custom_id, struct buf *to)
 {
 	char id[ID_SIZE];
+
 	id_batch_request(id);
 	buf_add(to, SLICE("{\"id\":\""));
 	buf_text(to, id);
@@ -94,6 +97,7 @@ void outcome_missing_line(struct slice custom_id, enum outcome_fault fault, stru
 static void line_answer(struct outcome *o, struct buf *to)
 {
 	struct slice body = answer_text(buf_slice(&o->body));
+
 	buf_add(to, SLICE(",\"response\":{\"status_code\":"));
 	buf_u64(to, (uint64_t)o->http_status);
 	buf_add(to, SLICE(",\"request_id\":"));
@@ -122,6 +126,7 @@ static void line_answer(struct outcome *o, struct buf *to)
 static void line_invalid(const char *what, struct slice body, struct buf *to)
 {
 	AUTO(buf_free) struct buf message = BUF(2 * UPSTREAM_TEXT_MAX);
+
 	buf_text(&message, what);
 	if (body.n > 0) {
 		buf_text(&message, ": ");
@@ -136,6 +141,7 @@ static void line_invalid(const char *what, struct slice body, struct buf *to)
 void outcome_line(struct outcome *o, struct buf *to)
 {
 	struct slice custom_id = { o->custom_id, o->custom_id_n };
+
 	o->success = false;
 	o->usage = (struct usage){ 0 };
 	line_open(custom_id, to);

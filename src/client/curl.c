@@ -64,6 +64,7 @@ static curl_socket_t on_socket_open(void *arg, curlsocktype purpose, struct curl
 static int on_socket_close(void *arg, curl_socket_t fd)
 {
 	struct curl_client *w = arg;
+
 	if (fd >= 0 && (size_t)fd < w->socket_cap)
 		w->sockets[fd] = (struct socket_watch){ 0 }; /* closing takes it out of epoll */
 	return close(fd);
@@ -75,6 +76,7 @@ static void socket_register(struct curl_client *w, int fd, uint32_t events)
 	struct socket_watch *s = &w->sockets[fd];
 	struct epoll_event e = { .events = events, .data.fd = fd };
 	int op = s->registered == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+
 	if (events == 0)
 		op = EPOLL_CTL_DEL;
 	int failed = epoll_ctl(w->epoll_fd, op, fd, &e);
@@ -132,6 +134,7 @@ static void farewells_heed(struct curl_client *w, int running)
 static void socket_ready(struct curl_client *w, const struct epoll_event *e)
 {
 	int fd = e->data.fd, running;
+
 	if (w->sockets[fd].wanted == 0) {
 		/* A connection that is idle, or whose reading is paused: what comes has to wait.
 		 * If the upstream has closed it, libcurl will find out by itself. */
@@ -169,6 +172,7 @@ static void curl_client_due(struct client *c)
 {
 	struct curl_client *w = curl_client_of(c);
 	int running;
+
 	if (w->curl_due_ms != UINT64_MAX && sys.monotonic_ms() >= w->curl_due_ms) {
 		w->curl_due_ms = UINT64_MAX;
 		curl_multi_socket_action(w->multi, CURL_SOCKET_TIMEOUT, 0, &running);
@@ -179,6 +183,7 @@ static void curl_client_due(struct client *c)
 static int shorter(const struct curl_client *w, int timeout_ms)
 {
 	uint64_t now = sys.monotonic_ms();
+
 	if (w->curl_due_ms == UINT64_MAX)
 		return timeout_ms;
 	if (w->curl_due_ms <= now)
@@ -193,6 +198,7 @@ static void curl_client_wait(struct client *c, int timeout_ms, bool *ret_woken)
 {
 	struct curl_client *w = curl_client_of(c);
 	struct epoll_event events[EVENTS_MAX];
+
 	*ret_woken = false;
 	int n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, shorter(w, timeout_ms));
 	for (int i = 0; i < n; i++) {
@@ -240,6 +246,7 @@ static void curl_client_wake(struct client *c)
 {
 	const struct curl_client *w = curl_client_of(c);
 	uint64_t one = 1;
+
 	if (write(w->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
 		log_warn("dispatch.wake_failed", kv_int("errno", errno));
 }
@@ -287,6 +294,7 @@ bool curl_client_start(struct curl_client *w, CURL *easy)
 void curl_client_stop(struct curl_client *w, CURL *easy)
 {
 	size_t i = w->started_n;
+
 	while (i > 0 && w->started[i - 1] != easy)
 		i--;
 	if (i > 0)

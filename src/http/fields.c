@@ -97,6 +97,7 @@ bool field_is_hop_by_hop(struct slice name)
 		"Upgrade",
 		NULL,
 	};
+
 	return field_is_one_of(name, names);
 }
 

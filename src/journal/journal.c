@@ -32,6 +32,7 @@ struct journal_check {
 struct journal_check *journal_check_new(void)
 {
 	struct journal_check *c = malloc(sizeof(*c));
+
 	if (c == NULL)
 		return NULL;
 	c->state = XXH3_createState();
@@ -352,6 +353,7 @@ bool journal_open(const char *path, uint64_t from, uint64_t records, journal_fn 
 		  struct journal **ret, struct journal_found *ret_found, struct error *err)
 {
 	struct journal *j = calloc(1, sizeof(*j));
+
 	if (j == NULL)
 		return fail_memory(err);
 	j->fd = -1;
@@ -408,6 +410,7 @@ static uint32_t clamp_u32(uint64_t n)
 static bool record_seal(struct journal_head *head, size_t start, struct buf *to)
 {
 	size_t length = to->n - start - sizeof(*head);
+
 	if (to->failed || length > INT32_MAX) {
 		to->n = start;
 		to->failed = false;
@@ -424,6 +427,7 @@ bool journal_encode(struct outcome *o, struct buf *to)
 {
 	size_t start = to->n;
 	struct journal_head head = { 0 };
+
 	buf_append(to, &head, sizeof(head));
 	outcome_line(o, to);
 	head.record = (uint32_t)o->record;
@@ -446,6 +450,7 @@ bool journal_encode_line(const struct journal_head *about, struct slice line, st
 {
 	size_t start = to->n;
 	struct journal_head head = *about;
+
 	buf_append(to, &head, sizeof(head));
 	buf_add(to, line);
 	return record_seal(&head, start, to);
@@ -456,6 +461,7 @@ bool journal_append(struct journal *j, struct slice records, struct error *err)
 	/* A crash in here, or before journal_sync() returns, leaves whole records, or a torn one at
 	 * the end that the next open cuts off; their lines run again. */
 	int injected = failpoint("journal.write");
+
 	if (injected != 0)
 		return fail_sys(err, injected, "writing %s", j->path);
 	(void)failpoint("journal.before_write");

@@ -63,6 +63,7 @@ void recorder_push(struct recorder *r, struct outcome *o)
 void recorder_flush(struct recorder *r, void *owner)
 {
 	struct flush *f = must_calloc(1, sizeof(*f));
+
 	pthread_mutex_lock(&r->lock);
 	*f = (struct flush){ .next = r->flushes, .owner = owner };
 	r->flushes = f;
@@ -116,6 +117,7 @@ static bool owner_append(struct recorder *r, struct outcome *first, const struct
 			 struct error *err)
 {
 	struct journal *j = r->ops.journal(first->owner, err);
+
 	if (j == NULL)
 		return false;
 	bool ok = journal_write(r, j, first, end, err);
@@ -128,6 +130,7 @@ static bool owner_append(struct recorder *r, struct outcome *first, const struct
 static struct outcome *owner_gather(struct outcome *first)
 {
 	struct outcome *own_last = first;
+
 	while (own_last->next != NULL && own_last->next->owner == first->owner)
 		own_last = own_last->next;
 	struct outcome **rest = &own_last->next;
@@ -200,6 +203,7 @@ static enum record_result owner_record(struct recorder *r, struct outcome *first
 static bool owner_finish(struct recorder *r, struct outcome *first, struct outcome *rest)
 {
 	struct outcome *last = first;
+
 	while (last->next != rest)
 		last = last->next;
 	enum record_result result = owner_record(r, first, rest);
@@ -256,6 +260,7 @@ static void *recorder_main(void *arg)
 	struct recorder *r = arg;
 	struct outcome *group;
 	struct flush *flushes;
+
 	while (group_take(r, &group, &flushes)) {
 		bool durable = true;
 		while (group != NULL) {
@@ -272,6 +277,7 @@ bool recorder_open(const struct recorder_ops *ops, void *ctx, struct recorder **
 		   struct error *err)
 {
 	struct recorder *r = calloc(1, sizeof(*r));
+
 	if (r == NULL)
 		return fail_memory(err);
 	r->ops = *ops;

@@ -30,6 +30,7 @@ bool curve_at(const struct curve *c, double ln_n, double *ret_ln_time)
 	int low = (int)clamp(floor(at), 0, CURVE_BINS - 1), high = low + 1;
 	const int reach = 2 * CURVE_BINS_PER_OCTAVE;
 	int from = low;
+
 	while (low >= 0 && low > from - reach && !bin_speaks(&c->bins[low]))
 		low--;
 	bool low_speaks = low >= 0 && low > from - reach;
@@ -51,6 +52,7 @@ bool curve_at(const struct curve *c, double ln_n, double *ret_ln_time)
 double curve_near(const struct curve *c, double ln_n)
 {
 	double ln_time, nearest = INFINITY, at = 0;
+
 	if (curve_at(c, ln_n, &ln_time))
 		return ln_time;
 	for (unsigned i = 0; i < CURVE_BINS; i++)
@@ -112,6 +114,7 @@ void curve_bend(struct curve *c, double low_ln_n, double low_by, double high_ln_
 bool curve_flat(const struct curve *c, double *ret_knee)
 {
 	int top = CURVE_BINS - 1;
+
 	while (top >= 0 && c->bins[top].weight < 2 * CURVE_FIRST)
 		top--;
 	int low = top - CURVE_BINS_PER_OCTAVE;
@@ -128,6 +131,7 @@ bool curve_flat(const struct curve *c, double *ret_knee)
 double curve_top(const struct curve *c)
 {
 	int top = CURVE_BINS - 1;
+
 	while (top >= 0 && !bin_speaks(&c->bins[top]))
 		top--;
 	return top < 0 ? LIMIT_START : exp(bin_ln_n((unsigned)top));
@@ -136,6 +140,7 @@ double curve_top(const struct curve *c)
 double curve_pays(const struct curve *c)
 {
 	unsigned low = 0, top = CURVE_BINS - 1;
+
 	while (low < top && !bin_speaks(&c->bins[low]))
 		low++;
 	while (top > low && !bin_speaks(&c->bins[top]))

@@ -19,6 +19,7 @@ const char *limit_reason_name(enum limit_reason reason)
 		LIMIT_REASONS(X)
 #undef X
 	};
+
 	return names[reason];
 }
 

@@ -14,6 +14,7 @@
 static int float_compare(const void *a, const void *b)
 {
 	float x = *(const float *)a, y = *(const float *)b;
+
 	return (x > y) - (x < y);
 }
 

@@ -32,6 +32,7 @@ bool results_open(struct blobs *blobs, const char *output_id, const char *error_
 		  const struct merge_state *m, struct results **ret, struct error *err)
 {
 	struct results *r = calloc(1, sizeof(*r));
+
 	if (r == NULL)
 		return fail_memory(err);
 	r->output.pending = r->error.pending = BUF(2 * COPY_BYTES);
@@ -173,6 +174,7 @@ static bool line_copy(struct results *r, const struct journal *j, const struct p
 		      struct sink *to, struct error *err)
 {
 	uint64_t at = place->at + sizeof(place->head), end = at + place->head.length;
+
 	while (at < end) {
 		size_t n = end - at < COPY_BYTES ? (size_t)(end - at) : COPY_BYTES;
 		if (!journal_read(j, at, r->scratch, n, err))
@@ -191,6 +193,7 @@ static bool line_append(struct results *r, const struct journal *j, const struct
 			bool *ret_good, struct error *err)
 {
 	struct sink *to = place->head.kind == JOURNAL_OUTPUT ? &r->output : &r->error;
+
 	journal_check_start(r->check, &place->head);
 	*ret_good = false;
 	if (!line_copy(r, j, place, NULL, err))
@@ -211,6 +214,7 @@ static bool missing_append(struct results *r, uint64_t record, enum outcome_faul
 	AUTO(buf_free) struct buf line = BUF(COPY_BYTES);
 	struct slice raw = { NULL, 0 };
 	bool known = custom_id(ctx, record, &id) && !id.failed;
+
 	if (id.no_memory)
 		return fail_memory(err);
 	if (known)

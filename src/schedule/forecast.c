@@ -38,6 +38,7 @@ static double batch_work(const struct schedule_batch *b)
 static void batch_expect(const struct schedule *s, struct schedule_batch *b)
 {
 	double lines = (double)(b->rest_lines + b->ended);
+
 	b->each_ms = estimate_line_ms(s, b);
 	b->alone_ms = s->slots > 0 ? batch_work(b) / s->slots : 0;
 	if (b->alone_ms < b->each_ms && b->rest_lines > 0)
@@ -52,6 +53,7 @@ static int by_deadline(const void *pa, const void *pb)
 {
 	const struct schedule_batch *a = *(struct schedule_batch *const *)pa;
 	const struct schedule_batch *b = *(struct schedule_batch *const *)pb;
+
 	if (a->in != b->in)
 		return a->in->serial < b->in->serial ? -1 : 1;
 	if (a->effective_deadline_ms != b->effective_deadline_ms)
@@ -66,6 +68,7 @@ static bool batch_overtakes(const struct schedule *s, const struct schedule_batc
 	double a = known ? batch_work(small) : (double)small->rest_lines;
 	double b = known ? batch_work(large) : (double)large->rest_lines;
 	bool lost = large->alone_ms > batch_left_ms(s, large); /* whoever goes first */
+
 	return a * SMALL_PART <= b && (lost || small->alone_ms <= large->slack_ms / 2);
 }
 
@@ -73,6 +76,7 @@ static bool batch_overtakes(const struct schedule *s, const struct schedule_batc
 static void batch_place(struct schedule *s, size_t first, size_t at, double before_ms)
 {
 	struct schedule_batch *b = s->all[at];
+
 	b->slack_ms = batch_left_ms(s, b) - b->alone_ms - before_ms;
 	for (; at > first && batch_overtakes(s, b, s->all[at - 1]); at--) {
 		s->all[at] = s->all[at - 1];
@@ -86,6 +90,7 @@ static void batch_place(struct schedule *s, size_t first, size_t at, double befo
 static void lists_renew(struct schedule *s)
 {
 	struct schedule_batch *last = NULL;
+
 	for (size_t i = 0; i < s->n; i++) {
 		struct schedule_batch *b = s->all[i];
 		b->at = i;
@@ -105,6 +110,7 @@ void schedule_order(struct schedule *s)
 {
 	size_t first = 0;
 	double before_ms = 0;
+
 	for (size_t i = 0; i < s->n; i++)
 		batch_expect(s, s->all[i]);
 	qsort(s->all, s->n, sizeof(struct schedule_batch *), by_deadline);
@@ -126,6 +132,7 @@ static int by_virtual_end(const void *pa, const void *pb)
 {
 	const struct schedule_batch *a = *(struct schedule_batch *const *)pa;
 	const struct schedule_batch *b = *(struct schedule_batch *const *)pb;
+
 	if (a->virtual_end != b->virtual_end)
 		return a->virtual_end < b->virtual_end ? -1 : 1;
 	return a->at < b->at ? -1 : 1;
@@ -136,6 +143,7 @@ static int by_virtual_end(const void *pa, const void *pb)
 static double others_gather(struct schedule *s, size_t *ret_n)
 {
 	double weight = 0;
+
 	*ret_n = 0;
 	for (struct schedule_org *o = s->orgs; o != NULL; o = o->all_next) {
 		o->virtual_end = 0;
@@ -161,6 +169,7 @@ static void ends_expect(struct schedule *s)
 {
 	double now_ms = 0, virtual_now = 0;
 	size_t n;
+
 	for (size_t i = 0; i < s->late_n; i++) {
 		now_ms += batch_work(s->late[i]) / s->slots;
 		s->late[i]->finish_ms = fmax(now_ms, s->late[i]->each_ms);
@@ -183,6 +192,7 @@ static int by_window_end(const void *pa, const void *pb)
 {
 	const struct schedule_batch *a = *(struct schedule_batch *const *)pa;
 	const struct schedule_batch *b = *(struct schedule_batch *const *)pb;
+
 	if (a->expires_at != b->expires_at)
 		return a->expires_at < b->expires_at ? -1 : 1;
 	return a->at < b->at ? -1 : 1;
@@ -201,6 +211,7 @@ static bool late_choose(struct schedule *s)
 {
 	size_t n = 0, late_before = s->late_n;
 	double before_ms = 0;
+
 	for (size_t i = 0; i < s->n; i++)
 		if (s->all[i]->late || batch_misses(s, s->all[i]))
 			s->others[n++] = s->all[i];
@@ -224,6 +235,7 @@ static bool late_choose(struct schedule *s)
 static void late_renew(struct schedule *s)
 {
 	bool more = true;
+
 	s->late_n = 0;
 	for (size_t i = 0; i < s->n; i++) {
 		s->all[i]->late_before = s->all[i]->late;
@@ -243,6 +255,7 @@ static void late_renew(struct schedule *s)
 static unsigned late_position(const struct schedule *s, const struct schedule_batch *b)
 {
 	unsigned before = 0;
+
 	for (size_t i = 0; i < s->late_n && s->late[i] != b; i++)
 		before += s->late[i]->listed;
 	return before;
@@ -254,6 +267,7 @@ static void batch_tell(const struct schedule *s, struct schedule_batch *b, bool 
 	bool known = s->slots > 0 && b->each_ms > 0;
 	double left_ms = batch_left_ms(s, b);
 	struct schedule_forecast f = { .eta_s = -1 };
+
 	if (b->rest_lines == 0)
 		f.eta_s = 0;
 	else if (moves && known)
@@ -267,6 +281,7 @@ void schedule_forecast(struct schedule *s, double slots, int64_t now_s)
 {
 	const struct schedule_org *org = NULL;
 	unsigned late = 0, before = 0;
+
 	s->now_s = now_s;
 	if (slots > 0)
 		s->slots = slots;

@@ -23,6 +23,7 @@
 static double org_quantum(const struct schedule *s, const struct schedule_org *o)
 {
 	double line = s->line_tokens < 1 ? 1 : s->line_tokens;
+
 	return line * o->weight / s->weight_max;
 }
 
@@ -36,6 +37,7 @@ static double org_deficit(const struct schedule_org *o)
 static void org_pay(const struct schedule *s, struct schedule_org *o, double tokens)
 {
 	double debt_max = DEBT_LINES * org_quantum(s, o);
+
 	o->balance -= tokens;
 	if (o->balance < -debt_max)
 		o->balance = -debt_max;
@@ -44,6 +46,7 @@ static void org_pay(const struct schedule *s, struct schedule_org *o, double tok
 static void ring_weigh(struct schedule *s)
 {
 	const struct schedule_org *o = s->turn;
+
 	s->weight_max = 1;
 	if (o == NULL)
 		return;
@@ -60,6 +63,7 @@ static void ring_weigh(struct schedule *s)
 static double org_arrears(const struct schedule *s, const struct schedule_org *newcomer)
 {
 	double tokens = 0, weight = 0;
+
 	for (const struct schedule_org *o = s->orgs; o != NULL; o = o->all_next) {
 		if (o == newcomer || o->in_flight_tokens <= 0)
 			continue;
@@ -116,6 +120,7 @@ static struct schedule_org *org_find(struct schedule *s, const char *id)
 static void org_free(struct schedule *s, struct schedule_org *o)
 {
 	struct schedule_org **at = &s->orgs;
+
 	while (*at != o)
 		at = &(*at)->all_next;
 	*at = o->all_next;
@@ -127,6 +132,7 @@ static void rounds_add(struct schedule *s)
 {
 	double rounds = INFINITY;
 	struct schedule_org *o = s->turn;
+
 	do {
 		double needs = floor(-org_deficit(o) / org_quantum(s, o)) + 1;
 		if (needs < rounds)
@@ -144,6 +150,7 @@ static void rounds_add(struct schedule *s)
 static struct schedule_org *org_next(struct schedule *s)
 {
 	struct schedule_org *first = s->turn;
+
 	while (org_deficit(s->turn) <= 0) {
 		s->turn = s->turn->next;
 		if (s->turn == first)
@@ -157,6 +164,7 @@ static struct schedule_org *org_next(struct schedule *s)
 static void batch_list(struct schedule *s, struct schedule_batch *b)
 {
 	struct schedule_batch *before = NULL, *after = b->in->first;
+
 	if (b->listed || b->held || b->suspended || b->spent)
 		return;
 	for (; after != NULL && after->at < b->at; after = after->next)
@@ -220,6 +228,7 @@ static void cursor_take(struct schedule *s, struct schedule_batch *b, struct sch
 {
 	struct schedule_look look;
 	double tokens = estimate_input_tokens(b);
+
 	ret->record = b->cursor.first + b->cursor.next++;
 	if (s->turn->next != s->turn)
 		tokens = s->ops.look(b->batch, ret->record, &look)
@@ -234,6 +243,7 @@ static void batch_give(struct schedule *s, struct schedule_batch *b, unsigned la
 		       struct schedule_line *ret)
 {
 	struct schedule_org *o = b->in;
+
 	if (b->prefixes && !window_has_line(b->window))
 		window_renew(s, b);
 	if (window_has_line(b->window))
@@ -273,6 +283,7 @@ static struct schedule_batch *late_next(struct schedule *s)
 static struct schedule_batch *turn_next(struct schedule *s)
 {
 	struct schedule_batch *b = late_next(s);
+
 	if (b != NULL)
 		return b;
 	const struct schedule_org *o = org_next(s);
@@ -303,6 +314,7 @@ void schedule_ended(struct schedule *s, const struct schedule_line *l, double to
 {
 	struct schedule_batch *b = l->batch;
 	double used = tokens < (uint64_t)TOKENS_MAX ? (double)tokens : TOKENS_MAX;
+
 	window_back(b->window, l);
 	assert(b->in_flight > 0 && b->in != NULL);
 	b->in_flight--;
@@ -362,6 +374,7 @@ void schedule_add(struct schedule *s, struct schedule_batch *b)
 void schedule_remove(struct schedule *s, struct schedule_batch *b)
 {
 	struct schedule_org *o = b->in;
+
 	if (o == NULL)
 		return;
 	assert(b->at < s->n && s->all[b->at] == b);
@@ -415,6 +428,7 @@ void schedule_each(struct schedule *s, void (*each)(void *ctx, struct schedule_b
 struct schedule *schedule_open(const struct schedule_ops *ops)
 {
 	struct schedule *s = calloc(1, sizeof(*s));
+
 	if (s == NULL)
 		return NULL;
 	s->ops = *ops;

@@ -49,6 +49,7 @@ struct scan {
 bool cursor_peek(const struct schedule_ops *ops, struct schedule_batch *b)
 {
 	struct segment_cursor *l = &b->cursor;
+
 	for (;;) {
 		for (; l->next < l->lines; l->next++)
 			if (!bit_get(l->done, l->next))
@@ -64,6 +65,7 @@ bool cursor_peek(const struct schedule_ops *ops, struct schedule_batch *b)
 static int by_hash(const void *pa, const void *pb)
 {
 	const struct scan *a = pa, *b = pb;
+
 	for (unsigned i = 0; i < PREFIX_LEVELS; i++)
 		if (a->prefix.hash[i] != b->prefix.hash[i])
 			return a->prefix.hash[i] < b->prefix.hash[i] ? -1 : 1;
@@ -73,18 +75,21 @@ static int by_hash(const void *pa, const void *pb)
 static int by_place(const void *pa, const void *pb)
 {
 	const struct scan *a = pa, *b = pb;
+
 	return a->place != b->place ? (a->place < b->place ? -1 : 1) : by_hash(a, b);
 }
 
 static int by_line(const void *pa, const void *pb)
 {
 	const struct scan *a = pa, *b = pb;
+
 	return (a->line > b->line) - (a->line < b->line);
 }
 
 static unsigned levels_shared(const struct scan *a, const struct scan *b)
 {
 	unsigned n = 0;
+
 	while (n < PREFIX_LEVELS && a->prefix.hash[n] != 0 &&
 	       a->prefix.hash[n] == b->prefix.hash[n])
 		n++;
@@ -97,6 +102,7 @@ static void scan_cut(struct scan *lines, uint32_t n)
 {
 	unsigned before = 0;
 	uint32_t family = 0; /* the first line that shares a prefix with those up to this one */
+
 	for (uint32_t i = 0; i < n; i++) {
 		unsigned after = i + 1 < n ? levels_shared(&lines[i], &lines[i + 1]) : 0;
 		unsigned level = before > after ? before : after;
@@ -121,6 +127,7 @@ static bool scan_same_group(const struct scan *a, const struct scan *b)
 static uint32_t groups_count(const struct scan *lines, uint32_t n)
 {
 	uint32_t groups = 0;
+
 	for (uint32_t i = 0; i < n; i++)
 		groups += i == 0 || !scan_same_group(&lines[i - 1], &lines[i]);
 	return groups;
@@ -157,6 +164,7 @@ static uint32_t segment_scan(const struct schedule_ops *ops, struct schedule_bat
 {
 	struct segment_cursor *l = &b->cursor;
 	uint32_t n = 0;
+
 	for (; l->next < l->lines; l->next++) {
 		if (bit_get(l->done, l->next))
 			continue;
@@ -177,6 +185,7 @@ struct schedule_window *window_load(const struct schedule_ops *ops, struct sched
 	AUTO(auto_free) struct scan *lines = malloc(lines_max * sizeof(*lines));
 	struct schedule_window *w = calloc(1, sizeof(*w) + lines_max * sizeof(w->lines[0]));
 	uint32_t n = 0;
+
 	if (lines == NULL || w == NULL) {
 		free(w);
 		return NULL;
@@ -221,6 +230,7 @@ bool window_has_line(const struct schedule_window *w)
 static void list_push(struct schedule_window *w, uint16_t *head, uint16_t i)
 {
 	struct window_group *g = &w->groups[i];
+
 	g->prev = NONE;
 	g->next = *head;
 	if (*head != NONE)
@@ -231,6 +241,7 @@ static void list_push(struct schedule_window *w, uint16_t *head, uint16_t i)
 static void list_remove(struct schedule_window *w, uint16_t *head, uint16_t i)
 {
 	const struct window_group *g = &w->groups[i];
+
 	if (g->prev != NONE)
 		w->groups[g->prev].next = g->next;
 	else
@@ -260,6 +271,7 @@ static bool group_better(const struct window_group *a, const struct window_group
 static uint16_t group_widen(const struct schedule_window *w, unsigned lane)
 {
 	uint16_t best = NONE;
+
 	for (uint16_t i = w->busy; i != NONE; i = w->groups[i].next)
 		if (best == NONE || group_better(&w->groups[i], &w->groups[best], lane))
 			best = i;
@@ -275,6 +287,7 @@ static uint16_t group_widen(const struct schedule_window *w, unsigned lane)
 static void line_give(struct schedule_window *w, struct window_group *g, struct schedule_line *ret)
 {
 	const struct window_line *l = &w->lines[g->at++];
+
 	ret->record = w->firsts[l->line / SEGMENT_LINES] + l->line % SEGMENT_LINES;
 	ret->input_tokens = l->tokens;
 	ret->window = w->serial;
@@ -284,6 +297,7 @@ static void line_give(struct schedule_window *w, struct window_group *g, struct 
 static void group_give(struct schedule_window *w, uint16_t i, struct schedule_line *ret)
 {
 	struct window_group *g = &w->groups[i];
+
 	list_remove(w, list_of(w, g), i);
 	line_give(w, g, ret);
 	ret->group = i;

@@ -46,6 +46,7 @@ static void count_fault(struct breaker *b, const struct breaker_sign *s, uint64_
 static bool stays(struct breaker *b, const struct breaker_sign *s, uint64_t now_ms)
 {
 	bool lately = b->well_ms != 0 && now_ms - b->well_ms < BREAKER_LATELY_MS;
+
 	if (b->state == BREAKER_CLOSED)
 		return !s->sure && (lately || !s->alone) && b->faults < BREAKER_FAULTS_MAX;
 	if (s->sent_ms >= b->probe_at_ms) /* else it fails for the reason that is known */

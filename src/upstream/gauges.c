@@ -58,6 +58,7 @@ static void skip_space(struct slice *s)
 static struct slice take_until(struct slice *s, const char *stops)
 {
 	size_t n = 0;
+
 	while (n < s->n && (s->p[n] == '\0' || strchr(stops, s->p[n]) == NULL))
 		n++;
 	struct slice taken = { s->p, n };
@@ -79,6 +80,7 @@ static bool take(struct slice *s, char c)
 static bool take_quoted(struct slice *s, struct slice *ret)
 {
 	size_t n = 0;
+
 	while (n < s->n && s->p[n] != '"')
 		n += s->p[n] == '\\' ? 2 : 1;
 	if (n >= s->n)
@@ -127,6 +129,7 @@ static bool take_labels(struct slice *s, struct labels *l)
 static bool read_number(struct slice s, double *ret)
 {
 	char text[NUMBER_MAX + 1], *end;
+
 	if (s.n == 0 || !slice_copy(s, text, sizeof(text)) ||
 	    strspn(text, "0123456789+-.eE") != s.n)
 		return false;

@@ -39,6 +39,7 @@ static bool error_is(const struct attempt_end *e, const char *const *words)
 	const char *colon = e->error_type.n > 0 ? memchr(e->error_type.p, ':', e->error_type.n)
 						: NULL;
 	size_t n = colon != NULL ? (size_t)(colon - e->error_type.p) : e->error_type.n;
+
 	for (const char *const *w = words; n > 0 && *w != NULL; w++)
 		if (strlen(*w) == n && strncasecmp(*w, e->error_type.p, n) == 0)
 			return true;
@@ -50,6 +51,7 @@ static bool is_page(const struct attempt_end *e)
 {
 	struct slice body = answer_text(e->body);
 	size_t i = 0;
+
 	if (e->content_type.n >= 9 && strncasecmp(e->content_type.p, "text/html", 9) == 0)
 		return true;
 	while (i < body.n && strchr(" \t\r\n", body.p[i]) != NULL && body.p[i] != '\0')
@@ -60,6 +62,7 @@ static bool is_page(const struct attempt_end *e)
 static struct judgement judge_success(const struct attempt_end *e, bool been_well)
 {
 	struct judgement j = { .blame = BLAME_NOBODY, .fault = OUTCOME_ANSWERED };
+
 	if (e->facts == NULL || e->facts->fault == ANSWER_GOOD)
 		return j;
 	j.blame = e->facts->json || been_well || !is_page(e) ? BLAME_SERVER : BLAME_PATH;
@@ -71,6 +74,7 @@ static struct judgement judge_success(const struct attempt_end *e, bool been_wel
 static enum blame blame_status(const struct attempt_end *e, bool been_well)
 {
 	int status = e->status;
+
 	if (status == 401 || status == 402 || status == 403 || status == 407)
 		return status == 403 && error_is(e, throttling) ? BLAME_THROTTLED : BLAME_OPERATOR;
 	if (error_is(e, quota))
@@ -136,6 +140,7 @@ bool blame_is_well(enum blame blame)
 static void blot(char *text, const char *secret)
 {
 	size_t n = secret != NULL ? strlen(secret) : 0;
+
 	for (char *p = text; n > 0 && (p = strstr(p, secret)) != NULL; p += n)
 		memset(p, '*', n);
 }
@@ -145,6 +150,7 @@ void attempt_words(const struct attempt_end *e, const char *secret, char *to, si
 	char said[256];
 	const char *detail = e->detail != NULL ? e->detail : "";
 	const char *by_way = e->by_way != NULL ? e->by_way : "";
+
 	if (e->how != EXCHANGE_WHOLE) {
 		snprintf(to, size, "%s%s", by_way,
 			 detail[0] != '\0'            ? detail

@@ -22,6 +22,7 @@ static void taken_advance(struct throttle *t, uint64_t now_s)
 static unsigned taken_sum(struct throttle *t, uint64_t now_ms)
 {
 	unsigned sum = 0;
+
 	taken_advance(t, now_ms / 1000);
 	for (unsigned i = 0; i < MINUTE_S; i++)
 		sum += t->taken[i];
@@ -32,6 +33,7 @@ static unsigned taken_sum(struct throttle *t, uint64_t now_ms)
 static uint64_t taken_first_ms(const struct throttle *t)
 {
 	uint64_t first = t->taken_s >= MINUTE_S - 1 ? t->taken_s - (MINUTE_S - 1) : 0;
+
 	while (first < t->taken_s && t->taken[first % MINUTE_S] == 0)
 		first++;
 	return first * 1000;
@@ -66,6 +68,7 @@ static void rate_rise(struct throttle *t, uint64_t now_ms)
 static void close_for(struct throttle *t, uint64_t wait_ms, uint64_t now_ms)
 {
 	uint64_t until = now_ms + wait_ms + THROTTLE_MORE_MS;
+
 	if (until > t->closed_until_ms)
 		t->closed_until_ms = until;
 }
@@ -85,6 +88,7 @@ void throttle_refused(struct throttle *t, const struct throttle_sign *s, uint64_
 	bool finds_out = t->single_ms != 0 && s->sent_ms == t->single_ms;
 	/* It told of a pause, that is over, and now it tells of none. */
 	bool told_before = t->told && s->sent_ms >= t->closed_until_ms;
+
 	if (first) {
 		t->since_ms = now_ms;
 		t->taken_before = taken_sum(t, now_ms);
