@@ -44,6 +44,11 @@ static bool on_ends(void *ctx)
 	return coordinator_early(ctx) != EARLY_NO;
 }
 
+static void on_idle(void *ctx)
+{
+	coordinator_kick(ctx);
+}
+
 static bool on_busy(void *ctx)
 {
 	const struct coordinator *c = ctx;
@@ -62,7 +67,7 @@ static const struct lessor_watch lessor_watch = {
 	.returned = on_finished, /* either way it has another look */
 	.line_number = on_line_number,
 };
-static const struct worker_ops worker_ops = { .fault = on_fault, .ends = on_ends };
+static const struct worker_ops worker_ops = { .fault = on_fault, .ends = on_ends, .idle = on_idle };
 static const struct open_files_ops open_files_ops = { .busy = on_busy, .starved = on_starved };
 
 static bool parts_new(struct coordinator *c, struct error *err)
@@ -77,7 +82,7 @@ static bool parts_new(struct coordinator *c, struct error *err)
 			   .file_id = c->batch.input_file_id,
 			   .batch_id = c->id },
 	};
-	if (!lessor_memory_new(c->id, 0, &lessor_watch, c, &c->lessor, err))
+	if (!lessor_memory_new(c->id, env->lease_ms, &lessor_watch, c, &c->lessor, err))
 		return false;
 	const struct worker_config worker = {
 		.batch_id = c->id,
@@ -200,7 +205,11 @@ void coordinator_check_window(struct coordinator *c, int64_t now_s)
 
 void coordinator_check_lease(struct coordinator *c, uint64_t now_ms)
 {
-	worker_renew(c->worker, now_ms);
+	bool takes = c->phase == PHASE_RUNNING && worker_is_idle(c->worker) &&
+		     lessor_memory_is_free(c->lessor);
+
+	if (takes || worker_renew_is_due(c->worker, now_ms))
+		coordinator_kick(c);
 }
 
 enum early_end coordinator_early(struct coordinator *c)

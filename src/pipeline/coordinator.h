@@ -14,11 +14,12 @@
  * has each edge. A batch that ends early (EARLY_...) goes through STOPPING as well.
  *
  * It sends nothing: a worker (worker.h) takes the span from the lessor (lessor.h), and what that settles
- * is merged. On one machine the coordinator has its worker beside it and wakes it up itself.
+ * is merged. On one machine the coordinator has its worker beside it and wakes it up itself, also when
+ * a lease was lost and the span may be taken again.
  *
  * Threads. One pipeline worker at a time moves the phase, merges and talks to the store. What others
- * change is under `lock`, held for microseconds. Order of locks: the pipeline's table, the lessor's, the
- * coordinator's; the worker's is taken alone. */
+ * change is under `lock`, held for microseconds. Order of locks: the pipeline's table, the lessor's or the
+ * worker's, the coordinator's. What may wait for a lessor is done in the turn. */
 #pragma once
 
 #include "base/log.h"
@@ -38,6 +39,7 @@ struct coordinator_env {
 	struct dispatch *dispatch;
 	struct recorder *recorder;
 	struct open_table files;
+	uint64_t lease_ms;                 /* of a span, unless it is renewed; 0: without end */
 	struct log_storm held_up, resumed; /* the log's lines of batches that are, and that go on */
 	_Atomic bool closing;
 	/* The batch has ended and is out of the table when this returns; the coordinator is freed right
@@ -75,7 +77,7 @@ void coordinator_end(struct coordinator *c, enum early_end why);
 void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], size_t n);
 /* Ends the batch if its window is over. Only while the time is good. */
 void coordinator_check_window(struct coordinator *c, int64_t now_s);
-/* Renews what its worker has lent. */
+/* Wakes it up if its worker's lease is to be renewed, or its span can be taken again. Does not wait. */
 void coordinator_check_lease(struct coordinator *c, uint64_t now_ms);
 /* Lays the numbers of this moment over those of the store. */
 void coordinator_view(struct coordinator *c, struct batch_view *v);

@@ -90,8 +90,8 @@ static unsigned org_weight(struct coordinator *c)
 	return weight;
 }
 
-/* Offers the span, and wakes the worker beside it up. */
-static void span_offer(struct coordinator *c)
+/* Wakes the worker beside it up. */
+static void span_send(struct coordinator *c)
 {
 	const struct index_summary *s = index_summary(c->files.input.index);
 	const char *path = endpoint_path(slice_of(c->batch.endpoint));
@@ -109,19 +109,24 @@ static void span_offer(struct coordinator *c)
 		.suspended = c->suspended_sent,
 	};
 	memcpy(task.org, c->batch.org, sizeof(task.org));
-	log_info("batch.started", kv_str("batch", c->id), kv_u64("lines", c->lines),
-		 kv_u64("ended_before", lessor_memory_ended(c->lessor)));
-	lessor_memory_offer(c->lessor);
-	bool taken = worker_start(c->worker, &task);
-	assert(taken); /* it is the only worker */
-	(void)taken;
+	if (worker_start(c->worker, &task))
+		log_info("batch.started", kv_str("batch", c->id), kv_u64("lines", c->lines),
+			 kv_u64("ended_before", c->lines - rest_lines));
 }
 
-/* Asks for the span; true once it is not lent. */
+/* Offers the span: at first, and again when its lease was given back or lost. */
+static void span_offer(struct coordinator *c)
+{
+	lessor_memory_offer(c->lessor);
+	if (worker_is_idle(c->worker) && lessor_memory_is_free(c->lessor))
+		span_send(c);
+}
+
+/* Asks for the span; true once it is not lent, and the worker beside it has let go of it. */
 static bool span_is_back(struct coordinator *c)
 {
 	lessor_memory_withdraw(c->lessor);
-	if (!lessor_memory_is_lent(c->lessor))
+	if (!lessor_memory_is_lent(c->lessor) && worker_is_idle(c->worker))
 		return true;
 	worker_recall(c->worker);
 	return false;
@@ -172,8 +177,6 @@ static bool step_open(struct coordinator *c, struct error *err)
 	if (c->env->time_is_good(c->env->ctx))
 		coordinator_check_window(c,
 					 sys.now_s()); /* it may have passed while no server ran */
-	if (coordinator_early(c) == EARLY_NO && !all_ended)
-		span_offer(c);
 	return true;
 }
 
@@ -206,6 +209,8 @@ static bool step_run(struct coordinator *c, struct error *err)
 		coordinator_move(c, finalizes ? PHASE_FINALIZING : PHASE_STOPPING);
 		return true;
 	}
+	worker_renew(c->worker, sys.monotonic_ms());
+	span_offer(c);
 	suspend_tell(c);
 	if (!coordinator_merge(c, EARLY_NO, &c->at_once, err))
 		return false;

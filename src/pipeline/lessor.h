@@ -45,7 +45,7 @@ struct lessor_ops {
 	 * ended, and count. This is the moment of "finished". */
 	bool (*settle)(void *ctx, const struct span_lease *lease, const struct outcome *first);
 	/* All that the worker has of it is settled; it goes no further. The last that it does with the
-	 * lessor for this lease: the batch may be freed right after. */
+	 * lessor for this lease. */
 	bool (*give_back)(void *ctx, const struct span_lease *lease);
 };
 

@@ -184,6 +184,20 @@ bool lessor_memory_is_lent(struct lessor_memory *l)
 	return lent;
 }
 
+/* Under the lock. */
+static bool span_is_free(const struct lessor_memory *l)
+{
+	return l->offered && (!l->lent || sys.monotonic_ms() >= l->until_ms);
+}
+
+bool lessor_memory_is_free(struct lessor_memory *l)
+{
+	pthread_mutex_lock(&l->lock);
+	bool free = span_is_free(l);
+	pthread_mutex_unlock(&l->lock);
+	return free;
+}
+
 /* From now for lease_ms; a third of that has passed when it is to be renewed. Under the lock. */
 static void lease_prolong(struct lessor_memory *l, struct span_lease *lease)
 {
@@ -206,7 +220,7 @@ static bool on_take(void *ctx, struct span_lease *ret)
 	struct lessor_memory *l = ctx;
 
 	pthread_mutex_lock(&l->lock);
-	bool free = l->offered && (!l->lent || sys.monotonic_ms() >= l->until_ms);
+	bool free = span_is_free(l);
 	if (free) {
 		l->lent = true;
 		l->epoch++;

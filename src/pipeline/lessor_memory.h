@@ -20,8 +20,7 @@ struct lessor_memory;
 struct lessor_watch {
 	/* All lines of some segment have ended. In the settling thread, before the lease is given back. */
 	void (*finished)(void *ctx);
-	/* A lease was given back. Called under the lessor's lock: the coordinator may free all of it as
-	 * soon as that is released. */
+	/* A lease was given back. Called under the lessor's lock. */
 	void (*returned)(void *ctx);
 	/* The line of the file that a record stands for; 0: it cannot be read. */
 	uint64_t (*line_number)(void *ctx, uint64_t record);
@@ -62,6 +61,8 @@ void lessor_memory_found_all(struct lessor_memory *l);
 void lessor_memory_offer(struct lessor_memory *l);
 void lessor_memory_withdraw(struct lessor_memory *l);
 bool lessor_memory_is_lent(struct lessor_memory *l);
+/* It is offered, and not lent or lent to one whose time is over: who asks gets it. */
+bool lessor_memory_is_free(struct lessor_memory *l);
 
 /* All 0 before lessor_memory_open(). */
 void lessor_memory_sums(struct lessor_memory *l, struct ended_sums *ret);

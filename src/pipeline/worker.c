@@ -15,7 +15,7 @@ struct worker {
 	struct flow *flow; /* its lines in dispatch */
 
 	/* set while idle */
-	struct span_lease lease; /* until_ms: under the lock */
+	struct span_lease lease; /* until_ms, renew_ms: under the lock */
 
 	uint64_t next_segment; /* to hand out; dispatch thread */
 	bool recording;        /* the recorder has the files pinned; its own */
@@ -71,41 +71,55 @@ bool worker_start(struct worker *w, const struct flow_config *task)
 	return true;
 }
 
-void worker_recall(struct worker *w)
+/* False: it was ending, or idle. */
+static bool sending_end(struct worker *w)
 {
 	pthread_mutex_lock(&w->lock);
 	bool sending = w->state == WORKER_SENDING;
 	if (sending)
 		w->state = WORKER_ENDING;
 	pthread_mutex_unlock(&w->lock);
-	if (sending)
+	return sending;
+}
+
+void worker_recall(struct worker *w)
+{
+	if (sending_end(w))
 		flow_drop(w->flow);
 }
 
 static void lease_lost(struct worker *w)
 {
+	if (!sending_end(w))
+		return;
 	log_warn("span.lost", kv_str("batch", w->config.batch_id), kv_u64("span", w->lease.span),
 		 kv_u64("epoch", w->lease.epoch));
-	worker_recall(w);
+	flow_drop(w->flow);
+}
+
+bool worker_renew_is_due(struct worker *w, uint64_t now_ms)
+{
+	pthread_mutex_lock(&w->lock);
+	bool due = w->state == WORKER_SENDING && now_ms >= w->lease.renew_ms;
+	pthread_mutex_unlock(&w->lock);
+	return due;
 }
 
 void worker_renew(struct worker *w, uint64_t now_ms)
 {
 	const struct lessor *lessor = &w->config.lessor;
 
-	pthread_mutex_lock(&w->lock);
-	struct span_lease lease = w->lease;
-	bool due = w->state == WORKER_SENDING && now_ms >= lease.renew_ms;
-	pthread_mutex_unlock(&w->lock);
-	if (!due)
+	if (!worker_renew_is_due(w, now_ms))
 		return;
+	struct span_lease lease = w->lease; /* only the caller sets it */
 	if (!lessor->ops->renew(lessor->ctx, &lease)) {
 		lease_lost(w);
 		return;
 	}
 	pthread_mutex_lock(&w->lock);
-	if (w->lease.epoch == lease.epoch)
-		w->lease = lease;
+	assert(w->lease.epoch == lease.epoch);
+	w->lease.until_ms = lease.until_ms;
+	w->lease.renew_ms = lease.renew_ms;
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -275,19 +289,19 @@ static bool on_ends(void *owner)
 	return w->config.ops->ends(w->config.ctx);
 }
 
-/* The worker may be freed as soon as the lease is given back. */
 static void on_flushed(void *ctx, void *owner)
 {
 	struct worker *w = owner;
-	const struct lessor lessor = w->config.lessor;
+	const struct lessor *lessor = &w->config.lessor;
 
 	(void)ctx;
+	assert(!w->recording);
+	(void)lessor->ops->give_back(lessor->ctx, &w->lease); /* false: it was lost before */
 	pthread_mutex_lock(&w->lock);
-	assert(w->state == WORKER_ENDING && !w->recording);
-	struct span_lease lease = w->lease;
+	assert(w->state == WORKER_ENDING);
 	w->state = WORKER_IDLE;
+	w->config.ops->idle(w->config.ctx);
 	pthread_mutex_unlock(&w->lock);
-	(void)lessor.ops->give_back(lessor.ctx, &lease); /* false: it was lost before */
 }
 
 const struct recorder_ops worker_recorder_ops = {

@@ -5,14 +5,14 @@
  *	                                   flow_drop
  *	WORKER_IDLE ----> WORKER_SENDING ----> WORKER_ENDING
  *	     ^                                      |
- *	     \-- dropped, flushed: give_back -------/
+ *	     \-- dropped, flushed: give_back, idle -/
  *
  * The journal belongs to a batch and a worker: no other writes to it. A worker whose lease is lost drops
  * what is in flight and settles nothing more; what it wrote to its journal meanwhile counts for nothing.
  *
  * Threads. Dispatch calls for segments and lines, the recorder for the journal; the coordinator calls
- * worker_start(), _recall(), _suspend(), which are what wakes a worker up and no more: what a worker may
- * do is said by its lease. */
+ * worker_start(), _renew(), _recall(), _suspend() in its turn, which are what wakes a worker up and no
+ * more: what a worker may do is said by its lease. */
 #pragma once
 
 #include "base/error.h"
@@ -30,6 +30,9 @@ struct worker_ops {
 	void (*fault)(void *ctx);
 	/* Whether the batch is to end. Recorder thread, while the disk refuses. */
 	bool (*ends)(void *ctx);
+	/* The worker has let go of its lease, or had lost it, and may take another. Under the worker's
+	 * lock: the owner may free the worker as soon as that is released. Recorder thread. */
+	void (*idle)(void *ctx);
 };
 
 /* All of it is the owner's, and outlives the worker. */
@@ -49,17 +52,20 @@ MUST_USE bool worker_new(const struct worker_config *config, struct worker **ret
 void worker_free(struct worker *w); /* idle, or abandoned and all threads ended. NULL is fine */
 
 /* Takes a lease and begins to send: `task`, but for its owner and id. False: there is none to take. Only an
- * idle one. */
+ * idle one. May wait, as the lessor does. */
 bool worker_start(struct worker *w, const struct flow_config *task);
 /* Drops what is in flight; gives the lease back when all that was answered is durable. */
 void worker_recall(struct worker *w);
 /* No new line while suspended. Of no effect unless it sends. */
 void worker_suspend(struct worker *w, bool suspended);
-/* Renews the lease if it is time; one that is lost ends the sending. */
+/* Whether it is time to renew the lease. Any thread; does not wait. */
+bool worker_renew_is_due(struct worker *w, uint64_t now_ms);
+/* Renews the lease if it is time; one that is lost ends the sending. May wait, as the lessor does. */
 void worker_renew(struct worker *w, uint64_t now_ms);
 /* The process ends: as worker_recall(), but the lease is not given back. */
 void worker_abandon(struct worker *w);
 
+/* Any thread. */
 bool worker_is_idle(struct worker *w);
 /* Whether lines are in flight. Any thread. */
 bool worker_is_busy(struct worker *w);

@@ -1,7 +1,10 @@
 /* test_coordinator.c: the life of a batch, turn by turn, on a clock and a dispatch of the test's. */
 #include "pipeline_unit.h"
 
+#include "pipeline/coordinator_impl.h" /* its lessor: another worker asks it too */
+
 #define LINES 3u
+#define LEASE_S 15u
 
 static struct {
 	struct pipeline_config config;
@@ -499,7 +502,7 @@ static void test_a_full_disk_at_the_opening_is_told_and_passes(void **state)
 static void test_any_single_fault_of_the_disk_passes(void **state)
 {
 	(void)state;
-	uint64_t records[LINES_MAX];
+	uint64_t records[LINES_MAX] = { 0 };
 	bool fired = true;
 
 	for (int nth = 1; fired; nth++) {
@@ -525,6 +528,136 @@ static void test_any_single_fault_of_the_disk_passes(void **state)
 		assert_in_order(result(false), "c-0", "c-2");
 		assert_null(strstr(strstr(result(false), "c-1") + 1, "\"c-1\""));
 	}
+}
+
+/* ---- a lease that ends unless it is renewed; and another worker ---- */
+
+static void batch_of_a_lease(void)
+{
+	w.env.lease_ms = LEASE_S * 1000;
+	batch_of_lines(LINES);
+}
+
+static void check_lease(void)
+{
+	coordinator_check_lease(w.c, sys.monotonic_ms());
+}
+
+static bool other_takes(struct span_lease *ret)
+{
+	const struct lessor lessor = lessor_memory_lessor(w.c->lessor);
+
+	return lessor.ops->take(lessor.ctx, ret);
+}
+
+static void other_gives_back(const struct span_lease *lease)
+{
+	const struct lessor lessor = lessor_memory_lessor(w.c->lessor);
+
+	assert_true(lessor.ops->give_back(lessor.ctx, lease));
+}
+
+static void test_a_lease_is_renewed_in_the_turn(void **state)
+{
+	(void)state;
+	struct span_lease other;
+
+	batch_of_a_lease();
+	check_lease();
+	assert_false(turn_is_due());
+	for (unsigned i = 0; i < 4; i++) {
+		time_passes(LEASE_S / 2);
+		check_lease();
+		assert_true(turn_is_due()); /* the look itself renews nothing */
+		turns_take();
+	}
+	assert_false(other_takes(&other));
+	assert_int_equal(fake.dropped, 0);
+}
+
+static void test_a_lost_span_is_taken_again_when_it_is_given_back(void **state)
+{
+	(void)state;
+	uint64_t records[LINES_MAX] = { 0 };
+	struct span_lease other;
+
+	batch_of_a_lease();
+	answer(1);
+	time_passes(LEASE_S);
+	assert_true(other_takes(&other));
+	check_lease();
+	TURNS_UNTIL(fake.dropped == 1 && worker_is_idle(w.c->worker));
+	check_lease();
+	turns_take();
+	assert_int_equal(fake.added, 1); /* the other has it */
+	other_gives_back(&other);
+	turns_take();
+	assert_int_equal(fake.added, 2);
+	assert_int_equal(fake_records(records), LINES - 1);
+	answer(records[0]);
+	answer(records[1]);
+	to_the_end();
+	assert_int_equal(status(), BATCH_COMPLETED);
+	assert_counts(LINES, 0, 0, 0);
+}
+
+static void test_the_span_of_a_worker_that_died_is_taken_when_its_time_is_over(void **state)
+{
+	(void)state;
+	struct span_lease other;
+
+	batch_of_a_lease();
+	time_passes(LEASE_S);
+	assert_true(other_takes(&other));
+	check_lease();
+	TURNS_UNTIL(worker_is_idle(w.c->worker));
+	time_passes(LEASE_S - 1);
+	check_lease();
+	assert_false(turn_is_due());
+	time_passes(1);
+	check_lease();
+	turns_take();
+	assert_int_equal(fake.added, 2);
+}
+
+/* What came too late stands in the journal and counts for nothing: the line runs again. */
+static void test_a_line_that_ended_after_its_lease_runs_again(void **state)
+{
+	(void)state;
+	uint64_t records[LINES_MAX] = { 0 };
+	struct span_lease other;
+
+	batch_of_a_lease();
+	time_passes(LEASE_S);
+	assert_true(other_takes(&other));
+	answer(0);
+	TURNS_UNTIL(fake.dropped == 1 && worker_is_idle(w.c->worker));
+	other_gives_back(&other);
+	TURNS_UNTIL(fake.added == 2);
+	assert_int_equal(fake_records(records), LINES);
+	for (unsigned i = 0; i < LINES; i++)
+		answer(records[i]);
+	to_the_end();
+	assert_counts(LINES, 0, 0, 0);
+	assert_null(strstr(strstr(result(false), "c-0") + 1, "\"c-0\""));
+}
+
+/* A batch that ends is not freed under a worker that is still letting go. */
+static void test_an_end_waits_for_a_worker_that_lost_its_lease(void **state)
+{
+	(void)state;
+	struct span_lease other;
+
+	batch_of_a_lease();
+	time_passes(LEASE_S);
+	assert_true(other_takes(&other));
+	coordinator_end(w.c, EARLY_EXPIRED);
+	turns_take();
+	assert_int_equal(w.ended, 0);
+	other_gives_back(&other);
+	to_the_end();
+	assert_int_equal(fake.dropped, 1);
+	assert_counts(0, 0, LINES, 0);
 }
 
 /* ---- what it says, and is told ---- */
@@ -584,6 +717,11 @@ int main(void)
 		TEST(test_a_full_disk_holds_the_merge_up_and_it_goes_on),
 		TEST(test_a_full_disk_at_the_opening_is_told_and_passes),
 		TEST(test_any_single_fault_of_the_disk_passes),
+		TEST(test_a_lease_is_renewed_in_the_turn),
+		TEST(test_a_lost_span_is_taken_again_when_it_is_given_back),
+		TEST(test_the_span_of_a_worker_that_died_is_taken_when_its_time_is_over),
+		TEST(test_a_line_that_ended_after_its_lease_runs_again),
+		TEST(test_an_end_waits_for_a_worker_that_lost_its_lease),
 		TEST(test_a_view_counts_what_is_durable),
 		TEST(test_a_suspended_organization_is_held),
 	};

@@ -141,9 +141,12 @@ static void test_what_is_not_offered_is_not_lent(void **state)
 {
 	(void)state;
 	lessor_memory_withdraw(memory);
+	assert_false(lessor_memory_is_free(memory));
 	assert_true(take_fails());
 	lessor_memory_offer(memory);
+	assert_true(lessor_memory_is_free(memory));
 	(void)take();
+	assert_false(lessor_memory_is_free(memory));
 }
 
 static void test_what_was_given_back_may_be_taken_with_a_later_epoch(void **state)
@@ -211,6 +214,7 @@ static void test_an_old_epoch_is_refused(void **state)
 
 	assert_true(settle(&old, 0, 200));
 	clock_ms += LEASE_MS;
+	assert_true(lessor_memory_is_free(memory));
 	struct span_lease latest = take();
 	assert_int_equal(latest.epoch, old.epoch + 1);
 	assert_false(settle(&old, 1, 200));
@@ -235,6 +239,7 @@ static void test_a_lease_that_is_renewed_in_time_is_kept(void **state)
 	assert_int_equal(lease.until_ms, clock_ms + LEASE_MS);
 	assert_true(lease.renew_ms < lease.until_ms);
 	clock_ms += LEASE_MS - 1;
+	assert_false(lessor_memory_is_free(memory));
 	assert_true(take_fails());
 	assert_true(lessor.ops->renew(lessor.ctx, &lease));
 	assert_int_equal(lease.until_ms, clock_ms + LEASE_MS);

@@ -12,7 +12,7 @@ static struct {
 	struct open_files files;
 	struct worker *worker;
 	_Atomic bool closing, ends;
-	atomic_uint faults, returned;
+	atomic_uint faults, returned, idle;
 } w;
 
 static void on_finished(void *ctx)
@@ -56,9 +56,15 @@ static bool on_ends(void *ctx)
 	return w.ends;
 }
 
+static void on_idle(void *ctx)
+{
+	(void)ctx;
+	w.idle++;
+}
+
 static const struct lessor_watch watch = { on_finished, on_returned, on_line_number };
 static const struct open_files_ops files_ops = { on_busy, on_starved };
-static const struct worker_ops worker_ops = { on_fault, on_ends };
+static const struct worker_ops worker_ops = { on_fault, on_ends, on_idle };
 
 static void files_setup(void)
 {
@@ -158,7 +164,8 @@ static void test_asked_back_it_settles_what_was_answered_and_gives_back(void **s
 	worker_recall(w.worker);
 	worker_recall(w.worker); /* of no further effect */
 	assert_int_equal(fake.dropped, 1);
-	WAIT_UNTIL(w.returned == 1);
+	WAIT_UNTIL(w.idle == 1);
+	assert_int_equal(w.returned, 1);
 	assert_true(worker_is_idle(w.worker));
 	assert_false(lessor_memory_is_lent(w.memory));
 	assert_int_equal(lessor_memory_ended(w.memory), 1);
@@ -167,12 +174,12 @@ static void test_asked_back_it_settles_what_was_answered_and_gives_back(void **s
 static void test_a_lease_taken_again_leaves_out_what_has_ended(void **state)
 {
 	(void)state;
-	uint64_t records[LINES_MAX];
+	uint64_t records[LINES_MAX] = { 0 };
 
 	assert_true(worker_start(w.worker, &task));
 	fake_answer(1, 200);
 	worker_recall(w.worker);
-	WAIT_UNTIL(w.returned == 1);
+	WAIT_UNTIL(w.idle == 1);
 	assert_true(worker_start(w.worker, &task));
 	assert_int_equal(fake_records(records), LINES - 1);
 	assert_int_equal(records[0], 0);
@@ -189,7 +196,8 @@ static void test_a_lost_lease_drops_what_is_in_flight_and_settles_nothing(void *
 	time_passes(LEASE_MS / 1000);
 	assert_true(w.lessor.ops->take(w.lessor.ctx, &other));
 	fake_answer(0, 200);
-	WAIT_UNTIL(worker_is_idle(w.worker));
+	WAIT_UNTIL(w.idle == 1);
+	assert_true(worker_is_idle(w.worker));
 	assert_int_equal(fake.dropped, 1);
 	assert_int_equal(fake.recorded, 1); /* its slot is free all the same */
 	assert_int_equal(lessor_memory_ended(w.memory), 0);
@@ -202,9 +210,12 @@ static void test_a_lease_is_renewed_in_time(void **state)
 	(void)state;
 	struct span_lease other;
 
+	assert_false(worker_renew_is_due(w.worker, UINT64_MAX)); /* it has none */
 	assert_true(worker_start(w.worker, &task));
+	assert_false(worker_renew_is_due(w.worker, sys.monotonic_ms()));
 	for (unsigned i = 0; i < 10; i++) {
 		time_passes(LEASE_MS / 1000 / 2);
+		assert_true(worker_renew_is_due(w.worker, sys.monotonic_ms()));
 		worker_renew(w.worker, sys.monotonic_ms());
 	}
 	assert_false(w.lessor.ops->take(w.lessor.ctx, &other));
