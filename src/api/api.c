@@ -5,8 +5,8 @@
  *	body     JSON is collected in the loop; a piece of an upload goes to ingest in a worker
  *	handle   a worker: the route's function
  *
- * Each either goes on or fails with an error value; errors.c makes the answer of it, and every answer
- * leaves through request_answered(). */
+ * Each either goes on or fails with an error value; errors.c makes the answer of it, and every
+ * answer leaves through request_answered(). */
 #include "api/api.h"
 
 #include <stdio.h>

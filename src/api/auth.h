@@ -3,6 +3,6 @@
 
 #include "api/request.h"
 
-/* `Authorization: Bearer KEY`, else `api-key: KEY`, else `x-api-key: KEY`. Fills rq->key; NO_KEY, BAD_KEY,
- * or FORBIDDEN where its organization is suspended. Fit for the loop thread. */
+/* `Authorization: Bearer KEY`, else `api-key: KEY`, else `x-api-key: KEY`. Fills rq->key; NO_KEY,
+ * BAD_KEY, or FORBIDDEN where its organization is suspended. Fit for the loop thread. */
 MUST_USE bool auth_check(struct request *rq, struct error *err);

@@ -44,7 +44,8 @@ static bool first_answer_again(struct request *rq, const char *id, struct http_r
 	return true;
 }
 
-/* Contract 1 and 5.2: a file of another purpose is refused; a missing one is, or fails the batch. */
+/* Contract 1 and 5.2: a file of another purpose is refused; a missing one is, or fails the
+ * batch. */
 static bool check_input(struct request *rq, const struct batch *b, struct error *err)
 {
 	const struct api_config *config = &rq->api->config;

@@ -1,4 +1,5 @@
-/* column.c: a member is reached by its offset; the table's macro has taken its type from the compiler. */
+/* column.c: a member is reached by its offset; the table's macro has taken its type from the
+ * compiler. */
 #include "api/column.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* column.h: a member of a struct as tables name it: where it stands, and of which type. So one table says
- * what is shown of a struct, and one function writes it. Pure.
+/* column.h: a member of a struct as tables name it: where it stands, and of which type. So one
+ * table says what is shown of a struct, and one function writes it. Pure.
  *
  *	struct row { struct slice name; unsigned lines; };
  *	{ "lines", COLUMN(struct row, lines) } */

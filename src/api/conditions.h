@@ -22,7 +22,7 @@ enum range_verdict range_read(const char *header, uint64_t size, uint64_t *ret_o
  * not. The etag of the compressed form counts too. */
 bool etag_listed(const char *header, const char *etag);
 
-/* Whether the client asks for gzip rather than merely taking it: it names gzip, with no other coding
- * as welcome. "gzip" asks. "gzip, deflate, br", which HTTP libraries send on everything unasked, does
- * not: those get the bytes as they are, by sendfile and with a length. */
+/* Whether the client asks for gzip rather than merely taking it: it names gzip, with no other
+ * coding as welcome. "gzip" asks. "gzip, deflate, br", which HTTP libraries send on everything
+ * unasked, does not: those get the bytes as they are, by sendfile and with a length. */
 bool gzip_asked(const char *accept_encoding);

@@ -1,4 +1,5 @@
-/* expiry.h: `expires_after` of an upload and `output_expires_after` of a batch (contract 3.1, 5.1). */
+/* expiry.h: `expires_after` of an upload and `output_expires_after` of a batch (contract 3.1,
+ * 5.1). */
 #pragma once
 
 #include "base/attr.h"

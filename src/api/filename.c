@@ -54,8 +54,9 @@ bool filename_check(const char *name, struct error *err)
 	return fail(err, ERR_INVALID, "Invalid file format for Batch API. Must be .jsonl");
 }
 
-/* What may stand between the quotes as it is: no quote or backslash, of which clients make different
- * things, no percent sign, which some decode, no control characters, nothing beyond ASCII. */
+/* What may stand between the quotes as it is: no quote or backslash, of which clients make
+ * different things, no percent sign, which some decode, no control characters, nothing beyond
+ * ASCII. */
 static bool is_plain(unsigned char c)
 {
 	return c >= ' ' && c < 0x7f && c != '"' && c != '\\' && c != '%';

@@ -1,5 +1,5 @@
-/* layout.h: writes a struct as a JSON object by a table: the members in their order, and where each stands
- * in the struct. The table is the object as the contract draws it. Pure.
+/* layout.h: writes a struct as a JSON object by a table: the members in their order, and where each
+ * stands in the struct. The table is the object as the contract draws it. Pure.
  *
  *	static const struct json_member file_members[] = {
  *		{ "id", COLUMN(struct file, id) },

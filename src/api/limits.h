@@ -1,9 +1,10 @@
 /* limits.h: what each organization has under way in this process, and how much of it it may have
  * (contract 13.1): uploads, the files and bytes that these will be, online requests.
  *
- * A quota counts an upload from its first byte: what has no row in the store yet is reserved here, and
- * let go when the upload is over, whatever became of it. A crash forgets reservations together with the
- * uploads. Any thread; a lock held for an instant, but limits_reserve() reads the store as well. */
+ * A quota counts an upload from its first byte: what has no row in the store yet is reserved here,
+ * and let go when the upload is over, whatever became of it. A crash forgets reservations together
+ * with the uploads. Any thread; a lock held for an instant, but limits_reserve() reads the store as
+ * well. */
 #pragma once
 
 #include <pthread.h>
@@ -37,7 +38,8 @@ MUST_USE bool limits_online_begin(struct request *rq, struct http_response *r, s
 void limits_upload_end(struct limits *l, const char *org, const struct file_use *reserved);
 void limits_online_end(struct limits *l, const char *org);
 
-/* Reserves `more` for an upload that has begun: INVALID file_quota_exceeded where the organization's
- * files, and what its uploads have reserved, leave no room for it. Reads the store. */
+/* Reserves `more` for an upload that has begun: INVALID file_quota_exceeded where the
+ * organization's files, and what its uploads have reserved, leave no room for it. Reads the
+ * store. */
 MUST_USE bool limits_reserve(struct limits *l, struct store *store, const struct file_quota *quota,
 			     const char *org, const struct file_use *more, struct error *err);

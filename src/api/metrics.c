@@ -1,5 +1,5 @@
-/* metrics.c: tables of what is shown, and of the figures those of the process and of HTTP, which are looked
- * at here. */
+/* metrics.c: tables of what is shown, and of the figures those of the process and of HTTP, which
+ * are looked at here. */
 #include "api/metrics.h"
 
 #include <dirent.h>

@@ -58,7 +58,8 @@ static void put_status(struct buf *to, const void *row)
 	buf_json_string(to, slice_of(batch_status_name(v->row.status)));
 }
 
-/* A client may read a result file as soon as it sees its id (contract 6); never an empty one (2.1). */
+/* A client may read a result file as soon as it sees its id (contract 6); never an empty one
+ * (2.1). */
 static void put_result_file(struct buf *to, const struct batch_view *v, const char *id)
 {
 	if (batch_is_final(v->row.status) && id[0] != '\0')
@@ -116,7 +117,8 @@ static void put_causes(struct buf *to, const void *row)
 	array_write(to, cause_members, ARRAY_LEN(cause_members), top, n, sizeof(top[0]));
 }
 
-/* Every member always; the states that have a time of their own in the order of the vendors' objects. */
+/* Every member always; the states that have a time of their own in the order of the vendors'
+ * objects. */
 static const struct json_member batch_members[] = {
 	{ "id", B(row.id) },
 	{ "object", .literal = "\"batch\"" },

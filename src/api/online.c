@@ -3,8 +3,8 @@
  *	handle (worker) -> dispatch_online() -> head, body, end (dispatch thread) -> the stream
  *	the stream: closed (loop) -> dispatch_online_release() -> released (dispatch thread): freed
  *
- * The HTTP request is the worker's only until online_handle() returns: what is needed of it later is
- * copied. `closed` comes once, in any case, so it alone asks for the release; it comes when the
+ * The HTTP request is the worker's only until online_handle() returns: what is needed of it later
+ * is copied. `closed` comes once, in any case, so it alone asks for the release; it comes when the
  * client goes away too, and then the release cancels the request to the upstream. */
 #include "api/online.h"
 
@@ -58,11 +58,12 @@ static const char *const not_passed_back[] = {
 	"Server",
 	"openai-processing-ms",
 	"openai-version",
-	/* a session with whoever asked: the upstream takes all clients, of every organization, for one
-	 * (and clients' own Cookie is not sent) */
+	/* a session with whoever asked: the upstream takes all clients, of every organization, for
+	 * one (and clients' own Cookie is not sent) */
 	"Set-Cookie",
 	"Set-Cookie2",
-	/* about the key and the account of lowtide with the upstream, which are no client's business */
+	/* about the key and the account of lowtide with the upstream, which are no client's
+	 * business */
 	"WWW-Authenticate",
 	"Authentication-Info",
 	"OpenAI-Organization",

@@ -1,4 +1,5 @@
-/* prometheus.c: a metric is a run of entries of the table: one with a name, and those without behind it. */
+/* prometheus.c: a metric is a run of entries of the table: one with a name, and those without
+ * behind it. */
 #include "api/prometheus.h"
 
 static void label_write(struct buf *to, const char *name, struct slice value)

@@ -61,6 +61,7 @@ struct metric_rows {
 		.first = (rows), .n = (count), .bytes = sizeof(*(rows)), .labels = { __VA_ARGS__ } \
 	}
 
-/* The head of each metric, also where it has no line, and its lines: a row's, then the next row's. */
+/* The head of each metric, also where it has no line, and its lines: a row's, then the next
+ * row's. */
 void prometheus_write(struct buf *to, const struct metric *table, size_t n,
 		      const struct metric_rows *rows);

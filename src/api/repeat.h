@@ -1,9 +1,10 @@
-/* repeat.h: repeated calls (contract 2.4). The store knows those that were answered; this knows those
- * that still run, so that a second one coming meanwhile waits instead of making a second object.
+/* repeat.h: repeated calls (contract 2.4). The store knows those that were answered; this knows
+ * those that still run, so that a second one coming meanwhile waits instead of making a second
+ * object.
  *
- * A call with an Idempotency-Key claims that key from its headers on. One without claims its content
- * as soon as that is known: then only a resend (x-stainless-retry-count >= 1) is held off, since two
- * plain calls may be the same and make two objects. Any thread. */
+ * A call with an Idempotency-Key claims that key from its headers on. One without claims its
+ * content as soon as that is known: then only a resend (x-stainless-retry-count >= 1) is held off,
+ * since two plain calls may be the same and make two objects. Any thread. */
 #pragma once
 
 #include <pthread.h>

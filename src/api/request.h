@@ -47,8 +47,8 @@ struct request {
 	bool later; /* the route answers by http_later(): not with `r`, and on its own */
 };
 
-/* What answers a route: fills `r`, or fails and errors.h makes the answer, or sets rq->later. Headers
- * that `r` was given before a failure stay. */
+/* What answers a route: fills `r`, or fails and errors.h makes the answer, or sets rq->later.
+ * Headers that `r` was given before a failure stay. */
 typedef bool (*route_fn)(struct request *rq, struct http_response *r, struct error *err);
 
 #define JSON_BODY_MAX (1u << 20) /* contract 2.3: over it 413 */

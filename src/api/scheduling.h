@@ -1,5 +1,5 @@
-/* scheduling.h: GET /v1/lowtide/scheduling: what dispatch does at this moment, for the console (contract
- * 11.3). */
+/* scheduling.h: GET /v1/lowtide/scheduling: what dispatch does at this moment, for the console
+ * (contract 11.3). */
 #pragma once
 
 #include "api/request.h"

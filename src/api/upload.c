@@ -1,8 +1,9 @@
-/* upload.c: fields in any order, so the file may be in before the purpose is known: what can be judged
- * early spares the disk, but the answer comes from upload_judge() once all is there.
+/* upload.c: fields in any order, so the file may be in before the purpose is known: what can be
+ * judged early spares the disk, but the answer comes from upload_judge() once all is there.
  *
  * Order at the end: bytes durable under their name, then the row in the store. A crash between them
- * leaves a blob without a row, which the next start sweeps; a failure between them is undone here. */
+ * leaves a blob without a row, which the next start sweeps; a failure between them is undone
+ * here. */
 #include "api/upload.h"
 
 #include <errno.h>
@@ -159,8 +160,8 @@ static bool upload_reserve(struct upload *u, uint64_t files, uint64_t bytes)
 	return true;
 }
 
-/* The piece's bytes are reserved before they are written; beyond what was announced some at a time, as
- * long as there is room for so many. */
+/* The piece's bytes are reserved before they are written; beyond what was announced some at a time,
+ * as long as there is room for so many. */
 static bool piece_reserve(struct upload *u, size_t n)
 {
 	uint64_t needed = ingest_bytes(u->ingest) + n;
@@ -171,9 +172,9 @@ static bool piece_reserve(struct upload *u, size_t n)
 	       upload_reserve(u, 0, needed - u->reserved.bytes);
 }
 
-/* `fault` says that the quota is used up. Nothing is stored; but a repeated call is to get the answer of
- * the first, and its content tells that it is one (contract 2.4): so if it may be one that is hashed to
- * its end. */
+/* `fault` says that the quota is used up. Nothing is stored; but a repeated call is to get the
+ * answer of the first, and its content tells that it is one (contract 2.4): so if it may be one
+ * that is hashed to its end. */
 static bool over_quota(struct upload *u)
 {
 	u->over_quota = u->may_repeat;

@@ -5,7 +5,8 @@
 
 /* Headers are in. Loop thread. */
 MUST_USE bool upload_begin(struct request *rq, struct http_response *r, struct error *err);
-/* Whether there is memory for a piece of so many bytes. Loop thread, while no worker has the request. */
+/* Whether there is memory for a piece of so many bytes. Loop thread, while no worker has the
+ * request. */
 bool upload_room(struct request *rq, size_t bytes);
 /* A piece of the form, written to disk before the next is read. Worker thread. */
 void upload_body(struct request *rq, struct slice piece);

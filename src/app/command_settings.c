@@ -1,4 +1,5 @@
-/* command_settings.c: flags that are settings are collected as such and go through the one table. */
+/* command_settings.c: flags that are settings are collected as such and go through the one
+ * table. */
 #include "app/command_settings.h"
 
 #include <stdio.h>

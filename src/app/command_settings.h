@@ -1,5 +1,6 @@
-/* command_settings.h: what the subcommands share: the flags that are settings (--listen, --set, ...), and the
- * way from words to a configuration and to the command's own function. Private to app/. One thread. */
+/* command_settings.h: what the subcommands share: the flags that are settings (--listen, --set,
+ * ...), and the way from words to a configuration and to the command's own function. Private to
+ * app/. One thread. */
 #pragma once
 
 #include <argp.h>
@@ -72,7 +73,7 @@ struct command_way {
 	const char *example; /* of a call, where there is no upstream; NULL: argv[0] */
 };
 
-/* Parses, loads the configuration, acts. Where help was asked for or the words make no sense argp ends the
- * process. `given` is in the arguments; it is freed. Returns the exit code. */
+/* Parses, loads the configuration, acts. Where help was asked for or the words make no sense argp
+ * ends the process. `given` is in the arguments; it is freed. Returns the exit code. */
 int command_do(const struct command_way *way, int argc, char **argv, void *arguments,
 	       struct settings_given *given);

@@ -1,8 +1,8 @@
 /* config.c: puts the configuration together, layer over layer.
  *
  * Every setting is first kept as the text it was given, with its origin: each text is checked where
- * it is met, so that a mistake in the file is reported even if a flag wins over it. The texts become
- * values at the end, when the profile, and with it the defaults, is known. */
+ * it is met, so that a mistake in the file is reported even if a flag wins over it. The texts
+ * become values at the end, when the profile, and with it the defaults, is known. */
 #include "app/config.h"
 
 #include <inttypes.h>

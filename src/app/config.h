@@ -68,7 +68,8 @@ struct config {
 	struct upstream_setting *upstreams;
 	size_t upstream_count;
 
-	/* the upstreams as the pipeline takes them, once config_read_keys() has been called; copies */
+	/* the upstreams as the pipeline takes them, once config_read_keys() has been called;
+	 * copies */
 	struct upstream_config *ready_upstreams;
 
 	struct given *given; /* what each setting was given, in the table's order */
@@ -95,11 +96,12 @@ MUST_USE bool config_load(const char *file, const struct config_flag *flags, siz
 			  struct config *ret, struct error *err);
 void config_done(struct config *c);
 
-/* Reads the upstreams' keys and certificates from where the settings say they are. A failure names that
- * place and never shows what was in it. */
+/* Reads the upstreams' keys and certificates from where the settings say they are. A failure names
+ * that place and never shows what was in it. */
 MUST_USE bool config_read_keys(struct config *c, struct error *err);
 
-/* Logs a warning for each variable LOWTIDE_… that no setting has: it was hardly meant to do nothing. */
+/* Logs a warning for each variable LOWTIDE_… that no setting has: it was hardly meant to do
+ * nothing. */
 void config_warn_environment(const struct config *c);
 
 /* Whether nobody has set `key`: a command may then have a default of its own. */

@@ -1,5 +1,5 @@
-/* config_impl.h: what the config*.c files share. Private to app/. Each calls only those named before it here,
- * and config.c, which puts all together, calls the last three. */
+/* config_impl.h: what the config*.c files share. Private to app/. Each calls only those named
+ * before it here, and config.c, which puts all together, calls the last three. */
 #pragma once
 
 #include "app/config.h"
@@ -38,7 +38,8 @@ bool fail_text(const struct setting *s, const struct origin *origin, const char 
 
 /* Whether what is said of TLS fits together, for an upstream whose defaults are set. */
 MUST_USE bool tls_settings_check(const struct upstream_setting *u, struct error *err);
-/* Reads the files that hold for the upstream, its own or those of all, and checks what is in them. */
+/* Reads the files that hold for the upstream, its own or those of all, and checks what is in
+ * them. */
 MUST_USE bool tls_files_read(const struct config *c, const struct upstream_setting *u,
 			     struct tls_pem *ret, struct error *err);
 

@@ -94,8 +94,8 @@ static int help(const char *word)
 	return EXIT_GOOD;
 }
 
-/* Large buffers go back to the system as soon as they are freed: glibc would otherwise keep those of the
- * size that was freed last, and memory once used would never be seen to go. */
+/* Large buffers go back to the system as soon as they are freed: glibc would otherwise keep those
+ * of the size that was freed last, and memory once used would never be seen to go. */
 static void memory_give_back(void)
 {
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);

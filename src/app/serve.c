@@ -68,8 +68,8 @@ static bool first_key_add(struct server *s, const char *chosen, struct error *er
 }
 
 /* A store without any key is new: nobody could use the server. The key is printed before it counts:
- * a crash in between leaves a key that opens nothing, and the next start prints another. The other way
- * round it would leave one that opens everything and that nobody has seen. */
+ * a crash in between leaves a key that opens nothing, and the next start prints another. The other
+ * way round it would leave one that opens everything and that nobody has seen. */
 static bool first_key(struct server *s, struct error *err)
 {
 	const char *chosen = getenv(FIRST_KEY_VARIABLE);

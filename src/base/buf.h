@@ -28,8 +28,8 @@ struct buf {
 void buf_free(struct buf *b);  /* releases the bytes; the buf is empty and usable again */
 void buf_clear(struct buf *b); /* empty, keeps the memory, clears `failed` and why */
 bool buf_reserve(struct buf *b, size_t more); /* false and `failed` if not possible */
-/* Likewise, but only where the budget has room. False: it has none now, and nothing has changed. True:
- * there is room for `more`, or `failed` is set as by buf_reserve(). */
+/* Likewise, but only where the budget has room. False: it has none now, and nothing has changed.
+ * True: there is room for `more`, or `failed` is set as by buf_reserve(). */
 bool buf_try_reserve(struct buf *b, size_t more);
 void buf_append(struct buf *b, const void *p, size_t n);
 void buf_add(struct buf *b, struct slice s);

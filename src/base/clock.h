@@ -1,8 +1,8 @@
-/* clock.h: waiting by the monotonic clock, so that a step of the wall clock delays nothing and hurries
- * nothing.
+/* clock.h: waiting by the monotonic clock, so that a step of the wall clock delays nothing and
+ * hurries nothing.
  *
- * It is the kernel's clock, never sys.monotonic_ms: a condition variable waits by the kernel's, whatever a
- * test has put into the table. */
+ * It is the kernel's clock, never sys.monotonic_ms: a condition variable waits by the kernel's,
+ * whatever a test has put into the table. */
 #pragma once
 
 #include <pthread.h>
@@ -19,6 +19,7 @@ uint64_t clock_ms(void);
 struct timespec clock_after_ms(uint64_t ms);
 struct timespec clock_at_ms(uint64_t at_ms);
 
-/* How long to wait for sockets (poll, epoll_wait) until `due_ms`, CLOCK_WAIT_MS_MAX at most; UINT64_MAX:
- * nothing is due, -1, as those calls write for ever. Both times are of one clock, any. */
+/* How long to wait for sockets (poll, epoll_wait) until `due_ms`, CLOCK_WAIT_MS_MAX at most;
+ * UINT64_MAX: nothing is due, -1, as those calls write for ever. Both times are of one clock,
+ * any. */
 int clock_wait_ms(uint64_t due_ms, uint64_t now_ms);

@@ -1,4 +1,5 @@
-/* duration.h: `30s`, `10m`, `12h`, `7d`, and sizes `100MB`: how people write settings and windows. */
+/* duration.h: `30s`, `10m`, `12h`, `7d`, and sizes `100MB`: how people write settings and
+ * windows. */
 #pragma once
 
 #include <stdint.h>

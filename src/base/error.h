@@ -66,9 +66,9 @@ bool fail(struct error *err, enum error_kind kind, const char *format, ...) PRIN
 /* `code` is static text or NULL; `param` is copied, NULL for none. */
 bool fail_param(struct error *err, const char *param, const char *code, const char *format, ...)
 	PRINTF_LIKE(4, 5);
-/* A system call failed: kind NO_SPACE for ENOSPC and EDQUOT, UNAVAILABLE for EMFILE and ENFILE (it may
- * pass), else INTERNAL; the client reads a general message, the log gets errno and the formatted
- * detail. */
+/* A system call failed: kind NO_SPACE for ENOSPC and EDQUOT, UNAVAILABLE for EMFILE and ENFILE (it
+ * may pass), else INTERNAL; the client reads a general message, the log gets errno and the
+ * formatted detail. */
 bool fail_sys(struct error *err, int saved_errno, const char *format, ...) PRINTF_LIKE(3, 4);
 bool fail_memory(struct error *err);
 

@@ -1,5 +1,6 @@
-/* json.c: the scanner. Its speed comes from strings: they are most of a line's bytes, and sixteen of
- * those are looked at together. All else is a byte at a time, which costs less than it seems to. */
+/* json.c: the scanner. Its speed comes from strings: they are most of a line's bytes, and sixteen
+ * of those are looked at together. All else is a byte at a time, which costs less than it seems
+ * to. */
 #include "base/json.h"
 
 #include "base/utf8.h"
@@ -8,7 +9,8 @@
 #include <emmintrin.h>
 #endif
 
-/* ---- what the grammar is made of: each takes a place and gives the place behind, NULL if bad ---- */
+/* ---- what the grammar is made of: each takes a place and gives the place behind, NULL if bad
+ * ---- */
 
 static inline const char *space_end(const char *p, const char *end)
 {
@@ -57,8 +59,9 @@ static const char *utf8_run_end(const char *p, const char *end)
 	return p;
 }
 
-/* The four digits behind `\u`; -1 if they are not that, or not all there. Text beyond ASCII is often
- * written this way all through, so it goes by a table: the digit's value and one more, 0 for none. */
+/* The four digits behind `\u`; -1 if they are not that, or not all there. Text beyond ASCII is
+ * often written this way all through, so it goes by a table: the digit's value and one more, 0 for
+ * none. */
 static int hex4(const char *p, const char *end)
 {
 	static const signed char digits[256] = {

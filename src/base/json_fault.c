@@ -1,5 +1,5 @@
-/* json_fault.c: drives the scanner until it stops, and looks at where. Each place has one grammar rule
- * that can be broken there: a value, a key, a colon, or what parts members and elements. */
+/* json_fault.c: drives the scanner until it stops, and looks at where. Each place has one grammar
+ * rule that can be broken there: a value, a key, a colon, or what parts members and elements. */
 #include "base/json_fault.h"
 
 #include <stdarg.h>
@@ -162,8 +162,8 @@ static void wrong_value(struct fault_place *at, unsigned depth)
 		because(at, "%s stands where a value must", what);
 }
 
-/* What must be the first of an object's members, or a comma and another, or its end, is not. `first`:
- * no member stands before. */
+/* What must be the first of an object's members, or a comma and another, or its end, is not.
+ * `first`: no member stands before. */
 static void wrong_member(struct fault_place *at, bool first)
 {
 	char what[16];

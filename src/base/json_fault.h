@@ -1,5 +1,5 @@
-/* json_fault.h: why a text is not JSON, for the person who wrote it. The scanner (json.h) says only that
- * it is not, and is quick; this walks the text once more, where somebody wants to know. */
+/* json_fault.h: why a text is not JSON, for the person who wrote it. The scanner (json.h) says only
+ * that it is not, and is quick; this walks the text once more, where somebody wants to know. */
 #pragma once
 
 #include "base/slice.h"

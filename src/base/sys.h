@@ -6,8 +6,8 @@
  *
  * Failpoints (builds with -Dfailpoints=true only): LOWTIDE_FAILPOINTS names places and what
  * happens there: `journal.before_sync=kill@3,journal.write=enospc:/tmp/full`, or
- * `sys.sync=delay:1000:/tmp/slow`, a second while that file exists. The place `clock` is the wall clock:
- * `clock=172800:/tmp/wrong` sets it two days ahead while that file exists. */
+ * `sys.sync=delay:1000:/tmp/slow`, a second while that file exists. The place `clock` is the wall
+ * clock: `clock=172800:/tmp/wrong` sets it two days ahead while that file exists. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,5 +1,6 @@
-/* worker.c: the pool: a queue in order of posting, and a heap of delayed jobs in order of time: a pairing
- * heap, for it needs no room but in the jobs, so that posting cannot fail, however many wait.
+/* worker.c: the pool: a queue in order of posting, and a heap of delayed jobs in order of time: a
+ * pairing heap, for it needs no room but in the jobs, so that posting cannot fail, however many
+ * wait.
  *
  * A delayed job goes to the end of the queue when its time has come; any idle thread sees to that,
  * as each sleeps no longer than until the first delayed job is due. */
@@ -44,7 +45,8 @@ static struct work *queue_take(struct workers *w)
 	return work;
 }
 
-/* ---- the heap of delayed jobs: `child` is the first of those below, `next` the next beside ---- */
+/* ---- the heap of delayed jobs: `child` is the first of those below, `next` the next beside
+ * ---- */
 
 static bool goes_before(const struct work *a, const struct work *b)
 {
@@ -62,8 +64,8 @@ static struct work *heap_join(struct work *a, struct work *b)
 	return top;
 }
 
-/* What is left when the top is taken off: its children are joined in pairs, and the pairs from the last
- * to the first. */
+/* What is left when the top is taken off: its children are joined in pairs, and the pairs from the
+ * last to the first. */
 static struct work *heap_pop(struct work *top)
 {
 	struct work *pairs = NULL, *rest = NULL;

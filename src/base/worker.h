@@ -33,8 +33,8 @@ unsigned workers_waiting(struct workers *w);
 /* As workers_post, but not before `delay_ms` have passed. */
 void workers_post_after(struct workers *w, struct work *work, worker_fn fn, void *arg,
 			uint64_t delay_ms);
-/* Runs what is due, drops what is delayed, joins the threads. What is posted afterwards is never run.
- * NULL is fine. */
+/* Runs what is due, drops what is delayed, joins the threads. What is posted afterwards is never
+ * run. NULL is fine. */
 void workers_stop(struct workers *w);
 /* Stops and frees: nobody may post any more. NULL is fine. */
 void workers_close(struct workers *w);

@@ -12,7 +12,8 @@
 
 /* ---- usage (contract 8.2) ---- */
 
-/* Reads the member at hand as a count; anything that is no whole non-negative number leaves `*ret`. */
+/* Reads the member at hand as a count; anything that is no whole non-negative number leaves
+ * `*ret`. */
 static void count_read(struct json *j, uint64_t *ret)
 {
 	struct slice value;

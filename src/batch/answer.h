@@ -1,5 +1,5 @@
-/* answer.h: what the body of an upstream's 2xx says: whether it is an answer at all (contract 8.3), and
- * which tokens it took (8.2). One pass of the JSON scanner. Pure; any thread. */
+/* answer.h: what the body of an upstream's 2xx says: whether it is an answer at all (contract 8.3),
+ * and which tokens it took (8.2). One pass of the JSON scanner. Pure; any thread. */
 #pragma once
 
 #include "base/slice.h"
@@ -33,13 +33,13 @@ struct slice answer_head(struct slice text, size_t max);
 /* What is wrong, as a sentence: "The upstream's answer says that it failed". */
 const char *answer_fault_words(enum answer_fault fault);
 
-/* Token counts looked for near either end of an answer too long to be scanned where it arrives: good
- * enough for shares and speeds. Zeros: not found. */
+/* Token counts looked for near either end of an answer too long to be scanned where it arrives:
+ * good enough for shares and speeds. Zeros: not found. */
 void answer_tokens_find(struct slice body, struct usage *ret);
 
-/* The message of an error answer, `error.message`, `message`, `detail` or `error`, else its beginning:
- * decoded, in one line, cut to fit (`size` <= 1024). "" if there is none. */
+/* The message of an error answer, `error.message`, `message`, `detail` or `error`, else its
+ * beginning: decoded, in one line, cut to fit (`size` <= 1024). "" if there is none. */
 void answer_message(struct slice body, char *to, size_t size);
-/* Whether `error.code`, `error.type`, `code`, `type` or `__type` of an error answer is one of `words`
- * (NULL-ended, matched as a whole or behind a '#' or '.', whatever its case). */
+/* Whether `error.code`, `error.type`, `code`, `type` or `__type` of an error answer is one of
+ * `words` (NULL-ended, matched as a whole or behind a '#' or '.', whatever its case). */
 bool answer_code_is(struct slice body, const char *const *words);

@@ -1,5 +1,5 @@
-/* causes.h: why lines of a batch failed: how many with which code, and one of them for each (contract
- * 11.2, `top_errors`). A plain value of fixed size. */
+/* causes.h: why lines of a batch failed: how many with which code, and one of them for each
+ * (contract 11.2, `top_errors`). A plain value of fixed size. */
 #pragma once
 
 #include "batch/outcome.h"
@@ -29,7 +29,8 @@ bool causes_add(struct causes *c, uint16_t code, uint64_t record);
 /* The most frequent first, at most CAUSES_TOP; returns how many. */
 unsigned causes_top(const struct causes *c, struct cause to[static CAUSES_TOP]);
 
-/* As the store keeps them: "404:2:17 1:1:3", code, count and line. A text that is none gives fewer. */
+/* As the store keeps them: "404:2:17 1:1:3", code, count and line. A text that is none gives
+ * fewer. */
 void causes_format(const struct causes *c, struct buf *to);
 void causes_parse(const char *text, struct causes *ret);
 /* For people: "HTTP 404 × 2 (line 17), request_timeout × 1 (line 3)". */

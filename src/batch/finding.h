@@ -1,5 +1,5 @@
-/* finding.h: what is wrong with an input file or its batch: an entry of `errors.data` (contract 7.2),
- * and the JSON text of that array. */
+/* finding.h: what is wrong with an input file or its batch: an entry of `errors.data` (contract
+ * 7.2), and the JSON text of that array. */
 #pragma once
 
 #include "base/buf.h"

@@ -53,8 +53,8 @@ struct outcome {
 struct outcome *outcome_new(void *owner, uint64_t record, struct slice custom_id);
 void outcome_free(struct outcome *o);
 
-/* Appends the result line of `o` with its LF to `to`, and sets o->success and o->usage: an answer of
- * 2xx that is JSON goes to the output file, everything else to the error file. */
+/* Appends the result line of `o` with its LF to `to`, and sets o->success and o->usage: an answer
+ * of 2xx that is JSON goes to the output file, everything else to the error file. */
 void outcome_line(struct outcome *o, struct buf *to);
 
 /* Appends the error line of a line that never ended by itself. `custom_id` raw, without quotes;

@@ -1,5 +1,6 @@
-/* prefix.h: how lines are known to share a prompt prefix: hashes of the prompt's first bytes, at a few
- * lengths. Lines that agree at a length agree (but for chance, 1 in 2^32) in everything before it.
+/* prefix.h: how lines are known to share a prompt prefix: hashes of the prompt's first bytes, at a
+ * few lengths. Lines that agree at a length agree (but for chance, 1 in 2^32) in everything before
+ * it.
  *
  * The prompt is the raw text of the body's `messages`, else `prompt`, else `input`, from its first
  * byte; lines with other `tools` never agree (an engine puts those first). */
@@ -8,7 +9,8 @@
 #include <stdint.h>
 
 #define PREFIX_LEVELS 6
-/* Bytes of the prompt at each level: about 128 to 4,096 tokens. Below that a cache saves nothing. */
+/* Bytes of the prompt at each level: about 128 to 4,096 tokens. Below that a cache saves
+ * nothing. */
 #define PREFIX_BYTES(level) (512u << (level))
 
 /* 0: the prompt is shorter than that level. */

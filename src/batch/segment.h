@@ -1,8 +1,8 @@
-/* segment.h: a segment is 1,024 lines that follow each other in a batch: the unit of metadata and of the
- * result files, which are written per segment, never per line. The last one may be shorter.
+/* segment.h: a segment is 1,024 lines that follow each other in a batch: the unit of metadata and
+ * of the result files, which are written per segment, never per line. The last one may be shorter.
  *
- * A worker that has a lease on a span (pipeline/lessor.h) hands its segments to the schedule one after
- * the other, each as a cursor. */
+ * A worker that has a lease on a span (pipeline/lessor.h) hands its segments to the schedule one
+ * after the other, each as a cursor. */
 #pragma once
 
 #include <stdbool.h>

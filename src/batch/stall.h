@@ -1,6 +1,6 @@
-/* stall.h: why a batch gets nothing done at the moment, and what each condition is called. Where upstreams
- * of a model differ the later outweighs the earlier, but one that takes lines outweighs them all; what
- * no upstream causes comes last.
+/* stall.h: why a batch gets nothing done at the moment, and what each condition is called. Where
+ * upstreams of a model differ the later outweighs the earlier, but one that takes lines outweighs
+ * them all; what no upstream causes comes last.
  *
  * The condition of an upstream, or of a model on it, is one of these too. */
 #pragma once

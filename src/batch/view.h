@@ -1,5 +1,6 @@
-/* view.h: a batch as a client is shown it: its row in the store, with the numbers of this moment. From it
- * the API's JSON and the terminal's lines are written. A plain value; any thread may hold its own. */
+/* view.h: a batch as a client is shown it: its row in the store, with the numbers of this moment.
+ * From it the API's JSON and the terminal's lines are written. A plain value; any thread may hold
+ * its own. */
 #pragma once
 
 #include "batch/batch.h"

@@ -1,5 +1,6 @@
-/* backend.h: what a kind of store does, for blob.c, which makes blob.h of it. A kind puts these structs
- * first into its own and fills `ops` and what is said to be the kind's; the rest is blob.c's.
+/* backend.h: what a kind of store does, for blob.c, which makes blob.h of it. A kind puts these
+ * structs first into its own and fills `ops` and what is said to be the kind's; the rest is
+ * blob.c's.
  *
  * Not for users of blobs. Failures are told as everywhere: false, with `err` filled. */
 #pragma once
@@ -8,8 +9,8 @@
 #include "blob/blob.h"
 
 struct blob_reader_ops {
-	/* Some of `n` (> 0) bytes at `at`, and at least one: *ret_n 0 only at the end and behind it. Any
-	 * thread. */
+	/* Some of `n` (> 0) bytes at `at`, and at least one: *ret_n 0 only at the end and behind
+	 * it. Any thread. */
 	bool (*read)(const struct blob_reader *r, uint64_t at, void *to, size_t n, size_t *ret_n,
 		     struct error *err);
 	int (*take_fd)(struct blob_reader *r); /* NULL: it has none */
@@ -23,7 +24,8 @@ struct blob_reader {
 };
 
 struct blob_writer_ops {
-	/* All of `bytes` at `at`, which is no further than what was written. A failure may leave some. */
+	/* All of `bytes` at `at`, which is no further than what was written. A failure may leave
+	 * some. */
 	bool (*write_at)(struct blob_writer *w, uint64_t at, struct slice bytes, struct error *err);
 	bool (*sync)(struct blob_writer *w, struct error *err);
 	/* Of synced bytes. */

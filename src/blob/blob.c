@@ -1,5 +1,5 @@
-/* blob.c: what all kinds of store have in common: whole reads out of short ones, what is synced, and how
- * far an appender may be rewound. */
+/* blob.c: what all kinds of store have in common: whole reads out of short ones, what is synced,
+ * and how far an appender may be rewound. */
 #include "blob/blob.h"
 
 #include <assert.h>
@@ -296,8 +296,8 @@ static bool tail_lose(struct blobs *blobs, const char *id, const struct blob_rea
 		return true;
 	if (!copy_begin(blobs, whole, keep_bytes, &copy, err))
 		return false;
-	/* crash, between here and the commit: the whole is in lost/, and the result file is gone, which
-	 * is damage that the owner mends. */
+	/* crash, between here and the commit: the whole is in lost/, and the result file is gone,
+	 * which is damage that the owner mends. */
 	if (!blob_lose(blobs, id, at, err)) {
 		blob_abort(copy);
 		return false;

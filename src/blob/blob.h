@@ -1,21 +1,21 @@
-/* blob.h: bytes by name. A blob is written once, or grows by appending; it becomes visible whole at its
- * commit, and is read by ranges. The names are file ids.
+/* blob.h: bytes by name. A blob is written once, or grows by appending; it becomes visible whole at
+ * its commit, and is read by ranges. The names are file ids.
  *
  *	blob_open   -> blob_reader     read_at, any thread
  *	blob_create -> blob_writer     write, sync, commit: an upload, its index
  *	blob_append_open
  *	            -> blob_appender   append, sync, keep, rewind_to: the result files of a running batch
  *
- * No call gives or takes a place in memory or a descriptor: so a blob may lie anywhere. What one kind of
- * store has to do is backend.h; this machine's is a directory (disk.c):
+ * No call gives or takes a place in memory or a descriptor: so a blob may lie anywhere. What one
+ * kind of store has to do is backend.h; this machine's is a directory (disk.c):
  *
  *	DATA/tmp/<random>            being written; swept at start
  *	DATA/files/<id>.jsonl        the bytes, exactly as they came: no header, so that they can be
  *	                             sent with sendfile and read with ordinary tools
  *	DATA/files/<id>.index        the line index of an uploaded file (ingest/index.h)
  *
- * Threads: a reader, and the store itself, may be used by any at once; a writer and an appender belong
- * to one thread at a time. */
+ * Threads: a reader, and the store itself, may be used by any at once; a writer and an appender
+ * belong to one thread at a time. */
 #pragma once
 
 #include <stdint.h>
@@ -38,41 +38,43 @@ struct blob_reader;
 /* NOT_FOUND if there is none. *ret is the caller's to close. */
 MUST_USE bool blob_open(struct blobs *blobs, const char *id, enum blob_kind kind,
 			struct blob_reader **ret, struct error *err);
-/* A user's own file, which is in no store: takes `fd` over, also on failure. `name` is for messages. */
+/* A user's own file, which is in no store: takes `fd` over, also on failure. `name` is for
+ * messages. */
 MUST_USE bool blob_reader_of_file(int fd, const char *name, struct blob_reader **ret,
 				  struct error *err);
 void blob_reader_close(struct blob_reader *r); /* NULL is fine */
 
 /* Its length when it was opened. */
 uint64_t blob_bytes(const struct blob_reader *r);
-/* Exactly `n` bytes at `at`, or failure: ENODATA in err->sys where the blob ends before `at` + `n`, which
- * is no fault of the disk. After a failure `to` holds anything. */
+/* Exactly `n` bytes at `at`, or failure: ENODATA in err->sys where the blob ends before `at` + `n`,
+ * which is no fault of the disk. After a failure `to` holds anything. */
 MUST_USE bool blob_read_at(const struct blob_reader *r, uint64_t at, void *to, size_t n,
 			   struct error *err);
 /* As many of `n` bytes as there are: fewer only where the blob ends, 0 behind its end. */
 MUST_USE bool blob_read_upto(const struct blob_reader *r, uint64_t at, void *to, size_t n,
 			     size_t *ret_n, struct error *err);
-/* A short way to the same bytes, for sendfile: hands over the descriptor, the caller's to close, and the
- * reader can only be closed from then on. -1: there is none, and the reader is as it was. */
+/* A short way to the same bytes, for sendfile: hands over the descriptor, the caller's to close,
+ * and the reader can only be closed from then on. -1: there is none, and the reader is as it
+ * was. */
 int blob_reader_take_fd(struct blob_reader *r);
 
 /* Removes data and index of `id`; what is not there is no error. */
 MUST_USE bool blob_remove(struct blobs *blobs, const char *id, struct error *err);
 
 /* From now on `id`'s data are those of the user's own file `path` (`lowtide run`: no copy), until
- * blob_remove(), which leaves the file alone. One file a store, which forgets it when it is closed; before
- * other threads use the store. */
+ * blob_remove(), which leaves the file alone. One file a store, which forgets it when it is closed;
+ * before other threads use the store. */
 MUST_USE bool blob_lend(struct blobs *blobs, const char *id, const char *path, struct error *err);
 
 /* ---- write once: temporary name, fsync, rename, fsync of the directory ---- */
 
 struct blob_writer;
 
-/* `blobs` NULL: bytes of no store, to be read back and never committed (`lowtide check`); they are gone
- * with the writer, whatever ends it. */
+/* `blobs` NULL: bytes of no store, to be read back and never committed (`lowtide check`); they are
+ * gone with the writer, whatever ends it. */
 MUST_USE bool blob_create(struct blobs *blobs, struct blob_writer **ret, struct error *err);
-/* Appends. Starts write-back every few MiB so that the fsync at the end finds little to do. One that
- * failed may be tried again. */
+/* Appends. Starts write-back every few MiB so that the fsync at the end finds little to do. One
+ * that failed may be tried again. */
 MUST_USE bool blob_write(struct blob_writer *w, struct slice bytes, struct error *err);
 /* Changes bytes that were written. */
 MUST_USE bool blob_overwrite(struct blob_writer *w, uint64_t at, struct slice bytes,
@@ -81,9 +83,9 @@ MUST_USE bool blob_overwrite(struct blob_writer *w, uint64_t at, struct slice by
 const struct blob_reader *blob_writer_reader(const struct blob_writer *w);
 /* fsync; still under its temporary name. A crash now leaves a file in tmp, swept at start. */
 MUST_USE bool blob_sync(struct blob_writer *w, struct error *err);
-/* Gives the bytes their name, syncing them if they are not, and frees `w`, whatever the outcome. The name
- * is durable after blobs_sync(). A crash before the row in the store leaves a blob without a row, which
- * the sweep at the next start moves to lost/. */
+/* Gives the bytes their name, syncing them if they are not, and frees `w`, whatever the outcome.
+ * The name is durable after blobs_sync(). A crash before the row in the store leaves a blob without
+ * a row, which the sweep at the next start moves to lost/. */
 MUST_USE bool blob_commit(struct blob_writer *w, const char *id, enum blob_kind kind,
 			  struct error *err);
 /* fsync of the directory: names given by blob_commit, blob_append_open are durable. */
@@ -105,8 +107,8 @@ void blob_abort(struct blob_writer *w);
 struct blob_appender;
 
 /* Opens `id`'s data for appending, creating it, and cuts it to `keep_bytes`: what stands behind was
- * written but never acknowledged. `keep_bytes` count as kept. A shorter blob is EBADMSG, and one that is
- * gone ENOENT: neither is made anew. */
+ * written but never acknowledged. `keep_bytes` count as kept. A shorter blob is EBADMSG, and one
+ * that is gone ENOENT: neither is made anew. */
 MUST_USE bool blob_append_open(struct blobs *blobs, const char *id, uint64_t keep_bytes,
 			       struct blob_appender **ret, struct error *err);
 /* After a failure nothing of `bytes` counts, and it may be tried again. */
@@ -127,7 +129,8 @@ void blob_append_close(struct blob_appender *a); /* NULL is fine */
 MUST_USE bool blob_lose(struct blobs *blobs, const char *id, int64_t at, struct error *err);
 
 /* If `id`'s data is longer than `keep_bytes`, moves it to lost/ and leaves a copy of its first
- * `keep_bytes` in its place: before blob_append_open() would cut off what nothing can bring back. */
+ * `keep_bytes` in its place: before blob_append_open() would cut off what nothing can bring
+ * back. */
 MUST_USE bool blob_lose_tail(struct blobs *blobs, const char *id, uint64_t keep_bytes, int64_t at,
 			     struct error *err);
 
@@ -139,7 +142,7 @@ enum blob_standing {
 };
 typedef enum blob_standing (*blob_standing_fn)(void *ctx, const char *id);
 /* Asks `standing(ctx, id)` for every id in the store; removes what was deleted, and moves what is
- * unknown to lost/, where it counts from `at`; but for empty data, in which nothing is lost: a result
- * file without lines. At start only. */
+ * unknown to lost/, where it counts from `at`; but for empty data, in which nothing is lost: a
+ * result file without lines. At start only. */
 MUST_USE bool blobs_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx, int64_t at,
 			  struct error *err);

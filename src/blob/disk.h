@@ -1,5 +1,5 @@
-/* disk.h: what the two files of this machine's kind of store share: disk.c has the directory, disk_file.c
- * one file of it. */
+/* disk.h: what the two files of this machine's kind of store share: disk.c has the directory,
+ * disk_file.c one file of it. */
 #pragma once
 
 #include <limits.h>

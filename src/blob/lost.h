@@ -1,12 +1,13 @@
 /* lost.h: what stood in the data directory and the database does not know of. It may be all that is
- * left of somebody's answers: a database may be missing, be an older one, or another directory's. So it
- * is moved and not removed, and goes after its time (retention.lost) or when `lowtide gc` is told to:
+ * left of somebody's answers: a database may be missing, be an older one, or another directory's.
+ * So it is moved and not removed, and goes after its time (retention.lost) or when `lowtide gc` is
+ * told to:
  *
  *	DATA/lost/<when, UTC: 20261129T144114Z>/<name>
  *
- * The name is what it was: .jsonl and .index came from DATA/files, .journal from DATA/batches, and back
- * there they go. A move is a rename in one file system; a crash leaves the file in the one place or in
- * the other, and the next sweep moves it. Any thread; also beside a running server. */
+ * The name is what it was: .jsonl and .index came from DATA/files, .journal from DATA/batches, and
+ * back there they go. A move is a rename in one file system; a crash leaves the file in the one
+ * place or in the other, and the next sweep moves it. Any thread; also beside a running server. */
 #pragma once
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
-/* check.c: what the server does with an upload and with a batch on it, on a file that stays where it
- * is: the name, the size, the ingest pass, the endpoint, the verdict. */
+/* check.c: what the server does with an upload and with a batch on it, on a file that stays where
+ * it is: the name, the size, the ingest pass, the endpoint, the verdict. */
 #include "cli/check.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* check.h: `lowtide check`: what a server with these settings would say about a file, without one. */
+/* check.h: `lowtide check`: what a server with these settings would say about a file, without
+ * one. */
 #pragma once
 
 #include "cli/findings.h"

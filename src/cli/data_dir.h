@@ -7,10 +7,10 @@
  *	                    id 4f0c…
  *	                    turns 12
  *
- * So a database that is new, older than the files beside it, or another directory's is noticed before a
- * file is touched, and the operator decides (`lowtide serve --adopt`). Copies of the whole directory
- * stay whole. The database counts first, so it never has fewer turns than the directory but when it is
- * an older one:
+ * So a database that is new, older than the files beside it, or another directory's is noticed
+ * before a file is touched, and the operator decides (`lowtide serve --adopt`). Copies of the whole
+ * directory stay whole. The database counts first, so it never has fewer turns than the directory
+ * but when it is an older one:
  *
  *	a crash                         leaves                          the next start
  *	after the first row (turns 0)   a row, no file                  writes the file
@@ -32,8 +32,8 @@ MUST_USE bool data_dir_lock(const char *path, int *ret_fd, struct error *err);
 /* Before the store is opened: INVALID if there is no database, or an empty one, beside blobs or
  * journals. With `adopt` it is let pass. */
 MUST_USE bool data_dir_check(const char *path, bool adopt, struct error *err);
-/* Counts a start. INVALID, with what can be done, if blobs or journals stand there and the database is
- * not the directory's, or is an older one; with `adopt` it becomes the directory's as it is. */
+/* Counts a start. INVALID, with what can be done, if blobs or journals stand there and the database
+ * is not the directory's, or is an older one; with `adopt` it becomes the directory's as it is. */
 MUST_USE bool data_dir_join(const char *path, struct store *store, bool adopt, struct error *err);
 /* Counts a stop: a copy of the database that was made meanwhile is an older one from now on. */
 MUST_USE bool data_dir_leave(const char *path, struct store *store, struct error *err);

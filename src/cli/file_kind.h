@@ -1,5 +1,5 @@
-/* file_kind.h: what a file is that was meant to be JSONL and is something else all through: then one
- * sentence helps more than a finding a line. */
+/* file_kind.h: what a file is that was meant to be JSONL and is something else all through: then
+ * one sentence helps more than a finding a line. */
 #pragma once
 
 #include "base/slice.h"

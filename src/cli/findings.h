@@ -1,5 +1,5 @@
-/* findings.h: what is wrong with a file, for a person: the first findings of each code as they come,
- * then how many there are of each. */
+/* findings.h: what is wrong with a file, for a person: the first findings of each code as they
+ * come, then how many there are of each. */
 #pragma once
 
 #include <stdio.h>
@@ -22,10 +22,11 @@ struct findings {
 	uint64_t faults[JSON_FAULT_CUT + 1]; /* by enum json_fault_kind */
 };
 
-/* A finding_fn; ctx is the struct findings. Prints it as `path:line: code: message`, with column and
- * reason of a line that is no JSON, whatever bytes it quotes. Line 0 is the file as a whole. */
+/* A finding_fn; ctx is the struct findings. Prints it as `path:line: code: message`, with column
+ * and reason of a line that is no JSON, whatever bytes it quotes. Line 0 is the file as a whole. */
 void findings_add(void *ctx, const struct finding *finding);
 /* After the last one: what many have in common, and the table, where some were left out. */
 void findings_end(const struct findings *f);
-/* Prints text of a stranger's: a control character would move the cursor or begin a line of its own. */
+/* Prints text of a stranger's: a control character would move the cursor or begin a line of its
+ * own. */
 void print_plain(const char *text, FILE *to);

@@ -4,6 +4,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Lists it, or removes it with `remove`. `lost_after_s` (0: never) is when a server would. Returns an
- * exit code. */
+/* Lists it, or removes it with `remove`. `lost_after_s` (0: never) is when a server would. Returns
+ * an exit code. */
 int gc(const char *data_dir, uint64_t lost_after_s, bool remove);

@@ -176,8 +176,8 @@ int key_list(const char *data_dir, const char *org)
 	return done(store, good, &err);
 }
 
-/* `name` is a key's id, the key itself, or its first characters; *ret is what the store knows it by.
- * A key is never repeated in a message: it may be a good one of somewhere else. */
+/* `name` is a key's id, the key itself, or its first characters; *ret is what the store knows it
+ * by. A key is never repeated in a message: it may be a good one of somewhere else. */
 static bool revoke_named(struct store *store, const char *name, struct error *err)
 {
 	struct key key;

@@ -1,13 +1,14 @@
 /* keys.h: organizations and API keys from the command line, against a data directory, also while a
- * server runs on it: the database's own locks suffice. Each returns an exit code: 1 if what is named is
- * not there or it could not be done, 2 for wrong use, such as a directory that holds no data. */
+ * server runs on it: the database's own locks suffice. Each returns an exit code: 1 if what is
+ * named is not there or it could not be done, 2 for wrong use, such as a directory that holds no
+ * data. */
 #pragma once
 
 #include "store/store.h"
 
 /* Makes a random key of the organization `org`, which is made if there is none. The key is printed
- * on standard output and kept nowhere. `init`: a directory that holds no data becomes a data directory;
- * without it such a one is taken for a slip of the pen. */
+ * on standard output and kept nowhere. `init`: a directory that holds no data becomes a data
+ * directory; without it such a one is taken for a slip of the pen. */
 int key_create(const char *data_dir, bool init, const char *org);
 /* `org` NULL: of all organizations. */
 int key_list(const char *data_dir, const char *org);
@@ -16,12 +17,13 @@ int key_list(const char *data_dir, const char *org);
 int key_revoke(const char *data_dir, const char *id);
 int org_create(const char *data_dir, bool init, const char *name);
 int org_list(const char *data_dir);
-/* Suspends the organization: its keys are refused, its batches get no new lines; with `cancel` they are
- * cancelled. Or lets it go on. A server on the same directory follows within a second or two. */
+/* Suspends the organization: its keys are refused, its batches get no new lines; with `cancel` they
+ * are cancelled. Or lets it go on. A server on the same directory follows within a second or
+ * two. */
 int org_suspend(const char *data_dir, const char *name, bool cancel);
 int org_resume(const char *data_dir, const char *name);
-/* `limit` as written, "uploads=5" or "bytes=10GB" (0: none) or "online=default" (as configured); NULL:
- * prints those that the organization has. */
+/* `limit` as written, "uploads=5" or "bytes=10GB" (0: none) or "online=default" (as configured);
+ * NULL: prints those that the organization has. */
 int org_limit(const char *data_dir, const char *name, const char *limit);
 /* `weight` as written; it counts from the organization's next batch on. */
 int org_weight(const char *data_dir, const char *name, const char *weight);

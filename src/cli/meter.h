@@ -1,5 +1,5 @@
-/* meter.h: how far a run is, how fast, and when it will be done: as a bar on a terminal and as plain
- * lines elsewhere. No I/O, no clock: the caller brings both. */
+/* meter.h: how far a run is, how fast, and when it will be done: as a bar on a terminal and as
+ * plain lines elsewhere. No I/O, no clock: the caller brings both. */
 #pragma once
 
 #include <stddef.h>

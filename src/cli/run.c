@@ -128,7 +128,8 @@ static bool place_free(const char *path, struct error *err)
 		    path);
 }
 
-/* Whether this run may put its results where they belong: nothing is there, or it is the user's will. */
+/* Whether this run may put its results where they belong: nothing is there, or it is the user's
+ * will. */
 static bool places_free(const struct run *r, struct error *err)
 {
 	const struct run_paths *p = &r->paths;
@@ -448,7 +449,8 @@ static bool model_served(void *ctx, const char *model)
 	return dispatch_serves(ctx, model);
 }
 
-/* Judges the input once more, as `lowtide check` does: with what the batch's `errors` have no room for. */
+/* Judges the input once more, as `lowtide check` does: with what the batch's `errors` have no room
+ * for. */
 static bool findings_judge(const struct run *r, struct findings *f, struct error *err)
 {
 	struct verdict_rules rules = r->options->pipeline.rules;
@@ -583,8 +585,8 @@ static void print_summary(const struct run *r, bool with_errors)
 	print_next(r, to);
 }
 
-/* crash: what was moved is at its place, the rest follows with the next call; a stream is written whole
- * again. */
+/* crash: what was moved is at its place, the rest follows with the next call; a stream is written
+ * whole again. */
 static bool results_place(struct run *r, struct error *err)
 {
 	const struct run_paths *p = &r->paths;

@@ -269,8 +269,8 @@ bool run_result_place(const struct run_paths *p, const char *id, const char *to,
 	return sync_parent(to, err);
 }
 
-/* The descriptor of the stream; standard output's is a copy, so that either may be closed. A pipe opens
- * when somebody reads it. */
+/* The descriptor of the stream; standard output's is a copy, so that either may be closed. A pipe
+ * opens when somebody reads it. */
 static int stream_open(const char *output)
 {
 	return is_stdout(output) ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)

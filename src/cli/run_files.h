@@ -6,9 +6,9 @@
  *	OUT, OUT's errors file  moved there when the batch is done, the answers last: where OUT
  *	                        stands, all of it stands
  *
- * An output that is no file (standard output, a pipe, /dev/null) is written to once the batch is done,
- * after the errors file has its place; what is kept on disk stands beside the input then. A kill while
- * it is written leaves all of it to be written again by the next call. */
+ * An output that is no file (standard output, a pipe, /dev/null) is written to once the batch is
+ * done, after the errors file has its place; what is kept on disk stands beside the input then. A
+ * kill while it is written leaves all of it to be written again by the next call. */
 #pragma once
 
 #include <stdint.h>
@@ -24,8 +24,8 @@ struct run_paths {
 	char *state; /* run.json in it */
 };
 
-/* `errors` NULL: the name of the output, of a stream that of the input, with .errors.jsonl. INVALID for
- * an output that cannot be: a directory, a device that is no stream. */
+/* `errors` NULL: the name of the output, of a stream that of the input, with .errors.jsonl. INVALID
+ * for an output that cannot be: a directory, a device that is no stream. */
 MUST_USE bool run_paths_make(const char *input, const char *output, const char *errors,
 			     struct run_paths *ret, struct error *err);
 void run_paths_done(struct run_paths *p);
@@ -51,9 +51,9 @@ MUST_USE bool run_state_load(const char *path, struct run_state *ret, bool *ret_
 MUST_USE bool run_state_save(const struct run_paths *p, const struct run_state *s,
 			     struct error *err);
 
-/* Moves a result file of the store to where the user wants it, durable on return. `id` "": there are
- * no such lines; then `to` becomes an empty file if `always`, else goes. What was moved before a
- * crash stays as it is. */
+/* Moves a result file of the store to where the user wants it, durable on return. `id` "": there
+ * are no such lines; then `to` becomes an empty file if `always`, else goes. What was moved before
+ * a crash stays as it is. */
 MUST_USE bool run_result_place(const struct run_paths *p, const char *id, const char *to,
 			       bool always, struct error *err);
 /* Writes a result file of the store to an output that is a stream; `id` "": nothing. */

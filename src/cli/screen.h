@@ -20,8 +20,8 @@ struct screen {
 /* One at a time in a process. */
 void screen_open(struct screen *s, uint64_t now_ms);
 /* To be called every few dozen milliseconds: shows the view when it is time, and when it is the
- * `last`. Speed and expected end are filled in here; `tokens` is all so far. Nothing is shown before
- * the total is known. */
+ * `last`. Speed and expected end are filled in here; `tokens` is all so far. Nothing is shown
+ * before the total is known. */
 void screen_show(struct screen *s, struct meter_view *view, uint64_t tokens, uint64_t now_ms,
 		 bool last);
 /* The bar, if it is there, stays above what comes next. */

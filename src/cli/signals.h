@@ -10,6 +10,6 @@ void signals_block(void);
 void signals_block_hangup(void);
 /* Waits for one of them, at most `timeout_ms` (-1: without end); its number, or 0. Main thread. */
 int signals_wait(int timeout_ms);
-/* From now on SIGTERM or SIGINT ends the process at once with 128 + number: what is on disk is good for the
- * next start at any moment. SIGHUP, where it is blocked, stays so. */
+/* From now on SIGTERM or SIGINT ends the process at once with 128 + number: what is on disk is good
+ * for the next start at any moment. SIGHUP, where it is blocked, stays so. */
 void signals_end_at_once(void);
