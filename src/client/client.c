@@ -1,5 +1,5 @@
-/* client.c: from the calls of client.h to the implementation's, and what all implementations have alike:
- * when an exchange is under way, and how often its request has gone out. */
+/* client.c: from the calls of client.h to the implementation's, and what all implementations have
+ * alike: when an exchange is under way, and how often its request has gone out. */
 #include "client/client.h"
 
 #include <assert.h>

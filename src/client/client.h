@@ -1,4 +1,5 @@
-/* client.h: HTTP requests to servers, many at once, on one thread. Knows no batch, no upstream, no JSON.
+/* client.h: HTTP requests to servers, many at once, on one thread. Knows no batch, no upstream, no
+ * JSON.
  *
  *	client          one loop: sockets, timers, and what wakes it
  *	  route         the way to one server: certificates, proxy
@@ -10,19 +11,21 @@
  *	client_wait(), client_due(), exchange_resume(): sent, head, body
  *	client_deliver():                               done
  *
- * There are two implementations behind `struct client_ops`: libcurl's (curl.c) and that of the tests, with
- * scripted answers in virtual time (tests/unit/client_fake.h). A third docks there.
+ * There are two implementations behind `struct client_ops`: libcurl's (curl.c) and that of the
+ * tests, with scripted answers in virtual time (tests/unit/client_fake.h). A third docks there.
  *
  * Threads: all calls come from the one thread that has the loop, and all ops are called in it;
- * client_wake() alone may be called by any thread. Opening and closing may be done by another thread while
- * none has the loop.
+ * client_wake() alone may be called by any thread. Opening and closing may be done by another
+ * thread while none has the loop.
  *
- * Ownership: exchanges are closed before their route is freed, and routes are freed before the client is
- * closed. What exchange_open(), exchange_url() and client_route_new() are given is copied, but for the
- * ops, which are static, and the route. A request's body is borrowed until `done` or exchange_stop().
+ * Ownership: exchanges are closed before their route is freed, and routes are freed before the
+ * client is closed. What exchange_open(), exchange_url() and client_route_new() are given is
+ * copied, but for the ops, which are static, and the route. A request's body is borrowed until
+ * `done` or exchange_stop().
  *
- * Cost: a request on an exchange that is open allocates nothing, and what has not changed since the request
- * before is not set again. A connection that is kept alive costs no epoll_ctl() a request. */
+ * Cost: a request on an exchange that is open allocates nothing, and what has not changed since the
+ * request before is not set again. A connection that is kept alive costs no epoll_ctl() a
+ * request. */
 #pragma once
 
 #include <stdbool.h>
@@ -46,26 +49,27 @@ enum exchange_end {
 	EXCHANGE_WHOLE,
 	/* No connection was made (name, address, time to connect, TLS): nothing was sent. */
 	EXCHANGE_UNREACHABLE,
-	/* One side refused the other's certificate: theirs by us, or ours by them, which TLS 1.3 says after
-	 * the request. */
+	/* One side refused the other's certificate: theirs by us, or ours by them, which TLS 1.3
+	 * says after the request. */
 	EXCHANGE_CERTIFICATE,
 	/* A proxy on the way answered CONNECT with 401, 403 or 407. */
 	EXCHANGE_PROXY,
 	/* The connection broke, or said what is no HTTP, after the request had been sent. */
 	EXCHANGE_BROKEN,
-	/* A connection that had been kept turned out to be dead before a byte of the answer, and so did the
-	 * one that the request was sent on again (sends_max). */
+	/* A connection that had been kept turned out to be dead before a byte of the answer, and so
+	 * did the one that the request was sent on again (sends_max). */
 	EXCHANGE_STALE,
 	/* timeout_ms or silence_ms have passed since it was sent. */
 	EXCHANGE_TIMEOUT,
-	/* The server says that it has not looked at the request: GOAWAY, REFUSED_STREAM (RFC 9113, 8.7),
-	 * or the connection took leave from under it, each time it was sent. */
+	/* The server says that it has not looked at the request: GOAWAY, REFUSED_STREAM (RFC 9113,
+	 * 8.7), or the connection took leave from under it, each time it was sent. */
 	EXCHANGE_UNPROCESSED,
 	/* The answer has a content coding that cannot be taken off (`decode`). */
 	EXCHANGE_CODED,
 	/* `body` refused a piece. */
 	EXCHANGE_TOO_LARGE,
-	/* A header line of the answer is none (http/fields.h): `said` is why. Only with a `head`. */
+	/* A header line of the answer is none (http/fields.h): `said` is why. Only with a
+	 * `head`. */
 	EXCHANGE_MALFORMED,
 };
 
@@ -81,19 +85,21 @@ enum exchange_taken {
 	EXCHANGE_REFUSED /* not at all: it ends, EXCHANGE_TOO_LARGE */
 };
 
-/* What an exchange tells its owner. In sent, head and body only exchange_header() and exchange_length()
- * may be called, of that exchange. */
+/* What an exchange tells its owner. In sent, head and body only exchange_header() and
+ * exchange_length() may be called, of that exchange. */
 struct exchange_ops {
-	/* The request goes out; x->sent counts it already. It goes out again where a connection that had
-	 * been kept turns out to be dead. NULL: the owner need not know. */
+	/* The request goes out; x->sent counts it already. It goes out again where a connection
+	 * that had been kept turns out to be dead. NULL: the owner need not know. */
 	void (*sent)(struct exchange *x);
-	/* The head of the answer, once. NULL: it is not collected; exchange_header() has it all the same. */
+	/* The head of the answer, once. NULL: it is not collected; exchange_header() has it all the
+	 * same. */
 	void (*head)(struct exchange *x, const struct exchange_head *h);
 	/* A piece of the body, after the head. */
 	enum exchange_taken (*body)(struct exchange *x, struct slice piece);
-	/* It has ended, and the client has let go of it: `done` may start it again, close it, and free what it
-	 * is embedded in; it may start, stop and close others. exchange_header() has the answer's headers
-	 * until the next start. Once a start, but not after exchange_stop(). */
+	/* It has ended, and the client has let go of it: `done` may start it again, close it, and
+	 * free what it is embedded in; it may start, stop and close others. exchange_header() has
+	 * the answer's headers until the next start. Once a start, but not after
+	 * exchange_stop(). */
 	void (*done)(struct exchange *x, const struct exchange_result *r);
 };
 
@@ -148,8 +154,8 @@ struct client_route {
 MUST_USE bool client_open(struct client **ret, struct error *err);
 /* NULL is fine. */
 void client_close(struct client *c);
-/* Waits for sockets, timers, client_wake(), or `timeout_ms` (-1: without end), and does what there is to
- * do. *ret_woken: client_wake() was called. */
+/* Waits for sockets, timers, client_wake(), or `timeout_ms` (-1: without end), and does what there
+ * is to do. *ret_woken: client_wake() was called. */
 void client_wait(struct client *c, int timeout_ms, bool *ret_woken);
 /* Does what is due by the clock, without waiting: also what was just started begins there. */
 void client_due(struct client *c);
@@ -162,8 +168,8 @@ void client_connections(struct client *c, unsigned most);
 
 /* ---- routes ---- */
 
-/* The way to the server of `url`, of which scheme and host count; the environment says whether a proxy is on
- * it (proxy.h). `tls` is for https. NULL: no memory. */
+/* The way to the server of `url`, of which scheme and host count; the environment says whether a
+ * proxy is on it (proxy.h). `tls` is for https. NULL: no memory. */
 struct client_route *client_route_new(struct client *c, const char *url, const struct tls_pem *tls);
 /* NULL is fine. */
 void client_route_free(struct client_route *r);
@@ -181,10 +187,11 @@ MUST_USE bool exchange_url(struct exchange *x, const char *url);
 MUST_USE bool exchange_start(struct exchange *x, const struct exchange_request *rq);
 /* Lets go of one that is under way: its connection is closed, so that the server sees it. */
 void exchange_stop(struct exchange *x);
-/* Goes on with a body that was paused; `body` may be called meanwhile. One that is not paused is fine. */
+/* Goes on with a body that was paused; `body` may be called meanwhile. One that is not paused is
+ * fine. */
 void exchange_resume(struct exchange *x);
-/* The value of a header of the answer, the first of that name; n == 0: there is none, or it is empty. Good
- * until the next start. */
+/* The value of a header of the answer, the first of that name; n == 0: there is none, or it is
+ * empty. Good until the next start. */
 struct slice exchange_header(const struct exchange *x, const char *name);
 /* Of the body, as the head says; UINT64_MAX: it does not. */
 uint64_t exchange_length(const struct exchange *x);
@@ -214,5 +221,6 @@ struct client_ops {
 
 /* The request goes out. False: it has gone out often enough, and must not. */
 MUST_USE bool exchange_goes_out(struct exchange *x);
-/* It has ended, and nothing of it is left with the implementation but what exchange_header() reads. */
+/* It has ended, and nothing of it is left with the implementation but what exchange_header()
+ * reads. */
 void exchange_over(struct exchange *x, const struct exchange_result *r);

@@ -1,9 +1,9 @@
-/* curl.c: libcurl's multi interface driven by one epoll set: sockets, timers, and the descriptor that wakes
- * the loop.
+/* curl.c: libcurl's multi interface driven by one epoll set: sockets, timers, and the descriptor
+ * that wakes the loop.
  *
  * epoll is told little: libcurl says "not interested" whenever a request ends and "interested" when
- * the next one starts on the same connection. The first is only noted, so that a kept-alive connection
- * costs no epoll_ctl() a request. */
+ * the next one starts on the same connection. The first is only noted, so that a kept-alive
+ * connection costs no epoll_ctl() a request. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,9 +17,10 @@
 #include "client/curl_impl.h"
 
 #define EVENTS_MAX 128
-/* libcurl lets go of what was idle for longer than this, in whole seconds: from 4.0 s on. uvicorn and
- * llama.cpp close after 5 s: a request sent then may meet the end of its connection. Four seconds leave
- * a second for the way, and cost a new connection only to who sends less than one request in four. */
+/* libcurl lets go of what was idle for longer than this, in whole seconds: from 4.0 s on. uvicorn
+ * and llama.cpp close after 5 s: a request sent then may meet the end of its connection. Four
+ * seconds leave a second for the way, and cost a new connection only to who sends less than one
+ * request in four. */
 #define IDLE_MAX_S 3L
 
 struct socket_watch {
@@ -49,8 +50,8 @@ static bool sockets_reserve(struct curl_client *w, int fd)
 	return true;
 }
 
-/* What was noted of a descriptor ends when a new socket gets it: libcurl closes those that never came
- * to be connected without calling on_socket_close(). */
+/* What was noted of a descriptor ends when a new socket gets it: libcurl closes those that never
+ * came to be connected without calling on_socket_close(). */
 static curl_socket_t on_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	(void)purpose;
@@ -114,10 +115,10 @@ static bool reads(const struct curl_client *w, size_t fd)
 	return w->sockets[fd].connection && (w->sockets[fd].wanted & EPOLLIN) != 0;
 }
 
-/* Over TLS a peer can say that it will send no more, and leave the connection open. libcurl reads that
- * once, for one of the requests on an HTTP/2 connection; the others wait for a socket that never gets
- * readable again (seen with 7.88.1). So every connection is looked at again, as often as a request ends
- * by it. */
+/* Over TLS a peer can say that it will send no more, and leave the connection open. libcurl reads
+ * that once, for one of the requests on an HTTP/2 connection; the others wait for a socket that
+ * never gets readable again (seen with 7.88.1). So every connection is looked at again, as often as
+ * a request ends by it. */
 static void farewells_heed(struct curl_client *w, int running)
 {
 	while (w->farewells > 0) {
@@ -161,8 +162,8 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg)
 {
 	(void)multi;
 	struct curl_client *w = arg;
-	/* One more, because our clock cuts off fractions: libcurl takes a timer that fires early for
-	 * none at all and does not set it again. */
+	/* One more, because our clock cuts off fractions: libcurl takes a timer that fires early
+	 * for none at all and does not set it again. */
 	uint64_t wait = timeout_ms > 0 ? (uint64_t)timeout_ms + 1 : 0;
 	w->curl_due_ms = timeout_ms < 0 ? UINT64_MAX : sys.monotonic_ms() + wait;
 	return 0;
@@ -214,8 +215,9 @@ static void curl_client_wait(struct client *c, int timeout_ms, bool *ret_woken)
 	curl_client_due(c);
 }
 
-/* Requests that wait for the connection of another to stand, because it may carry them all, do not wait
- * when one has failed: a connection that takes long to fail must hold up none but its own request. */
+/* Requests that wait for the connection of another to stand, because it may carry them all, do not
+ * wait when one has failed: a connection that takes long to fail must hold up none but its own
+ * request. */
 static void held_release(struct curl_client *w)
 {
 	for (size_t i = 0; w->holds && i < w->started_n; i++)

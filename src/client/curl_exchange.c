@@ -1,5 +1,5 @@
-/* curl_exchange.c: one request by a handle of libcurl's, which is kept from one request to the next with
- * all its options: a request sets those alone that differ from the one before. */
+/* curl_exchange.c: one request by a handle of libcurl's, which is kept from one request to the next
+ * with all its options: a request sets those alone that differ from the one before. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,9 +20,9 @@ static struct curl_exchange *curl_of(const struct exchange *x)
 
 /* ---- what libcurl calls ---- */
 
-/* Before each request. When a kept-alive connection turns out to be dead libcurl sends the request again
- * by itself, on the next kept one: when a server goes down all of them are dead, and libcurl would try one
- * after another. */
+/* Before each request. When a kept-alive connection turns out to be dead libcurl sends the request
+ * again by itself, on the next kept one: when a server goes down all of them are dead, and libcurl
+ * would try one after another. */
 /* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
 static int on_request(void *arg, char *ip, char *local_ip, int port, int local_port)
 {
@@ -92,8 +92,8 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 
 /* ---- headers that are sent ---- */
 
-/* What libcurl would add by itself; with a colon and no value it does not. Expect would cost large bodies a
- * round trip. */
+/* What libcurl would add by itself; with a colon and no value it does not. Expect would cost large
+ * bodies a round trip. */
 static const char *const added[] = { "Accept", "Content-Type", "Expect" };
 
 static size_t headers_bytes(const struct exchange_setup *s)

@@ -86,7 +86,8 @@ bool curl_fault_unprocessed(CURLcode code, const char *said)
 	}
 }
 
-/* By a proxy, for a reason that only the operator can mend: it wants a password, or forbids the server. */
+/* By a proxy, for a reason that only the operator can mend: it wants a password, or forbids the
+ * server. */
 static bool is_refused_by_proxy(CURL *easy)
 {
 	long status = 0; /* of the answer to CONNECT */
@@ -126,8 +127,9 @@ enum exchange_end curl_fault_end(const struct curl_exchange *c, CURLcode code, i
 		return EXCHANGE_UNREACHABLE;
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return EXCHANGE_TIMEOUT;
-	/* We have stopped it before it would have gone out once more. On new connections libcurl sends
-	 * again only what was refused: streams of HTTP/2. Else all that had been kept were dead. */
+	/* We have stopped it before it would have gone out once more. On new connections libcurl
+	 * sends again only what was refused: streams of HTTP/2. Else all that had been kept were
+	 * dead. */
 	if (code == CURLE_ABORTED_BY_CALLBACK)
 		return c->fresh ? EXCHANGE_UNPROCESSED : EXCHANGE_STALE;
 	return status == 0 && was_kept(c->easy) ? EXCHANGE_STALE : EXCHANGE_BROKEN;

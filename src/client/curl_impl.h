@@ -85,9 +85,9 @@ void curl_exchange_over(struct curl_exchange *c, CURLcode code);
 /* Whether a connection stood, its TLS too. */
 bool curl_fault_connected(CURL *easy);
 enum exchange_end curl_fault_end(const struct curl_exchange *c, CURLcode code, int status);
-/* `said`, or libcurl's general words for the code. libcurl keeps the first text of a request: where a kept
- * connection was dead and a new one could not be made, it is about the dead one. `sent`: a request went
- * out. */
+/* `said`, or libcurl's general words for the code. libcurl keeps the first text of a request: where
+ * a kept connection was dead and a new one could not be made, it is about the dead one. `sent`: a
+ * request went out. */
 const char *curl_fault_sentence(CURLcode code, const char *said, bool sent);
 bool curl_fault_certificate(CURLcode code, const char *said);
 bool curl_fault_unprocessed(CURLcode code, const char *said);

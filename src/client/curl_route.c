@@ -28,7 +28,8 @@ static void on_tls_event(const SSL *ssl, int where, int what)
 		w->farewells++;
 }
 
-/* Every connection has a context of its own; the CA certificates in it are the route's, parsed once. */
+/* Every connection has a context of its own; the CA certificates in it are the route's, parsed
+ * once. */
 static CURLcode on_tls(CURL *easy, void *context, void *arg)
 {
 	const struct curl_route *r = arg;
@@ -151,7 +152,8 @@ static bool tls_set(CURL *easy, const struct curl_route *r)
 
 bool curl_route_set(CURL *easy, const struct curl_route *r)
 {
-	/* Without TLS no peer could say HTTP/2, and nothing is to wait to hear it (curl_client_start()). */
+	/* Without TLS no peer could say HTTP/2, and nothing is to wait to hear it
+	 * (curl_client_start()). */
 	long version = r->https ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
 
 	return curl_easy_setopt(easy, CURLOPT_PROXY, r->proxy != NULL ? r->proxy : "") ==

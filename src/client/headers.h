@@ -1,5 +1,6 @@
-/* headers.h: lists of HTTP headers, what of them goes from one connection to the next, and the head of an
- * answer. What one header may be is http/fields.h. No thread of its own: a list belongs to whoever has it. */
+/* headers.h: lists of HTTP headers, what of them goes from one connection to the next, and the head
+ * of an answer. What one header may be is http/fields.h. No thread of its own: a list belongs to
+ * whoever has it. */
 #pragma once
 
 #include <stdbool.h>
@@ -29,8 +30,8 @@ void headers_free(struct headers *h);
 
 /* The first of that name, in either case; NULL: there is none. */
 const struct header *header_find(const struct header *list, size_t n, const char *name);
-/* Whether the header of that name in the list is for the far end, and not for this one connection: it is no
- * hop-by-hop header, and no `Connection` in the list names it (RFC 9110, 7.6.1). */
+/* Whether the header of that name in the list is for the far end, and not for this one connection:
+ * it is no hop-by-hop header, and no `Connection` in the list names it (RFC 9110, 7.6.1). */
 bool header_is_end_to_end(const struct header *list, size_t n, struct slice name);
 
 /* An answer's head. */
@@ -42,9 +43,9 @@ struct exchange_head {
 };
 
 #define HEAD_HEADERS_MAX 200u
-/* Takes the lines of an answer's head apart, the status line first; the texts stay in `lines`. What is more
- * than HEAD_HEADERS_MAX is left out, and so is Content-Length, which becomes `length`. NULL, or why it is no
- * head (static text). `h` is zeroed but for its status. */
+/* Takes the lines of an answer's head apart, the status line first; the texts stay in `lines`. What
+ * is more than HEAD_HEADERS_MAX is left out, and so is Content-Length, which becomes `length`.
+ * NULL, or why it is no head (static text). `h` is zeroed but for its status. */
 MUST_USE const char *head_read(struct slice lines, struct header headers[static HEAD_HEADERS_MAX],
 			       struct exchange_head *h);
 

@@ -87,8 +87,8 @@ static BIO *bio_of(const char *text)
 	return BIO_new_mem_buf(text, -1);
 }
 
-/* Calls `each` for every certificate of the text, which stops at a false; returns how many there are, -1
- * where one does not parse or `each` failed. */
+/* Calls `each` for every certificate of the text, which stops at a false; returns how many there
+ * are, -1 where one does not parse or `each` failed. */
 static int certs_each(const char *text, bool (*each)(void *ctx, X509 *cert), void *ctx)
 {
 	AUTO(bio_free) BIO *in = bio_of(text);

@@ -1,8 +1,9 @@
 /* tls.h: what the certificate of an https upstream is judged by, and what lowtide shows of itself.
  *
- * The texts are what the files of the configuration hold (PEM), read at the start and at each reload: so
- * what runs does not change under a file that is just being written, and a new certificate is told from
- * an old one by its text. Pure but for tls_store_new(), which may read the machine's CA certificates. */
+ * The texts are what the files of the configuration hold (PEM), read at the start and at each
+ * reload: so what runs does not change under a file that is just being written, and a new
+ * certificate is told from an old one by its text. Pure but for tls_store_new(), which may read the
+ * machine's CA certificates. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,11 +29,11 @@ bool tls_key_check(const char *cert, const char *key, char *why, size_t size);
 struct x509_store_st;
 /* Those of the text. NULL: it holds none, or no memory. */
 struct x509_store_st *tls_store_of(const char *ca);
-/* The machine's: the file and the directory that SSL_CERT_FILE and SSL_CERT_DIR name, else those where
- * libcurl was built to look (NULL: nowhere). A directory that nobody named counts only where there is no
- * file. *ret_good: what was named could be read. NULL: no memory. */
+/* The machine's: the file and the directory that SSL_CERT_FILE and SSL_CERT_DIR name, else those
+ * where libcurl was built to look (NULL: nowhere). A directory that nobody named counts only where
+ * there is no file. *ret_good: what was named could be read. NULL: no memory. */
 struct x509_store_st *tls_store_of_machine(const char *file, const char *directory, bool *ret_good);
 void tls_store_free(struct x509_store_st *store);
-/* A text that differs wherever the CA certificates do, and is a bundle by itself: the first of them, with
- * a hash of all. NULL: no memory. Owned by the caller. */
+/* A text that differs wherever the CA certificates do, and is a bundle by itself: the first of
+ * them, with a hash of all. NULL: no memory. Owned by the caller. */
 char *tls_ca_mark(const char *ca);

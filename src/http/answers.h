@@ -1,12 +1,13 @@
-/* answers.h: how many answers of a server are under way, so that closing it can wait for them. Any thread.
+/* answers.h: how many answers of a server are under way, so that closing it can wait for them. Any
+ * thread.
  *
  *	answers_begin() --- answers_ended() -----------------------------> over
  *	          |                                                         ^
  *	          +------ answers_to_client() --- answers_sent() -----------+
  *
- * "Handling" is an answer that a worker has or will have, or a stream that goes on; "sending" a stream that
- * has ended, of which the client has not got all. The call that takes an answer out of handling is the last
- * touch of the server by whoever had it. */
+ * "Handling" is an answer that a worker has or will have, or a stream that goes on; "sending" a
+ * stream that has ended, of which the client has not got all. The call that takes an answer out of
+ * handling is the last touch of the server by whoever had it. */
 #pragma once
 
 #include <pthread.h>
@@ -29,12 +30,12 @@ void answers_done(struct answers *a);
 MUST_USE bool answers_begin(struct answers *a);
 /* One less is handled. */
 void answers_ended(struct answers *a);
-/* One that was handled is sent: nothing of it is suspended any more, so the server may close, but gives
- * the client some time. */
+/* One that was handled is sent: nothing of it is suspended any more, so the server may close, but
+ * gives the client some time. */
 void answers_to_client(struct answers *a);
 /* One less is sent. Loop thread. */
 void answers_sent(struct answers *a);
 
-/* Takes no more, waits until none is handled, and then `unread_ms` at most until none is sent. Returns how
- * many are still being sent. */
+/* Takes no more, waits until none is handled, and then `unread_ms` at most until none is sent.
+ * Returns how many are still being sent. */
 unsigned answers_close(struct answers *a, uint64_t unread_ms);

@@ -10,8 +10,8 @@
  * in the target, a header that fields.h refuses, no Host or two, a Content-Length that is not plain
  * digits within range, two of them, one beside Transfer-Encoding, another Transfer-Encoding than
  * chunked, a chunk that is not framed by CRLF or whose size is not plain hexadecimal within range,
- * and a head, trailer or chunk extension that is too long. A bare LF ends a line of the head as CRLF
- * does (RFC 9112, 2.2). */
+ * and a head, trailer or chunk extension that is too long. A bare LF ends a line of the head as
+ * CRLF does (RFC 9112, 2.2). */
 #pragma once
 
 #include <stdint.h>

@@ -96,8 +96,8 @@ bool handover_is_suspended(const struct http_request *q)
 	return info != NULL && info->suspended == MHD_YES;
 }
 
-/* What libmicrohttpd has read is HTTP_CONNECTION_BYTES at most, and so is what goes beyond a piece. The first
- * piece goes at once, so that the application hears of the body as soon as it begins. */
+/* What libmicrohttpd has read is HTTP_CONNECTION_BYTES at most, and so is what goes beyond a piece.
+ * The first piece goes at once, so that the application hears of the body as soon as it begins. */
 static enum MHD_Result request_collect(struct http_request *q, struct slice piece)
 {
 	buf_add(&q->collected, piece);
@@ -121,8 +121,9 @@ static void request_look_again(void *arg)
 	answers_ended(&s->answers);
 }
 
-/* The piece stays with libmicrohttpd, which offers it again after the resume. False: the server closes, or
- * nobody waits any more, which libmicrohttpd would see too late: what the request holds others need. */
+/* The piece stays with libmicrohttpd, which offers it again after the resume. False: the server
+ * closes, or nobody waits any more, which libmicrohttpd would see too late: what the request holds
+ * others need. */
 static bool request_wait(struct http_request *q)
 {
 	if ((q->peer != NULL && peer_has_ended(q->peer)) || !answers_begin(&q->server->answers))

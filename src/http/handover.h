@@ -1,16 +1,17 @@
-/* handover.h: a request on its way between the loop and the workers, its body piece by piece. Private to
- * http/. Loop thread.
+/* handover.h: a request on its way between the loop and the workers, its body piece by piece.
+ * Private to http/. Loop thread.
  *
- * A connection is suspended before a worker has its request, and resumed by that worker, whose last touch
- * of the request that is. */
+ * A connection is suspended before a worker has its request, and resumed by that worker, whose last
+ * touch of the request that is. */
 #pragma once
 
 #include "http/server_impl.h"
 
-/* Of a chunked body libmicrohttpd goes on to the next chunk that it has read, though the connection was
- * suspended at this one. What is not taken it brings again. */
+/* Of a chunked body libmicrohttpd goes on to the next chunk that it has read, though the connection
+ * was suspended at this one. What is not taken it brings again. */
 bool handover_is_suspended(const struct http_request *q);
-/* A piece of the body: to the application, or collected for a worker. *bytes: what is left of it. */
+/* A piece of the body: to the application, or collected for a worker. *bytes: what is left of
+ * it. */
 enum MHD_Result handover_body(struct http_request *q, const char *piece, size_t *bytes);
 /* The body is whole: a worker handles the request, or it is refused where too many wait. */
 enum MHD_Result handover_whole(struct http_request *q);

@@ -17,8 +17,8 @@ struct listener;
 /* A connection that came in, non-blocking; `fd` is taken over. Called in the listener's thread. */
 typedef void (*listener_fn)(void *ctx, int fd, const struct sockaddr *address, socklen_t size);
 
-/* A socket that listens there; connections wait in its queue until a listener accepts them. `host` is
- * a numeric address or "localhost"; `port` 0: any free one. INVALID if that cannot be. */
+/* A socket that listens there; connections wait in its queue until a listener accepts them. `host`
+ * is a numeric address or "localhost"; `port` 0: any free one. INVALID if that cannot be. */
 MUST_USE bool listener_bind(const char *host, uint16_t port, int *ret_fd, struct error *err);
 /* Takes `fd` of listener_bind() over, also on failure. */
 MUST_USE bool listener_open(int fd, listener_fn accepted, void *ctx, struct listener **ret,

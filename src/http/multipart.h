@@ -1,8 +1,9 @@
-/* multipart.h: multipart/form-data (RFC 7578) as it streams in, split anywhere, fields in any order.
+/* multipart.h: multipart/form-data (RFC 7578) as it streams in, split anywhere, fields in any
+ * order.
  *
  * A parser of our own: libmicrohttpd's cuts a filename at an escaped quote, knows no filename*, and
- * searches for the boundary byte by byte. This one holds no part's content back but a piece that may
- * be the beginning of a boundary; a part's head may be up to 16 KiB. Knows nothing of HTTP.
+ * searches for the boundary byte by byte. This one holds no part's content back but a piece that
+ * may be the beginning of a boundary; a part's head may be up to 16 KiB. Knows nothing of HTTP.
  * Belongs to one thread at a time. */
 #pragma once
 

@@ -23,7 +23,8 @@ struct peers;
 struct peer_stream_ops {
 	/* The other end has closed, or takes nothing for too long. */
 	void (*gone)(void *stream);
-	/* For how long the client has taken nothing of what there is for it; 0: there is nothing. */
+	/* For how long the client has taken nothing of what there is for it; 0: there is
+	 * nothing. */
 	uint64_t (*unread_ms)(void *stream, int fd, uint64_t now_ms);
 };
 
@@ -41,9 +42,9 @@ struct peer {
 };
 
 /* Between two requests a connection keeps its memory (CONNECTION_BYTES, all touched by then). Of
- * `kept_max` such connections the one that has been idle longest makes room for the next, if that is
- * PEERS_KEPT_MS or more: its client will hardly be sending a request at this very moment. If it is
- * less, the next one is not kept. */
+ * `kept_max` such connections the one that has been idle longest makes room for the next, if that
+ * is PEERS_KEPT_MS or more: its client will hardly be sending a request at this very moment. If it
+ * is less, the next one is not kept. */
 #define PEERS_KEPT_MS 5000
 
 /* `stream_idle_ms`: see http_config. */

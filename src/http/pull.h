@@ -1,5 +1,5 @@
-/* pull.h: an answer's bytes read from their source by a worker, a piece at a time, as the client takes
- * them; compressed there too. */
+/* pull.h: an answer's bytes read from their source by a worker, a piece at a time, as the client
+ * takes them; compressed there too. */
 #pragma once
 
 #include "http/server_impl.h"

@@ -10,9 +10,9 @@
  * answer in the first closes the connection, at eight times the cost of keeping it. So an answer
  * that `begin` gives waits for the last call, save where the body must not come at all.
  *
- * A suspended connection is out of the loop's sight: it is not read, not timed out and not completed
- * until resumed, so a worker owns its request alone. Whatever happened to the client meanwhile comes
- * up after the resume. */
+ * A suspended connection is out of the loop's sight: it is not read, not timed out and not
+ * completed until resumed, so a worker owns its request alone. Whatever happened to the client
+ * meanwhile comes up after the resume. */
 #include "http/server.h"
 
 #include <limits.h>
@@ -33,9 +33,9 @@
 #include "http/server_impl.h"
 #include "http/stream.h"
 
-/* A connection's whole memory: headers, and half of it for reading, which makes a piece of an upload
- * 32 KiB (measured: 800 MB/s; 64 and 256 KiB are no faster). It is touched whole at the second
- * request, so it is also what an idle connection costs. */
+/* A connection's whole memory: headers, and half of it for reading, which makes a piece of an
+ * upload 32 KiB (measured: 800 MB/s; 64 and 256 KiB are no faster). It is touched whole at the
+ * second request, so it is also what an idle connection costs. */
 #define CONNECTION_BYTES HTTP_CONNECTION_BYTES
 #define IDLE_S 120
 #define KEPT_MAX 512 /* connections with that memory between two requests: 32 MiB */
@@ -357,8 +357,8 @@ void http_server_quiesce(struct http_server *s)
 	listener_close(TAKE(s->listener));
 }
 
-/* No `handle` runs and no stream goes on after this, and clients have had time to read. libmicrohttpd ends
- * the process if it is stopped while a connection is suspended. */
+/* No `handle` runs and no stream goes on after this, and clients have had time to read.
+ * libmicrohttpd ends the process if it is stopped while a connection is suspended. */
 static void wait_for_answers(struct http_server *s)
 {
 	unsigned unread = answers_close(&s->answers, HTTP_UNREAD_S * UINT64_C(1000));

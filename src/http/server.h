@@ -7,16 +7,16 @@
  * meanwhile. One request is only ever in one thread at a time, so handlers need no locks of their
  * own.
  *
- * What waits for nothing is not behind what waits: each kind of work (enum http_work) has workers of
- * its own, and so many requests at most wait for them; the next is answered by `busy`.
+ * What waits for nothing is not behind what waits: each kind of work (enum http_work) has workers
+ * of its own, and so many requests at most wait for them; the next is answered by `busy`.
  *
  * Back-pressure: a body of http_body_to_worker() is collected up to a piece, and its connection
  * suspended while a worker writes that. Collected are HTTP_COLLECTED_BYTES of all bodies together,
  * or HTTP_PIECE_MIN of each. And `room` may keep a connection from being read at all.
  *
  * What is no HTTP, or what two readers could take for different requests (request smuggling), never
- * gets as far as `begin`: framing.h says what that is, `refuse` makes the answer, and the connection
- * is closed. */
+ * gets as far as `begin`: framing.h says what that is, `refuse` makes the answer, and the
+ * connection is closed. */
 #pragma once
 
 #include <stdint.h>
@@ -87,8 +87,8 @@ struct http_app {
 	 * the client comes to read the answer; or, where it waits for 100-continue, not asked for).
 	 * Loop thread: no blocking but point reads. */
 	bool (*begin)(void *ctx, struct http_request *q, struct http_response *r);
-	/* A piece of the body. It cannot answer; note the fault and answer in `handle`. Loop thread,
-	 * or after http_body_to_worker() a worker, which may block. */
+	/* A piece of the body. It cannot answer; note the fault and answer in `handle`. Loop
+	 * thread, or after http_body_to_worker() a worker, which may block. */
 	void (*body)(void *ctx, struct http_request *q, struct slice piece);
 	/* The body is whole. Worker thread. */
 	void (*handle)(void *ctx, struct http_request *q, struct http_response *r);
@@ -99,11 +99,12 @@ struct http_app {
 	/* Instead of `handle`, where too many wait for its kind of work. Loop
 	 * thread. NULL: 503 and no more. */
 	void (*busy)(void *ctx, struct http_request *q, struct http_response *r);
-	/* What came is no request, or not in time: fills in the answer, whose status is set; no file.
-	 * `why` goes behind "Malformed request: " or the like. There may have been a `begin`, then `end` follows.
-	 * Loop thread; must not block. */
+	/* What came is no request, or not in time: fills in the answer, whose status is set; no
+	 * file. `why` goes behind "Malformed request: " or the like. There may have been a `begin`,
+	 * then `end` follows. Loop thread; must not block. */
 	void (*refuse)(void *ctx, const char *why, struct http_response *r);
-	/* Before each `body`: a piece of the body, of so many bytes. NULL: all are taken. Loop thread. */
+	/* Before each `body`: a piece of the body, of so many bytes. NULL: all are taken. Loop
+	 * thread. */
 	enum http_room (*room)(void *ctx, struct http_request *q, size_t bytes,
 			       struct http_response *r);
 };
@@ -174,13 +175,13 @@ bool http_has_body(const struct http_request *q);
  *
  * Between http_later() and its end the connection is suspended whenever there is nothing to send.
  * The client's going away is noticed all the same, within a second; so is its closing of its
- * sending side alone, which counts as the same; and so does taking nothing for stream_idle_ms. A stream
- * holds up to STREAM_BYTES that the client has not taken yet, and one piece where memory is short; then
- * write() refuses, and `room` is called when half of it has gone. Each piece goes out as soon as the
- * socket takes it.
+ * sending side alone, which counts as the same; and so does taking nothing for stream_idle_ms. A
+ * stream holds up to STREAM_BYTES that the client has not taken yet, and one piece where memory is
+ * short; then write() refuses, and `room` is called when half of it has gone. Each piece goes out
+ * as soon as the socket takes it.
  *
- * To HEAD, and with status 204 or 304, what is written is held and never sent: a caller that might get
- * such ends them without a body. */
+ * To HEAD, and with status 204 or 304, what is written is held and never sent: a caller that might
+ * get such ends them without a body. */
 struct http_stream;
 
 struct http_stream_ops {

@@ -1,7 +1,8 @@
 /* server_impl.h: what the files of http/ share: the server and a request on its way.
  *
- * server.c (libmicrohttpd's calls) -> handover.c (loop to worker and back) -> stream.c (answers in pieces)
- * -> response.c (what is sent), answers.c (how many are under way), peers.c (connections). */
+ * server.c (libmicrohttpd's calls) -> handover.c (loop to worker and back) -> stream.c (answers in
+ * pieces) -> response.c (what is sent), answers.c (how many are under way), peers.c
+ * (connections). */
 #pragma once
 
 #include <microhttpd.h>

@@ -8,11 +8,11 @@
 
 /* What the owner of the bytes hands in; `ctx` is http_file.ctx. */
 struct http_source_ops {
-	/* Some of `n` (> 0) bytes at `at`, at least one; 0: they end there; -1: they cannot be read, which
-	 * the owner logs. Worker thread; may block. */
+	/* Some of `n` (> 0) bytes at `at`, at least one; 0: they end there; -1: they cannot be
+	 * read, which the owner logs. Worker thread; may block. */
 	ssize_t (*read)(void *ctx, uint64_t at, void *to, size_t n);
-	/* The short way, for sendfile: hands over a descriptor of the same bytes; then only `close` follows.
-	 * -1: there is none. NULL: never. Loop thread; must not block. */
+	/* The short way, for sendfile: hands over a descriptor of the same bytes; then only `close`
+	 * follows. -1: there is none. NULL: never. Loop thread; must not block. */
 	int (*take_fd)(void *ctx);
 	/* Loop or worker thread. */
 	void (*close)(void *ctx);

@@ -14,8 +14,8 @@
  * both under the stream's lock: so each suspending has exactly one resuming, and in that order. In
  * HELD the worker still uses the request, which a resumed connection could free.
  *
- * Locks: peers' -> the stream's -> libmicrohttpd's, or the answers' (answers.h). The operations (room, closed)
- * are called with none of them held. */
+ * Locks: peers' -> the stream's -> libmicrohttpd's, or the answers' (answers.h). The operations
+ * (room, closed) are called with none of them held. */
 #include "http/stream.h"
 
 #include <linux/sockios.h>
@@ -77,8 +77,8 @@ static void wake(struct http_stream *s)
 	MHD_resume_connection(s->request->connection);
 }
 
-/* With the lock, once it has ended: it is not suspended any more, so the server may close, but gives
- * the client some time to take the rest. */
+/* With the lock, once it has ended: it is not suspended any more, so the server may close, but
+ * gives the client some time to take the rest. */
 static void count_as_sending(struct http_stream *s)
 {
 	if (!s->handling)

@@ -28,7 +28,8 @@ MUST_USE bool duplicates_open(struct blobs *blobs, struct duplicates **ret, stru
 /* Records come in rising order. */
 MUST_USE bool duplicates_add(struct duplicates *d, uint64_t hash, uint64_t record,
 			     struct error *err);
-/* The memory that it takes, and what it takes more if so many records are added (0: nothing, mostly). */
+/* The memory that it takes, and what it takes more if so many records are added (0: nothing,
+ * mostly). */
 uint64_t duplicates_bytes(const struct duplicates *d);
 uint64_t duplicates_growth(const struct duplicates *d, size_t records);
 /* Once, after the last record. */

@@ -552,8 +552,8 @@ const struct index_summary *index_summary(const struct index *ix)
 	return &ix->summary;
 }
 
-/* `n` records of `bytes` bytes each lie at the end of the room for `to`: they are moved to where those
- * of today stand, from the first on. None is written over that has not been moved. */
+/* `n` records of `bytes` bytes each lie at the end of the room for `to`: they are moved to where
+ * those of today stand, from the first on. None is written over that has not been moved. */
 static void records_widen(struct index_record *to, size_t n, size_t bytes)
 {
 	const char *from = (const char *)(to + n) - n * bytes;

@@ -5,8 +5,9 @@
  *	records   72 bytes each, in file order; blank lines have none
  *	footer    summary: urls, models, flag counts (JSON text)
  *
- * Native little-endian; other machines refuse it by its magic. Version 1 had no prefixes, and records
- * of 48 bytes: such files lie in data directories and are read as if no line had a prefix. */
+ * Native little-endian; other machines refuse it by its magic. Version 1 had no prefixes, and
+ * records of 48 bytes: such files lie in data directories and are read as if no line had a
+ * prefix. */
 #pragma once
 
 #include <stdint.h>
@@ -62,8 +63,9 @@ struct index_summary {
 	uint32_t flags_any; /* flags of all lines or-ed */
 	unsigned url_count, model_count;
 	bool url_overflow, model_overflow; /* some line names one that is not listed */
-	/* A good share of the lines, one in eight, shares a prefix with a line shortly before it, and
-	 * not just the one that all of them begin with: it pays to send those one after another. */
+	/* A good share of the lines, one in eight, shares a prefix with a line shortly before it,
+	 * and not just the one that all of them begin with: it pays to send those one after
+	 * another. */
 	bool prefixes;
 	char *urls[INDEX_NAMES_MAX]; /* decoded, malloc'ed, in order of appearance */
 	char *models[INDEX_NAMES_MAX];

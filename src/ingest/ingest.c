@@ -5,8 +5,8 @@
  *
  * What a crash leaves: before ingest_commit, files in tmp. During it, index or data or both under
  * their name but no row in the store, for that is inserted after both are durable. The start clears
- * tmp and moves blobs without a row to lost/ (blob.h), so neither is ever seen. The index gets its name
- * first: then data under a name has an index. */
+ * tmp and moves blobs without a row to lost/ (blob.h), so neither is ever seen. The index gets its
+ * name first: then data under a name has an index. */
 #include "ingest/ingest.h"
 
 #include <openssl/evp.h>

@@ -48,8 +48,8 @@ MUST_USE bool ingest_commit(struct ingest *in, const char *id, struct error *err
 void ingest_abort(struct ingest *in); /* NULL is fine; leaves nothing on disk */
 
 /* Indexes a file that stays where it is (`lowtide run`, `lowtide check`): reads `file` to its end
- * and leaves index as `id`'s; the blob itself is blob_lend's business. With `blobs` NULL the index has no
- * name. *ret_index is the caller's. */
+ * and leaves index as `id`'s; the blob itself is blob_lend's business. With `blobs` NULL the index
+ * has no name. *ret_index is the caller's. */
 MUST_USE bool ingest_file(struct blobs *blobs, const struct blob_reader *file,
 			  const struct ingest_limits *limits, const char *id,
 			  char ret_sha256[static 65], struct index **ret_index, struct error *err);

@@ -42,8 +42,8 @@ static const struct slice body_members[] = {
 	SLICE("frequency_penalty"),
 };
 
-/* Number of `key` in `names`, `count` if it is not there. Keys are hardly ever written with escapes:
- * those are looked at only after plain comparison has found nothing. */
+/* Number of `key` in `names`, `count` if it is not there. Keys are hardly ever written with
+ * escapes: those are looked at only after plain comparison has found nothing. */
 static size_t member_find(struct slice key, const struct slice *names, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -175,13 +175,14 @@ static void body_forget(struct line_facts *facts)
 	facts->prefix = (struct prefix){ 0 };
 }
 
-/* What stands in the body for its prefix; {NULL,0}: missing. Where it stands among the other members
- * does not matter, so it is remembered until the body has ended. */
+/* What stands in the body for its prefix; {NULL,0}: missing. Where it stands among the other
+ * members does not matter, so it is remembered until the body has ended. */
 struct prompt_texts {
 	struct slice messages, prompt, input, tools;
 };
 
-/* A level begins where the one below ended, with the hash of that as seed: no byte is read twice. */
+/* A level begins where the one below ended, with the hash of that as seed: no byte is read
+ * twice. */
 static void prefix_hash(const struct prompt_texts *texts, struct prefix *ret)
 {
 	struct slice prompt = texts->messages.n > 0 ? texts->messages

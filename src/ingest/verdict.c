@@ -1,7 +1,8 @@
 /* verdict.c: contract 7.2 as a table, applied to what the index says.
  *
- * Most files are good, and the summary alone shows it: then no record is read. Otherwise the records
- * are gone through once, and only lines whose finding quotes them are read from the blob. */
+ * Most files are good, and the summary alone shows it: then no record is read. Otherwise the
+ * records are gone through once, and only lines whose finding quotes them are read from the
+ * blob. */
 #include "ingest/verdict.h"
 
 #include <stdio.h>
@@ -89,8 +90,8 @@ static size_t json_bytes(const char *p, size_t step, bool valid)
 	return first == '"' || first == '\\' ? 2 : step;
 }
 
-/* `text`, fit for a message: whole characters, no NUL, and no more of them than QUOTE_MAX bytes of JSON
- * hold: a thousand findings that quote what a client made up must not be megabytes (E8). */
+/* `text`, fit for a message: whole characters, no NUL, and no more of them than QUOTE_MAX bytes of
+ * JSON hold: a thousand findings that quote what a client made up must not be megabytes (E8). */
 static void quote(struct slice text, char to[static QUOTE_BYTES])
 {
 	size_t end = 0, cost = 0;
@@ -349,7 +350,8 @@ static bool fault_tell(struct judge *j, const struct index_record *r, uint32_t f
 	return true;
 }
 
-/* Whether a line's url means the batch's endpoint, whichever way both are written (contract 7.1). */
+/* Whether a line's url means the batch's endpoint, whichever way both are written (contract
+ * 7.1). */
 static bool url_fits(const struct judge *j, struct slice url)
 {
 	const char *path = endpoint_path(url);
@@ -591,8 +593,8 @@ static void judge_init(struct judge *j, const struct index *ix, const struct blo
 	}
 }
 
-/* As verdict_judge, but only the first `texts` findings are given to `each`, and the reasons only if
- * they are wanted. */
+/* As verdict_judge, but only the first `texts` findings are given to `each`, and the reasons only
+ * if they are wanted. */
 static bool judge(const struct index *ix, const struct blob_reader *blob,
 		  const struct verdict_rules *rules, uint64_t texts, bool reasons, finding_fn each,
 		  void *ctx, uint64_t *ret_count, struct error *err)

@@ -24,7 +24,8 @@ struct verdict_rules {
 	void *ctx;
 };
 
-/* Texts of the finding are valid during the call; its fault is not told where the findings become JSON. */
+/* Texts of the finding are valid during the call; its fault is not told where the findings become
+ * JSON. */
 typedef void (*finding_fn)(void *ctx, const struct finding *finding);
 
 /* Calls `each` for every bad line, in line order, one finding each (the first in the table's
@@ -36,7 +37,8 @@ MUST_USE bool verdict_judge(const struct index *ix, const struct blob_reader *bl
 
 /* The same as JSON text of the array `errors.data`: at most 1,000 entries, then one
  * `too_many_errors` with the full count. What an entry quotes of the file is cut to 128 bytes of
- * JSON, so the array has no more than some 450 KB. *ret_count 0: the file is good, `to` is empty. */
+ * JSON, so the array has no more than some 450 KB. *ret_count 0: the file is good, `to` is
+ * empty. */
 MUST_USE bool verdict_errors(const struct index *ix, const struct blob_reader *blob,
 			     const struct verdict_rules *rules, struct buf *to, uint64_t *ret_count,
 			     struct error *err);

@@ -257,8 +257,8 @@ static bool header_read(const struct journal *j, uint64_t size, enum header *ret
 }
 
 /* A new journal: its header and its name are durable before anything counts on it. A crash before
- * leaves no file, an empty one, or one with a header that is torn in its length or its content (16 zero
- * bytes): whatever is no longer than a header never held a record, and is begun anew here. */
+ * leaves no file, an empty one, or one with a header that is torn in its length or its content (16
+ * zero bytes): whatever is no longer than a header never held a record, and is begun anew here. */
 static bool journal_begin(struct journal *j, struct error *err)
 {
 	char dir[sizeof(j->path)];

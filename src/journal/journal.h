@@ -16,9 +16,9 @@
  *
  * Damage costs the records that it hit and no others. Behind bytes that make no record the next one
  * is looked for, byte by byte. What is taken for one has a plausible head (kind, zeros, a record
- * number of the batch, a length that ends in the file), a line that begins as one does, and the check
- * over both. Nothing in a line looks like that by design or by malice: result lines are JSON, which
- * has no zero bytes, and a head has five at fixed places.
+ * number of the batch, a length that ends in the file), a line that begins as one does, and the
+ * check over both. Nothing in a line looks like that by design or by malice: result lines are JSON,
+ * which has no zero bytes, and a head has five at fixed places.
  *
  * Threads: append, sync and rewind belong to the recorder; reading below the synced end is free. */
 #pragma once
@@ -62,8 +62,8 @@ struct journal_found {
 /* Opens or creates the journal at `path`, of a batch of `records` lines, and replays it from offset
  * `from` (JOURNAL_START, or where merge_state says). A file that is gone, or ends before `from`, is
  * begun or lengthened: what was in it has been merged, or runs again.
- * INTERNAL with errno EBADMSG if the file is no journal, nor what a crash or damage makes of one (it
- * is left as it is); ENOTSUP if it is of another version of the program. */
+ * INTERNAL with errno EBADMSG if the file is no journal, nor what a crash or damage makes of one
+ * (it is left as it is); ENOTSUP if it is of another version of the program. */
 MUST_USE bool journal_open(const char *path, uint64_t from, uint64_t records, journal_fn each,
 			   void *ctx, struct journal **ret, struct journal_found *ret_found,
 			   struct error *err);

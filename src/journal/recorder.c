@@ -1,8 +1,8 @@
 /* recorder.c: see recorder.h.
  *
  * The queue is one linked list under a mutex; the thread takes it whole, so dispatch is never held
- * up for longer than a push. Outcomes keep their answer's bytes until their group is synced: a group
- * that failed is formatted and written again from them. */
+ * up for longer than a push. Outcomes keep their answer's bytes until their group is synced: a
+ * group that failed is formatted and written again from them. */
 #include "journal/recorder.h"
 
 #include <time.h>
@@ -178,7 +178,8 @@ static void stall_end(struct recorder *r, void *owner, enum record_result result
 	r->stalled = false;
 }
 
-/* Until it is durable, or the recorder is closing, or the batch is to end and the disk still refuses. */
+/* Until it is durable, or the recorder is closing, or the batch is to end and the disk still
+ * refuses. */
 static enum record_result owner_record(struct recorder *r, struct outcome *first,
 				       const struct outcome *end)
 {

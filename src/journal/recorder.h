@@ -1,11 +1,11 @@
 /* recorder.h: the thread that makes finished lines durable: takes outcomes, formats them, appends
  * them to their batches' journals, syncs once a group, and then acknowledges.
  *
- * A group is what came while the one before was being synced. While the disk refuses (full, failing)
- * the recorder keeps the group, says so once in the log and tries again every half second; of a batch
- * that is to end anyway only a few times, so that a journal on a bad sector does not hold up its own
- * batch's end, and all others, for ever. What waits
- * here is bounded by the slots of dispatch, which stay taken until their lines are durable. */
+ * A group is what came while the one before was being synced. While the disk refuses (full,
+ * failing) the recorder keeps the group, says so once in the log and tries again every half second;
+ * of a batch that is to end anyway only a few times, so that a journal on a bad sector does not
+ * hold up its own batch's end, and all others, for ever. What waits here is bounded by the slots of
+ * dispatch, which stay taken until their lines are durable. */
 #pragma once
 
 #include "base/error.h"
@@ -15,19 +15,21 @@
 struct recorder;
 
 struct recorder_ops {
-	/* The journal of outcome.owner, open until `durable`; NULL: it cannot be opened now. And its batch's
-	 * id for the log. */
+	/* The journal of outcome.owner, open until `durable`; NULL: it cannot be opened now. And
+	 * its batch's id for the log. */
 	struct journal *(*journal)(void *owner, struct error *err);
 	const char *(*name)(void *owner);
-	/* These outcomes of one owner, linked by `next`, are durable. Recorder thread; they are freed
-	 * afterwards. */
+	/* These outcomes of one owner, linked by `next`, are durable. Recorder thread; they are
+	 * freed afterwards. */
 	void (*durable)(void *ctx, void *owner, const struct outcome *first);
-	/* Whether `owner`'s batch is to end: cancelled, its window over. Asked while the disk refuses. */
+	/* Whether `owner`'s batch is to end: cancelled, its window over. Asked while the disk
+	 * refuses. */
 	bool (*ends)(void *owner);
-	/* These outcomes of one owner, linked by `next`, were given up: none is durable. Recorder thread;
-	 * they are freed afterwards. */
+	/* These outcomes of one owner, linked by `next`, were given up: none is durable. Recorder
+	 * thread; they are freed afterwards. */
 	void (*given_up)(void *ctx, void *owner, const struct outcome *first);
-	/* All that was pushed for `owner` before recorder_flush() is durable, or given up. Recorder thread. */
+	/* All that was pushed for `owner` before recorder_flush() is durable, or given up. Recorder
+	 * thread. */
 	void (*flushed)(void *ctx, void *owner);
 };
 
