@@ -1,5 +1,5 @@
-/* backoff.c: refusals are counted by how many requests were in flight, to tell a queue that is full from a
- * server that refuses anyhow. */
+/* backoff.c: refusals are counted by how many requests were in flight, to tell a queue that is full
+ * from a server that refuses anyhow. */
 #include "limit/backoff.h"
 
 #include <assert.h>
@@ -39,8 +39,8 @@ void backoff_answered(struct backoff *b, double in_flight)
 	count(b, in_flight, false);
 }
 
-/* Whether as many were refused with up to `n` in flight as with more: then it is not a matter of how many
- * are in flight. */
+/* Whether as many were refused with up to `n` in flight as with more: then it is not a matter of
+ * how many are in flight. */
 static bool is_load_independent(const struct backoff *b, double n)
 {
 	double tries[2] = { 0, 0 }, refused[2] = { 0, 0 };
@@ -57,7 +57,8 @@ static bool is_load_independent(const struct backoff *b, double n)
 	return refused[0] / tries[0] >= 0.4 * refused[1] / tries[1];
 }
 
-/* Where it was refused, and how long steps above that take: the longer, the more often it is the same. */
+/* Where it was refused, and how long steps above that take: the longer, the more often it is the
+ * same. */
 static double ceiling_learn(struct backoff *b, const struct backoff_refusal *r)
 {
 	double at = clamp(r->in_flight, 0.5 * r->limit, r->limit);

@@ -1,7 +1,7 @@
-/* backoff.h: the limiter of refusals, 429 and 503 with Retry-After: less at once, once for all that were in
- * flight, and then up again with every answer, slowly above where it was refused. Where refusals turn out to
- * be load-independent (as many with few in flight as with many) it cuts once and no further. Private to
- * limit/. Pure. */
+/* backoff.h: the limiter of refusals, 429 and 503 with Retry-After: less at once, once for all that
+ * were in flight, and then up again with every answer, slowly above where it was refused. Where
+ * refusals turn out to be load-independent (as many with few in flight as with many) it cuts once
+ * and no further. Private to limit/. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -37,8 +37,8 @@ void backoff_init(struct backoff *b);
 void backoff_answered(struct backoff *b, double in_flight);
 /* ... or refused: less, if it was sent since the last cut. */
 void backoff_refused(struct backoff *b, const struct backoff_refusal *r, uint64_t now_us);
-/* After an answer: up again. `full`: nearly all of what is allowed was in flight. True: the cap reached
- * `goal` and is no longer in force. */
+/* After an answer: up again. `full`: nearly all of what is allowed was in flight. True: the cap
+ * reached `goal` and is no longer in force. */
 bool backoff_grow(struct backoff *b, double goal, bool full, uint64_t now_us);
 /* What was counted does not hold any more. */
 void backoff_forget_counts(struct backoff *b);

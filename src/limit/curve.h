@@ -1,6 +1,7 @@
-/* curve.h: the time that a unit of work takes, by requests in flight: a curve in bins of a quarter of an
- * octave, learnt from answers. Without opinion: what follows from it is the limiters' matter. All times are
- * ln of seconds a unit; `ln_n` is ln of requests in flight, from 0. Begins as { 0 }. Private to limit/. Pure. */
+/* curve.h: the time that a unit of work takes, by requests in flight: a curve in bins of a quarter
+ * of an octave, learnt from answers. Without opinion: what follows from it is the limiters' matter.
+ * All times are ln of seconds a unit; `ln_n` is ln of requests in flight, from 0. Begins as { 0 }.
+ * Private to limit/. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +10,9 @@
 #define CURVE_BINS (CURVE_BINS_PER_OCTAVE * 16 + 1)
 #define CURVE_FIRST 3 /* the median of so many answers is where a bin begins */
 
-/* How much of a relative growth in flight has to come back as throughput (an elasticity; 0.1 is 7 % for a
- * doubling): above the first more pays, below the second less does, and between the two it stays. */
+/* How much of a relative growth in flight has to come back as throughput (an elasticity; 0.1 is 7 %
+ * for a doubling): above the first more pays, below the second less does, and between the two it
+ * stays. */
 #define CURVE_PAYS 0.12
 #define CURVE_PAYS_NOT 0.07
 
@@ -36,7 +38,8 @@ void curve_forget_above(struct curve *c, double ln_n);
 void curve_clear(struct curve *c);
 /* The workload changed: all of the curve moves. */
 void curve_shift(struct curve *c, double by);
-/* ... more in one place than in another: prompts that are longer are felt the more, the more there are. */
+/* ... more in one place than in another: prompts that are longer are felt the more, the more there
+ * are. */
 void curve_bend(struct curve *c, double low_ln_n, double low_by, double high_ln_n, double high_by);
 /* Whether answers so far say that more brings nothing, at less than what is in flight. */
 bool curve_flat(const struct curve *c, double *ret_knee);

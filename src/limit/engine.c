@@ -1,5 +1,5 @@
-/* engine.c: what waits and what runs in the engine, poll by poll: its slots, others there, and when it is not
- * to be believed. */
+/* engine.c: what waits and what runs in the engine, poll by poll: its slots, others there, and when
+ * it is not to be believed. */
 #include "limit/engine.h"
 
 #include <math.h>
@@ -90,8 +90,8 @@ static void elsewhere_see(struct engine *e, const struct engine_view *v)
 
 /* ---- lies ---- */
 
-/* Whether metrics never change while answers come, or leave us next to nothing while answers come as fast as
- * they ever did. */
+/* Whether metrics never change while answers come, or leave us next to nothing while answers come
+ * as fast as they ever did. */
 static bool lies(struct engine *e, const struct gauges *g, const struct engine_view *v)
 {
 	bool crowded = g->waiting > fmax(2, 0.05 * v->cap) &&
@@ -188,7 +188,8 @@ static struct engine_advice try_end(struct engine *e, uint64_t now_us)
 	return (struct engine_advice){ .kind = ENGINE_TRY, .cap = slots_used(e->slots) };
 }
 
-/* Now and then, while all slots that we use are taken and nothing waits: there may be more of them. */
+/* Now and then, while all slots that we use are taken and nothing waits: there may be more of
+ * them. */
 static struct engine_advice try_more(struct engine *e, const struct engine_view *v)
 {
 	if (e->slots_try_us != NEVER)

@@ -1,5 +1,5 @@
-/* limit.c: composes the limiters. What one finds out is told to another here, by a call that has a name; no
- * limiter knows another. */
+/* limit.c: composes the limiters. What one finds out is told to another here, by a call that has a
+ * name; no limiter knows another. */
 #include "limit/limit.h"
 
 #include <assert.h>
@@ -82,7 +82,8 @@ static enum limit_reason search_reason(const struct limit *l, uint64_t now_us)
 	return engine_is_reason(&l->engine, now_us) ? l->engine.reason : LIMIT_SETTLED;
 }
 
-/* That of the least cap; of equals a slow start's comes first, then search's, and refusals' last. */
+/* That of the least cap; of equals a slow start's comes first, then search's, and refusals'
+ * last. */
 static enum limit_reason reason(const struct limit *l, uint64_t now_us)
 {
 	double least = l->search.cap;
@@ -257,7 +258,8 @@ void limit_batch_refused(struct limit *l, const struct limit_mark *m, uint64_t n
 void limit_reopened(struct limit *l, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
-	/* What is refused by chance, however few are sent, is not sent in larger numbers by degrees. */
+	/* What is refused by chance, however few are sent, is not sent in larger numbers by
+	 * degrees. */
 	double part = l->backoff.load_independent ? 2 : 4;
 	reopen_begin(&l->reopen, fmax(LIMIT_START, limit_in_force(l) / part));
 	search_reopened(&l->search, now_us);
@@ -285,8 +287,8 @@ static double ln_time_corrected(struct limit *l, double ln_time, const struct li
 	return mix_corrected(&l->mix, ln_time, output, output + (double)a->prompt_tokens / 10);
 }
 
-/* An answer's place on the curve, and what it says to the limiters. A probe or a suspicion ends by this answer:
- * it is of the phase in which it was sent. */
+/* An answer's place on the curve, and what it says to the limiters. A probe or a suspicion ends by
+ * this answer: it is of the phase in which it was sent. */
 static void learn(struct limit *l, const struct limit_mark *m, double n,
 		  const struct limit_answer *a, uint64_t now_us)
 {

@@ -1,16 +1,17 @@
-/* limit.h: the concurrency limit: how many requests in flight are right for one model on one upstream,
- * found and followed while they run.
+/* limit.h: the concurrency limit: how many requests in flight are right for one model on one
+ * upstream, found and followed while they run.
  *
- * Each answer tells how long a unit of work (about a token) took while so many requests were in flight
- * on average during its life. Throughput at n in flight is n over that time (Little's law), so it is
- * known without counting answers a second, and right with wildly mixed lengths. The limit is about the
- * least that gives nearly all of the throughput; while more in flight brings more, it grows.
+ * Each answer tells how long a unit of work (about a token) took while so many requests were in
+ * flight on average during its life. Throughput at n in flight is n over that time (Little's law),
+ * so it is known without counting answers a second, and right with wildly mixed lengths. The limit
+ * is about the least that gives nearly all of the throughput; while more in flight brings more, it
+ * grows.
  *
  *	starts low -> grows in steps (two- to threefold) while throughput grows -> settles on the knee
  *	           -> now and then tries a little more or less, and follows
  *
- * Five limiters, each with a cap (or advice) and its reasons; the least cap is in force, and its reason is the
- * reason:
+ * Five limiters, each with a cap (or advice) and its reasons; the least cap is in force, and its
+ * reason is the reason:
  *
  *	search.h   what throughput says, as above
  *	engine.h   advises search by the engine's metrics: a queue in the engine lowers the limit, an empty one
@@ -22,14 +23,14 @@
  *	reopen.h   after a pause or an outage a slow start: a quarter of the limit (half, where refusals are
  *	           load-independent), then more with every answer
  *
- * Probing is suspended while our own online requests keep a reserve, but for half an hour at most. Metrics
- * that say that the engine is full of others while answers come as fast as ever, or that never change, are not
- * believed for 1 to 10 minutes.
+ * Probing is suspended while our own online requests keep a reserve, but for half an hour at most.
+ * Metrics that say that the engine is full of others while answers come as fast as ever, or that
+ * never change, are not believed for 1 to 10 minutes.
  *
- * Room for batch lines is what is left of the limit after online requests (beyond the reserve each counts
- * ONLINE_SHARE times: it is not to notice the batch), others' requests on the engine, and the reserve. For
- * ten minutes after online requests were seen lines are sent one by one, at most PACE times as fast as
- * they end.
+ * Room for batch lines is what is left of the limit after online requests (beyond the reserve each
+ * counts ONLINE_SHARE times: it is not to notice the batch), others' requests on the engine, and
+ * the reserve. For ten minutes after online requests were seen lines are sent one by one, at most
+ * PACE times as fast as they end.
  *
  * Pure: no I/O, no clock, no randomness; times are given in. Threads: dispatch alone. */
 #pragma once
@@ -99,7 +100,8 @@ void limit_batch_answered(struct limit *l, const struct limit_mark *m, const str
 /* It ended otherwise: nothing is learnt (an error, a timeout, a drop). */
 void limit_batch_gone(struct limit *l, uint64_t now_us);
 void limit_online_gone(struct limit *l, uint64_t now_us);
-/* As limit_batch_gone(), and the upstream said that it is too much: 429, or 503 with Retry-After. */
+/* As limit_batch_gone(), and the upstream said that it is too much: 429, or 503 with
+ * Retry-After. */
 void limit_batch_refused(struct limit *l, const struct limit_mark *m, uint64_t now_us);
 /* The upstream takes requests again, after a pause or an outage. */
 void limit_reopened(struct limit *l, uint64_t now_us);
@@ -111,12 +113,12 @@ void limit_gauges_lost(struct limit *l, uint64_t now_us);
 
 /* ---- what follows ---- */
 
-/* Time has passed: what time alone moves is moved. Before limit_room(), once a turn of the loop, and at
- * least every 500 ms while lines wait. `held`: slots of lines that have been answered and are not durable
- * yet, which count as taken until the next tick. */
+/* Time has passed: what time alone moves is moved. Before limit_room(), once a turn of the loop,
+ * and at least every 500 ms while lines wait. `held`: slots of lines that have been answered and
+ * are not durable yet, which count as taken until the next tick. */
 void limit_tick(struct limit *l, unsigned held, uint64_t now_us);
-/* How many more batch lines may be sent now, as of the last tick and what has happened since. Changes
- * nothing. */
+/* How many more batch lines may be sent now, as of the last tick and what has happened since.
+ * Changes nothing. */
 unsigned limit_room(const struct limit *l);
 /* ... after limit_reopened(), were that called now. */
 unsigned limit_room_reopened(const struct limit *l);

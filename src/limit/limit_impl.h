@@ -1,5 +1,6 @@
-/* limit_impl.h: what limit.c, which composes the limiters, and room.c, which says what of the limit is left for
- * lines, share. Each limiter's struct is written by its own .c file alone; these two read it. */
+/* limit_impl.h: what limit.c, which composes the limiters, and room.c, which says what of the limit
+ * is left for lines, share. Each limiter's struct is written by its own .c file alone; these two
+ * read it. */
 #pragma once
 
 #include "limit/backoff.h"
@@ -33,8 +34,8 @@ double limit_in_force(const struct limit *l);
 
 /* Slots kept free for online requests. */
 unsigned limit_reserve(const struct limit *l, uint64_t now_us);
-/* Slots for batch lines, those that are taken included; < 0: online requests have more than there are. What is
- * due by time alone is as of the last event. */
+/* Slots for batch lines, those that are taken included; < 0: online requests have more than there
+ * are. What is due by time alone is as of the last event. */
 double limit_batch_slots(const struct limit *l);
 /* A line takes one of those that may be sent at once; time gives some. */
 void limit_pace_take(struct limit *l);

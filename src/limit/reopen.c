@@ -1,4 +1,5 @@
-/* reopen.c: a slow start is a cap that each answer lifts by one, until it is no longer the least. */
+/* reopen.c: a slow start is a cap that each answer lifts by one, until it is no longer the
+ * least. */
 #include "limit/reopen.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* reopen.h: the limiter after a pause or an outage: a slow start, a part of what was right before, and one
- * more with every answer. Begins as reopen_init() leaves it. Private to limit/. Pure. */
+/* reopen.h: the limiter after a pause or an outage: a slow start, a part of what was right before,
+ * and one more with every answer. Begins as reopen_init() leaves it. Private to limit/. Pure. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,5 @@
-/* room.c: what of the limit is left for batch lines, beside online requests, others, and what is kept free. */
+/* room.c: what of the limit is left for batch lines, beside online requests, others, and what is
+ * kept free. */
 #include <math.h>
 
 #include "limit/common.h"

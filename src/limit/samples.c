@@ -1,4 +1,5 @@
-/* samples.c: rings of the newest values, sorted where they are asked for; a moving regression for the mix. */
+/* samples.c: rings of the newest values, sorted where they are asked for; a moving regression for
+ * the mix. */
 #include "limit/samples.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
-/* search.c: phases, and what is found by comparing them: growing, the knee and its verification, probes. */
+/* search.c: phases, and what is found by comparing them: growing, the knee and its verification,
+ * probes. */
 #include "limit/search.h"
 
 #include <assert.h>
@@ -228,8 +229,8 @@ static double above_line(const struct search_finding *f, unsigned n)
 	return f[0].ln_n - (f[0].ln_rate + f[0].ln_rate_last) / 2 - log(fmax(line, 1e-9));
 }
 
-/* The first phase after the knee was found is the first in which nothing was sent at once: if it is above
- * the line still, the knee is below. */
+/* The first phase after the knee was found is the first in which nothing was sent at once: if it is
+ * above the line still, the knee is below. */
 static bool knee_verify(struct search *s, uint64_t now_us)
 {
 	struct search_finding f[SEARCH_FOUND + 1] = { phase_finding(&s->phase) };
@@ -296,8 +297,8 @@ static double growth_factor(struct search *s, double *ret_knee)
 {
 	struct search_finding *f = s->found;
 	double grown = f[0].ln_n - f[1].ln_n, off = above_line(f, s->found_count);
-	/* Of many sent at once into a full engine, the first see a shorter queue than they leave; into an
-	 * empty one, the last see a longer. The truth is between the two. */
+	/* Of many sent at once into a full engine, the first see a shorter queue than they leave;
+	 * into an empty one, the last see a longer. The truth is between the two. */
 	double more = f[0].ln_rate + f[0].ln_rate_last - f[1].ln_rate - f[1].ln_rate_last;
 	double pays = more / 2 / fmax(grown, 0.05);
 
@@ -342,9 +343,9 @@ static bool growth_step(struct search *s, const struct search_view *v)
 
 /* ---- probes ---- */
 
-/* While online requests and their reserve keep a part free, less is in flight than the cap says: more would
- * seem to pay until the reserve is eaten up, and less would tell nothing. Then only what was seen long ago, or
- * never, is looked at again. */
+/* While online requests and their reserve keep a part free, less is in flight than the cap says:
+ * more would seem to pay until the reserve is eaten up, and less would tell nothing. Then only what
+ * was seen long ago, or never, is looked at again. */
 static bool probe_is_due(const struct search *s, const struct search_view *v)
 {
 	bool known = s->knee_us != NEVER && v->now_us - s->knee_us < KNEE_FOR;

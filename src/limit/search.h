@@ -1,7 +1,7 @@
-/* search.h: the limiter of throughput: the least cap that gives nearly all of it. The cap is moved by phases.
- * In a phase it stands still while a sample of answers is taken, all of them of requests sent within the phase;
- * phases are compared by robust means of their samples (one line in fifty that takes 60 times longer is not to
- * move anything).
+/* search.h: the limiter of throughput: the least cap that gives nearly all of it. The cap is moved
+ * by phases. In a phase it stands still while a sample of answers is taken, all of them of requests
+ * sent within the phase; phases are compared by robust means of their samples (one line in fifty
+ * that takes 60 times longer is not to move anything).
  *
  *	GROWS      up by a factor a phase, until throughput grows too little or latency leaves the line that
  *	           it kept to so far: then to the knee, where that line meets the ceiling of throughput
@@ -81,8 +81,8 @@ void search_configure(struct search *s, double max, unsigned kept, uint64_t now_
 /* Whether what was sent then belongs to the phase. */
 bool search_in_phase(const struct search *s, uint64_t sent_us);
 void search_sample(struct search *s, const struct search_answer *a);
-/* After an answer: goes on to the next phase when the sample is large enough. True: it has found the knee,
- * and what the curve says above is of a queue that formed. */
+/* After an answer: goes on to the next phase when the sample is large enough. True: it has found
+ * the knee, and what the curve says above is of a queue that formed. */
 MUST_USE bool search_step(struct search *s, const struct search_view *v);
 
 /* Where it is when no probe is under way. */

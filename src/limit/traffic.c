@@ -1,5 +1,5 @@
-/* traffic.c: requests in flight are integrated over time; an answer's share of that integral is what was in
- * flight beside it. */
+/* traffic.c: requests in flight are integrated over time; an answer's share of that integral is
+ * what was in flight beside it. */
 #include "limit/traffic.h"
 
 #include <assert.h>

@@ -1,5 +1,6 @@
-/* yield.c: residuals are watched in two ways, a moving mean for work that became faster, and the last dozen
- * for what became slower; a suspicion is settled by the answers to what was sent since. */
+/* yield.c: residuals are watched in two ways, a moving mean for work that became faster, and the
+ * last dozen for what became slower; a suspicion is settled by the answers to what was sent
+ * since. */
 #include "limit/yield.h"
 
 #include <assert.h>
@@ -92,8 +93,8 @@ static void room_keep(struct yield *y, const struct yield_view *v, double others
 	y->grown_us = v->now_us + KEPT_FOR;
 }
 
-/* The request was sent with little in flight. Others' requests that wait are gone only after a while: until
- * then it is not settled. */
+/* The request was sent with little in flight. Others' requests that wait are gone only after a
+ * while: until then it is not settled. */
 enum yield_verdict yield_test(struct yield *y, const struct yield_view *v, struct curve *c,
 			      double residual)
 {
@@ -105,7 +106,8 @@ enum yield_verdict yield_test(struct yield *y, const struct yield_view *v, struc
 	double before = log((y->baseline + y->found) / y->baseline);
 	bool late = (double)(v->now_us - y->suspected_us) > PATIENCE * v->latency_us;
 	if (median < -FASTER || (late && median >= BACK * before)) {
-		/* As slow with less in flight, or faster than it ever was: it is the work that changed. */
+		/* As slow with less in flight, or faster than it ever was: it is the work that
+		 * changed. */
 		curve_bend(c, log(fmax(1, y->cap)), median, log(y->baseline), before);
 		y->cap = y->cap_before;
 		return suspicion_end(y, v);
@@ -150,8 +152,8 @@ enum yield_verdict yield_tick(struct yield *y, const struct yield_view *v)
 
 /* ---- watching ---- */
 
-/* Beside those of ours in the answer's life others seem too many while ours become fewer: that tells how slow
- * it was. Those beside ours when it was sent tell how many to keep room for. */
+/* Beside those of ours in the answer's life others seem too many while ours become fewer: that
+ * tells how slow it was. Those beside ours when it was sent tell how many to keep room for. */
 void yield_look(struct yield *y, const struct yield_view *v, const struct curve *c,
 		const struct yield_answer *a)
 {
@@ -173,8 +175,8 @@ static double noise(const struct yield *y)
 	return 2.5 * y->spread;
 }
 
-/* True when the last answers are slower than noise explains; while already yielding, slower than at full
- * load. */
+/* True when the last answers are slower than noise explains; while already yielding, slower than at
+ * full load. */
 static bool is_slow(const struct yield *y, const struct yield_view *v, const struct curve *c)
 {
 	double full, here;

@@ -1,7 +1,8 @@
-/* yield.h: the limiter for cross traffic: others who use the engine, seen in our latency alone. Latency far
- * above the curve is a suspicion, for which less is in flight until it is settled: if latency comes back with
- * that, others were there, and room for as many is kept for ten minutes after they were last seen, then given
- * up slowly; if not, the work has changed, and the curve is bent.
+/* yield.h: the limiter for cross traffic: others who use the engine, seen in our latency alone.
+ * Latency far above the curve is a suspicion, for which less is in flight until it is settled: if
+ * latency comes back with that, others were there, and room for as many is kept for ten minutes
+ * after they were last seen, then given up slowly; if not, the work has changed, and the curve is
+ * bent.
  *
  *	WATCHES -> SUSPECTS -> WATCHES (cap as before, or that of the cross traffic)
  *
@@ -68,8 +69,8 @@ enum yield_verdict {
 
 void yield_init(struct yield *y);
 
-/* An answer, while search does not grow: how many others were in flight by it, if the engine's queue had all
- * of them. */
+/* An answer, while search does not grow: how many others were in flight by it, if the engine's
+ * queue had all of them. */
 void yield_look(struct yield *y, const struct yield_view *v, const struct curve *c,
 		const struct yield_answer *a);
 /* An answer's residual. */

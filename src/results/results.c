@@ -41,9 +41,9 @@ bool results_open(struct blobs *blobs, const char *output_id, const char *error_
 	bool ok = r->check != NULL && r->scratch != NULL;
 	if (!ok)
 		fail_memory(err);
-	/* A crash after this leaves empty files of a batch that is in progress: they are opened here
-	 * again. Their names are durable before bytes in them count, that is before the first segment
-	 * does. */
+	/* A crash after this leaves empty files of a batch that is in progress: they are opened
+	 * here again. Their names are durable before bytes in them count, that is before the first
+	 * segment does. */
 	ok = ok && blob_append_open(blobs, output_id, m->output_bytes, &r->output.file, err) &&
 	     blob_append_open(blobs, error_id, m->error_bytes, &r->error.file, err) &&
 	     (m->segments > 0 || blobs_sync(blobs, err));

@@ -39,8 +39,8 @@ typedef bool (*custom_id_fn)(void *ctx, uint64_t record, struct buf *to);
 
 /* Appends the segment to the files and to the sums in `m` (not `segments`, `journal_from`). `j` may
  * be NULL where the segment has no records. *ret_damaged: a line that had ended has no record that
- * checks any more, and `missing` does not say what becomes of it. Then, and on failure, the files may
- * hold a part of the segment and `m` is as it was: call results_rewind(m), then again. */
+ * checks any more, and `missing` does not say what becomes of it. Then, and on failure, the files
+ * may hold a part of the segment and `m` is as it was: call results_rewind(m), then again. */
 MUST_USE bool results_append(struct results *r, const struct journal *j,
 			     const struct results_segment *segment, custom_id_fn custom_id,
 			     void *ctx, struct merge_state *m, bool *ret_damaged,

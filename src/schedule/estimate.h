@@ -1,5 +1,5 @@
-/* estimate.h: what a line takes, in tokens and milliseconds, learnt from those that have ended. Private
- * to schedule/. */
+/* estimate.h: what a line takes, in tokens and milliseconds, learnt from those that have ended.
+ * Private to schedule/. */
 #pragma once
 
 #include "schedule/schedule_impl.h"
@@ -14,7 +14,7 @@ double estimate_output_tokens(const struct schedule *s, const struct schedule_ba
 /* Milliseconds that a line of the batch is in flight: of its own lines lately, before that of the
  * model's by tokens. */
 double estimate_line_ms(const struct schedule *s, const struct schedule_batch *b);
-/* The line has ended: after `took_ms` (0: not known), having used `tokens` (0: not known). It counts in
- * b->ended and s->ended already. */
+/* The line has ended: after `took_ms` (0: not known), having used `tokens` (0: not known). It
+ * counts in b->ended and s->ended already. */
 void estimate_learn(struct schedule *s, const struct schedule_line *l, double took_ms,
 		    double tokens);

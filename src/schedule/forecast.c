@@ -17,8 +17,8 @@
 #define LATE_MARGIN 1.05 /* more than what the turns of the others take, LATE_SPARES */
 #define LATE_MARGIN_MS 2000.0
 #define LATE_ROUNDS 8
-/* What is expected is not known well, least of all at first: who seems to miss its end by less than that
- * is not given up. Who is late remains so a little longer than who is not becomes it. */
+/* What is expected is not known well, least of all at first: who seems to miss its end by less than
+ * that is not given up. Who is late remains so a little longer than who is not becomes it. */
 #define LATE_HOPE 0.75
 #define LATE_STAYS 0.7
 

@@ -19,11 +19,11 @@
  *    side by side as there are slots. The first line of a prefix leads; its kin follow when it has
  *    ended. With nothing else to send they follow at once: a free slot is never left empty.
  *
- * Pure: no I/O, no clock, no randomness. The caller gives the time in. Memory: a cursor for a batch,
- * whatever its size; with prefixes a window as well, about 16 bytes a line of WINDOW_SEGMENTS
- * segments, and 40 more while it is loaded. All windows together hold WINDOW_SEGMENTS_ALL; a batch
- * that finds none left goes in input order until one is.
- * Threads: dispatch alone. */
+ * Pure: no I/O, no clock, no randomness. The caller gives the time in. Memory: a cursor for a
+ * batch, whatever its size; with prefixes a window as well, about 16 bytes a line of
+ * WINDOW_SEGMENTS segments, and 40 more while it is loaded. All windows together hold
+ * WINDOW_SEGMENTS_ALL; a batch that finds none left goes in input order until one is. Threads:
+ * dispatch alone. */
 #pragma once
 
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* schedule_impl.h: what the files of schedule/ share: an organization and the schedule of a model.
- * schedule.c takes the turns, forecast.c orders the batches, estimate.c learns what a line takes. */
+ * schedule.c takes the turns, forecast.c orders the batches, estimate.c learns what a line
+ * takes. */
 #pragma once
 
 #include "schedule/schedule.h"
@@ -12,8 +13,8 @@ struct schedule_org {
 	struct schedule_org *next, *prev; /* of the ring; NULL: nothing to send */
 	struct schedule_org *all_next;
 	struct schedule_batch *first; /* those that have a line and are not held, in their order */
-	/* Tokens: it may send while the balance is more than what is in flight. That is only charged when
-	 * it has ended, as what it really took; a balance below 0 is a debt. */
+	/* Tokens: it may send while the balance is more than what is in flight. That is only
+	 * charged when it has ended, as what it really took; a balance below 0 is a debt. */
 	double balance, in_flight_tokens;
 	double virtual_end; /* forecast.c: of its batches so far */
 	const struct schedule_batch *last;
@@ -26,8 +27,9 @@ struct schedule {
 	unsigned weight_max;       /* of those in the ring */
 	uint64_t serials;
 
-	/* Every batch. `all` is the order: by organization, in it by turn. `others` is room to sort in.
-	 * The first late_n of `late` are those with precedence, in their order; NULL: removed. */
+	/* Every batch. `all` is the order: by organization, in it by turn. `others` is room to sort
+	 * in. The first late_n of `late` are those with precedence, in their order; NULL:
+	 * removed. */
 	struct schedule_batch **all, **others, **late;
 	size_t n, cap, late_n;
 	unsigned late_turns;

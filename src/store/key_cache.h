@@ -1,10 +1,10 @@
-/* key_cache.h: keys that were found lately, with a connection of its own: a look-up waits neither for
- * readers that are lent, nor for disk when the key is known. Private to store/.
+/* key_cache.h: keys that were found lately, with a connection of its own: a look-up waits neither
+ * for readers that are lent, nor for disk when the key is known. Private to store/.
  *
  * What is known counts as long as the database is unchanged, which is asked every
  * KEY_CHECK_MS; while SQLite cannot say (another process has locked it whole), for KEY_STALE_MS. So
- * what `lowtide key revoke` does beside a running server counts after the former, at worst after the
- * latter. A key that is not known is always looked for: one just made works at once.
+ * what `lowtide key revoke` does beside a running server counts after the former, at worst after
+ * the latter. A key that is not known is always looked for: one just made works at once.
  *
  * Any thread, also the event loops: a lock held for microseconds. */
 #pragma once

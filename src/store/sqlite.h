@@ -61,7 +61,8 @@ struct db {
 };
 
 /* How long a statement waits for another process at most, but for what db_wait() says: a `lowtide
- * key` command writes for a few milliseconds, a migration or the recovery after a crash for longer. */
+ * key` command writes for a few milliseconds, a migration or the recovery after a crash for
+ * longer. */
 #define DB_WAIT_MS 10000
 /* Opens the file, which exists, and sets it up for our use; nothing is read or prepared yet. What
  * is open is db_close()'s, after a failure too. */
@@ -75,8 +76,9 @@ void db_wait(struct db *db, unsigned wait_ms);
 /* Runs SQL that is no prepared statement: settings and migrations. */
 MUST_USE bool db_exec(struct db *db, const char *text, struct error *err);
 
-/* What SQLite's `code`, just returned (it is left in err->sqlite), means to a client: NO_SPACE for a full disk, UNAVAILABLE
- * where another process would not let go of the database, else INTERNAL. `doing` is for the log. */
+/* What SQLite's `code`, just returned (it is left in err->sqlite), means to a client: NO_SPACE for
+ * a full disk, UNAVAILABLE where another process would not let go of the database, else INTERNAL.
+ * `doing` is for the log. */
 MUST_USE bool fail_sqlite(struct error *err, const struct db *db, int code, const char *doing);
 
 /* ---- values for the parameters ?1, ?2, ... ---- */

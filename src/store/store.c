@@ -138,9 +138,9 @@ static void turn_end(struct store *s)
 	pthread_mutex_unlock(&s->turn_lock);
 }
 
-/* How long to wait for another process, by the kernel's clock, as SQLite waits. Once a writer has waited for it in vain the others, who are
- * behind it, wait LOCKED_WAIT_MS at most, their time behind it counted: many give up together and not
- * one after another. */
+/* How long to wait for another process, by the kernel's clock, as SQLite waits. Once a writer has
+ * waited for it in vain the others, who are behind it, wait LOCKED_WAIT_MS at most, their time
+ * behind it counted: many give up together and not one after another. */
 static unsigned wait_ms(const struct store *s, uint64_t entered_ms)
 {
 	uint64_t waited_ms = clock_ms() - entered_ms;

@@ -5,8 +5,9 @@
  * Threads: any, except dispatch and recorder. Writes queue for one connection and return once they
  * are durable (milliseconds); reads have connections of their own and do not wait for writes.
  * Errors: NOT_FOUND where a row is missing or belongs to another organization (never FORBIDDEN);
- * NO_SPACE when the disk is full; UNAVAILABLE when a write had waited 5 s for another process (or one
- * before it had); else INTERNAL. err->sqlite is SQLite's code. On any failure nothing has changed.
+ * NO_SPACE when the disk is full; UNAVAILABLE when a write had waited 5 s for another process (or
+ * one before it had); else INTERNAL. err->sqlite is SQLite's code. On any failure nothing has
+ * changed.
  *
  * `lowtide key|org` open the same database while a server runs: SQLite's own locks suffice. */
 #pragma once
@@ -17,13 +18,15 @@
 
 struct store;
 
-/* Opens DATA/meta.db, creating and migrating it; DATA has to be there. A database of a newer version is refused. */
+/* Opens DATA/meta.db, creating and migrating it; DATA has to be there. A database of a newer
+ * version is refused. */
 MUST_USE bool store_open(const char *data_dir, struct store **ret, struct error *err);
 void store_close(struct store *s);
 
 /* ---- the data directory (cli/data_dir.h) ---- */
 
-/* What database and directory hold alike, so that neither is taken for another's or an older one. */
+/* What database and directory hold alike, so that neither is taken for another's or an older
+ * one. */
 struct store_directory {
 	char id[33];    /* random, hex */
 	uint64_t turns; /* starts and stops of servers; 0: the directory's own file may not be there */
@@ -48,8 +51,8 @@ struct org {
 };
 #define ORG_WEIGHT_MAX 1000u
 
-/* What one organization may have (contract 13.1); 0: any number. LIMIT_AS_CONFIGURED: it has no limit of
- * its own. */
+/* What one organization may have (contract 13.1); 0: any number. LIMIT_AS_CONFIGURED: it has no
+ * limit of its own. */
 enum org_limit {
 	LIMIT_FILES,
 	LIMIT_BYTES,
@@ -87,20 +90,21 @@ MUST_USE bool store_org_weigh(struct store *s, const char *name, unsigned weight
 /* Asked when a batch begins, so it may be called while `org` is changed by another process. */
 MUST_USE bool store_org_weight(struct store *s, const char *org_id, unsigned *ret,
 			       struct error *err);
-/* From `at` on the organization is suspended: its keys may do nothing, its batches get no new lines;
- * with `cancel` they are cancelled as well, by the pipeline of the process that serves, which learns
- * of it within a second. `at` 0: it goes on. NOT_FOUND if none is named so. Again is no error. */
+/* From `at` on the organization is suspended: its keys may do nothing, its batches get no new
+ * lines; with `cancel` they are cancelled as well, by the pipeline of the process that serves,
+ * which learns of it within a second. `at` 0: it goes on. NOT_FOUND if none is named so. Again is
+ * no error. */
 MUST_USE bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cancel,
 				struct error *err);
-/* Gives the organization of that name a limit of its own, or with LIMIT_AS_CONFIGURED takes it away.
- * Counts at once, in another process 10 ms later. NOT_FOUND if none is named so. */
+/* Gives the organization of that name a limit of its own, or with LIMIT_AS_CONFIGURED takes it
+ * away. Counts at once, in another process 10 ms later. NOT_FOUND if none is named so. */
 MUST_USE bool store_org_limit(struct store *s, const char *name, enum org_limit limit,
 			      int64_t value, struct error *err);
 /* All of them. */
 MUST_USE bool store_org_limits(struct store *s, const char *org_id, int64_t ret[static ORG_LIMITS],
 			       struct error *err);
-/* Ids of the organizations that are suspended, sorted; `org_id` alone, if it is not NULL. A malloc'ed
- * array. */
+/* Ids of the organizations that are suspended, sorted; `org_id` alone, if it is not NULL. A
+ * malloc'ed array. */
 MUST_USE bool store_orgs_suspended(struct store *s, const char *org_id, char (**ret)[ID_SIZE],
 				   size_t *ret_n, struct error *err);
 /* Makes a key of the organization `org`; `hash` is id_secret_hash() of it. The same hash again is
@@ -113,8 +117,8 @@ MUST_USE bool store_key_list(struct store *s, const char *org, struct key **ret,
 /* `id` is a key's id or its hint; NOT_FOUND, or INVALID if a hint names several in force. Revoking
  * again is no error and keeps the time of the first. */
 MUST_USE bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error *err);
-/* BAD_KEY if unknown or revoked. From memory, or a point read on a connection of its own: fit for an
- * event loop. What another process revokes counts 10 ms later. */
+/* BAD_KEY if unknown or revoked. From memory, or a point read on a connection of its own: fit for
+ * an event loop. What another process revokes counts 10 ms later. */
 MUST_USE bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err);
 /* Keys in force. */
 MUST_USE bool store_key_count(struct store *s, uint64_t *ret, struct error *err);
@@ -170,9 +174,9 @@ struct file_query {
 	int64_t now;
 };
 /* A page, newest first unless `ascending`, as a malloc'ed array; *ret_more: there is a next. Newest
- * means made last (contract 10), whatever the clock said: so what is made while a client pages is on
- * no later page. INVALID param after, code invalid_value for an unknown `after` (a file deleted less
- * than 24 h ago is known). */
+ * means made last (contract 10), whatever the clock said: so what is made while a client pages is
+ * on no later page. INVALID param after, code invalid_value for an unknown `after` (a file deleted
+ * less than 24 h ago is known). */
 MUST_USE bool store_file_list(struct store *s, const struct file_query *q, struct file **ret,
 			      size_t *ret_n, bool *ret_more, struct error *err);
 MUST_USE bool store_file_delete(struct store *s, const char *org, const char *id, int64_t now,
@@ -185,9 +189,9 @@ MUST_USE bool store_sweep(struct store *s, int64_t now, int64_t *ret_next, struc
 MUST_USE bool store_blobs_spare(struct store *s, char (*ids)[ID_SIZE], size_t max, size_t *ret_n,
 				struct error *err);
 MUST_USE bool store_blob_gone(struct store *s, const char *id, struct error *err);
-/* *ret_known: a blob of that id belongs to a file whose blob is not gone, or to a batch's result files
- * while it is not final. *ret_deleted: the file is deleted, and its blob was removed. For the sweep at
- * start. */
+/* *ret_known: a blob of that id belongs to a file whose blob is not gone, or to a batch's result
+ * files while it is not final. *ret_deleted: the file is deleted, and its blob was removed. For the
+ * sweep at start. */
 MUST_USE bool store_blob_known(struct store *s, const char *id, bool *ret_known, bool *ret_deleted,
 			       struct error *err);
 
@@ -215,8 +219,8 @@ MUST_USE bool store_batch_list(struct store *s, const char *org, const char *aft
 /* Ids of all batches that are not final, by expires_at. A malloc'ed array. */
 MUST_USE bool store_batches_open(struct store *s, char (**ret)[ID_SIZE], size_t *ret_n,
 				 struct error *err);
-/* At most `max` batches that the operator has cancelled (store_org_suspend) and that have not begun to
- * be. A malloc'ed array. */
+/* At most `max` batches that the operator has cancelled (store_org_suspend) and that have not begun
+ * to be. A malloc'ed array. */
 MUST_USE bool store_batches_to_cancel(struct store *s, unsigned max, char (**ret)[ID_SIZE],
 				      size_t *ret_n, struct error *err);
 /* Requests and (estimated) tokens still to do in an organization's batches of `model` that are

@@ -45,7 +45,8 @@ struct txn {
 	struct db *db; /* NULL: not begun, as in { 0 }, or ended */
 };
 
-/* Waits for the writer, and for other processes' writers; for these WRITE_WAIT_MS, then UNAVAILABLE. */
+/* Waits for the writer, and for other processes' writers; for these WRITE_WAIT_MS, then
+ * UNAVAILABLE. */
 MUST_USE bool txn_begin(struct txn *t, struct store *s, struct error *err);
 /* Durable when true; rolled back when false. */
 MUST_USE bool txn_commit(struct txn *t, struct error *err);

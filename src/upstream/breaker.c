@@ -71,7 +71,8 @@ enum breaker_change breaker_refused(struct breaker *b, const struct breaker_sign
 {
 	count_fault(b, s, now_ms);
 	bool stay = stays(b, s, now_ms);
-	/* One that was down and is up again, but does not let us in, is asked less often from now on. */
+	/* One that was down and is up again, but does not let us in, is asked less often from now
+	 * on. */
 	if (!stay || (b->state == BREAKER_DOWN && s->sent_ms >= b->since_ms)) {
 		open_as(b, BREAKER_REFUSED, s, BREAKER_MINUTE_MS, now_ms);
 		stay = false;

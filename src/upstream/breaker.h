@@ -1,6 +1,6 @@
-/* breaker.h: a circuit breaker (contract 8.3): whether a server takes requests. There are two kinds of
- * them: one for each upstream (can it be reached, does it let us in), one for each lane (does it answer
- * for this model).
+/* breaker.h: a circuit breaker (contract 8.3): whether a server takes requests. There are two kinds
+ * of them: one for each upstream (can it be reached, does it let us in), one for each lane (does it
+ * answer for this model).
  *
  *	            faults and nothing well beside them
  *	   CLOSED ---------------------------------------> DOWN: a probe a second, after a minute of it
@@ -10,15 +10,16 @@
  *	   |        only the operator can mend it            |
  *	   +-------------------------------------------> REFUSED: a probe a minute, and at a reload
  *
- * One fault opens it when the fault leaves no doubt (no connection at all), or when nothing else is in
- * flight that might say otherwise and nothing was well lately; else FAULTS_MAX in a row do. "Well" is an answer of 2xx, or a refusal of
- * a request for its content. While it is open nothing but probes is sent; a probe is any request that
- * was sent since one was due, an online one too. Faults of requests that were on their way when it
- * opened say nothing new: hundreds that break together do not put the next probe off.
+ * One fault opens it when the fault leaves no doubt (no connection at all), or when nothing else is
+ * in flight that might say otherwise and nothing was well lately; else FAULTS_MAX in a row do.
+ * "Well" is an answer of 2xx, or a refusal of a request for its content. While it is open nothing
+ * but probes is sent; a probe is any request that was sent since one was due, an online one too.
+ * Faults of requests that were on their way when it opened say nothing new: hundreds that break
+ * together do not put the next probe off.
  *
- * Beside the probes the server's health call is asked while it is DOWN. It decides nothing by itself,
- * but: good after it was bad, the next probe is due at once; good for a long time while fewer than
- * OUTAGE_LINES different lines fail, the fault is theirs (breaker_is_lines()).
+ * Beside the probes the server's health call is asked while it is DOWN. It decides nothing by
+ * itself, but: good after it was bad, the next probe is due at once; good for a long time while
+ * fewer than OUTAGE_LINES different lines fail, the fault is theirs (breaker_is_lines()).
  *
  * Begins as { 0 }: closed. Pure; times are given in. Threads: dispatch alone. */
 #pragma once

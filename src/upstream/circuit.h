@@ -1,11 +1,11 @@
 /* circuit.h: whether something answers: an upstream as a whole, or one model on it. A breaker,
  * what was said last that was not well, and what the log has been told.
  *
- * `stall` is the condition in the words of batch/stall.h. It is moved by circuit_turn() alone; whoever
- * calls that tells batches and, as circuit_tell() says, the log.
+ * `stall` is the condition in the words of batch/stall.h. It is moved by circuit_turn() alone;
+ * whoever calls that tells batches and, as circuit_tell() says, the log.
  *
- * Begins as { 0 }: it answers. Pure; times are given in: ms of the monotonic clock, and Unix s where people
- * read them. Threads: dispatch alone. */
+ * Begins as { 0 }: it answers. Pure; times are given in: ms of the monotonic clock, and Unix s
+ * where people read them. Threads: dispatch alone. */
 #pragma once
 
 #include <stdbool.h>
@@ -43,7 +43,7 @@ uint64_t circuit_due_ms(const struct circuit *c, const struct slots *slots, uint
 enum batch_stall circuit_breaker_stall(const struct circuit *c);
 /* The condition is `now` from here on. True: it was another. */
 bool circuit_turn(struct circuit *c, enum batch_stall now, uint64_t now_ms, int64_t now_s);
-/* Whether the log is to be told of `stall` now; counts as told then. At once if the log was told nothing for
- * ten seconds, else once the condition lasts: what comes and goes with every refusal, or with every line
- * that fails alone, is told once in ten seconds. */
+/* Whether the log is to be told of `stall` now; counts as told then. At once if the log was told
+ * nothing for ten seconds, else once the condition lasts: what comes and goes with every refusal,
+ * or with every line that fails alone, is told once in ten seconds. */
 bool circuit_tell(struct circuit *c, uint64_t now_ms);

@@ -1,4 +1,5 @@
-/* config.c: one set of three functions for each kind of member; the lists of config.h are run through them. */
+/* config.c: one set of three functions for each kind of member; the lists of config.h are run
+ * through them. */
 #include "upstream/config.h"
 
 #include <stdlib.h>

@@ -1,8 +1,9 @@
-/* config.h: an upstream as the configuration says it is; and what may be done with such a configuration:
- * it is copied, freed and compared here and nowhere else.
+/* config.h: an upstream as the configuration says it is; and what may be done with such a
+ * configuration: it is copied, freed and compared here and nowhere else.
  *
- * The members stand in two lists, of which the struct is made. Each has a kind, and config.c says once for
- * each kind how it is copied, freed and compared; so a member cannot be forgotten in one of the three.
+ * The members stand in two lists, of which the struct is made. Each has a kind, and config.c says
+ * once for each kind how it is copied, freed and compared; so a member cannot be forgotten in one
+ * of the three.
  *
  *	text     char *, owned; NULL is fine
  *	secret   the same; overwritten before it is freed

@@ -1,6 +1,6 @@
 /* gauges.c: see gauges.h. One pass over the lines; a line is `name{labels} value timestamp`, where
- * labels and timestamp may be missing. What cannot be read so is passed over: a line of one series is
- * no reason to do without the others. */
+ * labels and timestamp may be missing. What cannot be read so is passed over: a line of one series
+ * is no reason to do without the others. */
 #include "upstream/gauges.h"
 
 #include <math.h>

@@ -7,11 +7,11 @@
  *	llamacpp   llamacpp:requests_deferred     llamacpp:requests_processing    llamacpp:kv_cache_usage_ratio
  *	                                                                          (builds of today: not told)
  *
- * Series of several models, or of several engines behind one address, are added up (the cache's use:
- * the largest counts). SGLang repeats itself, and what it repeats is left out: with priorities there is
- * a series of each beside the total (label `priority` not empty), each stage of a pipeline prints the
- * same counts (`pp_rank` not 0), and if it was told so, each tensor rank (`tp_rank` not 0; where there
- * is a `dp_rank`, ranks are engines of their own and count). Pure. */
+ * Series of several models, or of several engines behind one address, are added up (the cache's
+ * use: the largest counts). SGLang repeats itself, and what it repeats is left out: with priorities
+ * there is a series of each beside the total (label `priority` not empty), each stage of a pipeline
+ * prints the same counts (`pp_rank` not 0), and if it was told so, each tensor rank (`tp_rank` not
+ * 0; where there is a `dp_rank`, ranks are engines of their own and count). Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -19,7 +19,8 @@
 #include "base/slice.h"
 
 enum gauges_kind { GAUGES_AUTO, GAUGES_NONE, GAUGES_VLLM, GAUGES_SGLANG, GAUGES_LLAMACPP };
-/* "auto", "none", "vllm", "sglang", "llamacpp", NULL: in the order of the enum, for the settings. */
+/* "auto", "none", "vllm", "sglang", "llamacpp", NULL: in the order of the enum, for the
+ * settings. */
 extern const char *const gauges_kind_words[];
 
 struct gauges {
@@ -28,7 +29,7 @@ struct gauges {
 	double cache; /* < 0: not told */
 };
 
-/* Reads `text`, of any bytes. `kind` GAUGES_AUTO: whichever of the three it holds. False when the two
- * request counts of that kind are not in it. A series whose value is no finite number from 0 up (of the
- * cache: up to 1) is as if it were not there. */
+/* Reads `text`, of any bytes. `kind` GAUGES_AUTO: whichever of the three it holds. False when the
+ * two request counts of that kind are not in it. A series whose value is no finite number from 0 up
+ * (of the cache: up to 1) is as if it were not there. */
 bool gauges_read(struct slice text, enum gauges_kind kind, struct gauges *ret);

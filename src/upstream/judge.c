@@ -7,7 +7,8 @@
 
 #include "base/attr.h"
 
-/* Codes by which services say "too many", whatever the status: AWS's, Google's, Azure's, OpenAI's. */
+/* Codes by which services say "too many", whatever the status: AWS's, Google's, Azure's,
+ * OpenAI's. */
 static const char *const throttling[] = {
 	"ThrottlingException",
 	"Throttling",

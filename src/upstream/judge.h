@@ -1,6 +1,6 @@
 /* judge.h: whose fault the end of an attempt is: the table of contract 8.3, for lines and online
- * requests alike. What follows from it for the line is trials.h, for the upstream upstream/breaker.h and
- * upstream/throttle.h. Pure. */
+ * requests alike. What follows from it for the line is trials.h, for the upstream
+ * upstream/breaker.h and upstream/throttle.h. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +9,9 @@
 #include "batch/outcome.h"
 #include "client/client.h"
 
-/* The end of an attempt, of a line or of an online request: what is judged, and what all that learn from
- * it are told. Made once, on the stack of whoever is told that it ended. All slices are borrowed. */
+/* The end of an attempt, of a line or of an online request: what is judged, and what all that learn
+ * from it are told. Made once, on the stack of whoever is told that it ended. All slices are
+ * borrowed. */
 struct attempt_end {
 	enum exchange_end how;
 	uint64_t sent_us, ended_us;

@@ -71,7 +71,8 @@ void rate_limit_configure(struct rate_limit *p, uint64_t requests_per_minute,
 	bucket_configure(&p->tokens, tokens_per_minute);
 }
 
-/* When enough of the window, which stands at `at_ms`, is forgotten that `need` fits into the limit. */
+/* When enough of the window, which stands at `at_ms`, is forgotten that `need` fits into the
+ * limit. */
 static uint64_t window_due_ms(const struct rate_limit_bucket *b, double need, uint64_t at_ms)
 {
 	uint64_t slot = slot_of(at_ms), due = at_ms;

@@ -20,8 +20,8 @@ struct reported {
 	size_t n;
 };
 
-/* Reads {"object":"list","data":[…]}. False: the text is something else, or memory is out; *ret is empty
- * then. A model without a usable id is passed over. */
+/* Reads {"object":"list","data":[…]}. False: the text is something else, or memory is out; *ret is
+ * empty then. A model without a usable id is passed over. */
 MUST_USE bool reported_read(struct slice text, struct reported *ret);
 void reported_done(struct reported *r);
 /* They name the same models in the same order, whatever else is said of these. */

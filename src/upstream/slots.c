@@ -1,4 +1,5 @@
-/* slots.c: each step of a slot moves the account of its batch, and of its lane and all above that. */
+/* slots.c: each step of a slot moves the account of its batch, and of its lane and all above
+ * that. */
 #include "upstream/slots.h"
 
 #include <assert.h>
@@ -62,8 +63,8 @@ struct slots *slot_hand_on(struct slot *s)
 	return lane;
 }
 
-/* From the top down, the lane last: once a lane or an upstream that is retired holds nothing, it may be
- * freed. */
+/* From the top down, the lane last: once a lane or an upstream that is retired holds nothing, it
+ * may be freed. */
 static void release_from_top(struct slots *at)
 {
 	if (at->of != NULL)
@@ -108,7 +109,8 @@ void slots_add(struct slots *sum, const struct slots *below)
 	sum->held += below->held;
 }
 
-/* `held` goes down in another thread meanwhile, from the top: the sum was more, or has become it. */
+/* `held` goes down in another thread meanwhile, from the top: the sum was more, or has become
+ * it. */
 void slots_agree(const struct slots *s, const struct slots *sum)
 {
 	assert(s->sent == sum->sent && s->probes == sum->probes && s->alone == sum->alone);

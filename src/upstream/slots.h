@@ -1,18 +1,20 @@
 /* slots.h: the one account of requests in flight.
  *
- * A slot is a unit of a concurrency limit. A line has one from the moment it is sent until it is durable:
+ * A slot is a unit of a concurrency limit. A line has one from the moment it is sent until it is
+ * durable:
  *
  *	         slot_take()          slot_answered()            slot_durable()
  *	SLOT_FREE ---------> SLOT_SENT ------------> SLOT_ANSWERED ----------> free
  *	    ^                    |                        |
  *	    +----- slot_drop() --+------------------------+
  *
- * So a kill at any instant makes at most as many lines run again as the limits allow, and while the disk is
- * slow or refuses nothing more is sent.
+ * So a kill at any instant makes at most as many lines run again as the limits allow, and while the
+ * disk is slow or refuses nothing more is sent.
  *
- * The account is kept at every level that asks: of a lane, of its upstream, of dispatch (`of` leads from one
- * to the next), and of the batch that the line is of. Each call moves all of them, so they agree;
- * slots_agree() asserts it. Online requests hold a slot of their upstream alone, from take to drop.
+ * The account is kept at every level that asks: of a lane, of its upstream, of dispatch (`of` leads
+ * from one to the next), and of the batch that the line is of. Each call moves all of them, so they
+ * agree; slots_agree() asserts it. Online requests hold a slot of their upstream alone, from take
+ * to drop.
  *
  * Threads: dispatch, but slot_durable() and slots_held(), which any thread may call. */
 #pragma once
@@ -46,15 +48,16 @@ struct slot {
 	enum slot_state state; /* its own */
 };
 
-/* The request goes out. `alone` only where the lane's upstream has no line in flight, and then no other
- * until it has ended. */
+/* The request goes out. `alone` only where the lane's upstream has no line in flight, and then no
+ * other until it has ended. */
 void slot_take(struct slot *s, uint64_t now_ms);
 /* The request has ended, whichever way: it burdens the upstream no longer, but is not durable. */
 void slot_answered(struct slot *s);
-/* The line goes on to whoever makes it durable: `s` is free for another, and what it held is the returned
- * lane's, for slot_durable(). */
+/* The line goes on to whoever makes it durable: `s` is free for another, and what it held is the
+ * returned lane's, for slot_durable(). */
 MUST_USE struct slots *slot_hand_on(struct slot *s);
-/* What was handed on is durable. Any thread. The last touch of the lane: once it holds nothing it may go. */
+/* What was handed on is durable. Any thread. The last touch of the lane: once it holds nothing it
+ * may go. */
 void slot_durable(struct slots *lane, struct slots *batch);
 /* The line is dropped, or will be sent again: sent or answered, it holds nothing any more. */
 void slot_drop(struct slot *s);

@@ -46,8 +46,8 @@ static void rate_set(struct throttle *t, uint64_t rate, uint64_t now_ms)
 	rate_limit_configure(&t->rate_limit, rate, 0, now_ms);
 }
 
-/* The first request after a pause was taken: if it was a long one, a rate was overrun. So many were taken
- * from the first of them until one is taken again. */
+/* The first request after a pause was taken: if it was a long one, a rate was overrun. So many were
+ * taken from the first of them until one is taken again. */
 static void rate_learn(struct throttle *t, uint64_t now_ms)
 {
 	if (!t->of_rate || t->told || t->taken_before == 0 ||

@@ -1,17 +1,17 @@
-/* throttle.h: what a server's refusals ask for (contract 8.3: 429, 503 of one that is busy, and what
- * else says "too many"): a pause, and a rate that it can take.
+/* throttle.h: what a server's refusals ask for (contract 8.3: 429, 503 of one that is busy, and
+ * what else says "too many"): a pause, and a rate that it can take.
  *
- * A refusal that says how long to wait pauses the upstream that long. One that does not pauses it for a
- * second, then lets one request through; while that is refused, too, the pause is 2, 4, 8 … 60 s. Where
- * other requests were running when it refused, it may only have been full: then the pause ends as soon
- * as one of them is answered well.
+ * A refusal that says how long to wait pauses the upstream that long. One that does not pauses it
+ * for a second, then lets one request through; while that is refused, too, the pause is 2, 4, 8 …
+ * 60 s. Where other requests were running when it refused, it may only have been full: then the
+ * pause ends as soon as one of them is answered well.
  *
- * An account of so many requests a minute refuses everything once they are spent, for as long as its
- * minute lasts, without a word of how many they were. So a pause that had to last for RATE_PAUSE_MS is
- * taken for that: as many requests as were taken in the minute before it, over the time from the first of
- * them until one is taken again, are the rate from then on. The rate doubles in each minute without a refusal, and is forgotten when it has risen to more than is
- * sent. (Where nothing had been taken before it is no rate, and so is what a server says that is only
- * busy.)
+ * An account of so many requests a minute refuses everything once they are spent, for as long as
+ * its minute lasts, without a word of how many they were. So a pause that had to last for
+ * RATE_PAUSE_MS is taken for that: as many requests as were taken in the minute before it, over the
+ * time from the first of them until one is taken again, are the rate from then on. The rate doubles
+ * in each minute without a refusal, and is forgotten when it has risen to more than is sent. (Where
+ * nothing had been taken before it is no rate, and so is what a server says that is only busy.)
  *
  * Begins as { 0 }. Pure; times are given in. Threads: dispatch alone. */
 #pragma once
@@ -58,8 +58,8 @@ void throttle_gone(struct throttle *t, uint64_t sent_ms);
 /* Time has passed: the request that finds out, not refused for THROTTLE_TAKEN_MS, was taken. Before
  * throttle_due_ms(), and at the latest when that said. */
 void throttle_tick(struct throttle *t, uint64_t now_ms);
-/* When a request may be sent: <= now_ms: at once. While the one that finds out is under way others wait
- * for THROTTLE_TAKEN_MS: a server that refuses does so at once. */
+/* When a request may be sent: <= now_ms: at once. While the one that finds out is under way others
+ * wait for THROTTLE_TAKEN_MS: a server that refuses does so at once. */
 uint64_t throttle_due_ms(const struct throttle *t, uint64_t now_ms);
 /* It has refused, and taken nothing since. */
 bool throttle_pauses(const struct throttle *t);

@@ -1,5 +1,5 @@
-/* upstream.c: what follows from the end of an attempt is a function for each kind of blame: it teaches
- * the two circuits and the throttle, and says what came of it. */
+/* upstream.c: what follows from the end of an attempt is a function for each kind of blame: it
+ * teaches the two circuits and the throttle, and says what came of it. */
 #include "upstream/upstream.h"
 
 #include <string.h>
@@ -224,7 +224,8 @@ static void learn_throttled(struct teaching *t)
 	t->learnt.shut_upstream = true;
 }
 
-/* A key that is not known is no fault of a line; what else is not allowed may be one line's alone. */
+/* A key that is not known is no fault of a line; what else is not allowed may be one line's
+ * alone. */
 static void learn_operator(struct teaching *t)
 {
 	struct upstream *u = t->u;

@@ -1,6 +1,6 @@
-/* upstream.h: one server that answers: what it is, whether it takes a request, and what it learns from
- * the end of one. It knows no lane, no line and no HTTP library: dispatch embeds it in what it sends with
- * (dispatch/target.h), and keeps for each model on it a circuit, which it hands in here.
+/* upstream.h: one server that answers: what it is, whether it takes a request, and what it learns
+ * from the end of one. It knows no lane, no line and no HTTP library: dispatch embeds it in what it
+ * sends with (dispatch/target.h), and keeps for each model on it a circuit, which it hands in here.
  *
  *	may a request go?     upstream_takes(), upstream_due_ms()
  *	one is sent           upstream_sent(), upstream_online_sent()
@@ -8,7 +8,8 @@
  *	time has passed       upstream_tick()
  *	the file was read     upstream_configure()
  *
- * Times are given in: ms of the monotonic clock. No I/O. Threads: dispatch alone, but for `slots`. */
+ * Times are given in: ms of the monotonic clock. No I/O. Threads: dispatch alone, but for
+ * `slots`. */
 #pragma once
 
 #include <stdbool.h>
@@ -51,7 +52,8 @@ struct upstream {
 	struct upstream_counts counts;
 };
 
-/* `all`: the account above its own; or NULL. False: no memory, and nothing is to be freed in *ret. */
+/* `all`: the account above its own; or NULL. False: no memory, and nothing is to be freed in
+ * *ret. */
 MUST_USE bool upstream_init(struct upstream *ret, struct slots *all,
 			    const struct upstream_config *config, uint64_t now_ms);
 void upstream_done(struct upstream *u);
@@ -62,8 +64,9 @@ void upstream_configure(struct upstream *u, struct upstream_config *config, uint
 
 /* It is there for new ones: configured, and not set to drain. */
 bool upstream_takes(const struct upstream *u);
-/* When its circuit and that of the model, its pauses and its limits a minute all let a line through: at
- * once (<= now_ms), then, or UINT64_MAX: something has to happen first. *ret_probe: the line is one. */
+/* When its circuit and that of the model, its pauses and its limits a minute all let a line
+ * through: at once (<= now_ms), then, or UINT64_MAX: something has to happen first. *ret_probe: the
+ * line is one. */
 uint64_t upstream_due_ms(const struct upstream *u, const struct circuit *model,
 			 const struct slots *model_slots, uint64_t now_ms, bool *ret_probe);
 /* What is in flight on it, with what is not durable yet; and what may be at most. */
@@ -78,8 +81,8 @@ void upstream_online_sent(struct upstream *u, uint64_t tokens, uint64_t now_ms);
 
 /* ---- one has ended ---- */
 
-/* Whose fault it is. `model`: its circuit; NULL: the request is for a model that has none. `in_flight`:
- * lines of the model on this upstream, the one that has ended with them. */
+/* Whose fault it is. `model`: its circuit; NULL: the request is for a model that has none.
+ * `in_flight`: lines of the model on this upstream, the one that has ended with them. */
 struct judgement upstream_judge(const struct circuit *model, unsigned in_flight,
 				const struct attempt_end *e);
 
@@ -103,7 +106,7 @@ struct learnt {
 struct learnt upstream_learn(struct upstream *u, struct circuit *model, const struct lesson *l);
 /* A pause may end by time alone. True: its condition has changed. */
 bool upstream_tick(struct upstream *u, uint64_t now_ms, int64_t now_s);
-/* Counts the end of a line's attempt. What a good answer took beyond the `expected` tokens, or short of them,
- * is settled with the limits a minute. */
+/* Counts the end of a line's attempt. What a good answer took beyond the `expected` tokens, or
+ * short of them, is settled with the limits a minute. */
 void upstream_settle(struct upstream *u, const struct attempt_end *e, enum blame blame,
 		     uint64_t expected);
