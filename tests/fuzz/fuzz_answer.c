@@ -1,6 +1,6 @@
-/* An upstream's answer: its head, and the counts in its body. What the client is told lies in the head, none
- * of it goes out as more than one header, and what was found is the same wherever head and body end in
- * memory. */
+/* An upstream's answer: its head, and the counts in its body. What the client is told lies in the
+ * head, none of it goes out as more than one header, and what was found is the same wherever head
+ * and body end in memory. */
 #include <stdlib.h>
 #include <string.h>
 

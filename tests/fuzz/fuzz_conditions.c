@@ -1,5 +1,6 @@
-/* A download's headers. A range lies in the file, whatever is asked for, and asked for in plain digits
- * it is the same; an etag in a list is found behind anything; what says nothing of gzip gets none. */
+/* A download's headers. A range lies in the file, whatever is asked for, and asked for in plain
+ * digits it is the same; an etag in a list is found behind anything; what says nothing of gzip gets
+ * none. */
 #include <stdbool.h>
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* A configuration file: taken, and then it can be shown and its parts be had; or refused with one line
- * that names the file. And twice the same. */
+/* A configuration file: taken, and then it can be shown and its parts be had; or refused with one
+ * line that names the file. And twice the same. */
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 /* Requests: the same verdict, and as many requests, in whatever pieces the bytes come; what may be
- * taken ends where a request ends; and after a good request another one is read as if it came alone. */
+ * taken ends where a request ends; and after a good request another one is read as if it came
+ * alone. */
 #include <string.h>
 
 #include "fuzz.h"

@@ -1,6 +1,6 @@
-/* A file in an index's place: refused, or every record of it can be read and judged, whatever stands in
- * it, beside a blob that it does not fit. The input is tried as it is; and with a header that fits:
- * its first byte says how many records there are, the rest is records and summary. */
+/* A file in an index's place: refused, or every record of it can be read and judged, whatever
+ * stands in it, beside a blob that it does not fit. The input is tried as it is; and with a header
+ * that fits: its first byte says how many records there are, the rest is records and summary. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

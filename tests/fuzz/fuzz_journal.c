@@ -1,7 +1,7 @@
-/* A file in a journal's place. It is refused and left as it is, or opened: then what is replayed stands
- * in it, opening it again gives the same and cuts nothing, and what is appended is found again. The
- * input is tried as it is, and with a journal's start and checks that hold (every other record's, so
- * that there is damage in the middle). */
+/* A file in a journal's place. It is refused and left as it is, or opened: then what is replayed
+ * stands in it, opening it again gives the same and cuts nothing, and what is appended is found
+ * again. The input is tried as it is, and with a journal's start and checks that hold (every other
+ * record's, so that there is damage in the middle). */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>

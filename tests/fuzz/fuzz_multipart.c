@@ -1,5 +1,5 @@
-/* A form: its Content-Type in the first line, its body behind it. The same parts whatever the pieces
- * it comes in; once it is bad it stays so; none of its bytes is told twice. */
+/* A form: its Content-Type in the first line, its body behind it. The same parts whatever the
+ * pieces it comes in; once it is bad it stays so; none of its bytes is told twice. */
 #include <string.h>
 
 #include "base/buf.h"

@@ -2,9 +2,9 @@
  *
  *	exchange_start() -> script(request) -> answer: after_ms later its head, its body in pieces, its end
  *
- * client_wait() does not wait: it moves the clock on to what is due next, or by its time-out. The clock is the
- * whole program's: the fake takes sys.monotonic_* and sys.now_s over until it is closed. One at a time; all in
- * the test's own thread. */
+ * client_wait() does not wait: it moves the clock on to what is due next, or by its time-out. The
+ * clock is the whole program's: the fake takes sys.monotonic_* and sys.now_s over until it is
+ * closed. One at a time; all in the test's own thread. */
 #pragma once
 
 #include "client/client.h"

@@ -1,5 +1,6 @@
-/* Memory runs out in a call of the API, SQLite's included: what failed says so, and has made neither
- * a row nor a file; what did not is answered whole; and the next call is as if nothing had been. */
+/* Memory runs out in a call of the API, SQLite's included: what failed says so, and has made
+ * neither a row nor a file; what did not is answered whole; and the next call is as if nothing had
+ * been. */
 #include "memory_fault_sqlite.h"
 
 // NOLINTNEXTLINE(bugprone-suspicious-include): a form without a connection

@@ -1,5 +1,5 @@
-/* view_unit.h: two upstreams as dispatch shows them: one with an engine's metrics and two models, one that
- * is down and retired. */
+/* view_unit.h: two upstreams as dispatch shows them: one with an engine's metrics and two models,
+ * one that is down and retired. */
 #pragma once
 
 #include <math.h>

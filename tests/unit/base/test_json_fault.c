@@ -1,4 +1,5 @@
-/* Why a text is not JSON: one case a rule of the grammar, and agreement with the scanner on any text. */
+/* Why a text is not JSON: one case a rule of the grammar, and agreement with the scanner on any
+ * text. */
 #include "unit.h"
 
 #include <stdlib.h>

@@ -4,7 +4,8 @@
 #include "base/buf.h"
 #include "base/worker.h"
 
-/* All of what is appended at once, or nothing; and the buffer says that it was not for want of room. */
+/* All of what is appended at once, or nothing; and the buffer says that it was not for want of
+ * room. */
 static void buffers(void **state)
 {
 	char many[300];

@@ -1,4 +1,5 @@
-/* Endpoints: which there are (contract 1), how they may be written (7.1), and the refusals (5.2). */
+/* Endpoints: which there are (contract 1), how they may be written (7.1), and the refusals
+ * (5.2). */
 #include "unit.h"
 
 #include "batch/endpoint.h"

@@ -1,4 +1,5 @@
-/* The words for why a batch waits: those of contract 11.2, of the log and of the console stay as they are. */
+/* The words for why a batch waits: those of contract 11.2, of the log and of the console stay as
+ * they are. */
 #include "unit.h"
 
 #include "batch/stall.h"

@@ -1,4 +1,5 @@
-/* Growing by appending: what was kept stays, what was not can be taken back, on disk and elsewhere. */
+/* Growing by appending: what was kept stays, what was not can be taken back, on disk and
+ * elsewhere. */
 #include "unit.h"
 
 #include <fcntl.h>

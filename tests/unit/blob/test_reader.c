@@ -1,4 +1,5 @@
-/* Reading a blob: whole whatever pieces it comes in, exact at its end, and told apart from a bad disk. */
+/* Reading a blob: whole whatever pieces it comes in, exact at its end, and told apart from a bad
+ * disk. */
 #include "unit.h"
 
 #include <fcntl.h>

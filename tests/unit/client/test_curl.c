@@ -1,4 +1,5 @@
-/* test_curl.c: libcurl's client: requests, answers and their ends, on a server of the test's own. */
+/* test_curl.c: libcurl's client: requests, answers and their ends, on a server of the test's
+ * own. */
 #include "unit.h"
 
 #include <arpa/inet.h>
@@ -20,7 +21,8 @@
 static _Atomic unsigned looked_up;
 static _Atomic in_addr_t moves_to;
 
-/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved
+ * names */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
 		struct addrinfo **ret)
 {
@@ -43,7 +45,8 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 	return 0;
 }
 
-/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved
+ * names */
 void freeaddrinfo(struct addrinfo *info)
 {
 	free(info);
@@ -53,7 +56,8 @@ void freeaddrinfo(struct addrinfo *info)
 
 static _Atomic time_t later_s;
 
-/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved names */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved
+ * names */
 int clock_gettime(clockid_t id, struct timespec *ret)
 {
 	int failed = (int)syscall(SYS_clock_gettime, id, ret);
@@ -448,7 +452,8 @@ static void never_processed(void **state)
 	assert_false(curl_fault_unprocessed(CURLE_OPERATION_TIMEDOUT, ""));
 }
 
-/* Seen: "Send failure: Broken pipe" of a kept connection, when the new one's certificate was refused. */
+/* Seen: "Send failure: Broken pipe" of a kept connection, when the new one's certificate was
+ * refused. */
 static void a_sentence_is_about_the_end(void **state)
 {
 	(void)state;

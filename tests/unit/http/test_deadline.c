@@ -7,8 +7,8 @@ static const struct deadline_limits limits = { .head_ms = 30000,
 					       .body_ms = 60000,
 					       .body_bytes_min = 61440 };
 
-/* Looks every 250 ms at a client that sends `per_s` bytes a second, for `s` seconds; returns when it
- * was cut, 0: never. */
+/* Looks every 250 ms at a client that sends `per_s` bytes a second, for `s` seconds; returns when
+ * it was cut, 0: never. */
 static uint64_t cut_after_ms(const struct deadline_limits *l, enum awaited awaited, uint64_t per_s,
 			     uint64_t s)
 {

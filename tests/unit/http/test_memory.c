@@ -1,5 +1,5 @@
-/* Memory runs out while a form streams in: that is not the form's fault. And in what answers are made
- * of: a header is whole or not there. */
+/* Memory runs out while a form streams in: that is not the form's fault. And in what answers are
+ * made of: a header is whole or not there. */
 #include "http_test.h"
 #include "memory_fault.h"
 

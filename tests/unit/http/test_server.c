@@ -245,7 +245,8 @@ static void faults_close_the_connection(void **state)
 	server_done(s);
 }
 
-/* Whatever was asked before is answered before; and what is in the middle of a request, too, ends. */
+/* Whatever was asked before is answered before; and what is in the middle of a request, too,
+ * ends. */
 static void a_fault_waits_for_the_answers_before_it(void **state)
 {
 	struct http_server *s = server_on("127.0.0.1");
@@ -291,7 +292,8 @@ static void heads_may_come_in_pieces(void **state)
 	server_done(s);
 }
 
-/* Four clients that send a byte now and then: in a head, only empty lines, in a body, in a chunk. */
+/* Four clients that send a byte now and then: in a head, only empty lines, in a body, in a
+ * chunk. */
 static void slow_clients_are_cut(void **state)
 {
 	static const char *const starts[] = {

@@ -1,5 +1,5 @@
-/* Answers in pieces over real sockets: what the client sees and when, and that every stream is closed
- * once, whatever becomes of its client. */
+/* Answers in pieces over real sockets: what the client sees and when, and that every stream is
+ * closed once, whatever becomes of its client. */
 #include "http_test.h"
 
 #include <poll.h>

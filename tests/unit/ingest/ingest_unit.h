@@ -1,5 +1,5 @@
-/* ingest_unit.h: what the tests of ingest share: a store in a scratch directory, and a text that has
- * gone through an ingest. */
+/* ingest_unit.h: what the tests of ingest share: a store in a scratch directory, and a text that
+ * has gone through an ingest. */
 #pragma once
 
 #include "unit.h"

@@ -411,7 +411,8 @@ static void any_failing_call_of_any_store_leaves_nothing(void **state)
 		assert_int_equal(blob_fake_writers(blobs), 0);
 		if (!ok)
 			assert_int_equal(err.sys, EIO);
-		/* The last call makes the names durable: what it leaves is removed by the caller. */
+		/* The last call makes the names durable: what it leaves is removed by the
+		 * caller. */
 		assert_true(ok || blob_fake_durable(blobs, "file-test", BLOB_DATA).p == NULL);
 		assert_true(blob_remove(blobs, "file-test", &err));
 	}

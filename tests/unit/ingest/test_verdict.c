@@ -652,7 +652,8 @@ static void a_thousand_quotes_are_bounded(void **state)
 
 /* ---- what is read ---- */
 
-/* A good file's blob and records are not touched: with a blob that cannot be read the verdict stands. */
+/* A good file's blob and records are not touched: with a blob that cannot be read the verdict
+ * stands. */
 static void a_good_file_is_judged_by_its_summary(void **state)
 {
 	struct ingested f = ingested_text(GOOD("a") "\n" GOOD("b"));

@@ -326,8 +326,8 @@ static void a_damaged_header_costs_nothing(void **state)
 	scratch_dir_remove(dir);
 }
 
-/* D3: gone, empty, or cut before the place from which the store wants it: new records stand where the
- * store will look for them. */
+/* D3: gone, empty, or cut before the place from which the store wants it: new records stand where
+ * the store will look for them. */
 static void a_short_journal_goes_on_where_it_should(void **state)
 {
 	(void)state;
@@ -392,8 +392,8 @@ static void each_fault_of_a_repair_is_healed_by_the_next(void **state)
 
 /* ---- power cuts ----
  *
- * What was written since the last sync may be on disk or not, sector by sector and in any order; what
- * was synced is. The image of the disk is kept beside the file, and cut at every call. */
+ * What was written since the last sync may be on disk or not, sector by sector and in any order;
+ * what was synced is. The image of the disk is kept beside the file, and cut at every call. */
 
 #define SECTOR 512
 #define IMAGE_MAX (64u << 10)

@@ -1,4 +1,5 @@
-/* test_backoff.c: refusals, in virtual time: cut once, back soon, slowly beyond where it was refused. */
+/* test_backoff.c: refusals, in virtual time: cut once, back soon, slowly beyond where it was
+ * refused. */
 #include "unit.h"
 
 #include <math.h>

@@ -611,8 +611,8 @@ static void online_does_not_notice(void **state)
 {
 	(void)state;
 	online("A", &engine_a, true, false, (struct online_bounds){ 1.2, 1.15, 0.82 });
-	/* At the start the search goes beyond the knee once; and the limit that it finds is now and then
-	 * a tenth too large. */
+	/* At the start the search goes beyond the knee once; and the limit that it finds is now and
+	 * then a tenth too large. */
 	online("A", &engine_a, false, false, (struct online_bounds){ 12, 3, 0.7 });
 	online("A", &engine_a, true, true, (struct online_bounds){ 5, 1.25, 0.65 });
 	/* By latency alone those of the first burst have waited before it is known. */
@@ -833,7 +833,8 @@ static void gate_opens_beside_online_requests(void **state)
 	limit_free(w);
 }
 
-/* Lines that are answered after 100 ms whatever is in flight: the limit grows around what is kept. */
+/* Lines that are answered after 100 ms whatever is in flight: the limit grows around what is
+ * kept. */
 static void grows_beside_a_reserve(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
-/* test_search.c: phases by themselves, against an engine that is a formula: throughput grows with requests in
- * flight up to a knee, and beyond it nothing more comes. */
+/* test_search.c: phases by themselves, against an engine that is a formula: throughput grows with
+ * requests in flight up to a knee, and beyond it nothing more comes. */
 #include "unit.h"
 
 #include <math.h>

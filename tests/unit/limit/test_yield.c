@@ -1,4 +1,5 @@
-/* test_yield.c: cross traffic seen in latency, by itself: suspected, found or not, made room for, given up. */
+/* test_yield.c: cross traffic seen in latency, by itself: suspected, found or not, made room for,
+ * given up. */
 #include "unit.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Memory runs out while segments are merged: nothing is counted, and doing it again gives all lines,
- * those that are missing with the custom_id that they had. */
+/* Memory runs out while segments are merged: nothing is counted, and doing it again gives all
+ * lines, those that are missing with the custom_id that they had. */
 #include "memory_fault.h"
 
 #include "results/results.h"

@@ -537,7 +537,8 @@ static size_t list(const char *after, unsigned limit, struct batch **ret, bool *
 	return n;
 }
 
-/* Contract 10, W6: the order of making, though all are of three seconds and the clock steps back. */
+/* Contract 10, W6: the order of making, though all are of three seconds and the clock steps
+ * back. */
 static void paging_yields_each_batch_once_newest_first(void **state)
 {
 	enum { BATCHES = 60 };

@@ -289,7 +289,8 @@ static void a_file_made_while_paging_is_on_no_later_page(void **state)
 	}
 }
 
-/* The number of one that is forgotten may be given again: the order of those that are there stays. */
+/* The number of one that is forgotten may be given again: the order of those that are there
+ * stays. */
 static void the_newest_may_be_forgotten(void **state)
 {
 	struct file old = put_file(&ours, NOW), newest = put_file(&ours, NOW);
@@ -503,7 +504,8 @@ static bool known(const char *id)
 	return ret;
 }
 
-/* The database itself says that the blob went; one that it never heard of is another matter (D1). */
+/* The database itself says that the blob went; one that it never heard of is another matter
+ * (D1). */
 static bool deleted(const char *id)
 {
 	bool known, ret;

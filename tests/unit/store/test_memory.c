@@ -1,5 +1,5 @@
-/* Memory runs out, ours or SQLite's, in every call of store.h: what failed has changed nothing, what
- * did not is right, and the next call is as if nothing had been. */
+/* Memory runs out, ours or SQLite's, in every call of store.h: what failed has changed nothing,
+ * what did not is right, and the next call is as if nothing had been. */
 #include "memory_fault_sqlite.h"
 #include "store_test.h"
 
@@ -550,9 +550,9 @@ static void end(void)
 	teardown(&none);
 }
 
-/* A case that writes is run on rows of its own, once it has done its work it is over; one that reads
- * must tell the same each time. batch_finish is two transactions: after the first, two states are
- * right. */
+/* A case that writes is run on rows of its own, once it has done its work it is over; one that
+ * reads must tell the same each time. batch_finish is two transactions: after the first, two states
+ * are right. */
 static void sweep_case(size_t c)
 {
 	struct memory_sweep s = MEMORY_SWEEP;

@@ -1,4 +1,5 @@
-/* The store as a whole: many threads, a kill at any moment, a full disk, a database held by others. */
+/* The store as a whole: many threads, a kill at any moment, a full disk, a database held by
+ * others. */
 #include "store_test.h"
 
 /* ---- readers and the writer ---- */

@@ -1,4 +1,5 @@
-/* test_breaker.c: when a server counts as down or refusing, and when it is probed (contract 8.3). */
+/* test_breaker.c: when a server counts as down or refusing, and when it is probed (contract
+ * 8.3). */
 #include "unit.h"
 
 #include "upstream/breaker.h"
@@ -34,7 +35,8 @@ static void beside_others_it_takes_three_in_a_row(void **state)
 	assert_int_equal(breaker_fault(&sure, &s, 10), BREAKER_OPENED);
 }
 
-/* Thirty minutes of outage: a probe a second in the first minute, then fewer, at last one in 30 s. */
+/* Thirty minutes of outage: a probe a second in the first minute, then fewer, at last one in 30
+ * s. */
 static void probes_become_rare(void **state)
 {
 	(void)state;

@@ -138,8 +138,8 @@ static void nearly_used_up_and_even(void **state)
 	}
 }
 
-/* T9: with 120 a minute at least 119 go out in each, though each goes out some milliseconds after it
- * was due, and a few rather late. */
+/* T9: with 120 a minute at least 119 go out in each, though each goes out some milliseconds after
+ * it was due, and a few rather late. */
 static void a_minute_is_used_up_though_late(void **state)
 {
 	(void)state;

@@ -1,4 +1,5 @@
-/* test_reported.c: what is taken from an upstream's answer to GET /v1/models, and that rubbish is not. */
+/* test_reported.c: what is taken from an upstream's answer to GET /v1/models, and that rubbish is
+ * not. */
 #include "memory_fault.h"
 
 #include "base/buf.h"

@@ -1,5 +1,5 @@
-/* test_upstream.c: whether one server takes a request, and what it and a model on it learn from the end of
- * one. The parts (breaker, throttle, rate limit) have tests of their own. */
+/* test_upstream.c: whether one server takes a request, and what it and a model on it learn from the
+ * end of one. The parts (breaker, throttle, rate limit) have tests of their own. */
 #include "unit.h"
 
 #include "upstream/upstream.h"
