@@ -29,7 +29,6 @@ STANDING_CIRCLES = {
     ("client", "curl", "curl_exchange"): "the client and its exchanges know each other",
     ("dispatch", "dispatch", "fill", "flow", "learn", "lines", "memory", "online", "target", "tick", "upstreams",
      "view"): "the rest of the structure review's worst circle",
-    ("limit", "limit", "room"): "room.c asks limit.c what has reopened",
     ("pipeline", "coordinator", "coordinator_merge", "coordinator_open", "coordinator_steps",
      "validate"): "one object in files by topic",
 }

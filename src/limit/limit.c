@@ -55,14 +55,7 @@ void limit_configure(struct limit *l, const struct limit_config *config, uint64_
 			 config->reserve > 0 ? (unsigned)config->reserve : 0, now_us);
 }
 
-/* ---- the limit in force ---- */
-
-double limit_in_force(const struct limit *l)
-{
-	if (l->config.fixed > 0)
-		return fmin(l->config.fixed, l->config.max);
-	return clamp(fmin(fmin(l->search.cap, l->backoff.cap), l->yield.cap), 1, l->config.max);
-}
+/* ---- the limit in force, and why ---- */
 
 static double in_force_now(const struct limit *l)
 {
@@ -264,6 +257,14 @@ void limit_reopened(struct limit *l, uint64_t now_us)
 	reopen_begin(&l->reopen, fmax(LIMIT_START, limit_in_force(l) / part));
 	search_reopened(&l->search, now_us);
 	yield_reopened(&l->yield, now_us + (uint64_t)(WAVES * l->traffic.latency_us));
+}
+
+unsigned limit_room_reopened(const struct limit *l)
+{
+	struct limit reopened = *l;
+
+	limit_reopened(&reopened, l->traffic.area_us);
+	return limit_room(&reopened);
 }
 
 static double answer_work(const struct limit_answer *a)

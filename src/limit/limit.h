@@ -82,7 +82,7 @@ struct limit_answer {
 	uint64_t body_bytes;                   /* of the request */
 };
 
-struct limit; /* laid out in limit.c; some 6 KB */
+struct limit; /* laid out in limit_impl.h; some 6 KB */
 
 struct limit *limit_new(const struct limit_config *config, uint64_t now_us); /* NULL: no memory */
 void limit_free(struct limit *l);                                            /* NULL is fine */

@@ -27,11 +27,10 @@ struct limit {
 	uint64_t pace_us;
 };
 
-/* The least of all caps but that of a slow start. */
-double limit_in_force(const struct limit *l);
-
 /* ---- room.c ---- */
 
+/* The least of all caps but that of a slow start. */
+double limit_in_force(const struct limit *l);
 /* Slots kept free for online requests. */
 unsigned limit_reserve(const struct limit *l, uint64_t now_us);
 /* Slots for batch lines, those that are taken included; < 0: online requests have more than there

@@ -1,5 +1,6 @@
-/* room.c: what of the limit is left for batch lines, beside online requests, others, and what is
- * kept free. */
+/* room.c: the limit in force, and what of it is left for batch lines beside online requests,
+ * others, and what is kept free. Below limit.c: it reads what the limiters found, and writes the
+ * pace alone. */
 #include <math.h>
 
 #include "limit/common.h"
@@ -15,6 +16,13 @@
 #define PACE_LEAST_PER_S 10.0
 #define PACE_MOST 2.0        /* at once: */
 #define PACE_MOST_US 20000.0 /* ... or what is due in less than a step of an engine */
+
+double limit_in_force(const struct limit *l)
+{
+	if (l->config.fixed > 0)
+		return fmin(l->config.fixed, l->config.max);
+	return clamp(fmin(fmin(l->search.cap, l->backoff.cap), l->yield.cap), 1, l->config.max);
+}
 
 unsigned limit_reserve(const struct limit *l, uint64_t now_us)
 {
@@ -81,14 +89,6 @@ unsigned limit_room(const struct limit *l)
 	if (is_paced(l))
 		room = fmin(room, floor(l->pace));
 	return room < 1 ? 0 : (unsigned)room;
-}
-
-unsigned limit_room_reopened(const struct limit *l)
-{
-	struct limit reopened = *l;
-
-	limit_reopened(&reopened, l->traffic.area_us);
-	return limit_room(&reopened);
 }
 
 bool limit_online_room(const struct limit *l)
