@@ -207,7 +207,7 @@ bool curl_exchange_open(struct exchange *x, const struct exchange_setup *s)
 	c->get = s->get;
 	c->head = BUF(HEAD_MAX);
 	headers_write(c, s);
-	c->easy = curl_client_handle((struct curl_client *)x->client);
+	c->easy = curl_loop_handle((struct curl_client *)x->client);
 	if (c->easy != NULL && curl_route_set(c->easy, c->route) && callbacks_set(c, s) &&
 	    setup_set(c, s) && haste_set(c, false) && look_up_set(c, false))
 		return true;
@@ -253,12 +253,12 @@ bool curl_exchange_start(struct exchange *x, const struct exchange_request *rq)
 	c->refused = false;
 	c->malformed = NULL;
 	buf_clear(&c->head);
-	return request_set(c, rq) && curl_client_start((struct curl_client *)x->client, c->easy);
+	return request_set(c, rq) && curl_loop_start((struct curl_client *)x->client, c->easy);
 }
 
 void curl_exchange_stop(struct exchange *x)
 {
-	curl_client_stop((struct curl_client *)x->client, curl_of(x)->easy);
+	curl_loop_stop((struct curl_client *)x->client, curl_of(x)->easy);
 }
 
 void curl_exchange_resume(struct exchange *x)

@@ -1,8 +1,9 @@
 /* curl_impl.h: what the files of libcurl's client share. Private to them, and to their unit test.
  *
- *	curl.c           the loop: sockets, timers, what wakes it
+ *	curl.c           the client: its ops over all below
  *	curl_exchange.c  one request: options, callbacks
  *	curl_route.c     certificates, proxies
+ *	curl_loop.c      the loop: sockets, timers, what wakes it
  *	curl_fault.c     how a request ended
  */
 #pragma once
@@ -52,12 +53,20 @@ struct curl_exchange {
 	struct curl_slist headers[];
 };
 
-/* ---- curl.c ---- */
+/* ---- curl_loop.c: wait, due and wake are as in client.h ---- */
 
+/* Of a client that is zeroed. Nothing is left open where it fails. */
+MUST_USE bool curl_loop_open(struct curl_client *w, struct error *err);
+void curl_loop_close(struct curl_client *w);
+void curl_loop_wait(struct curl_client *w, int timeout_ms, bool *ret_woken);
+void curl_loop_due(struct curl_client *w);
+void curl_loop_wake(const struct curl_client *w);
 /* A handle whose sockets the loop watches; NULL: no memory. */
-CURL *curl_client_handle(struct curl_client *w);
-MUST_USE bool curl_client_start(struct curl_client *w, CURL *easy);
-void curl_client_stop(struct curl_client *w, CURL *easy);
+CURL *curl_loop_handle(struct curl_client *w);
+MUST_USE bool curl_loop_start(struct curl_client *w, CURL *easy);
+void curl_loop_stop(struct curl_client *w, CURL *easy);
+/* The next exchange that libcurl is done with; NULL: none. */
+struct curl_exchange *curl_loop_ended(struct curl_client *w, CURLcode *ret);
 
 /* ---- curl_route.c ---- */
 

@@ -153,7 +153,7 @@ static bool tls_set(CURL *easy, const struct curl_route *r)
 bool curl_route_set(CURL *easy, const struct curl_route *r)
 {
 	/* Without TLS no peer could say HTTP/2, and nothing is to wait to hear it
-	 * (curl_client_start()). */
+	 * (curl_loop_start()). */
 	long version = r->https ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1;
 
 	return curl_easy_setopt(easy, CURLOPT_PROXY, r->proxy != NULL ? r->proxy : "") ==
