@@ -17,51 +17,9 @@
 #include <unistd.h>
 
 #include "base/attr.h"
-#include "base/id.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "blob/lost.h"
-
-static const char *const suffixes[] = { [BLOB_DATA] = ".jsonl", [BLOB_INDEX] = ".index" };
-
-/* ---- names ---- */
-
-/* Ids come from requests. Only what could be one of ours gets as far as a path: no dots, no
- * slashes, no control characters, no great length. */
-static bool id_is_plain(const char *id)
-{
-	size_t n = strnlen(id, ID_SIZE);
-
-	return n > 0 && n < ID_SIZE &&
-	       strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == n;
-}
-
-bool disk_not_found(const char *id, struct error *err)
-{
-	(void)!fail(err, ERR_NOT_FOUND, "No such File object: %.64s", id);
-	snprintf(err->param, sizeof(err->param), "id");
-	return false;
-}
-
-bool disk_path(const struct disk *disk, const char *id, enum blob_kind kind,
-	       char ret[static PATH_MAX], struct error *err)
-{
-	if (!id_is_plain(id))
-		return disk_not_found(id, err);
-	snprintf(ret, PATH_MAX, "%s/%s%s", disk->files, id, suffixes[kind]);
-	return true;
-}
-
-void disk_temporary_path(const struct disk *disk, char ret[static PATH_MAX])
-{
-	unsigned char bytes[16];
-	char name[2 * sizeof(bytes) + 1];
-
-	random_bytes(bytes, sizeof(bytes));
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		snprintf(name + 2 * i, 3, "%02x", bytes[i]);
-	snprintf(ret, PATH_MAX, "%s/%s", disk->tmp, name);
-}
 
 /* ---- the directories ---- */
 
@@ -126,7 +84,7 @@ static bool disk_remove(struct blobs *blobs, const char *id, struct error *err)
 	static const enum blob_kind order[] = { BLOB_INDEX, BLOB_DATA };
 	char path[PATH_MAX];
 
-	if (!id_is_plain(id))
+	if (!disk_id_is_plain(id))
 		return true; /* there is none of that name */
 	/* crash: data without its index, or (the directory is not synced) either of them back
 	 * again. The row went before the blob, so both are without a row: sweep. */
@@ -140,19 +98,6 @@ static bool disk_remove(struct blobs *blobs, const char *id, struct error *err)
 }
 
 /* ---- sweep ---- */
-
-/* The id in a name like "file-x.jsonl"; false if we never give such names. */
-static bool id_of_name(const char *name, char ret[static ID_SIZE])
-{
-	for (size_t i = 0; i < ARRAY_LEN(suffixes); i++) {
-		size_t n = strlen(name), suffix_n = strlen(suffixes[i]);
-		if (n <= suffix_n || strcmp(name + n - suffix_n, suffixes[i]) != 0)
-			continue;
-		struct slice id = { name, n - suffix_n };
-		return slice_copy(id, ret, ID_SIZE) && id_is_plain(ret);
-	}
-	return false;
-}
 
 static bool disk_lose(struct blobs *blobs, const char *id, int64_t at, struct error *err)
 {
@@ -175,10 +120,9 @@ struct disk_sweep {
 
 static bool is_empty_data(const struct disk_sweep *s, const char *name)
 {
-	size_t n = strlen(name), suffix_n = strlen(suffixes[BLOB_DATA]);
 	struct stat st;
 
-	return n > suffix_n && strcmp(name + n - suffix_n, suffixes[BLOB_DATA]) == 0 &&
+	return disk_name_is_data(name) &&
 	       fstatat(dirfd(s->dir), name, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_size == 0;
 }
 
@@ -212,7 +156,7 @@ static bool disk_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx
 			return false;
 		if (entry == NULL)
 			break;
-		if (!id_of_name(entry->d_name, id)) {
+		if (!disk_id_of_name(entry->d_name, id)) {
 			/* Not ours to move. */
 			log_warn("blob.unknown_name", kv_str("name", entry->d_name));
 			continue;

@@ -1,5 +1,5 @@
-/* disk.h: what the two files of this machine's kind of store share: disk.c has the directory,
- * disk_file.c one file of it. */
+/* disk.h: what the files of this machine's kind of store share: disk.c has the directory,
+ * disk_file.c one file of it, disk_name.c the names. Private to them. */
 #pragma once
 
 #include <limits.h>
@@ -17,6 +17,11 @@ struct disk {
 	char tmp[DISK_DIR_SIZE];
 };
 
+/* ---- disk_name.c ---- */
+
+/* Ids come from requests. Only what could be one of ours gets as far as a path: no dots, no
+ * slashes, no control characters, no great length. */
+bool disk_id_is_plain(const char *id);
 /* The path of a blob; false with NOT_FOUND if `id` cannot be the name of one. */
 MUST_USE bool disk_path(const struct disk *disk, const char *id, enum blob_kind kind,
 			char ret[static PATH_MAX], struct error *err);
@@ -24,6 +29,9 @@ MUST_USE bool disk_path(const struct disk *disk, const char *id, enum blob_kind 
 bool disk_not_found(const char *id, struct error *err);
 /* A name in tmp that nothing has had before. */
 void disk_temporary_path(const struct disk *disk, char ret[static PATH_MAX]);
+/* The id in a name like "file-x.jsonl"; false of names that are never given. */
+bool disk_id_of_name(const char *name, char ret[static ID_SIZE]);
+bool disk_name_is_data(const char *name);
 
 /* ---- disk_file.c: blobs_ops that open one file ---- */
 
