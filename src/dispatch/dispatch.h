@@ -13,6 +13,7 @@
 #include "base/budget.h"
 #include "base/buf.h"
 #include "base/error.h"
+#include "batch/line.h"
 #include "batch/outcome.h"
 #include "batch/segment.h"
 #include "dispatch/online.h"
@@ -33,18 +34,12 @@ struct dispatch_config {
 	struct client *client;       /* taken over, whether opening succeeds or not */
 };
 
-/* The bytes of one line, in the buffer they were read to. */
-struct request_line {
-	struct slice custom_id; /* raw, without quotes */
-	struct slice body;
-};
-
 /* All are called in the dispatch thread and must not block. */
 struct dispatch_ops {
 	/* Lends the next segment of the batch; false: all are lent. */
 	bool (*segment_next)(void *owner, struct segment_cursor *ret);
 	/* What the schedule wants to know of a line; false: it cannot be read. */
-	bool (*look)(void *owner, uint64_t record, struct schedule_look *ret);
+	bool (*look)(void *owner, uint64_t record, struct line_look *ret);
 	/* Reads the line of `record` into `to` (cleared before). */
 	bool (*line_read)(void *owner, uint64_t record, struct buf *to, struct request_line *ret,
 			  struct error *err);

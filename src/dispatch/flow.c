@@ -22,7 +22,7 @@ static bool on_segment_next(void *batch, struct segment_cursor *ret)
 	return f->of->ops.segment_next(f->owner, ret);
 }
 
-static bool on_look(void *batch, uint64_t record, struct schedule_look *ret)
+static bool on_look(void *batch, uint64_t record, struct line_look *ret)
 {
 	struct flow *f = batch;
 

@@ -117,13 +117,13 @@ static bool record_fits(const struct index_record *r)
 	       (uint64_t)r->custom_id_offset + r->custom_id_length <= r->length;
 }
 
-bool input_look(struct input *in, uint64_t record, struct schedule_look *ret, struct error *err)
+bool input_look(struct input *in, uint64_t record, struct line_look *ret, struct error *err)
 {
 	struct index_record r;
 
 	if (!record_get(in, record, &r, err))
 		return false;
-	*ret = (struct schedule_look){ .body_bytes = r.body_length, .prefix = r.prefix };
+	*ret = (struct line_look){ .body_bytes = r.body_length, .prefix = r.prefix };
 	return true;
 }
 

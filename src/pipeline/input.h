@@ -7,9 +7,8 @@
 
 #include "base/buf.h"
 #include "base/error.h"
-#include "batch/causes.h"
+#include "batch/line.h"
 #include "blob/blob.h"
-#include "dispatch/dispatch.h"
 #include "ingest/index.h"
 
 struct input {
@@ -36,7 +35,7 @@ MUST_USE bool input_take_up(struct input *in, struct error *err);
 uint64_t input_lines(const struct input *in);
 
 /* What the schedule wants to know of a line. */
-MUST_USE bool input_look(struct input *in, uint64_t record, struct schedule_look *ret,
+MUST_USE bool input_look(struct input *in, uint64_t record, struct line_look *ret,
 			 struct error *err);
 /* Reads the line into `to`; *ret points there. */
 MUST_USE bool input_line(struct input *in, uint64_t record, struct buf *to,

@@ -177,7 +177,7 @@ static bool on_segment_next(void *owner, struct segment_cursor *ret)
 	return found;
 }
 
-static bool on_look(void *owner, uint64_t record, struct schedule_look *ret)
+static bool on_look(void *owner, uint64_t record, struct line_look *ret)
 {
 	struct worker *w = owner;
 	struct error err;

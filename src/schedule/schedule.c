@@ -226,7 +226,7 @@ static void window_renew(struct schedule *s, struct schedule_batch *b)
 /* In input order. The body is only looked at where somebody else could get the tokens. */
 static void cursor_take(struct schedule *s, struct schedule_batch *b, struct schedule_line *ret)
 {
-	struct schedule_look look;
+	struct line_look look;
 	double tokens = estimate_input_tokens(b);
 
 	ret->record = b->cursor.first + b->cursor.next++;

@@ -31,7 +31,7 @@
 
 #include "base/attr.h"
 #include "base/id.h"
-#include "batch/prefix.h"
+#include "batch/line.h"
 #include "batch/segment.h"
 
 struct schedule;
@@ -43,19 +43,13 @@ struct schedule_window;
 #define WINDOW_SEGMENTS 16u
 #define WINDOW_SEGMENTS_ALL 256u
 
-/* What the schedule must know of a line before it is sent. */
-struct schedule_look {
-	uint32_t body_bytes;
-	struct prefix prefix;
-};
-
 /* Called by the schedule, in the dispatch thread; must not block. `batch` is
  * schedule_batch.batch. */
 struct schedule_ops {
 	/* Lends the next segment that has lines to send; false: all are lent. */
 	bool (*segment_next)(void *batch, struct segment_cursor *ret);
 	/* False when it cannot be read: it is then sent as it is, which tells of the fault. */
-	bool (*look)(void *batch, uint64_t record, struct schedule_look *ret);
+	bool (*look)(void *batch, uint64_t record, struct line_look *ret);
 };
 
 /* What is expected of a batch; set by schedule_forecast(). */

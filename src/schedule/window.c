@@ -168,9 +168,9 @@ static uint32_t segment_scan(const struct schedule_ops *ops, struct schedule_bat
 	for (; l->next < l->lines; l->next++) {
 		if (bit_get(l->done, l->next))
 			continue;
-		struct schedule_look look = { 0 };
+		struct line_look look = { 0 };
 		if (!ops->look(b->batch, l->first + l->next, &look))
-			look = (struct schedule_look){ 0 };
+			look = (struct line_look){ 0 };
 		ret[n++] = (struct scan){ .prefix = look.prefix,
 					  .tokens = look.body_bytes / BYTES_PER_TOKEN,
 					  .line = (uint16_t)(segment * SEGMENT_LINES + l->next) };

@@ -133,11 +133,11 @@ static bool on_segment_next(void *owner, struct segment_cursor *ret)
 	return w->leases++ == 0;
 }
 
-static bool on_look(void *owner, uint64_t record, struct schedule_look *ret)
+static bool on_look(void *owner, uint64_t record, struct line_look *ret)
 {
 	(void)owner;
 	(void)record;
-	*ret = (struct schedule_look){ .body_bytes = 100 };
+	*ret = (struct line_look){ .body_bytes = 100 };
 	return true;
 }
 

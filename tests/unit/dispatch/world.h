@@ -30,11 +30,11 @@ static bool world_segment_next(void *owner, struct segment_cursor *ret)
 	return true;
 }
 
-static bool world_look(void *owner, uint64_t record, struct schedule_look *ret)
+static bool world_look(void *owner, uint64_t record, struct line_look *ret)
 {
 	(void)owner;
 	(void)record;
-	*ret = (struct schedule_look){ .body_bytes = 100 };
+	*ret = (struct line_look){ .body_bytes = 100 };
 	return true;
 }
 

@@ -49,7 +49,7 @@ static void test_lines_are_read_in_any_order(void **state)
 static void test_what_the_schedule_wants_to_know(void **state)
 {
 	(void)state;
-	struct schedule_look look;
+	struct line_look look;
 
 	MUST(input_open(&in, 0, &err));
 	MUST(input_look(&in, 10, &look, &err));

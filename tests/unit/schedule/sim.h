@@ -65,13 +65,13 @@ static inline bool fake_segment_next(void *batch, struct segment_cursor *ret)
 
 /* Lines of a prefix agree at the first three levels; those whose numbers agree but for the last two
  * bits, at the first one. */
-static inline bool fake_look(void *batch, uint64_t record, struct schedule_look *ret)
+static inline bool fake_look(void *batch, uint64_t record, struct line_look *ret)
 {
 	struct fake *f = batch;
 	f->looks++;
 	if (f->look_fails)
 		return false;
-	*ret = (struct schedule_look){ .body_bytes = f->body_bytes };
+	*ret = (struct line_look){ .body_bytes = f->body_bytes };
 	uint32_t p = f->prefix != NULL ? f->prefix[record] : 0;
 	if (p == 0)
 		return true;
