@@ -10,7 +10,9 @@ static void label_write(struct buf *to, const char *name, struct slice value)
 		char c = value.p[i];
 		if (c == '"' || c == '\\' || c == '\n')
 			buf_char(to, '\\');
-		buf_char(to, c == '\n' ? 'n' : c);
+		if (c == '\n')
+			c = 'n';
+		buf_char(to, c);
 	}
 	buf_char(to, '"');
 }

@@ -323,7 +323,7 @@ static double growth_factor(struct search *s, double *ret_knee)
 /* True: the knee is found. */
 static bool growth_step(struct search *s, const struct search_view *v)
 {
-	double factor = 2, at;
+	double factor = 2, at = 0;
 
 	found_add(s);
 	if (s->found_count >= 2)

@@ -5,6 +5,8 @@
 #include <assert.h>
 #include <stddef.h>
 
+#define LEVELS_MAX 3u /* a lane's, its upstream's, that of dispatch */
+
 static void sent(struct slots *at, const struct slot *s, uint64_t now_ms)
 {
 	at->sent++;
@@ -65,11 +67,17 @@ struct slots *slot_hand_on(struct slot *s)
 
 /* From the top down, the lane last: once a lane or an upstream that is retired holds nothing, it
  * may be freed. */
-static void release_from_top(struct slots *at)
+static void release_from_top(struct slots *lane)
 {
-	if (at->of != NULL)
-		release_from_top(at->of);
-	release(at);
+	struct slots *levels[LEVELS_MAX];
+	size_t n = 0;
+
+	for (struct slots *at = lane; at != NULL; at = at->of) {
+		assert(n < LEVELS_MAX);
+		levels[n++] = at;
+	}
+	while (n > 0)
+		release(levels[--n]);
 }
 
 void slot_durable(struct slots *lane, struct slots *batch)

@@ -41,9 +41,12 @@ static void begin(struct world *w)
 {
 	*w = (struct world){ .now_us = 100 * SECOND };
 	yield_init(&w->y);
-	for (double n = 1; n <= CAP; n *= 1.1)
+	unsigned steps = (unsigned)(log(CAP) / log(1.1));
+	for (unsigned step = 0; step <= steps; step++) {
+		double n = pow(1.1, step);
 		for (int i = 0; i < 10; i++)
 			curve_learn(&w->c, n, ln_time_at(n), 0.1);
+	}
 	for (int i = 0; i < 10; i++)
 		curve_learn(&w->c, CAP, ln_time_at(CAP), 0.1);
 }
