@@ -80,6 +80,7 @@ static double org_arrears(const struct schedule *s, const struct schedule_org *n
 /* It is next to have a turn. A debt is kept; credit from before is not. */
 static void ring_add(struct schedule *s, struct schedule_org *o)
 {
+	assert(o->next == NULL && o->prev == NULL);
 	if (org_deficit(o) >= 0)
 		o->balance = o->in_flight_tokens + org_arrears(s, o);
 	if (s->turn == NULL) {
@@ -96,6 +97,7 @@ static void ring_add(struct schedule *s, struct schedule_org *o)
 
 static void ring_remove(struct schedule *s, struct schedule_org *o)
 {
+	assert(s->turn != NULL && o->prev->next == o && o->next->prev == o);
 	if (s->turn == o)
 		s->turn = o->next == o ? NULL : o->next;
 	o->prev->next = o->next;
@@ -121,8 +123,11 @@ static void org_free(struct schedule *s, struct schedule_org *o)
 {
 	struct schedule_org **at = &s->orgs;
 
-	while (*at != o)
+	assert(o->next == NULL); /* it has no turns */
+	while (*at != o) {
+		assert(*at != NULL);
 		at = &(*at)->all_next;
+	}
 	*at = o->all_next;
 	free(o);
 }
@@ -186,6 +191,8 @@ static void batch_unlist(struct schedule *s, struct schedule_batch *b)
 {
 	if (!b->listed)
 		return;
+	assert(b->prev != NULL ? b->prev->next == b : b->in->first == b);
+	assert(b->next == NULL || b->next->prev == b);
 	if (b->prev != NULL)
 		b->prev->next = b->next;
 	else
@@ -200,8 +207,10 @@ static void batch_unlist(struct schedule *s, struct schedule_batch *b)
 
 static void window_drop(struct schedule *s, struct schedule_batch *b)
 {
-	if (b->window != NULL)
+	if (b->window != NULL) {
+		assert(s->window_segments >= window_segments(b->window));
 		s->window_segments -= window_segments(b->window);
+	}
 	window_free(TAKE(b->window));
 }
 
@@ -380,6 +389,7 @@ void schedule_remove(struct schedule *s, struct schedule_batch *b)
 	assert(b->at < s->n && s->all[b->at] == b);
 	batch_unlist(s, b);
 	window_drop(s, b);
+	assert(s->prefix_batches >= b->prefixes);
 	s->prefix_batches -= b->prefixes;
 	o->in_flight_tokens -= b->in_flight_tokens;
 	org_pay(s, o, b->in_flight_tokens);

@@ -3,6 +3,7 @@
  * sending. */
 #include "schedule/window.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -242,6 +243,8 @@ static void list_remove(struct schedule_window *w, uint16_t *head, uint16_t i)
 {
 	const struct window_group *g = &w->groups[i];
 
+	assert(i < w->group_n && (g->next == NONE || w->groups[g->next].prev == i));
+	assert(g->prev != NONE ? w->groups[g->prev].next == i : *head == i);
 	if (g->prev != NONE)
 		w->groups[g->prev].next = g->next;
 	else
@@ -286,6 +289,7 @@ static uint16_t group_widen(const struct schedule_window *w, unsigned lane)
 
 static void line_give(struct schedule_window *w, struct window_group *g, struct schedule_line *ret)
 {
+	assert(w->left > 0 && g->at < g->end);
 	const struct window_line *l = &w->lines[g->at++];
 
 	ret->record = w->firsts[l->line / SEGMENT_LINES] + l->line % SEGMENT_LINES;
@@ -336,6 +340,7 @@ void window_back(struct schedule_window *w, const struct schedule_line *l)
 	uint16_t i = (uint16_t)l->group;
 	struct window_group *g = &w->groups[i];
 	bool left = g->at < g->end;
+	assert(i < w->group_n && g->in_flight > 0);
 	if (left)
 		list_remove(w, list_of(w, g), i);
 	g->in_flight--;

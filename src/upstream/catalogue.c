@@ -1,6 +1,7 @@
 /* catalogue.c: see catalogue.h. */
 #include "upstream/catalogue.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,7 @@ static char **listed_make(const struct upstream *list)
 				names_free(listed);
 				return NULL;
 			}
+	assert(n < most); /* NULL stands behind the last */
 	return listed;
 }
 
@@ -159,6 +161,7 @@ static char *models_make(const struct upstream *list, int64_t created)
 		return NULL;
 	for (const struct upstream *u = list; u != NULL; u = u->next)
 		n += models_collect(u, order++, all + n, listed + n);
+	assert(n < most);
 	qsort(all, n, sizeof(*all), by_id);
 	buf_char(&json, '[');
 	for (size_t i = 0; i < n; i++)

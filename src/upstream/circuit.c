@@ -1,6 +1,10 @@
 /* circuit.c: see circuit.h. */
 #include "upstream/circuit.h"
 
+#include <assert.h>
+
+#include "base/attr.h"
+
 #define TOLD_EVERY_MS 10000u
 #define LASTS_MS 1000u
 
@@ -27,6 +31,7 @@ enum batch_stall circuit_breaker_stall(const struct circuit *c)
 		[BREAKER_REFUSED] = STALL_REFUSED,
 	};
 
+	assert(c->breaker.state < ARRAY_LEN(stalls));
 	return stalls[c->breaker.state];
 }
 

@@ -3,6 +3,7 @@
  * is no reason to do without the others. */
 #include "upstream/gauges.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -61,6 +62,7 @@ static struct slice take_until(struct slice *s, const char *stops)
 
 	while (n < s->n && (s->p[n] == '\0' || strchr(stops, s->p[n]) == NULL))
 		n++;
+	assert(n <= s->n);
 	struct slice taken = { s->p, n };
 	s->p += n;
 	s->n -= n;
@@ -85,6 +87,7 @@ static bool take_quoted(struct slice *s, struct slice *ret)
 		n += s->p[n] == '\\' ? 2 : 1;
 	if (n >= s->n)
 		return false;
+	assert(n < s->n);
 	*ret = (struct slice){ s->p, n };
 	s->p += n + 1;
 	s->n -= n + 1;

@@ -1,6 +1,7 @@
 /* rate_limit.c: see rate_limit.h. */
 #include "upstream/rate_limit.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -23,6 +24,7 @@ static uint64_t later(uint64_t a, uint64_t b)
 /* Time has come to slot `to`: what is older than the window is forgotten. */
 static void window_advance(struct rate_limit_bucket *b, uint64_t from, uint64_t to)
 {
+	assert(to >= from);
 	if (to - from >= RATE_LIMIT_TENTHS) {
 		memset(b->used, 0, sizeof(b->used));
 		b->in_window = 0;
