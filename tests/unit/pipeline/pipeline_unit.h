@@ -140,6 +140,29 @@ static inline void upload_lines(unsigned n)
 	upload(text.p);
 }
 
+/* A batch of the uploaded file: its row. */
+static inline void batch_insert(char to[static ID_SIZE])
+{
+	struct batch b = { .created_at = world_sys.s, .expires_at = world_sys.s + DAY };
+	char id[ID_SIZE];
+
+	id_batch(b.id);
+	memcpy(b.org, world.org.id, sizeof(b.org));
+	snprintf(b.endpoint, sizeof(b.endpoint), "/v1/chat/completions");
+	snprintf(b.input_file_id, sizeof(b.input_file_id), "%s", world.file_id);
+	snprintf(b.completion_window, sizeof(b.completion_window), "24h");
+	MUST(store_batch_insert(world.store, &b, NULL, false, 0, id, &err));
+	memcpy(to, b.id, ID_SIZE);
+}
+
+static inline struct batch batch_row(const char *id)
+{
+	struct batch b;
+
+	MUST(store_batch_get(world.store, NULL, id, &b, &err));
+	return b;
+}
+
 /* Damages a file at `at`, or cuts it off. */
 static inline void overwrite(const char *name, off_t at, const char *with)
 {
@@ -287,27 +310,38 @@ static inline void all_recorded(void)
 
 /* ---- turns ---- */
 
-static struct {
-	pthread_mutex_t lock;
+#define JOBS_MAX 16u
+
+struct job {
+	const struct work *work; /* NULL: none */
 	worker_fn fn;
 	void *arg;
 	uint64_t due_ms;
+};
+
+static struct {
+	pthread_mutex_t lock;
+	struct job jobs[JOBS_MAX];
 } turn = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
 void __wrap_workers_post_after(struct workers *w, struct work *work, worker_fn fn, void *arg,
 			       uint64_t delay_ms);
 void __wrap_workers_post(struct workers *w, struct work *work, worker_fn fn, void *arg);
 
+/* A job is not posted again before it has begun. */
 void __wrap_workers_post_after(struct workers *w, struct work *work, worker_fn fn, void *arg,
 			       uint64_t delay_ms)
 {
+	unsigned at = 0;
+
 	(void)w;
-	(void)work;
 	pthread_mutex_lock(&turn.lock);
-	assert_null(turn.fn); /* one at a time */
-	turn.fn = fn;
-	turn.arg = arg;
-	turn.due_ms = world_sys.ms + delay_ms;
+	for (unsigned i = 0; i < JOBS_MAX; i++)
+		assert_ptr_not_equal(turn.jobs[i].work, work);
+	while (at < JOBS_MAX && turn.jobs[at].work != NULL)
+		at++;
+	assert_true(at < JOBS_MAX);
+	turn.jobs[at] = (struct job){ work, fn, arg, world_sys.ms + delay_ms };
 	pthread_mutex_unlock(&turn.lock);
 }
 
@@ -316,11 +350,28 @@ void __wrap_workers_post(struct workers *w, struct work *work, worker_fn fn, voi
 	__wrap_workers_post_after(w, work, fn, arg, 0);
 }
 
+/* The process ends: what was posted is never run. */
+static inline void turns_forget(void)
+{
+	pthread_mutex_lock(&turn.lock);
+	memset(turn.jobs, 0, sizeof(turn.jobs));
+	pthread_mutex_unlock(&turn.lock);
+}
+
+/* Under the lock. NULL: none is due. */
+static inline struct job *turn_due(void)
+{
+	for (unsigned i = 0; i < JOBS_MAX; i++)
+		if (turn.jobs[i].work != NULL && turn.jobs[i].due_ms <= world_sys.ms)
+			return &turn.jobs[i];
+	return NULL;
+}
+
 /* Whether a job is due. */
 static inline bool turn_is_due(void)
 {
 	pthread_mutex_lock(&turn.lock);
-	bool due = turn.fn != NULL && turn.due_ms <= world_sys.ms;
+	bool due = turn_due() != NULL;
 	pthread_mutex_unlock(&turn.lock);
 	return due;
 }
@@ -328,14 +379,18 @@ static inline bool turn_is_due(void)
 /* Runs what is due; false: nothing is. */
 static inline bool turn_take(void)
 {
-	if (!turn_is_due())
-		return false;
+	struct job job = { 0 };
+
 	pthread_mutex_lock(&turn.lock);
-	worker_fn fn = turn.fn;
-	turn.fn = NULL;
+	struct job *due = turn_due();
+	if (due != NULL) {
+		job = *due;
+		due->work = NULL;
+	}
 	pthread_mutex_unlock(&turn.lock);
-	fn(turn.arg);
-	return true;
+	if (job.work != NULL)
+		job.fn(job.arg);
+	return job.work != NULL;
 }
 
 static inline void turns_take(void)
@@ -347,8 +402,11 @@ static inline void turns_take(void)
 /* A job is there, for later. */
 static inline bool turn_waits(void)
 {
+	bool waits = false;
+
 	pthread_mutex_lock(&turn.lock);
-	bool waits = turn.fn != NULL && turn.due_ms > world_sys.ms;
+	for (unsigned i = 0; i < JOBS_MAX; i++)
+		waits = waits || (turn.jobs[i].work != NULL && turn.jobs[i].due_ms > world_sys.ms);
 	pthread_mutex_unlock(&turn.lock);
 	return waits;
 }

@@ -16,7 +16,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&w, 0, sizeof(w));
-	turn.fn = NULL;
+	turns_forget();
 	fake_reset();
 	world_open();
 	w.env = (struct coordinator_env){ .data_dir = world.dir,

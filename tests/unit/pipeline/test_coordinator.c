@@ -48,7 +48,7 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(&w, 0, sizeof(w));
-	turn.fn = NULL;
+	turns_forget();
 	fake_reset();
 	world_open();
 	env_open();
@@ -65,7 +65,7 @@ static void coordinator_end_process(void)
 	if (w.c != NULL)
 		coordinator_free(w.c);
 	w.c = NULL;
-	turn.fn = NULL;
+	turns_forget();
 	open_table_done(&w.env.files);
 }
 
@@ -89,16 +89,7 @@ static void batch_take_up(void)
 /* Makes a batch of the uploaded file and takes it up. */
 static void batch_begin(void)
 {
-	struct batch b = { .created_at = NOW, .expires_at = NOW + DAY };
-	char id[ID_SIZE];
-
-	id_batch(b.id);
-	memcpy(b.org, world.org.id, sizeof(b.org));
-	snprintf(b.endpoint, sizeof(b.endpoint), "/v1/chat/completions");
-	snprintf(b.input_file_id, sizeof(b.input_file_id), "%s", world.file_id);
-	snprintf(b.completion_window, sizeof(b.completion_window), "24h");
-	MUST(store_batch_insert(world.store, &b, NULL, false, 0, id, &err));
-	memcpy(w.batch_id, b.id, sizeof(w.batch_id));
+	batch_insert(w.batch_id);
 	batch_take_up();
 }
 
@@ -121,10 +112,7 @@ static void restart(void)
 
 static struct batch row(void)
 {
-	struct batch b;
-
-	MUST(store_batch_get(world.store, NULL, w.batch_id, &b, &err));
-	return b;
+	return batch_row(w.batch_id);
 }
 
 static enum batch_status status(void)
