@@ -2,6 +2,7 @@
 #include "client_fake.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,7 +29,7 @@ struct client_fake {
 	void *ctx;
 	struct fake_exchange *all;
 	struct sys real;
-	bool woken;
+	_Atomic bool woken;
 	uint64_t until_ms;
 };
 
@@ -175,11 +176,10 @@ static void fake_wait(struct client *c, int timeout_ms, bool *ret_woken)
 
 	until = next < until ? next : until;
 	until = w->until_ms < until ? w->until_ms : until;
-	*ret_woken = w->woken;
-	assert(w->woken || until != FAKE_NEVER);
-	if (!w->woken && until > fake_ms())
+	*ret_woken = atomic_exchange(&w->woken, false);
+	assert(*ret_woken || until != FAKE_NEVER);
+	if (!*ret_woken && until > fake_ms())
 		clock_us = until * 1000;
-	w->woken = false;
 	fake_due(c);
 }
 
@@ -218,6 +218,13 @@ static void fake_close(struct client *c)
 void client_fake_until(struct client *c, uint64_t ms)
 {
 	fake_of(c)->until_ms = ms;
+}
+
+void client_fake_break(struct client *c, const char *url)
+{
+	for (struct fake_exchange *f = fake_of(c)->all; f != NULL; f = f->next)
+		if (fake_waits(f) && strncmp(f->url, url, strlen(url)) == 0)
+			fake_end(f, EXCHANGE_BROKEN);
 }
 
 /* ---- routes and exchanges ---- */

@@ -4,7 +4,7 @@
  *
  * client_wait() does not wait: it moves the clock on to what is due next, or by its time-out. The
  * clock is the whole program's: the fake takes sys.monotonic_* and sys.now_s over until it is
- * closed. One at a time; all in the test's own thread. */
+ * closed. One at a time; all in the test's own thread, but for client_wake(). */
 #pragma once
 
 #include "client/client.h"
@@ -42,3 +42,5 @@ void client_fake_sleep(uint64_t ms);
 uint64_t client_fake_now_ms(void);
 /* No wait goes beyond that, until it is set anew; FAKE_NEVER at first. */
 void client_fake_until(struct client *c, uint64_t ms);
+/* The connections break of all exchanges under way whose URL begins so. */
+void client_fake_break(struct client *c, const char *url);

@@ -43,17 +43,17 @@ static void lines_are_sent_and_end(void **state)
 	world_run(&w, 50);
 	assert_int_equal(s.lines, 4); /* `concurrency` */
 	assert_int_equal(w.ended, 0);
-	assert_string_equal(s.seen[0],
-			    "http://up.test/v1/chat/completions {\"model\":\"m\",\"n\":0}");
+	assert_string_equal(s.seen[0], "http://up.test/v1/chat/completions "
+				       "{\"model\":\"m\",\"batch\":0,\"n\":0}");
 	world_run(&w, 1000);
 	assert_int_equal(w.ended, 10);
 	assert_int_equal(s.lines, 10);
 	for (unsigned i = 0; i < 10; i++) {
-		assert_int_equal(w.outcomes[i]->fault, OUTCOME_ANSWERED);
-		assert_int_equal(w.outcomes[i]->http_status, 200);
-		assert_int_equal(w.outcomes[i]->attempts, 1);
-		assert_true(slice_is(buf_slice(&w.outcomes[i]->body), GOOD));
-		assert_int_equal(w.outcomes[i]->facts.usage.output, 2);
+		assert_int_equal(w.batches[0].outcomes[i]->fault, OUTCOME_ANSWERED);
+		assert_int_equal(w.batches[0].outcomes[i]->http_status, 200);
+		assert_int_equal(w.batches[0].outcomes[i]->attempts, 1);
+		assert_true(slice_is(buf_slice(&w.batches[0].outcomes[i]->body), GOOD));
+		assert_int_equal(w.batches[0].outcomes[i]->facts.usage.output, 2);
 	}
 	world_close(&w);
 }
@@ -80,7 +80,7 @@ static void a_line_whose_connection_broke_is_sent_again(void **state)
 	world_run(&w, 5000);
 	assert_int_equal(w.ended, 3);
 	assert_int_equal(s.lines, 4);
-	assert_int_equal(w.outcomes[0]->attempts, 2);
+	assert_int_equal(w.batches[0].outcomes[0]->attempts, 2);
 	world_close(&w);
 }
 
@@ -102,7 +102,7 @@ static void a_line_that_is_refused_ends_by_it(void **state)
 	world_batch(&w, 1);
 	world_run(&w, 5000);
 	assert_int_equal(w.ended, 1);
-	assert_int_equal(w.outcomes[0]->http_status, 400);
+	assert_int_equal(w.batches[0].outcomes[0]->http_status, 400);
 	assert_int_equal(s.lines, 1);
 	world_close(&w);
 }

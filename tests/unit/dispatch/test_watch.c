@@ -11,13 +11,6 @@ static struct {
 	bool down;
 } up;
 
-static bool url_ends(const char *url, const char *end)
-{
-	size_t n = strlen(url), m = strlen(end);
-
-	return n >= m && strcmp(url + n - m, end) == 0;
-}
-
 static void on_poll(const struct fake_request *rq, struct fake_answer *ret)
 {
 	const char *text = NULL;

@@ -1,32 +1,54 @@
-/* world.h: a dispatch on the fake client, turned by hand in the test's own thread, with one batch of lines. */
+/* world.h: a dispatch on the fake client, turned by hand in the test's own thread, and batches of
+ * lines. What the upstreams answer is the script's: the test's own, or that of servers.h. */
 #pragma once
 
 #include "unit.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "client_fake.h"
 #include "dispatch/dispatch_impl.h"
 
-#define WORLD_LINES_MAX 64u
+#define WORLD_LINES_MAX 512u
+#define WORLD_BATCHES_MAX 4u
 
-struct world {
-	struct dispatch *dispatch;
-	struct client *client;
+struct world;
+
+struct world_batch {
+	struct world *world;
 	struct flow *flow;
-	unsigned lines; /* of the batch; set before world_batch() */
-	bool lent, dropped;
+	char id[16];
+	const char *model;
+	unsigned lines;
+	bool lent, dropped, faulted;
+	const char *body; /* of its lines; NULL: {"model":"m","batch":0,"n":3} */
+	int unreadable;   /* errno with which reading a line fails; 0: it does not */
 	/* how they ended, by record */
 	unsigned ended;
 	struct outcome *outcomes[WORLD_LINES_MAX];
 };
 
+struct world {
+	struct dispatch *dispatch;
+	struct client *client;
+	unsigned batch_count;
+	struct world_batch batches[WORLD_BATCHES_MAX];
+	unsigned ended;           /* of all batches */
+	bool disk_full;           /* outcomes become durable at world_record() alone */
+	struct outcome *unstored; /* those meanwhile */
+};
+
+/* ---- what dispatch asks ---- */
+
 static bool world_segment_next(void *owner, struct segment_cursor *ret)
 {
-	struct world *w = owner;
+	struct world_batch *b = owner;
 
-	if (w->lent)
+	if (b->lent)
 		return false;
-	w->lent = true;
-	*ret = (struct segment_cursor){ .lines = w->lines };
+	b->lent = true;
+	*ret = (struct segment_cursor){ .lines = b->lines };
 	return true;
 }
 
@@ -41,39 +63,90 @@ static bool world_look(void *owner, uint64_t record, struct line_look *ret)
 static bool world_line_read(void *owner, uint64_t record, struct buf *to, struct request_line *ret,
 			    struct error *err)
 {
-	(void)owner;
-	(void)err;
-	buf_printf(to, "%u {\"model\":\"m\",\"n\":%u}", (unsigned)record, (unsigned)record);
+	const struct world_batch *b = owner;
+
+	if (b->unreadable != 0) {
+		(void)fail(err, ERR_INTERNAL, "it cannot be read");
+		err->sys = b->unreadable;
+		return false;
+	}
+	buf_printf(to, "%u ", (unsigned)record);
+	if (b->body != NULL)
+		buf_text(to, b->body);
+	else
+		buf_printf(to, "{\"model\":\"%s\",\"batch\":%u,\"n\":%u}", b->model,
+			   (unsigned)(b - b->world->batches), (unsigned)record);
 	size_t space = strcspn(to->p, " ");
 	ret->custom_id = (struct slice){ to->p, space };
 	ret->body = (struct slice){ to->p + space + 1, to->n - space - 1 };
 	return true;
 }
 
-/* It is durable at once. */
 static void world_ended(void *ctx, struct outcome *o)
 {
 	struct world *w = ctx;
+	struct world_batch *b = o->owner;
 
-	assert_true(o->record < WORLD_LINES_MAX);
-	assert_null(w->outcomes[o->record]);
-	w->outcomes[o->record] = o;
+	assert_true(o->record < b->lines);
+	assert_null(b->outcomes[o->record]);
+	b->outcomes[o->record] = o;
+	b->ended++;
 	w->ended++;
-	flow_recorded(w->flow, o);
+	if (!w->disk_full) {
+		flow_recorded(b->flow, o);
+		return;
+	}
+	o->next = w->unstored;
+	w->unstored = o;
+}
+
+/* The disk has room again. */
+static inline void world_record(struct world *w)
+{
+	w->disk_full = false;
+	while (w->unstored != NULL) {
+		struct outcome *o = w->unstored;
+
+		w->unstored = o->next;
+		o->next = NULL;
+		flow_recorded(((struct world_batch *)o->owner)->flow, o);
+	}
 }
 
 static void world_dropped(void *owner)
 {
-	((struct world *)owner)->dropped = true;
+	((struct world_batch *)owner)->dropped = true;
 }
 
 static void world_fault(void *owner, const struct error *err)
 {
-	(void)owner;
-	fail_msg("a fault: %s", err->message);
+	struct world_batch *b = owner;
+
+	if (b->unreadable == 0)
+		fail_msg("a fault: %s", err->message);
+	b->faulted = true;
 }
 
-static inline void world_open(struct world *w, fake_script script, void *ctx)
+/* ---- opening ---- */
+
+/* For scripts. */
+static inline bool url_ends(const char *url, const char *end)
+{
+	size_t n = strlen(url), m = strlen(end);
+
+	return n >= m && strcmp(url + n - m, end) == 0;
+}
+
+#define WORLD_CONFIG                                         \
+	((struct dispatch_config){ .max_attempts = 2,        \
+				   .patience_ms = 600000,    \
+				   .line_timeout_ms = 30000, \
+				   .response_bytes_max = 1u << 20 })
+
+/* `config`: without its client. */
+static inline void world_open_with(struct world *w, fake_script script, void *ctx,
+				   struct dispatch_config config,
+				   const struct upstream_config *list, size_t n)
 {
 	static const struct dispatch_ops ops = {
 		.segment_next = world_segment_next,
@@ -83,6 +156,16 @@ static inline void world_open(struct world *w, fake_script script, void *ctx)
 		.dropped = world_dropped,
 		.fault = world_fault,
 	};
+	struct error err;
+
+	*w = (struct world){ .client = client_fake_open(script, ctx) };
+	config.client = w->client;
+	assert_true(dispatch_new(&config, list, n, &ops, w, &w->dispatch, &err));
+}
+
+/* With one upstream. */
+static inline void world_open(struct world *w, fake_script script, void *ctx)
+{
 	static char name[] = "up", url[] = "http://up.test/v1", key[] = "sk-up";
 	const struct upstream_config upstream = {
 		.name = name,
@@ -93,40 +176,50 @@ static inline void world_open(struct world *w, fake_script script, void *ctx)
 		.max_concurrency = 8,
 		.metrics = GAUGES_AUTO,
 	};
-	struct dispatch_config config = {
-		.max_attempts = 2,
-		.patience_ms = 600000,
-		.line_timeout_ms = 30000,
-		.response_bytes_max = 1u << 20,
-	};
-	struct error err;
 
-	*w = (struct world){ .client = client_fake_open(script, ctx) };
-	config.client = w->client;
-	assert_true(dispatch_new(&config, &upstream, 1, &ops, w, &w->dispatch, &err));
+	world_open_with(w, script, ctx, WORLD_CONFIG, &upstream, 1);
 }
 
-static inline void world_batch(struct world *w, unsigned lines)
+/* ---- batches ---- */
+
+static inline struct world_batch *world_batch_until(struct world *w, const char *model,
+						    unsigned lines, int64_t expires_at)
 {
+	struct world_batch *b = &w->batches[w->batch_count];
+	struct error err;
+
+	assert_true(w->batch_count < WORLD_BATCHES_MAX && lines <= WORLD_LINES_MAX);
+	*b = (struct world_batch){ .world = w, .model = model, .lines = lines };
+	snprintf(b->id, sizeof(b->id), "batch_%u", w->batch_count++);
 	const struct flow_config config = {
-		.owner = w,
-		.id = "batch_1",
+		.owner = b,
+		.id = b->id,
 		.endpoint = "/v1/chat/completions",
-		.model = "m",
+		.model = model,
 		.org = "org_1",
 		.org_weight = 1,
-		.expires_at = sys.now_s() + 86400,
+		.expires_at = expires_at,
 		.rest_lines = lines,
 		.rest_bytes = 100ull * lines,
 	};
-	struct error err;
-
-	w->lines = lines;
-	assert_true(flow_new(w->dispatch, &w->flow, &err));
-	flow_open(w->flow, &config);
+	assert_true(flow_new(w->dispatch, &b->flow, &err));
+	flow_open(b->flow, &config);
+	return b;
 }
 
-/* Turns of the loop, for so long by the fake's clock; what is due at its end is done. */
+static inline struct world_batch *world_batch_of(struct world *w, const char *model, unsigned lines)
+{
+	return world_batch_until(w, model, lines, sys.now_s() + 86400);
+}
+
+static inline struct world_batch *world_batch(struct world *w, unsigned lines)
+{
+	return world_batch_of(w, "m", lines);
+}
+
+/* ---- turns of the loop ---- */
+
+/* For so long by the fake's clock; what is due at its end is done. */
 static inline void world_run(struct world *w, uint64_t ms)
 {
 	uint64_t until = client_fake_now_ms() + ms;
@@ -138,16 +231,78 @@ static inline void world_run(struct world *w, uint64_t ms)
 	client_fake_until(w->client, FAKE_NEVER);
 }
 
+static inline void world_drop(struct world *w, struct world_batch *b)
+{
+	flow_drop(b->flow);
+	for (int i = 0; i < 10 && !b->dropped; i++)
+		dispatch_turn(w->dispatch);
+	assert_true(b->dropped);
+}
+
+/* ---- calls that wait for dispatch: another thread makes them, while this one turns its loop ---- */
+
+struct world_call {
+	struct world *world;
+	const struct upstream_config *list; /* NULL: a view */
+	size_t n;
+	struct scheduling_view *view;
+	struct error err;
+	bool ok;
+	_Atomic bool done;
+};
+
+static void *world_caller(void *arg)
+{
+	struct world_call *c = arg;
+
+	if (c->list != NULL)
+		c->ok = dispatch_upstreams(c->world->dispatch, c->list, c->n, &c->err);
+	else
+		c->ok = dispatch_view(c->world->dispatch, true, c->view, &c->err);
+	c->done = true;
+	return NULL;
+}
+
+/* The clock stands meanwhile. */
+static inline bool world_call(struct world_call *c)
+{
+	struct client *client = c->world->client;
+	pthread_t thread;
+
+	client_fake_until(client, client_fake_now_ms());
+	assert_int_equal(pthread_create(&thread, NULL, world_caller, c), 0);
+	while (!c->done) {
+		dispatch_turn(c->world->dispatch);
+		sched_yield();
+	}
+	pthread_join(thread, NULL);
+	client_fake_until(client, FAKE_NEVER);
+	return c->ok;
+}
+
+static inline void world_upstreams(struct world *w, const struct upstream_config *list, size_t n)
+{
+	assert_true(world_call(&(struct world_call){ .world = w, .list = list, .n = n }));
+}
+
+/* scheduling_view_done() is the caller's. */
+static inline void world_view(struct world *w, struct scheduling_view *ret)
+{
+	assert_true(world_call(&(struct world_call){ .world = w, .view = ret }));
+}
+
+/* ---- the end ---- */
+
 static inline void world_close(struct world *w)
 {
-	if (w->flow != NULL) {
-		flow_drop(w->flow);
-		for (int i = 0; i < 10 && !w->dropped; i++)
-			dispatch_turn(w->dispatch);
-		assert_true(w->dropped);
-		flow_free(w->flow);
+	world_record(w);
+	for (unsigned i = 0; i < w->batch_count; i++) {
+		if (!w->batches[i].dropped)
+			world_drop(w, &w->batches[i]);
+		flow_free(w->batches[i].flow);
 	}
 	dispatch_close(w->dispatch);
-	for (unsigned i = 0; i < WORLD_LINES_MAX; i++)
-		outcome_free(w->outcomes[i]);
+	for (unsigned i = 0; i < w->batch_count; i++)
+		for (unsigned n = 0; n < w->batches[i].lines; n++)
+			outcome_free(w->batches[i].outcomes[n]);
 }

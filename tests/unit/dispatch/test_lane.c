@@ -1,0 +1,121 @@
+/* test_lane.c: which upstream gets a line while they answer, on the fake client; the offers in
+ * themselves are test_fill.c's. */
+#include "servers.h"
+
+static unsigned in_flight_of(unsigned batch, uint64_t at_ms)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < servers.n; i++)
+		count += servers.requests[i].batch == batch && servers.requests[i].at_ms <= at_ms &&
+			 at_ms < servers.requests[i].at_ms + 100;
+	return count;
+}
+
+static void two_models_take_turns_on_one_upstream(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	struct world_batch *m = world_batch_of(&w, "m", 200), *n = world_batch_of(&w, "n", 200);
+	world_run(&w, 2000);
+	for (uint64_t at_ms = 50; at_ms < 2000; at_ms += 100) {
+		assert_int_equal(in_flight_of(0, at_ms), 2);
+		assert_int_equal(in_flight_of(1, at_ms), 2);
+	}
+	assert_true(m->ended > 30 && n->ended > 30);
+	world_close(&w);
+}
+
+static void a_model_alone_has_all_slots(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	world_batch_of(&w, "m", 40);
+	world_batch_of(&w, "n", 2);
+	world_run(&w, 1000);
+	assert_int_equal(in_flight_of(0, 50), 2);
+	assert_int_equal(in_flight_of(0, 150), 4);
+	world_close(&w);
+}
+
+static void one_that_mostly_fails_gets_a_line_a_second_beside_a_good_one(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 2);
+	servers.of[0].answer.after_ms = 20; /* it is the faster: there is always room */
+	servers.of[0].answer.status = 500;
+	servers.of[0].health = 200;
+	world_batch(&w, 500);
+	world_run(&w, 10000);
+	assert_true(servers.of[0].lines > 4);
+	for (uint64_t at_ms = 2000; at_ms < 9000; at_ms += 1000)
+		assert_in_range(servers_count(0, at_ms, at_ms + 1000), 0, 2);
+	assert_in_range(servers_count(0, 2000, 9000), 5, 8);
+	assert_in_range(servers_count(1, 2000, 9000), 7 * 36, 7 * 44);
+	world_close(&w);
+}
+
+/* Never three in a row: its breaker stays closed. */
+static void two_of_three_fail(const struct request *rq, struct fake_answer *ret)
+{
+	if (servers.of[rq->server].lines % 3 != 1)
+		ret->status = 500;
+}
+
+static void so_does_one_whose_breaker_is_closed(void **state)
+{
+	struct upstream_config list[] = { server_config(0), server_config(1) };
+	struct scheduling_view v;
+	struct world w;
+
+	(void)state;
+	list[0].concurrency = 1;
+	servers_open_with(&w, WORLD_CONFIG, list, 2);
+	servers.of[0].answer.after_ms = 20;
+	servers.of[0].choose = two_of_three_fail;
+	servers.of[1].answer.after_ms = 200;
+	world_batch(&w, 500);
+	world_run(&w, 10000);
+	assert_true(servers_count(0, 0, 2000) > 20);
+	assert_in_range(servers_count(0, 3000, 9000), 5, 7);
+	world_view(&w, &v);
+	assert_int_equal(v.upstreams[0].trips, 0);
+	scheduling_view_done(&v);
+	/* once it is well it soon has its share again */
+	servers.of[0].choose = NULL;
+	world_run(&w, 7000);
+	assert_true(servers_count(0, 10000, 17000) > 100);
+	world_close(&w);
+}
+
+static void alone_it_gets_all_the_same(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	servers.of[0].choose = two_of_three_fail;
+	world_batch(&w, 500);
+	world_run(&w, 10000);
+	assert_in_range(servers_count(0, 3000, 9000), 100, 6 * 40);
+	world_close(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(two_models_take_turns_on_one_upstream),
+		cmocka_unit_test(a_model_alone_has_all_slots),
+		cmocka_unit_test(one_that_mostly_fails_gets_a_line_a_second_beside_a_good_one),
+		cmocka_unit_test(so_does_one_whose_breaker_is_closed),
+		cmocka_unit_test(alone_it_gets_all_the_same),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
