@@ -384,11 +384,16 @@ def test_e14_model_names_that_clients_invent(serve, own_upstream):
     for batch in batches:
         api.wait(batch, "in_progress")
     wait_until(lambda: own_upstream.in_flight >= 10, "lines are sent")
+
+    def counted():
+        return re.findall(r'^lowtide_batches\{model="([^"]*)"\} (\d+)$', metrics(api), re.M)
+
+    wait_until(lambda: sum(int(n) for _, n in counted()) == len(names), "all batches are counted")
     text = metrics(api)
     for series in re.findall(r"^# TYPE (lowtide_\w+) ", text, re.M):
         labels = re.findall(rf'^{series}\{{.*model="([^"]*)"', text, re.M)
         assert len(set(labels)) <= 34, series
-    counts = re.findall(r'^lowtide_batches\{model="([^"]*)"\} (\d+)$', text, re.M)
+    counts = counted()
     assert len(counts) == len(dict(counts)), "a label stands twice"
     assert sum(int(n) for _, n in counts) == len(names)
     assert dict(counts)["m-known"] == "1" and int(dict(counts)["(others)"]) >= 48
