@@ -1,5 +1,5 @@
 /* backoff.c: refusals are counted by how many requests were in flight, to tell a queue that is full
- * from a server that refuses anyhow. */
+ * from a server that refuses at any load. */
 #include "limit/backoff.h"
 
 #include <assert.h>

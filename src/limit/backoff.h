@@ -1,7 +1,7 @@
-/* backoff.h: the limiter of refusals, 429 and 503 with Retry-After: less at once, once for all that
- * were in flight, and then up again with every answer, slowly above where it was refused. Where
- * refusals turn out to be load-independent (as many with few in flight as with many) it cuts once
- * and no further. Private to limit/. Pure. */
+/* backoff.h: the limiter for refusals (429, and 503 with Retry-After). A refusal cuts the cap at
+ * once, once for all requests that were in flight; every answer raises the cap again, slowly above
+ * the point of the last refusal. Where refusals turn out to be load-independent (as frequent with
+ * few in flight as with many), the cap is cut once and no further. Private to limit/. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,7 +10,7 @@
 #include "limit/curve.h"
 
 struct backoff_bin {
-	float tries, refused; /* of requests sent with so many in flight; halved now and then */
+	float tries, refused; /* requests sent with so many in flight; halved now and then */
 };
 
 struct backoff {
@@ -33,12 +33,12 @@ struct backoff_refusal {
 };
 
 void backoff_init(struct backoff *b);
-/* Of requests sent with `in_flight`, this one was answered. */
+/* A request that was sent with `in_flight` in flight was answered. */
 void backoff_answered(struct backoff *b, double in_flight);
-/* ... or refused: less, if it was sent since the last cut. */
+/* ... or refused: the cap is cut, if the request was sent since the last cut. */
 void backoff_refused(struct backoff *b, const struct backoff_refusal *r, uint64_t now_us);
-/* After an answer: up again. `full`: nearly all of what is allowed was in flight. True: the cap
- * reached `goal` and is no longer in force. */
+/* After an answer: raises the cap. `full`: nearly all of what is allowed was in flight. True: the
+ * cap reached `goal` and is no longer in force. */
 bool backoff_grow(struct backoff *b, double goal, bool full, uint64_t now_us);
-/* What was counted does not hold any more. */
+/* Forgets what was counted. */
 void backoff_forget_counts(struct backoff *b);

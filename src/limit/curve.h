@@ -1,5 +1,5 @@
 /* curve.h: the time that a unit of work takes, by requests in flight: a curve in bins of a quarter
- * of an octave, learnt from answers. Without opinion: what follows from it is the limiters' matter.
+ * of an octave, learnt from answers. The curve decides nothing: the limiters draw the conclusions.
  * All times are ln of seconds a unit; `ln_n` is ln of requests in flight, from 0. Begins as { 0 }.
  * Private to limit/. Pure. */
 #pragma once
@@ -41,7 +41,8 @@ void curve_shift(struct curve *c, double by);
 /* ... more in one place than in another: prompts that are longer are felt the more, the more there
  * are. */
 void curve_bend(struct curve *c, double low_ln_n, double low_by, double high_ln_n, double high_by);
-/* Whether answers so far say that more brings nothing, at less than what is in flight. */
+/* Whether answers so far show that throughput does not grow from *ret_knee requests in flight
+ * up. */
 bool curve_flat(const struct curve *c, double *ret_knee);
 /* The most in flight of which answers are known; LIMIT_START: none. */
 double curve_top(const struct curve *c);

@@ -90,8 +90,8 @@ static void elsewhere_see(struct engine *e, const struct engine_view *v)
 
 /* ---- lies ---- */
 
-/* Whether metrics never change while answers come, or leave us next to nothing while answers come
- * as fast as they ever did. */
+/* Whether the metrics are wrong: they never change while answers come, or they claim a full engine
+ * while latency is unchanged. */
 static bool lies(struct engine *e, const struct gauges *g, const struct engine_view *v)
 {
 	bool crowded = g->waiting > fmax(2, 0.05 * v->cap) &&
@@ -131,8 +131,8 @@ static void distrust(struct engine *e, uint64_t now_us)
 
 /* Whether the engine runs all that it can while others wait. A few that wait may only wait for its
  * next step, as many as ended in the last one: that is no queue. Nor is it one while less runs than
- * did before, unless its cache is full, or a crowd waits for long (then it has fewer slots than it
- * had). */
+ * did before, unless its cache is full, or many wait for long (then the engine has fewer slots than
+ * it had). */
 static bool is_full(struct engine *e, const struct gauges *g)
 {
 	double few = fmax(2, 0.03 * g->running);

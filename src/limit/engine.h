@@ -1,8 +1,8 @@
-/* engine.h: the limiter by the engine's own metrics: requests that wait in it mean less, none that
- * wait mean more, others' requests are seen as they come. It has no cap of its own: it advises
- * search, whose cap is then of its reason. Metrics that claim that the engine is full of others
- * while answers come as fast as ever, or that never change, are ignored for 1 to 10 minutes.
- * Private to limit/. Pure. */
+/* engine.h: the limiter by the engine's own metrics: a queue in the engine lowers the limit, an
+ * empty one raises it, and others' requests are seen as they come. This limiter has no cap of its
+ * own: it advises search, whose cap then has the reason of the engine. Metrics that claim that the
+ * engine is full of others while answers come as fast as ever, or that never change, are ignored
+ * for 1 to 10 minutes. Private to limit/. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -36,7 +36,7 @@ struct engine {
 	uint64_t lowered_us;
 };
 
-/* What it is to know of the rest. */
+/* What the limiter must know of the others. */
 struct engine_view {
 	uint64_t now_us;
 	double cap;             /* of search */

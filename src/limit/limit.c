@@ -1,5 +1,5 @@
-/* limit.c: composes the limiters. What one finds out is told to another here, by a call that has a
- * name; no limiter knows another. */
+/* limit.c: composes the limiters. What one limiter finds out reaches another here, by a named call;
+ * no limiter knows another. */
 #include "limit/limit.h"
 
 #include <assert.h>
@@ -124,7 +124,7 @@ static struct yield_view yield_view(const struct limit *l, uint64_t now_us)
 		.latency_us = l->traffic.latency_us,
 		.batch = l->traffic.batch,
 		.steady = search_is_steady(s),
-		/* More in flight than ever is slower by itself. */
+		/* More in flight than ever before is slower anyway. */
 		.blind = !search_probes_up(s) && !engine_is_fresh(&l->engine, now_us) &&
 			 held_us >= 2 * l->traffic.latency_us,
 	};

@@ -1,36 +1,38 @@
-/* limit.h: the concurrency limit: how many requests in flight are right for one model on one
- * upstream, found and followed while they run.
+/* limit.h: the concurrency limit of one model on one upstream, found while requests run, and
+ * followed.
  *
  * Each answer tells how long a unit of work (about a token) took while so many requests were in
  * flight on average during its life. Throughput at n in flight is n over that time (Little's law),
- * so it is known without counting answers a second, and right with wildly mixed lengths. The limit
- * is about the least that gives nearly all of the throughput; while more in flight brings more, it
- * grows.
+ * so throughput is known without counting answers a second, and right with wildly mixed lengths.
+ * The limit is about the least concurrency that gives nearly all of the throughput; the limit grows
+ * while more in flight brings more.
  *
- *	starts low -> grows in steps (two- to threefold) while throughput grows -> settles on the knee
- *	           -> now and then tries a little more or less, and follows
+ *	starts low -> grows in steps (two- to threefold) while throughput grows
+ *	           -> settles on the knee -> now and then tries a little more or less, and follows
  *
- * Five limiters, each with a cap (or advice) and its reasons; the least cap is in force, and its
- * reason is the reason:
+ * There are five limiters, each with a cap (or advice) and its reasons. The least cap is the limit,
+ * and its reason is the limit's:
  *
  *	search.h   what throughput says, as above
- *	engine.h   advises search by the engine's metrics: a queue in the engine lowers the limit, an empty one
- *	           raises it
- *	backoff.h  429, 503 with Retry-After: less at once, once for all that were in flight; soon back
- *	yield.h    latency well above its own best at this limit, and back to it with next to nothing in
- *	           flight: others use the engine; room for as many of them as there were is kept for ten
- *	           minutes after they were last seen, and then given up slowly
- *	reopen.h   after a pause or an outage a slow start: a quarter of the limit (half, where refusals are
- *	           load-independent), then more with every answer
+ *	engine.h   advises search by the engine's metrics: a queue in the engine lowers the limit,
+ *	           an empty one raises it
+ *	backoff.h  429, 503 with Retry-After: cut at once, once for all that were in flight; soon
+ *	           back
+ *	yield.h    cross traffic: latency is well above its own best at this limit, and recovers
+ *	           with next to nothing of ours in flight; room for as many of others' requests as
+ *	           there were is kept for ten minutes after they were last seen, and then given up
+ *	           slowly
+ *	reopen.h   a slow start after a pause or an outage: a quarter of the limit (half, where
+ *	           refusals are load-independent), then more with every answer
  *
  * Probing is suspended while our own online requests keep a reserve, but for half an hour at most.
  * Metrics that say that the engine is full of others while answers come as fast as ever, or that
- * never change, are not believed for 1 to 10 minutes.
+ * never change, are ignored for 1 to 10 minutes.
  *
  * Room for batch lines is what is left of the limit after online requests (beyond the reserve each
- * counts ONLINE_SHARE times: it is not to notice the batch), others' requests on the engine, and
- * the reserve. For ten minutes after online requests were seen lines are sent one by one, at most
- * PACE times as fast as they end.
+ * counts ONLINE_SHARE times, so that it does not notice the batch), others' requests on the engine,
+ * and the reserve. For ten minutes after online requests were seen lines are sent one by one, at
+ * most PACE times as fast as they end.
  *
  * Pure: no I/O, no clock, no randomness; times are given in. Threads: dispatch alone. */
 #pragma once
@@ -97,10 +99,10 @@ void limit_online_sent(struct limit *l, uint64_t now_us);
 /* The line was answered as it should be: the controller learns from it. */
 void limit_batch_answered(struct limit *l, const struct limit_mark *m, const struct limit_answer *a,
 			  uint64_t now_us);
-/* It ended otherwise: nothing is learnt (an error, a timeout, a drop). */
+/* The line ended otherwise: nothing is learnt (an error, a timeout, a drop). */
 void limit_batch_gone(struct limit *l, uint64_t now_us);
 void limit_online_gone(struct limit *l, uint64_t now_us);
-/* As limit_batch_gone(), and the upstream said that it is too much: 429, or 503 with
+/* As limit_batch_gone(), and the upstream said that there are too many: 429, or 503 with
  * Retry-After. */
 void limit_batch_refused(struct limit *l, const struct limit_mark *m, uint64_t now_us);
 /* The upstream takes requests again, after a pause or an outage. */
@@ -108,14 +110,14 @@ void limit_reopened(struct limit *l, uint64_t now_us);
 /* The engine's metrics, fresh. `own`: requests in flight through this program on the whole upstream
  * at the time (they may be of several models). */
 void limit_gauges(struct limit *l, const struct gauges *g, unsigned own, uint64_t now_us);
-/* There are none, or they failed: from now on latency alone decides. */
+/* The engine has no metrics, or could not be asked: from now on latency alone decides. */
 void limit_gauges_lost(struct limit *l, uint64_t now_us);
 
 /* ---- what follows ---- */
 
-/* Time has passed: what time alone moves is moved. Before limit_room(), once a turn of the loop,
- * and at least every 500 ms while lines wait. `held`: slots of lines that have been answered and
- * are not durable yet, which count as taken until the next tick. */
+/* Moves what time alone moves. Before limit_room(), once a turn of the loop, and at least every 500
+ * ms while lines wait. `held`: slots of lines that have been answered and are not durable yet,
+ * which count as taken until the next tick. */
 void limit_tick(struct limit *l, unsigned held, uint64_t now_us);
 /* How many more batch lines may be sent now, as of the last tick and what has happened since.
  * Changes nothing. */
@@ -126,7 +128,7 @@ unsigned limit_room_reopened(const struct limit *l);
 bool limit_online_room(const struct limit *l);
 
 struct limit_state {
-	double limit;      /* requests in flight that are right, all together */
+	double limit;      /* in force: requests in flight, all together */
 	double best_per_s; /* work units a second at that limit, as learnt; 0: not yet */
 	double work_ms;    /* time of a unit of work there */
 	enum limit_reason reason;

@@ -1,5 +1,5 @@
-/* reopen.h: the limiter after a pause or an outage: a slow start, a part of what was right before,
- * and one more with every answer. Begins as reopen_init() leaves it. Private to limit/. Pure. */
+/* reopen.h: the limiter after a pause or an outage: a slow start at a part of the limit before, and
+ * one more with every answer. Begins as reopen_init() leaves it. Private to limit/. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,7 +9,7 @@ struct reopen {
 };
 
 void reopen_init(struct reopen *r);
-/* No more than `cap` at first. */
+/* Starts at `cap`. */
 void reopen_begin(struct reopen *r, double cap);
 /* An answer came, while `limit` is what the other limiters let through. */
 void reopen_answered(struct reopen *r, double limit);

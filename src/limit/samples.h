@@ -1,5 +1,5 @@
-/* samples.h: small statistics of answers, without opinion. All begin as { 0 }. Private to limit/.
- * Pure. Threads: the owner's. */
+/* samples.h: small statistics of answers, which decide nothing. All begin as { 0 }. Private to
+ * limit/. Pure. Threads: the owner's. */
 #pragma once
 
 #include <stdint.h>
@@ -12,7 +12,7 @@ struct sample {
 };
 
 void sample_add(struct sample *s, double value);
-/* The mean, with what is far from the median drawn near, and the error of that mean. At least one
+/* The mean, with outliers drawn towards the median, and the error of that mean. At least one
  * value. */
 double sample_robust_mean(const struct sample *s, double *ret_error);
 
@@ -29,9 +29,10 @@ double recent_least(const struct recent *r, unsigned k);
 /* Of as many as there are, at least one. */
 double recent_median(const struct recent *r);
 
-/* How the time of a unit of work depends on how much of an answer is output: a prompt is cheaper or
- * dearer than it is counted, and all wait for a while before they begin. Without that the chance of
- * which lengths end first would be taken for a change of speed. Moving means. */
+/* How the time of a unit of work depends on the share of output in an answer: prompt tokens take
+ * less or more time than they count for, and every request waits before it begins. Without this
+ * correction the speed would seem to change with the lengths that happen to end first. Moving
+ * means. */
 struct mix {
 	double count, share, ln_time, variance, covariance;
 };

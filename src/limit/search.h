@@ -1,15 +1,17 @@
-/* search.h: the limiter of throughput: the least cap that gives nearly all of it. The cap is moved
- * by phases. In a phase it stands still while a sample of answers is taken, all of them of requests
- * sent within the phase; phases are compared by robust means of their samples (one line in fifty
- * that takes 60 times longer is not to move anything).
+/* search.h: the limiter by throughput: the least cap that gives nearly all of the throughput. The
+ * cap is moved by phases. In a phase the cap stands still while a sample of answers is taken, all
+ * of them of requests sent within the phase; phases are compared by robust means of their samples
+ * (one line in fifty that takes 60 times longer must not move the cap).
  *
- *	GROWS      up by a factor a phase, until throughput grows too little or latency leaves the line that
- *	           it kept to so far: then to the knee, where that line meets the ceiling of throughput
+ *	GROWS      up by a factor a phase, until throughput grows too little or latency leaves the
+ *	           line that it kept to so far: then to the knee, where that line meets the ceiling
+ *	           of throughput
  *	HOLDS      the longer, the more often probes found nothing
  *	PROBES     about a tenth more or less; stays there when that pays, and soon tries the next
  *	SUSPENDED  another limiter tests a suspicion (yield.h): nothing is learnt
  *
- *	GROWS -> HOLDS <-> PROBES;  HOLDS, PROBES -> SUSPENDED -> HOLDS;  any -> GROWS (search_restart)
+ *	GROWS -> HOLDS <-> PROBES;  HOLDS, PROBES -> SUSPENDED -> HOLDS
+ *	any -> GROWS (search_restart)
  *
  * Private to limit/. Pure. */
 #pragma once
@@ -58,7 +60,7 @@ struct search {
 	uint64_t hold_us, hold_for_us;
 };
 
-/* What it is to know of the rest. */
+/* What the limiter must know of the others. */
 struct search_view {
 	uint64_t now_us;
 	double latency_us;
@@ -78,25 +80,25 @@ struct search_answer {
 void search_init(struct search *s, uint64_t now_us);
 void search_configure(struct search *s, double max, unsigned kept, uint64_t now_us);
 
-/* Whether what was sent then belongs to the phase. */
+/* Whether a request that was sent then belongs to the phase. */
 bool search_in_phase(const struct search *s, uint64_t sent_us);
 void search_sample(struct search *s, const struct search_answer *a);
 /* After an answer: goes on to the next phase when the sample is large enough. True: it has found
  * the knee, and what the curve says above is of a queue that formed. */
 MUST_USE bool search_step(struct search *s, const struct search_view *v);
 
-/* Where it is when no probe is under way. */
+/* The cap when no probe is under way. */
 double search_goal(const struct search *s);
 bool search_is_steady(const struct search *s); /* it holds or probes */
 bool search_probes_up(const struct search *s);
 
 /* ---- what other limiters ask of it ---- */
 
-/* Its sample begins anew: what is in force has changed. */
+/* The sample begins anew: the limit in force has changed. */
 void search_phase_again(struct search *s, uint64_t now_us);
 /* Holds, at least so long (and no less than 4 s, no more than 2 min). */
 void search_hold(struct search *s, uint64_t for_us, uint64_t now_us);
-/* From the beginning: what it knew was learnt with others that are not there. */
+/* Starts over: what search knows was learnt beside other clients that are gone. */
 void search_restart(struct search *s, uint64_t now_us);
 /* While it grows: on, without waiting for answers. */
 void search_grow_to(struct search *s, double cap, uint64_t now_us);

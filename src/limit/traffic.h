@@ -1,5 +1,5 @@
-/* traffic.h: what is in flight through one lane and how its answers come, counted without opinion.
- * Begins as traffic_init() leaves it. Private to limit/. Pure. */
+/* traffic.h: what is in flight through one lane and how its answers come, counted; nothing is
+ * decided here. Begins as traffic_init() leaves it. Private to limit/. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -32,7 +32,7 @@ void traffic_others(struct traffic *t, double others, uint64_t now_us);
 /* So many slots there are for batch lines, `held` of them taken by lines that are answered and not
  * durable. */
 void traffic_allow(struct traffic *t, double slots, unsigned held);
-/* There were no others: what was seen of them is forgotten. */
+/* Forgets what was seen of others: there were none. */
 void traffic_others_forget(struct traffic *t, uint64_t now_us);
 /* A line that was sent at `sent_us`, when the area was `area`, is answered. Returns how many were
  * in flight in its life on average, at least 1. */

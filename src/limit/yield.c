@@ -10,7 +10,7 @@
 
 #define KEPT_FOR (10 * MINUTE)
 #define GROWTH 0.05 /* a minute, of what search wants */
-#define LEAVES 0.1  /* of that, at least, whatever the others */
+#define LEAVES 0.1  /* of that, at least, however many others */
 #define KNEE 0.85   /* of that is below the knee for certain */
 #define MARGIN 2.0  /* the most at a time, of those found: the burst has only begun */
 
@@ -192,7 +192,7 @@ static bool is_slow(const struct yield *y, const struct yield_view *v, const str
 	return least > fmax(full - here, 0) + fmax(0.06, noise(y));
 }
 
-/* Others who come back are seen before they have to wait: what makes room for them stays. */
+/* Watches for others that come back, before they have to wait: the room for them is still kept. */
 static void cross_watch(struct yield *y, const struct yield_view *v)
 {
 	if (isinf(y->cap) || y->residuals.count < RECENT)

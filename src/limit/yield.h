@@ -1,8 +1,8 @@
-/* yield.h: the limiter for cross traffic: others who use the engine, seen in our latency alone.
- * Latency far above the curve is a suspicion, for which less is in flight until it is settled: if
- * latency comes back with that, others were there, and room for as many is kept for ten minutes
- * after they were last seen, then given up slowly; if not, the work has changed, and the curve is
- * bent.
+/* yield.h: the limiter for cross traffic: others' requests on the engine, seen in our latency
+ * alone. Latency far above the curve is a suspicion; until it is settled, fewer of our requests are
+ * in flight. If latency recovers with that, others were there: room for as many is kept for ten
+ * minutes after they were last seen, then given up slowly. If not, the work has changed, and the
+ * curve is bent.
  *
  *	WATCHES -> SUSPECTS -> WATCHES (cap as before, or that of the cross traffic)
  *
@@ -43,7 +43,7 @@ struct yield {
 	uint64_t grown_us; /* the cap's growth is accounted for until then */
 };
 
-/* What it is to know of the rest. */
+/* What the limiter must know of the others. */
 struct yield_view {
 	uint64_t now_us;
 	double limit; /* in force, but for a slow start */
@@ -52,8 +52,8 @@ struct yield_view {
 	double latency_us;
 	unsigned batch;
 	bool steady; /* search holds or probes */
-	bool blind; /* latency can be judged: no metrics tell, no probe upward is under way, and it has
-			    * held for a while */
+	bool blind;  /* latency can be judged: no metrics tell, no probe upward is under way, and
+		     * search has held for a while */
 };
 
 struct yield_answer {
@@ -64,7 +64,7 @@ struct yield_answer {
 enum yield_verdict {
 	YIELD_NOTHING,
 	YIELD_SUSPICION, /* began: search is to be suspended */
-	YIELD_SETTLED, /* ended: search is to go on, and what is in flight to grow from what it is */
+	YIELD_SETTLED,   /* ended: search goes on, from what is in flight now */
 };
 
 void yield_init(struct yield *y);

@@ -1,5 +1,5 @@
 /* forecast.c: what is expected of every batch, and what follows from it: the order in an
- * organization, and who has precedence.
+ * organization, and which batches have precedence.
  *
  * The model is a fluid: the slots are a capacity that batches share without grain. That is what
  * deficit round robin comes to over many lines. Organizations share by weight in virtual time: a
@@ -17,8 +17,9 @@
 #define LATE_MARGIN 1.05 /* more than what the turns of the others take, LATE_SPARES */
 #define LATE_MARGIN_MS 2000.0
 #define LATE_ROUNDS 8
-/* What is expected is not known well, least of all at first: who seems to miss its end by less than
- * that is not given up. Who is late remains so a little longer than who is not becomes it. */
+/* Forecasts are uncertain, most of all at first: a batch that seems to miss its end by less than
+ * this is not given up. A late batch stays late a little longer than another takes to become
+ * late. */
 #define LATE_HOPE 0.75
 #define LATE_STAYS 0.7
 
@@ -67,7 +68,7 @@ static bool batch_overtakes(const struct schedule *s, const struct schedule_batc
 	bool known = small->each_ms > 0 && large->each_ms > 0;
 	double a = known ? batch_work(small) : (double)small->rest_lines;
 	double b = known ? batch_work(large) : (double)large->rest_lines;
-	bool lost = large->alone_ms > batch_left_ms(s, large); /* whoever goes first */
+	bool lost = large->alone_ms > batch_left_ms(s, large); /* whichever goes first */
 
 	return a * SMALL_PART <= b && (lost || small->alone_ms <= large->slack_ms / 2);
 }
@@ -86,7 +87,7 @@ static void batch_place(struct schedule *s, size_t first, size_t at, double befo
 	s->all[at] = b;
 }
 
-/* The lists of the organizations, from `all`. Who is listed stays so. */
+/* The lists of the organizations, from `all`. A batch that is listed stays listed. */
 static void lists_renew(struct schedule *s)
 {
 	struct schedule_batch *last = NULL;
@@ -205,8 +206,8 @@ static bool batch_misses(const struct schedule *s, const struct schedule_batch *
 }
 
 /* Those that miss their end as things stand, and those that have precedence already: the
- * earliest end first, who makes it after the ones before. One that does not would only take
- * others down with it. Returns whether any is new. */
+ * earliest end first, each that makes its end after the ones before. A batch that does not would
+ * only make others late. Returns whether any is new. */
 static bool late_choose(struct schedule *s)
 {
 	size_t n = 0, late_before = s->late_n;

@@ -33,7 +33,7 @@ static double org_deficit(const struct schedule_org *o)
 	return o->balance - o->in_flight_tokens;
 }
 
-/* Debt is bounded, so that nobody who sent a few enormous lines is out for good. */
+/* Debt is bounded, so that an organization that sent a few enormous lines is not out for good. */
 static void org_pay(const struct schedule *s, struct schedule_org *o, double tokens)
 {
 	double debt_max = DEBT_LINES * org_quantum(s, o);
@@ -132,7 +132,7 @@ static void org_free(struct schedule *s, struct schedule_org *o)
 	free(o);
 }
 
-/* Nobody may send: as many rounds at once as it takes until somebody may. */
+/* No organization may send: as many rounds at once as it takes until one may. */
 static void rounds_add(struct schedule *s)
 {
 	double rounds = INFINITY;
@@ -232,7 +232,7 @@ static void window_renew(struct schedule *s, struct schedule_batch *b)
 		s->window_segments += window_segments(b->window);
 }
 
-/* In input order. The body is only looked at where somebody else could get the tokens. */
+/* In input order. The body is only looked at where another organization could get the tokens. */
 static void cursor_take(struct schedule *s, struct schedule_batch *b, struct schedule_line *ret)
 {
 	struct line_look look;

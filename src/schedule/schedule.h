@@ -5,19 +5,20 @@
  *
  * 1. Batches that are late: those that only make their window's end if they go first, and still
  *    can. The earliest end first. One turn in LATE_SPARES goes to the others all the same, so that
- *    nobody starves.
+ *    none starves.
  * 2. Organizations, by deficit round robin: on its turn an organization may send for as many tokens
  *    as its weight says; what a line really took is settled when it has ended. One that comes while
  *    others have filled the slots begins with what it would have in flight had it been there.
  * 3. In an organization, the batch of the earliest effective deadline: the window's end less the
  *    time that the rest is expected to take. A batch that has begun keeps the one that it began
  *    with: two like ones would otherwise take turns and both end last. A small batch overtakes when
- *    it costs nobody a deadline: its rest is a fraction of that of the ones before it and fits in
- *    half of their slack.
+ *    that costs no other its deadline: its rest is a fraction of that of the ones before it and
+ *    fits in half of their slack.
  * 4. In a batch, lines in input order, unless some share a long prefix: then, in a window of a few
  *    segments, the lines of a prefix go one after another to the same upstream, as many prefixes
- *    side by side as there are slots. The first line of a prefix leads; its kin follow when it has
- *    ended. With nothing else to send they follow at once: a free slot is never left empty.
+ *    side by side as there are slots. The first line of a prefix leads; the others of the prefix
+ *    follow when it has ended. With nothing else to send they follow at once: a free slot is never
+ *    left empty.
  *
  * Pure: no I/O, no clock, no randomness. The caller gives the time in. Memory: a cursor for a
  * batch, whatever its size; with prefixes a window as well, about 16 bytes a line of
@@ -113,10 +114,10 @@ void schedule_close(struct schedule *s);
 /* Adds the batch; it gets its first turn like any other of its organization. The weight of an
  * organization is that of the batch added last. Leases the batch's first segment. */
 void schedule_add(struct schedule *s, struct schedule_batch *b);
-/* Takes it out for good. Lines that it gave may still be in flight: nothing is to be told of
- * them. */
+/* Takes the batch out for good. Lines that it gave may still be in flight: the schedule is not told
+ * of their end. */
 void schedule_remove(struct schedule *s, struct schedule_batch *b);
-/* A batch that is held gets no turns until it is let go; it keeps everything else. */
+/* A batch that is held gets no turns until it is released; it keeps everything else. */
 void schedule_hold(struct schedule *s, struct schedule_batch *b, bool held);
 /* The same, for another reason: it gets turns when both are over. */
 void schedule_suspend(struct schedule *s, struct schedule_batch *b, bool suspended);

@@ -23,7 +23,7 @@ struct schedule_org {
 struct schedule {
 	struct schedule_ops ops;
 	struct schedule_org *orgs; /* all_next */
-	struct schedule_org *turn; /* in the ring; NULL: nobody has a line */
+	struct schedule_org *turn; /* in the ring; NULL: none has a line */
 	unsigned weight_max;       /* of those in the ring */
 	uint64_t serials;
 

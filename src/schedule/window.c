@@ -1,6 +1,6 @@
-/* window.c: see window.h. Lines are sorted twice: by their hashes, so that each one's nearest
- * kin are its neighbours; then, with the hashes cut to what somebody shares, into the order of
- * sending. */
+/* window.c: see window.h. Lines are sorted twice: by their hashes, so that lines of the longest
+ * common prefix are neighbours; then, with the hashes cut to the prefix that another line shares,
+ * into the order of sending. */
 #include "schedule/window.h"
 
 #include <assert.h>
@@ -22,7 +22,7 @@ struct window_group {
 	uint16_t in_flight;  /* of those given */
 	uint16_t next, prev; /* in `idle` of the lane or in `busy`, while lines are left */
 	uint8_t lane;
-	bool loose; /* lines without kin, which wait for nobody */
+	bool loose; /* lines that share no prefix, which wait for no other */
 	bool warm;  /* one was answered */
 };
 

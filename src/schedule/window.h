@@ -1,12 +1,13 @@
 /* window.h: the lines of the next few segments of a batch, sorted into groups that share a prefix.
  *
- * A group is the lines whose longest prefix that any other line of the window has is the same. It
- * is opened for a lane, and its lines go there one after another. Groups with a shorter prefix in
- * common stand next to each other; lines without kin keep their place.
+ * Of each line the longest prefix counts that another line of the window has, too; lines with the
+ * same such prefix are a group. A group is opened for a lane, and its lines go there one after
+ * another. Groups with a shorter prefix in common stand next to each other; lines that share no
+ * prefix keep their place.
  *
  * Which line a lane gets, the first that there is:
  * 1. of its open groups without a line in flight, the one answered last: its prefix is the warmest;
- * 2. the next group that nobody has opened, or the next line without kin;
+ * 2. the next group that is not open, or the next line that shares no prefix;
  * 3. of the warm groups (one of whose lines was answered), its own before others', that with the
  *    fewest lines in flight;
  * 4. any line: a slot is never left empty. */
@@ -31,5 +32,6 @@ unsigned window_segments(const struct schedule_window *w);
 bool window_has_line(const struct schedule_window *w); /* NULL: no */
 /* A line for the lane, of a window that has one: sets record, input_tokens, group and window. */
 void window_take(struct schedule_window *w, unsigned lane, struct schedule_line *ret);
-/* The line is no longer in flight. Lines of another window and those without kin are nothing. */
+/* The line is no longer in flight. Lines of another window, and those that share no prefix, are
+ * ignored. */
 void window_back(struct schedule_window *w, const struct schedule_line *l);

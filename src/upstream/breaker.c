@@ -1,4 +1,4 @@
-/* breaker.c: see breaker.h. */
+/* breaker.c: faults in a row open it; from then on it knows when the next probe is due. */
 #include "upstream/breaker.h"
 
 #define SHARE_OVER 16.0 /* answers that fault_share is made of */

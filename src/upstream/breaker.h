@@ -1,25 +1,26 @@
-/* breaker.h: a circuit breaker (contract 8.3): whether a server takes requests. There are two kinds
- * of them: one for each upstream (can it be reached, does it let us in), one for each lane (does it
- * answer for this model).
+/* breaker.h: a circuit breaker (contract 8.3): whether a server takes requests. There is one for
+ * each upstream (can it be reached, does it accept our key) and one for each lane (does the
+ * upstream answer for this model).
  *
  *	            faults and nothing well beside them
- *	   CLOSED ---------------------------------------> DOWN: a probe a second, after a minute of it
- *	   |  ^ ^                                            |    less and less often, at last one in 30 s
+ *	   CLOSED ---------------------------------------> DOWN: a probe a second, after a minute
+ *	   |  ^ ^                                            |    less often, at last one in 30 s
  *	   |  | +---- well: an answer that speaks for it ----+
  *	   |  +------ well ----------------------------------+
  *	   |        only the operator can mend it            |
  *	   +-------------------------------------------> REFUSED: a probe a minute, and at a reload
  *
- * One fault opens it when the fault leaves no doubt (no connection at all), or when nothing else is
- * in flight that might say otherwise and nothing was well lately; else FAULTS_MAX in a row do.
- * "Well" is an answer of 2xx, or a refusal of a request for its content. While it is open nothing
- * but probes is sent; a probe is any request that was sent since one was due, an online one too.
- * Faults of requests that were on their way when it opened say nothing new: hundreds that break
- * together do not put the next probe off.
+ * One fault opens the breaker when the fault leaves no doubt (no connection at all), or when
+ * nothing else is in flight that might say otherwise and nothing was well lately; else FAULTS_MAX
+ * in a row do. "Well" is an answer of 2xx, or a refusal of a request for its content. While the
+ * breaker is open only probes are sent; a probe is any request that was sent since one was due, an
+ * online one too. Faults of requests that were in flight when the breaker opened say nothing new:
+ * hundreds that break together do not put the next probe off.
  *
- * Beside the probes the server's health call is asked while it is DOWN. It decides nothing by
- * itself, but: good after it was bad, the next probe is due at once; good for a long time while
- * fewer than OUTAGE_LINES different lines fail, the fault is theirs (breaker_is_lines()).
+ * While the breaker is DOWN, the server's health call is asked beside the probes. Its answer closes
+ * nothing. But when it turns good, the next probe is due at once; and when it is good for a long
+ * time while fewer than OUTAGE_LINES different lines fail, the lines are at fault
+ * (breaker_is_lines()).
  *
  * Begins as { 0 }: closed. Pure; times are given in. Threads: dispatch alone. */
 #pragma once
@@ -28,11 +29,11 @@
 #include <stdint.h>
 
 #define BREAKER_FAULTS_MAX 3u    /* in a row, beside others in flight: then it is down */
-#define BREAKER_LATELY_MS 10000u /* so long what was well speaks for it */
+#define BREAKER_LATELY_MS 10000u /* so long a good answer speaks for the server */
 #define BREAKER_PROBE_MS 1000u   /* between probes in the first minute */
-#define BREAKER_MINUTE_MS 60000u /* that long; and between probes of one that refuses us */
+#define BREAKER_MINUTE_MS 60000u /* later; and while it refuses us */
 #define BREAKER_PROBE_MOST_MS 30000u
-#define BREAKER_OUTAGE_LINES 20u /* so many different lines are no fault of lines */
+#define BREAKER_OUTAGE_LINES 20u /* so many different lines that fail are an outage */
 
 enum breaker_state { BREAKER_CLOSED, BREAKER_DOWN, BREAKER_REFUSED };
 
@@ -69,19 +70,22 @@ enum breaker_change breaker_refused(struct breaker *b, const struct breaker_sign
 				    uint64_t now_ms);
 /* `sent_ms`: of the request that was answered. */
 enum breaker_change breaker_well(struct breaker *b, uint64_t sent_ms, uint64_t now_ms);
-/* It answers, though not well: it wants less. Closes one that was down. */
+/* The server answers, though not well: it wants less. Closes a breaker that was DOWN. */
 enum breaker_change breaker_answers(struct breaker *b);
-/* What the health call said, while it is open. */
+/* What the health call said, while the breaker is open. */
 void breaker_health(struct breaker *b, bool good, uint64_t now_ms);
-/* If it is open, the next probe is due at `at_ms`: now, when the configuration was read anew. */
+/* If the breaker is open, the next probe is due at `at_ms`: now, when the configuration was read
+ * anew. */
 void breaker_probe_at(struct breaker *b, uint64_t at_ms);
 
 /* UINT64_MAX: not before something is learnt; <= now_ms: a request may be sent now; else: then.
- * `probes`: that are out: one is enough. *ret_probe: what may be sent (now or then) is one. */
+ * `probes`: those in flight: one is enough. *ret_probe: the request that may be sent (now or then)
+ * is a probe. */
 uint64_t breaker_due_ms(const struct breaker *b, unsigned probes, uint64_t now_ms, bool *ret_probe);
-/* The last that was seen of it was good: an answer, or, while it is open, the health call. */
+/* The last sign of the server was good: an answer, or, while the breaker is open, the health
+ * call. */
 bool breaker_is_up(const struct breaker *b);
-/* It answered something well since then: what failed meanwhile is not its fault alone. */
+/* The server has answered well since then: what failed meanwhile is not its fault alone. */
 bool breaker_well_since(const struct breaker *b, uint64_t sent_ms);
-/* Its health call was good for `patience_ms`, yet the few lines that were tried all fail. */
+/* The health call was good for `patience_ms`, yet the few lines that were tried all fail. */
 bool breaker_is_lines(const struct breaker *b, uint64_t patience_ms, uint64_t now_ms);

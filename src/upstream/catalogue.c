@@ -1,11 +1,12 @@
-/* catalogue.c: see catalogue.h. */
+/* catalogue.c: two snapshots under one lock: models that configurations list, and the JSON of all
+ * models. */
 #include "upstream/catalogue.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- who serves what ---- */
+/* ---- which upstream serves what ---- */
 
 static bool names_have(char *const *names, const char *name)
 {
@@ -104,7 +105,7 @@ static bool any_is_served(const struct upstream *list)
 /* A model as one upstream has it. */
 struct joined {
 	const struct reported_model *model;
-	size_t order; /* the upstream's in the list; SIZE_MAX: only its configuration knows the model */
+	size_t order; /* the upstream's in the list; SIZE_MAX: from configuration only */
 };
 
 static int by_id(const void *a, const void *b)

@@ -2,7 +2,7 @@
  *
  * An upstream *claims* a model that its configuration lists or, without a list there, that it
  * reports itself (GET /v1/models). It *serves* what it claims and what names no model; a model that
- * no upstream claims, each serves that has no list: some engines take any name.
+ * no upstream claims is served by each upstream without a list: some engines take any name.
  *
  * What other threads ask is answered from a snapshot, which never changes: dispatch puts another in
  * its place after the list of upstreams, or what one reports, has changed. */
@@ -21,8 +21,8 @@
 bool upstream_claims(const struct upstream *u, const char *model);
 /* `list`: all upstreams. `model` "": none is named. */
 bool upstream_serves(const struct upstream *list, const struct upstream *u, const char *model);
-/* The first upstream that reports its models, where no upstream claims `model`, and none might have
- * it without having said so yet. NULL: that is not so. */
+/* The first upstream that reports its models, where no upstream claims `model`, and every upstream
+ * has said what it has. NULL: otherwise. */
 const struct upstream *catalogue_unlisted(const struct upstream *list, const char *model);
 
 /* ---- for other threads ---- */
@@ -40,8 +40,9 @@ struct catalogue {
 
 void catalogue_init(struct catalogue *c);
 void catalogue_done(struct catalogue *c);
-/* Makes the snapshot anew. A model that does not say when it was made is as old as `created` (Unix
- * s). Without memory the models stay as they were, and any model is served: the upstream judges. */
+/* Makes the snapshot anew. A model that is reported without a time is given `created` (Unix s).
+ * Without memory the models stay as they were, and any model counts as served: the upstream
+ * judges. */
 void catalogue_renew(struct catalogue *c, const struct upstream *list, int64_t created);
 /* Whether some upstream takes lines of that model: it lists it, or lists none. Any thread. */
 bool catalogue_serves(struct catalogue *c, const char *model);

@@ -1,4 +1,5 @@
-/* circuit.c: see circuit.h. */
+/* circuit.c: a change of the condition is moved here, and told to the log only as often as is worth
+ * reading. */
 #include "upstream/circuit.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* config.h: an upstream as the configuration says it is; and what may be done with such a
- * configuration: it is copied, freed and compared here and nowhere else.
+/* config.h: the configuration of one upstream. It is copied, freed and compared here and nowhere
+ * else.
  *
  * The members stand in two lists, of which the struct is made. Each has a kind, and config.c says
  * once for each kind how it is copied, freed and compared; so a member cannot be forgotten in one
@@ -8,7 +8,7 @@
  *	text     char *, owned; NULL is fine
  *	secret   the same; overwritten before it is freed
  *	tls      struct tls_pem, owned
- *	names    char **, NULL-ended, both levels owned; NULL is fine, and is not the same as an empty list
+ *	names    char **, NULL-ended, both levels owned; NULL is fine, and is not an empty list
  *	value    a number, an enum or a bool */
 #pragma once
 
@@ -19,14 +19,14 @@
 #include "client/tls.h"
 #include "upstream/gauges.h"
 
-/* Which server it is. What was learnt of one holds for as long as these stay. */
+/* Which server it is. What was learnt of a server holds for as long as these stay. */
 #define UPSTREAM_IDENTITY(X)                                                              \
 	X(text, char *, name)       /* for log, metrics and messages; unique */           \
 	X(text, char *, base_url)   /* "http://127.0.0.1:8080/v1", no slash at the end */ \
 	X(secret, char *, api_key)  /* or NULL; sent as Authorization: Bearer */          \
 	X(tls, struct tls_pem, tls) /* of https */
 
-/* How it is used: may change under what was learnt. */
+/* How the server is used: may change without loss of what was learnt. */
 #define UPSTREAM_TERMS(X)                                                                     \
 	X(names, char **, models)           /* that it serves; NULL: it takes any */          \
 	X(value, unsigned, weight)          /* from 1: its share while several have room */   \
@@ -53,6 +53,6 @@ MUST_USE bool upstream_config_copy(const struct upstream_config *from, struct up
 void upstream_config_done(struct upstream_config *c);
 /* Every member is the same. */
 bool upstream_config_same(const struct upstream_config *a, const struct upstream_config *b);
-/* They are of one server, reached in one way: name, URL, key and certificates. */
+/* Both are of one server, reached in one way: name, URL, key and certificates are the same. */
 bool upstream_config_identity_same(const struct upstream_config *a,
 				   const struct upstream_config *b);

@@ -1,11 +1,11 @@
 /* gauges.h: what an engine says of its own load, read from its Prometheus text.
  *
- *	kind       waiting                        running                         KV cache in use, 0..1
- *	vllm       vllm:num_requests_waiting      vllm:num_requests_running       vllm:kv_cache_usage_perc
- *	                                                                          (older: gpu_cache_usage_perc)
- *	sglang     sglang:num_queue_reqs          sglang:num_running_reqs         sglang:token_usage
- *	llamacpp   llamacpp:requests_deferred     llamacpp:requests_processing    llamacpp:kv_cache_usage_ratio
- *	                                                                          (builds of today: not told)
+ *	kind, prefix  waiting               running               KV cache in use, 0..1
+ *	vllm:         num_requests_waiting  num_requests_running  kv_cache_usage_perc
+ *	                                                          (older: gpu_cache_usage_perc)
+ *	sglang:       num_queue_reqs        num_running_reqs      token_usage
+ *	llamacpp:     requests_deferred     requests_processing   kv_cache_usage_ratio
+ *	                                                          (builds of today: none)
  *
  * Series of several models, or of several engines behind one address, are added up (the cache's
  * use: the largest counts). SGLang repeats itself, and what it repeats is left out: with priorities
@@ -29,7 +29,7 @@ struct gauges {
 	double cache; /* < 0: not told */
 };
 
-/* Reads `text`, of any bytes. `kind` GAUGES_AUTO: whichever of the three it holds. False when the
- * two request counts of that kind are not in it. A series whose value is no finite number from 0 up
- * (of the cache: up to 1) is as if it were not there. */
+/* Reads `text`, of any bytes. `kind` GAUGES_AUTO: the one of the three that the text holds. False
+ * when the two request counts of that kind are not in it. A series whose value is no finite number
+ * from 0 up (of the cache: up to 1) is as if it were not there. */
 bool gauges_read(struct slice text, enum gauges_kind kind, struct gauges *ret);

@@ -1,4 +1,4 @@
-/* judge.c: see judge.h. */
+/* judge.c: words and codes of known services, then the status, decide whose fault an end is. */
 #include "upstream/judge.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ static bool error_is(const struct attempt_end *e, const char *const *words)
 	return answer_code_is(e->body, words);
 }
 
-/* A page for people: a proxy's, or somebody else's server. */
+/* A page for people: a proxy's, or another server's. */
 static bool is_page(const struct attempt_end *e)
 {
 	struct slice body = answer_text(e->body);

@@ -1,5 +1,5 @@
 /* judge.h: whose fault the end of an attempt is: the table of contract 8.3, for lines and online
- * requests alike. What follows from it for the line is trials.h, for the upstream
+ * requests alike. What follows for the line is in dispatch/trials.h, for the upstream in
  * upstream/breaker.h and upstream/throttle.h. Pure. */
 #pragma once
 
@@ -9,9 +9,9 @@
 #include "batch/outcome.h"
 #include "client/client.h"
 
-/* The end of an attempt, of a line or of an online request: what is judged, and what all that learn
- * from it are told. Made once, on the stack of whoever is told that it ended. All slices are
- * borrowed. */
+/* The end of an attempt, of a line or of an online request: judge.c judges it, and all that learn
+ * from the end are given it. Made once, on the stack of the function that is told of the end. All
+ * slices are borrowed. */
 struct attempt_end {
 	enum exchange_end how;
 	uint64_t sent_us, ended_us;
@@ -20,10 +20,10 @@ struct attempt_end {
 	struct slice content_type;
 	struct slice error_type;          /* x-amzn-errortype */
 	const struct answer_facts *facts; /* of a 2xx; NULL: its body was not read */
-	struct usage tokens;              /* that a 2xx tells of; 0: it does not, or is not read */
+	struct usage tokens;              /* by the usage of a 2xx; 0: not given, or not read */
 	int64_t wait_ms;                  /* that it asks for (wait.h); <= 0: none */
-	const char *by_way; /* what its words begin with, as the route's (client.h); NULL: nothing */
-	const char *detail; /* the client's sentence, "" or NULL: none */
+	const char *by_way;               /* what its words begin with (client.h); NULL: nothing */
+	const char *detail;               /* the client's sentence, "" or NULL: none */
 };
 
 enum blame {
@@ -44,11 +44,11 @@ struct judgement {
 	const char *message;      /* static, or NULL: the fault's own */
 };
 
-/* `been_well`: some line of this model was well there. */
+/* `been_well`: some line of this model has been answered well there. */
 struct judgement attempt_judge(const struct attempt_end *e, bool been_well);
 /* Whether it speaks for the upstream: it answered well, or refused a request for its content. */
 bool blame_is_well(enum blame blame);
 
-/* What the upstream said, in words for people: "HTTP 503: Loading model", or the client's sentence.
- * `secret`, if not NULL, is blotted out of it. */
+/* Writes what the upstream said, in words for people: "HTTP 503: Loading model", or the client's
+ * sentence. `secret`, if not NULL, is blotted out of it. */
 void attempt_words(const struct attempt_end *e, const char *secret, char *to, size_t size);

@@ -1,4 +1,5 @@
-/* rate_limit.c: see rate_limit.h. */
+/* rate_limit.c: each of the two limits is a ring of tenths of a second and a bucket; the later of
+ * their due times counts. */
 #include "upstream/rate_limit.h"
 
 #include <assert.h>

@@ -1,14 +1,14 @@
-/* rate_limit.h: limits on requests and tokens a minute, kept in any 60 seconds.
+/* rate_limit.h: limits on requests and on tokens a minute; they hold in any 60 seconds.
  *
- * What was sent in the window is remembered by tenths of a second: a batch line goes out only if it
- * fits into the limits with all of that, online requests included. The window is a little longer
- * than a minute, because requests reach the upstream at other distances than they left; but not so
+ * A window remembers what was sent, by tenths of a second: a batch line goes out only if it fits
+ * into the limits together with all of that, online requests included. The window is a little
+ * longer than a minute, because requests arrive at other intervals than they were sent; but not so
  * much longer that a limit of 120 would let less than 119 through.
  *
- * That alone would send a minute's worth in a burst. So there are two buckets that refill evenly,
- * and hold a quarter of a second's worth (two at least: what goes out some milliseconds late is
- * made up for). Online requests are charged too and may overdraw: batch lines then wait. Begins as
- * { 0 }: no limit. Pure; times are given in. */
+ * The window alone would let a minute's worth go in a burst. So there are two buckets that refill
+ * evenly, and hold a quarter of a second's worth (two requests at least, so that a line that goes
+ * out some milliseconds late is made up for). Online requests are charged too and may overdraw:
+ * batch lines then wait. Begins as { 0 }: no limit. Pure; times are given in. */
 #pragma once
 
 #include <stdbool.h>
@@ -22,7 +22,7 @@ struct rate_limit_bucket {
 	double limit;                   /* a minute; 0: none */
 	double per_ms;                  /* refill */
 	double most;                    /* what it holds */
-	double level;                   /* in it; < 0: overdrawn */
+	double level;                   /* in the bucket; < 0: overdrawn */
 	double used[RATE_LIMIT_TENTHS]; /* by tenth of a second, modulo */
 	double in_window;               /* sum of `used` */
 };
@@ -36,10 +36,11 @@ struct rate_limit {
 void rate_limit_configure(struct rate_limit *p, uint64_t requests_per_minute,
 			  uint64_t tokens_per_minute, uint64_t now_ms);
 /* When the next batch line, which is expected to take `tokens`, may be sent: at once (<= now_ms),
- * or not before then: ask again. A line of more tokens than the limit goes alone in its minute. */
+ * or not before the time given: then ask again. A line of more tokens than the limit goes alone in
+ * its minute. */
 uint64_t rate_limit_due_ms(const struct rate_limit *p, uint64_t tokens, uint64_t now_ms);
 /* A request is sent that is expected to take `tokens`. */
 void rate_limit_take(struct rate_limit *p, uint64_t tokens, uint64_t now_ms);
-/* The one sent at `taken_ms` took more (> 0) or fewer. */
+/* The request that was sent at `taken_ms` took more tokens than expected (> 0), or fewer. */
 void rate_limit_settle(struct rate_limit *p, int64_t tokens_more, uint64_t taken_ms,
 		       uint64_t now_ms);

@@ -1,4 +1,5 @@
-/* reported.c: see reported.h. */
+/* reported.c: one pass over the list; of each model the members beside OpenAI's four are kept as
+ * they came. */
 #include "upstream/reported.h"
 
 #include <stdlib.h>

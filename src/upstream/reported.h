@@ -11,7 +11,7 @@
 struct reported_model {
 	char *id, *owned_by; /* `owned_by` may be NULL */
 	int64_t created;     /* Unix s; 0: it does not say */
-	char *more; /* its other members as they came: `,"root":"/m","max_model_len":4096`; or NULL */
+	char *more;          /* its other members as they came: `,"root":"/m"`; or NULL */
 };
 
 /* Begins as { 0 }: it has not said. */

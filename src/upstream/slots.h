@@ -30,7 +30,7 @@ struct slots {
 
 	/* its own; to be read */
 	unsigned sent;         /* lines in flight */
-	_Atomic unsigned held; /* of these and of those answered and not durable: slots_held() */
+	_Atomic unsigned held; /* `sent`, and those answered and not durable: slots_held() */
 	unsigned probes;       /* of `sent`, those that find out whether there is an answer again */
 	uint64_t probed_at_ms; /* when the last of them was sent */
 	unsigned alone; /* of `sent`, those beside which no line may be in flight on the upstream */
@@ -39,7 +39,7 @@ struct slots {
 
 enum slot_state { SLOT_FREE, SLOT_SENT, SLOT_ANSWERED };
 
-/* What one line holds. Zeroed at first. */
+/* The slot of one line. Zeroed at first. */
 struct slot {
 	/* set before slot_take() */
 	struct slots *lane, *batch;
@@ -51,13 +51,14 @@ struct slot {
 /* The request goes out. `alone` only where the lane's upstream has no line in flight, and then no
  * other until it has ended. */
 void slot_take(struct slot *s, uint64_t now_ms);
-/* The request has ended, whichever way: it burdens the upstream no longer, but is not durable. */
+/* The request has ended, whichever way: the upstream is done with it, but the line is not
+ * durable. */
 void slot_answered(struct slot *s);
-/* The line goes on to whoever makes it durable: `s` is free for another, and what it held is the
- * returned lane's, for slot_durable(). */
+/* The line goes on to the thread that makes it durable: `s` is free for another, and the returned
+ * lane keeps what the line held, for slot_durable(). */
 MUST_USE struct slots *slot_hand_on(struct slot *s);
-/* What was handed on is durable. Any thread. The last touch of the lane: once it holds nothing it
- * may go. */
+/* A line that was handed on is durable. Any thread. This is the last touch of the lane: a lane that
+ * holds nothing may be freed. */
 void slot_durable(struct slots *lane, struct slots *batch);
 /* The line is dropped, or will be sent again: sent or answered, it holds nothing any more. */
 void slot_drop(struct slot *s);

@@ -1,4 +1,5 @@
-/* throttle.c: see throttle.h. */
+/* throttle.c: requests that were taken are counted by second, so that a rate can be read off when a
+ * pause ends. */
 #include "upstream/throttle.h"
 
 #include <string.h>

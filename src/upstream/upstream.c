@@ -1,5 +1,5 @@
 /* upstream.c: what follows from the end of an attempt is a function for each kind of blame: it
- * teaches the two circuits and the throttle, and says what came of it. */
+ * teaches the two circuits and the throttle, and says what has changed. */
 #include "upstream/upstream.h"
 
 #include <string.h>
@@ -95,7 +95,7 @@ void upstream_online_sent(struct upstream *u, uint64_t tokens, uint64_t now_ms)
 
 /* ---- whose fault it is ---- */
 
-/* Something is well there, so one that is busy is throttled. */
+/* Something is answered well there, so a busy upstream is throttled, not down. */
 static bool model_serves(const struct circuit *model, unsigned in_flight, uint64_t sent_ms)
 {
 	const struct breaker *b = &model->breaker;

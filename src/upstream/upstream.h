@@ -1,10 +1,11 @@
-/* upstream.h: one server that answers: what it is, whether it takes a request, and what it learns
- * from the end of one. It knows no lane, no line and no HTTP library: dispatch embeds it in what it
- * sends with (dispatch/target.h), and keeps for each model on it a circuit, which it hands in here.
+/* upstream.h: one server that answers: its configuration, whether it takes a request, and what is
+ * learnt from the end of one. This folder knows no lane, no line and no HTTP library: dispatch
+ * embeds struct upstream in its target (dispatch/target.h), keeps a circuit for each model on it,
+ * and hands that circuit in here.
  *
  *	may a request go?     upstream_takes(), upstream_due_ms()
  *	one is sent           upstream_sent(), upstream_online_sent()
- *	one has ended         upstream_judge() whose fault, upstream_learn() what follows for the server
+ *	one has ended         upstream_judge() whose fault, upstream_learn() what follows
  *	time has passed       upstream_tick()
  *	the file was read     upstream_configure()
  *
@@ -31,22 +32,22 @@ struct upstream_counts {
 };
 
 struct upstream {
-	struct upstream *next;         /* in the order of the configuration, those that went last */
+	struct upstream *next;         /* in the order of the configuration, removed ones last */
 	struct upstream_config config; /* our own copy */
-	unsigned number;               /* below 64; while it is here no other's */
-	bool retired; /* gone from the configuration: freed when nothing is in flight */
+	unsigned number;               /* below 64; unique among those that are here */
+	bool retired; /* removed from the configuration: freed when nothing is in flight */
 
-	struct circuit circuit;   /* whether it can be reached, lets us in and asks for no pause */
-	struct throttle throttle; /* the pauses that it asks for */
+	struct circuit circuit; /* whether it can be reached, accepts our key and asks for no pause */
+	struct throttle throttle;       /* the pauses that it asks for */
 	struct rate_limit rate_limit;   /* the limits a minute of its configuration */
-	uint64_t rate_limited_until_ms; /* a line was found not to fit into these before then */
+	uint64_t rate_limited_until_ms; /* a line did not fit into these: not before then */
 	bool certificate;               /* circuit.said is of a certificate that is refused */
 
 	uint64_t opened_ms;
-	bool asked; /* it has said which models it has, or that it does not say */
+	bool asked; /* its models are known, or that it does not report them */
 	struct reported reported;
 	bool has_gauges;
-	struct gauges gauges; /* of its engine, as it said last */
+	struct gauges gauges; /* of its engine, at the last poll */
 
 	struct slots slots; /* of all that is in flight there */
 	struct upstream_counts counts;
@@ -62,14 +63,14 @@ void upstream_configure(struct upstream *u, struct upstream_config *config, uint
 
 /* ---- may a request go? ---- */
 
-/* It is there for new ones: configured, and not set to drain. */
+/* New requests may go to it: it is configured, and not set to drain. */
 bool upstream_takes(const struct upstream *u);
 /* When its circuit and that of the model, its pauses and its limits a minute all let a line
- * through: at once (<= now_ms), then, or UINT64_MAX: something has to happen first. *ret_probe: the
- * line is one. */
+ * through: at once (<= now_ms), at the time given, or UINT64_MAX: something has to happen first.
+ * *ret_probe: the line is a probe. */
 uint64_t upstream_due_ms(const struct upstream *u, const struct circuit *model,
 			 const struct slots *model_slots, uint64_t now_ms, bool *ret_probe);
-/* What is in flight on it, with what is not durable yet; and what may be at most. */
+/* Requests in flight on it, with lines that are not durable yet; and how many may be. */
 unsigned upstream_load(const struct upstream *u);
 unsigned upstream_most(const struct upstream *u);
 
@@ -81,25 +82,25 @@ void upstream_online_sent(struct upstream *u, uint64_t tokens, uint64_t now_ms);
 
 /* ---- one has ended ---- */
 
-/* Whose fault it is. `model`: its circuit; NULL: the request is for a model that has none.
- * `in_flight`: lines of the model on this upstream, the one that has ended with them. */
+/* Whose fault an end is. `model`: the circuit of the request's model; NULL: the request is for a
+ * model that has none. `in_flight`: lines of the model on this upstream, the one that has ended
+ * with them. */
 struct judgement upstream_judge(const struct circuit *model, unsigned in_flight,
 				const struct attempt_end *e);
 
 struct lesson {
 	const struct attempt_end *end;
 	enum blame blame;   /* as upstream_judge() says */
-	unsigned in_flight; /* lines of the model on this upstream, without the one that has ended */
+	unsigned in_flight; /* lines of the model here, without the one that has ended */
 	bool line_new;      /* see breaker.h */
 	int64_t now_s;      /* Unix */
 };
 
-/* What has changed, for those who are to be told. */
+/* What has changed; the caller reports it. */
 struct learnt {
-	bool upstream, model; /* the condition (`stall`) of the one, of the other */
-	bool shut_upstream,
-		shut_model; /* what takes requests again starts slowly: of all models, of this */
-	bool came_back; /* it was down: it may be another server now, and is asked anew what it has */
+	bool upstream, model;           /* the condition (`stall`) of the upstream, of the model */
+	bool shut_upstream, shut_model; /* a slow start: for all models, for this one */
+	bool came_back;                 /* it was down: it is asked anew what it has */
 };
 
 /* `model` may be NULL, as above. */
