@@ -15,11 +15,11 @@ struct api_config {
 	enum profile profile;
 	struct window_rule windows;
 	struct ingest_limits limits;
-	uint64_t org_limits[ORG_LIMITS]; /* of an organization that has none of its own; 0: any number */
+	uint64_t org_limits[ORG_LIMITS]; /* of an organization without its own; 0: any number */
 	bool missing_input_refused; /* create with an unknown file: 400 (kimi) or failed (openai) */
 	bool kimi_calls;            /* Kimi's calls that are answered at once are passed on */
 	bool first_line_checked;    /* an upload whose first line is not JSON is refused */
-	uint64_t input_expires_after_s; /* of uploads that say nothing; 0: never */
+	uint64_t input_expires_after_s; /* of uploads without expires_after; 0: never */
 	uint64_t result_expires_after_s;
 	const char *version; /* of the program, for /metrics; static */
 };

@@ -164,7 +164,7 @@ static bool fail_final(struct request *rq, struct http_response *r, struct error
 		    "Cannot cancel a batch with status '%s'.", batch_status_name(b.status));
 }
 
-/* Contract 5: no body, or an empty object. What is in an object is nobody's concern. */
+/* Contract 5: no body, or an empty object. What an object holds is ignored. */
 static bool check_cancel_body(struct slice body, struct error *err)
 {
 	if (body.n == 0 || members_find(body, NULL, 0))

@@ -1,6 +1,5 @@
 /* content.c: the bytes of a file: whole or a range (by sendfile where the blob has a
- * descriptor), or compressed, or not at all because
- * the client has them. */
+ * descriptor), or compressed, or not at all because the client has them already. */
 #include "api/content.h"
 
 #include <stdio.h>

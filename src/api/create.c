@@ -1,4 +1,5 @@
-/* create.c: the checks stand in the order of contract 5.2's table; the first that fails is told. */
+/* create.c: the checks stand in the order of contract 5.2's table; the first that fails is
+ * reported. */
 #include "api/create.h"
 
 #include <stdio.h>

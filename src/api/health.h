@@ -8,5 +8,5 @@ bool health_about(struct request *rq, struct http_response *r, struct error *err
 bool health_alive(struct request *rq, struct http_response *r, struct error *err);
 /* 503 once the server is draining, so that a load balancer turns away in time. */
 bool health_ready(struct request *rq, struct http_response *r, struct error *err);
-/* The refusal of whatever would begin something new: UNAVAILABLE while draining. */
+/* Refuses a call that would begin something new: UNAVAILABLE while draining. */
 MUST_USE bool health_takes_work(const struct request *rq, struct error *err);

@@ -1,8 +1,8 @@
-/* limits.h: what each organization has under way in this process, and how much of it it may have
+/* limits.h: what each organization has under way in this process, and how much it may have
  * (contract 13.1): uploads, the files and bytes that these will be, online requests.
  *
  * A quota counts an upload from its first byte: what has no row in the store yet is reserved here,
- * and let go when the upload is over, whatever became of it. A crash forgets reservations together
+ * and released when the upload is over, whatever its end. A crash forgets reservations together
  * with the uploads. Any thread; a lock held for an instant, but limits_reserve() reads the store as
  * well. */
 #pragma once
@@ -34,7 +34,7 @@ void limits_close(struct limits *l);
 /* An upload, an online request begins: RATE_LIMIT, with Retry-After in `r`, for one too many. */
 MUST_USE bool limits_upload_begin(struct request *rq, struct http_response *r, struct error *err);
 MUST_USE bool limits_online_begin(struct request *rq, struct http_response *r, struct error *err);
-/* It is over. Of an upload with what it had reserved. */
+/* The upload, the online request is over; what the upload had reserved is released. */
 void limits_upload_end(struct limits *l, const char *org, const struct file_use *reserved);
 void limits_online_end(struct limits *l, const char *org);
 

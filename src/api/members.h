@@ -2,7 +2,8 @@
  * each of them.
  *
  * The body goes through our own scanner (base/json.h): it allocates nothing, so a megabyte of
- * brackets costs a megabyte, and members that nobody asked for are skipped whatever they hold. */
+ * brackets costs a megabyte, and members that were not asked for are skipped, whatever they
+ * hold. */
 #pragma once
 
 #include "base/attr.h"

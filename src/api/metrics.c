@@ -1,5 +1,5 @@
-/* metrics.c: tables of what is shown, and of the figures those of the process and of HTTP, which
- * are looked at here. */
+/* metrics.c: a table for each group of metrics; the figures of the process and of HTTP are read
+ * here, those of dispatch come from its view. */
 #include "api/metrics.h"
 
 #include <dirent.h>

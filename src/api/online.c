@@ -58,8 +58,8 @@ static const char *const not_passed_back[] = {
 	"Server",
 	"openai-processing-ms",
 	"openai-version",
-	/* a session with whoever asked: the upstream takes all clients, of every organization, for
-	 * one (and clients' own Cookie is not sent) */
+	/* a session with the client that asked: the upstream takes all clients, of every
+	 * organization, for one (and clients' own Cookie is not sent) */
 	"Set-Cookie",
 	"Set-Cookie2",
 	/* about the key and the account of lowtide with the upstream, which are no client's

@@ -1,8 +1,9 @@
 /* online.h: requests that are passed on to an upstream as they come, and answered as it answers
  * (contract 13): bytes and headers both ways, piece by piece.
  *
- * Neither way go the headers that belong to one connection (RFC 9110, 7.6.1), nor to the upstream
- * those that are between lowtide and its client: the key, the host, cookies, the organization. */
+ * Headers that belong to one connection (RFC 9110, 7.6.1) are passed on in neither direction.
+ * Headers between lowtide and its client (the key, the host, cookies, the organization) are not
+ * passed to the upstream. */
 #pragma once
 
 #include "api/request.h"

@@ -1,6 +1,6 @@
-/* repeat.h: repeated calls (contract 2.4). The store knows those that were answered; this knows
- * those that still run, so that a second one coming meanwhile waits instead of making a second
- * object.
+/* repeat.h: repeated calls (contract 2.4). The store knows the calls that were answered; this list
+ * knows those that still run, so that a second call is held off meanwhile instead of making a
+ * second object.
  *
  * A call with an Idempotency-Key claims that key from its headers on. One without claims its
  * content as soon as that is known: then only a resend (x-stainless-retry-count >= 1) is held off,

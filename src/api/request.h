@@ -37,7 +37,7 @@ struct request {
 	const struct route *route;
 	char id[ID_SIZE]; /* x-request-id */
 	uint64_t began_ms;
-	struct key key;      /* whose call it is; nobody's where a route needs no key */
+	struct key key;      /* whose call it is; empty where a route needs no key */
 	char object_id[256]; /* from the path; one that was longer names nothing either */
 	struct claim claim;
 	struct buf body;         /* of a JSON route, or of one that is passed on */

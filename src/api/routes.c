@@ -78,7 +78,7 @@ static struct slice take_segment(const char **path)
 	return segment;
 }
 
-/* An id is one segment that is not empty; what it says is nobody's business here (2.2). */
+/* An id is one segment that is not empty; its form is not checked here (2.2). */
 static bool path_matches(const char *pattern, const char *path, struct slice *ret_id)
 {
 	*ret_id = SLICE("");

@@ -5,7 +5,7 @@
 
 /* What comes in the request's body. */
 enum route_body {
-	BODY_NONE, /* whatever comes is ignored */
+	BODY_NONE, /* a body is ignored */
 	BODY_JSON, /* collected in rq->body before `handle` */
 	BODY_FORM, /* the upload's own (upload.h) */
 	BODY_RAW,  /* any bytes up to the limit of a line, collected in rq->body */

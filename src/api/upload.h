@@ -12,5 +12,5 @@ bool upload_room(struct request *rq, size_t bytes);
 void upload_body(struct request *rq, struct slice piece);
 /* The form is whole: judged, made durable, entered in the store. Worker thread. */
 bool upload_handle(struct request *rq, struct http_response *r, struct error *err);
-/* Whatever is not finished leaves nothing on disk. NULL is fine. */
+/* An upload that is not finished leaves nothing on disk. NULL is fine. */
 void upload_free(struct upload *u);

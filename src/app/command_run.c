@@ -63,7 +63,7 @@ static error_t parse_run(int key, char *arg, struct argp_state *state)
 	}
 }
 
-/* Who runs a batch at a terminal waits for the end of the command. */
+/* A user who runs a batch at a terminal waits for the end of the command. */
 #define RUN_DRAIN_MS 5000
 
 /* The limits on files protect a server from its users; here both are the same person. */

@@ -121,7 +121,7 @@ static void log_less(const struct config *c)
 		log_set_level(LOG_WARN);
 }
 
-/* Shown by commands that send lines when nobody said where to. */
+/* Shown by commands that send lines when no upstream is given. */
 static const char no_upstream[] =
 	"lowtide: no upstream: nowhere to send lines to.\n"
 	"Name the OpenAI-compatible server that does the work, as its clients know it:\n"

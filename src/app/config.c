@@ -26,7 +26,7 @@ static bool check_windows(const struct config *c, struct error *err)
 		return true;
 	duration_format(c->window_min_s, least_text);
 	duration_format(c->window_max_s, most_text);
-	/* Of the two, the one that somebody wrote is at fault. */
+	/* Of the two, the setting of the higher layer is at fault: it was chosen. */
 	if (most->origin.layer >= least->origin.layer)
 		return fail_at(err, &most->origin, "limits.window_max",
 			       "%s is less than limits.window_min, which is %s", most_text,
@@ -37,7 +37,7 @@ static bool check_windows(const struct config *c, struct error *err)
 
 /* ---- texts become values ---- */
 
-/* Whether the setting has the vendor's figure, for nobody has set it (contract 3.3). */
+/* Whether the setting has the vendor's figure, because it is not set anywhere (contract 3.3). */
 static bool is_vendors(const struct config *c, const struct setting *s)
 {
 	return c->vendor_limits && s->vendor[c->profile] != NULL && given_of(c, s)->text == NULL;

@@ -34,7 +34,7 @@ struct upstream_setting {
 	char *ca_file, *cert_file, *key_file;
 	char **models; /* NULL-ended; NULL: any */
 	uint64_t weight;
-	uint64_t concurrency;     /* 0: execution.concurrency; AMOUNT_AUTO: found by itself */
+	uint64_t concurrency;     /* 0: execution.concurrency; AMOUNT_AUTO: automatic */
 	uint64_t max_concurrency; /* 0: execution.max_concurrency */
 	uint64_t requests_per_minute, tokens_per_minute; /* 0: no limit */
 	int metrics;                                     /* enum gauges_kind */
@@ -49,9 +49,9 @@ struct config {
 	struct address listen;
 	char *data;
 	int profile;          /* enum profile */
-	uint64_t concurrency; /* AMOUNT_AUTO: found by itself */
+	uint64_t concurrency; /* AMOUNT_AUTO: automatic */
 	uint64_t max_concurrency, max_attempts, patience_s, line_timeout_s, drain_s, response_bytes;
-	uint64_t reserve; /* for online requests; AMOUNT_AUTO: by itself */
+	uint64_t reserve; /* for online requests; AMOUNT_AUTO: automatic */
 	uint64_t max_waiting, client_timeout_s;
 	bool kimi_calls;
 	bool vendor_limits;
@@ -100,11 +100,10 @@ void config_done(struct config *c);
  * that place and never shows what was in it. */
 MUST_USE bool config_read_keys(struct config *c, struct error *err);
 
-/* Logs a warning for each variable LOWTIDE_… that no setting has: it was hardly meant to do
- * nothing. */
+/* Logs a warning for each variable LOWTIDE_… that names no setting: a typing error, most likely. */
 void config_warn_environment(const struct config *c);
 
-/* Whether nobody has set `key`: a command may then have a default of its own. */
+/* Whether `key` is not set anywhere: a command may then have a default of its own. */
 bool config_is_default(const struct config *c, const char *key);
 
 /* Every setting, one a line, as `key: value` with where it comes from. */
@@ -115,7 +114,7 @@ void config_print(const struct config *c, FILE *to);
 struct pipeline_config config_pipeline(const struct config *c);
 struct api_config config_api(const struct config *c);
 struct window_rule config_windows(const struct config *c);
-/* By what server, `run` and `check` judge a file, and its lines, alike. */
+/* The rules by which the server, `run` and `check` judge a file and its lines. */
 struct ingest_limits config_limits(const struct config *c);
 struct verdict_rules config_rules(const struct config *c);
 

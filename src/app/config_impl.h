@@ -36,7 +36,7 @@ bool fail_text(const struct setting *s, const struct origin *origin, const char 
 
 /* ---- config_tls.c ---- */
 
-/* Whether what is said of TLS fits together, for an upstream whose defaults are set. */
+/* Whether the TLS settings of an upstream fit together; its defaults are set. */
 MUST_USE bool tls_settings_check(const struct upstream_setting *u, struct error *err);
 /* Reads the files that hold for the upstream, its own or those of all, and checks what is in
  * them. */
@@ -55,7 +55,7 @@ MUST_USE bool upstreams_add_urls(struct config *c, const struct origin *origin, 
 				 struct error *err);
 /* Gives what was not given its default; checks that all fit together. */
 MUST_USE bool upstreams_finish(struct config *c, struct error *err);
-/* Requests in flight, fixed (0: found by itself), and at most, as they come out for `u`. */
+/* The concurrency of `u`, fixed (0: automatic), and its maximum, with the defaults applied. */
 uint64_t upstream_fixed(const struct config *c, const struct upstream_setting *u);
 uint64_t upstream_max(const struct config *c, const struct upstream_setting *u);
 /* Forgets the keys, then the entries. */

@@ -2,10 +2,9 @@
  * of the process, so it is as it was) and flags, and the upstreams' keys with it.
  *
  *	broken     config.reload_failed says where and what; all stays as it was
- *	good       what the table of settings calls `at_reload` counts at once: the upstreams and what
- *	           is said of them elsewhere, log.level. config.reloaded says which upstreams came,
- *	           went and changed
- *	           config.restart_needed names settings that differ from what the server runs with */
+ *	good       settings with `at_reload` (settings.h) count at once: the upstreams and their
+ *	           terms, log.level. config.reloaded says which upstreams came, went and changed;
+ *	           config.restart_needed names the settings that wait for the next start */
 #pragma once
 
 #include "app/config.h"

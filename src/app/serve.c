@@ -67,9 +67,9 @@ static bool first_key_add(struct server *s, const char *chosen, struct error *er
 	return false;
 }
 
-/* A store without any key is new: nobody could use the server. The key is printed before it counts:
- * a crash in between leaves a key that opens nothing, and the next start prints another. The other
- * way round it would leave one that opens everything and that nobody has seen. */
+/* A store without any key is new, and its server could not be used. The key is printed before it is
+ * stored: a crash in between leaves a printed key that opens nothing, and the next start prints
+ * another. The other order could leave a valid key that was never shown. */
 static bool first_key(struct server *s, struct error *err)
 {
 	const char *chosen = getenv(FIRST_KEY_VARIABLE);

@@ -229,7 +229,7 @@ static void amount_format(const struct setting *s, uint64_t amount, char to[stat
 		snprintf(to, 24, "%" PRIu64, amount);
 }
 
-/* Bounds that nobody runs into are not worth reading. */
+/* Bounds beyond any real value are not worth reading. */
 static void describe_amount(const struct setting *s, const char *what, const char *such_as,
 			    char *to, size_t size)
 {

@@ -19,7 +19,7 @@ enum setting_type {                  /* the member it is kept in */
 		    SETTING_SIGNED,  /* int64_t, at most `most` away from 0 */
 		    SETTING_SIZE,    /* uint64_t, bytes */
 		    SETTING_DURATION,  /* uint64_t, seconds */
-		    SETTING_UPSTREAMS, /* the list of upstreams; as mere text it is the URL of one */
+		    SETTING_UPSTREAMS, /* the list of upstreams; a mere text is a URL */
 };
 
 /* What a COUNT is kept as when it is given as its word `automatic`. */

@@ -1,4 +1,4 @@
-/* suggest.c: which setting somebody meant who wrote a name that there is not. */
+/* suggest.c: which setting was meant by a name that does not exist. */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>

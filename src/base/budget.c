@@ -1,4 +1,4 @@
-/* budget.c: see budget.h. */
+/* budget.c: atomic counters, one for each use and one for all of them. */
 #include "base/budget.h"
 
 #include <stddef.h>

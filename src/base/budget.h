@@ -2,16 +2,17 @@
  * answers, streams, lines. What is fixed (stacks, code, caches) is not in it, and neither is what
  * costs a few bytes a connection.
  *
- * A buffer that names a use (buf.h) is charged to it as it grows and until it is freed, whoever
- * owns it then; so nothing has to be given back by hand. Charging never fails. Whether more may be
- * taken is asked beforehand, at the edge, by whoever can make the other side wait: budget_try().
+ * A buffer that names a use (buf.h) is charged to that use as the buffer grows and until it is
+ * freed, also when its owner changes; so nothing has to be given back by hand. Charging never
+ * fails. The code at the edge, which can make the other side wait, asks beforehand whether there is
+ * room: budget_try().
  *
- * Batch lines may fill three quarters, so that online requests always find some room. And what is
- * alone of its kind may always grow: one request, one answer, one upload goes on whatever the size
- * of the budget. So what is charged may go over the limit by one of each kind.
+ * Batch lines may fill three quarters, so that online requests always find some room. A use that
+ * holds nothing is never refused: one request, one answer, one upload goes on, however small the
+ * budget is. So the charges may exceed the limit by one of each use.
  *
- * Threads: all may be called from any; no locks. Counts are exact, a decision may be a moment old:
- * when several ask at once, each may be told yes for the same room. */
+ * Threads: any; no locks. Counts are exact; a decision may be a moment old: when several threads
+ * ask at once, each may be told yes for the same room. */
 #pragma once
 
 #include <stdatomic.h>
@@ -69,6 +70,5 @@ MUST_USE bool budget_try(struct budget_use *use, uint64_t bytes);
 /* The one waiter: `room` is called, in whatever thread, at the first budget_give() after each
  * budget_await(). It must not block. Set before threads start. */
 void budget_waiter(struct budget *b, void (*room)(void *ctx), void *ctx);
-/* To be called before budget_has() is asked for the last time: then nothing given back in between
- * is missed. */
+/* To be called before the last call of budget_has(): then no budget_give() in between is missed. */
 void budget_await(struct budget *b);

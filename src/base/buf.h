@@ -2,7 +2,7 @@
  *
  * Appending past the largest size, or failing to allocate, sets `failed` and leaves the contents as
  * they were; later appends do nothing. So a writer appends freely and checks `failed` once.
- * Owned by whoever holds the struct; not for sharing between threads. */
+ * The holder of the struct owns the bytes; a buf is not shared between threads. */
 #pragma once
 
 #include <stdint.h>

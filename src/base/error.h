@@ -1,10 +1,10 @@
 /* error.h: an error is a value that already is the API's answer.
  *
- * A function that can fail returns false and fills a `struct error`; nobody logs on the way, the
- * one who stops passing it on does (or answers the client with it). The kind decides the HTTP
- * status and `error.type` (contract 2.3, table in error.c); `code`, `param` and `message` go out
- * as they stand, so they hold no paths, keys or upstream addresses. `sys`, `sqlite`
- * and `detail` are for the log alone. */
+ * A function that can fail returns false and fills a `struct error`; no function logs the error on
+ * the way; the caller that stops passing it on does (or answers the client with it). The kind
+ * decides the HTTP status and `error.type` (contract 2.3, table in error.c); `code`, `param` and
+ * `message` go out as they stand, so they hold no paths, keys or upstream addresses. `sys`,
+ * `sqlite` and `detail` are for the log alone. */
 #pragma once
 
 #include <stdint.h>

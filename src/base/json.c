@@ -151,7 +151,7 @@ static const char *number_end(const char *p, const char *end)
 	if (p < end && *p == '-')
 		p++;
 	if (p < end && *p == '0')
-		p++; /* and no digit may follow: whatever does is no comma and no bracket */
+		p++; /* and no digit may follow: it is no comma and no bracket */
 	else if ((p = digits_end(p, end)) == NULL)
 		return NULL;
 	if (p < end && *p == '.' && (p = digits_end(p + 1, end)) == NULL)

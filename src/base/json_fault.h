@@ -1,5 +1,6 @@
-/* json_fault.h: why a text is not JSON, for the person who wrote it. The scanner (json.h) says only
- * that it is not, and is quick; this walks the text once more, where somebody wants to know. */
+/* json_fault.h: why a text is not JSON, for the person who wrote it. The scanner (json.h) is quick
+ * and says only that the text is not JSON; json_fault walks the text once more, where the reason is
+ * wanted. */
 #pragma once
 
 #include "base/slice.h"

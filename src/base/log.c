@@ -195,7 +195,7 @@ static void line_fields(struct log_line *l, const struct log_field *fields)
 	}
 }
 
-/* A log that cannot be written is nobody's error to handle: the server goes on. */
+/* A line that cannot be written is lost: the server goes on. */
 static void line_write(struct log_line *l)
 {
 	ssize_t n;

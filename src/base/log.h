@@ -66,5 +66,5 @@ struct log_storm {
 /* Whether a line may be written now; *ret_held: lines since the last one that were not. `now_ms` is
  * sys.monotonic_ms(). */
 bool log_storm_pass(struct log_storm *s, uint64_t now_ms, uint64_t *ret_held);
-/* To be asked now and then: lines that were held back and that no later one has told of. */
+/* How many lines were held back and not yet reported by a later line; to be called now and then. */
 uint64_t log_storm_rest(struct log_storm *s, uint64_t now_ms);

@@ -1,7 +1,7 @@
 /* memory.h: the allocations without which a line would be lost.
  *
  * Most allocations can fail: their caller answers with fail_memory(). A few bytes that keep track
- * of a line in flight cannot: there is nobody to answer. Then the process ends, which is safe by
+ * of a line in flight cannot: no caller is left to answer. Then the process ends, which is safe by
  * design: everything finished is on disk, and the next start goes on from there. */
 #pragma once
 

@@ -1,5 +1,6 @@
 /* slice.h: a borrowed run of bytes: pointer and length, no NUL at the end.
- * Whoever hands one out says how long it lives; whoever keeps one copies it. */
+ * A function that hands a slice out says how long the bytes live; a caller that keeps them copies
+ * them. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* wall.c: see wall.h. */
+/* wall.c: how far the wall clock moved between two looks is compared with the monotonic clock. */
 #include "base/wall.h"
 
 static enum wall_look doubt(struct wall *w, int64_t off_s)

@@ -1,17 +1,18 @@
 /* wall.h: whether the wall clock can be believed when it says that something is over.
  *
  * Windows, files and what stands in lost/ end by the wall clock, and a wall clock can be wrong for
- * a while: a machine starts with the time of 1970, somebody sets a wrong date and corrects it, a
- * virtual machine goes on after a night. What was ended or deleted meanwhile does not come back. So
- * nothing expires and nothing is deleted while the clock is in doubt:
+ * a while: a machine starts with the time of 1970, an operator sets a wrong date and corrects it, a
+ * virtual machine is resumed after a night. What was ended or deleted meanwhile does not come back.
+ * So nothing expires and nothing is deleted while the clock is in doubt:
  *
- *	it stepped      between two looks it moved by WALL_STEP_S more, or less, than the monotonic one
+ *	it stepped      between two looks it moved by WALL_STEP_S more or less than the monotonic
+ *	                clock
  *	it is behind    at the start it stands before a time that the database has seen
  *
  * and for WALL_HOLD_MS of the monotonic clock after that. A clock that is slewed moves by
  * milliseconds between two looks and is believed all the time.
  *
- * Pure: no clock is read here. A struct belongs to whoever holds its lock. */
+ * Pure: no clock is read here. The struct is guarded by its owner's lock. */
 #pragma once
 
 #include <stdbool.h>

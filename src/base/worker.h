@@ -36,7 +36,7 @@ void workers_post_after(struct workers *w, struct work *work, worker_fn fn, void
 /* Runs what is due, drops what is delayed, joins the threads. What is posted afterwards is never
  * run. NULL is fine. */
 void workers_stop(struct workers *w);
-/* Stops and frees: nobody may post any more. NULL is fine. */
+/* Stops and frees: nothing may be posted any more. NULL is fine. */
 void workers_close(struct workers *w);
 
 /* pthread_create with a name and all signals blocked. */

@@ -1,4 +1,5 @@
-/* answer.c: see answer.h. */
+/* answer.c: one scan of a body gives verdict and usage; a long answer's usage is searched as text
+ * from its ends. */
 #include "batch/answer.h"
 
 #include <ctype.h>
@@ -7,7 +8,7 @@
 #include "base/json.h"
 
 #define LOOK_BYTES 1024u /* from either end of a long answer, for its token counts */
-#define CODE_BYTES 128u  /* longer codes are none that anybody knows */
+#define CODE_BYTES 128u  /* longer than any code that is known */
 #define MESSAGE_BYTES 1024u
 
 /* ---- usage (contract 8.2) ---- */

@@ -15,7 +15,7 @@ enum answer_fault {
 	ANSWER_DETAIL,     /* {"detail": …} alone, as FastAPI says no */
 	ANSWER_NO_CHOICES, /* "choices": [] */
 	ANSWER_ABORTED,    /* a choice whose finish_reason is `error` or `abort` */
-	ANSWER_UNFINISHED, /* a Responses object whose status is failed, cancelled, in_progress, queued */
+	ANSWER_UNFINISHED, /* a Responses object: failed, cancelled, in_progress, queued */
 };
 
 struct answer_facts {

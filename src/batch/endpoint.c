@@ -8,7 +8,7 @@
 #define VERSION "/v1"
 
 /* Kimi has chat alone. rerank, score and messages are vLLM's; images and videos, which OpenAI has,
- * are nobody's here. */
+ * are in no profile here. */
 static const struct {
 	const char *path;
 	bool kimi;

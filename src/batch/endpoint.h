@@ -11,8 +11,9 @@ const char *endpoint_path(struct slice given);
 /* Whether a batch of `profile` may name the endpoint whose path is `path`. */
 bool endpoint_in_profile(const char *path, enum profile profile);
 
-/* A whole "https://host/v1/…" names a host that nobody will send to: it is refused wherever it
- * stands. *ret_path (may be NULL): the path to write instead, or NULL if the URL ends in none. */
+/* A whole "https://host/v1/…" names a host that lowtide will not send to: the URL is refused
+ * wherever it stands. *ret_path (may be NULL): the path to write instead, or NULL if the URL ends
+ * in none. */
 bool endpoint_is_url(struct slice given, const char **ret_path);
 
 /* The paths of `profile`, in the order of contract 1: "'/v1/chat/completions', '/v1/…'". */

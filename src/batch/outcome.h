@@ -26,7 +26,7 @@ enum outcome_fault {
 /* "request_timeout"; of OUTCOME_ANSWERED, which has none, "upstream_error". */
 const char *outcome_fault_code(enum outcome_fault fault);
 
-/* malloc'ed by whoever ends the line, freed by outcome_free() once it is durable. */
+/* malloc'ed where the line ends, freed by outcome_free() once the line is durable. */
 struct outcome {
 	struct outcome *next;
 	void *owner;       /* the batch's run: opaque here */
@@ -57,8 +57,8 @@ void outcome_free(struct outcome *o);
  * of 2xx that is JSON goes to the output file, everything else to the error file. */
 void outcome_line(struct outcome *o, struct buf *to);
 
-/* Appends the error line of a line that never ended by itself. `custom_id` raw, without quotes;
- * p NULL: null. */
+/* Appends the error line of a line that was ended with its batch: expired, cancelled, failed.
+ * `custom_id` raw, without quotes; p NULL: null. */
 void outcome_missing_line(struct slice custom_id, enum outcome_fault fault, struct buf *to);
 
 void usage_add(struct usage *sum, const struct usage *u);

@@ -1,8 +1,8 @@
-/* backend.h: what a kind of store does, for blob.c, which makes blob.h of it. A kind puts these
- * structs first into its own and fills `ops` and what is said to be the kind's; the rest is
- * blob.c's.
+/* backend.h: the operations of one kind of blob store, from which blob.c makes blob.h. A kind has
+ * these structs as the first member of its own and fills `ops` and the members marked as the
+ * kind's; the rest is blob.c's.
  *
- * Not for users of blobs. Failures are told as everywhere: false, with `err` filled. */
+ * Not for users of blobs. Functions that fail return false with `err` filled. */
 #pragma once
 
 #include "base/id.h"

@@ -4,18 +4,19 @@
  *	blob_open   -> blob_reader     read_at, any thread
  *	blob_create -> blob_writer     write, sync, commit: an upload, its index
  *	blob_append_open
- *	            -> blob_appender   append, sync, keep, rewind_to: the result files of a running batch
+ *	            -> blob_appender   append, sync, keep, rewind_to: results of a running batch
  *
- * No call gives or takes a place in memory or a descriptor: so a blob may lie anywhere. What one
- * kind of store has to do is backend.h; this machine's is a directory (disk.c):
+ * A blob may lie anywhere: no call needs its place in memory, and a descriptor is only a short way
+ * (blob_reader_take_fd()). backend.h is the interface of a kind of store; this machine's kind is a
+ * directory (disk.c):
  *
  *	DATA/tmp/<random>            being written; swept at start
  *	DATA/files/<id>.jsonl        the bytes, exactly as they came: no header, so that they can be
  *	                             sent with sendfile and read with ordinary tools
  *	DATA/files/<id>.index        the line index of an uploaded file (ingest/index.h)
  *
- * Threads: a reader, and the store itself, may be used by any at once; a writer and an appender
- * belong to one thread at a time. */
+ * Threads: a reader, and the store itself, may be used by several threads at once; a writer and an
+ * appender belong to one thread at a time. */
 #pragma once
 
 #include <stdint.h>
@@ -44,7 +45,7 @@ MUST_USE bool blob_reader_of_file(int fd, const char *name, struct blob_reader *
 				  struct error *err);
 void blob_reader_close(struct blob_reader *r); /* NULL is fine */
 
-/* Its length when it was opened. */
+/* The blob's length when the reader was opened. */
 uint64_t blob_bytes(const struct blob_reader *r);
 /* Exactly `n` bytes at `at`, or failure: ENODATA in err->sys where the blob ends before `at` + `n`,
  * which is no fault of the disk. After a failure `to` holds anything. */
@@ -73,8 +74,8 @@ struct blob_writer;
 /* `blobs` NULL: bytes of no store, to be read back and never committed (`lowtide check`); they are
  * gone with the writer, whatever ends it. */
 MUST_USE bool blob_create(struct blobs *blobs, struct blob_writer **ret, struct error *err);
-/* Appends. Starts write-back every few MiB so that the fsync at the end finds little to do. One
- * that failed may be tried again. */
+/* Appends. Starts write-back every few MiB so that the fsync at the end finds little to do. A write
+ * that failed may be repeated. */
 MUST_USE bool blob_write(struct blob_writer *w, struct slice bytes, struct error *err);
 /* Changes bytes that were written. */
 MUST_USE bool blob_overwrite(struct blob_writer *w, uint64_t at, struct slice bytes,
@@ -101,8 +102,8 @@ void blob_abort(struct blob_writer *w);
  *	0 ......... kept ......... synced ......... appended
  *	  for good        may be rewound
  *
- * What was kept is in the owner's books (store_merge_put) and stays: a store in which written parts
- * cannot be changed finishes them up to there. What was not is cut at the next opening. */
+ * What was kept is recorded in the database (store_merge_put) and stays: a store in which written
+ * parts cannot be changed finishes them up to there. What was not is cut at the next opening. */
 
 struct blob_appender;
 
@@ -111,19 +112,19 @@ struct blob_appender;
  * that is gone ENOENT: neither is made anew. */
 MUST_USE bool blob_append_open(struct blobs *blobs, const char *id, uint64_t keep_bytes,
 			       struct blob_appender **ret, struct error *err);
-/* After a failure nothing of `bytes` counts, and it may be tried again. */
+/* After a failure none of `bytes` count, and the call may be repeated. */
 MUST_USE bool blob_append(struct blob_appender *a, struct slice bytes, struct error *err);
-/* How long it is, with what is not synced yet. */
+/* The blob's length, with the bytes that are not synced yet. */
 uint64_t blob_appended_bytes(const struct blob_appender *a);
 /* What was appended is durable on return, and nothing stands behind it. */
 MUST_USE bool blob_append_sync(struct blob_appender *a, struct error *err);
-/* The first `bytes`, which are synced, are in the owner's books. */
+/* The first `bytes`, which are synced, are recorded by the owner: they are kept for good. */
 void blob_append_keep(struct blob_appender *a, uint64_t bytes);
 /* Takes back what was appended behind `bytes`: not below what is kept. */
 void blob_append_rewind_to(struct blob_appender *a, uint64_t bytes);
 void blob_append_close(struct blob_appender *a); /* NULL is fine */
 
-/* ---- what nobody knows ---- */
+/* ---- blobs that the database does not know ---- */
 
 /* Moves `id`'s data to lost/ (lost.h), where it counts from `at`; none there is no error. */
 MUST_USE bool blob_lose(struct blobs *blobs, const char *id, int64_t at, struct error *err);

@@ -2,7 +2,7 @@
  *
  * A blob becomes visible by a rename of synced bytes, so that no crash leaves a half under a real
  * name. The comment "crash:" says at each step what a kill or a power cut right after it leaves
- * behind, and who puts it right: "tmp" is the clearing of DATA/tmp in blobs_open(), "sweep" is
+ * behind, and what puts it right: "tmp" is the clearing of DATA/tmp in blobs_open(), "sweep" is
  * blobs_sweep(), both at the next start. The sweep removes what the database says was deleted; what
  * it does not know goes to DATA/lost. */
 #include "blob/disk.h"
@@ -42,7 +42,7 @@ static bool dir_next(DIR *dir, const char *path, const struct dirent **ret, stru
 	return true;
 }
 
-/* What is in tmp belongs to uploads that a crash cut off: nobody was told that they succeeded.
+/* What is in tmp belongs to uploads that a crash cut off: no client was told that they succeeded.
  * Stopping half-way is harmless, the next start goes on. */
 static bool clear_tmp(const char *path, struct error *err)
 {

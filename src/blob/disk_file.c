@@ -17,7 +17,7 @@
  * a 10 GB upload waits for the last few MiB, not for all that the page cache could hold. */
 #define WRITE_BACK_BYTES (8u << 20)
 
-/* Prompts and answers are nobody else's to read. */
+/* Prompts and answers are readable by their owner alone. */
 #define BLOB_MODE 0600
 
 /* ---- reading ---- */

@@ -190,7 +190,7 @@ static bool visit_remove(void *ctx, const char *dir, const char *name, int64_t a
 	return true;
 }
 
-/* Fails where somebody has put more into it: then it stays. */
+/* Fails where other files have been put into the directory: then it stays. */
 static void dir_remove(const char *dir)
 {
 	(void)!rmdir(dir);

@@ -1,13 +1,13 @@
-/* lost.h: what stood in the data directory and the database does not know of. It may be all that is
- * left of somebody's answers: a database may be missing, be an older one, or another directory's.
- * So it is moved and not removed, and goes after its time (retention.lost) or when `lowtide gc` is
- * told to:
+/* lost.h: files in the data directory that the database does not know. They may be all that is left
+ * of an organization's answers: the database may be missing, an older one, or another directory's.
+ * So such files are moved here, and removed after retention.lost or by `lowtide gc --delete`:
  *
  *	DATA/lost/<when, UTC: 20261129T144114Z>/<name>
  *
- * The name is what it was: .jsonl and .index came from DATA/files, .journal from DATA/batches, and
- * back there they go. A move is a rename in one file system; a crash leaves the file in the one
- * place or in the other, and the next sweep moves it. Any thread; also beside a running server. */
+ * The name is kept: .jsonl and .index came from DATA/files, .journal from DATA/batches; to restore
+ * a file, move it back there. A move is a rename in one file system; a crash leaves the file in the
+ * one place or in the other, and the next sweep moves it. Any thread; also beside a running
+ * server. */
 #pragma once
 
 #include <stdint.h>
@@ -23,7 +23,7 @@ struct lost_file {
 	uint64_t bytes;
 	int64_t at; /* Unix s */
 };
-/* Calls `each` for all that is there, in no order. Nothing there is no error. */
+/* Calls `each` for every file in lost/, in no order. Nothing there is no error. */
 MUST_USE bool lost_each(const char *data_dir, void (*each)(void *ctx, const struct lost_file *file),
 			void *ctx, struct error *err);
 /* Removes what was put there at `until` or before; *ret_files and *ret_bytes are how much. */

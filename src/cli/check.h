@@ -19,8 +19,8 @@ struct check_options {
  * code: 0 all good, 1 findings, 2 a file could not be read. */
 int check_files(const struct check_options *options);
 
-/* Judges `file`, which `index` is of, and prints what is found; f->count is how many. Also how
- * `lowtide run` says why a file cannot be run. */
+/* Judges `file`, whose index is `index`, and prints the findings; f->count is how many. `lowtide
+ * run` uses it, too, to say why a file cannot be run. */
 MUST_USE bool check_judge(struct findings *f, const struct blob_reader *file,
 			  const struct index *index, const struct verdict_rules *rules,
 			  struct error *err);

@@ -12,7 +12,7 @@ struct findings {
 	const char *path;
 	FILE *to;
 	bool all;         /* print every one */
-	const char *kind; /* what the whole file is instead (file_kind()): then only it is printed */
+	const char *kind; /* what the file is instead (file_kind()): printed alone */
 	uint64_t count, left_out;
 	struct {
 		const char *code;

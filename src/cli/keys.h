@@ -8,7 +8,7 @@
 
 /* Makes a random key of the organization `org`, which is made if there is none. The key is printed
  * on standard output and kept nowhere. `init`: a directory that holds no data becomes a data
- * directory; without it such a one is taken for a slip of the pen. */
+ * directory; without it such a directory is taken for a typing error. */
 int key_create(const char *data_dir, bool init, const char *org);
 /* `org` NULL: of all organizations. */
 int key_list(const char *data_dir, const char *org);
@@ -18,8 +18,8 @@ int key_revoke(const char *data_dir, const char *id);
 int org_create(const char *data_dir, bool init, const char *name);
 int org_list(const char *data_dir);
 /* Suspends the organization: its keys are refused, its batches get no new lines; with `cancel` they
- * are cancelled. Or lets it go on. A server on the same directory follows within a second or
- * two. */
+ * are cancelled. Or resumes the organization. A server on the same directory follows within a
+ * second or two. */
 int org_suspend(const char *data_dir, const char *name, bool cancel);
 int org_resume(const char *data_dir, const char *name);
 /* `limit` as written, "uploads=5" or "bytes=10GB" (0: none) or "online=default" (as configured);

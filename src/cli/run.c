@@ -139,7 +139,7 @@ static bool places_free(const struct run *r, struct error *err)
 	return (p->stream || place_free(p->output, err)) && place_free(p->errors, err);
 }
 
-/* Of the wider list: here nobody's contract is broken by an endpoint that Kimi lacks. */
+/* Of the wider list: at a terminal an endpoint that Kimi lacks breaks no contract. */
 static bool endpoint_check(const char *endpoint, struct error *err)
 {
 	AUTO(buf_free) struct buf known = BUF(1024);
@@ -595,7 +595,7 @@ static bool results_place(struct run *r, struct error *err)
 	if (!run_result_place(p, b->error_file_id, p->errors, false, err))
 		return false;
 	if (p->stream)
-		signals_end_at_once(); /* whoever reads the stream may take his time */
+		signals_end_at_once(); /* the reader of the stream may be slow */
 	return (p->stream ? run_result_stream(p, b->output_file_id, err)
 			  : run_result_place(p, b->output_file_id, p->output, true, err)) &&
 	       run_work_remove(p, err);

@@ -270,7 +270,7 @@ bool run_result_place(const struct run_paths *p, const char *id, const char *to,
 }
 
 /* The descriptor of the stream; standard output's is a copy, so that either may be closed. A pipe
- * opens when somebody reads it. */
+ * opens when it has a reader. */
 static int stream_open(const char *output)
 {
 	return is_stdout(output) ? fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0)
@@ -284,7 +284,7 @@ static bool write_all(int fd, const char *p, size_t n)
 		if (written >= 0) {
 			p += written;
 			n -= (size_t)written;
-		} else if (errno == EAGAIN) { /* somebody else has made it non-blocking */
+		} else if (errno == EAGAIN) { /* another program has made it non-blocking */
 			struct pollfd room = { .fd = fd, .events = POLLOUT };
 			(void)poll(&room, 1, -1);
 		} else if (errno != EINTR) {

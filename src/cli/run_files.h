@@ -1,8 +1,8 @@
 /* run_files.h: what a run leaves on disk, beside what the store keeps:
  *
- *	OUT.lowtide/run.json    which input, and which batch: written last of all beginnings, removed
- *	                        first of all ends, so it is there exactly while there is something
- *	                        to go on with
+ *	OUT.lowtide/run.json    which input, and which batch: written as the last step of the
+ *	                        beginning, removed as the first of the end, so it exists exactly
+ *	                        while there is something to go on with
  *	OUT, OUT's errors file  moved there when the batch is done, the answers last: where OUT
  *	                        stands, all of it stands
  *

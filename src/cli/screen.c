@@ -33,8 +33,8 @@ static size_t columns(void)
 	return size.ws_col <= SCREEN_COLUMNS_MAX ? size.ws_col - 1u : SCREEN_COLUMNS_MAX;
 }
 
-/* Standard error is written with one call, so that what others write does not come in between. What
- * cannot be written is nobody's to handle. */
+/* Standard error is written with one call, so that what others write does not come in between. A
+ * write that fails is ignored. */
 static void put(const char *text, size_t n)
 {
 	ssize_t written;
