@@ -3,7 +3,7 @@
  *
  *	client          one loop: sockets, timers, and what wakes it
  *	  route         the way to one server: certificates, proxy
- *	    exchange    a request and its answer; embedded in what it is about, used again and again
+ *	    exchange    a request and its answer; embedded in the caller's struct, used again
  *
  *	exchange_open() -> { exchange_url() } -> exchange_start() -> sent, head, body... -> done -.
  *	                                            ^                                             |
@@ -12,7 +12,8 @@
  *	client_deliver():                               done
  *
  * There are two implementations behind `struct client_ops`: libcurl's (curl.c) and that of the
- * tests, with scripted answers in virtual time (tests/unit/client_fake.h). A third docks there.
+ * tests, with scripted answers in virtual time (tests/unit/client_fake.h). A third implementation
+ * would be added there.
  *
  * Threads: all calls come from the one thread that has the loop, and all ops are called in it;
  * client_wake() alone may be called by any thread. Opening and closing may be done by another
@@ -23,9 +24,9 @@
  * copied, but for the ops, which are static, and the route. A request's body is borrowed until
  * `done` or exchange_stop().
  *
- * Cost: a request on an exchange that is open allocates nothing, and what has not changed since the
- * request before is not set again. A connection that is kept alive costs no epoll_ctl() a
- * request. */
+ * Cost: a request on an exchange that is open allocates nothing, and options that have not changed
+ * since the request before are not set again. A connection that is kept alive costs no epoll_ctl()
+ * a request. */
 #pragma once
 
 #include <stdbool.h>
@@ -68,7 +69,7 @@ enum exchange_end {
 	EXCHANGE_CODED,
 	/* `body` refused a piece. */
 	EXCHANGE_TOO_LARGE,
-	/* A header line of the answer is none (http/fields.h): `said` is why. Only with a
+	/* A header line of the answer is malformed (http/fields.h): `said` is why. Only with a
 	 * `head`. */
 	EXCHANGE_MALFORMED,
 };
@@ -96,10 +97,10 @@ struct exchange_ops {
 	void (*head)(struct exchange *x, const struct exchange_head *h);
 	/* A piece of the body, after the head. */
 	enum exchange_taken (*body)(struct exchange *x, struct slice piece);
-	/* It has ended, and the client has let go of it: `done` may start it again, close it, and
-	 * free what it is embedded in; it may start, stop and close others. exchange_header() has
-	 * the answer's headers until the next start. Once a start, but not after
-	 * exchange_stop(). */
+	/* The exchange has ended, and the client no longer uses it: `done` may start it again,
+	 * close it, and free the struct that embeds it; `done` may start, stop and close other
+	 * exchanges. exchange_header() has the answer's headers until the next start. Once a start,
+	 * but not after exchange_stop(). */
 	void (*done)(struct exchange *x, const struct exchange_result *r);
 };
 
@@ -114,15 +115,15 @@ struct exchange_setup {
 	bool decode;         /* no content coding is asked for, and one that comes is taken off */
 	unsigned sends_max;  /* how often one request may go out; 0: as the client likes */
 	uint64_t timeout_ms; /* from the start to the end; 0: none */
-	uint64_t silence_ms; /* rounded up to seconds: less than a byte a second for so long; 0: none */
+	uint64_t silence_ms; /* rounded up to s: less than a byte a second for so long; 0: none */
 };
 
 /* What one request has of its own. */
 struct exchange_request {
 	struct slice body; /* of a POST */
 	bool fresh;        /* on a new connection: those that are kept may all be dead */
-	bool look_up; /* the server's name is looked up anew; else what was found is good for a minute */
-	bool hasty; /* little time to connect (1 s, with TLS or a proxy 3 s); else 10 s */
+	bool look_up;      /* the server's name anew; else an address is good for a minute */
+	bool hasty;        /* little time to connect (1 s, with TLS or a proxy 3 s); else 10 s */
 };
 
 struct exchange {
@@ -178,16 +179,17 @@ void client_route_free(struct client_route *r);
 
 /* False: no memory; it is not open then. */
 MUST_USE bool exchange_open(struct exchange *x, const struct exchange_setup *s);
-/* Stops it where it is under way. One that is zeroed, or closed, is fine. */
+/* Closes the exchange, and stops a request that is under way. A zeroed or closed exchange is
+ * fine. */
 void exchange_close(struct exchange *x);
 bool exchange_is_open(const struct exchange *x);
-/* Of the requests to come. False: no memory. */
+/* Sets the URL of the requests to come. False: no memory. */
 MUST_USE bool exchange_url(struct exchange *x, const char *url);
 /* Sends a request; the first bytes leave in client_wait() or client_due(). False: no memory. */
 MUST_USE bool exchange_start(struct exchange *x, const struct exchange_request *rq);
-/* Lets go of one that is under way: its connection is closed, so that the server sees it. */
+/* Stops a request that is under way: its connection is closed, so that the server notices. */
 void exchange_stop(struct exchange *x);
-/* Goes on with a body that was paused; `body` may be called meanwhile. One that is not paused is
+/* Goes on with a body that was paused; `body` may be called meanwhile. A body that is not paused is
  * fine. */
 void exchange_resume(struct exchange *x);
 /* The value of a header of the answer, the first of that name; n == 0: there is none, or it is

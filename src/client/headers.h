@@ -1,6 +1,6 @@
 /* headers.h: lists of HTTP headers, what of them goes from one connection to the next, and the head
- * of an answer. What one header may be is http/fields.h. No thread of its own: a list belongs to
- * whoever has it. */
+ * of an answer. What one header may be is http/fields.h. No locks: a list is used by one thread at
+ * a time. */
 #pragma once
 
 #include <stdbool.h>

@@ -11,8 +11,8 @@
 
 struct tls_pem {
 	char *ca;   /* CA certificates; NULL: the machine's */
-	char *cert; /* lowtide's own certificate, behind it those that it was signed by; NULL: none */
-	char *key; /* its private key, without a passphrase; NULL where there is no `cert` */
+	char *cert; /* lowtide's own certificate, behind it its signers'; NULL: none */
+	char *key;  /* its private key, without a passphrase; NULL where there is no `cert` */
 };
 
 void tls_pem_done(struct tls_pem *t);
@@ -30,8 +30,8 @@ struct x509_store_st;
 /* Those of the text. NULL: it holds none, or no memory. */
 struct x509_store_st *tls_store_of(const char *ca);
 /* The machine's: the file and the directory that SSL_CERT_FILE and SSL_CERT_DIR name, else those
- * where libcurl was built to look (NULL: nowhere). A directory that nobody named counts only where
- * there is no file. *ret_good: what was named could be read. NULL: no memory. */
+ * where libcurl was built to look (NULL: nowhere). A directory that no variable names counts only
+ * where there is no file. *ret_good: what was named could be read. NULL: no memory. */
 struct x509_store_st *tls_store_of_machine(const char *file, const char *directory, bool *ret_good);
 void tls_store_free(struct x509_store_st *store);
 /* A text that differs wherever the CA certificates do, and is a bundle by itself: the first of

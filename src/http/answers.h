@@ -7,7 +7,7 @@
  *
  * "Handling" is an answer that a worker has or will have, or a stream that goes on; "sending" a
  * stream that has ended, of which the client has not got all. The call that takes an answer out of
- * handling is the last touch of the server by whoever had it. */
+ * handling is the last touch of the server by the thread that had it. */
 #pragma once
 
 #include <pthread.h>

@@ -1,12 +1,12 @@
-/* fields.h: header fields: what one may be, and which concern one connection alone. Pure; the same
- * for what clients send and for what upstreams answer. */
+/* fields.h: header fields: which names and values are valid, and which fields concern one
+ * connection alone. Pure; the same for what clients send and for what upstreams answer. */
 #pragma once
 
 #include "base/attr.h"
 #include "base/slice.h"
 
-/* Takes a header's line, without its end, apart. NULL, and name and value without the white
- * space around it; or why it is none (static text): folded onto the line before (RFC 9112, 5.2),
+/* Parses a header line, without its end. NULL, and name and value without the white space around
+ * them; or why the line is malformed (static text): folded onto the line before (RFC 9112, 5.2),
  * without a colon, a name that is no token (RFC 9110, 5.6.2; white space before the colon among
  * it), a value with a control character other than tab (5.5). The text names neither. */
 MUST_USE const char *field_read(struct slice line, struct slice *ret_name, struct slice *ret_value);

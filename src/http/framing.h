@@ -1,5 +1,5 @@
-/* framing.h: where the requests of a connection begin and end, and whether everybody who reads them
- * finds the same (RFC 9112). Pure: bytes in, a verdict out; no sockets, no clock.
+/* framing.h: where the requests of a connection begin and end, and whether every reader finds the
+ * same bounds (RFC 9112). Pure: bytes in, a verdict out; no sockets, no clock.
  *
  *	START --request line--> FIELDS --empty line, no body-------------------------> START
  *	                          +----- Content-Length --> BODY -----------------------^

@@ -122,8 +122,8 @@ static void request_look_again(void *arg)
 }
 
 /* The piece stays with libmicrohttpd, which offers it again after the resume. False: the server
- * closes, or nobody waits any more, which libmicrohttpd would see too late: what the request holds
- * others need. */
+ * closes, or the client has gone, which libmicrohttpd would see too late: other requests need the
+ * memory that this one holds. */
 static bool request_wait(struct http_request *q)
 {
 	if ((q->peer != NULL && peer_has_ended(q->peer)) || !answers_begin(&q->server->answers))

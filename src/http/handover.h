@@ -1,14 +1,15 @@
 /* handover.h: a request on its way between the loop and the workers, its body piece by piece.
  * Private to http/. Loop thread.
  *
- * A connection is suspended before a worker has its request, and resumed by that worker, whose last
- * touch of the request that is. */
+ * A connection is suspended before a worker gets its request. That worker resumes the connection,
+ * which is its last touch of the request. */
 #pragma once
 
 #include "http/server_impl.h"
 
-/* Of a chunked body libmicrohttpd goes on to the next chunk that it has read, though the connection
- * was suspended at this one. What is not taken it brings again. */
+/* Whether the connection is suspended already: in a chunked body libmicrohttpd goes on to the next
+ * chunk that it has read, although the connection was suspended at this one. It offers bytes that
+ * are not taken again. */
 bool handover_is_suspended(const struct http_request *q);
 /* A piece of the body: to the application, or collected for a worker. *bytes: what is left of
  * it. */

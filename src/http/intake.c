@@ -13,7 +13,7 @@
 
 typedef struct intake *_Atomic intake_slot;
 
-static intake_slot *_Atomic pages[PAGES]; /* never freed: each serves whoever comes next */
+static intake_slot *_Atomic pages[PAGES]; /* never freed: each serves later connections */
 static pthread_mutex_t pages_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static intake_slot *slot_of(int fd)

@@ -10,7 +10,8 @@
  *
  * A fault is answered here, straight into the socket, once all requests before it are answered;
  * then the sending side is closed, and what still comes is dropped until the client closes, too, or
- * DEADLINE_CLOSE_MS have gone: at once would be a reset, which can cost it the answer.
+ * DEADLINE_CLOSE_MS have gone: closing at once would send a reset, which can cost the client the
+ * answer.
  *
  * Threads: one loop reads a connection. What intake_seen() and intake_cut() touch may be touched
  * by any thread. */

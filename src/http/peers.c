@@ -93,7 +93,8 @@ static bool has_ended(int fd)
 static void note_end(struct peer *peer)
 {
 	if (peer->stream != NULL && !atomic_load(&peer->intake.refused)) {
-		/* Whoever waits for its answer has gone. What libmicrohttpd may be sending ends. */
+		/* The client that waits for the answer has gone. What libmicrohttpd may be sending
+		 * ends. */
 		if (!peer->shut)
 			shutdown(peer->fd, SHUT_RDWR);
 		peer->shut = true;
@@ -129,7 +130,7 @@ static void check_deadline(struct peers *p, struct peer *peer, uint64_t now_ms)
 	if (!deadline_passed(&peer->deadline, &p->limits, seen, now_ms))
 		return;
 	if (seen.awaited != AWAITS_CLOSE && shows(peer->fd, POLLIN, POLLIN)) {
-		deadline_renew(&peer->deadline, now_ms); /* there is more: it is us who are slow */
+		deadline_renew(&peer->deadline, now_ms); /* there is more: the server is slow */
 		return;
 	}
 	p->slow += seen.awaited != AWAITS_CLOSE;

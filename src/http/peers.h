@@ -1,5 +1,5 @@
-/* peers.h: the open connections, seen from outside libmicrohttpd: which of them their other end has
- * closed, which do not read their answers, and which have been idle longest.
+/* peers.h: the open connections, seen from outside libmicrohttpd: which of them the client has
+ * closed, whose clients do not read their answers, and which have been idle longest.
  *
  * libmicrohttpd does not look at a suspended connection, and its epoll loop misses an end that came
  * together with the last bytes. So a thread asks the kernel about all connections every

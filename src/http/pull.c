@@ -4,8 +4,8 @@
  *	SENDING ------------------> READING ------------------> SENDING ... the end, or a fault
  *	  (loop)                     (worker; the connection is suspended)
  *
- * One of both has it at a time, and a connection that is suspended is not completed: so there is no
- * lock, and the worker's last touch is the resume. */
+ * Loop and worker have the pull in turn, and a suspended connection is not completed: so there is
+ * no lock. The worker's last touch is the resume. */
 #include "http/pull.h"
 
 #include <assert.h>

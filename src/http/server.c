@@ -11,7 +11,7 @@
  * that `begin` gives waits for the last call, save where the body must not come at all.
  *
  * A suspended connection is out of the loop's sight: it is not read, not timed out and not
- * completed until resumed, so a worker owns its request alone. Whatever happened to the client
+ * completed until resumed, so a worker owns its request alone. What happened to the client
  * meanwhile comes up after the resume. */
 #include "http/server.h"
 

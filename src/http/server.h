@@ -7,16 +7,17 @@
  * meanwhile. One request is only ever in one thread at a time, so handlers need no locks of their
  * own.
  *
- * What waits for nothing is not behind what waits: each kind of work (enum http_work) has workers
- * of its own, and so many requests at most wait for them; the next is answered by `busy`.
+ * A request that waits for nothing never queues behind one that waits: each kind of work (enum
+ * http_work) has workers of its own and a bounded queue; a request beyond that is answered by
+ * `busy`.
  *
  * Back-pressure: a body of http_body_to_worker() is collected up to a piece, and its connection
  * suspended while a worker writes that. Collected are HTTP_COLLECTED_BYTES of all bodies together,
  * or HTTP_PIECE_MIN of each. And `room` may keep a connection from being read at all.
  *
- * What is no HTTP, or what two readers could take for different requests (request smuggling), never
- * gets as far as `begin`: framing.h says what that is, `refuse` makes the answer, and the
- * connection is closed. */
+ * Bytes that are no HTTP, or that two readers could take for different requests (request
+ * smuggling), never get as far as `begin`: framing.h says which they are, `refuse` makes the
+ * answer, and the connection is closed. */
 #pragma once
 
 #include <stdint.h>
@@ -128,10 +129,10 @@ struct http_config {
 	void *ctx;
 };
 
-/* Claims an address before there is a server: who connects waits until one accepts. INVALID if it
- * cannot listen there; err->message is for the one who starts the server. */
+/* Claims an address before there is a server: clients that connect wait until a server accepts.
+ * INVALID if the address cannot be had; err->message is for the operator. */
 MUST_USE bool http_listen(const char *host, uint16_t port, int *ret_fd, struct error *err);
-/* INVALID if it cannot listen there; err->message is for the one who starts the server. */
+/* INVALID if the address cannot be had; err->message is for the operator. */
 MUST_USE bool http_server_open(const struct http_config *config, struct http_server **ret,
 			       struct error *err);
 uint16_t http_server_port(const struct http_server *s);

@@ -10,9 +10,9 @@
  *	                                                                           OVER
  *
  * HELD and PARKED: the connection is suspended. It is suspended in the loop alone, by the server
- * before `handle` or by the reader, and resumed by whoever takes the stream from PARKED to RUNNING,
- * both under the stream's lock: so each suspending has exactly one resuming, and in that order. In
- * HELD the worker still uses the request, which a resumed connection could free.
+ * before `handle` or by the reader, and resumed by the thread that takes the stream from PARKED to
+ * RUNNING, both under the stream's lock: so each suspending has exactly one resuming, and in that
+ * order. In HELD the worker still uses the request, which a resumed connection could free.
  *
  * Locks: peers' -> the stream's -> libmicrohttpd's, or the answers' (answers.h). The operations
  * (room, closed) are called with none of them held. */

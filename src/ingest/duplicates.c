@@ -21,8 +21,7 @@ struct duplicates {
 	struct blobs *blobs;
 	struct entry *entries; /* the run being collected; while merging, the runs' read buffers */
 	size_t count, room;
-	struct blob_writer *
-		spill; /* NULL: no run was; full runs, one behind the other; the last may be shorter */
+	struct blob_writer *spill; /* full runs, the last may be shorter; NULL: no run was */
 	size_t runs;
 };
 

@@ -1,7 +1,7 @@
 /* index.c: the line index of a file, written (index_writer.h) and read (index.h).
  *
  *	+--------------------+ 0
- *	| struct index_header      |   64 bytes, written last: what was cut off in the making has no magic
+ *	| struct index_header|   64 bytes, written last: a file cut off in the making has no magic
  *	+--------------------+ 64
  *	| struct index_record|   72 bytes each; 48 in version 1, which ended before `prefix`
  *	| ...                |

@@ -34,13 +34,13 @@
 
 struct ingest {
 	struct blobs *blobs;
-	struct blob_writer *data; /* NULL: the bytes stay in a file of somebody else's */
+	struct blob_writer *data;             /* NULL: the bytes stay in the user's own file */
 	const struct blob_reader *bytes_read; /* reads them again; NULL: forgone */
 	struct index_writer *index;           /* NULL: forgone */
 	struct duplicates *duplicates;
 	EVP_MD_CTX *sha256;
 	char sha256_hex[65];
-	/* Keys the hashes of custom_ids: nobody can prepare a file in which they all collide. */
+	/* Keys the hashes of custom_ids: no file can be prepared in which they all collide. */
 	unsigned char hash_key[XXH3_SECRET_SIZE_MIN];
 
 	struct ingest_limits limits; /* line_bytes is never 0 here */

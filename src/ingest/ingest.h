@@ -17,7 +17,7 @@
 struct ingest;
 
 struct ingest_limits {
-	enum profile profile;   /* whose words say that a file is too large */
+	enum profile profile;   /* whose message says that a file is too large */
 	uint64_t file_bytes;    /* 0: none. Over it ingest_write fails as ingest_size_check does */
 	uint64_t lines_max;     /* 0: all. ingest_file() stops after so many request lines */
 	uint64_t line_bytes;    /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */

@@ -312,7 +312,7 @@ static void tell(struct judge *j, const struct finding *finding)
 		j->each(j->ctx, finding);
 }
 
-/* Somebody who gives no function only wants to know whether there is a finding. */
+/* A caller that gives no function only asks whether there is a finding. */
 static bool satisfied(const struct judge *j)
 {
 	return j->each == NULL && j->count > 0;

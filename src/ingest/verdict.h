@@ -13,7 +13,7 @@
 struct verdict_rules {
 	enum profile profile;
 	const char *endpoint; /* of the batch; NULL: the first line's url (lowtide check) */
-	bool judges_endpoint; /* a finding if the profile does not have it; a create has asked before */
+	bool judges_endpoint; /* a finding if the profile lacks it; a create has asked before */
 	bool strict_lines;    /* method and url required in every line */
 	bool refuse_sampling; /* Kimi's rule on temperature, top_p, n and the penalties */
 	uint64_t lines_max;   /* 0: none */

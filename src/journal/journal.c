@@ -258,7 +258,7 @@ static bool header_read(const struct journal *j, uint64_t size, enum header *ret
 
 /* A new journal: its header and its name are durable before anything counts on it. A crash before
  * leaves no file, an empty one, or one with a header that is torn in its length or its content (16
- * zero bytes): whatever is no longer than a header never held a record, and is begun anew here. */
+ * zero bytes): a file no longer than a header never held a record, and is begun anew here. */
 static bool journal_begin(struct journal *j, struct error *err)
 {
 	char dir[sizeof(j->path)];
@@ -274,7 +274,7 @@ static bool journal_begin(struct journal *j, struct error *err)
 }
 
 /* Records go where the store expects them, also in a journal that is shorter. A crash after this
- * leaves a hole that nobody reads, or the short file, which is lengthened again. */
+ * leaves a hole that is never read, or the short file, which is lengthened again. */
 static bool lengthen(struct journal *j, uint64_t size, uint64_t from, struct journal_found *found,
 		     struct error *err)
 {

@@ -1,10 +1,10 @@
 /* key_cache.h: keys that were found lately, with a connection of its own: a look-up waits neither
  * for readers that are lent, nor for disk when the key is known. Private to store/.
  *
- * What is known counts as long as the database is unchanged, which is asked every
- * KEY_CHECK_MS; while SQLite cannot say (another process has locked it whole), for KEY_STALE_MS. So
- * what `lowtide key revoke` does beside a running server counts after the former, at worst after
- * the latter. A key that is not known is always looked for: one just made works at once.
+ * A cached key counts as long as the database is unchanged, which is asked every KEY_CHECK_MS;
+ * while SQLite cannot say (another process has locked the whole database), for KEY_STALE_MS. So
+ * `lowtide key revoke` beside a running server counts after KEY_CHECK_MS, at worst after
+ * KEY_STALE_MS. A key that is not cached is always looked for: a new key works at once.
  *
  * Any thread, also the event loops: a lock held for microseconds. */
 #pragma once
@@ -16,7 +16,7 @@
 
 #define KEY_CHECK_MS 10
 #define KEY_STALE_MS 5000
-#define KEY_WAIT_MS 20 /* for SQLite, at most: the caller may be an event loop */
+#define KEY_WAIT_MS 20 /* waits for SQLite at most: the caller may be an event loop */
 
 struct key_cache {
 	pthread_mutex_t lock; /* guards all below */

@@ -1,4 +1,4 @@
-/* migrate.c: from whatever stands in the file to the tables this program knows.
+/* migrate.c: from what stands in the file to the tables that this program knows.
  *
  * The application id in the file's head says that the database is ours, the user version how many
  * of the migrations below it has seen. They only go forward, each in one transaction with its

@@ -13,9 +13,9 @@
 
 /* ---- opening ---- */
 
-/* SQLite gives its other files the mode of this one: hashes of keys and names of files are nobody
- * else's to read. Only a file that was not there is ever opened by us, because closing one that is
- * open in SQLite too would drop SQLite's locks. */
+/* SQLite gives its other files the mode of this one: hashes of keys and names of files are readable
+ * by their owner alone. Only a file that was not there is ever opened by us, because closing one
+ * that is open in SQLite too would drop SQLite's locks. */
 static bool create_private(const char *path, struct error *err)
 {
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -150,7 +150,7 @@ static unsigned wait_ms(const struct store *s, uint64_t entered_ms)
 	return waited_ms < LOCKED_WAIT_MS ? (unsigned)(LOCKED_WAIT_MS - waited_ms) : 1;
 }
 
-/* Told once a minute: whoever holds it is to be found by a person. */
+/* Logged once a minute: an operator has to find the process that holds it. */
 static void log_locked(struct store *s, const struct error *err)
 {
 	if (s->locked_told_ms != 0 && s->locked_at_ms - s->locked_told_ms < LOCKED_TELL_MS)

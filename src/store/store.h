@@ -29,7 +29,7 @@ void store_close(struct store *s);
  * one. */
 struct store_directory {
 	char id[33];    /* random, hex */
-	uint64_t turns; /* starts and stops of servers; 0: the directory's own file may not be there */
+	uint64_t turns; /* starts and stops of servers; 0: the directory may have no file yet */
 };
 /* *ret_found false: the database is new. */
 MUST_USE bool store_directory_get(struct store *s, struct store_directory *ret, bool *ret_found,
@@ -46,8 +46,8 @@ struct org {
 	char name[128];
 	int64_t created_at;
 	int64_t suspended_at; /* 0: it is not */
-	unsigned weight; /* 1 to ORG_WEIGHT_MAX: its share of the work while others have some, too */
-	uint64_t keys;   /* not revoked */
+	unsigned weight;      /* 1 to ORG_WEIGHT_MAX: its share while others have work, too */
+	uint64_t keys;        /* not revoked */
 };
 #define ORG_WEIGHT_MAX 1000u
 
@@ -152,7 +152,7 @@ struct file_use {
 };
 MUST_USE bool store_file_use(struct store *s, const char *org, int64_t now, struct file_use *ret,
 			     struct error *err);
-/* Whether who has `use` may have `more` as well; INVALID file_quota_exceeded. */
+/* Whether an organization that has `use` may have `more` as well; INVALID file_quota_exceeded. */
 MUST_USE bool file_quota_allows(const struct file_quota *quota, const struct file_use *use,
 				const struct file_use *more, struct error *err);
 /* Inserts `f` and records `call` (may be NULL); INVALID file_quota_exceeded over the quota. When
@@ -161,7 +161,7 @@ MUST_USE bool file_quota_allows(const struct file_quota *quota, const struct fil
 MUST_USE bool store_file_insert(struct store *s, const struct file *f,
 				const struct file_quota *quota, const struct call *call,
 				char ret_id[static ID_SIZE], struct error *err);
-/* Not if deleted or expired at `now`. `org` NULL: whatever organization (the pipeline). */
+/* NOT_FOUND, too, if deleted or expired at `now`. `org` NULL: any organization (the pipeline). */
 MUST_USE bool store_file_get(struct store *s, const char *org, const char *id, int64_t now,
 			     struct file *ret, struct error *err);
 
@@ -205,7 +205,7 @@ MUST_USE bool store_blob_known(struct store *s, const char *id, bool *ret_known,
 MUST_USE bool store_batch_insert(struct store *s, const struct batch *b, const struct call *call,
 				 bool input_may_miss, uint64_t open_max,
 				 char ret_id[static ID_SIZE], struct error *err);
-/* `org` NULL: whatever organization. batch_done(ret) is the caller's. */
+/* `org` NULL: any organization. batch_done(ret) is the caller's. */
 MUST_USE bool store_batch_get(struct store *s, const char *org, const char *id, struct batch *ret,
 			      struct error *err);
 /* A page, newest first, in the order of making; batch_done() each and free(). A page ends before

@@ -24,9 +24,9 @@ struct store {
 	pthread_cond_t turn_free;
 	bool writing; /* a transaction of `writer` is under way: its thread has what follows */
 	struct db writer;
-	uint64_t locked_at_ms; /* when a writer gave up waiting for another process; 0: the last did not */
-	uint64_t locked_told_ms;   /* when the log was told of it */
-	unsigned write_wait_ms;    /* WRITE_WAIT_MS; tests wait less */
+	uint64_t locked_at_ms;   /* when a writer gave up on another process; 0: the last did not */
+	uint64_t locked_told_ms; /* when the log was told of it */
+	unsigned write_wait_ms;  /* WRITE_WAIT_MS; tests wait less */
 	pthread_mutex_t idle_lock; /* around `idle` */
 	pthread_cond_t idle_more;
 	struct db *idle; /* idle readers */
@@ -50,7 +50,7 @@ struct txn {
 MUST_USE bool txn_begin(struct txn *t, struct store *s, struct error *err);
 /* Durable when true; rolled back when false. */
 MUST_USE bool txn_commit(struct txn *t, struct error *err);
-/* Rolls back what is not committed and lets the writer go. */
+/* Rolls back what is not committed and releases the writer. */
 void txn_end(struct txn *t);
 
 /* ---- calls.c ---- */
