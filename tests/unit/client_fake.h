@@ -1,6 +1,6 @@
 /* client_fake.h: a second client (client/client.h): a script answers each request, in virtual time.
  *
- *	exchange_start() -> script(request) -> answer: after_ms later its head, its body in pieces, its end
+ *	exchange_start() -> script(request) -> answer: after_ms later its head, its body, its end
  *
  * client_wait() does not wait: it moves the clock on to what is due next, or by its time-out. The
  * clock is the whole program's: the fake takes sys.monotonic_* and sys.now_s over until it is
@@ -28,7 +28,7 @@ struct fake_answer {
 	struct header headers[4];
 	const char *body;  /* NULL: "" */
 	size_t piece;      /* bytes; 0: all of it is one */
-	uint64_t after_ms; /* until its head; FAKE_NEVER: only the exchange's own time-out ends it */
+	uint64_t after_ms; /* until its head; FAKE_NEVER: the exchange's time-out ends it */
 	uint64_t gap_ms;   /* before each further piece, and before the end */
 	const char *said;  /* where it is not whole */
 };

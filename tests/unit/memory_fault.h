@@ -4,7 +4,7 @@
  *		memory_fail(&s);
  *		bool ok = ... the work ...;
  *		memory_restore(&s);
- *		... either all was done, or it failed for want of memory and nothing is half done ...
+ *		... either all was done, or memory was out and nothing is half done ...
  *	}
  *
  * The linker puts our functions in the place of malloc and its kin (memory_fault_dep), for the

@@ -109,7 +109,7 @@ static void the_profile_decides_defaults_wherever_it_stands(void **state)
 	config_done(&c);
 }
 
-/* Contract 3.3: the vendor's figures by profile, where nobody has set another; so judge server and
+/* Contract 3.3: the vendor's figures by profile, where no other is set; so judge server and
  * check. */
 static void the_vendors_limits(void **state)
 {
@@ -416,7 +416,7 @@ static void certificates_of_an_upstream(void **state)
 			"2: tls.ca_file: http://a is not https: it has no certificates");
 }
 
-/* A fixed number may be over the default of the most, but not over what somebody chose. */
+/* A fixed number may be over the default of the most, but not over one that was chosen. */
 static void widths_fit_together(void **state)
 {
 	struct config c;

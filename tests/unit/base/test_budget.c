@@ -72,7 +72,7 @@ static void a_buffer_is_charged_until_it_is_freed(void **state)
 	assert_int_equal(use->bytes, 100 * KB);
 	buf_append(&one, "text", 4);
 	assert_int_equal(use->bytes, 100 * KB);
-	struct buf moved = one; /* whoever owns it */
+	struct buf moved = one; /* its owner does not matter */
 	buf_clear(&moved);
 	assert_int_equal(b.bytes, 100 * KB);
 	assert_true(buf_reserve(&moved, 150 * KB));

@@ -271,7 +271,7 @@ static void strings_are_decoded(void **state)
 		4);
 	decodes("\\ud83d\\ud83d\\ude00", "\xef\xbf\xbd\xf0\x9f\x98\x80", 7);
 	decodes("\\ud83dx", "\xef\xbf\xbdx", 4);
-	/* bytes that nobody validated */
+	/* bytes that were not validated */
 	decodes("\\", "\\", 1);
 	decodes("\\u12", "\\u12", 4);
 	decodes("\\q\\n", "\\q\n", 3);

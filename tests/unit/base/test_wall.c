@@ -36,7 +36,7 @@ static void a_clock_that_goes_is_good(void **state)
 	assert_int_equal(start(NOW), WALL_GOOD);
 	for (int i = 0; i < 1000; i++)
 		assert_int_equal(after(i % 7, 0), WALL_GOOD);
-	assert_int_equal(after(100 * DAY, 0), WALL_GOOD); /* nobody looked for long */
+	assert_int_equal(after(100 * DAY, 0), WALL_GOOD); /* no look for a long time */
 }
 
 static void slewing_is_no_step(void **state)

@@ -266,7 +266,7 @@ static void empty_put(const char *name)
 	close(open(path, O_WRONLY | O_CREAT, 0600));
 }
 
-/* D1: what was deleted goes; what nobody knows of is kept where people can find it. */
+/* D1: what was deleted goes; what the database does not know is kept where people can find it. */
 static void the_sweep_removes_by_decision_alone(void **state)
 {
 	struct error err;
@@ -451,7 +451,7 @@ static void a_failed_write_can_be_tried_again(void **state)
 	assert_false(blob_write(w, SLICE("XXXX"), &err));
 	assert_true(sys_restore());
 	assert_true(blob_write(w, SLICE("two"), &err));
-	assert_true(blob_commit(w, "file-a", BLOB_DATA, &err)); /* syncs, as nobody has */
+	assert_true(blob_commit(w, "file-a", BLOB_DATA, &err)); /* syncs: no call has before */
 	assert_blob("file-a", "one two");
 }
 

@@ -1,4 +1,4 @@
-/* What nobody knows of: moved, listed, and removed by its age or when told to. */
+/* Files that the database does not know: moved, listed, and removed by age or on request. */
 #include "unit.h"
 
 #include <fcntl.h>

@@ -217,7 +217,7 @@ static void states(void **state)
 	framing_init(&f);
 	assert_true(framing_is_idle(&f));
 	framing_read(&f, SLICE("\r\n"), &fault);
-	assert_false(framing_is_idle(&f)); /* nobody may send empty lines for ever */
+	assert_false(framing_is_idle(&f)); /* a client may not send empty lines for ever */
 	assert_false(framing_is_in_body(&f));
 	framing_read(&f, SLICE("POST / HTTP/1.0\r\nContent-Length: 2\r\n"), &fault);
 	assert_false(framing_is_in_body(&f));

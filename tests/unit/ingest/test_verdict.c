@@ -58,7 +58,8 @@ static void check(const struct verdict_rules *rules, const char *text, const cha
 	ingested_close(&f);
 }
 
-/* `lowtide check` also tells why a line is no JSON; where findings become JSON nobody asks. */
+/* `lowtide check` also tells why a line is no JSON; where findings become JSON the reason is not
+ * asked for. */
 static struct json_fault last_fault;
 
 static void note_fault(void *ctx, const struct finding *f)
@@ -334,7 +335,7 @@ static void an_endpoint_that_the_profile_lacks(void **state)
 	      "'/v1/rerank', '/v1/score', '/v1/messages'.\n");
 }
 
-/* V13: nobody would fetch the answer. Only where there is such a thing; off is fine. */
+/* V13: no client would fetch the answer. Only where there is such a thing; off is fine. */
 static void background_mode(void **state)
 {
 #define RESPONSE(id, more)                                      \

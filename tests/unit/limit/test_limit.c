@@ -617,7 +617,7 @@ static void online_does_not_notice(void **state)
 	online("A", &engine_a, true, true, (struct online_bounds){ 5, 1.25, 0.65 });
 	/* By latency alone those of the first burst have waited before it is known. */
 	online("A", &engine_a, false, true, (struct online_bounds){ 60, 1.25, 0.2 });
-	/* B spends two thirds of its time on prompts: whoever uses it is noticed. */
+	/* B spends two thirds of its time on prompts: its users are noticed. */
 	online("B", &engine_b, true, false, (struct online_bounds){ 3, 3, 0.9 });
 	online("B", &engine_b, true, true, (struct online_bounds){ 4, 4, 0.9 });
 }

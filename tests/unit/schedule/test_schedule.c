@@ -177,7 +177,7 @@ static double ratio_of(unsigned weight_a, unsigned weight_b, uint64_t tokens_a, 
 	f[1]->tokens = tokens_b;
 	f[0]->body_bytes = bytes_a;
 	f[1]->body_bytes = bytes_b;
-	f[0]->b.expires_at = f[1]->b.expires_at = 1; /* lost anyway: nobody is late */
+	f[0]->b.expires_at = f[1]->b.expires_at = 1; /* lost anyway: none is late */
 	schedule_add(sim.schedule, &f[0]->b);
 	schedule_add(sim.schedule, &f[1]->b);
 	for (int i = 0; i < 40000; i++)
@@ -351,8 +351,7 @@ static void debt_is_kept_and_bounded(void **state)
 	assert_in_range(turns_in_debt(UINT64_MAX), 500, 1100);
 }
 
-/* With one organization nobody else could get the tokens, so that the body need not be looked
- * at. */
+/* With one organization no other could get the tokens, so that the body need not be looked at. */
 static void alone_no_body_is_looked_at(void **state)
 {
 	(void)state;
@@ -574,7 +573,7 @@ static void precedence_makes_nobody_late(void **state)
 	sim_close(&sim, f, 2);
 }
 
-/* What cannot be saved takes nobody down with it: it has its share, no more. */
+/* A batch that cannot be saved makes no other late: it has its share, no more. */
 static void lost_batch_has_no_precedence(void **state)
 {
 	(void)state;
@@ -731,7 +730,7 @@ static void forecast_tells_positions_and_standstill(void **state)
 		assert_int_equal(f[i]->b.forecast.eta_s, -1);
 		assert_false(f[i]->b.forecast.at_risk);
 	}
-	schedule_forecast(sim.schedule, 0, 99900); /* nobody could make it even if it moved */
+	schedule_forecast(sim.schedule, 0, 99900); /* none could make its end even if lines moved */
 	for (unsigned i = 0; i < 4; i++)
 		assert_true(f[i]->b.forecast.at_risk);
 	sim_close(&sim, f, 4);

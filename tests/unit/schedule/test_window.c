@@ -44,7 +44,7 @@ static uint32_t prefix_of(const struct sim_slot *slot)
 	return fake_of(&slot->line)->prefix[slot->line.record];
 }
 
-/* A second line of a prefix that nobody has answered is only sent when no other is left to open. */
+/* A second line of a prefix without an answer is only sent when no other prefix is left to open. */
 static double watch_sent(struct sim *sim, const struct sim_slot *slot)
 {
 	struct watch *w = sim->ctx;

@@ -149,7 +149,7 @@ static void a_resend_is_per_content_api_key_and_route(void **state)
 	assert_found(&resend, NOW, "");
 }
 
-/* Whoever sends another key wants another object, also in a resend. */
+/* A client that sends another key wants another object, also in a resend. */
 static void calls_with_and_without_key_never_meet(void **state)
 {
 	struct call with = call_of("k1", "f", false), other = call_of("k2", "f", true);

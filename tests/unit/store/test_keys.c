@@ -308,7 +308,7 @@ static void another_process_is_seen_at_once(void **state)
 		sys = real;
 	}
 	store_close(other);
-	put_key(&ours, "after", "sk-2", NOW); /* its going disturbs nobody */
+	put_key(&ours, "after", "sk-2", NOW); /* its going disturbs no other */
 }
 
 int main(void)
