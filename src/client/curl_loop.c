@@ -19,8 +19,8 @@
 #define EVENTS_MAX 128
 /* libcurl lets go of what was idle for longer than this, in whole seconds: from 4.0 s on.
  * uvicorn and llama.cpp close after 5 s: a request sent then may meet the end of its connection.
- * Four seconds leave a second for the way, and cost a new connection only to who sends less than
- * one request in four. */
+ * Four seconds leave a second for the way, and cost a new connection only where less than one
+ * request is sent in four. */
 #define IDLE_MAX_S 3L
 
 struct socket_watch {
