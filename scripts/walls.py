@@ -27,8 +27,6 @@ WORDS = [
 STANDING_CIRCLES = {
     ("dispatch", "dispatch", "fill", "flow", "learn", "lines", "memory", "online", "target", "tick", "upstreams",
      "view"): "the rest of the structure review's worst circle",
-    ("pipeline", "coordinator", "coordinator_merge", "coordinator_open", "coordinator_steps",
-     "validate"): "one object in files by topic",
 }
 STANDING_WORDS = {}
 

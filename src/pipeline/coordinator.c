@@ -1,24 +1,12 @@
-/* coordinator.c: what a coordinator is made of, and what other threads ask of it. Its life is
- * coordinator_steps.c. */
+/* coordinator.c: what a coordinator is made of, and what a client is shown of it. Its life is
+ * coordinator_steps.c; what other threads ask of it is coordinator_turn.c. */
 #include "pipeline/coordinator.h"
 
-#include <assert.h>
 #include <stdio.h>
-#include <unistd.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "base/log.h"
-#include "base/sys.h"
-#include "batch/endpoint.h"
-#include "batch/finding.h"
 #include "pipeline/coordinator_impl.h"
-#include "pipeline/lost_data.h"
-
-int64_t coordinator_lost_at(const struct coordinator_env *env)
-{
-	int64_t now = sys.now_s();
-
-	return now > env->newest_s ? now : env->newest_s;
-}
 
 /* ---- what lessor, worker and files ask and tell ---- */
 
@@ -105,6 +93,7 @@ bool coordinator_new(struct coordinator_env *env, const char *batch_id, struct c
 	if (c == NULL)
 		return fail_memory(err);
 	c->env = env;
+	c->work_fn = coordinator_work;
 	(void)slice_copy(slice_of(batch_id), c->id, sizeof(c->id));
 	pthread_mutex_init(&c->lock, NULL);
 	if (!parts_new(c, err)) {
@@ -141,66 +130,9 @@ struct coordinator **coordinator_next(struct coordinator *c)
 	return &c->next;
 }
 
-/* Under the lock, and the last that the caller does with `c` before it gives the lock back: the turn may
- * free it right after. */
-static void kick_locked(struct coordinator *c)
-{
-	if (c->turn == TURN_WORKING)
-		c->turn = TURN_WORKING_AGAIN;
-	if (c->turn != TURN_IDLE)
-		return;
-	c->turn = TURN_QUEUED;
-	workers_post(c->env->workers, &c->work, coordinator_work, c);
-}
-
-bool coordinator_in_turn(struct coordinator *c)
-{
-	pthread_mutex_lock(&c->lock);
-	bool in_turn = c->turn == TURN_WORKING || c->turn == TURN_WORKING_AGAIN;
-	pthread_mutex_unlock(&c->lock);
-	return in_turn;
-}
-
-void coordinator_kick(struct coordinator *c)
-{
-	pthread_mutex_lock(&c->lock);
-	kick_locked(c);
-	pthread_mutex_unlock(&c->lock);
-}
-
 bool coordinator_is_new(struct coordinator *c)
 {
 	return c->phase < PHASE_RUNNING;
-}
-
-void coordinator_end(struct coordinator *c, enum early_end why)
-{
-	assert(why != EARLY_NO);
-	pthread_mutex_lock(&c->lock);
-	bool first = c->early == EARLY_NO;
-	if (first)
-		c->early = why;
-	pthread_mutex_unlock(&c->lock);
-	if (first)
-		coordinator_kick(c);
-}
-
-void coordinator_fail_rest(struct coordinator *c, const char *why)
-{
-	pthread_mutex_lock(&c->lock);
-	if (c->early == EARLY_NO)
-		snprintf(c->fault, sizeof(c->fault), "%s", why);
-	pthread_mutex_unlock(&c->lock);
-	coordinator_end(c, EARLY_FAILED);
-}
-
-void coordinator_check_window(struct coordinator *c, int64_t now_s)
-{
-	pthread_mutex_lock(&c->lock);
-	bool over = c->expires_at != 0 && now_s >= c->expires_at;
-	pthread_mutex_unlock(&c->lock);
-	if (over)
-		coordinator_end(c, EARLY_EXPIRED);
 }
 
 void coordinator_check_lease(struct coordinator *c, uint64_t now_ms)
@@ -210,34 +142,6 @@ void coordinator_check_lease(struct coordinator *c, uint64_t now_ms)
 
 	if (takes || worker_renew_is_due(c->worker, now_ms))
 		coordinator_kick(c);
-}
-
-enum early_end coordinator_early(struct coordinator *c)
-{
-	pthread_mutex_lock(&c->lock);
-	enum early_end early = c->early;
-	pthread_mutex_unlock(&c->lock);
-	return early;
-}
-
-/* ---- suspended by the operator ---- */
-
-static int org_compare(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], size_t n)
-{
-	if (c->phase != PHASE_RUNNING)
-		return;
-	bool suspended = n > 0 && bsearch(c->batch.org, orgs, n, ID_SIZE, org_compare) != NULL;
-	pthread_mutex_lock(&c->lock);
-	bool changed = c->suspended != suspended;
-	c->suspended = suspended;
-	if (changed)
-		kick_locked(c);
-	pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- what a client is shown ---- */

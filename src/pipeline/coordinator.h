@@ -1,25 +1,27 @@
-/* coordinator.h: the life of one batch that is not final, while this process answers for it: validates,
- * offers its span, merges, finishes. Private to pipeline/.
+/* coordinator.h: the life of one batch that is not final, while this process answers for it:
+ * validates, offers its span, merges, finishes. Private to pipeline/.
  *
- *	         validated     every line has ended    nothing is lent    files whole
- *	         or resumed    (finalizing), or early
- *	LOADING ----> RUNNING ----------> STOPPING ------> MERGING ------> FINISHING -> GONE
- *	 ^ | \          |                                     |
- *	 | |  \-> GONE  | a record of a line that had ended   |
- *	 | |            v is damaged: open all anew           |
- *	 | \- - - -  REOPENING <------------------------------/
- *	 \--------------/
+ * 	         validated     every line has ended    nothing is lent    files whole
+ * 	         or resumed    (finalizing), or early
+ * 	LOADING ----> RUNNING ----------> STOPPING ------> MERGING ------> FINISHING -> GONE
+ * 	 ^ | \          |                                     |
+ * 	 | |  \-> GONE  | a record of a line that had ended   |
+ * 	 | |            v is damaged: open all anew           |
+ * 	 | \- - - -  REOPENING <------------------------------/
+ * 	 \--------------/
  *
- * Between LOADING and RUNNING stand VALIDATING (of a new batch) and OPENING; the table in coordinator.c
- * has each edge. A batch that ends early (EARLY_...) goes through STOPPING as well.
+ * Between LOADING and RUNNING stand VALIDATING (of a new batch) and OPENING; the table in
+ * coordinator_steps.c has each edge. A batch that ends early (EARLY_...) goes through STOPPING as
+ * well.
  *
- * It sends nothing: a worker (worker.h) takes the span from the lessor (lessor.h), and what that settles
- * is merged. On one machine the coordinator has its worker beside it and wakes it up itself, also when
- * a lease was lost and the span may be taken again.
+ * It sends nothing: a worker (worker.h) takes the span from the lessor (lessor.h), and what that
+ * settles is merged. On one machine the coordinator has its worker beside it and wakes it up
+ * itself, also when a lease was lost and the span may be taken again.
  *
- * Threads. One pipeline worker at a time moves the phase, merges and talks to the store. What others
- * change is under `lock`, held for microseconds. Order of locks: the pipeline's table, the lessor's or the
- * worker's, the coordinator's. What may wait for a lessor is done in the turn. */
+ * Threads. One pipeline worker at a time moves the phase, merges and talks to the store. What
+ * others change is under `lock`, held for microseconds. Order of locks: the pipeline's table,
+ * the lessor's or the worker's, the coordinator's. What may wait for a lessor is done in the
+ * turn. */
 #pragma once
 
 #include "base/log.h"
@@ -42,8 +44,7 @@ struct coordinator_env {
 	uint64_t lease_ms;                 /* of a span, unless it is renewed; 0: without end */
 	struct log_storm held_up, resumed; /* the log's lines of batches that are, and that go on */
 	_Atomic bool closing;
-	/* The batch has ended and is out of the table when this returns; the coordinator is freed right
-	 * after. */
+	/* The batch has ended: takes the coordinator out of the table and frees it. */
 	void (*ended)(void *ctx, struct coordinator *c);
 	int64_t newest_s; /* the latest time that the store had seen at the start, Unix s */
 	/* Whether the time of day may end anything now (base/wall.h). Any thread. */
@@ -72,12 +73,13 @@ enum early_end { EARLY_NO, EARLY_EXPIRED, EARLY_CANCELLED, EARLY_FAILED };
 
 /* Ends the batch early; the first to ask says why. Any thread. */
 void coordinator_end(struct coordinator *c, enum early_end why);
-/* Whether its organization is suspended (`orgs`: ids, sorted). A coordinator that has not read its batch
- * yet asks the store itself when it has. Any thread. */
+/* Whether its organization is suspended (`orgs`: ids, sorted). A coordinator that has not read
+ * its batch yet asks the store itself when it has. Any thread. */
 void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], size_t n);
 /* Ends the batch if its window is over. Only while the time is good. */
 void coordinator_check_window(struct coordinator *c, int64_t now_s);
-/* Wakes it up if its worker's lease is to be renewed, or its span can be taken again. Does not wait. */
+/* Wakes it up if its worker's lease is to be renewed, or its span can be taken again. Does not
+ * wait. */
 void coordinator_check_lease(struct coordinator *c, uint64_t now_ms);
 /* Lays the numbers of this moment over those of the store. */
 void coordinator_view(struct coordinator *c, struct batch_view *v);

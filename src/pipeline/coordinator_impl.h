@@ -1,6 +1,11 @@
-/* coordinator_impl.h: what the files of a coordinator share: coordinator.c is for other threads,
- * coordinator_steps.c moves it from phase to phase, validate.c judges a new batch, coordinator_open.c opens what is on disk, coordinator_merge.c makes the
- * result files and ends the batch. */
+/* coordinator_impl.h: what the files of a coordinator share. Each calls only those below it:
+ *
+ *	coordinator.c        makes it, joins it with lessor, worker and files, shows it to a client
+ *	coordinator_steps.c  moves it from phase to phase
+ *	validate.c           judges a new batch
+ *	coordinator_merge.c  makes the result files and ends the batch
+ *	coordinator_open.c   opens what is on disk
+ *	coordinator_turn.c   when it has its turn; what other threads ask of it */
 #pragma once
 
 #include "pipeline/coordinator.h"
@@ -8,8 +13,8 @@
 #include "pipeline/worker.h"
 #include "results/results.h"
 
-/* In the order of its life, but for REOPENING. What it says of itself before RUNNING is what the store
- * has. */
+/* In the order of its life, but for REOPENING. What it says of itself before RUNNING is what the
+ * store has. */
 enum phase {
 	PHASE_LOADING,
 	PHASE_VALIDATING,
@@ -30,6 +35,7 @@ enum turn { TURN_IDLE, TURN_QUEUED, TURN_WORKING, TURN_WORKING_AGAIN };
 struct coordinator {
 	struct coordinator *next;
 	struct coordinator_env *env;
+	worker_fn work_fn; /* coordinator_work() */
 	char id[ID_SIZE];
 	struct lessor_memory *lessor;
 	struct worker *worker;
@@ -61,9 +67,15 @@ struct coordinator {
 	struct work work;
 };
 
+/* ---- coordinator_turn.c ---- */
+
 /* A service fault: what has ended is kept, the rest become batch_failed lines (contract 8.1, 9). */
 void coordinator_fail_rest(struct coordinator *c, const char *why);
 enum early_end coordinator_early(struct coordinator *c);
+/* The turn begins, and ends: with another after `retry_ms`, or, where that is 0, at once if it was
+ * kicked meanwhile. */
+void coordinator_turn_begin(struct coordinator *c);
+void coordinator_turn_end(struct coordinator *c, uint64_t retry_ms);
 /* Whether its turn is under way: for assertions of what belongs to the turn. */
 bool coordinator_in_turn(struct coordinator *c);
 
@@ -93,9 +105,9 @@ void coordinator_journal_path(const struct coordinator *c, char *to, size_t size
 
 /* ---- coordinator_merge.c ---- */
 
-/* Appends what is ready to the result files, durably; of a batch that ends early all the rest, lines that
- * have not ended becoming what that says. *ret_more: there may be more at once. Up to a line whose record
- * is damaged: then c->damaged is set. */
+/* Appends what is ready to the result files, durably; of a batch that ends early all the rest,
+ * lines that have not ended becoming what that says. *ret_more: there may be more at once. Up to
+ * a line whose record is damaged: then c->damaged is set. */
 MUST_USE bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_more,
 				struct error *err);
 /* Makes the batch final and removes what it does not need any more. */

@@ -185,9 +185,9 @@ static void journal_done(struct coordinator *c)
 	}
 }
 
-/* The batch is final and its files are there: the journal, and a result file without lines, are spare.
- * A crash before this leaves them behind: pipeline_open() removes journals of batches that are final,
- * and empty blobs that no row names. */
+/* The batch is final and its files are there: the journal, and a result file without lines, are
+ * spare. A crash before this leaves them behind: pipeline_open() removes journals of batches
+ * that are final, and empty blobs that no row names. */
 static void spare_files_remove(struct coordinator *c)
 {
 	if (c->merged.output_lines == 0)

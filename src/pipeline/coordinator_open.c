@@ -1,5 +1,5 @@
-/* coordinator_open.c: a coordinator opens what is on disk, mends what can be mended, and goes on where the
- * store and the journal say. */
+/* coordinator_open.c: a coordinator opens what is on disk, mends what can be mended, and goes on
+ * where the store and the journal say. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +10,13 @@
 #include "blob/lost.h"
 #include "pipeline/coordinator_impl.h"
 #include "pipeline/lost_data.h"
+
+int64_t coordinator_lost_at(const struct coordinator_env *env)
+{
+	int64_t now = sys.now_s();
+
+	return now > env->newest_s ? now : env->newest_s;
+}
 
 void coordinator_journal_path(const struct coordinator *c, char *to, size_t size)
 {
@@ -45,9 +52,10 @@ static bool input_resume(struct coordinator *c, struct error *err)
 	return true;
 }
 
-/* A result file that is gone, or shorter than its row says, is made anew from the journal, which keeps
- * the records of all lines until the batch is final. What is left of the files goes to lost/. A crash
- * before the row is reset leaves files that are missing: as before. After it, files of no length. */
+/* A result file that is gone, or shorter than its row says, is made anew from the journal, which
+ * keeps the records of all lines until the batch is final. What is left of the files goes to
+ * lost/. A crash before the row is reset leaves files that are missing: as before. After it,
+ * files of no length. */
 static bool results_remake(struct coordinator *c, const struct error *why, struct error *err)
 {
 	struct merge_state none = { 0 };
@@ -65,9 +73,9 @@ static bool results_remake(struct coordinator *c, const struct error *why, struc
 			    &c->merged, &c->results, err);
 }
 
-/* Result files may be longer than their rows: a crash in a merge, whose lines stand in the journal. If
- * nothing stands there, the rows are those of an older database (serve --adopt), and what would be cut
- * off is all that there is of some answers: it goes to lost/. */
+/* Result files may be longer than their rows: a crash in a merge, whose lines stand in the
+ * journal. If nothing stands there, the rows are those of an older database (serve --adopt), and
+ * what would be cut off is all that there is of some answers: it goes to lost/. */
 static bool tails_keep(struct coordinator *c, struct error *err)
 {
 	const struct merge_state *m = &c->merged;

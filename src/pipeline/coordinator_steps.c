@@ -1,7 +1,6 @@
-/* coordinator_steps.c: a batch from phase to phase; coordinator.h has the picture, `steps` each edge. All
- * of it runs in the coordinator's turn. */
+/* coordinator_steps.c: a batch from phase to phase; coordinator.h has the picture, `steps` each
+ * edge. All of it runs in the coordinator's turn. */
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -328,8 +327,8 @@ static bool beyond_repair(struct coordinator *c, const struct error *why, struct
 	return true;
 }
 
-/* A batch that is to end (cancelled, or its window is over) does not wait for its journal for ever: what
- * was merged is given out, and the journal goes to lost/. */
+/* A batch that is to end (cancelled, or its window is over) does not wait for its journal for
+ * ever: what was merged is given out, and the journal goes to lost/. */
 static void opening_failed(struct coordinator *c)
 {
 	bool ends = c->batch.status == BATCH_CANCELLING || coordinator_early(c) != EARLY_NO;
@@ -340,7 +339,8 @@ static void opening_failed(struct coordinator *c)
 
 enum next { NEXT_WAIT, NEXT_AT_ONCE, NEXT_LATER };
 
-/* Decides what becomes of a batch whose step failed: it is gone, beyond repair, or tries again later. */
+/* Decides what becomes of a batch whose step failed: it is gone, beyond repair, or tries again
+ * later. */
 static enum next coordinator_failed(struct coordinator *c, const struct error *why)
 {
 	const char *doing = steps[c->phase].name;
@@ -384,38 +384,18 @@ static enum next coordinator_step(struct coordinator *c)
 	return c->phase != before || c->at_once ? NEXT_AT_ONCE : NEXT_WAIT;
 }
 
-static void turn_begin(struct coordinator *c)
-{
-	pthread_mutex_lock(&c->lock);
-	assert(c->turn == TURN_QUEUED);
-	c->turn = TURN_WORKING;
-	pthread_mutex_unlock(&c->lock);
-}
-
-static void turn_end(struct coordinator *c, bool later)
-{
-	pthread_mutex_lock(&c->lock);
-	bool post = c->turn == TURN_WORKING_AGAIN || later;
-	c->turn = post ? TURN_QUEUED : TURN_IDLE;
-	pthread_mutex_unlock(&c->lock);
-	if (post)
-		workers_post_after(c->env->workers, &c->work, coordinator_work, c,
-				   later ? RETRY_MS : 0);
-}
-
 void coordinator_work(void *arg)
 {
 	struct coordinator *c = arg;
 	enum next next = NEXT_AT_ONCE;
 
-	turn_begin(c);
+	coordinator_turn_begin(c);
 	while (next == NEXT_AT_ONCE)
 		next = c->env->closing ? NEXT_WAIT : coordinator_step(c);
 	results_close(TAKE(c->results));
 	if (c->phase != PHASE_GONE) {
-		turn_end(c, next == NEXT_LATER);
+		coordinator_turn_end(c, next == NEXT_LATER ? RETRY_MS : 0);
 		return;
 	}
 	c->env->ended(c->env->ctx, c);
-	coordinator_free(c);
 }

@@ -47,6 +47,7 @@ static void on_ended(void *ctx, struct coordinator *c)
 	struct pipeline *p = ctx;
 
 	batch_table_remove(&p->batches, c);
+	coordinator_free(c);
 	pipeline_sweep(p); /* its input may have been waiting to go */
 }
 

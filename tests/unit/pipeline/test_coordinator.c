@@ -19,7 +19,7 @@ static void on_ended(void *ctx, struct coordinator *c)
 {
 	(void)ctx;
 	assert_ptr_equal(c, w.c);
-	w.c = NULL;
+	coordinator_free(TAKE(w.c));
 	w.ended++;
 }
 

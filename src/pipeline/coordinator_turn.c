@@ -1,0 +1,115 @@
+/* coordinator_turn.c: when a coordinator has its turn, and what other threads ask of it, for its
+ * turn to do: to end early, to be suspended. All under the lock. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/coordinator_impl.h"
+
+/* ---- the turn ---- */
+
+/* Under the lock, and the last that the caller does with `c` before it gives the lock back: the
+ * turn may free it right after. */
+static void kick_locked(struct coordinator *c)
+{
+	if (c->turn == TURN_WORKING)
+		c->turn = TURN_WORKING_AGAIN;
+	if (c->turn != TURN_IDLE)
+		return;
+	c->turn = TURN_QUEUED;
+	workers_post(c->env->workers, &c->work, c->work_fn, c);
+}
+
+void coordinator_kick(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	kick_locked(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+void coordinator_turn_begin(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	assert(c->turn == TURN_QUEUED);
+	c->turn = TURN_WORKING;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void coordinator_turn_end(struct coordinator *c, uint64_t retry_ms)
+{
+	pthread_mutex_lock(&c->lock);
+	bool post = c->turn == TURN_WORKING_AGAIN || retry_ms > 0;
+	c->turn = post ? TURN_QUEUED : TURN_IDLE;
+	pthread_mutex_unlock(&c->lock);
+	if (post)
+		workers_post_after(c->env->workers, &c->work, c->work_fn, c, retry_ms);
+}
+
+bool coordinator_in_turn(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	bool in_turn = c->turn == TURN_WORKING || c->turn == TURN_WORKING_AGAIN;
+	pthread_mutex_unlock(&c->lock);
+	return in_turn;
+}
+
+/* ---- to end early ---- */
+
+void coordinator_end(struct coordinator *c, enum early_end why)
+{
+	assert(why != EARLY_NO);
+	pthread_mutex_lock(&c->lock);
+	bool first = c->early == EARLY_NO;
+	if (first)
+		c->early = why;
+	pthread_mutex_unlock(&c->lock);
+	if (first)
+		coordinator_kick(c);
+}
+
+void coordinator_fail_rest(struct coordinator *c, const char *why)
+{
+	pthread_mutex_lock(&c->lock);
+	if (c->early == EARLY_NO)
+		snprintf(c->fault, sizeof(c->fault), "%s", why);
+	pthread_mutex_unlock(&c->lock);
+	coordinator_end(c, EARLY_FAILED);
+}
+
+void coordinator_check_window(struct coordinator *c, int64_t now_s)
+{
+	pthread_mutex_lock(&c->lock);
+	bool over = c->expires_at != 0 && now_s >= c->expires_at;
+	pthread_mutex_unlock(&c->lock);
+	if (over)
+		coordinator_end(c, EARLY_EXPIRED);
+}
+
+enum early_end coordinator_early(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	enum early_end early = c->early;
+	pthread_mutex_unlock(&c->lock);
+	return early;
+}
+
+/* ---- suspended by the operator ---- */
+
+static int org_compare(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], size_t n)
+{
+	if (c->phase != PHASE_RUNNING)
+		return;
+	bool suspended = n > 0 && bsearch(c->batch.org, orgs, n, ID_SIZE, org_compare) != NULL;
+	pthread_mutex_lock(&c->lock);
+	bool changed = c->suspended != suspended;
+	c->suspended = suspended;
+	if (changed)
+		kick_locked(c);
+	pthread_mutex_unlock(&c->lock);
+}
