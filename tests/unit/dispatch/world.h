@@ -36,6 +36,7 @@ struct world {
 	struct world_batch batches[WORLD_BATCHES_MAX];
 	unsigned ended;           /* of all batches */
 	bool disk_full;           /* outcomes become durable at world_record() alone */
+	bool forgets;             /* an answer's bytes are freed once it is durable */
 	struct outcome *unstored; /* those meanwhile */
 };
 
@@ -82,6 +83,13 @@ static bool world_line_read(void *owner, uint64_t record, struct buf *to, struct
 	return true;
 }
 
+static void world_durable(struct world *w, struct outcome *o)
+{
+	if (w->forgets)
+		buf_free(&o->body);
+	flow_recorded(((struct world_batch *)o->owner)->flow, o);
+}
+
 static void world_ended(void *ctx, struct outcome *o)
 {
 	struct world *w = ctx;
@@ -93,7 +101,7 @@ static void world_ended(void *ctx, struct outcome *o)
 	b->ended++;
 	w->ended++;
 	if (!w->disk_full) {
-		flow_recorded(b->flow, o);
+		world_durable(w, o);
 		return;
 	}
 	o->next = w->unstored;
@@ -109,7 +117,7 @@ static inline void world_record(struct world *w)
 
 		w->unstored = o->next;
 		o->next = NULL;
-		flow_recorded(((struct world_batch *)o->owner)->flow, o);
+		world_durable(w, o);
 	}
 }
 
