@@ -1,6 +1,6 @@
 /* dispatch.c: see dispatch.h. One turn of the loop: wait for sockets, timers or mail; take
  * what has ended; fill what room there is, online requests first. */
-#include "dispatch/dispatch_impl.h"
+#include "dispatch/dispatch.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -9,17 +9,21 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/worker.h"
+#include "dispatch/dispatch_impl.h"
+#include "dispatch/fill.h"
+#include "dispatch/lane.h"
+#include "dispatch/loop.h"
+#include "dispatch/online_impl.h"
+#include "dispatch/serving.h"
+#include "dispatch/target.h"
 #include "dispatch/thread.h"
+#include "dispatch/tick.h"
+#include "dispatch/upstreams.h"
+#include "dispatch/view_impl.h"
 
 #define TICK_MS 1000u
 
 /* ---- mail from other threads ---- */
-
-void dispatch_post(struct dispatch *d, struct mail *m, mail_fn run, unsigned asked)
-{
-	mail_post(&d->mailbox, m, run, asked);
-	client_wake(d->client);
-}
 
 /* Something that another thread wants done in this one, and waits for. */
 struct dispatch_call {
@@ -50,7 +54,7 @@ static bool dispatch_call(struct dispatch *d,
 {
 	struct dispatch_call c = { .run = run, .arg = arg, .err = err };
 
-	dispatch_post(d, &c.mail, call_mail, 1);
+	mail_post(&d->mailbox, &c.mail, call_mail, 1);
 	pthread_mutex_lock(&d->lock);
 	while (!c.done)
 		pthread_cond_wait(&d->called, &d->lock);
@@ -102,18 +106,32 @@ static int sooner(int a, int b)
 	return a < 0 ? b : b < 0 ? a : a < b ? a : b;
 }
 
+static int polls_timeout(const struct dispatch *d, uint64_t now_ms)
+{
+	uint64_t due = UINT64_MAX;
+
+	for (const struct upstream *u = d->upstreams; u != NULL && !d->draining; u = u->next) {
+		uint64_t one = watches_due_ms(&target_of(u)->watches);
+		due = one < due ? one : due;
+	}
+	if (due == UINT64_MAX)
+		return -1;
+	return due <= now_ms ? 0 : due - now_ms > 60000 ? 60000 : (int)(due - now_ms);
+}
+
 /* Milliseconds until something is due by itself. */
 static int loop_timeout(struct dispatch *d)
 {
 	uint64_t now_ms = sys.monotonic_ms();
-	int timeout = sooner(dispatch_fill_timeout(d), watches_timeout(d, now_ms));
+	int timeout = sooner(dispatch_fill_timeout(d), polls_timeout(d, now_ms));
 	return sooner(timeout, d->tick_at_ms > now_ms ? (int)(d->tick_at_ms - now_ms) : 0);
 }
 
 static void loop_tick(struct dispatch *d)
 {
 	uint64_t now_ms = sys.monotonic_ms();
-	watches_run(d, now_ms);
+	for (struct upstream *u = d->upstreams; u != NULL && !d->draining; u = u->next)
+		watches_run(&target_of(u)->watches, now_ms);
 	if (now_ms < d->tick_at_ms)
 		return;
 	d->tick_at_ms = now_ms + TICK_MS;
@@ -199,16 +217,16 @@ bool dispatch_view(struct dispatch *d, bool decisions, struct scheduling_view *r
 /* ---- opening and closing ---- */
 
 static const struct poll_ops polls = {
-	.busy = upstream_busy,
-	.ailing_since_ms = upstream_ailing_since_ms,
-	.gauges = upstream_gauges,
-	.models = upstream_models,
-	.health = upstream_healthy,
+	.busy = lanes_busy,
+	.ailing_since_ms = lanes_ailing_since_ms,
+	.gauges = lanes_gauges,
+	.models = serving_reported,
+	.health = lanes_healthy,
 };
 
 static void locks_init(struct dispatch *d)
 {
-	mailbox_open(&d->mailbox);
+	mailbox_open(&d->mailbox, d->client);
 	pthread_mutex_init(&d->lock, NULL);
 	clock_cond_init(&d->idle);
 	clock_cond_init(&d->called);
@@ -231,7 +249,7 @@ bool dispatch_new(const struct dispatch_config *config, const struct upstream_co
 	d->started_at = sys.now_s();
 	d->ticked_at_ms = sys.monotonic_ms();
 	d->polls = &polls;
-	memory_open(d);
+	memory_open(&d->memory, config->budget, config->response_bytes_max, &d->slots, d->client);
 	catalogue_init(&d->catalogue);
 	locks_init(d);
 	if (!upstreams_set(d, upstreams, upstream_count, err)) {

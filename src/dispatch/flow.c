@@ -1,12 +1,16 @@
-/* flow.c: a flow is opened, suspended and dropped by mail to the dispatch thread; has its lines, those in
- * flight (lines.c) and those that wait (retry.h); and shows how it goes. */
+/* flow.c: a flow is opened, suspended and dropped by mail to the dispatch thread. */
 #include <assert.h>
-#include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "base/memory.h"
 #include "base/sys.h"
+#include "client/client.h"
+#include "dispatch/attempt.h"
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/flow_impl.h"
+#include "dispatch/line.h"
+#include "dispatch/serving.h"
+#include "dispatch/stall.h"
 #include "dispatch/thread.h"
 
 #define TICK_SOON_MS 20u /* after a flow was added: its forecast, and its precedence, come early */
@@ -29,122 +33,13 @@ static bool on_look(void *batch, uint64_t record, struct line_look *ret)
 	return f->of->ops.look(f->owner, record, ret);
 }
 
-const struct schedule_ops flow_schedule_ops = { .segment_next = on_segment_next, .look = on_look };
-
-void flow_hold(struct flow *f, bool probed)
-{
-	f->probed = probed;
-	schedule_hold(f->model->schedule, &f->entry,
-		      probed || f->waiting >= FLOW_WAITING_MAX || f->faulted);
-}
-
-/* ---- its lines ---- */
-
-struct line *line_new(struct model *m, const struct schedule_line *scheduled)
-{
-	struct flow *f = scheduled->batch->batch;
-	struct line *l = must_calloc(1, sizeof(*l));
-
-	assert(on_dispatch_thread() && f->model == m);
-	retry_reserve(&m->retry);
-	l->flow = f;
-	l->scheduled = *scheduled;
-	l->retry.avoid = RETRY_AVOIDS_NONE;
-	l->next = f->lines;
-	if (f->lines != NULL)
-		f->lines->prev = l;
-	f->lines = l;
-	return l;
-}
-
-void line_free(struct line *l)
-{
-	struct flow *f = l->flow;
-
-	assert(l->slot.state == SLOT_FREE && l->retry.place == RETRY_OUT);
-	assert((l->prev == NULL ? f->lines : l->prev->next) == l && f->retried >= l->retried);
-	if (l->prev != NULL)
-		l->prev->next = l->next;
-	else
-		f->lines = l->next;
-	if (l->next != NULL)
-		l->next->prev = l->prev;
-	f->retried -= l->retried;
-	retry_release(&f->model->retry);
-	if (f->lines == NULL && f->probed)
-		flow_hold(f, false); /* no line of it is left to be tried again: a new one is */
-	free(l);
-}
-
-/* ---- those that wait ---- */
-
-void line_wait(struct line *l, uint64_t due_ms)
-{
-	struct flow *f = l->flow;
-	struct model *m = f->model;
-
-	assert(on_dispatch_thread() && l->slot.state == SLOT_FREE);
-	l->retry.goes_alone = l->trials.deaths >= TRIALS_DEATHS;
-	retry_put(&m->retry, &l->retry, f->entry.suspended ? RETRY_PARKED : due_ms);
-	if (++f->waiting == FLOW_WAITING_MAX)
-		flow_hold(f, f->probed);
-	schedule_put_off(m->schedule, &l->scheduled);
-}
-
-void line_unwait(struct line *l)
-{
-	retry_take(&l->flow->model->retry, &l->retry);
-	assert(l->flow->waiting > 0);
-	if (l->flow->waiting-- == FLOW_WAITING_MAX)
-		flow_hold(l->flow, l->flow->probed);
-}
-
-void lines_suspend(struct flow *f, bool suspended)
-{
-	uint64_t due_ms = suspended ? RETRY_PARKED : sys.monotonic_ms();
-
-	for (struct line *l = f->lines; l != NULL; l = l->next)
-		if (l->retry.place != RETRY_OUT)
-			retry_move(&f->model->retry, &l->retry, due_ms);
-}
-
-/* The line that waits as `e`, taken off; NULL: its batch gets no more turns, and it is freed. */
-static struct line *line_of(struct retry_entry *e)
-{
-	struct line *l = container_of(e, struct line, retry);
-
-	line_unwait(l);
-	if (!l->flow->faulted)
-		return l;
-	line_free(l);
-	return NULL;
-}
-
-struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid)
-{
-	struct line *l = NULL;
-	struct retry_entry *e;
-
-	while (l == NULL && (e = retry_due(&m->retry, now_ms, avoid)) != NULL)
-		l = line_of(e);
-	return l;
-}
-
-struct line *line_last(struct model *m, uint64_t now_ms)
-{
-	struct line *l = NULL;
-	struct retry_entry *e;
-
-	while (l == NULL && (e = retry_alone_due(&m->retry, now_ms)) != NULL)
-		l = line_of(e);
-	return l;
-}
+static const struct schedule_ops schedule_ops = { .segment_next = on_segment_next, .look = on_look };
 
 /* ---- mail ---- */
 
 static void flow_add(struct dispatch *d, struct flow *f)
 {
-	struct model *m = model_get(d, f->model_name);
+	struct model *m = model_get(d, f->model_name, &schedule_ops);
 	struct error err;
 
 	assert(on_dispatch_thread() && f->model == NULL);
@@ -158,7 +53,7 @@ static void flow_add(struct dispatch *d, struct flow *f)
 		m->busy_since_ms = sys.monotonic_ms();
 	schedule_add(m->schedule, &f->entry);
 	model_unlisted_tell(d, m);
-	model_stall(d, m);
+	model_stall(m);
 	uint64_t soon = sys.monotonic_ms() + TICK_SOON_MS;
 	if (d->tick_at_ms > soon)
 		d->tick_at_ms = soon;
@@ -171,7 +66,8 @@ static void flow_end(struct dispatch *d, struct flow *f)
 	assert(on_dispatch_thread());
 	if (m != NULL) {
 		schedule_remove(m->schedule, &f->entry);
-		lines_drop(f);
+		while (f->lines != NULL)
+			line_drop(f->lines);
 		assert(m->batches > 0);
 		m->batches--;
 		m->idle_since_ms = sys.monotonic_ms();
@@ -246,18 +142,18 @@ void flow_open(struct flow *f, const struct flow_config *config)
 					    .prefixes = config->prefixes,
 					    .suspended = config->suspended };
 	memcpy(f->entry.org, config->org, sizeof(f->entry.org));
-	dispatch_post(f->of, &f->mail, on_mail, FLOW_ASK_ADD);
+	mail_post(&f->of->mailbox, &f->mail, on_mail, FLOW_ASK_ADD);
 }
 
 void flow_suspend(struct flow *f, bool suspended)
 {
 	f->suspended = suspended;
-	dispatch_post(f->of, &f->mail, on_mail, FLOW_ASK_SUSPEND);
+	mail_post(&f->of->mailbox, &f->mail, on_mail, FLOW_ASK_SUSPEND);
 }
 
 void flow_drop(struct flow *f)
 {
-	dispatch_post(f->of, &f->mail, on_mail, FLOW_ASK_DROP);
+	mail_post(&f->of->mailbox, &f->mail, on_mail, FLOW_ASK_DROP);
 }
 
 void flow_free(struct flow *f)
@@ -274,41 +170,6 @@ void flow_recorded(struct flow *f, const struct outcome *first)
 	for (const struct outcome *o = first; o != NULL; o = o->next)
 		slot_durable(o->slot, &f->slots);
 	client_wake(f->of->client);
-}
-
-/* ---- how it goes ---- */
-
-void flow_show_stall(struct flow *f, enum batch_stall stall, bool certificate, const char *text)
-{
-	pthread_mutex_lock(&f->lock);
-	f->shown.stall = stall;
-	f->shown.certificate = certificate;
-	snprintf(f->shown.text, sizeof(f->shown.text), "%s", text);
-	pthread_mutex_unlock(&f->lock);
-}
-
-void flow_show_forecast(struct flow *f)
-{
-	const struct schedule_forecast *expected = &f->entry.forecast;
-
-	pthread_mutex_lock(&f->lock);
-	f->shown.eta_at = expected->eta_s < 0 ? 0 : sys.now_s() + expected->eta_s;
-	f->shown.at_risk = expected->at_risk;
-	f->shown.queue_position = expected->queue_position;
-	pthread_mutex_unlock(&f->lock);
-}
-
-void flow_rate(struct flow *f, double seconds)
-{
-	double rate = (double)(f->ended - f->ended_before) / seconds;
-	double share = fmax(seconds / (RATE_OVER_S + seconds),
-			    1.0 / ++f->rated); /* a mean at first */
-
-	f->ended_before = f->ended;
-	f->rate += (rate - f->rate) * share;
-	pthread_mutex_lock(&f->lock);
-	f->shown.rate_per_s = f->rate;
-	pthread_mutex_unlock(&f->lock);
 }
 
 bool flow_is_busy(const struct flow *f)

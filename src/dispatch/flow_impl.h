@@ -1,8 +1,10 @@
-/* flow_impl.h: what dispatch's files know of a flow. All of it belongs to the dispatch thread but where it
- * says otherwise. */
+/* flow_impl.h: a flow as dispatch's files know it. All of it belongs to the dispatch thread but where it says
+ * otherwise. */
 #pragma once
 
 #include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "dispatch/flow.h"
 #include "dispatch/mail.h"
@@ -41,19 +43,3 @@ struct flow {
 	double rate;                  /* lines a second, over about RATE_OVER_S */
 	unsigned rated;               /* ticks that it is made of */
 };
-
-#define FLOW_WAITING_MAX 1024u /* lines waiting to be sent again; then no new ones */
-#define RATE_OVER_S 20.0       /* lines a second and slots in use: averages over about that long */
-
-/* How the schedule asks a flow for lines; its `batch` is the flow. */
-extern const struct schedule_ops flow_schedule_ops;
-
-/* Held back, it gets no new lines: because it failed a probe and others' turn is first, because too many
- * of its lines wait, or because it cannot be read. */
-void flow_hold(struct flow *f, bool probed);
-/* What it waits for; of a certificate that is refused `certificate`. */
-void flow_show_stall(struct flow *f, enum batch_stall stall, bool certificate, const char *text);
-/* What the schedule expects of it. */
-void flow_show_forecast(struct flow *f);
-/* Once a tick, `seconds` after the last: how many lines have ended. */
-void flow_rate(struct flow *f, double seconds);

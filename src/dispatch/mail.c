@@ -4,8 +4,12 @@
 #include <assert.h>
 #include <stddef.h>
 
-void mailbox_open(struct mailbox *b)
+#include "client/client.h"
+#include "dispatch/thread.h"
+
+void mailbox_open(struct mailbox *b, struct client *wakes)
 {
+	b->wakes = wakes;
 	pthread_mutex_init(&b->lock, NULL);
 	b->first = NULL;
 	b->end = &b->first;
@@ -29,6 +33,8 @@ void mail_post(struct mailbox *b, struct mail *m, mail_fn run, unsigned asked)
 	assert(m->run == run);
 	m->asked |= asked;
 	pthread_mutex_unlock(&b->lock);
+	if (b->wakes != NULL)
+		client_wake(b->wakes);
 }
 
 /* NULL: the mailbox is empty. */

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+struct client;
 struct dispatch;
 struct mail;
 
@@ -27,14 +28,16 @@ struct mail {
 struct mailbox {
 	pthread_mutex_t lock; /* for all entries in it; innermost: nothing is locked under it */
 	struct mail *first, **end;
+	struct client *wakes;
 };
 
-void mailbox_open(struct mailbox *b);
+/* The client is woken by each entry; NULL: none is. */
+void mailbox_open(struct mailbox *b, struct client *wakes);
 /* Entries that are still in it are never run. */
 void mailbox_close(struct mailbox *b);
 
 /* Any thread; does not block. `asked`: one bit at least. An entry is always posted with one and the same
- * function. Waking the dispatch thread is the caller's. */
+ * function. */
 void mail_post(struct mailbox *b, struct mail *m, mail_fn run, unsigned asked);
 /* Runs all entries, those also that come meanwhile. The dispatch thread alone. */
 void mail_run(struct mailbox *b, struct dispatch *d);

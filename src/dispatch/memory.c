@@ -1,205 +1,220 @@
-/* memory.c: what batch lines take of the memory budget (base/budget.h). Back-pressure, and no line lost:
- *
- *	no room for one more answer     nothing new is sent
- *	no room for what arrives        the answer is not read on; its sender waits in the socket
- *
- * How large an answer will be is known from those of its model; so much is promised to a line when it is
- * sent, until its answer begins. Where that was too little, or nothing was known, many answers may be
- * half there and none have room to end. Then one of them goes on whatever the budget says, and the next
- * when it is durable: so what is over the budget is one answer. */
-#include <stdlib.h>
+/* memory.c: see memory.h. */
+#include "dispatch/memory.h"
 
-#include "base/sys.h"
-#include "dispatch/dispatch_impl.h"
+#include <assert.h>
+
+#include "client/client.h"
+#include "dispatch/thread.h"
+#include "upstream/slots.h"
 
 #define ANSWER_UNKNOWN_BYTES (16u << 10) /* of a model of which none has come yet */
 #define KEPT_SHARE 4u /* idle buffers are kept while no more than one in so many bytes is in use */
+#define KEPT_BYTES (64u << 10) /* larger ones are not kept for the next line */
 #define LARGER_COUNTS (1.0 / 4)
 #define SMALLER_COUNTS (1.0 / 32)
 
 static void on_room(void *ctx)
 {
-	client_wake(((struct dispatch *)ctx)->client);
+	client_wake(ctx);
 }
 
-void memory_open(struct dispatch *d)
+void memory_open(struct memory *m, struct budget *budget, uint64_t answer_bytes_max,
+		 const struct slots *slots, struct client *client)
 {
-	struct budget *budget = d->config.budget;
-	d->memory.requests = budget_use(budget, BUDGET_REQUESTS);
-	d->memory.answers = budget_use(budget, BUDGET_ANSWERS);
-	d->memory.paused_end = &d->memory.paused;
+	m->budget = budget;
+	m->requests = budget_use(budget, BUDGET_REQUESTS);
+	m->answers = budget_use(budget, BUDGET_ANSWERS);
+	m->answer_bytes_max = answer_bytes_max;
+	m->slots = slots;
+	m->paused_end = &m->paused;
 	if (budget != NULL)
-		budget_waiter(budget, on_room, d);
+		budget_waiter(budget, on_room, client);
 }
 
-/* ---- transfers ---- */
+/* ---- buffers ---- */
 
-void memory_transfer_new(struct dispatch *d, struct line_transfer *t)
+static struct buf answer_new(const struct memory *m)
 {
-	t->memory = &d->memory;
-	t->request = BUF_OF(INT32_MAX, d->memory.requests);
-	t->answer = BUF_OF(d->config.response_bytes_max, d->memory.answers);
-	budget_charge(d->memory.requests, EXCHANGE_BYTES);
+	return BUF_OF(m->answer_bytes_max, m->answers);
 }
 
-void memory_transfer_free(struct line_transfer *t)
+void memory_line_open(struct memory_line *l, struct memory *m, struct exchange *x)
 {
-	buf_free(&t->request);
-	buf_free(&t->answer);
-	if (t->memory != NULL)
-		budget_give(t->memory->requests, EXCHANGE_BYTES);
+	l->of = m;
+	l->exchange = x;
+	l->request = BUF_OF(INT32_MAX, m->requests);
+	l->answer = answer_new(m);
+	budget_charge(m->requests, EXCHANGE_BYTES);
 }
 
-bool memory_keeps(const struct memory *m)
+void memory_line_close(struct memory_line *l)
 {
-	const struct budget *b = m->requests != NULL ? m->requests->of : NULL;
+	assert(l->promised == 0 && !l->paused);
+	buf_free(&l->request);
+	buf_free(&l->answer);
+	budget_give(l->of->requests, EXCHANGE_BYTES);
+}
+
+struct buf memory_answer_take(struct memory_line *l)
+{
+	struct buf answer = l->answer;
+
+	l->answer = answer_new(l->of);
+	return answer;
+}
+
+/* Whether there is so much that idle buffers may stay. */
+static bool memory_keeps(const struct memory *m)
+{
+	const struct budget *b = m->budget;
+
 	return b == NULL || b->limit == 0 || b->bytes < b->limit / KEPT_SHARE;
 }
 
-/* Those that are not in use. */
-static void transfers_trim(struct dispatch *d)
+static void buffer_reuse(const struct memory *m, struct buf *b)
 {
-	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		while (target_of(u)->free_transfers != NULL) {
-			struct line_transfer *t = target_of(u)->free_transfers;
-			target_of(u)->free_transfers = t->next_free;
-			line_transfer_free(t);
-		}
+	buf_clear(b);
+	if (b->cap > KEPT_BYTES || !memory_keeps(m))
+		buf_free(b);
 }
 
 /* ---- before a line is sent ---- */
 
-static uint64_t answer_expected(const struct model *m)
+static uint64_t answer_expected(double answer_bytes)
 {
-	return m->answer_bytes > 0 ? (uint64_t)m->answer_bytes : ANSWER_UNKNOWN_BYTES;
+	return answer_bytes > 0 ? (uint64_t)answer_bytes : ANSWER_UNKNOWN_BYTES;
 }
 
-bool memory_for_line(struct dispatch *d, struct model *m)
+bool memory_has(const struct memory *m, double answer_bytes)
 {
-	uint64_t bytes = answer_expected(m) + EXCHANGE_BYTES;
-	m->no_memory = !budget_has(d->memory.answers, bytes, d->memory.promised);
-	if (m->no_memory) {
-		transfers_trim(d);
-		budget_await(d->config.budget);
-		m->no_memory = !budget_has(d->memory.answers, bytes, d->memory.promised);
-	}
-	return !m->no_memory;
+	return budget_has(m->answers, answer_expected(answer_bytes) + EXCHANGE_BYTES, m->promised);
 }
 
-void memory_promise(struct line_transfer *t, const struct model *m)
+void memory_await(const struct memory *m)
 {
-	t->promised = answer_expected(m);
-	t->memory->promised += t->promised;
+	budget_await(m->budget);
 }
 
-void memory_learn(struct model *m, size_t answer_bytes)
+void memory_promise(struct memory_line *l, double answer_bytes)
 {
-	double more = (double)answer_bytes - m->answer_bytes;
-	double weight = m->answer_bytes == 0 ? 1 : more > 0 ? LARGER_COUNTS : SMALLER_COUNTS;
-	m->answer_bytes += more * weight;
+	assert(on_dispatch_thread() && l->promised == 0);
+	l->promised = answer_expected(answer_bytes);
+	l->of->promised += l->promised;
+}
+
+double memory_mean(double mean, size_t answer_bytes)
+{
+	double more = (double)answer_bytes - mean;
+	double weight = mean == 0 ? 1 : more > 0 ? LARGER_COUNTS : SMALLER_COUNTS;
+
+	return mean + more * weight;
 }
 
 /* ---- while its answer arrives ---- */
 
-static void promise_end(struct line_transfer *t)
+static void promise_end(struct memory_line *l)
 {
-	t->memory->promised -= t->promised;
-	t->promised = 0;
+	assert(l->of->promised >= l->promised);
+	l->of->promised -= l->promised;
+	l->promised = 0;
 }
 
 /* What is answered and not durable yet gives its room back by itself. */
 static bool others_end(const struct memory *m)
 {
-	return slots_unrecorded(&container_of(m, const struct dispatch, memory)->slots) > 0;
+	return slots_unrecorded(m->slots) > 0;
 }
 
-static bool may_go_alone(struct line_transfer *t)
+static bool may_go_alone(struct memory_line *l)
 {
-	struct memory *m = t->memory;
+	struct memory *m = l->of;
+
 	if (m->alone == NULL && !others_end(m))
-		m->alone = t;
-	return m->alone == t;
+		m->alone = l;
+	return m->alone == l;
 }
 
 /* All of it, if its head says how much that is: then it is not moved as it grows. */
-static size_t answer_rest(const struct line_transfer *t, size_t piece)
+static size_t answer_rest(const struct memory_line *l, size_t piece)
 {
-	if (t->answer.n > 0)
+	if (l->answer.n > 0)
 		return piece;
-	uint64_t length = exchange_length(&t->transfer.exchange);
-	return length > piece && length <= t->answer.max ? (size_t)length : piece;
+	uint64_t length = exchange_length(l->exchange);
+	return length > piece && length <= l->answer.max ? (size_t)length : piece;
 }
 
-static void answer_pause(struct line_transfer *t)
+static void answer_pause(struct memory_line *l)
 {
-	struct memory *m = t->memory;
-	t->paused = true;
-	t->next_paused = NULL;
-	*m->paused_end = t;
-	m->paused_end = &t->next_paused;
+	struct memory *m = l->of;
+
+	assert(!l->paused);
+	l->paused = true;
+	l->next_paused = NULL;
+	*m->paused_end = l;
+	m->paused_end = &l->next_paused;
 }
 
-bool memory_take(struct line_transfer *t, size_t piece)
+bool memory_take(struct memory_line *l, size_t piece)
 {
-	if (piece <= t->answer.cap - t->answer.n)
+	assert(on_dispatch_thread());
+	if (piece <= l->answer.cap - l->answer.n)
 		return true;
-	size_t bytes = answer_rest(t, piece);
-	if (t->promised > 0)
-		promise_end(t);
-	if (buf_try_reserve(&t->answer, bytes))
+	size_t bytes = answer_rest(l, piece);
+	if (l->promised > 0)
+		promise_end(l);
+	if (buf_try_reserve(&l->answer, bytes))
 		return true;
-	if (may_go_alone(t)) {
-		(void)buf_reserve(&t->answer, bytes);
+	if (may_go_alone(l)) {
+		(void)buf_reserve(&l->answer, bytes);
 		return true;
 	}
-	answer_pause(t);
+	answer_pause(l);
 	return false;
 }
 
 /* ---- when there may be room again ---- */
 
-static struct line_transfer *paused_take(struct memory *m)
+static void paused_remove(struct memory *m, struct memory_line *l)
 {
-	struct line_transfer *t = m->paused;
-	m->paused = t->next_paused;
-	if (m->paused == NULL)
-		m->paused_end = &m->paused;
-	t->paused = false;
-	return t;
-}
+	struct memory_line **link = &m->paused;
 
-static void paused_remove(struct memory *m, struct line_transfer *t)
-{
-	struct line_transfer **link = &m->paused;
-	while (*link != t)
+	assert(l->paused);
+	while (*link != l)
 		link = &(*link)->next_paused;
-	*link = t->next_paused;
+	*link = l->next_paused;
 	if (*link == NULL)
 		m->paused_end = link;
-	t->paused = false;
+	l->paused = false;
 }
 
 /* The longest paused first. One that still finds no room pauses again, behind the others. */
-void memory_resume(struct dispatch *d)
+void memory_resume(struct memory *m)
 {
-	struct memory *m = &d->memory;
 	bool room = true;
+
+	assert(on_dispatch_thread());
 	if (m->paused == NULL)
 		return;
-	budget_await(d->config.budget);
+	memory_await(m);
 	while (room && m->paused != NULL) {
-		struct line_transfer *t = paused_take(m);
-		exchange_resume(&t->transfer.exchange);
-		room = !t->paused;
+		struct memory_line *l = m->paused;
+
+		paused_remove(m, l);
+		exchange_resume(l->exchange);
+		room = !l->paused;
 	}
 }
 
-void memory_line_over(struct line_transfer *t)
+void memory_line_over(struct memory_line *l)
 {
-	struct memory *m = t->memory;
-	promise_end(t);
-	if (t->paused)
-		paused_remove(m, t);
-	if (m->alone == t)
+	struct memory *m = l->of;
+
+	assert(on_dispatch_thread());
+	promise_end(l);
+	if (l->paused)
+		paused_remove(m, l);
+	if (m->alone == l)
 		m->alone = NULL;
+	buffer_reuse(m, &l->request);
+	buffer_reuse(m, &l->answer);
 }

@@ -4,11 +4,21 @@
  * A request that could not be sent at all is tried on every other upstream that serves its model; one
  * that was sent is the client's to repeat. (But for what every HTTP client does: where a connection that
  * was kept alive turns out to have been closed, the request is sent again on a new one.) */
+#include "dispatch/online.h"
+
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/lane.h"
+#include "dispatch/learn.h"
+#include "dispatch/online_impl.h"
+#include "dispatch/target.h"
+#include "dispatch/thread.h"
+#include "dispatch/transfer.h"
 
 #define ERROR_BODY_MAX 4096u
 
@@ -115,7 +125,7 @@ static bool call_open(struct online_call *call)
 		headers[n++] = *key;
 	return exchange_open(&call->transfer.exchange,
 			     &(struct exchange_setup){
-				     .route = target_of(u)->route,
+				     .route = call->transfer.route,
 				     .ops = &call_ops,
 				     .headers = headers,
 				     .header_count = n,
@@ -133,7 +143,7 @@ static bool call_send(struct online_call *call)
 		.look_up = u->circuit.breaker.state == BREAKER_DOWN,
 	};
 
-	return call_open(call) && upstream_url(u, call->online->endpoint, &url) &&
+	return call_open(call) && transfer_url(&call->transfer, call->online->endpoint, &url) &&
 	       exchange_url(&call->transfer.exchange, url.p) &&
 	       exchange_start(&call->transfer.exchange, &rq);
 }
@@ -150,7 +160,9 @@ static struct online_call *call_start(struct dispatch *d, struct online *o, stru
 	struct online_call *call = calloc(1, sizeof(*call));
 	if (call == NULL)
 		return NULL;
-	call->transfer = (struct transfer){ .dispatch = d, .upstream = u };
+	call->transfer = (struct transfer){ .dispatch = d,
+					    .upstream = u,
+					    .route = target_of(u)->route };
 	call->online = o;
 	call->error_body = BUF(ERROR_BODY_MAX);
 	if (!call_send(call)) {
@@ -159,7 +171,7 @@ static struct online_call *call_start(struct dispatch *d, struct online *o, stru
 	}
 	call->sent_us = sys.monotonic_us();
 	upstream_online_sent(u, o->body.n / 4, call->sent_us / 1000);
-	upstream_online(u, +1);
+	lanes_online(u, +1);
 	return call;
 }
 
@@ -176,7 +188,7 @@ static void call_stop(struct online *o)
 	struct upstream *u = o->call->transfer.upstream;
 
 	throttle_gone(&u->throttle, o->call->sent_us / 1000);
-	upstream_online(u, -1);
+	lanes_online(u, -1);
 	call_drop(o);
 }
 
@@ -193,7 +205,7 @@ static struct upstream *online_upstream(const struct dispatch *d, const struct o
 {
 	struct upstream *best = NULL;
 	double best_share = 0;
-	const struct model *m = model_find(d, model);
+	const struct model *m = model_find(d->models, model);
 	*ret_any = false;
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		if (u->config.drain || (o->tried >> u->number & 1) != 0 ||
@@ -265,20 +277,20 @@ bool online_fill(struct dispatch *d)
 /* ---- the end ---- */
 
 /* The same table as for lines; the body of a 2xx, which streams through, is not read. */
-static void online_learn(struct dispatch *d, struct online_call *call,
-			 const struct attempt_end *end)
+static void online_learn(struct online_call *call, const struct attempt_end *end)
 {
+	const struct dispatch *d = call->transfer.dispatch;
 	struct upstream *u = call->transfer.upstream;
 	char name[256];
 	(void)slice_copy(call->online->model, name, sizeof(name));
-	struct model *m = model_find(d, name);
+	struct model *m = model_find(d->models, name);
 	struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
 	unsigned in_flight = lane != NULL ? lane->slots.sent : 0;
 	enum blame blame =
 		upstream_judge(lane != NULL ? &lane->circuit : NULL, in_flight, end).blame;
 	/* A path that clients take and the upstream has not says nothing of the lines' own. */
 	attempt_learn(
-		d, u, blame == BLAME_PATH ? NULL : lane,
+		u, blame == BLAME_PATH ? NULL : lane,
 		&(struct lesson){
 			.end = end, .blame = blame, .in_flight = in_flight, .now_s = sys.now_s() });
 }
@@ -321,8 +333,8 @@ static void call_done(struct exchange *x, const struct exchange_result *r)
 	transfer_end(&call->transfer, r, &end);
 	end.sent_us = call->sent_us;
 	end.body = buf_slice(&call->error_body);
-	upstream_online(u, -1);
-	online_learn(d, call, &end);
+	lanes_online(u, -1);
+	online_learn(call, &end);
 	call_log(call, r);
 	enum exchange_end how = r->how;
 	call_drop(o);
@@ -371,15 +383,15 @@ static void online_mail(struct dispatch *d, struct mail *m, unsigned asked)
 
 void dispatch_online(struct dispatch *d, struct online *o)
 {
-	dispatch_post(d, &o->mail, online_mail, ONLINE_ASK_START);
+	mail_post(&d->mailbox, &o->mail, online_mail, ONLINE_ASK_START);
 }
 
 void dispatch_online_more(struct dispatch *d, struct online *o)
 {
-	dispatch_post(d, &o->mail, online_mail, ONLINE_ASK_MORE);
+	mail_post(&d->mailbox, &o->mail, online_mail, ONLINE_ASK_MORE);
 }
 
 void dispatch_online_release(struct dispatch *d, struct online *o)
 {
-	dispatch_post(d, &o->mail, online_mail, ONLINE_ASK_RELEASE);
+	mail_post(&d->mailbox, &o->mail, online_mail, ONLINE_ASK_RELEASE);
 }

@@ -1,10 +1,21 @@
 /* tick.c: once a second: forecasts and rates, for the batches; what lanes decided, for the log and the
  * console. */
+#include "dispatch/tick.h"
+
+#include <assert.h>
 #include <math.h>
 
 #include "base/log.h"
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/lane.h"
+#include "dispatch/learn.h"
+#include "dispatch/model.h"
+#include "dispatch/progress.h"
+#include "dispatch/stall.h"
+#include "dispatch/target.h"
+#include "dispatch/thread.h"
+#include "dispatch/upstreams.h"
 
 #define RATE_LEAST_S 0.5    /* over less than that nothing can be told of a rate */
 #define SETTLES_MS 15000u   /* that a limit takes to be found, at most */
@@ -41,7 +52,7 @@ static void stall_each(void *ctx, struct schedule_batch *entry)
 	flow_stall(entry->batch);
 }
 
-static void model_tick(struct dispatch *d, struct model *m, double seconds, uint64_t now_ms)
+static void model_tick(struct model *m, double seconds, uint64_t now_ms)
 {
 	double now = 0;
 	if (m->batches == 0)
@@ -54,7 +65,7 @@ static void model_tick(struct dispatch *d, struct model *m, double seconds, uint
 	schedule_forecast(m->schedule, told ? m->slots : 0, sys.now_s());
 	schedule_each(m->schedule, forecast_each, NULL);
 	if (m->stall != STALL_NONE)
-		model_stall(d, m); /* a probe may have been answered otherwise than the last one */
+		model_stall(m); /* a probe may have been answered otherwise than the last one */
 	else
 		schedule_each(m->schedule, stall_each, NULL);
 }
@@ -79,17 +90,18 @@ static void lane_tick(struct lane *lane, uint64_t now_us)
 
 void tick_run(struct dispatch *d, uint64_t now_ms)
 {
+	assert(on_dispatch_thread());
 	double seconds = (double)(now_ms - d->ticked_at_ms) / 1000;
 	bool rated = seconds >= RATE_LEAST_S;
 	for (struct model *m = d->models; m != NULL; m = m->next) {
-		model_tick(d, m, seconds, now_ms);
+		model_tick(m, seconds, now_ms);
 		if (rated)
 			schedule_each(m->schedule, rate_each, &seconds);
 	}
 	if (rated)
 		d->ticked_at_ms = now_ms;
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
-		stall_tick(d, u, now_ms);
+		learn_tick(u, now_ms);
 		for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 			lane_tick(lane, sys.monotonic_us());
 	}

@@ -1,11 +1,18 @@
 /* transfer.c: what is in flight, and how it ended. */
-#include "base/sys.h"
-#include "dispatch/dispatch_impl.h"
-#include "dispatch/wait.h"
+#include "dispatch/transfer.h"
 
-struct transfer *transfer_of(struct exchange *x)
+#include <string.h>
+
+#include "base/sys.h"
+#include "dispatch/wait.h"
+#include "upstream/upstream.h"
+
+bool transfer_url(const struct transfer *t, const char *endpoint, struct buf *to)
 {
-	return container_of(x, struct transfer, exchange);
+	buf_text(to, t->upstream->config.base_url);
+	buf_text(to, strncmp(endpoint, "/v1/", 4) == 0 ? endpoint + 3 : endpoint);
+	buf_char(to, '\0');
+	return !to->failed;
 }
 
 static int64_t transfer_wait_ms(const struct exchange *x)
@@ -30,7 +37,7 @@ void transfer_end(const struct transfer *t, const struct exchange_result *r,
 		.how = r->how,
 		.status = r->status,
 		.ended_us = sys.monotonic_us(),
-		.by_way = target_of(t->upstream)->route->by_way,
+		.by_way = t->route->by_way,
 		.detail = r->said,
 	};
 	if (r->how != EXCHANGE_WHOLE || r->status < 300)

@@ -3,9 +3,14 @@
 
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/lane.h"
+#include "dispatch/model.h"
+#include "dispatch/target.h"
+#include "dispatch/view_impl.h"
 
 #define VIEW_BYTES_MAX (64u << 20) /* as much as an answer of the API may have */
 
@@ -194,7 +199,7 @@ static void counts_view(const struct upstream_counts *c, struct view_upstream *t
 static void engine_view(const struct upstream *u, uint64_t now_ms, struct view_upstream *to)
 {
 	const struct gauges *g = &u->gauges;
-	bool current = gauges_current(u, now_ms);
+	bool current = watches_gauges_current(&target_of(u)->watches, now_ms);
 
 	to->engine = current ? gauges_kind_words[g->kind] : NULL;
 	to->running = current ? g->running : NAN;

@@ -1,14 +1,15 @@
-/* watch.c: what is asked of an upstream beside its work: its metrics, several times a second while lines
- * are in flight; now and then which models it has; and, while it is down, whether it is well.
- *
- * Whatever comes back (rubbish, 404, nothing at all) costs nobody more than a small request now and
- * then: an answer that is of no use is asked for less and less often. */
+/* watch.c: see watch.h. */
+#include "dispatch/watch.h"
+
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/log.h"
 #include "base/sys.h"
-#include "dispatch/dispatch_impl.h"
+#include "dispatch/thread.h"
+#include "upstream/upstream.h"
 
 #define METRICS_EVERY_MS 250u
 #define METRICS_TIMEOUT_MS 5000u
@@ -26,9 +27,14 @@
 
 /* ---- asking ---- */
 
+static struct watch *watch_of(struct exchange *x)
+{
+	return container_of(transfer_of(x), struct watch, transfer);
+}
+
 static enum exchange_taken watch_body(struct exchange *x, struct slice piece)
 {
-	struct watch *w = container_of(transfer_of(x), struct watch, transfer);
+	struct watch *w = watch_of(x);
 
 	buf_add(&w->text, piece);
 	return w->text.failed ? EXCHANGE_REFUSED : EXCHANGE_TAKEN;
@@ -39,16 +45,15 @@ static const struct exchange_ops watch_ops = { .body = watch_body, .done = watch
 
 static bool watch_open(struct watch *w, uint64_t timeout_ms)
 {
-	const struct upstream *u = w->transfer.upstream;
-
-	return exchange_open(&w->transfer.exchange, &(struct exchange_setup){
-							    .route = target_of(u)->route,
-							    .ops = &watch_ops,
-							    .headers = target_of(u)->headers.list,
-							    .header_count = target_of(u)->headers.n,
-							    .get = true,
-							    .timeout_ms = timeout_ms,
-						    });
+	return exchange_open(&w->transfer.exchange,
+			     &(struct exchange_setup){
+				     .route = w->transfer.route,
+				     .ops = &watch_ops,
+				     .headers = w->of->headers->list,
+				     .header_count = w->of->headers->n,
+				     .get = true,
+				     .timeout_ms = timeout_ms,
+			     });
 }
 
 /* Opened once; the next request asks the same. */
@@ -84,72 +89,68 @@ static void watch_ask(struct watch *w, const char *url, uint64_t timeout_ms, uin
 		watch_failed(w, now_ms);
 }
 
-static bool metrics_wanted(const struct dispatch *d, const struct upstream *u)
+static bool watch_waits(const struct watch *w)
 {
-	return u->config.metrics != GAUGES_NONE && !u->retired &&
-	       !target_of(u)->metrics.transfer.exchange.under_way && d->polls->busy(u);
+	return !w->of->upstream->retired && !w->transfer.exchange.under_way;
 }
 
-static bool health_wanted(const struct dispatch *d, const struct upstream *u)
+static bool metrics_wanted(const struct watches *w)
 {
-	return !u->retired && !target_of(u)->health.transfer.exchange.under_way &&
-	       d->polls->ailing_since_ms(u) != 0;
+	return w->upstream->config.metrics != GAUGES_NONE && watch_waits(&w->metrics) &&
+	       w->ops->busy(w->upstream);
 }
 
-void watches_run(struct dispatch *d, uint64_t now_ms)
+static bool health_wanted(const struct watches *w)
 {
-	for (struct upstream *u = d->upstreams; u != NULL && !d->draining; u = u->next) {
-		if (target_of(u)->metrics.due_ms <= now_ms && metrics_wanted(d, u))
-			watch_ask(&target_of(u)->metrics, target_of(u)->metrics_url,
-				  METRICS_TIMEOUT_MS, now_ms);
-		if (target_of(u)->models.due_ms <= now_ms &&
-		    !target_of(u)->models.transfer.exchange.under_way && !u->retired)
-			watch_ask(&target_of(u)->models, target_of(u)->models_url,
-				  MODELS_TIMEOUT_MS, now_ms);
-		if (target_of(u)->health.due_ms <= now_ms && health_wanted(d, u))
-			watch_ask(&target_of(u)->health,
-				  target_of(u)->health_by_models ? target_of(u)->models_url
-								 : target_of(u)->health_url,
-				  HEALTH_TIMEOUT_MS, now_ms);
-	}
+	return watch_waits(&w->health) && w->ops->ailing_since_ms(w->upstream) != 0;
 }
 
-int watches_timeout(const struct dispatch *d, uint64_t now_ms)
+void watches_run(struct watches *w, uint64_t now_ms)
+{
+	assert(on_dispatch_thread());
+	if (w->metrics.due_ms <= now_ms && metrics_wanted(w))
+		watch_ask(&w->metrics, w->metrics_url, METRICS_TIMEOUT_MS, now_ms);
+	if (w->models.due_ms <= now_ms && watch_waits(&w->models))
+		watch_ask(&w->models, w->models_url, MODELS_TIMEOUT_MS, now_ms);
+	if (w->health.due_ms <= now_ms && health_wanted(w))
+		watch_ask(&w->health, w->health_by_models ? w->models_url : w->health_url,
+			  HEALTH_TIMEOUT_MS, now_ms);
+}
+
+uint64_t watches_due_ms(const struct watches *w)
 {
 	uint64_t due = UINT64_MAX;
-	for (const struct upstream *u = d->upstreams; u != NULL && !d->draining; u = u->next) {
-		if (metrics_wanted(d, u) && target_of(u)->metrics.due_ms < due)
-			due = target_of(u)->metrics.due_ms;
-		if (!target_of(u)->models.transfer.exchange.under_way && !u->retired &&
-		    target_of(u)->models.due_ms < due)
-			due = target_of(u)->models.due_ms;
-		if (health_wanted(d, u) && target_of(u)->health.due_ms < due)
-			due = target_of(u)->health.due_ms;
-	}
-	if (due == UINT64_MAX)
-		return -1;
-	return due <= now_ms ? 0 : due - now_ms > 60000 ? 60000 : (int)(due - now_ms);
+
+	if (metrics_wanted(w) && w->metrics.due_ms < due)
+		due = w->metrics.due_ms;
+	if (watch_waits(&w->models) && w->models.due_ms < due)
+		due = w->models.due_ms;
+	if (health_wanted(w) && w->health.due_ms < due)
+		due = w->health.due_ms;
+	return due;
 }
 
 /* ---- metrics ---- */
 
-static void metrics_lost(struct dispatch *d, struct upstream *u, uint64_t now_us)
+static void metrics_lost(struct watches *w, uint64_t now_us)
 {
+	struct upstream *u = w->upstream;
+
 	if (u->has_gauges)
 		log_warn("upstream.metrics_lost", kv_str("upstream", u->config.name));
 	u->has_gauges = false;
-	d->polls->gauges(u, now_us);
+	w->ops->gauges(u, now_us);
 }
 
-static void metrics_done(struct dispatch *d, struct upstream *u, bool good)
+static void metrics_done(struct watch *w, bool good)
 {
-	struct watch *w = &target_of(u)->metrics;
+	struct upstream *u = w->of->upstream;
 	uint64_t now_us = sys.monotonic_us();
 	struct gauges g;
 	if (!good || !gauges_read(buf_slice(&w->text), u->config.metrics, &g)) {
 		watch_failed(w, now_us / 1000);
 		if (!u->has_gauges || w->failures >= METRICS_LOST_AFTER)
-			metrics_lost(d, u, now_us);
+			metrics_lost(w->of, now_us);
 		return;
 	}
 	w->failures = 0;
@@ -159,54 +160,56 @@ static void metrics_done(struct dispatch *d, struct upstream *u, bool good)
 			 kv_str("kind", gauges_kind_words[g.kind]));
 	u->has_gauges = true;
 	u->gauges = g;
-	d->polls->gauges(u, now_us);
+	w->of->ops->gauges(u, now_us);
 }
 
-bool gauges_current(const struct upstream *u, uint64_t now_ms)
+bool watches_gauges_current(const struct watches *w, uint64_t now_ms)
 {
-	return u->has_gauges && now_ms < target_of(u)->metrics.due_ms + METRICS_STALE_MS;
+	return w->upstream->has_gauges && now_ms < w->metrics.due_ms + METRICS_STALE_MS;
 }
 
 /* ---- models ---- */
 
 /* Said once, before a line is sent: a wrong path, key or certificate shows here first. */
-static void models_tell(struct upstream *u, const struct attempt_end *e)
+static void models_tell(struct watches *w, const struct attempt_end *e)
 {
+	const struct upstream *u = w->upstream;
 	char said[224];
-	if (target_of(u)->models_told)
+	if (w->models_told)
 		return;
-	target_of(u)->models_told = true;
+	w->models_told = true;
 	attempt_words(e, u->config.api_key, said, sizeof(said));
 	const char *hint = e->status == 404   ? "a base URL mostly ends in /v1"
 			   : e->status == 401 ? "its key is api_key_env, or "
 						"LOWTIDE_UPSTREAM_API_KEY"
 					      : "";
 	log_warn("upstream.models_unknown", kv_str("upstream", u->config.name),
-		 kv_str("url", target_of(u)->models_url), kv_str("said", said),
+		 kv_str("url", w->models_url), kv_str("said", said),
 		 kv_str("hint", hint));
 }
 
-static void models_failed(struct upstream *u, const struct attempt_end *e, uint64_t now_ms)
+static void models_failed(struct watch *w, const struct attempt_end *e, uint64_t now_ms)
 {
-	watch_put_off(&target_of(u)->models,
+	watch_put_off(w,
 		      e->how == EXCHANGE_WHOLE ? FAILED_MOST_MS : UNREACHED_MOST_MS, now_ms);
-	models_tell(u, e);
+	models_tell(w->of, e);
 }
 
-static void models_done(struct dispatch *d, struct upstream *u, const struct attempt_end *e)
+static void models_done(struct watch *w, const struct attempt_end *e)
 {
+	struct upstream *u = w->of->upstream;
 	uint64_t now_ms = sys.monotonic_ms();
 	struct reported reported;
 
 	u->asked = true;
 	if (e->how != EXCHANGE_WHOLE || e->status != 200 ||
-	    !reported_read(buf_slice(&target_of(u)->models.text), &reported)) {
-		models_failed(u, e, now_ms);
+	    !reported_read(buf_slice(&w->text), &reported)) {
+		models_failed(w, e, now_ms);
 		return;
 	}
-	target_of(u)->models.failures = 0;
-	target_of(u)->models.due_ms = now_ms + MODELS_EVERY_MS;
-	target_of(u)->models_told = false;
+	w->failures = 0;
+	w->due_ms = now_ms + MODELS_EVERY_MS;
+	w->of->models_told = false;
 	bool same = reported_same(&u->reported, &reported);
 	reported_done(&u->reported);
 	u->reported = reported;
@@ -214,61 +217,96 @@ static void models_done(struct dispatch *d, struct upstream *u, const struct att
 		log_info("upstream.models", kv_str("upstream", u->config.name),
 			 kv_u64("models", reported.n),
 			 kv_str("first", reported.n > 0 ? reported.models[0].id : ""));
-	d->polls->models(d, !same);
+	w->of->ops->models(w->transfer.dispatch, !same);
 }
 
 /* ---- health ---- */
 
 /* A page says nothing: whoever stands before the engine says "sign in" to everything. */
-static void health_done(struct dispatch *d, struct upstream *u, const struct attempt_end *e)
+static void health_done(struct watch *w, const struct attempt_end *e)
 {
-	struct watch *w = &target_of(u)->health;
+	struct watches *of = w->of;
 	uint64_t now_ms = sys.monotonic_ms();
 	struct slice type = exchange_header(&w->transfer.exchange, "content-type");
 	bool page = type.n >= 9 && strncasecmp(type.p, "text/html", 9) == 0;
 	bool answered = e->how == EXCHANGE_WHOLE;
-	if (answered && !target_of(u)->health_by_models &&
+	if (answered && !of->health_by_models &&
 	    (page || (e->status >= 300 && e->status < 500) || e->status == 501)) {
-		target_of(u)->health_by_models = true;
+		of->health_by_models = true;
 		exchange_close(&w->transfer.exchange); /* it has the other URL */
 		w->due_ms = now_ms;
 		return;
 	}
-	bool lasts = now_ms - d->polls->ailing_since_ms(u) >= BREAKER_MINUTE_MS;
+	bool lasts = now_ms - of->ops->ailing_since_ms(of->upstream) >= BREAKER_MINUTE_MS;
 	w->due_ms = now_ms + (lasts ? HEALTH_LATER_MS : HEALTH_EVERY_MS);
-	d->polls->health(u, answered && !page && e->status >= 200 && e->status < 300, now_ms);
+	of->ops->health(of->upstream, answered && !page && e->status >= 200 && e->status < 300, now_ms);
 }
 
 static void watch_done(struct exchange *x, const struct exchange_result *r)
 {
-	struct transfer *t = transfer_of(x);
-	struct watch *w = container_of(t, struct watch, transfer);
-	struct upstream *u = t->upstream;
+	struct watch *w = watch_of(x);
 	struct attempt_end end;
 
-	transfer_end(t, r, &end);
+	transfer_end(&w->transfer, r, &end);
 	end.body = buf_slice(&w->text);
-	if (w == &target_of(u)->metrics)
-		metrics_done(t->dispatch, u, end.how == EXCHANGE_WHOLE && end.status == 200);
-	else if (w == &target_of(u)->models)
-		models_done(t->dispatch, u, &end);
+	if (w == &w->of->metrics)
+		metrics_done(w, end.how == EXCHANGE_WHOLE && end.status == 200);
+	else if (w == &w->of->models)
+		models_done(w, &end);
 	else
-		health_done(t->dispatch, u, &end);
+		health_done(w, &end);
 	if (w->text.cap > (256u << 10))
 		buf_free(&w->text);
 }
 
-static void watch_init(struct dispatch *d, struct upstream *u, struct watch *w)
+/* ---- opening and closing ---- */
+
+/* Metrics and health stand beside the API, not in it: without the version at the end of the base
+ * URL. NULL: no memory. */
+static char *url_beside(const struct upstream *u, const char *path)
 {
-	w->transfer = (struct transfer){ .dispatch = d, .upstream = u };
+	struct buf url = BUF(4096);
+	const char *base = u->config.base_url;
+	size_t n = strlen(base);
+	if (n > 3 && strcmp(base + n - 3, "/v1") == 0)
+		n -= 3;
+	buf_append(&url, base, n);
+	buf_text(&url, path);
+	buf_char(&url, '\0');
+	if (url.failed)
+		buf_free(&url);
+	return url.p;
+}
+
+static bool urls_make(struct watches *w)
+{
+	AUTO(buf_free) struct buf models = BUF(4096);
+
+	if (!transfer_url(&w->models.transfer, "/v1/models", &models))
+		return false;
+	w->models_url = TAKE(models.p);
+	w->metrics_url = url_beside(w->upstream, "/metrics");
+	w->health_url = url_beside(w->upstream, "/health");
+	return w->metrics_url != NULL && w->health_url != NULL;
+}
+
+static void watch_init(struct watches *of, struct watch *w, const struct transfer *as)
+{
+	w->of = of;
+	w->transfer = *as;
 	w->text = BUF(4u << 20);
 }
 
-void watches_init(struct dispatch *d, struct upstream *u)
+bool watches_open(struct watches *w, const struct poll_ops *ops, const struct transfer *as,
+		  const struct headers *headers)
 {
-	watch_init(d, u, &target_of(u)->metrics);
-	watch_init(d, u, &target_of(u)->models);
-	watch_init(d, u, &target_of(u)->health);
+	w->upstream = as->upstream;
+	w->ops = ops;
+	w->headers = headers;
+	watch_init(w, &w->metrics, as);
+	watch_init(w, &w->models, as);
+	watch_init(w, &w->health, as);
+	return urls_make(w);
 }
 
 static void watch_close(struct watch *w)
@@ -277,14 +315,17 @@ static void watch_close(struct watch *w)
 	buf_free(&w->text);
 }
 
-void watches_close(struct upstream *u)
+void watches_close(struct watches *w)
 {
-	watch_close(&target_of(u)->metrics);
-	watch_close(&target_of(u)->models);
-	watch_close(&target_of(u)->health);
+	watch_close(&w->metrics);
+	watch_close(&w->models);
+	watch_close(&w->health);
+	free(w->metrics_url);
+	free(w->models_url);
+	free(w->health_url);
 }
 
-void watches_due(struct upstream *u, uint64_t now_ms)
+void watches_renew(struct watches *w, uint64_t now_ms)
 {
-	target_of(u)->models.due_ms = target_of(u)->metrics.due_ms = now_ms;
+	w->models.due_ms = w->metrics.due_ms = now_ms;
 }

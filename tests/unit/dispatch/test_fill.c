@@ -2,8 +2,15 @@
  * of the test's own. What is sent stays in flight. */
 #include "unit.h"
 
+#include "dispatch/attempt.h"
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/fill.h"
 #include "dispatch/flow_impl.h"
+#include "dispatch/lane.h"
+#include "dispatch/line.h"
+#include "dispatch/line_transfer.h"
+#include "dispatch/online_impl.h"
+#include "dispatch/target.h"
 #include "dispatch/thread.h"
 
 #define MOST 64u
@@ -62,6 +69,17 @@ void schedule_hold(struct schedule *s, struct schedule_batch *b, bool held)
 	(void)held;
 }
 
+struct schedule *schedule_open(const struct schedule_ops *ops)
+{
+	(void)ops;
+	return NULL;
+}
+
+void schedule_close(struct schedule *s)
+{
+	(void)s;
+}
+
 struct line *line_new(struct model *m, const struct schedule_line *scheduled)
 {
 	struct line *l = &pool[pool_n++ % ARRAY_LEN(pool)];
@@ -104,27 +122,32 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	return true;
 }
 
-bool memory_for_line(struct dispatch *d, struct model *m)
+bool memory_has(const struct memory *m, double answer_bytes)
 {
-	(void)d;
 	(void)m;
+	(void)answer_bytes;
 	return memory;
 }
 
-void memory_resume(struct dispatch *d)
+void memory_await(const struct memory *m)
 {
-	(void)d;
+	(void)m;
+}
+
+void memory_resume(struct memory *m)
+{
+	(void)m;
+}
+
+void line_transfers_trim(struct upstream *u)
+{
+	(void)u;
 }
 
 bool online_fill(struct dispatch *d)
 {
 	(void)d;
 	return false;
-}
-
-bool lane_open_circuit(const struct lane *lane)
-{
-	return circuit_is_open(&lane->circuit) || circuit_is_open(&lane->upstream->circuit);
 }
 
 /* ---- upstreams and models, each with each ---- */

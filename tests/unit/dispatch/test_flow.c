@@ -7,6 +7,7 @@
 #include "client/client.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/flow_impl.h"
+#include "dispatch/progress.h"
 
 /* ---- what it shows ---- */
 

@@ -29,7 +29,7 @@ static void each_runs_once_for_all_that_was_asked(void **state)
 	struct mailbox box;
 
 	(void)state;
-	mailbox_open(&box);
+	mailbox_open(&box, NULL);
 	ran[0] = '\0';
 	mail_post(&box, &a.mail, note, 1);
 	mail_post(&box, &b.mail, note, 2);
@@ -47,7 +47,7 @@ static void one_that_is_posted_by_its_own_function_runs_again(void **state)
 	struct letter a = { .name = "a", .answers_to = &box }, b = { .name = "b" };
 
 	(void)state;
-	mailbox_open(&box);
+	mailbox_open(&box, NULL);
 	ran[0] = '\0';
 	mail_post(&box, &a.mail, note, 1);
 	mail_post(&box, &b.mail, note, 2);

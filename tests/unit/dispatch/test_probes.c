@@ -2,6 +2,8 @@
  * lines that may be what ends the server. */
 #include "servers.h"
 
+#include "dispatch/trials.h"
+
 static void fail_all(struct server *s)
 {
 	s->answer = (struct fake_answer){ .status = 500, .after_ms = 100 };

@@ -4,6 +4,9 @@
 #include <math.h>
 
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/lane.h"
+#include "dispatch/target.h"
+#include "dispatch/view_impl.h"
 
 /* Two upstreams of two models each, of which one has no label; made by hand, nothing runs. */
 struct world {
@@ -40,8 +43,8 @@ static void world_make(struct world *w)
 		.labelled = { .name = (char *)"m", .known = true, .batches = 2, .slots = 1.5 },
 		.invented = { .name = (char *)"x", .batches = 1, .slots = 0.5 },
 	};
-	w->a = &w->ta.upstream;
-	w->b = &w->tb.upstream;
+	w->a = w->ta.watches.upstream = &w->ta.upstream;
+	w->b = w->tb.watches.upstream = &w->tb.upstream;
 	budget_init(&w->budget, 1 << 20);
 	w->d.config.budget = &w->budget;
 	w->d.upstreams = w->a;
@@ -201,7 +204,7 @@ static void metrics_of_an_engine(void **state)
 	(void)state;
 	world_make(&w);
 	w.a->has_gauges = true;
-	w.ta.metrics.due_ms = sys.monotonic_ms();
+	w.ta.watches.metrics.due_ms = sys.monotonic_ms();
 	w.a->gauges =
 		(struct gauges){ .kind = GAUGES_VLLM, .running = 3, .waiting = 1, .cache = -1 };
 	struct scheduling_view v = view_of(&w, false);

@@ -9,6 +9,11 @@
 
 #include "client_fake.h"
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/flow.h"
+#include "dispatch/lane.h"
+#include "dispatch/loop.h"
+#include "dispatch/target.h"
+#include "dispatch/view.h"
 
 #define WORLD_LINES_MAX 512u
 #define WORLD_BATCHES_MAX 4u

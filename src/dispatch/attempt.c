@@ -1,20 +1,26 @@
-/* lines.c: one line on its way: sent, answered, put off, ended. */
+/* attempt.c: see attempt.h. */
+#include "dispatch/attempt.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 #include "base/id.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/flow_impl.h"
+#include "dispatch/lane.h"
+#include "dispatch/learn.h"
+#include "dispatch/line.h"
+#include "dispatch/line_transfer.h"
+#include "dispatch/progress.h"
+#include "dispatch/target.h"
+#include "dispatch/thread.h"
 
-#define SCAN_BYTES \
-	(1u << 20) /* longer answers are looked at from either end, and read by the recorder */
-#define LINE_SENDS_MAX \
-	2u /* on a kept connection that turns out to be dead, and once more; a further attempt is
-	    * another one, on a new connection */
-#define KEEP_BUFFER_BYTES (64u << 10) /* larger ones are not kept for the next line */
+/* longer answers are looked at from either end, and read by the recorder */
+#define SCAN_BYTES (1u << 20)
 
 static uint32_t random_u32(void)
 {
@@ -23,23 +29,19 @@ static uint32_t random_u32(void)
 	return r;
 }
 
-/* ---- transfers ---- */
-
-static struct line_transfer *line_transfer_of(struct exchange *x)
-{
-	return container_of(transfer_of(x), struct line_transfer, transfer);
-}
+/* ---- what the client tells ---- */
 
 static enum exchange_taken line_body(struct exchange *x, struct slice piece)
 {
 	struct line_transfer *t = line_transfer_of(x);
+	struct buf *answer = &t->memory.answer;
 
-	if (t->answer.n + piece.n > t->answer.max)
+	if (answer->n + piece.n > answer->max)
 		return EXCHANGE_REFUSED;
-	if (!memory_take(t, piece.n))
+	if (!memory_take(&t->memory, piece.n))
 		return EXCHANGE_PAUSED;
-	buf_add(&t->answer, piece);
-	return t->answer.failed ? EXCHANGE_REFUSED : EXCHANGE_TAKEN; /* see line_put_back() */
+	buf_add(answer, piece);
+	return answer->failed ? EXCHANGE_REFUSED : EXCHANGE_TAKEN; /* see line_put_back() */
 }
 
 /* It is sent once more. */
@@ -64,86 +66,6 @@ static const struct exchange_ops line_ops = {
 	.done = line_done,
 };
 
-static bool transfer_open(struct line_transfer *t)
-{
-	const struct upstream *u = t->transfer.upstream;
-
-	return exchange_open(&t->transfer.exchange,
-			     &(struct exchange_setup){
-				     .route = target_of(u)->route,
-				     .ops = &line_ops,
-				     .headers = target_of(u)->headers.list,
-				     .header_count = target_of(u)->headers.n,
-				     .decode = true,
-				     .sends_max = LINE_SENDS_MAX,
-				     .timeout_ms = t->transfer.dispatch->config.line_timeout_ms,
-			     });
-}
-
-static struct line_transfer *transfer_take(struct dispatch *d, struct upstream *u)
-{
-	struct line_transfer *t = target_of(u)->free_transfers;
-
-	if (t != NULL) {
-		target_of(u)->free_transfers = t->next_free;
-		return t;
-	}
-	t = calloc(1, sizeof(*t));
-	if (t == NULL)
-		return NULL;
-	t->transfer = (struct transfer){ .dispatch = d, .upstream = u };
-	memory_transfer_new(d, t);
-	if (!transfer_open(t)) {
-		line_transfer_free(t);
-		return NULL;
-	}
-	return t;
-}
-
-static void buffer_reuse(const struct memory *m, struct buf *b)
-{
-	buf_clear(b);
-	if (b->cap > KEEP_BUFFER_BYTES || !memory_keeps(m))
-		buf_free(b);
-}
-
-static void transfer_give(struct line_transfer *t)
-{
-	struct upstream *u = t->transfer.upstream;
-	memory_line_over(t);
-	buffer_reuse(t->memory, &t->request);
-	buffer_reuse(t->memory, &t->answer);
-	t->line = NULL;
-	t->next_free = target_of(u)->free_transfers;
-	target_of(u)->free_transfers = t;
-}
-
-void line_transfer_free(struct line_transfer *t)
-{
-	exchange_close(&t->transfer.exchange);
-	memory_transfer_free(t);
-	free(t);
-}
-
-bool upstream_url(const struct upstream *u, const char *endpoint, struct buf *to)
-{
-	buf_text(to, u->config.base_url);
-	buf_text(to, strncmp(endpoint, "/v1/", 4) == 0 ? endpoint + 3 : endpoint);
-	buf_char(to, '\0');
-	return !to->failed;
-}
-
-static bool transfer_url(struct line_transfer *t, const char *endpoint)
-{
-	if (strcmp(t->endpoint, endpoint) == 0)
-		return true;
-	AUTO(buf_free) struct buf url = BUF(4096);
-	if (!upstream_url(t->transfer.upstream, endpoint, &url) ||
-	    !exchange_url(&t->transfer.exchange, url.p))
-		return false;
-	return slice_copy(slice_of(endpoint), t->endpoint, sizeof(t->endpoint));
-}
-
 /* ---- sending ---- */
 
 /* The batch's input cannot be read: it gets no more turns, and its owner is told. */
@@ -161,21 +83,21 @@ static void line_fault(struct dispatch *d, struct line *l, const struct error *e
  * has itself comes later, and so counts. The line's own bytes stay where they are. */
 static bool priority_add(const struct upstream *u, struct line_transfer *t)
 {
-	size_t id_at = (size_t)(t->text.custom_id.p - t->request.p);
-	size_t body_at = (size_t)(t->text.body.p - t->request.p), n = t->text.body.n;
+	size_t id_at = (size_t)(t->text.custom_id.p - t->memory.request.p);
+	size_t body_at = (size_t)(t->text.body.p - t->memory.request.p), n = t->text.body.n;
 	char member[48];
 	int length = snprintf(member, sizeof(member), "{\"priority\":%d", u->config.priority);
-	if (!buf_reserve(&t->request, n + (size_t)length + 1))
+	if (!buf_reserve(&t->memory.request, n + (size_t)length + 1))
 		return false;
-	const char *body = t->request.p + body_at;
+	const char *body = t->memory.request.p + body_at;
 	size_t next = 1 + strspn(body + 1, " \t\r\n"); /* a body is an object: it ends in a brace */
-	size_t at = t->request.n;
-	buf_append(&t->request, member, (size_t)length);
+	size_t at = t->memory.request.n;
+	buf_append(&t->memory.request, member, (size_t)length);
 	if (body[next] != '}')
-		buf_char(&t->request, ',');
-	buf_append(&t->request, body + 1, n - 1);
-	t->text.custom_id.p = t->request.p + id_at;
-	t->text.body = (struct slice){ t->request.p + at, t->request.n - at };
+		buf_char(&t->memory.request, ',');
+	buf_append(&t->memory.request, body + 1, n - 1);
+	t->text.custom_id.p = t->memory.request.p + id_at;
+	t->text.body = (struct slice){ t->memory.request.p + at, t->memory.request.n - at };
 	return true;
 }
 
@@ -193,7 +115,7 @@ static bool line_start(struct line_transfer *t, const struct line *l)
 		.look_up = l->slot.probe,
 		.hasty = l->slot.probe,
 	};
-	return transfer_url(t, l->flow->endpoint) && exchange_start(&t->transfer.exchange, &rq);
+	return line_transfer_url(t, l->flow->endpoint) && exchange_start(&t->transfer.exchange, &rq);
 }
 
 static void line_sent(struct lane *lane, struct line *l, uint64_t now_ms)
@@ -212,12 +134,12 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 {
 	struct upstream *u = lane->upstream;
 	struct error err;
-	struct line_transfer *t = transfer_take(d, u);
+	struct line_transfer *t = line_transfer_take(d, u, &line_ops);
 	if (t == NULL)
 		return false;
-	buf_clear(&t->request);
-	if (!d->ops.line_read(l->flow->owner, l->scheduled.record, &t->request, &t->text, &err)) {
-		transfer_give(t);
+	buf_clear(&t->memory.request);
+	if (!d->ops.line_read(l->flow->owner, l->scheduled.record, &t->memory.request, &t->text, &err)) {
+		line_transfer_give(t);
 		if (err.sys == ENOMEM || err.sys == EMFILE || err.sys == ENFILE)
 			return false; /* it may pass */
 		line_fault(d, l, &err);
@@ -231,10 +153,10 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 				 .alone = l->retry.goes_alone };
 	l->up = breaker_is_up(&lane->circuit.breaker) && breaker_is_up(&u->circuit.breaker);
 	if (!line_start(t, l)) {
-		transfer_give(t);
+		line_transfer_give(t);
 		return false;
 	}
-	memory_promise(t, lane->model);
+	memory_promise(&t->memory, lane->model->answer_bytes);
 	l->transfer = t;
 	l->lane = lane;
 	l->mark = limit_batch_sent(lane->limit, sys.monotonic_us());
@@ -260,9 +182,11 @@ struct line_end {
 	const struct judgement *judgement;
 };
 
-static void outcome_fill(struct dispatch *d, struct line *l, struct line_transfer *t,
-			 const struct line_end *e, struct outcome *o)
+static void outcome_fill(struct line *l, struct line_transfer *t, const struct line_end *e,
+			 struct outcome *o)
 {
+	struct model *m = l->flow->model;
+
 	o->attempts = l->trials.sent;
 	o->fault = e->judgement->fault;
 	o->message = e->judgement->message;
@@ -275,9 +199,8 @@ static void outcome_fill(struct dispatch *d, struct line *l, struct line_transfe
 		o->scanned = true;
 		o->facts = *e->attempt->facts;
 	}
-	memory_learn(l->flow->model, t->answer.n);
-	o->body = t->answer;
-	t->answer = BUF_OF(d->config.response_bytes_max, d->memory.answers);
+	m->answer_bytes = memory_mean(m->answer_bytes, t->memory.answer.n);
+	o->body = memory_answer_take(&t->memory);
 }
 
 static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t,
@@ -290,7 +213,7 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 		line_wait(l, e->attempt->ended_us / 1000 + 1000);
 		return;
 	}
-	outcome_fill(d, l, t, e, o);
+	outcome_fill(l, t, e, o);
 	o->slot = slot_hand_on(&l->slot);
 	l->flow->ended++;
 	schedule_ended(l->flow->model->schedule, &l->scheduled,
@@ -379,7 +302,7 @@ static bool looks_whole(struct slice body)
  * does that, and then it is final. */
 static void answer_read(struct line_transfer *t, struct attempt_end *e, struct answer_facts *facts)
 {
-	struct slice body = buf_slice(&t->answer);
+	struct slice body = buf_slice(&t->memory.answer);
 	e->body = body;
 	if (e->how != EXCHANGE_WHOLE || e->status < 200 || e->status >= 300)
 		return;
@@ -395,7 +318,7 @@ static void answer_read(struct line_transfer *t, struct attempt_end *e, struct a
 }
 
 /* Lane and upstream learn from it; the line is told what it needs to know for its own judgement. */
-static void line_learn(struct dispatch *d, struct line *l, const struct attempt_end *e,
+static void line_learn(struct line *l, const struct attempt_end *e,
 		       enum blame blame, struct trials_view *ret)
 {
 	struct lane *lane = l->lane;
@@ -416,7 +339,7 @@ static void line_learn(struct dispatch *d, struct line *l, const struct attempt_
 	bool of_lane = blame == BLAME_SERVER || blame == BLAME_BUSY || blame == BLAME_PATH;
 	bool anew = of_lane && trials_fail_anew(&l->trials, ret);
 	/* one that failed beside others that were well is no sign of an outage */
-	attempt_learn(d, u, lane,
+	attempt_learn(u, lane,
 		      &(struct lesson){ .end = e,
 					.blame = blame,
 					.in_flight = lane->slots.sent,
@@ -444,7 +367,7 @@ static void line_put_back(struct line *l, uint64_t now_us)
 	limit_batch_gone(l->lane->limit, now_us);
 	slot_drop(&l->slot);
 	line_wait(l, now_us / 1000);
-	transfer_give(t);
+	line_transfer_give(t);
 }
 
 /* Lane and upstream learn from the end; then the line is judged by what they know now. True: it ends. */
@@ -460,7 +383,7 @@ static bool line_judge(struct dispatch *d, struct line *l, const struct attempt_
 	size_t body_bytes = l->transfer->text.body.n;
 	line_detach(l);
 	line_limit_learn(l, e, ret->blame, body_bytes);
-	line_learn(d, l, e, ret->blame, &view);
+	line_learn(l, e, ret->blame, &view);
 	return trials_end(&l->trials, ret, &view, &limits, ret_due_ms);
 }
 
@@ -475,7 +398,7 @@ static void line_done(struct exchange *x, const struct exchange_result *r)
 	uint64_t due_ms;
 
 	/* Our own want of memory is no fault of the upstream or of the line. */
-	if ((t->paused && r->how == EXCHANGE_TIMEOUT) || t->answer.no_memory) {
+	if ((t->memory.paused && r->how == EXCHANGE_TIMEOUT) || t->memory.answer.no_memory) {
 		line_put_back(l, sys.monotonic_us());
 		return;
 	}
@@ -494,23 +417,22 @@ static void line_done(struct exchange *x, const struct exchange_result *r)
 			  kv_str("cause", end.detail));
 		line_again(l, &end, j.blame, due_ms);
 	}
-	transfer_give(t);
+	line_transfer_give(t);
 }
 
-void lines_drop(struct flow *f)
+void line_drop(struct line *l)
 {
-	while (f->lines != NULL) {
-		struct line *l = f->lines;
-		struct line_transfer *t = l->transfer;
-		if (t != NULL) {
-			line_detach(l);
-			throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
-			limit_batch_gone(l->lane->limit, sys.monotonic_us());
-			transfer_give(t);
-			slot_drop(&l->slot);
-		} else {
-			line_unwait(l);
-		}
-		line_free(l);
+	struct line_transfer *t = l->transfer;
+
+	assert(on_dispatch_thread());
+	if (t == NULL) {
+		line_unwait(l);
+	} else {
+		line_detach(l);
+		throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
+		limit_batch_gone(l->lane->limit, sys.monotonic_us());
+		line_transfer_give(t);
+		slot_drop(&l->slot);
 	}
+	line_free(l);
 }

@@ -1,0 +1,78 @@
+/* lane.h: one model on one upstream: its concurrency limit, its circuit breaker, its slots. And what is of all
+ * lanes of an upstream.
+ *
+ *	upstream A --- lane --- model m1 --- schedule --- batches
+ *	           \-- lane --- model m2 ---    ...
+ *	upstream B --- lane ---/
+ *
+ * Threads: dispatch alone. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "limit/limit.h"
+#include "upstream/circuit.h"
+#include "upstream/slots.h"
+
+#define DECISIONS_MAX 16u /* about a lane's limit, kept for the console */
+
+struct model;
+struct upstream;
+
+struct decision {
+	int64_t at; /* Unix s */
+	struct limit_state state;
+};
+
+/* What a lane takes in this turn of the loop, see offer.h. */
+struct lane_offer {
+	unsigned lines;  /* that may be sent now */
+	uint64_t due_ms; /* 0 lines: when to look again; UINT64_MAX: something has to happen first */
+	bool probe;      /* the line finds out whether there is an answer again */
+	uint64_t made_ms; /* when the offer was worked out */
+};
+
+struct lane {
+	struct lane *next_of_upstream, *next_of_model;
+	struct upstream *upstream;
+	struct model *model;
+	bool closed; /* the upstream no longer serves it */
+	struct limit *limit;
+	struct circuit circuit; /* whether it answers for this model */
+	unsigned probe_turn;    /* what the next probe is, see fill.c */
+	bool gate_shut;         /* it was down or asked for a pause, and nothing was sent since */
+	uint64_t sent_ms;       /* when the last line was */
+	struct lane_offer offer;
+	struct slots slots;
+	struct decision decisions[DECISIONS_MAX];
+	unsigned decision_count; /* since the start */
+};
+
+/* False: no memory. */
+MUST_USE bool lane_open(struct model *m, struct upstream *u);
+/* It is idle. */
+void lane_free(struct lane *lane);
+struct lane *lane_find(const struct model *m, const struct upstream *u);
+/* No line holds a slot of it. */
+bool lane_is_idle(const struct lane *lane);
+/* A lane or its upstream is open: nothing but probes. */
+bool lane_open_circuit(const struct lane *lane);
+/* Slots that lines have on the lane, in use or free. */
+unsigned lane_slots(const struct lane *lane);
+
+/* ---- all lanes of an upstream ---- */
+
+/* It has a new configuration. */
+void lanes_configure(struct upstream *u, uint64_t now_us);
+/* An online request: +1: sent, -1: gone. */
+void lanes_online(struct upstream *u, int more);
+/* What is in flight is counted alike on the upstream, on its lanes, and by their limits. */
+void lanes_check(const struct upstream *u);
+
+/* What the polls find out, and are for: see poll_ops (watch.h). */
+bool lanes_busy(const struct upstream *u);
+uint64_t lanes_ailing_since_ms(const struct upstream *u);
+void lanes_gauges(struct upstream *u, uint64_t now_us);
+void lanes_healthy(struct upstream *u, bool good, uint64_t now_ms);

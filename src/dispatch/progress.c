@@ -1,0 +1,103 @@
+/* progress.c: see progress.h. */
+#include "dispatch/progress.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/sys.h"
+#include "dispatch/flow_impl.h"
+#include "dispatch/lane.h"
+#include "dispatch/model.h"
+#include "dispatch/thread.h"
+#include "upstream/upstream.h"
+
+void flow_show_stall(struct flow *f, enum batch_stall stall, bool certificate, const char *text)
+{
+	pthread_mutex_lock(&f->lock);
+	f->shown.stall = stall;
+	f->shown.certificate = certificate;
+	snprintf(f->shown.text, sizeof(f->shown.text), "%s", text);
+	pthread_mutex_unlock(&f->lock);
+}
+
+void flow_show_forecast(struct flow *f)
+{
+	const struct schedule_forecast *expected = &f->entry.forecast;
+
+	pthread_mutex_lock(&f->lock);
+	f->shown.eta_at = expected->eta_s < 0 ? 0 : sys.now_s() + expected->eta_s;
+	f->shown.at_risk = expected->at_risk;
+	f->shown.queue_position = expected->queue_position;
+	pthread_mutex_unlock(&f->lock);
+}
+
+void flow_rate(struct flow *f, double seconds)
+{
+	double rate = (double)(f->ended - f->ended_before) / seconds;
+	double share = fmax(seconds / (RATE_OVER_S + seconds),
+			    1.0 / ++f->rated); /* a mean at first */
+
+	f->ended_before = f->ended;
+	f->rate += (rate - f->rate) * share;
+	pthread_mutex_lock(&f->lock);
+	f->shown.rate_per_s = f->rate;
+	pthread_mutex_unlock(&f->lock);
+}
+
+/* ---- what it waits for ---- */
+
+void time_write(int64_t at, char *to, size_t size)
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+	if (gmtime_r(&t, &tm) == NULL || strftime(to, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		to[0] = '\0';
+}
+
+/* Every slot of every upstream that serves the model is an online request's. */
+static bool online_has_all(const struct model *m)
+{
+	bool any = false;
+	for (const struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
+		const struct upstream *u = lane->upstream;
+		if (lane->closed || !upstream_takes(u))
+			continue;
+		if (u->slots.online == 0 || lane->slots.sent > 0)
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+static void stall_show(struct flow *f, enum batch_stall stall, const char *text)
+{
+	flow_show_stall(f, stall, stall == STALL_REFUSED && f->model->certificate, text);
+}
+
+void flow_stall(struct flow *f)
+{
+	const struct model *m = f->model;
+	char text[STALL_TEXT_BYTES], at[32];
+	if (m->stall != STALL_NONE) {
+		stall_show(f, m->stall, m->stall_text);
+		return;
+	}
+	if (slots_held(&f->slots) > 0) {
+		if (f->shown.stall != STALL_NONE)
+			stall_show(f, STALL_NONE, "");
+		return;
+	}
+	if (f->waiting > 0 && f->failed_as != STALL_NONE) {
+		time_write(f->failed_at, at, sizeof(at));
+		snprintf(text, sizeof(text), "%u of its lines wait to be sent again; at %s: %s",
+			 f->waiting, at, f->failed_text);
+		stall_show(f, f->failed_as, text);
+	} else if (online_has_all(m)) {
+		stall_show(f, STALL_ONLINE,
+			   "all room of the upstreams is taken by online requests");
+	} else if (f->shown.stall != STALL_NONE) {
+		stall_show(f, STALL_NONE, ""); /* others are before it: queue_position */
+	}
+}

@@ -1,0 +1,39 @@
+/* target.h: an upstream as dispatch sends to it: the headers, addresses and the route that are made once.
+ *
+ * It embeds the upstream, which knows nothing of the rest; most of dispatch holds a `struct upstream *` and
+ * comes back from there by target_of(). */
+#pragma once
+
+#include "base/attr.h"
+#include "client/client.h"
+#include "dispatch/watch.h"
+#include "upstream/upstream.h"
+
+struct dispatch;
+struct lane;
+struct line_transfer;
+
+struct target {
+	struct upstream upstream;
+	struct headers headers; /* of lines and polls */
+	struct client_route *route;
+	struct watches watches;
+	struct lane *lanes;                   /* lane.h */
+	struct line_transfer *free_transfers; /* line_transfer.h */
+};
+
+static inline struct target *target_of(const struct upstream *u)
+{
+	return container_of(u, struct target, upstream);
+}
+
+/* The first of its lanes. */
+static inline struct lane *lanes_of(const struct upstream *u)
+{
+	return target_of(u)->lanes;
+}
+
+/* NULL: no memory. */
+struct target *target_new(struct dispatch *d, const struct upstream_config *config);
+/* Nothing is in flight, and it has neither lanes nor idle transfers. */
+void target_free(struct target *t);
