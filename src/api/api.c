@@ -150,7 +150,7 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 	return true;
 }
 
-/* There is not even memory for a request: an answer that needs none but its text. */
+/* The answer where there is no memory even for a request: it needs none but its text. */
 static void answer_no_memory(struct api *api, struct http_response *r)
 {
 	struct error err;
@@ -190,7 +190,8 @@ static bool on_begin(void *ctx, struct http_request *q, struct http_response *r)
 
 /* ---- memory for bodies ---- */
 
-/* All of it at once, if its length was given: what is begun can then end. */
+/* Memory for the whole body is taken at once, if its length was given: a body that is begun can
+ * then end. */
 static bool body_room(struct request *rq, size_t bytes)
 {
 	uint64_t length = http_content_length(rq->http);

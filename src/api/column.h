@@ -1,5 +1,5 @@
-/* column.h: a member of a struct as tables name it: where it stands, and of which type. So one
- * table says what is shown of a struct, and one function writes it. Pure.
+/* column.h: a member of a struct by its offset and type, for tables: a table says what is shown of
+ * a struct, and one function writes it. Pure.
  *
  *	struct row { struct slice name; unsigned lines; };
  *	{ "lines", COLUMN(struct row, lines) } */
@@ -39,22 +39,22 @@ struct column {
 		const char **: COLUMN_TEXT,   \
 		char **: COLUMN_TEXT,         \
 		char(*)[]: COLUMN_CHARS)
-/* `member` of the type `of`; of another type than those above it does not compile. */
+/* `member` of the type `of`; a member of another type than those above does not compile. */
 #define COLUMN(of, member)                                               \
 	{                                                                \
 		COLUMN_TYPE(&((of *)NULL)->member), offsetof(of, member) \
 	}
 
-/* The text of one that is text; n == 0: none. */
+/* The text of a column that is text; n == 0: none. */
 struct slice column_text(struct column c, const void *row);
 
 #define DECIMALS_NONE UINT32_MAX /* rounded to a whole number */
 /* Appends a number, a bool as 0 or 1. `decimals` of a double; 0: as many as it takes. */
 void column_number(struct column c, const void *row, unsigned decimals, struct buf *to);
 bool column_is_text(struct column c);
-/* A double that is NAN. */
+/* True of a double that is NAN. */
 bool column_is_unknown(struct column c, const void *row);
-/* No text, the number 0, false. */
+/* True of no text, the number 0, false. */
 bool column_is_empty(struct column c, const void *row);
-/* Of COLUMN_I64. */
+/* True of a COLUMN_I64 below 0. */
 bool column_is_negative(struct column c, const void *row);

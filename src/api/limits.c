@@ -79,7 +79,7 @@ static void entry_drop(struct limits *l, const char *org)
 	free(entry);
 }
 
-/* What there is a number of: the member to count in, its limit, and how it is called. */
+/* A kind that is counted: the member to count in, its limit, and its name. */
 struct kind {
 	size_t at;
 	enum org_limit limit;

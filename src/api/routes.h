@@ -23,8 +23,8 @@ struct route {
 	route_fn handle;
 };
 
-/* Finds the route and sets rq->route and rq->object_id. NOT_FOUND for a path that is none; METHOD,
- * with Allow, for a method that it has not. HEAD goes wherever GET goes. */
+/* Finds the route and sets rq->route and rq->object_id. NOT_FOUND for a path without a route;
+ * METHOD, with Allow, for a method that the path does not have. HEAD goes wherever GET goes. */
 MUST_USE bool route_find(struct request *rq, struct http_response *r, struct error *err);
 /* All of them, at most ROUTES_MAX. */
 const struct route *routes_table(size_t *ret_count);

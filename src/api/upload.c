@@ -172,9 +172,9 @@ static bool piece_reserve(struct upload *u, size_t n)
 	       upload_reserve(u, 0, needed - u->reserved.bytes);
 }
 
-/* `fault` says that the quota is used up. Nothing is stored; but a repeated call is to get the
- * answer of the first, and its content tells that it is one (contract 2.4): so if it may be one
- * that is hashed to its end. */
+/* `fault` says that the quota is used up. Nothing is stored. But a repeated call has to get the
+ * answer of the first, and is recognised by its content (contract 2.4): so an upload that may be a
+ * repetition is hashed to its end. */
 static bool over_quota(struct upload *u)
 {
 	u->over_quota = u->may_repeat;

@@ -74,6 +74,6 @@ struct command_way {
 };
 
 /* Parses, loads the configuration, acts. Where help was asked for or the words make no sense argp
- * ends the process. `given` is in the arguments; it is freed. Returns the exit code. */
+ * ends the process. `given`, which is in the arguments, is freed. Returns the exit code. */
 int command_do(const struct command_way *way, int argc, char **argv, void *arguments,
 	       struct settings_given *given);

@@ -28,7 +28,7 @@ bool fail_at(struct error *err, const struct origin *o, const char *key, const c
 /* There is no `key` in `table`. */
 bool fail_unknown(const struct setting *table, size_t count, const struct origin *origin,
 		  const char *key, struct error *err);
-/* What was got is not what the setting allows. `got`: "a list", "an empty value". */
+/* The setting does not allow what was given. `got`: "a list", "an empty value". */
 bool fail_value(const struct setting *s, const struct origin *origin, const char *key,
 		const char *got, struct error *err);
 bool fail_text(const struct setting *s, const struct origin *origin, const char *key,

@@ -61,7 +61,7 @@ void setting_suggest_variable(const struct setting *table, size_t count, const c
 
 /* "a whole number from 1 to 10000". */
 void setting_describe(const struct setting *s, char *to, size_t size);
-/* Where its value is kept in `base` (struct config or struct upstream_setting). */
+/* Where the setting's value is kept in `base` (struct config or struct upstream_setting). */
 void *setting_member(const struct setting *s, void *base);
 /* Reads `text` into that member, freeing what was there. False, and the member as it was, if the
  * text is not allowed. Lists (NAMES, UPSTREAMS) have no text: always false. */

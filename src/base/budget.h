@@ -68,7 +68,7 @@ bool budget_has(const struct budget_use *use, uint64_t bytes, uint64_t promised)
 MUST_USE bool budget_try(struct budget_use *use, uint64_t bytes);
 
 /* The one waiter: `room` is called, in whatever thread, at the first budget_give() after each
- * budget_await(). It must not block. Set before threads start. */
+ * budget_await(). `room` must not block. Set before threads start. */
 void budget_waiter(struct budget *b, void (*room)(void *ctx), void *ctx);
 /* To be called before the last call of budget_has(): then no budget_give() in between is missed. */
 void budget_await(struct budget *b);

@@ -18,7 +18,7 @@ struct buf {
 	size_t cap; /* bytes allocated */
 	size_t max; /* largest `n` */
 	bool failed;
-	bool no_memory;         /* it failed for want of memory, not of room below `max` */
+	bool no_memory; /* it failed because memory was out, not for want of room below `max` */
 	struct budget_use *use; /* that `cap` is charged to (budget.h); NULL: none */
 };
 

@@ -1,8 +1,8 @@
 /* clock.h: waiting by the monotonic clock, so that a step of the wall clock delays nothing and
  * hurries nothing.
  *
- * It is the kernel's clock, never sys.monotonic_ms: a condition variable waits by the kernel's,
- * whatever a test has put into the table. */
+ * The clock is the kernel's, never sys.monotonic_ms: a condition variable waits by the kernel's
+ * clock, also where a test has replaced the one in the table. */
 #pragma once
 
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* json.h: a pull scanner over JSON text that lies in memory: strict RFC 8259, no allocation.
  *
- * It is what every input line and every upstream answer goes through, so it validates (grammar,
+ * Every input line and every upstream answer goes through this scanner. So it validates (grammar,
  * UTF-8, escapes), says where each value stands, and costs a fixed number of bytes whatever the
  * text holds: depth is counted in a bit stack, JSON_DEPTH_MAX levels, deeper text is an error.
  * Control characters inside strings are errors. A lone surrogate escape (\ud800) is accepted, as

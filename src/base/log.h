@@ -31,8 +31,8 @@ struct log_field {
 
 void log_set_level(enum log_level level); /* default LOG_INFO */
 
-/* Where whole lines (with their LF) go instead of standard error: for a program that draws there.
- * NULL: to standard error again; on return no call is under way any more. */
+/* Sets where whole lines (with their LF) go instead of standard error: for a program that draws
+ * there. NULL: to standard error again; on return no call is under way any more. */
 typedef void (*log_write_fn)(void *ctx, const char *text, size_t n);
 void log_divert(log_write_fn write, void *ctx);
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
@@ -57,7 +57,8 @@ void log_write_error(enum log_level level, const char *event, const struct error
 
 /* ---- lines of which very many may come at once ---- */
 
-/* One of a kind is written in LOG_STORM_MS, the others are counted. Zeroed at first; any thread. */
+/* One line of a kind is written in LOG_STORM_MS, the others are counted. Zeroed at first; any
+ * thread. */
 struct log_storm {
 	_Atomic uint64_t until_ms, held;
 };

@@ -78,7 +78,7 @@ struct batch {
 	char org[ID_SIZE];
 	char endpoint[64];      /* as asked for; endpoint_path() (endpoint.h) is where it is sent */
 	char input_file_id[80]; /* as asked for */
-	bool input_missing;     /* it named no file of the organization when the batch was made */
+	bool input_missing;     /* input_file_id named no file when the batch was made */
 	char completion_window[24]; /* as asked for */
 	enum batch_status status;
 	int64_t created_at, expires_at;

@@ -1,6 +1,6 @@
-/* prefix.h: how lines are known to share a prompt prefix: hashes of the prompt's first bytes, at a
- * few lengths. Lines that agree at a length agree (but for chance, 1 in 2^32) in everything before
- * it.
+/* prefix.h: hashes of a prompt's first bytes, at a few lengths, by which lines are known to share a
+ * prompt prefix. Lines with the same hash at a length have the same bytes up to there (but for
+ * chance, 1 in 2^32).
  *
  * The prompt is the raw text of the body's `messages`, else `prompt`, else `input`, from its first
  * byte; lines with other `tools` never agree (an engine puts those first). */

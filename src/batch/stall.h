@@ -1,6 +1,6 @@
 /* stall.h: why a batch gets nothing done at the moment, and what each condition is called. Where
- * upstreams of a model differ the later outweighs the earlier, but one that takes lines outweighs
- * them all; what no upstream causes comes last.
+ * the upstreams of a model differ, the condition further down the table is the batch's; but an
+ * upstream that takes lines outweighs them all. Conditions that no upstream causes come last.
  *
  * The condition of an upstream, or of a model on it, is one of these too. */
 #pragma once

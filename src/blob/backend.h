@@ -28,7 +28,7 @@ struct blob_writer_ops {
 	 * some. */
 	bool (*write_at)(struct blob_writer *w, uint64_t at, struct slice bytes, struct error *err);
 	bool (*sync)(struct blob_writer *w, struct error *err);
-	/* Of synced bytes. */
+	/* Gives the synced bytes their name. */
 	bool (*give_name)(struct blob_writer *w, const char *id, enum blob_kind kind,
 			  struct error *err);
 	/* Without `back`. Not `named`: what was written goes, once it is not read any more. */

@@ -1,6 +1,6 @@
 /* signals.h: SIGTERM and SIGINT end the program: the first in good order, a second one at once.
- * SIGHUP makes a server read its configuration anew (app/reload.h); to commands that do not ask for
- * it it does what it does to any program: the terminal is gone, they end. */
+ * SIGHUP makes a server read its configuration anew (app/reload.h); other commands end by SIGHUP as
+ * any program does whose terminal is gone. */
 #pragma once
 
 /* Blocks both for every thread that is started from now on, and ignores SIGPIPE. To be called

@@ -55,7 +55,7 @@ enum exchange_end {
 	EXCHANGE_CERTIFICATE,
 	/* A proxy on the way answered CONNECT with 401, 403 or 407. */
 	EXCHANGE_PROXY,
-	/* The connection broke, or said what is no HTTP, after the request had been sent. */
+	/* The connection broke, or its bytes were no HTTP, after the request had been sent. */
 	EXCHANGE_BROKEN,
 	/* A connection that had been kept turned out to be dead before a byte of the answer, and so
 	 * did the one that the request was sent on again (sends_max). */
@@ -63,9 +63,9 @@ enum exchange_end {
 	/* timeout_ms or silence_ms have passed since it was sent. */
 	EXCHANGE_TIMEOUT,
 	/* The server says that it has not looked at the request: GOAWAY, REFUSED_STREAM (RFC 9113,
-	 * 8.7), or the connection took leave from under it, each time it was sent. */
+	 * 8.7), or ended the HTTP/2 connection under it, each time the request was sent. */
 	EXCHANGE_UNPROCESSED,
-	/* The answer has a content coding that cannot be taken off (`decode`). */
+	/* The answer has a content coding that cannot be decoded (`decode`). */
 	EXCHANGE_CODED,
 	/* `body` refused a piece. */
 	EXCHANGE_TOO_LARGE,
@@ -89,8 +89,9 @@ enum exchange_taken {
 /* What an exchange tells its owner. In sent, head and body only exchange_header() and
  * exchange_length() may be called, of that exchange. */
 struct exchange_ops {
-	/* The request goes out; x->sent counts it already. It goes out again where a connection
-	 * that had been kept turns out to be dead. NULL: the owner need not know. */
+	/* The request goes out; x->sent counts it already. Called again where a connection that had
+	 * been kept turns out to be dead, and the request goes out again. NULL: the owner need not
+	 * know. */
 	void (*sent)(struct exchange *x);
 	/* The head of the answer, once. NULL: it is not collected; exchange_header() has it all the
 	 * same. */
@@ -195,7 +196,7 @@ void exchange_resume(struct exchange *x);
 /* The value of a header of the answer, the first of that name; n == 0: there is none, or it is
  * empty. Good until the next start. */
 struct slice exchange_header(const struct exchange *x, const char *name);
-/* Of the body, as the head says; UINT64_MAX: it does not. */
+/* The length of the body, as the head says; UINT64_MAX: the head does not say. */
 uint64_t exchange_length(const struct exchange *x);
 
 /* ---- for implementations ---- */
@@ -221,8 +222,8 @@ struct client_ops {
 	uint64_t (*length)(const struct exchange *x);
 };
 
-/* The request goes out. False: it has gone out often enough, and must not. */
+/* The request is about to go out. False: it must not, having gone out often enough. */
 MUST_USE bool exchange_goes_out(struct exchange *x);
-/* It has ended, and nothing of it is left with the implementation but what exchange_header()
+/* The exchange has ended, and the implementation keeps nothing of it but what exchange_header()
  * reads. */
 void exchange_over(struct exchange *x, const struct exchange_result *r);

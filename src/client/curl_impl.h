@@ -55,7 +55,7 @@ struct curl_exchange {
 
 /* ---- curl_loop.c: wait, due and wake are as in client.h ---- */
 
-/* Of a client that is zeroed. Nothing is left open where it fails. */
+/* Opens the loop of a client that is zeroed. After a failure nothing is left open. */
 MUST_USE bool curl_loop_open(struct curl_client *w, struct error *err);
 void curl_loop_close(struct curl_client *w);
 void curl_loop_wait(struct curl_client *w, int timeout_ms, bool *ret_woken);

@@ -27,7 +27,7 @@ bool tls_key_check(const char *cert, const char *key, char *why, size_t size);
 
 /* CA certificates, parsed once for all connections; OpenSSL's X509_STORE. */
 struct x509_store_st;
-/* Those of the text. NULL: it holds none, or no memory. */
+/* The CA certificates of the text. NULL: it holds none, or no memory. */
 struct x509_store_st *tls_store_of(const char *ca);
 /* The machine's: the file and the directory that SSL_CERT_FILE and SSL_CERT_DIR name, else those
  * where libcurl was built to look (NULL: nowhere). A directory that no variable names counts only

@@ -26,14 +26,14 @@ struct answers {
 void answers_init(struct answers *a);
 void answers_done(struct answers *a);
 
-/* One more is handled. False when the server closes: no worker takes any more. */
+/* One more answer is handled. False when the server closes: no worker takes any more. */
 MUST_USE bool answers_begin(struct answers *a);
-/* One less is handled. */
+/* One answer less is handled. */
 void answers_ended(struct answers *a);
-/* One that was handled is sent: nothing of it is suspended any more, so the server may close, but
- * gives the client some time. */
+/* An answer that was handled is sent: its connection is not suspended any more, so the server may
+ * close, but gives the client some time. */
 void answers_to_client(struct answers *a);
-/* One less is sent. Loop thread. */
+/* One answer less is sent. Loop thread. */
 void answers_sent(struct answers *a);
 
 /* Takes no more, waits until none is handled, and then `unread_ms` at most until none is sent.

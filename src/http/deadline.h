@@ -32,14 +32,14 @@ struct deadline_seen {
 	uint64_t bytes;   /* that have come, since the connection was made */
 };
 
-/* One connection's; begins all zero. */
+/* The deadline of one connection; begins all zero. */
 struct deadline {
 	struct deadline_seen seen;
 	uint64_t since_ms; /* seen.awaited since then; for a body, the present stretch */
 };
 
-/* Notes what is seen at `now_ms`. True: it is over. */
+/* Notes what is seen at `now_ms`. True: the client's time is over. */
 MUST_USE bool deadline_passed(struct deadline *d, const struct deadline_limits *limits,
 			      struct deadline_seen seen, uint64_t now_ms);
-/* It was the server that did not read: another full span from now on. */
+/* The server was the one that did not read: another full span begins now. */
 void deadline_renew(struct deadline *d, uint64_t now_ms);

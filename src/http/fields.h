@@ -19,8 +19,8 @@ bool field_is_token(struct slice text);
 bool field_is(struct slice name, const char *other);
 /* `names` ends with NULL. */
 bool field_is_one_of(struct slice name, const char *const *names);
-/* Of one connection, whatever it carries: never passed on (RFC 9110, 7.6.1). What `Connection`
- * names is, too: field_list_has(). */
+/* Whether the field is of one connection, and never passed on (RFC 9110, 7.6.1). So are the fields
+ * that `Connection` names: field_list_has(). */
 bool field_is_hop_by_hop(struct slice name);
 /* Whether `list`, "close, x-custom", has `name`. */
 bool field_list_has(struct slice list, struct slice name);

@@ -18,8 +18,8 @@
 
 #include "base/buf.h"
 
-/* Of a head, each header counting for FRAMING_FIELD_COST bytes more: what libmicrohttpd can hold
- * in a connection's 64 KiB beside its answer. Trailers likewise. */
+/* The most bytes of a head, each header counting for FRAMING_FIELD_COST bytes more: what
+ * libmicrohttpd can hold in a connection's 64 KiB beside its answer. Trailers likewise. */
 #define FRAMING_HEAD_MAX (32u << 10)
 #define FRAMING_FIELD_COST 80u
 #define FRAMING_CHUNK_LINE_MAX 1024u

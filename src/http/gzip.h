@@ -6,7 +6,7 @@
 
 struct gzip_reader;
 
-/* Of the bytes of `f`, which stays the caller's, and open until gzip_close(). NULL without
+/* Packs the bytes of `f`, which stays the caller's, and open until gzip_close(). NULL without
  * memory. */
 struct gzip_reader *gzip_open(const struct http_file *f);
 /* Up to `size` bytes into `to`; 0 at the end; -1 if the source cannot be read. May block. */

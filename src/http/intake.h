@@ -3,10 +3,10 @@
  *
  * libmicrohttpd 0.9.75 puts a folded line behind its header's name, cuts values at a NUL, answers
  * some faults with a page of its own, one of them with two heads, and has no call through which its
- * user could see the bytes. But it has one way to read: recv(). The program defines that function
- * itself (intake.c), before the C library's; for descriptors that were opened here the bytes are
- * checked on their way. That costs no system call, and no copy. A server on which that had no
- * effect refuses every request: request_begin() compares the two counts.
+ * user could see the bytes. But libmicrohttpd has one way to read: recv(). The program defines that
+ * function itself (intake.c), before the C library's; for descriptors that were opened here the
+ * bytes are checked on their way. That costs no system call, and no copy. A server on which that
+ * had no effect refuses every request: request_begin() compares the two counts.
  *
  * A fault is answered here, straight into the socket, once all requests before it are answered;
  * then the sending side is closed, and what still comes is dropped until the client closes, too, or

@@ -3,8 +3,8 @@
  *
  * libmicrohttpd does not look at a suspended connection, and its epoll loop misses an end that came
  * together with the last bytes. So a thread asks the kernel about all connections every
- * PEERS_SWEEP_MS, which takes 0.2 us for each. It sleeps while there are none. The same thread sees
- * to it that requests come in time (deadline.h).
+ * PEERS_SWEEP_MS, which takes 0.2 us for each. The thread sleeps while there are none. The same
+ * thread sees to it that requests come in time (deadline.h).
  *
  * Any thread may call; each call takes a lock for an instant. */
 #pragma once
@@ -23,8 +23,7 @@ struct peers;
 struct peer_stream_ops {
 	/* The other end has closed, or takes nothing for too long. */
 	void (*gone)(void *stream);
-	/* For how long the client has taken nothing of what there is for it; 0: there is
-	 * nothing. */
+	/* For how long the client has taken none of the bytes that wait for it; 0: none wait. */
 	uint64_t (*unread_ms)(void *stream, int fd, uint64_t now_ms);
 };
 
@@ -61,7 +60,7 @@ void peers_remove(struct peers *p, struct peer *peer);
 /* A request has begun, or is over and the connection stays. */
 void peers_busy(struct peers *p, struct peer *peer);
 void peers_idle(struct peers *p, struct peer *peer);
-/* Whether an answer may leave its connection open: there is room for it when it will be idle. */
+/* Whether an answer may leave its connection open: there is room for one more that is idle. */
 bool peers_may_keep(struct peers *p);
 /* The ops are called for the stream from now on, until it is NULL. */
 void peers_stream(struct peers *p, struct peer *peer, const struct peer_stream_ops *ops,

@@ -69,8 +69,8 @@ void http_response_done(struct http_response *r);
 /* Adds a header; none is added without memory for it. */
 void http_header(struct http_response *r, const char *name, const char *format, ...)
 	PRINTF_LIKE(3, 4);
-/* Adds a header that came from elsewhere. One that cannot be sent (fields.h, or without a value) is
- * left out, and so are those beyond HTTP_PASSED_BYTES_MAX. */
+/* Adds a header that came from elsewhere. A header that cannot be sent (fields.h, or without a
+ * value) is left out, and so are those beyond HTTP_PASSED_BYTES_MAX. */
 void http_pass_header(struct http_response *r, struct slice name, struct slice value);
 
 /* Whether a piece of a body can be taken. */
@@ -88,7 +88,7 @@ struct http_app {
 	 * the client comes to read the answer; or, where it waits for 100-continue, not asked for).
 	 * Loop thread: no blocking but point reads. */
 	bool (*begin)(void *ctx, struct http_request *q, struct http_response *r);
-	/* A piece of the body. It cannot answer; note the fault and answer in `handle`. Loop
+	/* A piece of the body. This call cannot answer: note the fault and answer in `handle`. Loop
 	 * thread, or after http_body_to_worker() a worker, which may block. */
 	void (*body)(void *ctx, struct http_request *q, struct slice piece);
 	/* The body is whole. Worker thread. */
@@ -97,12 +97,12 @@ struct http_app {
 	 * `begin`. Loop thread, where only http_data() may be asked of `q`; or after
 	 * http_body_to_worker() a worker. */
 	void (*end)(void *ctx, struct http_request *q);
-	/* Instead of `handle`, where too many wait for its kind of work. Loop
-	 * thread. NULL: 503 and no more. */
+	/* Instead of `handle`, where too many requests wait for its kind of work. Loop thread.
+	 * NULL: 503 and no more. */
 	void (*busy)(void *ctx, struct http_request *q, struct http_response *r);
-	/* What came is no request, or not in time: fills in the answer, whose status is set; no
-	 * file. `why` goes behind "Malformed request: " or the like. There may have been a `begin`,
-	 * then `end` follows. Loop thread; must not block. */
+	/* The bytes are no request, or the request came too late: fills in the answer, whose status
+	 * is set; no file. `why` goes behind "Malformed request: " or the like. There may have been
+	 * a `begin`, then `end` follows. Loop thread; must not block. */
 	void (*refuse)(void *ctx, const char *why, struct http_response *r);
 	/* Before each `body`: a piece of the body, of so many bytes. NULL: all are taken. Loop
 	 * thread. */
@@ -175,21 +175,21 @@ bool http_has_body(const struct http_request *q);
  *	                                         closed, once, in between or after `end`
  *
  * Between http_later() and its end the connection is suspended whenever there is nothing to send.
- * The client's going away is noticed all the same, within a second; so is its closing of its
- * sending side alone, which counts as the same; and so does taking nothing for stream_idle_ms. A
- * stream holds up to STREAM_BYTES that the client has not taken yet, and one piece where memory is
- * short; then write() refuses, and `room` is called when half of it has gone. Each piece goes out
- * as soon as the socket takes it.
+ * A client that goes away is noticed all the same, within a second. Closing its sending side alone
+ * counts as going away, and so does taking nothing for stream_idle_ms. A stream holds up to
+ * STREAM_BYTES that the client has not taken yet, and one piece where memory is short; then write()
+ * refuses, and `room` is called when half of it has gone. Each piece goes out as soon as the socket
+ * takes it.
  *
- * To HEAD, and with status 204 or 304, what is written is held and never sent: a caller that might
- * get such ends them without a body. */
+ * To HEAD, and with status 204 or 304, what is written is held and never sent: a caller that may
+ * have such an answer ends it without a body. */
 struct http_stream;
 
 struct http_stream_ops {
 	/* There is room again. Loop thread; must not block. Not after `closed`. */
 	void (*room)(void *ctx);
-	/* The request is over: all of it was sent, or the client has gone. Once for each
-	 * http_later(), and the last call; not before `handle` has returned. Loop thread; must not
+	/* The request is over: all of it was sent, or the client has gone. Called once for each
+	 * http_later(), as the last call; not before `handle` has returned. Loop thread; must not
 	 * block. Calls on the stream stay harmless until http_stream_release(). */
 	void (*closed)(void *ctx);
 };

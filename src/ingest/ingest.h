@@ -36,8 +36,8 @@ bool ingest_room(struct ingest *in, size_t bytes);
 MUST_USE bool ingest_write(struct ingest *in, struct slice bytes, struct error *err);
 /* The last line, the duplicate check, fsync of blob and index. Blocks: worker threads only. */
 MUST_USE bool ingest_finish(struct ingest *in, struct error *err);
-/* Nothing of it is to be stored: what is written is removed, what comes from now on is counted and
- * hashed and no more. ingest_abort follows in the end, not ingest_commit. */
+/* The upload is not to be stored: what is written is removed, bytes to come are counted and hashed
+ * and no more. ingest_abort follows in the end, not ingest_commit. */
 void ingest_forgo(struct ingest *in);
 /* After ingest_finish. Owned by `in`. */
 uint64_t ingest_bytes(const struct ingest *in);

@@ -251,8 +251,8 @@ void limit_batch_refused(struct limit *l, const struct limit_mark *m, uint64_t n
 void limit_reopened(struct limit *l, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
-	/* What is refused by chance, however few are sent, is not sent in larger numbers by
-	 * degrees. */
+	/* Where refusals are load-independent, lowering the load spares none: the slow start begins
+	 * higher. */
 	double part = l->backoff.load_independent ? 2 : 4;
 	reopen_begin(&l->reopen, fmax(LIMIT_START, limit_in_force(l) / part));
 	search_reopened(&l->search, now_us);

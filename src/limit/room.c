@@ -7,7 +7,7 @@
 #include "limit/limit_impl.h"
 
 /* Batch slots that an online request in flight takes, beyond those for which the reserve is there:
- * it is not to notice the prompts of the batch. */
+ * so that it does not notice the prompts of the batch. */
 #define ONLINE_SHARE 2.0
 #define CROSS_PART 0.5       /* of others seen in the metrics: they are known of a moment late */
 #define RESERVE_PART 20      /* of the limit */
@@ -76,7 +76,7 @@ double limit_batch_slots(const struct limit *l)
 	/* Others of whom only the metrics tell do not stop us altogether: they might be wrong. */
 	double others = t->others + (ONLINE_SHARE - 1) * fmax(0, t->others - reserve);
 	room = fmax(room - ceil(others), fmin(LIMIT_FLOOR, room));
-	/* A slow start bounds lines; what online requests would leave of it might be nothing, for
+	/* A slow start bounds lines alone: beside online requests it might leave nothing, for
 	 * good. */
 	room = fmin(room, floor(l->reopen.cap));
 	return fmin(room, (double)l->config.max - t->online);

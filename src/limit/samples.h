@@ -26,7 +26,7 @@ struct recent {
 void recent_add(struct recent *r, double value);
 /* The k-th least, from 0, of RECENT values. */
 double recent_least(const struct recent *r, unsigned k);
-/* Of as many as there are, at least one. */
+/* The median of the values that there are, at least one. */
 double recent_median(const struct recent *r);
 
 /* How the time of a unit of work depends on the share of output in an answer: prompt tokens take

@@ -152,8 +152,10 @@ enum yield_verdict yield_tick(struct yield *y, const struct yield_view *v)
 
 /* ---- watching ---- */
 
-/* Beside those of ours in the answer's life others seem too many while ours become fewer: that
- * tells how slow it was. Those beside ours when it was sent tell how many to keep room for. */
+/* Latency tells how many were in flight in all; the rest are others. Counted beside ours in the
+ * answer's life (n), others seem too many while ours become fewer: that number says how slow the
+ * answer was. Counted beside ours when the request was sent (n_sent), it says how many to keep room
+ * for. */
 void yield_look(struct yield *y, const struct yield_view *v, const struct curve *c,
 		const struct yield_answer *a)
 {

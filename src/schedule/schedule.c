@@ -57,8 +57,8 @@ static void ring_weigh(struct schedule *s)
 	} while (o != s->turn);
 }
 
-/* Tokens that the organization would have in flight had it been there all along, those of the
- * others being the measure. Without it a newcomer waits for slots that others filled before it
+/* Tokens that the organization would have in flight had it been there all along, in proportion to
+ * those of the others. Without this credit a newcomer waits for slots that others filled before it
  * came. */
 static double org_arrears(const struct schedule *s, const struct schedule_org *newcomer)
 {
@@ -77,7 +77,7 @@ static double org_arrears(const struct schedule *s, const struct schedule_org *n
 	return arrears > 0 ? arrears : 0;
 }
 
-/* It is next to have a turn. A debt is kept; credit from before is not. */
+/* Gives the organization the next turn. A debt is kept; credit from before is not. */
 static void ring_add(struct schedule *s, struct schedule_org *o)
 {
 	assert(o->next == NULL && o->prev == NULL);

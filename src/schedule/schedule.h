@@ -7,8 +7,7 @@
  *    can. The earliest end first. One turn in LATE_SPARES goes to the others all the same, so that
  *    none starves.
  * 2. Organizations, by deficit round robin: on its turn an organization may send for as many tokens
- *    as its weight says; what a line really took is settled when it has ended. One that comes while
- *    others have filled the slots begins with what it would have in flight had it been there.
+ *    as its weight says; what a line really took is settled when it has ended. An organization that comes while others have filled the slots begins with a credit of the tokens that it would have in flight had it been there.
  * 3. In an organization, the batch of the earliest effective deadline: the window's end less the
  *    time that the rest is expected to take. A batch that has begun keeps the one that it began
  *    with: two like ones would otherwise take turns and both end last. A small batch overtakes when
@@ -49,14 +48,14 @@ struct schedule_window;
 struct schedule_ops {
 	/* Lends the next segment that has lines to send; false: all are lent. */
 	bool (*segment_next)(void *batch, struct segment_cursor *ret);
-	/* False when it cannot be read: it is then sent as it is, which tells of the fault. */
+	/* False when the line cannot be read: it is then sent as it is, which shows the fault. */
 	bool (*look)(void *batch, uint64_t record, struct line_look *ret);
 };
 
 /* What is expected of a batch; set by schedule_forecast(). */
 struct schedule_forecast {
 	int64_t eta_s;           /* seconds from now until its last line ends; -1: cannot be told */
-	bool at_risk;            /* that is after its window's end */
+	bool at_risk;            /* eta_s is after its window's end */
 	unsigned queue_position; /* batches that are served before it gets a slot; 0: it has one */
 };
 
@@ -119,7 +118,7 @@ void schedule_add(struct schedule *s, struct schedule_batch *b);
 void schedule_remove(struct schedule *s, struct schedule_batch *b);
 /* A batch that is held gets no turns until it is released; it keeps everything else. */
 void schedule_hold(struct schedule *s, struct schedule_batch *b, bool held);
-/* The same, for another reason: it gets turns when both are over. */
+/* The same, for another reason: the batch gets turns when both are over. */
 void schedule_suspend(struct schedule *s, struct schedule_batch *b, bool suspended);
 
 /* The next line for the upstream `lane` (0..LANES_MAX-1, any number that is the same for the same
@@ -134,8 +133,8 @@ bool schedule_has_line(const struct schedule *s);
 void schedule_ended(struct schedule *s, const struct schedule_line *l, double took_ms,
 		    uint64_t tokens);
 /* The line was answered, or failed, and will be sent again later (from a queue of the caller's):
- * its prefix no longer waits for it, and `l` forgets its prefix. schedule_ended() still follows
- * when it ends; being put off again is nothing. */
+ * the lines of its prefix no longer wait for it, and `l` forgets its prefix. schedule_ended() still
+ * follows when the line ends; a further call changes nothing. */
 void schedule_put_off(struct schedule *s, struct schedule_line *l);
 
 /* Renews every batch's forecast and whether it is late: to be called about once a second, and

@@ -1,6 +1,6 @@
-/* store.h: metadata: organizations, keys, files, batches. One interface; SQLite behind it (one
- * connection writes, a few read). Everything that has to hold together is one call and one
- * transaction; metadata is written a segment at a time, never a line.
+/* store.h: metadata: organizations, keys, files, batches. SQLite is behind this interface (one
+ * connection writes, a few read). Changes that belong together are one call and one transaction;
+ * metadata is written a segment at a time, never a line.
  *
  * Threads: any, except dispatch and recorder. Writes queue for one connection and return once they
  * are durable (milliseconds); reads have connections of their own and do not wait for writes.
@@ -25,7 +25,7 @@ void store_close(struct store *s);
 
 /* ---- the data directory (cli/data_dir.h) ---- */
 
-/* What database and directory hold alike, so that neither is taken for another's or an older
+/* What the database and its directory both hold, so that neither is taken for another's or an older
  * one. */
 struct store_directory {
 	char id[33];    /* random, hex */
@@ -92,8 +92,8 @@ MUST_USE bool store_org_weight(struct store *s, const char *org_id, unsigned *re
 			       struct error *err);
 /* From `at` on the organization is suspended: its keys may do nothing, its batches get no new
  * lines; with `cancel` they are cancelled as well, by the pipeline of the process that serves,
- * which learns of it within a second. `at` 0: it goes on. NOT_FOUND if none is named so. Again is
- * no error. */
+ * which learns of it within a second. `at` 0: the organization is resumed. NOT_FOUND if none is
+ * named so. A repeated call is no error. */
 MUST_USE bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cancel,
 				struct error *err);
 /* Gives the organization of that name a limit of its own, or with LIMIT_AS_CONFIGURED takes it

@@ -1,5 +1,5 @@
-/* catalogue.c: two snapshots under one lock: models that configurations list, and the JSON of all
- * models. */
+/* catalogue.c: claims are looked up in the list itself; the snapshot is made from the list and put
+ * in place under the lock. */
 #include "upstream/catalogue.h"
 
 #include <assert.h>

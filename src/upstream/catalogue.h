@@ -1,11 +1,12 @@
 /* catalogue.h: which upstream serves which model.
  *
  * An upstream *claims* a model that its configuration lists or, without a list there, that it
- * reports itself (GET /v1/models). It *serves* what it claims and what names no model; a model that
- * no upstream claims is served by each upstream without a list: some engines take any name.
+ * reports itself (GET /v1/models). An upstream *serves* the models that it claims, and requests
+ * that name no model; a model that no upstream claims is served by each upstream without a list:
+ * some engines take any name.
  *
- * What other threads ask is answered from a snapshot, which never changes: dispatch puts another in
- * its place after the list of upstreams, or what one reports, has changed. */
+ * Other threads read a snapshot, which never changes: dispatch puts another in its place after the
+ * list of upstreams, or what one reports, has changed. */
 #pragma once
 
 #include <pthread.h>
@@ -44,9 +45,10 @@ void catalogue_done(struct catalogue *c);
  * Without memory the models stay as they were, and any model counts as served: the upstream
  * judges. */
 void catalogue_renew(struct catalogue *c, const struct upstream *list, int64_t created);
-/* Whether some upstream takes lines of that model: it lists it, or lists none. Any thread. */
+/* Whether some upstream takes lines of that model: its list has the model, or it has no list. Any
+ * thread. */
 bool catalogue_serves(struct catalogue *c, const char *model);
-/* JSON array of the models that all upstreams together have, by id:
+/* JSON array of the models that the upstreams have together, by id:
  * {"id","object":"model","created", "owned_by", and what else their upstream says}; of several that
  * have one, the first that reports it tells. Any thread. */
 void catalogue_models(struct catalogue *c, struct buf *to);

@@ -1,4 +1,4 @@
-/* circuit.c: a change of the condition is moved here, and told to the log only as often as is worth
+/* circuit.c: the condition follows the breaker; the log is told only as often as is worth
  * reading. */
 #include "upstream/circuit.h"
 

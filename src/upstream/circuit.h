@@ -1,8 +1,8 @@
 /* circuit.h: whether something answers: an upstream as a whole, or one model on it. A breaker, the
  * last fault that was said, and what the log has been told.
  *
- * `stall` is the condition in the words of batch/stall.h. It is moved by circuit_turn() alone;
- * its caller tells batches and, as circuit_tell() says, the log.
+ * `stall` is the condition in the words of batch/stall.h. circuit_turn() alone changes it; its
+ * caller tells batches and, as circuit_tell() says, the log.
  *
  * Begins as { 0 }: it answers. Pure; times are given in: ms of the monotonic clock, and Unix s
  * where people read them. Threads: dispatch alone. */
@@ -33,7 +33,7 @@ struct circuit {
 	uint64_t told_ms;      /* 0: nothing */
 };
 
-/* Nothing but probes is sent. */
+/* Only probes are sent. */
 bool circuit_is_open(const struct circuit *c);
 /* As breaker_due_ms(), with the probes in flight that the account of slots has. */
 uint64_t circuit_due_ms(const struct circuit *c, const struct slots *slots, uint64_t now_ms,

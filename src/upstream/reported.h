@@ -14,7 +14,7 @@ struct reported_model {
 	char *more;          /* its other members as they came: `,"root":"/m"`; or NULL */
 };
 
-/* Begins as { 0 }: it has not said. */
+/* Begins as { 0 }: the upstream has not said. */
 struct reported {
 	struct reported_model *models;
 	size_t n;
@@ -24,7 +24,7 @@ struct reported {
  * empty then. A model without a usable id is passed over. */
 MUST_USE bool reported_read(struct slice text, struct reported *ret);
 void reported_done(struct reported *r);
-/* They name the same models in the same order, whatever else is said of these. */
+/* Whether both name the same models in the same order, whatever else they say of these. */
 bool reported_same(const struct reported *a, const struct reported *b);
-/* NULL: it has none of that id. */
+/* NULL: there is none of that id. */
 const struct reported_model *reported_find(const struct reported *r, const char *id);

@@ -37,8 +37,8 @@ struct upstream {
 	unsigned number;               /* below 64; unique among those that are here */
 	bool retired; /* removed from the configuration: freed when nothing is in flight */
 
-	struct circuit circuit; /* whether it can be reached, accepts our key and asks for no pause */
-	struct throttle throttle;       /* the pauses that it asks for */
+	struct circuit circuit;   /* whether it is reached, accepts our key and asks for no pause */
+	struct throttle throttle; /* the pauses that it asks for */
 	struct rate_limit rate_limit;   /* the limits a minute of its configuration */
 	uint64_t rate_limited_until_ms; /* a line did not fit into these: not before then */
 	bool certificate;               /* circuit.said is of a certificate that is refused */

@@ -1,4 +1,4 @@
-/* memory_fault.c: what the linker (--wrap) puts in the place of malloc and its kin. */
+/* memory_fault.c: what the linker (--wrap) puts in the place of malloc and the like. */
 #include "memory_fault.h"
 
 #include <stdatomic.h>

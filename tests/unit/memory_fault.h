@@ -7,7 +7,7 @@
  *		... either all was done, or memory was out and nothing is half done ...
  *	}
  *
- * The linker puts our functions in the place of malloc and its kin (memory_fault_dep), for the
+ * The linker puts our functions in the place of malloc and the like (memory_fault_dep), for the
  * code linked into the executable; shared libraries go on with their own, but for SQLite, which
  * takes part where memory_fault_sqlite() (memory_fault_sqlite.h) was called. A sweep goes twice:
  * once only the n-th fails, once it and all behind it, for what happens on the way back. Threads:

@@ -1,4 +1,5 @@
-/* The account of memory: limits, shares, what buffers charge, who is told of room. */
+/* The account of memory: limits, shares, what buffers charge, and the waiter that is told of
+ * room. */
 #include "unit.h"
 
 #include <pthread.h>

@@ -440,7 +440,8 @@ static void addresses(void **state)
 		close(fd);
 }
 
-/* The program claims its address first: who comes before there is a server is answered by it. */
+/* The program claims its address first: a client that comes before there is a server is answered by
+ * it. */
 static void an_address_is_claimed_before_the_server_is_there(void **state)
 {
 	struct http_config config = { .threads = 2, .workers = 1, .connections_max = 10 };

@@ -1,4 +1,4 @@
-/* What a line takes: by its size at first, by what its kin took later. */
+/* What a line takes: by its size at first, by what lines like it took later. */
 #include "unit.h"
 
 #include "schedule/estimate.h"

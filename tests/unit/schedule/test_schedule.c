@@ -1,4 +1,4 @@
-/* test_schedule.c: who has the turn. Properties over many seeds, and the scenarios that were
+/* test_schedule.c: whose turn it is. Properties over many seeds, and the scenarios that were
  * promised. */
 #include "schedule/sim.h"
 
@@ -274,8 +274,8 @@ static void nobody_starves(void **state)
 	}
 }
 
-/* What a line was charged too much is given back; who has nothing to send by then does not save
- * it up, and neither does it lose its debt. */
+/* What a line was charged too much is given back; an organization with nothing to send by then does
+ * not save it up, and neither does it lose its debt. */
 static void idle_organizations_save_nothing(void **state)
 {
 	(void)state;

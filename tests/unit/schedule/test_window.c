@@ -150,9 +150,9 @@ static void leader_first_and_kin_when_it_has_ended(void **state)
 	assert_int_equal(b.record, 1);
 	schedule_ended(s, &b, 1, 1);
 	b = next(s, 0);
-	assert_int_equal(b.record, 3); /* its kin, before a new group */
+	assert_int_equal(b.record, 3); /* of its group, before a new group */
 	struct schedule_line other = next(s, 1);
-	assert_int_equal(other.record, 6); /* no kin: it has its place by input order */
+	assert_int_equal(other.record, 6); /* no shared prefix: in input order */
 	assert_int_equal(other.group, SCHEDULE_NO_GROUP);
 	assert_int_equal(next(s, 1).record, 7); /* not 2 or 5: those are of another lane's groups */
 	schedule_put_off(s, &a);                /* as good as ended */
@@ -179,7 +179,7 @@ static void groups_of_a_family_stand_together(void **state)
 	schedule_add(s, &f->b);
 	for (int i = 0; i < 8; i++)
 		assert_int_equal(prefix[next(s, 0).record] / 4, i < 4 ? 1 : 2);
-	assert_int_equal(next(s, 0).record, 17); /* a prefix of which there is one line: no kin */
+	assert_int_equal(next(s, 0).record, 17); /* a prefix of one line is not shared */
 	close_with(s, f);
 }
 

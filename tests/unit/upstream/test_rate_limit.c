@@ -1,4 +1,5 @@
-/* test_pace.c: limits a minute, kept in any 60 seconds; evenly; and nearly used up. */
+/* test_rate_limit.c: limits a minute hold in any 60 seconds, are used evenly, and nearly used
+ * up. */
 #include "unit.h"
 
 #include "base/attr.h"

@@ -1,5 +1,5 @@
 /* test_throttle.c: pauses that refusals ask for, told and untold, and the rate learnt from them
- * (contract 8.3: 429 and its kin). In virtual time. */
+ * (contract 8.3: 429 and the like). In virtual time. */
 #include "unit.h"
 
 #include "upstream/throttle.h"
