@@ -27,6 +27,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KEY = "sk-bench-0000000000000000000000000000"
 IN_FLIGHT = 64
+MANY = 50  # upstreams of one model, in the row of that name
 BODY_BYTES = 300
 MB = 1000 * 1000
 MIB = 1024 * 1024
@@ -104,6 +105,15 @@ class Cpu:
         return name, int(after[11]) / self.TICK, int(after[12]) / self.TICK
 
 
+def upstreams_file(directory, upstream, names):
+    """A configuration in which one upstream has so many names."""
+    path = directory / "upstreams.yaml"
+    one = "  - name: bench-{}\n    url: {}\n    models: [bench]\n"
+    text = "".join(one.format(n, upstream.url) for n in range(names))
+    path.write_text(f"upstreams:\n{text}")
+    return path
+
+
 class Server:
     """lowtide, running on a data directory, and a client of it."""
 
@@ -114,9 +124,14 @@ class Server:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.command = [program, "serve", "--listen", f"127.0.0.1:{self.port}"]
-        self.command += ["--data", self.data, "--upstream", upstream.url]
+        self.command += ["--data", self.data]
+        names = more.get("names", 1)
+        if names == 1:
+            self.command += ["--upstream", upstream.url]
+        else:
+            self.command += ["--config", upstreams_file(directory, upstream, names)]
         settings = {
-            "execution.concurrency": IN_FLIGHT,
+            "execution.concurrency": -(-IN_FLIGHT // names),
             "limits.file_bytes": 0,
             "limits.bytes_per_org": 0,
             "limits.files_per_org": 0,
@@ -278,13 +293,15 @@ class Bench:
         self.upstream = Upstream(options.upstream)
 
     @contextlib.contextmanager
-    def server(self, upstream=None, **settings):
+    def server(self, upstream=None, names=1, **settings):
         """A fresh server on an empty data directory, which goes afterwards."""
         directory = self.work / "server"
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         os.sync()  # what the round before left dirty is not this round's to write
-        server = Server(self.options.lowtide, directory, upstream or self.upstream, settings=settings)
+        server = Server(
+            self.options.lowtide, directory, upstream or self.upstream, names=names, settings=settings
+        )
         server.start()
         try:
             yield server
@@ -307,8 +324,8 @@ class Bench:
             sys.exit(run.stdout)
         return float(re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)[1])
 
-    def dispatch_round(self, path, lines):
-        with self.server() as server:
+    def dispatch_round(self, path, lines, names=1):
+        with self.server(names=names) as server:
             file_id, _ = server.upload(path)
             before, began = Cpu(server.process.pid), time.monotonic()
             batch_id = server.batch_create(file_id)
@@ -331,11 +348,13 @@ class Bench:
     def dispatch(self):
         lines = self.options.lines
         path = self.input(lines)
-        wrk, rounds = [], []
+        wrk, rounds, of_many = [], [], []
         for n in range(self.options.rounds):
             say(f"dispatch, round {n + 1}: wrk, then a batch of {lines:,} lines")
             wrk.append(self.wrk())
             rounds.append(self.dispatch_round(path, lines))
+            say(f"dispatch, round {n + 1}: the same by {MANY} upstreams")
+            of_many.append(self.dispatch_round(path, lines, MANY)["rate"])
 
         def middle(name):
             return statistics.median(one[name] for one in rounds)
@@ -346,6 +365,9 @@ class Bench:
         figure("dispatch.rate", middle("rate"), "lines/s", rounds=rounded(rates))
         shares = [rate / of for rate, of in zip(rates, wrk, strict=True)]
         figure("dispatch.of_wrk", statistics.median(shares), "", (">=", 0.22), rounds=rounded(shares))
+        shares = [rate / of for rate, of in zip(of_many, rates, strict=True)]
+        name = f"dispatch, {MANY} upstreams of one model"
+        figure(name, statistics.median(shares), "of one's lines/s", rounds=rounded(shares))
         figure(
             "dispatch.cpu_per_line", statistics.median(cpu), "us", ("<=", 60), rounds=rounded(cpu),
             user=round(middle("user_us"), 1), system=round(middle("system_us"), 1),
