@@ -1,5 +1,5 @@
-/* test_opening_memory.c: memory runs out while the pipeline opens, on the real dispatch and client: what was
- * opened before is freed (ASan tells), and the error says why. */
+/* test_opening_memory.c: memory runs out while the pipeline opens, on the real dispatch and client:
+ * what was opened before is freed (ASan tells), and the error says why. */
 #include "memory_fault.h"
 
 #include "base/log.h"
@@ -41,7 +41,11 @@ static void test_an_opening(void **state)
 	char name[] = "one", url[] = "http://127.0.0.1:9/v1", model[] = "m";
 	char *models[] = { model, NULL };
 	const struct upstream_config upstreams[] = {
-		{ .name = name, .base_url = url, .models = models, .weight = 1, .max_concurrency = 4 },
+		{ .name = name,
+		  .base_url = url,
+		  .models = models,
+		  .weight = 1,
+		  .max_concurrency = 4 },
 	};
 	const struct pipeline_config config = {
 		.upstreams = upstreams,

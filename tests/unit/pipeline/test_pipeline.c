@@ -1,5 +1,5 @@
-/* test_pipeline.c: opening, what is taken up, submit, cancel, upstreams, the clock that watches, drain and
- * close. */
+/* test_pipeline.c: opening, what is taken up, submit, cancel, upstreams, the clock that watches,
+ * drain and close. */
 #include "whole_unit.h"
 
 #define LINES 3u
