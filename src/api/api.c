@@ -74,7 +74,8 @@ static void find_coding(void *ctx, const char *name, const char *value)
 		*coding = value;
 }
 
-/* What is read here is read as it comes. (What is passed on may be coded: the upstream judges.) */
+/* A body that is read here may have no content coding. (A body that is passed on may: the upstream
+ * judges.) */
 static bool check_coding(const struct request *rq, struct http_response *r, struct error *err)
 {
 	const char *coding = NULL;
@@ -216,7 +217,7 @@ static bool request_room(struct request *rq, size_t bytes)
 	return true;
 }
 
-/* What it holds is given back at once: others wait for it. */
+/* The memory of the request is given back at once: others wait for it. */
 static void request_refuse(struct request *rq, struct http_response *r)
 {
 	uint64_t others;
@@ -273,7 +274,7 @@ static bool request_run(struct request *rq, struct http_response *r, struct erro
 		return rq->body.no_memory ? fail_memory(err) : fail_too_large(rq, err);
 	if (!rq->route->handle(rq, r, err))
 		return false;
-	/* What answers later fills `r` in another thread, perhaps at this very moment. */
+	/* A route that answers later fills `r` in another thread, perhaps at this very moment. */
 	return rq->later || !r->body.failed || fail_memory(err);
 }
 

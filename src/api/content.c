@@ -46,7 +46,8 @@ static bool open_bytes(struct request *rq, const struct file *f, struct http_fil
 	if (!blob_open(rq->api->blobs, f->id, BLOB_DATA, &bytes, err)) {
 		if (err->kind != ERR_NOT_FOUND)
 			return false;
-		/* It has a row: that it has no bytes is our fault, or it went this moment. */
+		/* The file has a row: its bytes are lost by our fault, or the file was deleted this
+		 * moment. */
 		return store_file_get(rq->api->store, rq->key.org, f->id, sys.now_s(),
 				      &(struct file){ 0 }, err) &&
 		       fail(err, ERR_INTERNAL, "The content of this file is lost.");

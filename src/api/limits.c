@@ -60,7 +60,7 @@ static struct org_under_way *entry_of(struct limits *l, const char *org)
 	return *at;
 }
 
-/* Of an organization that has something under way. */
+/* The entry of an organization that has something under way. */
 static struct org_under_way *entry_known(struct limits *l, const char *org)
 {
 	struct org_under_way *entry = *place_of(l, org);
@@ -157,7 +157,8 @@ bool limits_reserve(struct limits *l, struct store *store, const struct file_quo
 
 	if (quota->files_max == 0 && quota->bytes_max == 0)
 		use = (struct file_use){ 0 };
-	/* One that ends between the two is missed, or counted twice: the insert asks again. */
+	/* An upload that ends between the two reads is missed, or counted twice: the insert asks
+	 * again. */
 	else if (!store_file_use(store, org, sys.now_s(), &use, err))
 		return false;
 	pthread_mutex_lock(&l->lock);

@@ -89,7 +89,7 @@ static const struct metric lane_metrics[] = {
 	  L(limit.work_s) },
 };
 
-/* Those that are going are left out: one of the same name may have taken their place. */
+/* Upstreams that are removed are left out: one of the same name may have taken their place. */
 static bool upstream_stays(const void *row)
 {
 	const struct view_upstream *u = row;

@@ -50,7 +50,7 @@ static const char *const not_sent[] = {
 	"OpenAI-Project", "Idempotency-Key", NULL,
 };
 
-/* Of an answer's headers, beside those of one connection (http/fields.h). */
+/* Headers of an answer that are not passed back, beside those of one connection (http/fields.h). */
 static const char *const not_passed_back[] = {
 	/* lowtide says it itself */
 	"Content-Length",

@@ -17,7 +17,7 @@
 #include "http/multipart.h"
 #include "ingest/ingest.h"
 
-/* What a form may be longer than its file by, before its length alone says too large. */
+/* By how much a form may be longer than its file before its length alone says too large. */
 #define FORM_BYTES (64u << 10)
 #define FIELD_MAX 128 /* all values there are are shorter */
 #define RESERVE_BYTES (1u << 20)
@@ -93,7 +93,7 @@ static bool check_size(const struct upload *u, struct error *err)
 	return fail(err, ERR_INVALID, "File size is zero, please confirm and re-upload the file");
 }
 
-/* Then nothing is known of what is missing. */
+/* Whether memory was out: then it is not known which fields the form lacks. */
 static bool upload_lacks_memory(const struct upload *u)
 {
 	bool lacks = u->no_memory;

@@ -47,7 +47,7 @@ bool config_read_environment(struct config *c, struct error *err)
 	return true;
 }
 
-/* What has a meaning though it is no setting. */
+/* Variables that have a meaning though they are no settings. */
 static bool variable_known(const struct config *c, const char *name, const char *value)
 {
 	static const char *const others[] = { FIRST_KEY_VARIABLE, UPSTREAM_KEY_VARIABLE,

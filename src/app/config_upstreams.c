@@ -254,7 +254,7 @@ static bool key_from_file(const struct upstream_setting *u, char **ret, struct e
 	return *ret != NULL;
 }
 
-/* All but the key and the certificates. Its strings are those of `u`. */
+/* All members but the key and the certificates. The strings stay those of `u`. */
 static struct upstream_config ready_of(const struct config *c, const struct upstream_setting *u)
 {
 	return (struct upstream_config){

@@ -64,8 +64,7 @@ static struct work *heap_join(struct work *a, struct work *b)
 	return top;
 }
 
-/* What is left when the top is taken off: its children are joined in pairs, and the pairs from the
- * last to the first. */
+/* Takes the top off: its children are joined in pairs, and the pairs from the last to the first. */
 static struct work *heap_pop(struct work *top)
 {
 	struct work *pairs = NULL, *rest = NULL;

@@ -272,8 +272,8 @@ static bool appender_sync(struct blob_appender *a, struct error *err)
 {
 	struct disk_appender *d = appender_of(a);
 
-	/* What was rewound and not written over. crash: it is back, behind what is in the owner's
-	 * books: the next opening cuts it. */
+	/* What was rewound and not written over. crash: the tail is back, behind what the owner has
+	 * recorded: the next opening cuts it. */
 	if (d->end > a->bytes && sys.ftruncate(d->fd, (off_t)a->bytes) != 0)
 		return fail_sys(err, errno, "cutting %s", d->path);
 	d->end = a->bytes;

@@ -262,7 +262,7 @@ bool data_dir_join(const char *path, struct store *store, bool adopt, struct err
 		id_random(row.id);
 		row.turns = 0;
 	}
-	/* Of two that differ the directory takes the database's id, and begins with it. */
+	/* Where the two ids differ the directory takes the database's, and begins with it. */
 	bool same = has_file && strcmp(row.id, file.id) == 0;
 	if (same && file.turns > row.turns)
 		row.turns = file.turns;

@@ -139,7 +139,7 @@ static bool places_free(const struct run *r, struct error *err)
 	return (p->stream || place_free(p->output, err)) && place_free(p->errors, err);
 }
 
-/* Of the wider list: at a terminal an endpoint that Kimi lacks breaks no contract. */
+/* The wider profile: at a terminal an endpoint that Kimi lacks breaks no contract. */
 static bool endpoint_check(const char *endpoint, struct error *err)
 {
 	AUTO(buf_free) struct buf known = BUF(1024);
@@ -175,7 +175,7 @@ static void index_drop(struct index **index)
 		index_close(*index);
 }
 
-/* Of an earlier run, which is done: its answers become the beginning of this batch's journal. */
+/* The answers of an earlier run, which is done, become the beginning of this batch's journal. */
 static bool answers_keep(struct run *r, const struct index *index, struct error *err)
 {
 	char path[PATH_MAX];

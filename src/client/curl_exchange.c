@@ -92,7 +92,7 @@ static size_t on_body(char *p, size_t size, size_t n, void *arg)
 
 /* ---- headers that are sent ---- */
 
-/* What libcurl would add by itself; with a colon and no value it does not. Expect would cost large
+/* Headers that libcurl would add; with a colon and no value it does not. Expect would cost large
  * bodies a round trip. */
 static const char *const added[] = { "Accept", "Content-Type", "Expect" };
 

@@ -86,8 +86,8 @@ bool curl_fault_unprocessed(CURLcode code, const char *said)
 	}
 }
 
-/* By a proxy, for a reason that only the operator can mend: it wants a password, or forbids the
- * server. */
+/* Whether a proxy refused for a reason that only the operator can mend: it wants a password, or
+ * forbids the server. */
 static bool is_refused_by_proxy(CURL *easy)
 {
 	long status = 0; /* of the answer to CONNECT */

@@ -86,7 +86,7 @@ bool header_is_end_to_end(const struct header *list, size_t n, struct slice name
 
 /* ---- an answer's head ---- */
 
-/* Of a Content-Length: UINT64_MAX if it is not plain digits in range. */
+/* The value of a Content-Length; UINT64_MAX if it is not plain digits in range. */
 static uint64_t length_read(struct slice value)
 {
 	uint64_t length = 0;

@@ -252,7 +252,7 @@ static bool line_read(struct framing *f, struct slice line, bool bare_lf,
 	return true;
 }
 
-/* What has come of a line is not too much, and may become one. */
+/* Checks the beginning of a line: not too long, and a valid line so far. */
 static bool beginning_check(const struct framing *f, struct framing_fault *fault)
 {
 	struct slice line = buf_slice(&f->line);

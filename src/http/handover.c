@@ -6,7 +6,7 @@
 #include "http/response.h"
 #include "http/stream.h"
 
-/* What is collected of the body. Worker. */
+/* Hands the collected piece of the body to the application. Worker. */
 static void collected_take(struct http_request *q)
 {
 	struct http_server *s = q->server;

@@ -103,7 +103,7 @@ static void note_progress(struct intake *in, size_t n)
 
 #define DROPPED_MAX (1u << 20) /* in one go */
 
-/* What comes after a refusal; as recv(). */
+/* Reads and drops what comes after a refusal; as recv(). */
 static ssize_t drop(const struct intake *in)
 {
 	char sink[16384];
@@ -164,7 +164,8 @@ static ssize_t intake_read(struct intake *in, void *to, size_t size, int flags)
 	atomic_store(&in->refused, true);
 	if (whole == 0)
 		return refuse(in);
-	/* Those before it first. After a short read the loop asks again only when told. */
+	/* The requests before the fault go first. After a short read the loop asks again only when
+	 * told. */
 	shutdown(in->fd, SHUT_RD);
 	return (ssize_t)whole;
 }

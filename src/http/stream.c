@@ -77,8 +77,8 @@ static void wake(struct http_stream *s)
 	MHD_resume_connection(s->request->connection);
 }
 
-/* With the lock, once it has ended: it is not suspended any more, so the server may close, but
- * gives the client some time to take the rest. */
+/* With the lock, once the stream has ended: its connection is not suspended any more, so the server
+ * may close, but gives the client some time to take the rest. */
 static void count_as_sending(struct http_stream *s)
 {
 	if (!s->handling)

@@ -289,7 +289,7 @@ static bool carry_end(struct ingest *in, struct error *err)
 	return true;
 }
 
-/* It has as many request lines as are wanted. */
+/* Whether the ingest has as many request lines as are wanted. */
 static bool is_full(const struct ingest *in)
 {
 	return in->limits.lines_max > 0 &&

@@ -163,7 +163,7 @@ static uint32_t inputs_scan(struct json *j)
 	return tokens || count == 0 ? 1 : count;
 }
 
-/* What no body has said anything of yet. */
+/* Sets the facts as they are before any body was read. */
 static void body_forget(struct line_facts *facts)
 {
 	facts->flags &= ~(uint32_t)(LINE_BODY_MISSING | LINE_BODY_NOT_OBJECT | LINE_STREAM |
@@ -175,8 +175,8 @@ static void body_forget(struct line_facts *facts)
 	facts->prefix = (struct prefix){ 0 };
 }
 
-/* What stands in the body for its prefix; {NULL,0}: missing. Where it stands among the other
- * members does not matter, so it is remembered until the body has ended. */
+/* The body's texts that make its prefix; {NULL,0}: missing. Their order among the other members
+ * does not matter, so they are remembered until the body has ended. */
 struct prompt_texts {
 	struct slice messages, prompt, input, tools;
 };
@@ -308,7 +308,7 @@ static void body_scan(struct json *j, struct line_facts *facts)
 	}
 }
 
-/* Nothing is known of it but `fault`. */
+/* Nothing is known of the line but `fault`. */
 static struct line_facts unreadable(enum line_flag fault)
 {
 	return (struct line_facts){ .flags = fault, .inputs = 1 };

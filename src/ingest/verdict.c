@@ -372,7 +372,7 @@ static bool url_is_wrong(struct judge *j, const struct index_record *r, bool *re
 		*ret = !j->url_fits[r->url];
 		return true;
 	}
-	/* It is among the urls that the summary has no room for. */
+	/* The url is among those that the summary has no room for. */
 	if (!line_read(j, r, &facts, err))
 		return false;
 	char url[INDEX_NAME_BYTES];

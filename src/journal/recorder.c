@@ -178,8 +178,8 @@ static void stall_end(struct recorder *r, void *owner, enum record_result result
 	r->stalled = false;
 }
 
-/* Until it is durable, or the recorder is closing, or the batch is to end and the disk still
- * refuses. */
+/* Tries until the group is durable, or the recorder is closing, or the batch is to end and the disk
+ * still refuses. */
 static enum record_result owner_record(struct recorder *r, struct outcome *first,
 				       const struct outcome *end)
 {

@@ -57,8 +57,8 @@ static bool is_load_independent(const struct backoff *b, double n)
 	return refused[0] / tries[0] >= 0.4 * refused[1] / tries[1];
 }
 
-/* Where it was refused, and how long steps above that take: the longer, the more often it is the
- * same. */
+/* Learns the ceiling, where refusals came, and how long steps above it take: the longer, the more
+ * often the ceiling is confirmed. */
 static double ceiling_learn(struct backoff *b, const struct backoff_refusal *r)
 {
 	double at = clamp(r->in_flight, 0.5 * r->limit, r->limit);

@@ -129,10 +129,10 @@ static void distrust(struct engine *e, uint64_t now_us)
 
 /* ---- slots ---- */
 
-/* Whether the engine runs all that it can while others wait. A few that wait may only wait for its
- * next step, as many as ended in the last one: that is no queue. Nor is it one while less runs than
- * did before, unless its cache is full, or many wait for long (then the engine has fewer slots than
- * it had). */
+/* Whether the engine runs all that it can while others wait. A few requests that wait may only wait
+ * for the engine's next step, as many as ended in the last one: that is no queue. Nor is there a
+ * queue while less runs than before, unless its cache is full, or many wait for long (then the
+ * engine has fewer slots than it had). */
 static bool is_full(struct engine *e, const struct gauges *g)
 {
 	double few = fmax(2, 0.03 * g->running);
@@ -156,7 +156,8 @@ static double slots_used(double slots)
 	return slots < 16 ? slots : floor(0.97 * slots);
 }
 
-/* More while all that is there runs: an engine that is slow to say so is not to be flooded. */
+/* Grows while everything in the engine runs, in steps that do not flood an engine whose metrics
+ * lag. */
 static struct engine_advice growth(const struct engine *e, const struct gauges *g,
 				   const struct engine_view *v, const struct curve *c)
 {
@@ -188,8 +189,8 @@ static struct engine_advice try_end(struct engine *e, uint64_t now_us)
 	return (struct engine_advice){ .kind = ENGINE_TRY, .cap = slots_used(e->slots) };
 }
 
-/* Now and then, while all slots that we use are taken and nothing waits: there may be more of
- * them. */
+/* Tries more slots now and then, while all that we use are taken and nothing waits: the engine may
+ * have more. */
 static struct engine_advice try_more(struct engine *e, const struct engine_view *v)
 {
 	if (e->slots_try_us != NEVER)

@@ -75,8 +75,8 @@ static enum limit_reason search_reason(const struct limit *l, uint64_t now_us)
 	return engine_is_reason(&l->engine, now_us) ? l->engine.reason : LIMIT_SETTLED;
 }
 
-/* That of the least cap; of equals a slow start's comes first, then search's, and refusals'
- * last. */
+/* The reason of the least cap; among equal caps the slow start comes first, then search, and
+ * refusals last. */
 static enum limit_reason reason(const struct limit *l, uint64_t now_us)
 {
 	double least = l->search.cap;
@@ -274,7 +274,7 @@ static double answer_work(const struct limit_answer *a)
 	return tokens > 0 ? tokens : 1 + (double)a->body_bytes / 40;
 }
 
-/* Nothing but search holds its cap down. */
+/* Only search itself holds its cap down. */
 static bool undisturbed(const struct limit *l)
 {
 	return limit_in_force(l) >= 0.95 * l->search.cap || l->backoff.load_independent;

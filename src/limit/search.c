@@ -225,12 +225,12 @@ static double above_line(const struct search_finding *f, unsigned n)
 		return 0;
 	double slope = fmax(0, (s * snt - sn * st) / scatter), none = (st - slope * sn) / s;
 	double line = none + slope * exp(f[0].ln_n);
-	/* Of many sent at once, the first see no queue yet and the last wait the longest. */
+	/* When many are sent at once, the first see no queue yet and the last wait the longest. */
 	return f[0].ln_n - (f[0].ln_rate + f[0].ln_rate_last) / 2 - log(fmax(line, 1e-9));
 }
 
-/* The first phase after the knee was found is the first in which nothing was sent at once: if it is
- * above the line still, the knee is below. */
+/* The first phase after the knee was found is the first in which nothing was sent at once: if its
+ * time is still above the line, the knee is below. */
 static bool knee_verify(struct search *s, uint64_t now_us)
 {
 	struct search_finding f[SEARCH_FOUND + 1] = { phase_finding(&s->phase) };
@@ -259,7 +259,7 @@ static void growth_end(struct search *s, double cap, const struct search_view *v
 	s->phase.since_us = v->now_us + (uint64_t)v->latency_us;
 }
 
-/* Far beyond the knee: the rest of the phase would only make the queue last. */
+/* Far beyond the knee the rest of the phase would only make the queue last. */
 static bool has_overshot(const struct search *s)
 {
 	struct search_finding f[SEARCH_FOUND];
@@ -297,8 +297,8 @@ static double growth_factor(struct search *s, double *ret_knee)
 {
 	struct search_finding *f = s->found;
 	double grown = f[0].ln_n - f[1].ln_n, off = above_line(f, s->found_count);
-	/* Of many sent at once into a full engine, the first see a shorter queue than they leave;
-	 * into an empty one, the last see a longer. The truth is between the two. */
+	/* When many are sent at once into a full engine, the first see a shorter queue than they
+	 * leave; into an empty engine, the last see a longer one. The truth is between the two. */
 	double more = f[0].ln_rate + f[0].ln_rate_last - f[1].ln_rate - f[1].ln_rate_last;
 	double pays = more / 2 / fmax(grown, 0.05);
 

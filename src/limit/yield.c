@@ -41,7 +41,7 @@ static void mode_set(struct yield *y, enum yield_mode mode)
 	y->mode = mode;
 }
 
-/* What the engine does at best, in work a second, known at the cap that was found. */
+/* The engine's best throughput, in work a second, known at the cap that was found. */
 static bool ln_rate_best(const struct yield_view *v, const struct curve *c, double *ret_ln_rate)
 {
 	double ln_time;
@@ -127,7 +127,7 @@ static enum yield_verdict suspicion_wait(struct yield *y, const struct yield_vie
 		return suspicion_end(y, v);
 	}
 	if (latencies > DRAINED && !y->eased) {
-		/* What is still in flight are long lines, which will not end soon. */
+		/* The lines that are still in flight are long, and will not end soon. */
 		y->eased = true;
 		if (y->residuals.count == 0)
 			y->cap = fmin(y->baseline, y->cap + v->batch);
@@ -213,7 +213,7 @@ enum yield_verdict yield_learn(struct yield *y, const struct yield_view *v, stru
 	double gain = 1 / clamp(v->limit / 2, 8, 64), clipped = clamp(residual, -CLIP, CLIP);
 
 	assert(!v->steady || y->mode == YIELD_WATCHES);
-	/* Of answers that come together one is enough: they were sent together. */
+	/* One of the answers that come together is enough: they were sent together. */
 	if (v->steady && (double)(v->now_us - y->residual_us) > 0.5 * v->latency_us / v->limit) {
 		recent_add(&y->residuals, residual);
 		y->residual_us = v->now_us;

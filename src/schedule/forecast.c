@@ -231,8 +231,8 @@ static bool late_choose(struct schedule *s)
 	return s->late_n > late_before;
 }
 
-/* First by what a fair share gives. That some have precedence makes others late in turn, which may
- * have to go before them. */
+/* First by fair shares. The precedence of some makes others late in turn, which may have to go
+ * before them. */
 static void late_renew(struct schedule *s)
 {
 	bool more = true;

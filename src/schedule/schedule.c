@@ -19,7 +19,7 @@
 
 /* ---- organizations ---- */
 
-/* What an organization may send for in one round: the heaviest one about a line. */
+/* Tokens that an organization may send in one round; of the heaviest about a line's. */
 static double org_quantum(const struct schedule *s, const struct schedule_org *o)
 {
 	double line = s->line_tokens < 1 ? 1 : s->line_tokens;

@@ -173,7 +173,7 @@ struct batch_page {
 	size_t n;
 };
 
-/* What the texts of a batch take, which have no fixed size. */
+/* The bytes of a batch's texts, which have no fixed size. */
 static size_t texts_bytes(const struct batch *b)
 {
 	return (b->errors != NULL ? strlen(b->errors) : 0) +
@@ -196,7 +196,7 @@ bool store_batch_list(struct store *s, const char *org, const char *after, unsig
 	if (after != NULL && !find_cursor(db, org, after, &before, err))
 		return false;
 
-	/* One more than the page holds tells whether there is a next. */
+	/* One row more than the page holds tells whether there is a next page. */
 	AUTO(query_done)
 	struct query q = query(db, SQL_batch_list,
 			       VALUES(txt(org), num(before), num((int64_t)limit + 1)));

@@ -188,7 +188,7 @@ static bool find_cursor(struct db *db, const struct file_query *q, int64_t *ret,
 
 static struct query list_query(struct db *db, const struct file_query *q, int64_t from)
 {
-	/* One more than the page holds tells whether there is a next. */
+	/* One row more than the page holds tells whether there is a next page. */
 	struct value limit = num((int64_t)q->limit + 1);
 
 	if (q->purpose == NULL)

@@ -75,7 +75,7 @@ static bool run_migration(struct db *db, int64_t version, struct error *err)
 	return true;
 }
 
-/* One step further, unless another process has made it meanwhile. */
+/* Makes one migration, unless another process has made it meanwhile. */
 static bool migrate_one(struct db *db, struct error *err)
 {
 	int64_t version;

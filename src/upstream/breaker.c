@@ -42,7 +42,8 @@ static void count_fault(struct breaker *b, const struct breaker_sign *s, uint64_
 		b->failed_lines++;
 }
 
-/* What does not open it: it is open, or others may still speak for it. */
+/* Whether a fault changes no state: the breaker is open, or others may still speak for the
+ * server. */
 static bool stays(struct breaker *b, const struct breaker_sign *s, uint64_t now_ms)
 {
 	bool lately = b->well_ms != 0 && now_ms - b->well_ms < BREAKER_LATELY_MS;
@@ -71,8 +72,7 @@ enum breaker_change breaker_refused(struct breaker *b, const struct breaker_sign
 {
 	count_fault(b, s, now_ms);
 	bool stay = stays(b, s, now_ms);
-	/* One that was down and is up again, but does not let us in, is asked less often from now
-	 * on. */
+	/* A server that was down, is up again and refuses us is probed less often from now on. */
 	if (!stay || (b->state == BREAKER_DOWN && s->sent_ms >= b->since_ms)) {
 		open_as(b, BREAKER_REFUSED, s, BREAKER_MINUTE_MS, now_ms);
 		stay = false;

@@ -65,8 +65,8 @@ struct slots *slot_hand_on(struct slot *s)
 	return lane;
 }
 
-/* From the top down, the lane last: once a lane or an upstream that is retired holds nothing, it
- * may be freed. */
+/* From the top down, the lane last: a lane or an upstream that is retired may be freed once it
+ * holds nothing. */
 static void release_from_top(struct slots *lane)
 {
 	struct slots *levels[LEVELS_MAX];

@@ -30,7 +30,7 @@ static unsigned taken_sum(struct throttle *t, uint64_t now_ms)
 	return sum;
 }
 
-/* When the first of those was taken. */
+/* When the first request of the last minute was taken. */
 static uint64_t taken_first_ms(const struct throttle *t)
 {
 	uint64_t first = t->taken_s >= MINUTE_S - 1 ? t->taken_s - (MINUTE_S - 1) : 0;
@@ -47,8 +47,8 @@ static void rate_set(struct throttle *t, uint64_t rate, uint64_t now_ms)
 	rate_limit_configure(&t->rate_limit, rate, 0, now_ms);
 }
 
-/* The first request after a pause was taken: if it was a long one, a rate was overrun. So many were
- * taken from the first of them until one is taken again. */
+/* The first request after a pause was taken: if the pause was long, a rate had been overrun. The
+ * rate is the requests taken before it over the time from the first of them until now. */
 static void rate_learn(struct throttle *t, uint64_t now_ms)
 {
 	if (!t->of_rate || t->told || t->taken_before == 0 ||
@@ -87,7 +87,7 @@ void throttle_refused(struct throttle *t, const struct throttle_sign *s, uint64_
 {
 	bool first = t->since_ms == 0;
 	bool finds_out = t->single_ms != 0 && s->sent_ms == t->single_ms;
-	/* It told of a pause, that is over, and now it tells of none. */
+	/* The server told of a pause, which is over, and tells of none now. */
 	bool told_before = t->told && s->sent_ms >= t->closed_until_ms;
 
 	if (first) {
