@@ -71,16 +71,35 @@ static _Atomic unsigned accepted;
 static const char plain[] =
 	"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Empty:\r\nX-Word: yes\r\n\r\n{}";
 static const char *_Atomic answer = plain; /* NULL: the connection is closed instead */
-static char heard[4096];                   /* the last request; read once its answer has come */
+static pthread_mutex_t heard_lock = PTHREAD_MUTEX_INITIALIZER;
+static char heard_last[4096]; /* the last request; whole once its answer has come */
+
+static void heard_put(const char *text, size_t n)
+{
+	pthread_mutex_lock(&heard_lock);
+	memcpy(heard_last, text, n);
+	heard_last[n] = '\0';
+	pthread_mutex_unlock(&heard_lock);
+}
+
+/* Into `to`, which has as much room as it. */
+static const char *heard_get(char to[static sizeof(heard_last)])
+{
+	pthread_mutex_lock(&heard_lock);
+	memcpy(to, heard_last, sizeof(heard_last));
+	pthread_mutex_unlock(&heard_lock);
+	return to;
+}
 
 static void *serve_one(void *arg)
 {
 	int fd = (int)(intptr_t)arg;
+	char request[sizeof(heard_last)];
 	ssize_t n;
 
-	while ((n = read(fd, heard, sizeof(heard) - 1)) > 0) {
+	while ((n = read(fd, request, sizeof(request) - 1)) > 0) {
 		const char *text = answer;
-		heard[n] = '\0';
+		heard_put(request, (size_t)n);
 		if (text == NULL)
 			break;
 		(void)!write(fd, text, strlen(text));
@@ -284,18 +303,22 @@ static void what_is_sent_is_what_was_given(void **state)
 		{ SLICE("X-Empty"), SLICE("") },
 		{ SLICE("content-type"), SLICE("text/odd") },
 	};
+	char text[sizeof(heard_last)];
+	const char *heard;
 	struct ask a;
 
 	(void)state;
 	ask_open(&a, &(struct exchange_setup){ .headers = headers, .header_count = 3 });
 	assert_int_equal(ask_with(&a, &(struct exchange_request){ .body = SLICE("four") }),
 			 EXCHANGE_WHOLE);
+	heard = heard_get(text);
 	assert_memory_equal(heard, "POST /v1 HTTP/1.1\r\nHost: moves.test:", 36);
 	assert_non_null(strstr(heard, "\r\nX-One: 1\r\nX-Empty:\r\ncontent-type: text/odd\r\n"));
 	assert_non_null(strstr(heard, "\r\nContent-Length: 4\r\n\r\nfour"));
 	assert_null(strstr(heard, "Accept"));
 	assert_null(strstr(heard, "Expect"));
 	assert_int_equal(ask(&a), EXCHANGE_WHOLE); /* of the next no more than that */
+	heard = heard_get(text);
 	assert_non_null(strstr(heard, "\r\nContent-Length: 0\r\n\r\n"));
 	ask_close(&a);
 }

@@ -8,12 +8,12 @@
 
 static char text[BYTES];
 static atomic_uint reads, closes, sources;
-static size_t read_most;    /* at once; 0: all */
-static uint64_t bad_from;   /* bytes from here on cannot be read */
-static uint64_t ends_at;    /* the source does */
-static unsigned read_ms;    /* a read takes so long */
-static pthread_t loop;      /* the thread in which `begin` is called */
-static atomic_bool in_loop; /* a read was made there */
+static _Atomic size_t read_most;  /* at once; 0: all */
+static _Atomic uint64_t bad_from; /* bytes from here on cannot be read */
+static _Atomic uint64_t ends_at;  /* the source does */
+static atomic_uint read_ms;       /* a read takes so long */
+static _Atomic pthread_t loop;    /* the thread in which `begin` is called */
+static atomic_bool in_loop;       /* a read was made there */
 
 static ssize_t source_read(void *ctx, uint64_t at, void *to, size_t n)
 {
