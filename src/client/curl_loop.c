@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "client/curl_impl.h"
@@ -175,18 +176,14 @@ void curl_loop_due(struct curl_client *w)
 	}
 }
 
+/* How long to wait where the caller wants no longer than `timeout_ms`; -1: for ever. */
 static int shorter(const struct curl_client *w, int timeout_ms)
 {
-	uint64_t now = sys.monotonic_ms();
+	int left_ms = clock_wait_ms(w->curl_due_ms, sys.monotonic_ms());
 
-	if (w->curl_due_ms == UINT64_MAX)
+	if (left_ms < 0 || (timeout_ms >= 0 && timeout_ms < left_ms))
 		return timeout_ms;
-	if (w->curl_due_ms <= now)
-		return 0;
-	uint64_t left = w->curl_due_ms - now;
-	return timeout_ms >= 0 && (uint64_t)timeout_ms < left ? timeout_ms
-	       : left > 60000                                 ? 60000
-							      : (int)left;
+	return left_ms;
 }
 
 void curl_loop_wait(struct curl_client *w, int timeout_ms, bool *ret_woken)
