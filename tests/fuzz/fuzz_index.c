@@ -77,7 +77,7 @@ static void try(const uint8_t *data, size_t size)
 	index_close(ix);
 }
 
-/* As drawn in ingest/index.c. */
+/* As drawn in ingest/index_format.h. */
 struct header {
 	uint64_t magic;
 	uint32_t version, record_bytes;
