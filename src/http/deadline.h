@@ -1,4 +1,4 @@
-/* deadline.h: how long a client may take to send a request. Pure: it is told the time.
+/* deadline.h: how long a client may take to send a request. Pure: times are given in.
  *
  * Each connection is looked at a few times a second. A head that has begun must be complete
  * after `head_ms`; a body must bring `body_bytes_min` in each `body_ms`, but for its last,
@@ -13,10 +13,10 @@
 
 /* What is waited for. */
 enum awaited {
-	AWAITS_NOTHING, /* of the client: between two requests, or it is the server's turn */
+	AWAITS_NOTHING, /* nothing: between two requests, or it is the server's turn */
 	AWAITS_HEAD,
 	AWAITS_BODY,
-	AWAITS_CLOSE, /* it was refused, and has time to read that */
+	AWAITS_CLOSE, /* the client was refused, and has time to read that */
 };
 
 struct deadline_limits { /* 0: no limit */

@@ -6,7 +6,7 @@
  *	                          +----- chunked --> CHUNK_SIZE <-> CHUNK_DATA, CHUNK_CR, CHUNK_LF
  *	                                                 +-- 0 --> TRAILERS -------------^
  *
- * Refused is: a request line that is not `METHOD target HTTP/1.x`, a control character or a space
+ * Refused are: a request line that is not `METHOD target HTTP/1.x`, a control character or a space
  * in the target, a header that fields.h refuses, no Host or two, a Content-Length that is not plain
  * digits within range, two of them, one beside Transfer-Encoding, another Transfer-Encoding than
  * chunked, a chunk that is not framed by CRLF or whose size is not plain hexadecimal within range,
@@ -57,7 +57,7 @@ void framing_init(struct framing *f);
 void framing_done(struct framing *f);
 
 /* Reads on. Returns how many of the bytes may be taken: all; or, with a fault, those before the
- * request that it is in, none if that began earlier. After a fault it is not called again. */
+ * request that it is in, none if that began earlier. Not to be called again after a fault. */
 size_t framing_read(struct framing *f, struct slice bytes, struct framing_fault *ret_fault);
 
 /* Between two requests: nothing of the next has come. */

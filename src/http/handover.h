@@ -8,8 +8,8 @@
 #include "http/server_impl.h"
 
 /* Whether the connection is suspended already: in a chunked body libmicrohttpd goes on to the next
- * chunk that it has read, although the connection was suspended at this one. It offers bytes that
- * are not taken again. */
+ * chunk that it has read, although the connection was suspended at this one. Bytes that are not
+ * taken are offered again. */
 bool handover_is_suspended(const struct http_request *q);
 /* A piece of the body: to the application, or collected for a worker. *bytes: what is left of
  * it. */

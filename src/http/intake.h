@@ -13,8 +13,8 @@
  * DEADLINE_CLOSE_MS have gone: closing at once would send a reset, which can cost the client the
  * answer.
  *
- * Threads: one loop reads a connection. What intake_seen() and intake_cut() touch may be touched
- * by any thread. */
+ * Threads: one loop reads a connection. intake_seen() and intake_cut() may be called by any
+ * thread. */
 #pragma once
 
 #include <stdatomic.h>
@@ -28,7 +28,7 @@ struct intake {
 	void (*answer)(void *ctx, const struct framing_fault *fault, struct buf *to);
 	void *ctx;
 	struct framing framing;
-	struct framing_fault fault;   /* found; its answer waits for those before it */
+	struct framing_fault fault;   /* found; its answer waits for the answers before it */
 	_Atomic(enum awaited) stands; /* in the head, in a body, ... by what has been read */
 	_Atomic uint64_t request, bytes;
 	_Atomic uint64_t begun; /* requests of which the server knows */
@@ -40,10 +40,10 @@ struct intake {
 MUST_USE bool intake_open(struct intake *in, int fd);
 /* Before the descriptor is closed. */
 void intake_close(struct intake *in);
-/* The server begins with a request that it has read. False: one that was not checked. */
+/* The server begins a request. False: its bytes were not checked here. */
 MUST_USE bool intake_begin(struct intake *in);
 
-/* What the client owes. `busy`: a request has begun and is not over. */
+/* What the server waits for. `busy`: a request has begun and is not over. */
 struct deadline_seen intake_seen(const struct intake *in, bool busy);
-/* The client has had its time: 408, where a request was under way. The loop sees to it. */
+/* The client's time is over: 408, where a request was under way. The loop sends it. */
 void intake_cut(struct intake *in);

@@ -2,9 +2,9 @@
  * order.
  *
  * A parser of our own: libmicrohttpd's cuts a filename at an escaped quote, knows no filename*, and
- * searches for the boundary byte by byte. This one holds no part's content back but a piece that
- * may be the beginning of a boundary; a part's head may be up to 16 KiB. Knows nothing of HTTP.
- * Belongs to one thread at a time. */
+ * searches for the boundary byte by byte. This parser holds nothing of a part's content back but a
+ * piece that may be the beginning of a boundary; a part's head may be up to 16 KiB. Knows nothing
+ * of HTTP. Belongs to one thread at a time. */
 #pragma once
 
 #include "base/attr.h"
@@ -24,7 +24,7 @@ typedef bool (*multipart_fn)(void *ctx, const struct multipart_part *part, struc
 /* `content_type` is the request's header or NULL. NULL, and errno, if it is no multipart/form-data
  * with a boundary (EINVAL), or there is no memory (ENOMEM). */
 struct multipart *multipart_open(const char *content_type, multipart_fn each, void *ctx);
-/* False when the form is malformed or `each` said so; from then on always. */
+/* False when the form is malformed or `each` returned false; from then on always. */
 bool multipart_write(struct multipart *m, struct slice piece);
 /* After multipart_write() has returned false: there was no memory, whatever the form is like. */
 bool multipart_no_memory(const struct multipart *m);

@@ -19,7 +19,7 @@
 
 struct peers;
 
-/* What a peer's answer in pieces is to the sweep. The calls come with the lock of the peers. */
+/* What the sweep asks of an answer in pieces. The calls come with the lock of the peers. */
 struct peer_stream_ops {
 	/* The other end has closed, or takes nothing for too long. */
 	void (*gone)(void *stream);
@@ -42,8 +42,8 @@ struct peer {
 
 /* Between two requests a connection keeps its memory (CONNECTION_BYTES, all touched by then). Of
  * `kept_max` such connections the one that has been idle longest makes room for the next, if that
- * is PEERS_KEPT_MS or more: its client will hardly be sending a request at this very moment. If it
- * is less, the next one is not kept. */
+ * is PEERS_KEPT_MS or more: its client will hardly be sending a request at this very moment.
+ * Otherwise the next one is not kept. */
 #define PEERS_KEPT_MS 5000
 
 /* `stream_idle_ms`: see http_config. */
@@ -53,9 +53,9 @@ MUST_USE bool peers_open(unsigned kept_max, uint64_t stream_idle_ms,
 /* Every peer has been removed. NULL is fine. */
 void peers_close(struct peers *p);
 
-/* False: no memory; then it is not watched. */
+/* False: no memory; then the connection is not watched. */
 MUST_USE bool peers_add(struct peers *p, struct peer *peer);
-/* Before its descriptor is closed. */
+/* To be called before the descriptor is closed. */
 void peers_remove(struct peers *p, struct peer *peer);
 /* A request has begun, or is over and the connection stays. */
 void peers_busy(struct peers *p, struct peer *peer);

@@ -34,7 +34,7 @@ struct http_request;
 
 /* What a request's `handle` may wait for. */
 enum http_work {
-	HTTP_READ,    /* reads of disk and database; what a request is that says nothing */
+	HTTP_READ,    /* reads of disk and database; the default */
 	HTTP_LIST,    /* reads of many rows */
 	HTTP_WRITE,   /* the database's write lock, an fsync */
 	HTTP_INSTANT, /* nothing: memory, and the dispatch thread */
@@ -63,7 +63,7 @@ struct http_response {
 	} headers[HTTP_HEADERS_MAX];
 	unsigned header_count;
 };
-/* For those that a handler makes itself (answers in pieces). */
+/* For responses that a handler makes itself (answers in pieces). */
 void http_response_init(struct http_response *r);
 void http_response_done(struct http_response *r);
 /* Adds a header; none is added without memory for it. */
@@ -120,7 +120,7 @@ struct http_config {
 	unsigned waiting_max; /* requests that wait for them; 0: as many as suits it */
 	unsigned connections_max;
 	unsigned idle_s; /* a connection on which nothing moves is closed; 0: after 120 s */
-	/* A stream of whose answer its client takes no byte for so long is over; 0: never. */
+	/* A stream is over when its client takes no byte for so long; 0: never. */
 	uint64_t stream_idle_ms;
 	struct budget *budget; /* that streams are charged to; NULL: none */
 	unsigned kept_max;     /* connections kept open after a request (peers.h); 0: 512 */
@@ -174,8 +174,8 @@ bool http_has_body(const struct http_request *q);
  *	handle: http_later() -> [begin -> write... -> end] from any one thread at a time -> release
  *	                                         closed, once, in between or after `end`
  *
- * Between http_later() and its end the connection is suspended whenever there is nothing to send.
- * A client that goes away is noticed all the same, within a second. Closing its sending side alone
+ * Between http_later() and its end a connection is suspended whenever there is nothing to send. A
+ * client that goes away is noticed all the same, within a second. Closing its sending side alone
  * counts as going away, and so does taking nothing for stream_idle_ms. A stream holds up to
  * STREAM_BYTES that the client has not taken yet, and one piece where memory is short; then write()
  * refuses, and `room` is called when half of it has gone. Each piece goes out as soon as the socket

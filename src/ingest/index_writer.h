@@ -30,7 +30,7 @@ MUST_USE bool index_writer_finish(struct index_writer *w, struct error *err);
 /* `prefixes` is known after _finish. */
 const struct index_summary *index_writer_summary(const struct index_writer *w);
 
-/* Gives it its name. */
+/* Gives the index its name. */
 MUST_USE bool index_writer_commit(struct index_writer *w, const char *id, struct error *err);
 /* Without a store: the finished file, now the caller's. `w` can only be closed from then on. */
 MUST_USE struct blob_reader *index_writer_end(struct index_writer *w);

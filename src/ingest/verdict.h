@@ -19,7 +19,7 @@ struct verdict_rules {
 	uint64_t lines_max;   /* 0: none */
 	uint64_t inputs_max;  /* /v1/embeddings; 0: none */
 	uint64_t line_bytes;  /* for the message of LINE_TOO_LONG */
-	/* Says whether an upstream serves the model; NULL: they do not say. */
+	/* Says whether an upstream serves the model; NULL: unknown. */
 	bool (*model_served)(void *ctx, const char *model);
 	void *ctx;
 };

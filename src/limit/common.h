@@ -7,10 +7,9 @@
 #define MINUTE (60 * SECOND)
 #define NEVER UINT64_MAX
 
-#define LIMIT_START 4.0 /* of an upstream that nothing is known of */
-#define LIMIT_FLOOR 2.0 /* what the metrics alone can not take away */
-#define LIMIT_SMALL \
-	16.0 /* too little in flight for online requests to have a part of it kept free */
+#define LIMIT_START 4.0  /* the limit while nothing is known of the upstream */
+#define LIMIT_FLOOR 2.0  /* left to us, whatever the metrics alone say */
+#define LIMIT_SMALL 16.0 /* up to here a limit that grows keeps half for batch lines */
 
 static inline double clamp(double x, double low, double high)
 {

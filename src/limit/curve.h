@@ -33,18 +33,19 @@ bool curve_at(const struct curve *c, double ln_n, double *ret_ln_time);
 double curve_near(const struct curve *c, double ln_n);
 /* An answer with `n` in flight took so long a unit of work; `spread`: how far answers scatter. */
 void curve_learn(struct curve *c, double n, double ln_time, double spread);
-/* What is known above `ln_n` is to be learnt anew. */
+/* Forgets what is known above `ln_n`. */
 void curve_forget_above(struct curve *c, double ln_n);
 void curve_clear(struct curve *c);
-/* The workload changed: all of the curve moves. */
+/* The workload changed: moves the whole curve. */
 void curve_shift(struct curve *c, double by);
-/* ... more in one place than in another: prompts that are longer are felt the more, the more there
- * are. */
+/* ... more at one end than at the other: longer prompts slow answers the more, the more are in
+ * flight. */
 void curve_bend(struct curve *c, double low_ln_n, double low_by, double high_ln_n, double high_by);
 /* Whether answers so far show that throughput does not grow from *ret_knee requests in flight
  * up. */
 bool curve_flat(const struct curve *c, double *ret_knee);
 /* The most in flight of which answers are known; LIMIT_START: none. */
 double curve_top(const struct curve *c);
-/* How much of what was added came back as throughput, over all that is known; 1: it is not. */
+/* The elasticity over all that is known: how much of the growth in flight came back as throughput;
+ * 1: not known. */
 double curve_pays(const struct curve *c);

@@ -68,13 +68,13 @@ MUST_USE struct engine_advice engine_gauges(struct engine *e, const struct gauge
 					    const struct engine_view *v, const struct curve *c);
 void engine_lost(struct engine *e);
 void engine_answered(struct engine *e);
-/* ENGINE_LOWER did lower search. */
+/* To be called when ENGINE_LOWER did lower the cap of search. */
 void engine_lowered(struct engine *e, enum limit_reason reason, uint64_t now_us);
 
 /* Whether there are metrics, not stale, and believed. */
 bool engine_is_fresh(const struct engine *e, uint64_t now_us);
-/* Whether they tell how many slots the engine has. */
+/* Whether the metrics tell how many slots the engine has. */
 bool engine_knows_slots(const struct engine *e, uint64_t now_us);
 bool engine_has_queue(const struct engine *e);
-/* Whether it lowered search within the last minute. */
+/* Whether the engine's queue lowered search within the last minute. */
 bool engine_is_reason(const struct engine *e, uint64_t now_us);

@@ -70,7 +70,7 @@ double limit_batch_slots(const struct limit *l)
 	double room = floor(limit_in_force(l) + 1e-6) - reserve - t->online;
 
 	room -= ceil((ONLINE_SHARE - 1) * fmax(0, t->online - reserve));
-	/* With next to nothing in flight nothing would be learnt. */
+	/* With too few lines in flight nothing would be learnt. */
 	if (l->config.fixed == 0 && l->search.mode == SEARCH_GROWS && l->search.cap <= LIMIT_SMALL)
 		room = fmax(room, floor(limit_in_force(l) / 2));
 	/* Others of whom only the metrics tell do not stop us altogether: they might be wrong. */

@@ -83,8 +83,8 @@ void search_configure(struct search *s, double max, unsigned kept, uint64_t now_
 /* Whether a request that was sent then belongs to the phase. */
 bool search_in_phase(const struct search *s, uint64_t sent_us);
 void search_sample(struct search *s, const struct search_answer *a);
-/* After an answer: goes on to the next phase when the sample is large enough. True: it has found
- * the knee, and what the curve says above is of a queue that formed. */
+/* After an answer: goes on to the next phase when the sample is large enough. True: the knee is
+ * found, and the curve above it shows only the queue that formed. */
 MUST_USE bool search_step(struct search *s, const struct search_view *v);
 
 /* The cap when no probe is under way. */
@@ -100,11 +100,12 @@ void search_phase_again(struct search *s, uint64_t now_us);
 void search_hold(struct search *s, uint64_t for_us, uint64_t now_us);
 /* Starts over: what search knows was learnt beside other clients that are gone. */
 void search_restart(struct search *s, uint64_t now_us);
-/* While it grows: on, without waiting for answers. */
+/* While it grows: goes on to the next phase without waiting for answers. */
 void search_grow_to(struct search *s, double cap, uint64_t now_us);
-/* While it grows: no further; it holds. */
+/* While it grows: stops growing and holds. */
 void search_settle_at(struct search *s, double cap, uint64_t now_us);
-/* The engine is full: down to `cap`; not below LIMIT_FLOOR, nor up. False: it is there already. */
+/* The engine is full: lowers the cap to `cap`, but not below LIMIT_FLOOR. False: the cap is there
+ * already. */
 bool search_lower(struct search *s, double cap, uint64_t now_us);
 /* Tries `cap`, and holds on as it did. */
 void search_try(struct search *s, double cap);

@@ -23,14 +23,14 @@ void traffic_init(struct traffic *t, uint64_t now_us);
 /* Accounts for what was in flight until now; before anything changes that. */
 void traffic_advance(struct traffic *t, uint64_t now_us);
 double traffic_in_flight(const struct traffic *t);
-/* More is in flight, or less: traffic_advance() was called. */
+/* Changes what is in flight, after traffic_advance(). */
 void traffic_batch_sent(struct traffic *t);
 void traffic_batch_gone(struct traffic *t);
 void traffic_online_sent(struct traffic *t, uint64_t now_us);
 void traffic_online_gone(struct traffic *t, uint64_t now_us);
 void traffic_others(struct traffic *t, double others, uint64_t now_us);
-/* So many slots there are for batch lines, `held` of them taken by lines that are answered and not
- * durable. */
+/* Sets how many slots there are for batch lines; `held` of them are taken by lines that are
+ * answered and not durable. */
 void traffic_allow(struct traffic *t, double slots, unsigned held);
 /* Forgets what was seen of others: there were none. */
 void traffic_others_forget(struct traffic *t, uint64_t now_us);

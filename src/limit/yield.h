@@ -69,8 +69,7 @@ enum yield_verdict {
 
 void yield_init(struct yield *y);
 
-/* An answer, while search does not grow: how many others were in flight by it, if the engine's
- * queue had all of them. */
+/* Learns from an answer, while search does not grow, how many others were in flight. */
 void yield_look(struct yield *y, const struct yield_view *v, const struct curve *c,
 		const struct yield_answer *a);
 /* An answer's residual. */
@@ -79,7 +78,8 @@ MUST_USE enum yield_verdict yield_learn(struct yield *y, const struct yield_view
 /* ... of a request that was sent since the suspicion began; while there is one. */
 MUST_USE enum yield_verdict yield_test(struct yield *y, const struct yield_view *v, struct curve *c,
 				       double residual);
-/* Time has passed: a suspicion is not to last, and room that was kept is given up slowly. */
+/* Moves what time alone moves: a suspicion does not last, and room that was kept is given up
+ * slowly. */
 MUST_USE enum yield_verdict yield_tick(struct yield *y, const struct yield_view *v);
 
 /* ---- what other limiters ask of it ---- */

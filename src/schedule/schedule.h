@@ -7,7 +7,9 @@
  *    can. The earliest end first. One turn in LATE_SPARES goes to the others all the same, so that
  *    none starves.
  * 2. Organizations, by deficit round robin: on its turn an organization may send for as many tokens
- *    as its weight says; what a line really took is settled when it has ended. An organization that comes while others have filled the slots begins with a credit of the tokens that it would have in flight had it been there.
+ *    as its weight says; what a line really took is settled when it has ended. An organization that
+ *    comes while others have filled the slots begins with a credit of the tokens that it would have
+ *    in flight had it been there.
  * 3. In an organization, the batch of the earliest effective deadline: the window's end less the
  *    time that the rest is expected to take. A batch that has begun keeps the one that it began
  *    with: two like ones would otherwise take turns and both end last. A small batch overtakes when

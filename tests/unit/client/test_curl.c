@@ -52,7 +52,7 @@ void freeaddrinfo(struct addrinfo *info)
 	free(info);
 }
 
-/* ---- time: libcurl's and everybody's ---- */
+/* ---- time: libcurl's and the program's ---- */
 
 static _Atomic time_t later_s;
 
