@@ -321,7 +321,7 @@ static void a_line_that_cannot_be_read_for_now_waits(void **state)
 		b->unreadable = rows[i];
 		world_run(&w, 5000);
 		assert_int_equal(servers.n, 0);
-		assert_false(b->faulted);
+		assert_int_equal(b->faults, 0);
 		b->unreadable = 0;
 		world_run(&w, 3000);
 		assert_int_equal(b->ended, 5);
@@ -342,9 +342,34 @@ static void input_that_is_damaged_ends_its_batch_alone(void **state)
 	assert_int_equal(servers.n, 4);
 	damaged->unreadable = EIO;
 	world_run(&w, 10000);
-	assert_true(damaged->faulted);
+	assert_int_equal(damaged->faults, 1);
 	assert_in_range(damaged->ended, 1, 4); /* those that had been sent */
 	assert_int_equal(sound->ended, 30);
+	world_close(&w);
+}
+
+static void fail_two_lines(const struct request *rq, struct fake_answer *ret)
+{
+	if (rq->line < 2)
+		*ret = (struct fake_answer){ .status = 500, .after_ms = 50 };
+}
+
+static void nor_are_its_lines_sent_again(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	servers.of[0].choose = fail_two_lines;
+	struct world_batch *b = world_batch(&w, 4);
+	world_run(&w, 150);
+	assert_int_equal(b->ended, 2);
+	b->unreadable = EIO;
+	world_run(&w, 5000);
+	assert_int_equal(b->faults, 1);
+	b->unreadable = 0;
+	world_run(&w, 5000);
+	assert_int_equal(servers.n, 4);
 	world_close(&w);
 }
 
@@ -367,6 +392,7 @@ int main(void)
 		cmocka_unit_test(a_slot_is_free_when_its_line_is_durable),
 		cmocka_unit_test(a_line_that_cannot_be_read_for_now_waits),
 		cmocka_unit_test(input_that_is_damaged_ends_its_batch_alone),
+		cmocka_unit_test(nor_are_its_lines_sent_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,6 +121,27 @@ static void one_that_an_upstream_reports_goes_there_alone(void **state)
 	world_close(&w);
 }
 
+static void one_that_is_listed_no_longer_gets_nothing_new(void **state)
+{
+	static char m[] = "m", n[] = "n";
+	static char *only_m[] = { m, NULL }, *only_n[] = { n, NULL };
+	struct upstream_config list[] = { server_config(0), server_config(1) };
+	struct world w;
+
+	(void)state;
+	list[0].models = list[1].models = only_m;
+	servers_open_with(&w, WORLD_CONFIG, list, 2);
+	world_batch_of(&w, "m", 40);
+	world_run(&w, 50);
+	assert_int_equal(servers.of[0].lines, 4);
+	list[0].models = only_n;
+	world_upstreams(&w, list, 2);
+	world_run(&w, 3000);
+	assert_int_equal(w.ended, 40);
+	assert_int_equal(servers.of[0].lines, 4);
+	world_close(&w);
+}
+
 /* ---- upstreams that go ---- */
 
 static void what_is_in_flight_ends_where_nothing_new_is_sent(void **state)
@@ -298,6 +319,7 @@ int main(void)
 		cmocka_unit_test(one_that_no_upstream_lists_waits_until_one_does),
 		cmocka_unit_test(one_that_no_upstream_reports_is_sent_and_told_of),
 		cmocka_unit_test(one_that_an_upstream_reports_goes_there_alone),
+		cmocka_unit_test(one_that_is_listed_no_longer_gets_nothing_new),
 		cmocka_unit_test(what_is_in_flight_ends_where_nothing_new_is_sent),
 		cmocka_unit_test(one_that_is_removed_ends_what_it_has),
 		cmocka_unit_test(lines_that_failed_on_one_that_is_removed_go_to_the_rest),

@@ -1,12 +1,10 @@
 /* test_upstreams.c: the list of upstreams takes the place of another while lines are under way. */
 #include "servers.h"
 
-static char other_key[] = "sk-other";
+#include "dispatch/upstreams.h"
+#include "memory_fault.h"
 
-static void view_done(struct scheduling_view *v)
-{
-	scheduling_view_done(v);
-}
+static char other_key[] = "sk-other";
 
 /* Upstream `i` of the view is that one, retired or not. */
 #define assert_upstream(v, i, text, is_retired)                          \
@@ -32,7 +30,7 @@ static void they_are_in_the_order_of_the_configuration(void **state)
 	assert_upstream(&v, 0, "c", false);
 	assert_upstream(&v, 1, "a", false);
 	assert_upstream(&v, 2, "b", false);
-	view_done(&v);
+	scheduling_view_done(&v);
 	world_upstreams(&w, other, 3);
 	world_view(&w, &v);
 	assert_int_equal(v.upstream_count, 4);
@@ -41,7 +39,7 @@ static void they_are_in_the_order_of_the_configuration(void **state)
 	assert_upstream(&v, 2, "c", false);
 	assert_upstream(&v, 3, "a", true);
 	assert_true(v.upstreams[3].draining);
-	view_done(&v);
+	scheduling_view_done(&v);
 	world_close(&w);
 }
 
@@ -68,7 +66,7 @@ static void one_of_the_same_identity_keeps_what_was_learnt(void **state)
 	assert_int_equal(v.upstreams[0].trips, 1);
 	assert_int_equal(v.upstreams[0].answered_2xx, 20);
 	assert_true(v.lanes[0].limit.requests == 2);
-	view_done(&v);
+	scheduling_view_done(&v);
 	world_close(&w);
 }
 
@@ -117,14 +115,14 @@ static void another_key_makes_another_upstream(void **state)
 	assert_upstream(&v, 1, "a", true);
 	assert_int_equal(v.upstreams[0].sent_batch, 4);
 	assert_int_equal(v.upstreams[1].sent_batch, 4);
-	view_done(&v);
+	scheduling_view_done(&v);
 	world_run(&w, 20000);
 	assert_int_equal(b->ended, 10);
 	assert_int_equal(log_seen_count("upstream.gone", "upstream=a"), 1);
 	world_view(&w, &v);
 	assert_int_equal(v.upstream_count, 1);
 	assert_int_equal(v.upstreams[0].sent_batch, 6);
-	view_done(&v);
+	scheduling_view_done(&v);
 	world_close(&w);
 	log_seen_end();
 }
@@ -147,13 +145,13 @@ static void one_that_is_gone_is_kept_until_its_last_line_is_durable(void **state
 	assert_int_equal(v.upstream_count, 2);
 	assert_upstream(&v, 1, "a", true);
 	assert_int_equal(v.upstreams[1].lanes[0].not_durable, 4);
-	view_done(&v);
+	scheduling_view_done(&v);
 	world_record(&w);
 	world_run(&w, 2000);
 	world_view(&w, &v);
 	assert_int_equal(v.upstream_count, 1);
 	assert_upstream(&v, 0, "b", false);
-	view_done(&v);
+	scheduling_view_done(&v);
 	world_close(&w);
 }
 
@@ -227,6 +225,32 @@ static void too_many_are_refused_and_the_list_stays(void **state)
 	world_close(&w);
 }
 
+static void without_memory_the_list_stays(void **state)
+{
+	const struct upstream_config list[] = { server_config(1), server_config(2) };
+	struct scheduling_view v;
+	struct world w;
+
+	(void)state;
+	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
+		servers_open(&w, 1);
+		servers.of[0].answer.after_ms = FAKE_NEVER;
+		world_batch(&w, 4);
+		world_run(&w, 50);
+		struct world_call call = { .world = &w, .list = list, .n = 2 };
+		memory_fail(&s);
+		bool ok = world_call(&call);
+		memory_restore(&s);
+		if (!ok)
+			assert_no_memory(&call.err);
+		world_view(&w, &v);
+		assert_int_equal(v.upstream_count, ok ? 3 : 1);
+		assert_upstream(&v, 0, ok ? "b" : "a", false);
+		scheduling_view_done(&v);
+		world_close(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -238,6 +262,7 @@ int main(void)
 		cmocka_unit_test(one_that_comes_back_before_is_another),
 		cmocka_unit_test(an_empty_list_stops_all),
 		cmocka_unit_test(too_many_are_refused_and_the_list_stays),
+		cmocka_unit_test(without_memory_the_list_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

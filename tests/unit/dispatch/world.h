@@ -26,7 +26,8 @@ struct world_batch {
 	char id[16];
 	const char *model;
 	unsigned lines;
-	bool lent, dropped, faulted;
+	bool lent, dropped;
+	unsigned faults;
 	const char *body; /* of its lines; NULL: {"model":"m","batch":0,"n":3} */
 	int unreadable;   /* errno with which reading a line fails; 0: it does not */
 	/* how they ended, by record */
@@ -137,7 +138,7 @@ static void world_fault(void *owner, const struct error *err)
 
 	if (b->unreadable == 0)
 		fail_msg("a fault: %s", err->message);
-	b->faulted = true;
+	b->faults++;
 }
 
 /* ---- opening ---- */
