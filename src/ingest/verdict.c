@@ -1,4 +1,4 @@
-/* verdict.c: contract 7.2 as a table, applied to what the index says.
+/* verdict.c: contract 7.2, applied to what the index says; the texts are explain.c.
  *
  * Most files are good, and the summary alone shows it: then no record is read. Otherwise the
  * records are gone through once, and only lines whose finding quotes them are read from the
@@ -11,35 +11,17 @@
 
 #include "base/attr.h"
 #include "base/json.h"
-#include "base/utf8.h"
 #include "batch/endpoint.h"
+#include "ingest/explain.h"
 
-#define CHAT "/v1/chat/completions"
 #define EMBEDDINGS "/v1/embeddings"
 #define RESPONSES "/v1/responses"
 
 #define FINDINGS_MAX 1000 /* that verdict_errors lists */
 #define RECORDS_AT_ONCE 512
 
-/* A custom_id, a model, a method inside a message: so many bytes of JSON, then it is cut off. */
-#define QUOTE_MAX 128
-#define QUOTE_BYTES (QUOTE_MAX + 4) /* with "..." and a NUL */
-
-/* A model's name that an upstream is asked about; a longer one is cut off. */
-#define MODEL_BYTES 513
-
-/* Faults that a line has only in a batch, beside the flags that it brings along. */
-enum {
-	FAULT_URL_WRONG = 1 << LINE_FLAG_BITS,
-	FAULT_MODEL_UNSERVED = FAULT_URL_WRONG << 1,
-	FAULT_MODEL_MIXED = FAULT_URL_WRONG << 2,
-};
-
 struct judge {
-	const struct blob_reader *blob;
-	const struct verdict_rules *rules;
-	const struct index_summary *summary;
-	const char *endpoint;           /* its path, if there is such an endpoint */
+	struct explainer explainer;     /* with the file, its summary and the rules */
 	bool url_fits[INDEX_NAMES_MAX]; /* which of the summary's urls mean the endpoint */
 	uint32_t fatal;                 /* flags and FAULT_* that make a line bad in this batch */
 	bool unserved[INDEX_NAMES_MAX];
@@ -54,256 +36,9 @@ struct judge {
 	uint64_t texts; /* so many of them are given to `each`; the others only counted */
 	finding_fn each;
 	void *ctx;
-	bool reasons; /* with what is wrong with lines that are no JSON */
-
-	struct buf line; /* the line last read */
-	char message[QUOTE_MAX + 640];
-	char param[64];
-	struct json_fault fault;
 };
 
-/* ---- what a finding says ---- */
-
-/* Reads the line from the blob and scans it again. *ret points into judge->line. */
-static bool line_read(struct judge *j, const struct index_record *r, struct line_facts *ret,
-		      struct error *err)
-{
-	buf_clear(&j->line);
-	if (!buf_reserve(&j->line, r->length))
-		return fail_memory(err);
-	if (!blob_read_at(j->blob, r->offset, j->line.p, r->length, err))
-		return false;
-	j->line.n = r->length;
-	line_scan(buf_slice(&j->line), ret);
-	return true;
-}
-
-/* What a character that is `step` bytes of text takes in a JSON string. */
-static size_t json_bytes(const char *p, size_t step, bool valid)
-{
-	unsigned char first = (unsigned char)*p;
-
-	if (!valid)
-		return 3; /* U+FFFD */
-	if (first < 0x20)
-		return 6;
-	return first == '"' || first == '\\' ? 2 : step;
-}
-
-/* `text`, fit for a message: whole characters, no NUL, and no more of them than QUOTE_MAX bytes of
- * JSON hold: a thousand findings that quote what a client made up must not be megabytes (E8). */
-static void quote(struct slice text, char to[static QUOTE_BYTES])
-{
-	size_t end = 0, cost = 0;
-
-	while (end < text.n) {
-		bool valid;
-		size_t step = utf8_step(text.p + end, text.n - end, &valid);
-		cost += json_bytes(text.p + end, step, valid);
-		if (cost > QUOTE_MAX)
-			break;
-		memcpy(to + end, text.p[end] != '\0' ? text.p + end : "?", step);
-		end += step;
-	}
-	snprintf(to + end, QUOTE_BYTES - end, "%s", end < text.n ? "..." : "");
-}
-
-/* The same of a string as it stands in the file. */
-static void quote_raw(struct slice raw, char to[static QUOTE_BYTES])
-{
-	char text[QUOTE_MAX + 4]; /* with a whole character more than can be quoted */
-	size_t n = json_decode(raw, text, sizeof(text));
-
-	quote((struct slice){ text, n < sizeof(text) ? n : sizeof(text) }, to);
-}
-
-/* Each explain function fills judge->message (and ->param) for one kind of finding. */
-
-static bool explain_too_long(struct judge *j, const struct index_record *r, struct error *err)
-{
-	uint64_t most = j->rules->line_bytes != 0 ? j->rules->line_bytes : LINE_BYTES_MOST;
-
-	(void)r;
-	(void)err;
-	snprintf(j->message, sizeof(j->message),
-		 "This line is longer than the limit of %llu bytes (limits.line_bytes).",
-		 (unsigned long long)most);
-	return true;
-}
-
-static bool explain_method(struct judge *j, const struct index_record *r, struct error *err)
-{
-	struct line_facts facts;
-	char method[QUOTE_BYTES];
-
-	if (!line_read(j, r, &facts, err))
-		return false;
-	quote_raw(facts.method, method);
-	snprintf(j->message, sizeof(j->message),
-		 "Invalid value: '%s'. Supported values are: 'POST'.", method);
-	return true;
-}
-
-/* Contract 7.1: a whole URL is refused with the form that is wanted. */
-static bool explain_url(struct judge *j, const struct index_record *r, struct error *err)
-{
-	struct line_facts facts;
-	struct slice url;
-
-	if (r->url < j->summary->url_count) {
-		url = slice_of(j->summary->urls[r->url]);
-	} else {
-		if (!line_read(j, r, &facts, err))
-			return false;
-		url = facts.url; /* its scheme has nothing to escape */
-	}
-	char hint[128] = "";
-	if (endpoint_is_url(url, NULL))
-		snprintf(hint, sizeof(hint), " Write the path alone: '%.64s'.", j->endpoint);
-	snprintf(j->message, sizeof(j->message),
-		 "The URL provided for this request does not match the batch endpoint.%s", hint);
-	return true;
-}
-
-static bool explain_stream(struct judge *j, const struct index_record *r, struct error *err)
-{
-	(void)r;
-	(void)err;
-	snprintf(j->message, sizeof(j->message), "%sStreaming is not supported in the Batch API.",
-		 strcmp(j->endpoint, CHAT) == 0 ? "Chat Completions: " : "");
-	return true;
-}
-
-static bool explain_sampling(struct judge *j, const struct index_record *r, struct error *err)
-{
-	struct line_facts facts;
-
-	if (!line_read(j, r, &facts, err))
-		return false;
-	const char *name = facts.sampling != NULL ? facts.sampling : "";
-	snprintf(j->param, sizeof(j->param), "body.%s", name);
-	snprintf(j->message, sizeof(j->message),
-		 "The parameter '%s' cannot be set in a batch: leave it out.", name);
-	return true;
-}
-
-static bool explain_duplicate(struct judge *j, const struct index_record *r, struct error *err)
-{
-	char raw[UINT16_MAX], custom_id[QUOTE_BYTES];
-
-	if (!blob_read_at(j->blob, r->offset + r->custom_id_offset, raw, r->custom_id_length, err))
-		return false;
-	quote_raw((struct slice){ raw, r->custom_id_length }, custom_id);
-	snprintf(j->message, sizeof(j->message),
-		 "The custom_id '%s' for this request is a duplicate of another request. "
-		 "The custom_id parameter must be unique for each request in a batch.",
-		 custom_id);
-	return true;
-}
-
-/* NULL: not listed in the summary. */
-static const char *model_listed(const struct judge *j, uint16_t number)
-{
-	bool listed = number < INDEX_NAMES_MAX && number < j->summary->model_count;
-
-	return listed ? j->summary->models[number] : NULL;
-}
-
-/* The line's model: from the summary, or from the line. */
-static bool model_read(struct judge *j, const struct index_record *r, char to[static MODEL_BYTES],
-		       struct error *err)
-{
-	const char *listed = model_listed(j, r->model);
-	struct line_facts facts;
-
-	if (listed != NULL) {
-		snprintf(to, MODEL_BYTES, "%s", listed);
-		return true;
-	}
-	if (!line_read(j, r, &facts, err))
-		return false;
-	size_t n = json_decode(facts.model, to, MODEL_BYTES - 1);
-	n = n < MODEL_BYTES ? n : MODEL_BYTES - 1;
-	to[n] = '\0';
-	for (char *nul = to; (nul = memchr(nul, '\0', n - (size_t)(nul - to))) != NULL;)
-		*nul = '?';
-	return true;
-}
-
-static bool model_quote(struct judge *j, const struct index_record *r, char to[static QUOTE_BYTES],
-			struct error *err)
-{
-	char model[MODEL_BYTES];
-
-	if (!model_read(j, r, model, err))
-		return false;
-	quote(slice_of(model), to);
-	return true;
-}
-
-static bool explain_unserved(struct judge *j, const struct index_record *r, struct error *err)
-{
-	char model[QUOTE_BYTES];
-
-	if (!model_quote(j, r, model, err))
-		return false;
-	snprintf(j->message, sizeof(j->message),
-		 "The provided model '%s' is not supported by the Batch API.", model);
-	return true;
-}
-
-static bool explain_mixed(struct judge *j, const struct index_record *r, struct error *err)
-{
-	char model[QUOTE_BYTES];
-
-	if (!model_quote(j, r, model, err))
-		return false;
-	snprintf(j->message, sizeof(j->message),
-		 "The model '%s' for this request does not match the rest of the batch. "
-		 "Each batch must contain requests for a single model.",
-		 model);
-	return true;
-}
-
-/* Contract 7.2, in its order: of several faults of a line the first is told. */
-static const struct {
-	uint32_t fault;
-	const char *code, *param, *message;
-	/* where the text depends on the line; then `message` and maybe `param` are NULL */
-	bool (*explain)(struct judge *j, const struct index_record *r, struct error *err);
-} line_faults[] = {
-	{ LINE_NOT_JSON, "invalid_json_line", NULL, "This line is not parseable as valid JSON." },
-	{ LINE_NOT_OBJECT, "invalid_request", NULL, "Each line must be a JSON dictionary object" },
-	{ LINE_TOO_LONG, "invalid_request", NULL, NULL, explain_too_long },
-	{ LINE_CUSTOM_ID_MISSING, "missing_required_parameter", "custom_id",
-	  "Missing required parameter: 'custom_id'." },
-	{ LINE_METHOD_MISSING, "missing_required_parameter", "method",
-	  "Missing required parameter: 'method'." },
-	{ LINE_URL_MISSING, "missing_required_parameter", "url",
-	  "Missing required parameter: 'url'." },
-	{ LINE_BODY_MISSING, "missing_required_parameter", "body",
-	  "Missing required parameter: 'body'." },
-	{ LINE_CUSTOM_ID_NOT_STRING, "invalid_type", "custom_id",
-	  "Invalid type for 'custom_id': expected a string." },
-	{ LINE_BODY_NOT_OBJECT, "invalid_type", "body",
-	  "Invalid type for 'body': expected an object." },
-	{ LINE_CUSTOM_ID_LENGTH, "invalid_value", "custom_id",
-	  "Invalid 'custom_id': it must have 1 to 512 bytes." },
-	{ LINE_METHOD_NOT_POST, "invalid_method", "method", NULL, explain_method },
-	{ FAULT_URL_WRONG, "invalid_url", "url", NULL, explain_url },
-	{ LINE_MODEL_MISSING, "invalid_request", "body.model", "Model parameter is required." },
-	{ LINE_MESSAGES_MISSING, "invalid_request", "body.messages",
-	  "Messages parameter is required." },
-	{ LINE_STREAM, "streaming_unsupported", "body.stream", NULL, explain_stream },
-	{ LINE_BACKGROUND, "background_unsupported", "body.background",
-	  "Responses: Background mode is not supported in the Batch API." },
-	{ LINE_SAMPLING, "invalid_value", NULL, NULL, explain_sampling },
-	{ LINE_DUPLICATE_ID, "duplicate_custom_id", "custom_id", NULL, explain_duplicate },
-	{ FAULT_MODEL_UNSERVED, "model_not_found", "body.model", NULL, explain_unserved },
-	{ FAULT_MODEL_MIXED, "mismatched_model", "body.model", NULL, explain_mixed },
-};
-
-/* ---- what is wrong ---- */
+/* ---- lines ---- */
 
 static void tell(struct judge *j, const struct finding *finding)
 {
@@ -321,31 +56,11 @@ static bool satisfied(const struct judge *j)
 static bool fault_tell(struct judge *j, const struct index_record *r, uint32_t faults,
 		       struct error *err)
 {
-	size_t i = 0;
+	struct finding finding;
 
-	while ((line_faults[i].fault & faults) == 0)
-		i++;
-	struct finding finding = {
-		.code = line_faults[i].code,
-		.line = r->line,
-		.param = line_faults[i].param,
-		.message = line_faults[i].message,
-	};
-	if (line_faults[i].explain != NULL && j->each != NULL && j->count < j->texts) {
-		j->param[0] = '\0';
-		if (!line_faults[i].explain(j, r, err))
-			return false;
-		finding.message = j->message;
-		if (j->param[0] != '\0')
-			finding.param = j->param;
-	}
-	if (line_faults[i].fault == LINE_NOT_JSON && j->reasons) {
-		struct line_facts facts;
-		if (!line_read(j, r, &facts, err))
-			return false;
-		if (json_fault_find(buf_slice(&j->line), &j->fault))
-			finding.fault = &j->fault;
-	}
+	j->explainer.quotes = j->each != NULL && j->count < j->texts;
+	if (!explain(&j->explainer, r, faults, &finding, err))
+		return false;
 	tell(j, &finding);
 	return true;
 }
@@ -356,7 +71,8 @@ static bool url_fits(const struct judge *j, struct slice url)
 {
 	const char *path = endpoint_path(url);
 
-	return path != NULL ? strcmp(path, j->endpoint) == 0 : slice_is(url, j->endpoint);
+	return path != NULL ? strcmp(path, j->explainer.endpoint) == 0
+			    : slice_is(url, j->explainer.endpoint);
 }
 
 /* A line without a url is at home in every batch that does not insist on one. */
@@ -368,12 +84,12 @@ static bool url_is_wrong(struct judge *j, const struct index_record *r, bool *re
 	*ret = false;
 	if ((r->flags & (LINE_NOT_JSON | LINE_NOT_OBJECT | LINE_TOO_LONG | LINE_URL_MISSING)) != 0)
 		return true;
-	if (r->url < j->summary->url_count) {
+	if (r->url < j->explainer.summary->url_count) {
 		*ret = !j->url_fits[r->url];
 		return true;
 	}
 	/* The url is among those that the summary has no room for. */
-	if (!line_read(j, r, &facts, err))
+	if (!explain_line_read(&j->explainer, r, &facts, err))
 		return false;
 	char url[INDEX_NAME_BYTES];
 	size_t n = json_decode(facts.url, url, sizeof(url));
@@ -387,15 +103,15 @@ static bool model_is_unserved(struct judge *j, const struct index_record *r, boo
 	char model[MODEL_BYTES];
 
 	*ret = false;
-	if (j->rules->model_served == NULL)
+	if (j->explainer.rules->model_served == NULL)
 		return true;
-	if (model_listed(j, r->model) != NULL) {
+	if (explain_model_listed(&j->explainer, r->model) != NULL) {
 		*ret = j->unserved[r->model];
 		return true;
 	}
-	if (!model_read(j, r, model, err))
+	if (!explain_model_read(&j->explainer, r, model, err))
 		return false;
-	*ret = !j->rules->model_served(j->rules->ctx, model);
+	*ret = !j->explainer.rules->model_served(j->explainer.rules->ctx, model);
 	return true;
 }
 
@@ -406,7 +122,7 @@ static bool model_is_mixed(struct judge *j, const struct index_record *r, bool *
 
 	*ret = j->reference_known && r->model != j->reference;
 	if (r->model == INDEX_OTHER && (!j->reference_known || !*ret)) {
-		if (!line_read(j, r, &facts, err))
+		if (!explain_line_read(&j->explainer, r, &facts, err))
 			return false;
 		if (!j->reference_known)
 			buf_add(&j->reference_text, facts.model);
@@ -450,7 +166,7 @@ static bool line_judge(struct judge *j, const struct index_record *r, uint32_t *
 static bool lines_judge(struct judge *j, const struct index *ix, struct error *err)
 {
 	struct index_record records[RECORDS_AT_ONCE];
-	uint64_t lines = j->summary->lines;
+	uint64_t lines = j->explainer.summary->lines;
 
 	for (uint64_t first = 0; first < lines; first += RECORDS_AT_ONCE) {
 		uint64_t left = lines - first;
@@ -476,7 +192,7 @@ static bool lines_judge(struct judge *j, const struct index *ix, struct error *e
 /* Whether the summary already shows that no line can be bad. */
 static bool summary_is_clean(const struct judge *j)
 {
-	const struct index_summary *s = j->summary;
+	const struct index_summary *s = j->explainer.summary;
 
 	if ((s->flags_any & j->fatal) != 0 || s->url_overflow || s->model_overflow)
 		return false;
@@ -491,28 +207,30 @@ static void too_many(struct judge *j, const char *things, uint64_t held, uint64_
 {
 	if (most == 0 || held <= most)
 		return;
-	snprintf(j->message, sizeof(j->message),
+	snprintf(j->explainer.message, sizeof(j->explainer.message),
 		 "The input file has %llu %s, more than the limit of %llu (%s).",
 		 (unsigned long long)held, things, (unsigned long long)most, setting);
-	tell(j, &(struct finding){ .code = "too_many_tasks", .message = j->message });
+	tell(j, &(struct finding){ .code = "too_many_tasks", .message = j->explainer.message });
 }
 
 /* What a create would refuse, where there is none: in `lowtide check`. */
 static void endpoint_judge(struct judge *j)
 {
-	AUTO(buf_free) struct buf refusal = BUF(sizeof(j->message) - 1);
+	AUTO(buf_free) struct buf refusal = BUF(sizeof(j->explainer.message) - 1);
 
-	if (!j->rules->judges_endpoint || endpoint_in_profile(j->endpoint, j->rules->profile))
+	if (!j->explainer.rules->judges_endpoint ||
+	    endpoint_in_profile(j->explainer.endpoint, j->explainer.rules->profile))
 		return;
-	endpoint_refusal(slice_of(j->endpoint), j->rules->profile, &refusal);
-	(void)!slice_copy(buf_slice(&refusal), j->message, sizeof(j->message));
-	tell(j, &(struct finding){
-			.code = "invalid_value", .param = "endpoint", .message = j->message });
+	endpoint_refusal(slice_of(j->explainer.endpoint), j->explainer.rules->profile, &refusal);
+	(void)!slice_copy(buf_slice(&refusal), j->explainer.message, sizeof(j->explainer.message));
+	tell(j, &(struct finding){ .code = "invalid_value",
+				   .param = "endpoint",
+				   .message = j->explainer.message });
 }
 
 static bool file_judge(struct judge *j, const struct index *ix, struct error *err)
 {
-	const struct index_summary *s = j->summary;
+	const struct index_summary *s = j->explainer.summary;
 
 	if (s->lines == 0) {
 		tell(j, &(struct finding){ .code = "empty_file",
@@ -521,9 +239,9 @@ static bool file_judge(struct judge *j, const struct index *ix, struct error *er
 		return true;
 	}
 	endpoint_judge(j);
-	too_many(j, "lines", s->lines, j->rules->lines_max, "limits.lines_per_file");
-	if (strcmp(j->endpoint, EMBEDDINGS) == 0)
-		too_many(j, "inputs over all its lines", s->inputs, j->rules->inputs_max,
+	too_many(j, "lines", s->lines, j->explainer.rules->lines_max, "limits.lines_per_file");
+	if (strcmp(j->explainer.endpoint, EMBEDDINGS) == 0)
+		too_many(j, "inputs over all its lines", s->inputs, j->explainer.rules->inputs_max,
 			 "limits.inputs_per_file");
 	if (satisfied(j) || summary_is_clean(j))
 		return true;
@@ -577,14 +295,16 @@ static void judge_init(struct judge *j, const struct index *ix, const struct blo
 	const struct index_summary *s = index_summary(ix);
 
 	*j = (struct judge){
-		.blob = blob,
-		.rules = rules,
-		.summary = s,
-		.endpoint = endpoint_of(rules, s),
+		.explainer = {
+			.blob = blob,
+			.rules = rules,
+			.summary = s,
+			.endpoint = endpoint_of(rules, s),
+			.line = BUF(UINT32_MAX),
+		},
 		.reference_text = BUF(UINT32_MAX),
-		.line = BUF(UINT32_MAX),
 	};
-	j->fatal = fatal_flags(rules, j->endpoint);
+	j->fatal = fatal_flags(rules, j->explainer.endpoint);
 	for (unsigned i = 0; i < s->url_count; i++)
 		j->url_fits[i] = url_fits(j, slice_of(s->urls[i]));
 	for (unsigned i = 0; i < s->model_count && rules->model_served != NULL; i++) {
@@ -603,12 +323,12 @@ static bool judge(const struct index *ix, const struct blob_reader *blob,
 
 	judge_init(&j, ix, blob, rules);
 	j.texts = texts;
-	j.reasons = reasons;
+	j.explainer.reasons = reasons;
 	j.each = each;
 	j.ctx = ctx;
 	bool ok = file_judge(&j, ix, err);
 	*ret_count = j.count;
-	buf_free(&j.line);
+	buf_free(&j.explainer.line);
 	buf_free(&j.reference_text);
 	return ok;
 }
