@@ -24,8 +24,7 @@ WORDS = [
 
 # What stands although a rule is against it, with the reason: an entry goes when the finding does, and an
 # entry without a finding is one. Circles are named by folder and modules, words by file.
-STANDING_CIRCLES = {
-}
+STANDING_CIRCLES = {}
 STANDING_WORDS = {}
 
 PRIVATE_HEADER = re.compile(r"_(impl|priv)\.h$")

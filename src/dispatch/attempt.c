@@ -19,12 +19,10 @@
 #include "dispatch/target.h"
 #include "dispatch/thread.h"
 
-/* longer answers are looked at from either end, and read by the recorder */
-#define SCAN_BYTES (1u << 20)
-
 static uint32_t random_u32(void)
 {
 	uint32_t r;
+
 	random_bytes(&r, sizeof(r));
 	return r;
 }
@@ -72,6 +70,7 @@ static const struct exchange_ops line_ops = {
 static void line_fault(struct dispatch *d, struct line *l, const struct error *err)
 {
 	struct flow *f = l->flow;
+
 	schedule_hold(f->model->schedule, &f->entry, true);
 	schedule_ended(f->model->schedule, &l->scheduled, 0, 0);
 	f->faulted = true;
@@ -87,6 +86,7 @@ static bool priority_add(const struct upstream *u, struct line_transfer *t)
 	size_t body_at = (size_t)(t->text.body.p - t->memory.request.p), n = t->text.body.n;
 	char member[48];
 	int length = snprintf(member, sizeof(member), "{\"priority\":%d", u->config.priority);
+
 	if (!buf_reserve(&t->memory.request, n + (size_t)length + 1))
 		return false;
 	const char *body = t->memory.request.p + body_at;
@@ -101,8 +101,9 @@ static bool priority_add(const struct upstream *u, struct line_transfer *t)
 	return true;
 }
 
-/* A probe that is not answered at all must not keep the next one back for long, and its upstream may have
- * moved. What was tried once goes on a connection of its own: kept ones may all be dead. */
+/* A probe that is not answered at all must not keep the next one back for long, and its upstream
+ * may have moved. What was tried once goes on a connection of its own: kept ones may all be
+ * dead. */
 static bool line_start(struct line_transfer *t, const struct line *l)
 {
 	const struct upstream *u = t->transfer.upstream;
@@ -115,12 +116,14 @@ static bool line_start(struct line_transfer *t, const struct line *l)
 		.look_up = l->slot.probe,
 		.hasty = l->slot.probe,
 	};
-	return line_transfer_url(t, l->flow->endpoint) && exchange_start(&t->transfer.exchange, &rq);
+	return line_transfer_url(t, l->flow->endpoint) &&
+	       exchange_start(&t->transfer.exchange, &rq);
 }
 
 static void line_sent(struct lane *lane, struct line *l, uint64_t now_ms)
 {
 	struct upstream *u = lane->upstream;
+
 	if (l->trials.sent == 0)
 		l->trials.sent = 1;
 	else
@@ -135,10 +138,13 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	struct upstream *u = lane->upstream;
 	struct error err;
 	struct line_transfer *t = line_transfer_take(d, u, &line_ops);
+
+	assert(on_dispatch_thread());
 	if (t == NULL)
 		return false;
 	buf_clear(&t->memory.request);
-	if (!d->ops.line_read(l->flow->owner, l->scheduled.record, &t->memory.request, &t->text, &err)) {
+	if (!d->ops.line_read(l->flow->owner, l->scheduled.record, &t->memory.request, &t->text,
+			      &err)) {
 		line_transfer_give(t);
 		if (err.sys == ENOMEM || err.sys == EMFILE || err.sys == ENFILE)
 			return false; /* it may pass */
@@ -170,6 +176,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 static void line_detach(struct line *l)
 {
 	struct line_transfer *t = l->transfer;
+
 	if (t->transfer.exchange.under_way)
 		exchange_stop(&t->transfer.exchange); /* the upstream sees it */
 	l->transfer = NULL;
@@ -207,6 +214,7 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 		     const struct line_end *e)
 {
 	struct outcome *o = outcome_new(l->flow->owner, l->scheduled.record, t->text.custom_id);
+
 	if (o == NULL) {
 		/* no memory to say how it ended: it is sent again */
 		slot_drop(&l->slot);
@@ -228,6 +236,7 @@ static void line_limit_learn(struct line *l, const struct attempt_end *e, enum b
 			     size_t body_bytes)
 {
 	struct limit *limit = l->lane->limit;
+
 	if (blame == BLAME_NOBODY)
 		limit_batch_answered(limit, &l->mark,
 				     &(struct limit_answer){ .prompt_tokens = e->tokens.input,
@@ -240,11 +249,12 @@ static void line_limit_learn(struct line *l, const struct attempt_end *e, enum b
 		limit_batch_gone(limit, e->ended_us);
 }
 
-/* A death may be the line's doing (trials.h): when its connection breaks among others', or it was sent
- * as a probe to an engine that had just said that it was well. */
+/* A death may be the line's doing (trials.h): when its connection breaks among others', or it was
+ * sent as a probe to an engine that had just said that it was well. */
 static void death_note(struct line *l, const struct attempt_end *e, bool open)
 {
 	const struct lane *lane = l->lane;
+
 	l->trials.broke = e->how == EXCHANGE_BROKEN && !l->slot.probe;
 	l->trials.broke_trip = lane->circuit.breaker.trips + lane->upstream->circuit.breaker.trips -
 			       open;
@@ -272,6 +282,7 @@ static void line_again(struct line *l, const struct attempt_end *e, enum blame b
 		       uint64_t due_ms)
 {
 	struct flow *f = l->flow;
+
 	attempt_words(e, l->lane->upstream->config.api_key, f->failed_text, sizeof(f->failed_text));
 	f->failed_as = stall_of_blame(blame);
 	f->failed_at = sys.now_s();
@@ -288,38 +299,9 @@ static void line_again(struct line *l, const struct attempt_end *e, enum blame b
 		flow_stall(f);
 }
 
-static bool looks_whole(struct slice body)
-{
-	size_t first = 0, last = body.n;
-	while (first < body.n && strchr(" \t\r\n", body.p[first]) != NULL)
-		first++;
-	while (last > first && strchr(" \t\r\n", body.p[last - 1]) != NULL)
-		last--;
-	return last > first && body.p[first] == '{' && body.p[last - 1] == '}';
-}
-
-/* What the body of a 2xx says. Long ones are not read here, where every other request waits: the recorder
- * does that, and then it is final. */
-static void answer_read(struct line_transfer *t, struct attempt_end *e, struct answer_facts *facts)
-{
-	struct slice body = buf_slice(&t->memory.answer);
-	e->body = body;
-	if (e->how != EXCHANGE_WHOLE || e->status < 200 || e->status >= 300)
-		return;
-	if (body.n > SCAN_BYTES && looks_whole(answer_text(body))) {
-		answer_tokens_find(body, &e->tokens);
-		return;
-	}
-	answer_scan(body, facts);
-	e->facts = facts;
-	if (facts->fault != ANSWER_GOOD)
-		e->content_type = exchange_header(&t->transfer.exchange, "content-type");
-	e->tokens = facts->usage;
-}
-
 /* Lane and upstream learn from it; the line is told what it needs to know for its own judgement. */
-static void line_learn(struct line *l, const struct attempt_end *e,
-		       enum blame blame, struct trials_view *ret)
+static void line_learn(struct line *l, const struct attempt_end *e, enum blame blame,
+		       struct trials_view *ret)
 {
 	struct lane *lane = l->lane;
 	struct upstream *u = lane->upstream;
@@ -358,10 +340,11 @@ static void line_unsent(struct line *l)
 	l->flow->retried--;
 }
 
-/* Its answer was late because we had no memory for it: nobody else is to blame. */
+/* Its answer was late because we had no memory for it: none but us is to blame. */
 static void line_put_back(struct line *l, uint64_t now_us)
 {
 	struct line_transfer *t = l->transfer;
+
 	line_detach(l);
 	throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
 	limit_batch_gone(l->lane->limit, now_us);
@@ -370,7 +353,8 @@ static void line_put_back(struct line *l, uint64_t now_us)
 	line_transfer_give(t);
 }
 
-/* Lane and upstream learn from the end; then the line is judged by what they know now. True: it ends. */
+/* Lane and upstream learn from the end; then the line is judged by what they know now. True: it
+ * ends. */
 static bool line_judge(struct dispatch *d, struct line *l, const struct attempt_end *e,
 		       struct judgement *ret, uint64_t *ret_due_ms)
 {
@@ -406,7 +390,7 @@ static void line_done(struct exchange *x, const struct exchange_result *r)
 	end.sent_us = l->mark.sent_us;
 	if (end.how == EXCHANGE_UNREACHABLE)
 		line_unsent(l);
-	answer_read(t, &end, &facts);
+	line_transfer_read(t, &end, &facts);
 	if (line_judge(d, l, &end, &j, &due_ms)) {
 		breaker_probe_at(&l->lane->circuit.breaker, end.ended_us / 1000 + BREAKER_PROBE_MS);
 		line_end(d, l, t, &(struct line_end){ &end, &j });

@@ -1,5 +1,5 @@
-/* attempt.h: one attempt at a line: sent, answered, judged; then put off, or ended with an outcome. Threads:
- * dispatch alone. */
+/* attempt.h: one attempt at a line: sent, answered, judged; then put off, or ended with an outcome.
+ * Threads: dispatch alone. */
 #pragma once
 
 #include <stdbool.h>
@@ -8,7 +8,8 @@ struct dispatch;
 struct lane;
 struct line;
 
-/* Sends it on the lane, from which it was given; false when memory is out (then it waits for a while). */
+/* Sends it on the lane, from which it was given; false when memory is out (then it waits for a
+ * while). */
 bool line_send(struct dispatch *d, struct lane *lane, struct line *l);
 /* Ends what dispatch has of the line, in flight or waiting: without an outcome. */
 void line_drop(struct line *l);

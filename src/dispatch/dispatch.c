@@ -46,8 +46,8 @@ static void call_mail(struct dispatch *d, struct mail *m, unsigned asked)
 	pthread_mutex_unlock(&d->lock);
 }
 
-/* Done in the dispatch thread. Once dispatch_stop() has begun it is too late to call: no answer would
- * come. */
+/* Done in the dispatch thread. Once dispatch_stop() has begun it is too late to call: no answer
+ * would come. */
 static bool dispatch_call(struct dispatch *d,
 			  bool (*run)(struct dispatch *d, void *arg, struct error *err), void *arg,
 			  struct error *err)
@@ -124,12 +124,14 @@ static int loop_timeout(struct dispatch *d)
 {
 	uint64_t now_ms = sys.monotonic_ms();
 	int timeout = sooner(dispatch_fill_timeout(d), polls_timeout(d, now_ms));
+
 	return sooner(timeout, d->tick_at_ms > now_ms ? (int)(d->tick_at_ms - now_ms) : 0);
 }
 
 static void loop_tick(struct dispatch *d)
 {
 	uint64_t now_ms = sys.monotonic_ms();
+
 	for (struct upstream *u = d->upstreams; u != NULL && !d->draining; u = u->next)
 		watches_run(&target_of(u)->watches, now_ms);
 	if (now_ms < d->tick_at_ms)
@@ -177,6 +179,7 @@ struct list {
 static bool upstreams_call(struct dispatch *d, void *arg, struct error *err)
 {
 	const struct list *list = arg;
+
 	return upstreams_set(d, list->upstreams, list->n, err);
 }
 

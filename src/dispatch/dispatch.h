@@ -1,9 +1,9 @@
 /* dispatch.h: sends lines to the upstreams, and online requests ahead of them: one thread with the
  * client's loop (client/client.h), retries with backoff, and one outcome for each line.
  *
- * Dispatch pulls: it asks the schedule for a line when an upstream has room and nobody pushes. All
- * upstreams that serve a model pull from that model's schedule. How much room there is follows what the
- * upstream takes (limit/limit.h); online requests (online.h) take theirs first.
+ * Dispatch pulls: it asks the schedule for a line when an upstream has room. All
+ * upstreams that serve a model pull from that model's schedule. How much room there is follows what
+ * the upstream takes (limit/limit.h); online requests (online.h) take theirs first.
  *
  * What it sends the lines of are flows (flow.h), one for a batch. */
 #pragma once
@@ -29,7 +29,7 @@ struct dispatch_config {
 	uint64_t line_timeout_ms; /* of one attempt */
 	uint64_t patience_ms;     /* execution.patience (contract 8.3) */
 	uint64_t response_bytes_max;
-	unsigned online_waiting_max; /* online requests for which there is no room upstream; 0: any */
+	unsigned online_waiting_max; /* online requests that wait for room upstream; 0: any */
 	struct budget *budget;       /* the caller's; NULL: memory is not counted */
 	struct client *client;       /* taken over, whether opening succeeds or not */
 };
@@ -68,9 +68,9 @@ bool dispatch_drain(struct dispatch *d, uint64_t timeout_ms);
 /* Ends all online requests, those to come as well (ONLINE_CLOSING). */
 void dispatch_online_close(struct dispatch *d);
 
-/* Takes over another list of upstreams; it is copied. One of the same name and URL as before keeps what
- * was learnt of it; one that is gone, or is set to drain, gets nothing new and ends what it has. Lines
- * that wait go to whoever serves their model. Waits for the dispatch thread. */
+/* Takes over another list of upstreams; it is copied. One of the same name and URL as before keeps
+ * what was learnt of it; one that is gone, or is set to drain, gets nothing new and ends what it
+ * has. Lines that wait go to those that serve their model. Waits for the dispatch thread. */
 MUST_USE bool dispatch_upstreams(struct dispatch *d, const struct upstream_config *list, size_t n,
 				 struct error *err);
 /* Whether some upstream takes lines of that model: it lists it, or lists none. */

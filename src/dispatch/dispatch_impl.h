@@ -1,5 +1,5 @@
-/* dispatch_impl.h: dispatch's own state, for its files. All of it belongs to the dispatch thread but where it
- * says otherwise. */
+/* dispatch_impl.h: dispatch's own state, for its files. All of it belongs to the dispatch thread
+ * but where it says otherwise. */
 #pragma once
 
 #include <pthread.h>

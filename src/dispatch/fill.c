@@ -47,6 +47,7 @@ static struct lane *lane_pick(const struct model *m, struct moment now)
 {
 	struct lane *best = NULL;
 	double best_share = 0;
+
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
 		double share = (lane->slots.sent + 1.0) / lane->upstream->config.weight;
 		if (lane->offer.lines == 0 || (best != NULL && share >= best_share))
@@ -62,6 +63,7 @@ static struct lane *lane_pick(const struct model *m, struct moment now)
 static struct line *line_new_of(struct model *m, unsigned number)
 {
 	struct schedule_line scheduled;
+
 	return schedule_next(m->schedule, number, sys.now_s(), &scheduled) ? line_new(m, &scheduled)
 									   : NULL;
 }
@@ -70,6 +72,7 @@ static void hold_each(void *ctx, struct schedule_batch *entry)
 {
 	struct flow *f = entry->batch;
 	bool held = *(const bool *)ctx;
+
 	if (f->probed && !f->faulted)
 		schedule_hold(f->model->schedule, entry, held);
 }
@@ -78,6 +81,7 @@ static void hold_each(void *ctx, struct schedule_batch *entry)
 static struct line *line_new_of_any(struct model *m, unsigned number)
 {
 	bool held = false;
+
 	if (!m->batches_held)
 		return line_new_of(m, number);
 	schedule_each(m->schedule, hold_each, &held);
@@ -87,13 +91,14 @@ static struct line *line_new_of_any(struct model *m, unsigned number)
 	return l;
 }
 
-/* Probes take turns: a line that waits, for it may be what the upstream cannot take; a new one of a batch
- * that has not failed yet, for the other batches' may be; and any new one, for there may be no others.
- * So neither a line nor a batch that an upstream alone refuses holds up the rest, and it shows whether
- * many lines fail or few. */
+/* Probes take turns: a line that waits, for it may be what the upstream cannot take; a new one of a
+ * batch that has not failed yet, for the other batches' may be; and any new one, for there may be
+ * no others. So neither a line nor a batch that an upstream alone refuses holds up the rest, and it
+ * shows whether many lines fail or few. */
 static struct line *line_probe(struct lane *lane, struct moment now)
 {
 	struct line *l = NULL;
+
 	for (unsigned tries = 0; l == NULL && tries < 3; tries++) {
 		switch (lane->probe_turn++ % 3) {
 		case 0:
@@ -121,6 +126,7 @@ static struct line *line_alone(struct lane *lane, struct moment now)
 static void death_learn(struct line *l)
 {
 	const struct lane *lane = l->flow->model->lanes;
+
 	if (!l->trials.broke)
 		return;
 	while (lane != NULL && lane->upstream->number != l->retry.avoid)
@@ -135,6 +141,7 @@ static struct line *lane_line(struct lane *lane, struct moment now)
 {
 	struct model *m = lane->model;
 	struct line *l;
+
 	for (;;) {
 		if (lane_open_circuit(lane))
 			l = line_probe(lane, now);
@@ -151,11 +158,12 @@ static struct line *lane_line(struct lane *lane, struct moment now)
 	}
 }
 
-/* How many tokens it takes is known only now that it is at hand. If they do not fit into the upstream's
- * minute it waits, and nothing passes it by. */
+/* How many tokens it takes is known only now that it is at hand. If they do not fit into the
+ * upstream's minute it waits, and nothing passes it by. */
 static bool line_fits(struct upstream *u, struct line *l, struct moment now)
 {
 	uint64_t due_ms = rate_limit_due_ms(&u->rate_limit, l->scheduled.tokens, now.ms);
+
 	if (due_ms <= now.ms)
 		return true;
 	u->rate_limited_until_ms = due_ms;
@@ -248,6 +256,7 @@ static uint64_t lane_ready_ms(const struct lane *lane, struct moment now)
 static uint64_t model_due_ms(const struct model *m, struct moment now)
 {
 	uint64_t due = UINT64_MAX;
+
 	if (!model_has_line(m))
 		return UINT64_MAX;
 	for (const struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
@@ -261,6 +270,7 @@ int dispatch_fill_timeout(struct dispatch *d)
 {
 	struct moment now = moment_now();
 	uint64_t due = UINT64_MAX;
+
 	for (struct model *m = d->models; m != NULL && !d->draining; m = m->next) {
 		uint64_t model_ms = m->no_memory ? UINT64_MAX : model_due_ms(m, now);
 		due = model_ms < due ? model_ms : due;

@@ -1,5 +1,5 @@
-/* fill.h: which upstream has room, and what it gets. A free slot is filled at once. Threads: dispatch
- * alone. */
+/* fill.h: which upstream has room, and what it gets. A free slot is filled at once. Threads:
+ * dispatch alone. */
 #pragma once
 
 #include <stdbool.h>

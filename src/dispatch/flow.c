@@ -33,7 +33,8 @@ static bool on_look(void *batch, uint64_t record, struct line_look *ret)
 	return f->of->ops.look(f->owner, record, ret);
 }
 
-static const struct schedule_ops schedule_ops = { .segment_next = on_segment_next, .look = on_look };
+static const struct schedule_ops schedule_ops = { .segment_next = on_segment_next,
+						  .look = on_look };
 
 /* ---- mail ---- */
 

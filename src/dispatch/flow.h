@@ -7,9 +7,10 @@
  *	flow_drop() ----> what is in flight or waits is dropped; then ops->dropped
  *	flow_free()       or flow_open() again, once all outcomes that were handed on have come back
  *
- * A flow is its owner's from new to open and from ops->dropped on, and dispatch's in between. Threads: any.
- * Open, drop and free come one after another, suspend and recorded between open and free, flow_progress() and
- * flow_is_busy() at any time; drop may be repeated when the process ends. */
+ * A flow is its owner's from new to open and from ops->dropped on, and dispatch's in between.
+ * Threads: any. Open, drop and free come one after another, suspend and recorded between open
+ * and free, flow_progress() and flow_is_busy() at any time; drop may be repeated when the
+ * process ends. */
 #pragma once
 
 #include <stdbool.h>
@@ -41,8 +42,9 @@ struct flow_config {
 	bool suspended;      /* from the beginning */
 };
 
-/* A moment of a flow; all 0 before it was opened. `running` and `retried` are of the call, the rest is what the dispatch thread found
- * last: what stalls it is renewed when that changes, the forecast once a second. */
+/* A moment of a flow; all 0 before it was opened. `running` and `retried` are of the call, the rest
+ * is what the dispatch thread found last: what stalls it is renewed when that changes, the forecast
+ * once a second. */
 struct flow_view {
 	uint64_t running;            /* lines that were sent and are not durable yet */
 	uint64_t retried;            /* requests beyond the first, of lines that have not ended */

@@ -1,5 +1,5 @@
-/* flow_impl.h: a flow as dispatch's files know it. All of it belongs to the dispatch thread but where it says
- * otherwise. */
+/* flow_impl.h: a flow as dispatch's files know it. All of it belongs to the dispatch thread but
+ * where it says otherwise. */
 #pragma once
 
 #include <pthread.h>

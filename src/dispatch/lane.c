@@ -31,6 +31,8 @@ bool lane_open(struct model *m, struct upstream *u)
 	uint64_t now_us = sys.monotonic_us();
 	struct limit_config config = upstream_limit_config(u);
 	struct lane *lane = calloc(1, sizeof(*lane));
+
+	assert(on_dispatch_thread());
 	if (lane == NULL)
 		return false;
 	lane->limit = limit_new(&config, now_us);
@@ -62,6 +64,7 @@ bool lane_is_idle(const struct lane *lane)
 void lane_free(struct lane *lane)
 {
 	struct lane **link = &target_of(lane->upstream)->lanes;
+
 	while (*link != lane)
 		link = &(*link)->next_of_upstream;
 	*link = lane->next_of_upstream;
@@ -100,6 +103,8 @@ void lanes_configure(struct upstream *u, uint64_t now_us)
 void lanes_online(struct upstream *u, int more)
 {
 	uint64_t now_us = sys.monotonic_us();
+
+	assert(on_dispatch_thread());
 	if (more > 0)
 		slot_online_take(&u->slots);
 	else
@@ -167,6 +172,7 @@ uint64_t lanes_ailing_since_ms(const struct upstream *u)
 
 void lanes_healthy(struct upstream *u, bool good, uint64_t now_ms)
 {
+	assert(on_dispatch_thread());
 	breaker_health(&u->circuit.breaker, good, now_ms);
 	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 		breaker_health(&lane->circuit.breaker, good, now_ms);

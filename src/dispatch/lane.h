@@ -1,5 +1,5 @@
-/* lane.h: one model on one upstream: its concurrency limit, its circuit breaker, its slots. And what is of all
- * lanes of an upstream.
+/* lane.h: one model on one upstream: its concurrency limit, its circuit breaker, its slots. And
+ * what is of all lanes of an upstream.
  *
  *	upstream A --- lane --- model m1 --- schedule --- batches
  *	           \-- lane --- model m2 ---    ...
@@ -28,9 +28,9 @@ struct decision {
 
 /* What a lane takes in this turn of the loop, see offer.h. */
 struct lane_offer {
-	unsigned lines;  /* that may be sent now */
-	uint64_t due_ms; /* 0 lines: when to look again; UINT64_MAX: something has to happen first */
-	bool probe;      /* the line finds out whether there is an answer again */
+	unsigned lines;   /* that may be sent now */
+	uint64_t due_ms;  /* 0 lines: when to look again; UINT64_MAX: when anything happens */
+	bool probe;       /* the line finds out whether there is an answer again */
 	uint64_t made_ms; /* when the offer was worked out */
 };
 

@@ -46,6 +46,7 @@ static void upstream_tell(struct upstream *u, uint64_t now_ms)
 
 void learn_tick(struct upstream *u, uint64_t now_ms)
 {
+	assert(on_dispatch_thread());
 	if (upstream_tick(u, now_ms, sys.now_s()))
 		upstream_tell(u, now_ms);
 	else if (circuit_tell(&u->circuit, now_ms))
@@ -63,12 +64,12 @@ static void gates_shut(struct upstream *u)
 		lane->gate_shut = true;
 }
 
-void attempt_learn(struct upstream *u, struct lane *lane,
-		   const struct lesson *l)
+void attempt_learn(struct upstream *u, struct lane *lane, const struct lesson *l)
 {
 	uint64_t now_ms = l->end->ended_us / 1000;
 	struct learnt learnt = upstream_learn(u, lane != NULL ? &lane->circuit : NULL, l);
 
+	assert(on_dispatch_thread());
 	if (learnt.shut_upstream)
 		gates_shut(u);
 	if (learnt.shut_model)

@@ -15,6 +15,7 @@
 
 void flow_hold(struct flow *f, bool probed)
 {
+	assert(on_dispatch_thread());
 	f->probed = probed;
 	schedule_hold(f->model->schedule, &f->entry,
 		      probed || f->waiting >= FLOW_WAITING_MAX || f->faulted);
@@ -41,6 +42,7 @@ void line_free(struct line *l)
 {
 	struct flow *f = l->flow;
 
+	assert(on_dispatch_thread());
 	assert(l->slot.state == SLOT_FREE && l->retry.place == RETRY_OUT);
 	assert((l->prev == NULL ? f->lines : l->prev->next) == l && f->retried >= l->retried);
 	if (l->prev != NULL)
@@ -73,6 +75,7 @@ void line_wait(struct line *l, uint64_t due_ms)
 
 void line_unwait(struct line *l)
 {
+	assert(on_dispatch_thread());
 	retry_take(&l->flow->model->retry, &l->retry);
 	assert(l->flow->waiting > 0);
 	if (l->flow->waiting-- == FLOW_WAITING_MAX)
@@ -83,6 +86,7 @@ void lines_suspend(struct flow *f, bool suspended)
 {
 	uint64_t due_ms = suspended ? RETRY_PARKED : sys.monotonic_ms();
 
+	assert(on_dispatch_thread());
 	for (struct line *l = f->lines; l != NULL; l = l->next)
 		if (l->retry.place != RETRY_OUT)
 			retry_move(&f->model->retry, &l->retry, due_ms);

@@ -45,14 +45,14 @@ void line_free(struct line *l);
 void line_wait(struct line *l, uint64_t due_ms);
 /* A line is taken from where it waits. */
 void line_unwait(struct line *l);
-/* A waiting line that is due, taken off; NULL: none. Not one that failed on the upstream `avoid` last
- * (RETRY_AVOIDS_NONE: any). */
+/* A waiting line that is due, taken off; NULL: none. Not one that failed on the upstream `avoid`
+ * last (RETRY_AVOIDS_NONE: any). */
 struct line *line_due(struct model *m, uint64_t now_ms, unsigned avoid);
 /* One of those that have to go alone and are due, taken off; NULL: none. */
 struct line *line_last(struct model *m, uint64_t now_ms);
 /* Those of a flow that is suspended wait for its return. */
 void lines_suspend(struct flow *f, bool suspended);
 
-/* Held back, a flow gets no new lines: because it failed a probe and others' turn is first, because too
- * many of its lines wait, or because it cannot be read. */
+/* Held back, a flow gets no new lines: because it failed a probe and others' turn is first, because
+ * too many of its lines wait, or because it cannot be read. */
 void flow_hold(struct flow *f, bool probed);

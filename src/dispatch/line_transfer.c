@@ -12,6 +12,8 @@
 #define LINE_SENDS_MAX \
 	2u /* on a kept connection that turns out to be dead, and once more; a further attempt is
 	    * another one, on a new connection */
+/* longer answers are looked at from either end, and read by the recorder */
+#define SCAN_BYTES (1u << 20)
 
 static bool transfer_open(struct line_transfer *t, const struct exchange_ops *ops)
 {
@@ -43,9 +45,8 @@ static struct line_transfer *line_transfer_new(struct dispatch *d, struct upstre
 
 	if (t == NULL)
 		return NULL;
-	t->transfer = (struct transfer){ .dispatch = d,
-					 .upstream = u,
-					 .route = target_of(u)->route };
+	t->transfer =
+		(struct transfer){ .dispatch = d, .upstream = u, .route = target_of(u)->route };
 	memory_line_open(&t->memory, &d->memory, &t->transfer.exchange);
 	if (transfer_open(t, ops))
 		return t;
@@ -99,4 +100,33 @@ void line_transfers_trim(struct upstream *u)
 		of->free_transfers = t->next_free;
 		line_transfer_free(t);
 	}
+}
+
+static bool looks_whole(struct slice body)
+{
+	size_t first = 0, last = body.n;
+
+	while (first < body.n && strchr(" \t\r\n", body.p[first]) != NULL)
+		first++;
+	while (last > first && strchr(" \t\r\n", body.p[last - 1]) != NULL)
+		last--;
+	return last > first && body.p[first] == '{' && body.p[last - 1] == '}';
+}
+
+void line_transfer_read(struct line_transfer *t, struct attempt_end *e, struct answer_facts *facts)
+{
+	struct slice body = buf_slice(&t->memory.answer);
+
+	e->body = body;
+	if (e->how != EXCHANGE_WHOLE || e->status < 200 || e->status >= 300)
+		return;
+	if (body.n > SCAN_BYTES && looks_whole(answer_text(body))) {
+		answer_tokens_find(body, &e->tokens);
+		return;
+	}
+	answer_scan(body, facts);
+	e->facts = facts;
+	if (facts->fault != ANSWER_GOOD)
+		e->content_type = exchange_header(&t->transfer.exchange, "content-type");
+	e->tokens = facts->usage;
 }

@@ -1,5 +1,5 @@
-/* line_transfer.h: an exchange of lines with one upstream, and its buffers, used again and again. Idle ones
- * are kept in the target. Threads: dispatch alone. */
+/* line_transfer.h: an exchange of lines with one upstream, and its buffers, used again and again.
+ * Idle ones are kept in the target. Threads: dispatch alone. */
 #pragma once
 
 #include <stdbool.h>
@@ -9,6 +9,7 @@
 #include "dispatch/memory.h"
 #include "dispatch/transfer.h"
 
+struct answer_facts;
 struct line;
 
 struct line_transfer {
@@ -33,5 +34,9 @@ struct line_transfer *line_transfer_take(struct dispatch *d, struct upstream *u,
 void line_transfer_give(struct line_transfer *t);
 /* False: no memory. */
 MUST_USE bool line_transfer_url(struct line_transfer *t, const char *endpoint);
+/* Reads what the body of a 2xx says, into `facts` and what the attempt's end has of it. Long
+ * ones are not read here, where every other request waits: the recorder does that, and then it
+ * is final. */
+void line_transfer_read(struct line_transfer *t, struct attempt_end *e, struct answer_facts *facts);
 /* Frees the upstream's idle ones. */
 void line_transfers_trim(struct upstream *u);

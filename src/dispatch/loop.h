@@ -3,7 +3,8 @@
 
 #include "dispatch/dispatch.h"
 
-/* dispatch_open() without the thread: the caller's is the dispatch thread, and calls dispatch_turn(). */
+/* dispatch_open() without the thread: the caller's is the dispatch thread, and calls
+ * dispatch_turn(). */
 MUST_USE bool dispatch_new(const struct dispatch_config *config,
 			   const struct upstream_config *upstreams, size_t upstream_count,
 			   const struct dispatch_ops *ops, void *ctx, struct dispatch **ret,

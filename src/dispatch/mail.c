@@ -1,4 +1,5 @@
-/* mail.c: a list under one lock; an entry is taken out before its function runs, without the lock. */
+/* mail.c: a list under one lock; an entry is taken out before its function runs, without the
+ * lock. */
 #include "dispatch/mail.h"
 
 #include <assert.h>
@@ -59,6 +60,7 @@ void mail_run(struct mailbox *b, struct dispatch *d)
 	struct mail *m;
 	unsigned asked;
 
+	assert(on_dispatch_thread());
 	while ((m = mail_take(b, &asked)) != NULL)
 		m->run(d, m, asked);
 }

@@ -1,6 +1,6 @@
-/* model.h: a model that batches ask for: its schedule, the lines of it that wait to be sent again, and the
- * lanes to the upstreams that serve it. The struct is laid out for dispatch's files; dispatch's thread
- * alone. */
+/* model.h: a model that batches ask for: its schedule, the lines of it that wait to be sent again,
+ * and the lanes to the upstreams that serve it. The struct is laid out for dispatch's files;
+ * dispatch's thread alone. */
 #pragma once
 
 #include <stdbool.h>
@@ -10,8 +10,8 @@
 #include "dispatch/retry.h"
 #include "schedule/schedule.h"
 
-/* Clients invent names of models. A label in the figures has each that an upstream lists or reports, and
- * the first so many others since the start; the rest are told of as one. */
+/* Clients invent names of models. A label in the figures has each that an upstream lists or
+ * reports, and the first so many others since the start; the rest are told of as one. */
 #define OTHER_MODELS_MAX 32u
 #define OTHER_MODELS "(others)"
 #define MODEL_LABEL_MAX 128u /* bytes; a longer name is one of the others */
@@ -38,8 +38,8 @@ struct model {
 	uint64_t idle_since_ms, busy_since_ms;
 };
 
-/* Those of the invented names that have a label, for as long as we run: who collects the figures keeps
- * every label that ever was. */
+/* Those of the invented names that have a label, for as long as we run: who collects the figures
+ * keeps every label that ever was. */
 struct model_labels {
 	char *names[OTHER_MODELS_MAX];
 	unsigned count;

@@ -16,6 +16,7 @@
 struct moment moment_now(void)
 {
 	uint64_t us = sys.monotonic_us();
+
 	return (struct moment){ .ms = us / 1000, .us = us };
 }
 
@@ -46,8 +47,8 @@ static bool others_are_good(const struct lane *lane)
 	return false;
 }
 
-/* One whose answers are mostly faults, while another's are good, gets probes only: else the one that
- * fails fast would always have room. */
+/* One whose answers are mostly faults, while another's are good, gets probes only: else the one
+ * that fails fast would always have room. */
 static bool lane_shunned(const struct lane *lane)
 {
 	return lane->circuit.breaker.fault_share > SHARE_BAD && others_are_good(lane);
@@ -58,23 +59,26 @@ unsigned lane_avoids(const struct lane *lane)
 	return others_are_good(lane) ? lane->upstream->number : RETRY_AVOIDS_NONE;
 }
 
-/* The time by which a line must be due for the lane. A probe is not put off by its line's back-off, but where
- * another upstream takes the model's lines their attempts stay spread. */
+/* The time by which a line must be due for the lane. A probe is not put off by its line's back-off,
+ * but where another upstream takes the model's lines their attempts stay spread. */
 uint64_t lane_now_ms(const struct lane *lane, struct moment now)
 {
 	bool waits = lane->model->stall != STALL_NONE;
+
 	return waits && lane_open_circuit(lane) ? RETRY_ANY_TIME : now.ms;
 }
 
 bool lane_is_empty(const struct lane *lane, struct moment now)
 {
 	const struct model *m = lane->model;
+
 	return lane->upstream->slots.sent == 0 && retry_first_ms(&m->retry) > now.ms;
 }
 
 bool lane_wants(const struct lane *lane, struct moment now)
 {
 	const struct model *m = lane->model;
+
 	return schedule_has_line(m->schedule) ||
 	       (m->retry.waiting > 0 &&
 		retry_due(&m->retry, lane_now_ms(lane, now), lane_avoids(lane)) != NULL) ||
@@ -82,11 +86,12 @@ bool lane_wants(const struct lane *lane, struct moment now)
 		retry_alone_due(&m->retry, lane_now_ms(lane, now)) != NULL);
 }
 
-/* Whether another lane of its upstream, which is down, was probed longer ago and could send something
- * now: models take turns at finding out. */
+/* Whether another lane of its upstream, which is down, was probed longer ago and could send
+ * something now: models take turns at finding out. */
 static bool probe_is_others(const struct lane *lane, struct moment now)
 {
 	bool probe;
+
 	if (lane->upstream->circuit.breaker.state == BREAKER_CLOSED)
 		return false;
 	for (const struct lane *other = lanes_of(lane->upstream); other != NULL;
@@ -104,8 +109,8 @@ static unsigned least(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-/* A slot is taken until its line is durable. So a kill at any instant makes at most as many lines run
- * again as may be in flight, and while the disk is slow or refuses nothing more is sent. */
+/* A slot is taken until its line is durable. So a kill at any instant makes at most as many lines
+ * run again as may be in flight, and while the disk is slow or refuses nothing more is sent. */
 static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
 {
 	const struct upstream *u = lane->upstream;
@@ -134,8 +139,8 @@ static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
 				    .due_ms = room > 0 ? now.ms : now.ms + LOOK_AGAIN_MS };
 }
 
-/* Each turn where a line might be sent. What is offered to models that have batches and no line at hand is only
- * for the report: now and then. */
+/* Each turn where a line might be sent. What is offered to models that have batches and no line at
+ * hand is only for the report: now and then. */
 static bool lane_is_asked(const struct lane *lane, struct moment now)
 {
 	const struct model *m = lane->model;

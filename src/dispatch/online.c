@@ -1,9 +1,10 @@
 /* online.c: clients' own requests on their way to an upstream and back, as they are (contract 13).
  *
  * They wait for nothing but `max_concurrency`; batch lines see them in limit/limit.h and make room.
- * A request that could not be sent at all is tried on every other upstream that serves its model; one
- * that was sent is the client's to repeat. (But for what every HTTP client does: where a connection that
- * was kept alive turns out to have been closed, the request is sent again on a new one.) */
+ * A request that could not be sent at all is tried on every other upstream that serves its model;
+ * one that was sent is the client's to repeat. (But for what every HTTP client does: where a
+ * connection that was kept alive turns out to have been closed, the request is sent again on a new
+ * one.) */
 #include "dispatch/online.h"
 
 #include <assert.h>
@@ -113,6 +114,7 @@ static bool call_open(struct online_call *call)
 	const struct online *o = call->online;
 	const struct upstream *u = call->transfer.upstream;
 	size_t n = o->headers.n;
+
 	AUTO(auto_free) struct header *headers = calloc(n + 1, sizeof(*headers));
 	const struct header *key = header_find(target_of(u)->headers.list, target_of(u)->headers.n,
 					       "Authorization");
@@ -158,11 +160,11 @@ static void call_free(struct online_call *call)
 static struct online_call *call_start(struct dispatch *d, struct online *o, struct upstream *u)
 {
 	struct online_call *call = calloc(1, sizeof(*call));
+
 	if (call == NULL)
 		return NULL;
-	call->transfer = (struct transfer){ .dispatch = d,
-					    .upstream = u,
-					    .route = target_of(u)->route };
+	call->transfer =
+		(struct transfer){ .dispatch = d, .upstream = u, .route = target_of(u)->route };
 	call->online = o;
 	call->error_body = BUF(ERROR_BODY_MAX);
 	if (!call_send(call)) {
@@ -175,8 +177,8 @@ static struct online_call *call_start(struct dispatch *d, struct online *o, stru
 	return call;
 }
 
-/* Takes the call off the request. One that has not ended has its connection closed: the upstream sees that
- * nothing waits for it. */
+/* Takes the call off the request. One that has not ended has its connection closed: the upstream
+ * sees that nothing waits for it. */
 static void call_drop(struct online *o)
 {
 	call_free(TAKE(o->call));
@@ -195,6 +197,7 @@ static void call_stop(struct online *o)
 static bool answers(const struct model *m, const struct upstream *u)
 {
 	const struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
+
 	return !circuit_is_open(&u->circuit) && (lane == NULL || !circuit_is_open(&lane->circuit));
 }
 
@@ -206,6 +209,7 @@ static struct upstream *online_upstream(const struct dispatch *d, const struct o
 	struct upstream *best = NULL;
 	double best_share = 0;
 	const struct model *m = model_find(d->models, model);
+
 	*ret_any = false;
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		if (u->config.drain || (o->tried >> u->number & 1) != 0 ||
@@ -229,6 +233,7 @@ static bool online_send(struct dispatch *d, struct online *o)
 {
 	char model[256];
 	bool any;
+
 	(void)slice_copy(o->model, model, sizeof(model)); /* too long for a model: none is named */
 	struct upstream *u = online_upstream(d, o, model, &any);
 	if (!any) {
@@ -246,6 +251,7 @@ static bool online_send(struct dispatch *d, struct online *o)
 static void online_try(struct dispatch *d, struct online *o)
 {
 	unsigned most = d->config.online_waiting_max;
+
 	if (online_send(d, o))
 		return;
 	if (most > 0 && d->online_waiting >= most)
@@ -257,6 +263,8 @@ static void online_try(struct dispatch *d, struct online *o)
 bool online_fill(struct dispatch *d)
 {
 	bool sent = false;
+
+	assert(on_dispatch_thread());
 	if (d->online_waiting == 0)
 		return false;
 	/* The list has the newest first; those that wait are few, and the oldest goes first. */
@@ -282,6 +290,7 @@ static void online_learn(struct online_call *call, const struct attempt_end *end
 	const struct dispatch *d = call->transfer.dispatch;
 	struct upstream *u = call->transfer.upstream;
 	char name[256];
+
 	(void)slice_copy(call->online->model, name, sizeof(name));
 	struct model *m = model_find(d->models, name);
 	struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
@@ -348,6 +357,7 @@ static void call_done(struct exchange *x, const struct exchange_result *r)
 
 void online_end_all(struct dispatch *d)
 {
+	assert(on_dispatch_thread());
 	while (d->online != NULL) {
 		struct online *o = d->online;
 		if (o->call != NULL)

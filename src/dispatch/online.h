@@ -2,10 +2,10 @@
  * (contract 13).
  *
  *	api: dispatch_online() ---> head ---> body... ---> end        (dispatch thread)
- *	api: dispatch_online_release() at any time, once -> released  (dispatch thread; then it is freed)
+ *	api: dispatch_online_release() at any time, once -> released (dispatch thread)
  *
- * The struct is the caller's, from dispatch_online() until `released`; so are the texts that it names.
- * Releasing one that has not ended cancels it: its connection to the upstream is closed. */
+ * The struct is the caller's, from dispatch_online() until `released`; so are the texts that it
+ * names. Releasing one that has not ended cancels it: its connection to the upstream is closed. */
 #pragma once
 
 #include <stdint.h>
@@ -18,9 +18,9 @@ struct dispatch;
 
 /* Why it ended. */
 enum online_end {
-	ONLINE_WHOLE,  /* the whole answer has been passed on */
-	ONLINE_BROKEN, /* the connection broke, before the head or in the middle */
-	ONLINE_MALFORMED, /* its head holds what no header may (http/fields.h); nothing was passed on */
+	ONLINE_WHOLE,       /* the whole answer has been passed on */
+	ONLINE_BROKEN,      /* the connection broke, before the head or in the middle */
+	ONLINE_MALFORMED,   /* its head holds what no header may ; nothing was passed on */
 	ONLINE_TIMEOUT,     /* no answer within the time of a line */
 	ONLINE_UNREACHABLE, /* no upstream that serves it can be reached; nothing was sent */
 	ONLINE_BUSY,        /* too many wait for room on an upstream already; nothing was sent */

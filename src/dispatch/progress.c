@@ -26,6 +26,7 @@ void flow_show_forecast(struct flow *f)
 {
 	const struct schedule_forecast *expected = &f->entry.forecast;
 
+	assert(on_dispatch_thread());
 	pthread_mutex_lock(&f->lock);
 	f->shown.eta_at = expected->eta_s < 0 ? 0 : sys.now_s() + expected->eta_s;
 	f->shown.at_risk = expected->at_risk;
@@ -39,6 +40,7 @@ void flow_rate(struct flow *f, double seconds)
 	double share = fmax(seconds / (RATE_OVER_S + seconds),
 			    1.0 / ++f->rated); /* a mean at first */
 
+	assert(on_dispatch_thread());
 	f->ended_before = f->ended;
 	f->rate += (rate - f->rate) * share;
 	pthread_mutex_lock(&f->lock);
@@ -52,6 +54,7 @@ void time_write(int64_t at, char *to, size_t size)
 {
 	time_t t = (time_t)at;
 	struct tm tm;
+
 	if (gmtime_r(&t, &tm) == NULL || strftime(to, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
 		to[0] = '\0';
 }
@@ -60,6 +63,7 @@ void time_write(int64_t at, char *to, size_t size)
 static bool online_has_all(const struct model *m)
 {
 	bool any = false;
+
 	for (const struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
 		const struct upstream *u = lane->upstream;
 		if (lane->closed || !upstream_takes(u))
@@ -80,6 +84,8 @@ void flow_stall(struct flow *f)
 {
 	const struct model *m = f->model;
 	char text[STALL_TEXT_BYTES], at[32];
+
+	assert(on_dispatch_thread());
 	if (m->stall != STALL_NONE) {
 		stall_show(f, m->stall, m->stall_text);
 		return;

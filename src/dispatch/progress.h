@@ -1,5 +1,5 @@
-/* progress.h: how a flow goes, as its owner sees it (struct flow_view): what it waits for, what is expected of
- * it, how fast its lines end. Threads: dispatch alone. */
+/* progress.h: how a flow goes, as its owner sees it (struct flow_view): what it waits for, what is
+ * expected of it, how fast its lines end. Threads: dispatch alone. */
 #pragma once
 
 #include <stdbool.h>

@@ -151,7 +151,8 @@ void retry_operator_now(struct retry *r, uint64_t now_ms)
 {
 	if (r->for_operator == 0)
 		return;
-	/* an entry that moves up changes places with those before it only: each is looked at once */
+	/* an entry that moves up changes places with those before it only: each is looked at
+	 * once */
 	for (size_t i = 0; i < r->waiting; i++) {
 		struct retry_entry *e = r->heap[i];
 

@@ -1,12 +1,12 @@
 /* retry.h: the lines of one model that wait to be sent again.
  *
- *	heap    by due time. Whoever looks for a line takes the one due first that did not fail on
+ *	heap    by due time. A lane that looks for one takes the one due first that did not fail on
  *	        an upstream to be avoided
  *	alone   a list of those that go alone, when nothing else is left to be sent
  *
  * An entry is embedded in its line and is the line's; it is in one of the two from retry_put() to
- * retry_take(). Room for every line that may come is made beforehand (retry_reserve()), so that putting
- * a line off cannot fail.
+ * retry_take(). Room for every line that may come is made beforehand (retry_reserve()), so that
+ * putting a line off cannot fail.
  *
  * Pure: the caller gives the time in. Threads: dispatch alone. */
 #pragma once
@@ -47,8 +47,8 @@ struct retry {
 /* Frees the memory; no line is left. */
 void retry_done(struct retry *r);
 
-/* For each line of the model, before anything else and after all; the process ends when memory is out
- * (base/memory.h). */
+/* For each line of the model, before anything else and after all; the process ends when memory is
+ * out (base/memory.h). */
 void retry_reserve(struct retry *r);
 void retry_release(struct retry *r);
 
@@ -61,8 +61,8 @@ void retry_move(struct retry *r, struct retry_entry *e, uint64_t due_ms);
 /* Entries that wait for the operator are due now, but for those that are parked. */
 void retry_operator_now(struct retry *r, uint64_t now_ms);
 
-/* An entry of the heap that is due by now_ms and does not avoid `upstream` (RETRY_AVOIDS_NONE: any), near
- * to the first of these; NULL: none is found. It stays in. */
+/* An entry of the heap that is due by now_ms and does not avoid `upstream` (RETRY_AVOIDS_NONE:
+ * any), near to the first of these; NULL: none is found. It stays in. */
 struct retry_entry *retry_due(const struct retry *r, uint64_t now_ms, uint32_t upstream);
 /* One of those that go alone; NULL: none is due. It stays in. */
 struct retry_entry *retry_alone_due(const struct retry *r, uint64_t now_ms);

@@ -10,7 +10,8 @@
 #include "dispatch/thread.h"
 #include "upstream/upstream.h"
 
-/* Without memory for a lane the model is served by the others, and tried again at the next renewal. */
+/* Without memory for a lane the model is served by the others, and tried again at the next
+ * renewal. */
 static void model_lanes_renew(struct dispatch *d, struct model *m)
 {
 	m->known = false;
@@ -51,9 +52,10 @@ struct model *model_get(struct dispatch *d, const char *name, const struct sched
 }
 
 /* Some engines take any name, some know names that they do not list: so the line is sent, and the
- * engine judges. But whoever has mistyped it reads it here. */
+ * engine judges. But who has mistyped it reads it here. */
 void model_unlisted_tell(struct dispatch *d, struct model *m)
 {
+	assert(on_dispatch_thread());
 	if (m->unlisted_told || m->batches == 0 || m->name[0] == '\0')
 		return;
 	const struct upstream *lists = catalogue_unlisted(d->upstreams, m->name);
@@ -67,6 +69,7 @@ void model_unlisted_tell(struct dispatch *d, struct model *m)
 
 void serving_reported(struct dispatch *d, bool others)
 {
+	assert(on_dispatch_thread());
 	if (!others) { /* what it says of them may be new */
 		catalogue_renew(&d->catalogue, d->upstreams, d->started_at);
 		return;

@@ -1,4 +1,5 @@
-/* serving.h: which upstream serves which model: the lanes that there are. Threads: dispatch alone. */
+/* serving.h: which upstream serves which model: the lanes that there are. Threads: dispatch
+ * alone. */
 #pragma once
 
 #include <stdbool.h>

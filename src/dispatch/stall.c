@@ -18,6 +18,7 @@ static enum batch_stall lane_stall(const struct lane *lane, const struct last_wo
 {
 	const struct upstream *u = lane->upstream;
 	bool own = lane->circuit.stall > u->circuit.stall;
+
 	*ret_said = own ? &lane->circuit.said : &u->circuit.said;
 	return own ? lane->circuit.stall : u->circuit.stall;
 }
@@ -26,6 +27,7 @@ static void text_of_upstream(const struct upstream *u, const struct last_words *
 			     size_t size)
 {
 	char since[32];
+
 	time_write(said->since, since, sizeof(since));
 	snprintf(to, size, "since %s, upstream '%.80s': %s", since, u->config.name,
 		 said->text[0] != '\0' ? said->text : "no answer yet");
@@ -48,6 +50,8 @@ void model_stall(struct model *m)
 	const struct upstream *of = NULL;
 	enum batch_stall stall = STALL_NONE;
 	bool flows = false;
+
+	assert(on_dispatch_thread());
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
 		if (lane->closed || !upstream_takes(lane->upstream))
 			continue;

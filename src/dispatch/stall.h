@@ -1,4 +1,5 @@
-/* stall.h: why a model's batches wait, as far as upstreams are the reason. Threads: dispatch alone. */
+/* stall.h: why a model's batches wait, as far as upstreams are the reason. Threads: dispatch
+ * alone. */
 #pragma once
 
 struct model;

@@ -1,7 +1,8 @@
-/* target.h: an upstream as dispatch sends to it: the headers, addresses and the route that are made once.
+/* target.h: an upstream as dispatch sends to it: the headers, addresses and the route that are made
+ * once.
  *
- * It embeds the upstream, which knows nothing of the rest; most of dispatch holds a `struct upstream *` and
- * comes back from there by target_of(). */
+ * It embeds the upstream, which knows nothing of the rest; most of dispatch holds a `struct
+ * upstream *` and comes back from there by target_of(). */
 #pragma once
 
 #include "base/attr.h"

@@ -1,5 +1,5 @@
-/* tick.c: once a second: forecasts and rates, for the batches; what lanes decided, for the log and the
- * console. */
+/* tick.c: once a second: forecasts and rates, for the batches; what lanes decided, for the log and
+ * the console. */
 #include "dispatch/tick.h"
 
 #include <assert.h>
@@ -32,8 +32,8 @@ static void rate_each(void *ctx, struct schedule_batch *entry)
 	flow_rate(entry->batch, *(const double *)ctx);
 }
 
-/* While a lane is looking for its limit nothing can be told from the one it has. Not for ever: where a
- * lane is never full it does not find one. */
+/* While a lane is looking for its limit nothing can be told from the one it has. Not for ever:
+ * where a lane is never full it does not find one. */
 static bool model_settles(const struct model *m, uint64_t now_ms)
 {
 	if (now_ms - m->busy_since_ms >= SETTLES_MS)
@@ -55,6 +55,7 @@ static void stall_each(void *ctx, struct schedule_batch *entry)
 static void model_tick(struct model *m, double seconds, uint64_t now_ms)
 {
 	double now = 0;
+
 	if (m->batches == 0)
 		return;
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model)
@@ -74,6 +75,7 @@ static void lane_tick(struct lane *lane, uint64_t now_us)
 {
 	struct limit_state s = limit_state(lane->limit, now_us);
 	const struct decision *last = &lane->decisions[(lane->decision_count - 1) % DECISIONS_MAX];
+
 	if (lane->decision_count > 0 && last->state.reason == s.reason &&
 	    fabs(s.limit - last->state.limit) < DECISION_CHANGE * last->state.limit)
 		return;

@@ -1,5 +1,5 @@
-/* tick.h: once a second: forecasts and rates, for the batches; what lanes decided, for the log and the console;
- * and what is no longer needed goes. Threads: dispatch alone. */
+/* tick.h: once a second: forecasts and rates, for the batches; what lanes decided, for the log and
+ * the console; and what is no longer needed goes. Threads: dispatch alone. */
 #pragma once
 
 #include <stdint.h>

@@ -25,6 +25,7 @@ static int64_t transfer_wait_ms(const struct exchange *x)
 		.remaining_requests = exchange_header(x, "x-ratelimit-remaining-requests"),
 		.remaining_tokens = exchange_header(x, "x-ratelimit-remaining-tokens"),
 	};
+
 	return wait_read_ms(&h, sys.now_s());
 }
 

@@ -7,6 +7,7 @@ uint64_t trials_backoff_ms(uint32_t spent, uint32_t random)
 {
 	static const uint32_t spread_ms[] = { 250, 1000, 4000, 16000, 60000 };
 	uint32_t ms = spread_ms[spent < ARRAY_LEN(spread_ms) ? spent : ARRAY_LEN(spread_ms) - 1];
+
 	return ms - ms / 4 + ((uint64_t)(ms / 2) * random >> 32);
 }
 
@@ -27,8 +28,8 @@ static void charge(struct trials *t, const struct trials_view *v)
 	}
 }
 
-/* Nothing is well though the server's health is good, or the line breaks its connection whenever it goes
- * alone: a line's own patience counts, too. */
+/* Nothing is well though the server's health is good, or the line breaks its connection whenever it
+ * goes alone: a line's own patience counts, too. */
 static bool is_lines(struct trials *t, const struct trials_view *v,
 		     const struct trials_limits *limits)
 {
@@ -45,6 +46,7 @@ static bool server_end(struct trials *t, const struct judgement *j, const struct
 		       const struct trials_limits *limits, uint64_t *ret_due_ms)
 {
 	bool first_stale = j->retry_at_once && !t->stale;
+
 	t->fresh = true;
 	*ret_due_ms = v->now_ms;
 	if (first_stale) {
@@ -59,8 +61,8 @@ static bool server_end(struct trials *t, const struct judgement *j, const struct
 	return t->spent >= limits->attempts_max || kills || lines;
 }
 
-/* Too much was asked: never an attempt. One that is refused all the while others are taken ends: often,
- * for a line may have waited for its turn, and been sent in vain but twice in hours. */
+/* Too much was asked: never an attempt. One that is refused all the while others are taken ends:
+ * often, for a line may have waited for its turn, and been sent in vain but twice in hours. */
 static bool refused_end(struct trials *t, const struct trials_view *v,
 			const struct trials_limits *limits, uint64_t *ret_due_ms)
 {
@@ -103,6 +105,7 @@ bool trials_end(struct trials *t, const struct judgement *j, const struct trials
 bool trials_fail_anew(struct trials *t, const struct trials_view *v)
 {
 	uint64_t there = UINT64_C(1) << v->lane_number;
+
 	if (breaker_well_since(v->lane, t->failed_ms))
 		t->failed_on = 0;
 	bool anew = (t->failed_on & there) == 0;

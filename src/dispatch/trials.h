@@ -1,18 +1,18 @@
 /* trials.h: the attempts at one line, and when it ends: a line ends only on evidence about the line
  * (contract 8.3). Pure.
  *
- * A fault of the server costs an attempt if the server was well meanwhile: answered something else since
- * the attempt was sent. Whether it was may show only later: where one request is in flight at a time
- * nothing else can be answered meanwhile. So an attempt that failed while the server was thought to be
- * up stays open, and is charged when it turns out at the line's next failure that the server was well in
- * between. What failed as a probe of a server that was down is never charged.
+ * A fault of the server costs an attempt if the server was well meanwhile: answered something else
+ * since the attempt was sent. Whether it was may show only later: where one request is in flight at
+ * a time nothing else can be answered meanwhile. So an attempt that failed while the server was
+ * thought to be up stays open, and is charged when it turns out at the line's next failure that the
+ * server was well in between. What failed as a probe of a server that was down is never charged.
  *
- * A line may also be what ends the server's process, for all that are in flight with it. One that was
- * in flight at TRIALS_DEATHS of them goes alone, when nothing else is left to be sent, and ends if that
- * kills the server again. A server that another line has just killed breaks the connections of those that
- * come next: such an end counts only if the server was up when the line was sent. Where that cannot be
- * told (it has no health call), the line ends when its connection has broken TRIALS_DEATHS times, alone,
- * and for as long as patience lasts. */
+ * A line may also be what ends the server's process, for all that are in flight with it. One that
+ * was in flight at TRIALS_DEATHS of them goes alone, when nothing else is left to be sent, and ends
+ * if that kills the server again. A server that another line has just killed breaks the connections
+ * of those that come next: such an end counts only if the server was up when the line was sent.
+ * Where that cannot be told (it has no health call), the line ends when its connection has broken
+ * TRIALS_DEATHS times, alone, and for as long as patience lasts. */
 #pragma once
 
 #include "upstream/breaker.h"
@@ -28,7 +28,7 @@ struct trials {
 	uint32_t deaths;    /* of the server, while it was in flight */
 	uint32_t breaks;    /* of its connection, while it was in flight alone */
 	bool open;          /* an attempt that failed, and that is not charged yet */
-	unsigned open_lane; /* whoever it was sent to */
+	unsigned open_lane; /* that it was sent to */
 	uint64_t open_sent_ms;
 	uint64_t failing_since_ms; /* the server is not well, and fails it; 0: it has not */
 	uint64_t refused_since_ms; /* it is refused ("too many") again and again; 0: it is not */
@@ -59,11 +59,12 @@ struct trials_view {
 	uint32_t random;     /* uniform over 32 bits */
 };
 
-/* True: the line ends with the judgement's fault. False: it is tried again, not before *ret_due_ms. */
+/* True: the line ends with the judgement's fault. False: it is tried again, not before
+ * *ret_due_ms. */
 bool trials_end(struct trials *t, const struct judgement *j, const struct trials_view *v,
 		const struct trials_limits *limits, uint64_t *ret_due_ms);
-/* Whether a line that fails does so on the lane for the first time since that was well: breakers count
- * lines, wherever these were tried meanwhile. Before the lane learns of it. */
+/* Whether a line that fails does so on the lane for the first time since that was well: breakers
+ * count lines, wherever these were tried meanwhile. Before the lane learns of it. */
 bool trials_fail_anew(struct trials *t, const struct trials_view *v);
 /* The lane's breaker opened and closed since the line's connection broke: that was a death. */
 void trials_learn_death(struct trials *t, const struct breaker *lane,

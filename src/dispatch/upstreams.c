@@ -84,7 +84,8 @@ static void renewal_undo(struct renewal *r)
 	}
 }
 
-/* From here on nothing fails: the list is that of the renewal, and behind it those that are retired. */
+/* From here on nothing fails: the list is that of the renewal, and behind it those that are
+ * retired. */
 static void renewal_link(struct dispatch *d, struct renewal *r)
 {
 	struct upstream *retired = NULL, **retired_end = &retired, **end = &d->upstreams;
@@ -189,6 +190,7 @@ static bool model_tidy(struct dispatch *d, uint64_t now_ms)
 {
 	struct model **oldest = NULL;
 	unsigned count = 0;
+
 	for (struct model **link = &d->models; *link != NULL; link = &(*link)->next, count++)
 		if (model_idle(*link) &&
 		    (oldest == NULL || (*link)->idle_since_ms < (*oldest)->idle_since_ms))

@@ -1,5 +1,5 @@
-/* upstreams.h: the list of upstreams, and what of it and of the models is no longer needed. Threads: dispatch
- * alone. */
+/* upstreams.h: the list of upstreams, and what of it and of the models is no longer needed.
+ * Threads: dispatch alone. */
 #pragma once
 
 #include <stddef.h>

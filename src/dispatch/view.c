@@ -10,6 +10,7 @@
 #include "dispatch/lane.h"
 #include "dispatch/model.h"
 #include "dispatch/target.h"
+#include "dispatch/thread.h"
 #include "dispatch/view_impl.h"
 
 #define VIEW_BYTES_MAX (64u << 20) /* as much as an answer of the API may have */
@@ -265,6 +266,7 @@ bool view_make(const struct dispatch *d, bool decisions, struct scheduling_view 
 		.memory = BUF_OF(VIEW_BYTES_MAX, budget_use(d->config.budget, BUDGET_CALLS)),
 	};
 
+	assert(on_dispatch_thread());
 	if (!room_take(&extent, &v.memory, &f))
 		return fail_memory(err);
 	v.upstreams = f.upstream;

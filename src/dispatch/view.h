@@ -1,18 +1,19 @@
-/* view.h: what dispatch is doing at this moment, in numbers: for /metrics, the console and whoever else
- * asks. Copied in one turn of the dispatch thread's loop, so all of it is of one instant; written as text
- * by api/.
+/* view.h: what dispatch is doing at this moment, in numbers: for /metrics, the console and who
+ * else asks. Copied in one turn of the dispatch thread's loop, so all of it is of one instant;
+ * written as text by api/.
  *
- *	upstreams[0]  upstreams[1]                    in the order of the configuration, then those that
- *	  |  lanes      |  lanes                      came with a reload; retired ones until they are idle
+ *	upstreams[0]  upstreams[1]              in the order of the configuration, then those that
+ *	  |  lanes      |  lanes                came with a reload; retired ones until they are idle
  *	  v             v
- *	lanes[0] lanes[1] lanes[2] ...                a model on an upstream: the models that have a label
+ *	lanes[0] lanes[1] lanes[2] ...          a model on an upstream: the models that have a label
  *	  | decisions
  *	  v
  *	decisions[0..] ...
  *
- * Ownership. All of it, names included, is one allocation, charged to the budget as a body of the API's
- * calls; scheduling_view_done() releases it. Its size is bounded by what dispatch knows: UPSTREAMS_MAX
- * upstreams, and the models that are told apart (64 without a batch, see upstreams.c). */
+ * Ownership. All of it, names included, is one allocation, charged to the budget as a body of the
+ * API's calls; scheduling_view_done() releases it. Its size is bounded by what dispatch knows:
+ * UPSTREAMS_MAX upstreams, and the models that are told apart (64 without a batch, see
+ * upstreams.c). */
 #pragma once
 
 #include "base/buf.h"
@@ -46,7 +47,7 @@ struct view_lane {
 	unsigned in_flight;   /* lines */
 	unsigned not_durable; /* lines that were answered and still hold their slots */
 	struct view_limit limit;
-	const struct view_decision *decisions; /* about its limit, the last ones, the oldest first */
+	const struct view_decision *decisions; /* about its limit, lately; the oldest first */
 	size_t decision_count;
 };
 
@@ -93,8 +94,8 @@ struct scheduling_view {
 	struct buf memory;
 };
 
-/* Any thread; waits for a turn of the dispatch thread's loop. `decisions`: the lanes' as well. False: no
- * memory; *ret is not to be used then. */
+/* Any thread; waits for a turn of the dispatch thread's loop. `decisions`: the lanes' as well.
+ * False: no memory; *ret is not to be used then. */
 MUST_USE bool dispatch_view(struct dispatch *d, bool decisions, struct scheduling_view *ret,
 			    struct error *err);
 void scheduling_view_done(struct scheduling_view *v);

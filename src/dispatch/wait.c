@@ -18,6 +18,7 @@ static int64_t whole_ms(double ms)
 static bool number_read(const char **at, double *ret)
 {
 	char *end;
+
 	if ((**at < '0' || **at > '9') && **at != '.')
 		return false;
 	if (**at == '0' && ((*at)[1] == 'x' || (*at)[1] == 'X')) /* strtod() would take it */
@@ -32,6 +33,7 @@ static bool number_read(const char **at, double *ret)
 static int64_t span_ms(const char *p)
 {
 	double sum = 0, n;
+
 	while (*p != '\0') {
 		if (!number_read(&p, &n))
 			return 0;
@@ -55,6 +57,7 @@ static int64_t after_ms(const char *p, int64_t now_s)
 {
 	double n;
 	const char *at = p;
+
 	if (number_read(&at, &n))
 		return *at == '\0' ? whole_ms(n * 1000) : 0;
 	int64_t date = header_date(p);
@@ -69,6 +72,7 @@ static bool copy(struct slice value, char *to, size_t size)
 static int64_t reset_ms(struct slice reset, struct slice remaining)
 {
 	char text[64];
+
 	if (copy(remaining, text, sizeof(text)) && strtod(text, NULL) > 0)
 		return 0;
 	return copy(reset, text, sizeof(text)) ? span_ms(text) : 0;
@@ -79,6 +83,7 @@ int64_t wait_read_ms(const struct wait_headers *h, int64_t now_s)
 	char text[64];
 	double n;
 	int64_t ms = copy(h->retry_after, text, sizeof(text)) ? after_ms(text, now_s) : 0;
+
 	if (ms > 0)
 		return ms;
 	if (copy(h->retry_after_ms, text, sizeof(text))) {

@@ -13,6 +13,7 @@ struct wait_headers {
 	struct slice remaining_requests, remaining_tokens; /* x-ratelimit-remaining-… */
 };
 
-/* Milliseconds, rounded up; 0: none is told, or what is told is none (a date that has passed, nonsense).
- * `now_s`: Unix s. A reset counts where that of which nothing remains, or nobody says how much does. */
+/* Milliseconds, rounded up; 0: none is told, or what is told is none (a date that has passed,
+ * nonsense). `now_s`: Unix s. A reset counts where that of which nothing remains, or none says
+ * how much does. */
 int64_t wait_read_ms(const struct wait_headers *h, int64_t now_s);

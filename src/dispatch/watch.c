@@ -19,8 +19,7 @@
 #define MODELS_TIMEOUT_MS 10000u
 #define FAILED_FIRST_MS 1000u
 #define FAILED_MOST_MS 60000u
-#define UNREACHED_MOST_MS \
-	4000u /* nobody is there: that costs nothing, and may change at any time */
+#define UNREACHED_MOST_MS 4000u /* none is there: that costs nothing, and may change at any time */
 #define HEALTH_EVERY_MS 1000u
 #define HEALTH_LATER_MS 5000u /* after a minute of it */
 #define HEALTH_TIMEOUT_MS 5000u
@@ -45,15 +44,14 @@ static const struct exchange_ops watch_ops = { .body = watch_body, .done = watch
 
 static bool watch_open(struct watch *w, uint64_t timeout_ms)
 {
-	return exchange_open(&w->transfer.exchange,
-			     &(struct exchange_setup){
-				     .route = w->transfer.route,
-				     .ops = &watch_ops,
-				     .headers = w->of->headers->list,
-				     .header_count = w->of->headers->n,
-				     .get = true,
-				     .timeout_ms = timeout_ms,
-			     });
+	return exchange_open(&w->transfer.exchange, &(struct exchange_setup){
+							    .route = w->transfer.route,
+							    .ops = &watch_ops,
+							    .headers = w->of->headers->list,
+							    .header_count = w->of->headers->n,
+							    .get = true,
+							    .timeout_ms = timeout_ms,
+						    });
 }
 
 /* Opened once; the next request asks the same. */
@@ -71,6 +69,7 @@ static bool watch_send(struct watch *w, const char *url, uint64_t timeout_ms)
 static void watch_put_off(struct watch *w, uint64_t most_ms, uint64_t now_ms)
 {
 	uint64_t wait = FAILED_FIRST_MS;
+
 	for (unsigned i = 0; i < w->failures && wait < most_ms; i++)
 		wait *= 2;
 	w->failures++;
@@ -147,6 +146,7 @@ static void metrics_done(struct watch *w, bool good)
 	struct upstream *u = w->of->upstream;
 	uint64_t now_us = sys.monotonic_us();
 	struct gauges g;
+
 	if (!good || !gauges_read(buf_slice(&w->text), u->config.metrics, &g)) {
 		watch_failed(w, now_us / 1000);
 		if (!u->has_gauges || w->failures >= METRICS_LOST_AFTER)
@@ -175,6 +175,7 @@ static void models_tell(struct watches *w, const struct attempt_end *e)
 {
 	const struct upstream *u = w->upstream;
 	char said[224];
+
 	if (w->models_told)
 		return;
 	w->models_told = true;
@@ -184,14 +185,12 @@ static void models_tell(struct watches *w, const struct attempt_end *e)
 						"LOWTIDE_UPSTREAM_API_KEY"
 					      : "";
 	log_warn("upstream.models_unknown", kv_str("upstream", u->config.name),
-		 kv_str("url", w->models_url), kv_str("said", said),
-		 kv_str("hint", hint));
+		 kv_str("url", w->models_url), kv_str("said", said), kv_str("hint", hint));
 }
 
 static void models_failed(struct watch *w, const struct attempt_end *e, uint64_t now_ms)
 {
-	watch_put_off(w,
-		      e->how == EXCHANGE_WHOLE ? FAILED_MOST_MS : UNREACHED_MOST_MS, now_ms);
+	watch_put_off(w, e->how == EXCHANGE_WHOLE ? FAILED_MOST_MS : UNREACHED_MOST_MS, now_ms);
 	models_tell(w->of, e);
 }
 
@@ -222,7 +221,7 @@ static void models_done(struct watch *w, const struct attempt_end *e)
 
 /* ---- health ---- */
 
-/* A page says nothing: whoever stands before the engine says "sign in" to everything. */
+/* A page says nothing: what stands before the engine says "sign in" to everything. */
 static void health_done(struct watch *w, const struct attempt_end *e)
 {
 	struct watches *of = w->of;
@@ -230,6 +229,7 @@ static void health_done(struct watch *w, const struct attempt_end *e)
 	struct slice type = exchange_header(&w->transfer.exchange, "content-type");
 	bool page = type.n >= 9 && strncasecmp(type.p, "text/html", 9) == 0;
 	bool answered = e->how == EXCHANGE_WHOLE;
+
 	if (answered && !of->health_by_models &&
 	    (page || (e->status >= 300 && e->status < 500) || e->status == 501)) {
 		of->health_by_models = true;
@@ -239,7 +239,8 @@ static void health_done(struct watch *w, const struct attempt_end *e)
 	}
 	bool lasts = now_ms - of->ops->ailing_since_ms(of->upstream) >= BREAKER_MINUTE_MS;
 	w->due_ms = now_ms + (lasts ? HEALTH_LATER_MS : HEALTH_EVERY_MS);
-	of->ops->health(of->upstream, answered && !page && e->status >= 200 && e->status < 300, now_ms);
+	of->ops->health(of->upstream, answered && !page && e->status >= 200 && e->status < 300,
+			now_ms);
 }
 
 static void watch_done(struct exchange *x, const struct exchange_result *r)
@@ -268,6 +269,7 @@ static char *url_beside(const struct upstream *u, const char *path)
 	struct buf url = BUF(4096);
 	const char *base = u->config.base_url;
 	size_t n = strlen(base);
+
 	if (n > 3 && strcmp(base + n - 3, "/v1") == 0)
 		n -= 3;
 	buf_append(&url, base, n);
@@ -327,5 +329,6 @@ void watches_close(struct watches *w)
 
 void watches_renew(struct watches *w, uint64_t now_ms)
 {
+	assert(on_dispatch_thread());
 	w->models.due_ms = w->metrics.due_ms = now_ms;
 }

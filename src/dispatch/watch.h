@@ -1,8 +1,8 @@
-/* watch.h: what is asked of an upstream beside its work: its metrics, several times a second while lines
- * are in flight; now and then which models it has; and, while it is down, whether it is well.
+/* watch.h: what is asked of an upstream beside its work: its metrics, several times a second while
+ * lines are in flight; now and then which models it has; and, while it is down, whether it is well.
  *
- * Whatever comes back (rubbish, 404, nothing at all) costs no more than a small request now and then: an
- * answer that is of no use is asked for less and less often.
+ * Whatever comes back (rubbish, 404, nothing at all) costs no more than a small request now and
+ * then: an answer that is of no use is asked for less and less often.
  *
  * Threads: dispatch alone. */
 #pragma once
@@ -47,10 +47,10 @@ struct watches {
 	bool health_by_models; /* it has no /health */
 };
 
-/* `as`: dispatch, upstream and route of each question. The headers are the caller's, and outlive it. False:
- * no memory; to be closed all the same. */
-MUST_USE bool watches_open(struct watches *w, const struct poll_ops *ops,
-			   const struct transfer *as, const struct headers *headers);
+/* `as`: dispatch, upstream and route of each question. The headers are the caller's, and outlive
+ * it. False: no memory; to be closed all the same. */
+MUST_USE bool watches_open(struct watches *w, const struct poll_ops *ops, const struct transfer *as,
+			   const struct headers *headers);
 /* One that was never opened as well, if it is zeroed. */
 void watches_close(struct watches *w);
 
@@ -60,5 +60,6 @@ void watches_run(struct watches *w, uint64_t now_ms);
 uint64_t watches_due_ms(const struct watches *w);
 /* It may be another server now: its models and metrics are asked for at once. */
 void watches_renew(struct watches *w, uint64_t now_ms);
-/* Whether the upstream's gauges are of this moment: they are asked for only while lines are in flight. */
+/* Whether the upstream's gauges are of this moment: they are asked for only while lines are in
+ * flight. */
 bool watches_gauges_current(const struct watches *w, uint64_t now_ms);

@@ -8,6 +8,7 @@
 #include "dispatch/dispatch.h"
 #include "dispatch/flow_impl.h"
 #include "dispatch/progress.h"
+#include "dispatch/thread.h"
 
 /* ---- what it shows ---- */
 
@@ -282,5 +283,6 @@ int main(void)
 						world_close),
 		cmocka_unit_test_setup_teardown(is_dropped_at_once, world_open, world_close),
 	};
+	dispatch_thread_begin();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

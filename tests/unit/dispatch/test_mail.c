@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "dispatch/mail.h"
+#include "dispatch/thread.h"
 
 struct letter {
 	struct mail mail; /* first: mail_fn is handed it */
@@ -66,5 +67,6 @@ int main(void)
 		cmocka_unit_test(one_that_is_posted_by_its_own_function_runs_again),
 	};
 
+	dispatch_thread_begin();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

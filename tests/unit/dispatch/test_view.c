@@ -6,6 +6,7 @@
 #include "dispatch/dispatch_impl.h"
 #include "dispatch/lane.h"
 #include "dispatch/target.h"
+#include "dispatch/thread.h"
 #include "dispatch/view_impl.h"
 
 /* Two upstreams of two models each, of which one has no label; made by hand, nothing runs. */
@@ -45,6 +46,7 @@ static void world_make(struct world *w)
 	};
 	w->a = w->ta.watches.upstream = &w->ta.upstream;
 	w->b = w->tb.watches.upstream = &w->tb.upstream;
+	dispatch_thread_begin();
 	budget_init(&w->budget, 1 << 20);
 	w->d.config.budget = &w->budget;
 	w->d.upstreams = w->a;
