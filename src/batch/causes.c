@@ -1,4 +1,5 @@
-/* causes.c: see causes.h. */
+/* causes.c: a short array, searched from its start; the most frequent are picked where they are
+ * shown. */
 #include "batch/causes.h"
 
 #include <inttypes.h>

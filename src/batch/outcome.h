@@ -32,7 +32,7 @@ struct outcome {
 	void *owner;       /* the batch's run: opaque here */
 	void *slot;        /* dispatch's: what it takes until it is durable */
 	uint64_t record;   /* number in the index, from 0 */
-	uint32_t attempts; /* requests spent, from 1 */
+	uint32_t attempts; /* requests sent, from 1 */
 	enum outcome_fault fault;
 	int http_status;     /* if answered */
 	struct buf body;     /* the answer's bytes, owned; of OUTCOME_INVALID too */

@@ -1,4 +1,5 @@
-/* lost.c: see lost.h. */
+/* lost.c: a file is moved by one rename, into a directory that is named by the second of its
+ * sweep. */
 #include "blob/lost.h"
 
 #include <dirent.h>

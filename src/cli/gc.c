@@ -1,4 +1,4 @@
-/* gc.c: see gc.h. */
+/* gc.c: a line for each file, and their sum. */
 #include "cli/gc.h"
 
 #include <inttypes.h>

@@ -45,7 +45,7 @@ struct curl_exchange {
 	CURL *easy;
 	bool fresh, look_up, hasty; /* as they are set */
 	bool get;
-	bool has_head;              /* the owner was told of it */
+	bool has_head;              /* the owner has been told of the head */
 	bool refused;               /* its owner takes no more of the body */
 	const char *malformed;      /* why the head is none; NULL: it is one */
 	char said[CURL_ERROR_SIZE]; /* libcurl's sentence about its end */

@@ -1,4 +1,5 @@
-/* proxy.c: see proxy.h. */
+/* proxy.c: the variables are asked in order; then loopback and the entries of no_proxy are left
+ * out. */
 #include "client/proxy.h"
 
 #include <arpa/inet.h>

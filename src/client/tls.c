@@ -1,4 +1,5 @@
-/* tls.c: see tls.h. */
+/* tls.c: OpenSSL parses the PEM texts; what it cannot parse is refused when the configuration is
+ * read. */
 #include "client/tls.h"
 
 #include <openssl/bio.h>

@@ -1,4 +1,5 @@
-/* deadline.c: see the header. */
+/* deadline.c: keeps what was awaited at the last look and since when; any change begins a new
+ * span. */
 #include "http/deadline.h"
 
 #include "base/error.h"

@@ -1,4 +1,4 @@
-/* recorder.c: see recorder.h.
+/* recorder.c: one thread that formats, appends, syncs and acknowledges.
  *
  * The queue is one linked list under a mutex; the thread takes it whole, so dispatch is never held
  * up for longer than a push. Outcomes keep their answer's bytes until their group is synced: a
