@@ -77,6 +77,20 @@ static struct {
 	char file_id[ID_SIZE];
 } world;
 
+/* Another process on the same directory opens it, or this one again. */
+static inline void world_take_up(void)
+{
+	MUST(store_open(world.dir, &world.store, &err));
+	MUST(store_org_ensure(world.store, "ours", NOW, &world.org, &err));
+	MUST(blobs_open(world.dir, &world.blobs, &err));
+}
+
+static inline void world_let_go(void)
+{
+	blobs_close(TAKE(world.blobs));
+	store_close(TAKE(world.store));
+}
+
 static inline void world_open(void)
 {
 	char path[PATH_MAX];
@@ -91,17 +105,14 @@ static inline void world_open(void)
 	world.dir = scratch_dir_new();
 	snprintf(path, sizeof(path), "%s/batches", world.dir);
 	assert_int_equal(mkdir(path, 0700), 0);
-	MUST(store_open(world.dir, &world.store, &err));
-	MUST(store_org_ensure(world.store, "ours", NOW, &world.org, &err));
-	MUST(blobs_open(world.dir, &world.blobs, &err));
+	world_take_up();
 	MUST(recorder_open(&worker_recorder_ops, NULL, &world.recorder, &err));
 }
 
 /* The recorder first: what it has is of the batches. */
 static inline void world_close(void)
 {
-	blobs_close(world.blobs);
-	store_close(world.store);
+	world_let_go();
 	scratch_dir_remove(world.dir);
 }
 
