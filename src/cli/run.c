@@ -32,13 +32,12 @@
 #include "cli/earlier.h"
 #include "cli/report.h"
 #include "cli/run_files.h"
+#include "cli/run_summary.h"
 #include "cli/screen.h"
 #include "cli/signals.h"
 #include "ingest/ingest.h"
 
 #define RUN_ORG "run"
-#define RUN_WINDOW "7d"
-#define RUN_WINDOW_S (INT64_C(7) * 86400)
 #define DEFAULT_ENDPOINT "/v1/chat/completions"
 
 #define LOOK_EVERY_MS 50 /* whether it is done */
@@ -517,72 +516,19 @@ static int end_failed(struct run *r)
 	return EXIT_USAGE;
 }
 
-/* Why lines failed: what to mend before they are tried again. */
-static void print_causes(const struct causes *causes, FILE *to)
-{
-	AUTO(buf_free) struct buf text = BUF(1024);
-
-	causes_describe(causes, &text);
-	buf_char(&text, '\0');
-	if (causes->n > 0 && !text.failed)
-		fprintf(to, "failed: %s\n", text.p);
-}
-
-static void print_counts(const struct run *r, FILE *to)
-{
-	const struct counts *c = &r->batch.row.counts;
-	double seconds = (double)(sys.monotonic_ms() - r->started_ms) / 1000;
-	char span[24];
-
-	meter_span((int64_t)(seconds + 0.5), span);
-	fprintf(to, "%s: %" PRIu64 " lines in %s%s: %" PRIu64 " completed, %" PRIu64 " failed",
-		batch_status_name(r->batch.row.status), c->total, span,
-		r->continued ? " (the last part)" : "", c->completed, c->failed);
-	if (c->expired > 0)
-		fprintf(to, ", %" PRIu64 " not run within " RUN_WINDOW, c->expired);
-	fputc('\n', to);
-	print_causes(&r->batch.causes, to);
-	if (r->kept > 0)
-		fprintf(to, "of them %" PRIu64 " answers of the earlier run\n", r->kept);
-}
-
-static void print_tokens(const struct run *r, FILE *to)
-{
-	const struct usage *u = &r->batch.row.usage;
-
-	fprintf(to, "tokens: %" PRIu64 " in, %" PRIu64 " out\n", u->input, u->output);
-}
-
-static void print_places(const struct run *r, bool with_errors, FILE *to)
-{
-	if (!r->paths.stream)
-		fprintf(to, "answers: %s\n", r->paths.output);
-	if (with_errors)
-		fprintf(to, "errors: %s\n", r->paths.errors);
-}
-
-/* What to do about lines that have no answer. */
-static void print_next(const struct run *r, FILE *to)
-{
-	const struct counts *c = &r->batch.row.counts;
-	bool limited = r->state.limit > 0 && c->total >= r->state.limit;
-
-	if (r->paths.stream || (c->completed == c->total && !limited))
-		return;
-	fprintf(to,
-		"next: the same command with --retry-failed%s runs %s; these answers are kept\n",
-		limited ? " instead of --limit" : "",
-		limited ? "all other lines" : "the lines that failed");
-}
-
 static void print_summary(const struct run *r, bool with_errors)
 {
-	FILE *to = say(r);
+	const struct run_summary summary = {
+		.paths = &r->paths,
+		.batch = &r->batch,
+		.ms = sys.monotonic_ms() - r->started_ms,
+		.limit = r->state.limit,
+		.kept = r->kept,
+		.continued = r->continued,
+		.with_errors = with_errors,
+	};
 
-	print_counts(r, to);
-	print_tokens(r, to);
-	print_places(r, with_errors, to);
-	print_next(r, to);
+	run_summary_print(&summary, say(r));
 }
 
 /* crash: what was moved is at its place, the rest follows with the next call; a stream is written
