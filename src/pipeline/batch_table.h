@@ -1,8 +1,8 @@
 /* batch_table.h: the batches that this process answers for: their coordinators, by id.
  *
- * A coordinator that is found is used under the table's lock alone: it takes itself out before it is
- * freed, so it lives meanwhile. What is called there does not wait.
- * Threads: all may be called by any. */
+ * A coordinator that is found is used under the table's lock alone: it takes itself out before it
+ * is freed, so it lives meanwhile. What is called there does not wait. Threads: all may be called
+ * by any. */
 #pragma once
 
 #include <pthread.h>

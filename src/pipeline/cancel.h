@@ -10,7 +10,7 @@ struct cancel_call {
 	const char *batch_id;
 };
 
-/* Moves the batch to its next state on the way to `cancelled`, durably, and then tells its coordinator,
- * which drops the lines in flight. *ret_final: the batch is completed, failed or expired and cannot be
- * cancelled. NOT_FOUND. Any thread; waits for the store. */
+/* Moves the batch to its next state on the way to `cancelled`, durably, and then tells its
+ * coordinator, which drops the lines in flight. *ret_final: the batch is completed, failed or
+ * expired and cannot be cancelled. NOT_FOUND. Any thread; waits for the store. */
 MUST_USE bool batch_cancel(const struct cancel_call *call, bool *ret_final, struct error *err);

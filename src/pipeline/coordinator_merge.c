@@ -168,7 +168,7 @@ static void spare_remove(struct coordinator *c, const char *id)
 		log_fault("results.spare_not_removed", &err, kv_str("batch", c->id));
 }
 
-/* All that it held is in the result files, or it could not be read and somebody else may. */
+/* All that it held is in the result files, or it could not be read and another tool may read it. */
 static void journal_done(struct coordinator *c)
 {
 	char path[512];

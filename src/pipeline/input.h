@@ -1,8 +1,8 @@
 /* input.h: the input file of one batch: its bytes and its line index. Knows no batch.
  *
- * Its descriptors may be closed for a while (open_files.h): whoever reads pins them. input_look() and
- * input_line() share a cache of index records and are the dispatch thread's; the rest may be called by
- * any thread. */
+ * Its descriptors may be closed for a while (open_files.h): a reader pins them. input_look() and
+ * input_line() share a cache of index records and are the dispatch thread's; the rest may be called
+ * by any thread. */
 #pragma once
 
 #include "base/buf.h"
@@ -22,9 +22,9 @@ struct input {
 	uint64_t cache_first, cache_n;
 };
 
-/* Opens the file. An index that is gone or damaged is made anew from the bytes: what a line may be is
- * said by `line_bytes`, 0 for a file whose lines were found good before. On failure some of it may be
- * open: input_close(). */
+/* Opens the file. An index that is gone or damaged is made anew from the bytes: what a line may be
+ * is said by `line_bytes`, 0 for a file whose lines were found good before. On failure some of it
+ * may be open: input_close(). */
 MUST_USE bool input_open(struct input *in, uint64_t line_bytes, struct error *err);
 void input_close(struct input *in);
 

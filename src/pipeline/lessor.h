@@ -3,13 +3,13 @@
  *	coordinator -- offer, recall --> lessor <-- take, renew, settle, give_back -- worker
  *	            <-- finished, returned --
  *
- * A *span* is a run of segments of one batch: the unit of work that changes hands. A worker takes a lease
- * on a span and goes through it segment by segment (batch/segment.h); the segments are not leased.
- * Every lease of a span has an epoch, greater than those before it. Whoever comes with an old epoch has
- * lost the lease: its call is refused and changes nothing.
+ * A *span* is a run of segments of one batch: the unit of work that changes hands. A worker takes a
+ * lease on a span and goes through it segment by segment (batch/segment.h); the segments are not
+ * leased. Every lease of a span has an epoch, greater than those before it. A caller with an old
+ * epoch has lost the lease: its call is refused and changes nothing.
  *
- * lessor_memory.h is the one of a single machine, where the whole batch is one span. Its worker and its
- * coordinator share a process; they meet here alone. */
+ * lessor_memory.h is the one of a single machine, where the whole batch is one span. Its worker and
+ * its coordinator share a process; they meet here alone. */
 #pragma once
 
 #include <stdbool.h>
@@ -30,22 +30,22 @@ struct span_lease {
 };
 #define LEASE_WITHOUT_END UINT64_MAX
 
-/* All may be called by any thread, and may wait for a disk or a database: a worker calls them where it
- * may wait too, but for `segment`. False of the last four: the lease is lost. */
+/* All may be called by any thread, and may wait for a disk or a database: a worker calls them where
+ * it may wait too, but for `segment`. False of the last four: the lease is lost. */
 struct lessor_ops {
 	/* A span that is not lent. False: there is none now. */
 	bool (*take)(void *ctx, struct span_lease *ret);
-	/* A cursor over the lines of a segment of the span that have not ended. Never waits. False: there
-	 * are none, or the lease is lost. */
+	/* A cursor over the lines of a segment of the span that have not ended. Never waits. False:
+	 * there are none, or the lease is lost. */
 	bool (*segment)(void *ctx, const struct span_lease *lease, uint64_t segment,
 			struct segment_cursor *ret);
 	/* Prolongs the lease: sets until_ms and renew_ms. */
 	bool (*renew)(void *ctx, struct span_lease *lease);
-	/* The lines of these outcomes, linked by `next`, are durable in the worker's journal: they have
-	 * ended, and count. This is the moment of "finished". */
+	/* The lines of these outcomes, linked by `next`, are durable in the worker's journal: they
+	 * have ended, and count. This is the moment of "finished". */
 	bool (*settle)(void *ctx, const struct span_lease *lease, const struct outcome *first);
-	/* All that the worker has of it is settled; it goes no further. The last that it does with the
-	 * lessor for this lease. */
+	/* All that the worker has of it is settled; it goes no further. The last that it does with
+	 * the lessor for this lease. */
 	bool (*give_back)(void *ctx, const struct span_lease *lease);
 };
 

@@ -104,7 +104,8 @@ void lessor_memory_found(void *ctx, const struct journal_head *head, uint64_t at
 	pthread_mutex_unlock(&l->lock);
 }
 
-/* The example of a code that was just met. Only its line is written back: others may be met meanwhile. */
+/* The example of a code that was just met. Only its line is written back: others may be met
+ * meanwhile. */
 void lessor_memory_found_all(struct lessor_memory *l)
 {
 	pthread_mutex_lock(&l->lock);

@@ -1,8 +1,9 @@
-/* lessor_memory.h: the lessor of one machine. The whole batch is one span, and what has ended is kept in
- * memory: the worker's journal, read at the start, says it again after a crash. It writes nothing.
+/* lessor_memory.h: the lessor of one machine. The whole batch is one span, and what has ended is
+ * kept in memory: the worker's journal, read at the start, says it again after a crash. It writes
+ * nothing.
  *
- * Epochs are checked here as anywhere: a second lessor keeps its spans in a database and changes neither
- * worker nor coordinator.
+ * Epochs are checked here as anywhere: a second lessor keeps its spans in a database and changes
+ * neither worker nor coordinator.
  *
  * Threads: all may be called by any; one lock, held for microseconds. */
 #pragma once
@@ -18,7 +19,8 @@ struct lessor_memory;
 
 /* What the coordinator is told and asked. */
 struct lessor_watch {
-	/* All lines of some segment have ended. In the settling thread, before the lease is given back. */
+	/* All lines of some segment have ended. In the settling thread, before the lease is given
+	 * back. */
 	void (*finished)(void *ctx);
 	/* A lease was given back. Called under the lessor's lock. */
 	void (*returned)(void *ctx);
@@ -46,13 +48,15 @@ struct lessor lessor_memory_lessor(struct lessor_memory *l);
 
 /* ---- for the coordinator ---- */
 
-/* Begins with what is merged: `segments` segments and their sums. The rest is found in the journal. */
+/* Begins with what is merged: `segments` segments and their sums. The rest is found in the
+ * journal. */
 MUST_USE bool lessor_memory_open(struct lessor_memory *l, uint64_t lines, uint64_t segments,
 				 uint64_t journal_from, const struct ended_sums *merged,
 				 struct error *err);
 /* Forgets all that lessor_memory_open() and what followed told. Nothing is lent. */
 void lessor_memory_close(struct lessor_memory *l);
-/* A record of the journal (journal_fn; `ctx` is the lessor): its line has ended, if it is not merged. */
+/* A record of the journal (journal_fn; `ctx` is the lessor): its line has ended, if it is not
+ * merged. */
 void lessor_memory_found(void *ctx, const struct journal_head *head, uint64_t at);
 /* Looks up the lines of the causes that were found. While the input can be read. */
 void lessor_memory_found_all(struct lessor_memory *l);

@@ -1,5 +1,5 @@
-/* lost_data.h: which faults say that data on disk is missing or wrong. Every other fault may pass: a disk
- * that refuses today has its data tomorrow, so a batch waits. */
+/* lost_data.h: which faults say that data on disk is missing or wrong. Every other fault may pass:
+ * a disk that refuses today has its data tomorrow, so a batch waits. */
 #pragma once
 
 #include <errno.h>

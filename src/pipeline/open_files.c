@@ -1,8 +1,8 @@
 /* open_files.c: see open_files.h.
  *
- * Pinning and closing meet without a lock: one counts its pin and then looks whether the files are open,
- * the other marks them closed and then looks whether there are pins. At least one of the two sees the
- * other, and whoever opens waits for the lock that closing is done under. */
+ * Pinning and closing meet without a lock: one counts its pin and then looks whether the files are
+ * open, the other marks them closed and then looks whether there are pins. At least one of the two
+ * sees the other, and the opener waits for the lock that closing is done under. */
 #include "pipeline/open_files.h"
 
 #include <assert.h>
@@ -84,8 +84,8 @@ static bool try_close(struct open_table *t, struct open_files *f)
 	return true;
 }
 
-/* Closes one batch's files, if any may be closed. Those that were used since the last look, or have lines
- * in flight, are passed over once. */
+/* Closes one batch's files, if any may be closed. Those that were used since the last look, or have
+ * lines in flight, are passed over once. */
 static bool close_one(struct open_table *t)
 {
 	for (unsigned round = 0; round < 2; round++)

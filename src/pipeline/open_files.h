@@ -1,11 +1,12 @@
-/* open_files.h: input, index and journal of the batches, three descriptors each, open while a batch has a
- * turn. Knows no batch.
+/* open_files.h: input, index and journal of the batches, three descriptors each, open while a batch
+ * has a turn. Knows no batch.
  *
- * A batch's files are opened when they are first used and stay open while there is room; then those of
- * the batch that has not used its own for longest are closed. So a batch that only waits costs no
- * descriptor, however many wait. (The result files are open during a step of the coordinator alone.)
+ * A batch's files are opened when they are first used and stay open while there is room; then those
+ * of the batch that has not used its own for longest are closed. So a batch that only waits costs
+ * no descriptor, however many wait. (The result files are open during a step of the coordinator
+ * alone.)
  *
- * Whoever uses the files pins them meanwhile. Pinning files that are open takes no lock.
+ * A user of the files pins them meanwhile. Pinning files that are open takes no lock.
  * Threads: all may be called from any. */
 #pragma once
 

@@ -1,4 +1,5 @@
-/* pipeline.c: see pipeline.h. The clock that watches windows and leases, and the wiring of the stages. */
+/* pipeline.c: see pipeline.h. The clock that watches windows and leases, and the wiring of the
+ * stages. */
 #include "pipeline/pipeline.h"
 
 #include <errno.h>
@@ -179,7 +180,7 @@ static void check_suspended(void *arg)
 
 /* ---- windows and leases ---- */
 
-/* What nobody has told of since. */
+/* Tells of what was counted since. */
 static void storms_tell(struct pipeline *p)
 {
 	uint64_t now_ms = sys.monotonic_ms();
@@ -294,8 +295,8 @@ static void on_waiting(void *ctx, struct coordinator *c)
 	*waiting = *waiting || coordinator_is_new(c);
 }
 
-/* Until every batch has read its journal: nobody is shown counts lower than before the restart. Not
- * for ever: a disk that refuses must not keep the server from answering. */
+/* Until every batch has read its journal, so that no client sees counts lower than before the
+ * restart. Not for ever: a disk that refuses must not keep the server from answering. */
 static void batches_wait(struct pipeline *p)
 {
 	uint64_t until = sys.monotonic_ms() + RESUME_WAIT_MS;

@@ -2,8 +2,9 @@
  * place that knows every one of them; the API and the CLI see a batch's run through this header.
  *
  * Threads of its own: dispatch, recorder, two workers. All calls may come from any thread and do
- * not block on the network; pipeline_cancel() and pipeline_progress() may wait for the store, opening,
- * draining and closing for what is under way, pipeline_upstreams() for a turn of dispatch. */
+ * not block on the network; pipeline_cancel() and pipeline_progress() may wait for the store,
+ * opening, draining and closing for what is under way, pipeline_upstreams() for a turn of
+ * dispatch. */
 #pragma once
 
 #include "base/error.h"
@@ -34,9 +35,9 @@ struct pipeline_config {
 };
 
 /* Opens the pipeline on `data_dir`, moves what the store does not know there to lost/, and goes on
- * with every batch that is not final. While the wall clock is in doubt (base/wall.h) no window ends,
- * no file expires and nothing is deleted. The config, its
- * strings, `store` and `blobs` stay the caller's and must outlive it. */
+ * with every batch that is not final. While the wall clock is in doubt (base/wall.h) no window
+ * ends, no file expires and nothing is deleted. The config, its strings, `store` and `blobs` stay
+ * the caller's and must outlive it. */
 MUST_USE bool pipeline_open(const char *data_dir, const struct pipeline_config *config,
 			    struct store *store, struct blobs *blobs, struct pipeline **ret,
 			    struct error *err);
@@ -60,8 +61,8 @@ struct dispatch *pipeline_dispatch(struct pipeline *p);
 /* The one account of memory, for what the API and its server hold. */
 struct budget *pipeline_budget(struct pipeline *p);
 
-/* Lays the numbers of this moment over v->row, a batch as the store has it; all else of *v is set here. Of
- * a batch that has ended since its row was read, that is read again. */
+/* Lays the numbers of this moment over v->row, a batch as the store has it; all else of *v is set
+ * here. Of a batch that has ended since its row was read, that is read again. */
 void pipeline_view(struct pipeline *p, struct batch_view *v);
 
 /* Wakes the sweep: a file was deleted, its blob may go. */

@@ -1,5 +1,5 @@
-/* segment_set.h: which lines of a batch have ended, kept by segments, and where their journal records
- * stand.
+/* segment_set.h: which lines of a batch have ended, kept by segments, and where their journal
+ * records stand.
  *
  *	  merged            under way                       untouched
  *	+---+---+---+ +--------------------------------+ +---+---+---+
@@ -7,9 +7,8 @@
  *	+---+---+---+ | journal [at, end)              | +---+---+---+
  *	              +--------------------------------+
  *
- * A segment costs 32 bytes, and 128 more from its first ended line until it is merged. The set knows no
- * batch and no file.
- * Threads: one at a time; its owner has a lock. */
+ * A segment costs 32 bytes, and 128 more from its first ended line until it is merged. The set
+ * knows no batch and no file. Threads: one at a time; its owner has a lock. */
 #pragma once
 
 #include "base/error.h"
@@ -29,8 +28,8 @@ struct segment_bounds {
 /* How many segments so many lines make. */
 uint64_t segments_of(uint64_t lines);
 
-/* A set of `lines` lines whose first `merged` segments are in the result files. Records that are found
- * from now on stand at `journal_end` or behind. */
+/* A set of `lines` lines whose first `merged` segments are in the result files. Records that are
+ * found from now on stand at `journal_end` or behind. */
 MUST_USE bool segment_set_new(uint64_t lines, uint64_t merged, uint64_t journal_end,
 			      struct segment_set **ret, struct error *err);
 void segment_set_free(struct segment_set *set); /* NULL is fine */
@@ -42,7 +41,8 @@ uint64_t segment_set_ended(const struct segment_set *set);
 
 /* A line of the set that is not merged. */
 bool segment_set_has(const struct segment_set *set, uint64_t record);
-/* The line has ended and its record of `bytes` bytes at `at` is durable. False: it had ended already. */
+/* The line has ended and its record of `bytes` bytes at `at` is durable. False: it had ended
+ * already. */
 bool segment_set_end_line(struct segment_set *set, uint64_t record, uint64_t at, uint64_t bytes);
 
 /* A cursor over the lines of segment `n` that have not ended; false: there are none. */

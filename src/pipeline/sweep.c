@@ -24,9 +24,9 @@ static bool blobs_spare_remove(struct sweep *s, size_t *ret_n, struct error *err
 	for (size_t i = 0; i < *ret_n; i++)
 		if (!blob_remove(s->blobs, ids[i], err))
 			return false;
-	/* A crash in between leaves a blob that is asked for again, or a row whose blob is gone and is
-	 * asked for again: both end the same way. The sync is for the row that is forgotten some day:
-	 * a blob that came back then would be nobody's. */
+	/* A crash in between leaves a blob that is asked for again, or a row whose blob is gone and
+	 * is asked for again: both end the same way. The sync is for the row that is forgotten some
+	 * day: a blob that came back then would belong to no row. */
 	if (*ret_n > 0 && !blobs_sync(s->blobs, err))
 		return false;
 	for (size_t i = 0; i < *ret_n; i++)
@@ -91,7 +91,7 @@ static bool batch_of_journal(const char *name, char id[static ID_SIZE])
 }
 
 /* The journal of a batch that is final was left by a crash right after the end, and goes; that of a
- * batch which nobody knows is moved to lost/. */
+ * batch that the database does not know is moved to lost/. */
 static bool journal_sweep(struct sweep *s, const char *dir, const char *name, uint64_t *lost,
 			  struct error *err)
 {

@@ -1,5 +1,5 @@
-/* sweep.h: files that are not needed any more. Only a decision deletes: what the store says was deleted,
- * has expired or is final. What the store does not know is moved to lost/. */
+/* sweep.h: files that are not needed any more. Only a decision deletes: what the store says was
+ * deleted, has expired or is final. What the store does not know is moved to lost/. */
 #pragma once
 
 #include <pthread.h>
@@ -22,9 +22,10 @@ struct sweep {
 void sweep_init(struct sweep *s);
 void sweep_done(struct sweep *s);
 
-/* At a start, before any batch is taken up: blobs and journals that the store does not know go to lost/,
- * where they count from `lost_at`; journals of final batches, left by a crash right after the end, go. */
+/* At a start, before any batch is taken up: blobs and journals that the store does not know go to
+ * lost/, where they count from `lost_at`; journals of final batches, left by a crash right after
+ * the end, go. */
 MUST_USE bool sweep_at_start(struct sweep *s, int64_t lost_at, struct error *err);
-/* What has expired or was deleted since. Only while the time is good. Any thread; one at a time works. A
- * failure is logged: the next sweep goes on. */
+/* What has expired or was deleted since. Only while the time is good. Any thread; one at a time
+ * works. A failure is logged: the next sweep goes on. */
 void sweep_once(struct sweep *s);

@@ -1,5 +1,5 @@
-/* worker.h: the sending side of one batch in this process: takes a lease on a span, hands its lines to
- * dispatch, keeps the journal, and settles what is durable.
+/* worker.h: the sending side of one batch in this process: takes a lease on a span, hands its lines
+ * to dispatch, keeps the journal, and settles what is durable.
  *
  *	          take, flow_open          asked back, or lease lost:
  *	                                   flow_drop
@@ -7,12 +7,13 @@
  *	     ^                                      |
  *	     \-- dropped, flushed: give_back, idle -/
  *
- * The journal belongs to a batch and a worker: no other writes to it. A worker whose lease is lost drops
- * what is in flight and settles nothing more; what it wrote to its journal meanwhile counts for nothing.
+ * The journal belongs to a batch and a worker: no other writes to it. A worker whose lease is lost
+ * drops what is in flight and settles nothing more; what it wrote to its journal meanwhile counts
+ * for nothing.
  *
- * Threads. Dispatch calls for segments and lines, the recorder for the journal; the coordinator calls
- * worker_start(), _renew(), _recall(), _suspend() in its turn, which are what wakes a worker up and no
- * more: what a worker may do is said by its lease. */
+ * Threads. Dispatch calls for segments and lines, the recorder for the journal; the coordinator
+ * calls worker_start(), _renew(), _recall(), _suspend() in its turn, which are what wakes a worker
+ * up and no more: what a worker may do is said by its lease. */
 #pragma once
 
 #include "base/error.h"
@@ -30,8 +31,9 @@ struct worker_ops {
 	void (*fault)(void *ctx);
 	/* Whether the batch is to end. Recorder thread, while the disk refuses. */
 	bool (*ends)(void *ctx);
-	/* The worker has let go of its lease, or had lost it, and may take another. Under the worker's
-	 * lock: the owner may free the worker as soon as that is released. Recorder thread. */
+	/* The worker has let go of its lease, or had lost it, and may take another. Under the
+	 * worker's lock: the owner may free the worker as soon as that is released. Recorder
+	 * thread. */
 	void (*idle)(void *ctx);
 };
 
@@ -51,8 +53,8 @@ MUST_USE bool worker_new(const struct worker_config *config, struct worker **ret
 			 struct error *err);
 void worker_free(struct worker *w); /* idle, or abandoned and all threads ended. NULL is fine */
 
-/* Takes a lease and begins to send: `task`, but for its owner and id. False: there is none to take. Only an
- * idle one. May wait, as the lessor does. */
+/* Takes a lease and begins to send: `task`, but for its owner and id. False: there is none to take.
+ * Only an idle one. May wait, as the lessor does. */
 bool worker_start(struct worker *w, const struct flow_config *task);
 /* Drops what is in flight; gives the lease back when all that was answered is durable. */
 void worker_recall(struct worker *w);
@@ -60,7 +62,8 @@ void worker_recall(struct worker *w);
 void worker_suspend(struct worker *w, bool suspended);
 /* Whether it is time to renew the lease. Any thread; does not wait. */
 bool worker_renew_is_due(struct worker *w, uint64_t now_ms);
-/* Renews the lease if it is time; one that is lost ends the sending. May wait, as the lessor does. */
+/* Renews the lease if it is time; one that is lost ends the sending. May wait, as the lessor
+ * does. */
 void worker_renew(struct worker *w, uint64_t now_ms);
 /* The process ends: as worker_recall(), but the lease is not given back. */
 void worker_abandon(struct worker *w);

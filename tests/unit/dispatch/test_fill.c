@@ -1,5 +1,5 @@
-/* test_fill.c: which lane gets a line, with lanes made by hand; fill.c is linked with lines, a schedule and memory
- * of the test's own. What is sent stays in flight. */
+/* test_fill.c: which lane gets a line, with lanes made by hand; fill.c is linked with lines, a
+ * schedule and memory of the test's own. What is sent stays in flight. */
 #include "unit.h"
 
 #include "dispatch/attempt.h"

@@ -1,4 +1,5 @@
-/* test_flow.c: the lines of one batch: what a flow shows, and its life in a dispatch without upstreams. */
+/* test_flow.c: the lines of one batch: what a flow shows, and its life in a dispatch without
+ * upstreams. */
 #include "unit.h"
 
 #include <semaphore.h>

@@ -1,5 +1,5 @@
-/* test_learn.c: what an upstream's answers teach: why batches wait, what the log is told, and when it
- * is tried again. */
+/* test_learn.c: what an upstream's answers teach: why batches wait, what the log is told, and when
+ * it is tried again. */
 #include "servers.h"
 
 static struct flow_view progress(const struct world_batch *b)

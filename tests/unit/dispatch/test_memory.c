@@ -1,5 +1,5 @@
-/* test_memory.c: what lines may take of the memory budget: none is sent for whose answer there is no
- * room, and an answer for which there is none is not read on. */
+/* test_memory.c: what lines may take of the memory budget: none is sent for whose answer there is
+ * no room, and an answer for which there is none is not read on. */
 #include "servers.h"
 
 #define LIMIT (1u << 20)

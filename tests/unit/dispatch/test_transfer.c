@@ -1,5 +1,5 @@
-/* test_transfer.c: what of an answer's head is taken into account: the pause that it asks for, and the
- * error that it names. */
+/* test_transfer.c: what of an answer's head is taken into account: the pause that it asks for, and
+ * the error that it names. */
 #include "servers.h"
 
 static struct fake_answer first; /* to whatever comes in the first second */

@@ -1,5 +1,5 @@
-/* test_trials.c: when a line ends (contract 8.3), in virtual time: lines, one lane with its breaker, and
- * a server that is scripted by the clock. */
+/* test_trials.c: when a line ends (contract 8.3), in virtual time: lines, one lane with its
+ * breaker, and a server that is scripted by the clock. */
 #include "unit.h"
 
 #include "dispatch/trials.h"
@@ -91,7 +91,8 @@ static enum blame outage_of_half_an_hour(const struct world *w, unsigned line)
 	return w->now_ms < 30u * 60 * 1000 ? BLAME_SERVER : BLAME_NOBODY;
 }
 
-/* U1, U4, U5: one line, nineteen, twenty, sixty: nobody is lost, probes are few, it goes on at once. */
+/* U1, U4, U5: one line, nineteen, twenty, sixty: nobody is lost, probes are few, it goes on at
+ * once. */
 static void an_outage_costs_no_line(void **state)
 {
 	(void)state;

@@ -1,4 +1,5 @@
-/* What dispatch does, as numbers: each upstream, each model that has a label, and the rest in one row. */
+/* What dispatch does, as numbers: each upstream, each model that has a label, and the rest in one
+ * row. */
 #include "memory_fault.h"
 
 #include <math.h>

@@ -253,7 +253,8 @@ static inline void world_drop(struct world *w, struct world_batch *b)
 	assert_true(b->dropped);
 }
 
-/* ---- calls that wait for dispatch: another thread makes them, while this one turns its loop ---- */
+/* ---- calls that wait for dispatch: another thread makes them, while this one turns its loop
+ * ---- */
 
 struct world_call {
 	struct world *world;

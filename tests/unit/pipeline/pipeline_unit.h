@@ -1,8 +1,9 @@
-/* pipeline_unit.h: a data directory with a store and an uploaded file, on a clock that the test sets; the
- * real journal, recorder and blobs; and in the place of dispatch one that does what the test says.
+/* pipeline_unit.h: a data directory with a store and an uploaded file, on a clock that the test
+ * sets; the real journal, recorder and blobs; and in the place of dispatch one that does what the
+ * test says.
  *
- * flow_open() and its kin are defined here: the linker takes them before the library's. A job for the
- * pipeline's workers (--wrap=workers_post...) waits until the test takes a turn. */
+ * flow_open() and its kin are defined here: the linker takes them before the library's. A job for
+ * the pipeline's workers (--wrap=workers_post...) waits until the test takes a turn. */
 #pragma once
 
 #include "unit.h"

@@ -1,4 +1,5 @@
-/* test_coordinator.c: the life of a batch, turn by turn, on a clock and a dispatch of the test's. */
+/* test_coordinator.c: the life of a batch, turn by turn, on a clock and a dispatch of the
+ * test's. */
 #include "pipeline_unit.h"
 
 #include "pipeline/coordinator_impl.h" /* its lessor: another worker asks it too */
@@ -486,7 +487,8 @@ static void test_a_full_disk_at_the_opening_is_told_and_passes(void **state)
 	assert_int_equal(view().stall, STALL_NONE);
 }
 
-/* Whatever write, sync, rename or cut is the one that fails: all lines are there in the end, once. */
+/* Whatever write, sync, rename or cut is the one that fails: all lines are there in the end,
+ * once. */
 static void test_any_single_fault_of_the_disk_passes(void **state)
 {
 	(void)state;

@@ -1,5 +1,5 @@
-/* test_input.c: lines are read by the index; an index that is gone is made anew; a place that lies outside
- * its line is not believed. */
+/* test_input.c: lines are read by the index; an index that is gone is made anew; a place that lies
+ * outside its line is not believed. */
 #include "pipeline_unit.h"
 
 #define LINES 100u /* more than are cached */

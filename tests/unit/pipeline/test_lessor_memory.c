@@ -1,4 +1,5 @@
-/* test_lessor_memory.c: leases and their epochs, between two workers; what is settled counts, once. */
+/* test_lessor_memory.c: leases and their epochs, between two workers; what is settled counts,
+ * once. */
 #include "unit.h"
 
 #include "pipeline/lessor_memory.h"

@@ -1,5 +1,5 @@
-/* test_open_files.c: which batches' files stay open, which are closed for others, and what a process
- * without descriptors does. */
+/* test_open_files.c: which batches' files stay open, which are closed for others, and what a
+ * process without descriptors does. */
 #include "pipeline_unit.h"
 
 #include <sys/resource.h>

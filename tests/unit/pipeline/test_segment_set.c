@@ -1,4 +1,5 @@
-/* test_segment_set.c: lines end in any order; what is left, where its records stand, what is merged. */
+/* test_segment_set.c: lines end in any order; what is left, where its records stand, what is
+ * merged. */
 #include "unit.h"
 
 #include "pipeline/segment_set.h"

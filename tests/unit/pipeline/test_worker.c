@@ -1,5 +1,5 @@
-/* test_worker.c: a worker takes, sends, journals and settles; its lease is lost; the disk is full; the
- * input cannot be read. */
+/* test_worker.c: a worker takes, sends, journals and settles; its lease is lost; the disk is full;
+ * the input cannot be read. */
 #include "pipeline_unit.h"
 
 #define LINES 3u

@@ -1,6 +1,6 @@
-/* whole_unit.h: the pipeline itself (pipeline.h) on what pipeline_unit.h has: dispatch as a whole is
- * the test's too, and while the pipeline waits for its batches at the opening they have their turns,
- * and time passes (--wrap=usleep). */
+/* whole_unit.h: the pipeline itself (pipeline.h) on what pipeline_unit.h has: dispatch as a whole
+ * is the test's too, and while the pipeline waits for its batches at the opening they have their
+ * turns, and time passes (--wrap=usleep). */
 #pragma once
 
 #include "pipeline_unit.h"
