@@ -344,16 +344,17 @@ void __wrap_workers_post(struct workers *w, struct work *work, worker_fn fn, voi
 void __wrap_workers_post_after(struct workers *w, struct work *work, worker_fn fn, void *arg,
 			       uint64_t delay_ms)
 {
-	unsigned at = 0;
+	struct job *free_job = NULL;
 
 	(void)w;
 	pthread_mutex_lock(&turn.lock);
-	for (unsigned i = 0; i < JOBS_MAX; i++)
+	for (unsigned i = 0; i < JOBS_MAX; i++) {
 		assert_ptr_not_equal(turn.jobs[i].work, work);
-	while (at < JOBS_MAX && turn.jobs[at].work != NULL)
-		at++;
-	assert_true(at < JOBS_MAX);
-	turn.jobs[at] = (struct job){ work, fn, arg, world_sys.ms + delay_ms };
+		if (turn.jobs[i].work == NULL)
+			free_job = &turn.jobs[i];
+	}
+	assert_non_null(free_job);
+	*free_job = (struct job){ work, fn, arg, world_sys.ms + delay_ms };
 	pthread_mutex_unlock(&turn.lock);
 }
 
