@@ -82,7 +82,7 @@ static void socket_register(struct curl_client *w, int fd, uint32_t events)
 	else if (failed != 0 && op == EPOLL_CTL_ADD && errno == EEXIST)
 		failed = epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, fd, &e);
 	if (failed != 0 && errno != EBADF && errno != ENOENT) /* those two: it is closed already */
-		log_warn("dispatch.epoll_failed", kv_int("errno", errno));
+		log_warn("client.epoll_failed", kv_int("errno", errno));
 	s->registered = failed != 0 ? 0 : events;
 }
 
@@ -200,7 +200,7 @@ void curl_loop_wait(struct curl_client *w, int timeout_ms, bool *ret_woken)
 		}
 		*ret_woken = true;
 		if (read(w->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-			log_warn("dispatch.wake_failed", kv_int("errno", errno));
+			log_warn("client.wake_failed", kv_int("errno", errno));
 	}
 	curl_loop_due(w);
 }
@@ -240,7 +240,7 @@ void curl_loop_wake(const struct curl_client *w)
 	uint64_t one = 1;
 
 	if (write(w->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_warn("dispatch.wake_failed", kv_int("errno", errno));
+		log_warn("client.wake_failed", kv_int("errno", errno));
 }
 
 /* ---- handles ---- */
