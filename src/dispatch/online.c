@@ -34,7 +34,7 @@ struct online_call {
 	struct buf error_body; /* the beginning of an answer that is an error */
 };
 
-/* ---- the list of those that have not ended ---- */
+/* ---- how far it is ---- */
 
 static void online_link(struct dispatch *d, struct online *o)
 {
@@ -46,15 +46,9 @@ static void online_link(struct dispatch *d, struct online *o)
 	d->online_count++;
 }
 
-static void online_wait(struct dispatch *d, struct online *o, bool waits)
-{
-	d->online_waiting += (unsigned)waits - (unsigned)o->waits;
-	o->waits = waits;
-}
-
 static void online_unlink(struct dispatch *d, struct online *o)
 {
-	online_wait(d, o, false);
+	assert(d->online_count > 0 && (o->prev == NULL ? d->online : o->prev->next) == o);
 	if (o->prev != NULL)
 		o->prev->next = o->next;
 	else
@@ -64,10 +58,39 @@ static void online_unlink(struct dispatch *d, struct online *o)
 	d->online_count--;
 }
 
+/* Whether it is in the list. */
+static bool relay_is_listed(enum relay_state s)
+{
+	return s != RELAY_NEW && s != RELAY_ENDED;
+}
+
+/* The one door: the list, and the count of those that wait, follow the state. */
+static void relay_move(struct dispatch *d, struct online *o, enum relay_state to)
+{
+	static const unsigned edges[] = {
+		[RELAY_NEW] = 1u << RELAY_WAITS | 1u << RELAY_SENT | 1u << RELAY_ENDED,
+		[RELAY_WAITS] = 1u << RELAY_SENT | 1u << RELAY_ENDED,
+		/* again: it was not sent after all, and another upstream may take it */
+		[RELAY_SENT] = 1u << RELAY_SENT | 1u << RELAY_WAITS | 1u << RELAY_ANSWERED |
+			       1u << RELAY_ENDED,
+		[RELAY_ANSWERED] = 1u << RELAY_ENDED,
+		[RELAY_ENDED] = 0,
+	};
+	enum relay_state from = o->state;
+
+	assert(on_dispatch_thread() && (edges[from] >> to & 1) != 0);
+	o->state = to;
+	if (!relay_is_listed(from) && relay_is_listed(to))
+		online_link(d, o);
+	if (relay_is_listed(from) && !relay_is_listed(to))
+		online_unlink(d, o);
+	assert(from != RELAY_WAITS || d->online_waiting > 0);
+	d->online_waiting += (unsigned)(to == RELAY_WAITS) - (unsigned)(from == RELAY_WAITS);
+}
+
 static void online_end(struct dispatch *d, struct online *o, enum online_end how)
 {
-	online_unlink(d, o);
-	o->ended = true;
+	relay_move(d, o, RELAY_ENDED);
 	o->ops->end(o->ctx, how);
 }
 
@@ -83,7 +106,7 @@ static void call_head(struct exchange *x, const struct exchange_head *h)
 	struct online_call *call = call_of(x);
 
 	call->is_error = h->status >= 300;
-	call->online->has_head = true;
+	relay_move(call->transfer.dispatch, call->online, RELAY_ANSWERED);
 	call->online->ops->head(call->online->ctx, h);
 }
 
@@ -243,7 +266,9 @@ static bool online_send(struct dispatch *d, struct online *o)
 	if (u == NULL)
 		return false;
 	o->call = call_start(d, o, u);
-	if (o->call == NULL)
+	if (o->call != NULL)
+		relay_move(d, o, RELAY_SENT);
+	else
 		online_end(d, o, ONLINE_BROKEN);
 	return true;
 }
@@ -257,7 +282,7 @@ static void online_try(struct dispatch *d, struct online *o)
 	if (most > 0 && d->online_waiting >= most)
 		online_end(d, o, ONLINE_BUSY);
 	else
-		online_wait(d, o, true);
+		relay_move(d, o, RELAY_WAITS);
 }
 
 bool online_fill(struct dispatch *d)
@@ -273,11 +298,7 @@ bool online_fill(struct dispatch *d)
 		last = last->next;
 	for (struct online *o = last, *before; o != NULL; o = before) {
 		before = o->prev;
-		if (!o->waits || !online_send(d, o))
-			continue;
-		if (!o->ended)
-			online_wait(d, o, false);
-		sent = true;
+		sent = (o->state == RELAY_WAITS && online_send(d, o)) || sent;
 	}
 	return sent;
 }
@@ -308,7 +329,7 @@ static enum online_end online_end_of(const struct online *o, enum exchange_end h
 {
 	switch (how) {
 	case EXCHANGE_WHOLE:
-		return o->has_head ? ONLINE_WHOLE : ONLINE_BROKEN;
+		return o->state == RELAY_ANSWERED ? ONLINE_WHOLE : ONLINE_BROKEN;
 	case EXCHANGE_MALFORMED:
 		return ONLINE_MALFORMED;
 	case EXCHANGE_TIMEOUT:
@@ -347,7 +368,7 @@ static void call_done(struct exchange *x, const struct exchange_result *r)
 	call_log(call, r);
 	enum exchange_end how = r->how;
 	call_drop(o);
-	if (!sent && !o->has_head) {
+	if (!sent && o->state == RELAY_SENT) {
 		o->tried |= UINT64_C(1) << u->number;
 		online_try(d, o);
 		return;
@@ -373,12 +394,10 @@ static void online_mail(struct dispatch *d, struct mail *m, unsigned asked)
 	struct online *o = container_of(m, struct online, mail);
 
 	if ((asked & ONLINE_ASK_START) != 0 && (asked & ONLINE_ASK_RELEASE) == 0) {
-		online_link(d, o);
 		if (d->online_closed)
 			online_end(d, o, ONLINE_CLOSING);
 		else
 			online_try(d, o);
-		o->known = true;
 	}
 	if ((asked & ONLINE_ASK_MORE) != 0 && o->call != NULL)
 		exchange_resume(&o->call->transfer.exchange);
@@ -386,8 +405,8 @@ static void online_mail(struct dispatch *d, struct mail *m, unsigned asked)
 		return;
 	if (o->call != NULL)
 		call_stop(o);
-	if (o->known && !o->ended)
-		online_unlink(d, o);
+	if (o->state != RELAY_ENDED)
+		relay_move(d, o, RELAY_ENDED);
 	o->ops->released(o->ctx);
 }
 

@@ -37,6 +37,15 @@ struct online_ops {
 	void (*released)(void *ctx);
 };
 
+/* How far it is. Zeroed at first. */
+enum relay_state {
+	RELAY_NEW,      /* the dispatch thread has not seen it */
+	RELAY_WAITS,    /* for room on an upstream */
+	RELAY_SENT,     /* to an upstream, which has not answered */
+	RELAY_ANSWERED, /* the head has been passed on */
+	RELAY_ENDED,
+};
+
 struct online {
 	/* set by the caller */
 	const struct online_ops *ops;
@@ -52,8 +61,7 @@ struct online {
 	struct mail mail;
 	struct online *next, *prev; /* of those that have not ended */
 	struct online_call *call;   /* while it is sent */
-	bool known, ended, has_head;
-	bool waits;     /* for room on an upstream */
+	enum relay_state state;
 	uint64_t tried; /* bit an upstream that could not be reached */
 };
 
