@@ -28,6 +28,31 @@ static void two_models_take_turns_on_one_upstream(void **state)
 	world_close(&w);
 }
 
+static void end_one_by_one(const struct request *rq, struct fake_answer *ret)
+{
+	ret->after_ms = 100 + rq->line % 4 * 20;
+}
+
+/* The slots are all the other's; each that is free goes to the one that has fewer. */
+static void one_that_comes_later_gets_its_half(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	servers.of[0].choose = end_one_by_one;
+	world_batch_of(&w, "m", 1);
+	world_run(&w, 300);
+	struct world_batch *n = world_batch_of(&w, "n", 200);
+	world_run(&w, 700);
+	struct world_batch *m = world_batch_of(&w, "m", 200);
+	unsigned n_ended = n->ended;
+	world_run(&w, 2000);
+	assert_in_range(m->ended, 20, 40);
+	assert_in_range(n->ended - n_ended, 20, 40);
+	world_close(&w);
+}
+
 static void a_model_alone_has_all_slots(void **state)
 {
 	struct world w;
@@ -111,6 +136,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_models_take_turns_on_one_upstream),
+		cmocka_unit_test(one_that_comes_later_gets_its_half),
 		cmocka_unit_test(a_model_alone_has_all_slots),
 		cmocka_unit_test(one_that_mostly_fails_gets_a_line_a_second_beside_a_good_one),
 		cmocka_unit_test(so_does_one_whose_breaker_is_closed),
