@@ -312,7 +312,7 @@ static void line_learn(struct line *l, const struct attempt_end *e, enum blame b
 		.now_ms = e->ended_us / 1000,
 		.lane_number = u->number,
 		.lane = &lane->circuit.breaker,
-		.well_meanwhile = breaker_well_since(&lane->circuit.breaker, sent_ms),
+		.well_meanwhile = breaker_well_after(&lane->circuit.breaker, sent_ms),
 		.probe = l->slot.probe,
 		.broke_alone = l->slot.alone && e->how == EXCHANGE_BROKEN,
 		.up = l->up,

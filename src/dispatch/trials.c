@@ -14,7 +14,7 @@ uint64_t trials_backoff_ms(uint32_t spent, uint32_t random)
 static void charge(struct trials *t, const struct trials_view *v)
 {
 	if (t->open && t->open_lane == v->lane_number &&
-	    breaker_well_since(v->lane, t->open_sent_ms)) {
+	    breaker_well_after(v->lane, t->open_sent_ms)) {
 		t->spent++;
 		t->open = false;
 	}
@@ -33,7 +33,7 @@ static void charge(struct trials *t, const struct trials_view *v)
 static bool is_lines(struct trials *t, const struct trials_view *v,
 		     const struct trials_limits *limits)
 {
-	if (t->failing_since_ms == 0 || breaker_well_since(v->lane, t->failing_since_ms))
+	if (t->failing_since_ms == 0 || breaker_well_after(v->lane, t->failing_since_ms))
 		t->failing_since_ms = v->now_ms;
 	if (v->now_ms - t->failing_since_ms < limits->patience_ms)
 		return false;
@@ -106,7 +106,7 @@ bool trials_fail_anew(struct trials *t, const struct trials_view *v)
 {
 	uint64_t there = UINT64_C(1) << v->lane_number;
 
-	if (breaker_well_since(v->lane, t->failed_ms))
+	if (breaker_well_after(v->lane, t->failed_ms))
 		t->failed_on = 0;
 	bool anew = (t->failed_on & there) == 0;
 	if (t->failed_on == 0)

@@ -362,6 +362,7 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 		   struct blobs *blobs, struct pipeline **ret, struct error *err)
 {
 	struct pipeline *p = calloc(1, sizeof(*p));
+
 	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
 	size_t n = 0;
 

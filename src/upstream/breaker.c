@@ -150,6 +150,11 @@ bool breaker_well_since(const struct breaker *b, uint64_t sent_ms)
 	return b->well_ms != 0 && b->well_ms >= sent_ms;
 }
 
+bool breaker_well_after(const struct breaker *b, uint64_t sent_ms)
+{
+	return b->well_ms != 0 && b->well_ms > sent_ms;
+}
+
 bool breaker_is_lines(const struct breaker *b, uint64_t patience_ms, uint64_t now_ms)
 {
 	return b->state == BREAKER_DOWN && b->healthy_since_ms != 0 &&

@@ -31,7 +31,7 @@ static void world_send(struct world *w, unsigned i)
 	struct trials_view v = { .sent_ms = sent,
 				 .now_ms = w->now_ms,
 				 .lane = &w->lane,
-				 .well_meanwhile = breaker_well_since(&w->lane, sent),
+				 .well_meanwhile = breaker_well_after(&w->lane, sent),
 				 .probe = probe };
 	struct breaker_sign s = { .sent_ms = sent, .alone = true, .line_new = !w->counted[i] };
 	if (blame_is_well(j.blame)) {
