@@ -278,9 +278,8 @@ static void lines_that_were_beside_it_do_not_end(void **state)
 	struct world w;
 
 	(void)state;
-	/* All of them are there at each death, and none is charged for it: not even one that was sent in the
-	 * millisecond of another's answer. */
-	killing_begin(&w, 4, 2);
+	/* all of them are there at each death */
+	killing_begin(&w, 4, 3);
 	killing_run(&w, 60000);
 	assert_int_equal(w.ended, 4);
 	assert_int_equal(w.batches[0].outcomes[0]->fault, OUTCOME_UPSTREAM);

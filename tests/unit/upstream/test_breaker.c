@@ -182,6 +182,19 @@ static void it_is_up_while_the_last_that_was_seen_is_good(void **state)
 	assert_false(breaker_is_up(&b));
 }
 
+/* A good answer frees the slot of the next line: both bear the same time, and the answer came first. */
+static void an_answer_in_the_millisecond_of_sending_came_before(void **state)
+{
+	struct breaker b = { 0 };
+
+	(void)state;
+	assert_false(breaker_well_after(&b, 0));
+	(void)breaker_well(&b, 900, 1000);
+	assert_true(breaker_well_since(&b, 1000));
+	assert_false(breaker_well_after(&b, 1000));
+	assert_true(breaker_well_after(&b, 999));
+}
+
 static void the_share_of_faults_follows_the_last_answers(void **state)
 {
 	(void)state;
@@ -210,6 +223,7 @@ int main(void)
 		cmocka_unit_test(health_turning_good_is_probed_at_once),
 		cmocka_unit_test(few_lines_are_given_up_after_patience_many_are_an_outage),
 		cmocka_unit_test(it_is_up_while_the_last_that_was_seen_is_good),
+		cmocka_unit_test(an_answer_in_the_millisecond_of_sending_came_before),
 		cmocka_unit_test(the_share_of_faults_follows_the_last_answers),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
