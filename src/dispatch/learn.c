@@ -70,6 +70,7 @@ void attempt_learn(struct upstream *u, struct lane *lane, const struct lesson *l
 	struct learnt learnt = upstream_learn(u, lane != NULL ? &lane->circuit : NULL, l);
 
 	assert(on_dispatch_thread());
+	assert(lane != NULL || (!learnt.shut_model && !learnt.model));
 	if (learnt.shut_upstream)
 		gates_shut(u);
 	if (learnt.shut_model)

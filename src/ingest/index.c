@@ -60,7 +60,7 @@ static bool footer_read(const struct blob_reader *file, const struct index_heade
 bool index_open(struct blob_reader *file, struct index **ret, struct error *err)
 {
 	struct index *ix = calloc(1, sizeof(*ix));
-	struct index_header h;
+	struct index_header h = { 0 };
 
 	if (ix == NULL) {
 		blob_reader_close(file);

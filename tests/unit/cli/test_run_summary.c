@@ -78,7 +78,7 @@ static void test_a_limit_leaves_lines(void **state)
 
 static void test_a_stream_names_no_place(void **state)
 {
-	struct run_paths stream = { .stream = true };
+	static const struct run_paths stream = { .stream = true };
 	struct batch_view batch = batch_of(2, 1, 1);
 
 	(void)state;

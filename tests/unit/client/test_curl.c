@@ -21,8 +21,7 @@
 static _Atomic unsigned looked_up;
 static _Atomic in_addr_t moves_to;
 
-/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved
- * names */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved */
 int getaddrinfo(const char *name, const char *service, const struct addrinfo *hints,
 		struct addrinfo **ret)
 {
@@ -45,8 +44,7 @@ int getaddrinfo(const char *name, const char *service, const struct addrinfo *hi
 	return 0;
 }
 
-/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved
- * names */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved */
 void freeaddrinfo(struct addrinfo *info)
 {
 	free(info);
@@ -56,8 +54,7 @@ void freeaddrinfo(struct addrinfo *info)
 
 static _Atomic time_t later_s;
 
-/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved
- * names */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): glibc's are reserved */
 int clock_gettime(clockid_t id, struct timespec *ret)
 {
 	int failed = (int)syscall(SYS_clock_gettime, id, ret);

@@ -100,7 +100,8 @@ static int setup(void **state)
 		text[i] = (char)(i % 1000 < 500 ? 'a' + i % 7 : ' ' + (i * 2654435761u >> 13) % 64);
 	reads = closes = sources = 0;
 	in_loop = false;
-	read_most = read_ms = 0;
+	read_most = 0;
+	read_ms = 0;
 	bad_from = UINT64_MAX;
 	ends_at = BYTES;
 	assert_true(http_server_open(&config, &server, &err));
