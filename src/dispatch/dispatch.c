@@ -114,9 +114,7 @@ static int polls_timeout(const struct dispatch *d, uint64_t now_ms)
 		uint64_t one = watches_due_ms(&target_of(u)->watches);
 		due = one < due ? one : due;
 	}
-	if (due == UINT64_MAX)
-		return -1;
-	return due <= now_ms ? 0 : due - now_ms > 60000 ? 60000 : (int)(due - now_ms);
+	return clock_wait_ms(due, now_ms);
 }
 
 /* Milliseconds until something is due by itself. */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "base/clock.h"
 #include "base/sys.h"
 #include "dispatch/attempt.h"
 #include "dispatch/dispatch_impl.h"
@@ -19,10 +20,6 @@ static uint64_t later(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
 }
-
-#include "base/sys.h"
-#include "dispatch/dispatch_impl.h"
-#include "dispatch/thread.h"
 
 /* It takes requests again: what was let through to it at once before is not now. */
 static void lane_reopen(struct lane *lane, struct moment now)
@@ -275,9 +272,5 @@ int dispatch_fill_timeout(struct dispatch *d)
 		uint64_t model_ms = m->no_memory ? UINT64_MAX : model_due_ms(m, now);
 		due = model_ms < due ? model_ms : due;
 	}
-	if (due == UINT64_MAX)
-		return -1;
-	if (due <= now.ms)
-		return 0;
-	return due - now.ms > 60000 ? 60000 : (int)(due - now.ms);
+	return clock_wait_ms(due, now.ms);
 }

@@ -5,15 +5,12 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "dispatch/dispatch_impl.h"
 #include "dispatch/lane.h"
 #include "dispatch/model.h"
 #include "dispatch/stall.h"
 #include "dispatch/target.h"
 #include "dispatch/thread.h"
-
-#include "base/log.h"
-#include "base/sys.h"
-#include "dispatch/dispatch_impl.h"
 
 /* ---- the log ---- */
 

@@ -120,7 +120,7 @@ static void distrust(struct engine *e, uint64_t now_us)
 	e->distrust_until_us = now_us + e->distrust_for_us;
 	e->floor_since_us = e->distrust_until_us;
 	e->same_polls = e->same_answers = e->floor_answers = 0;
-	e->queue_polls = e->many_polls = e->crowd_polls = 0;
+	e->queue_polls = e->many_polls = e->waiting_polls = 0;
 	e->slots = INFINITY;
 	e->slots_try_us = NEVER;
 	e->running_most = 0;
@@ -142,10 +142,10 @@ static bool is_full(struct engine *e, const struct gauges *g)
 	bool all = g->running >= 0.9 * e->running_most || g->cache > 0.9;
 	e->queue_polls = all && g->waiting >= 1 ? e->queue_polls + 1 : 0;
 	e->many_polls = all && g->waiting > few ? e->many_polls + 1 : 0;
-	e->crowd_polls = g->waiting > fmax(few, 0.25 * g->running) ? e->crowd_polls + 1 : 0;
-	if (e->crowd_polls >= 12)
+	e->waiting_polls = g->waiting > fmax(few, 0.25 * g->running) ? e->waiting_polls + 1 : 0;
+	if (e->waiting_polls >= 12)
 		e->running_most = e->running_lately = g->running;
-	return e->many_polls >= 3 || e->crowd_polls >= 12 ||
+	return e->many_polls >= 3 || e->waiting_polls >= 12 ||
 	       (e->queue_polls >= 8 && g->running <= 16);
 }
 
@@ -255,5 +255,5 @@ void engine_lost(struct engine *e)
 {
 	e->gauges_us = NEVER;
 	e->others = e->others_before = e->others_most = 0;
-	e->queue_polls = e->many_polls = e->crowd_polls = e->same_polls = 0;
+	e->queue_polls = e->many_polls = e->waiting_polls = e->same_polls = 0;
 }

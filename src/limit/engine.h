@@ -24,7 +24,7 @@ struct engine {
 	double elsewhere, elsewhere_before;
 	double running_most;   /* that ran at once, forgotten over some ten minutes */
 	double running_lately; /* the most of the last polls */
-	unsigned queue_polls, many_polls, crowd_polls; /* one after another: see is_full() */
+	unsigned queue_polls, many_polls, waiting_polls; /* one after another: see is_full() */
 	unsigned idle_polls; /* with none waiting, though all slots are taken */
 	double slots;        /* that the engine has, as its queue tells; INFINITY: not known */
 	uint64_t slots_us, slots_wait_us; /* when that was last seen or tried; until the next try */

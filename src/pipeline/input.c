@@ -61,7 +61,7 @@ void input_close(struct input *in)
 	index_close(TAKE(in->index));
 }
 
-void input_let_go(struct input *in)
+void input_release(struct input *in)
 {
 	blob_close(in);
 	index_let_go(in->index);

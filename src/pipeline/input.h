@@ -29,7 +29,7 @@ MUST_USE bool input_open(struct input *in, uint64_t line_bytes, struct error *er
 void input_close(struct input *in);
 
 /* Closes the descriptors and keeps the rest; opens them again. */
-void input_let_go(struct input *in);
+void input_release(struct input *in);
 MUST_USE bool input_take_up(struct input *in, struct error *err);
 
 uint64_t input_lines(const struct input *in);

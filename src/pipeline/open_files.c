@@ -57,7 +57,7 @@ static void list_remove(struct open_table *t, struct open_files *f)
 static void descriptors_close(struct open_files *f)
 {
 	journal_let_go(f->journal);
-	input_let_go(&f->input);
+	input_release(&f->input);
 }
 
 /* Of a batch whose input was lost, or whose journal cannot be read, what there is. */

@@ -46,7 +46,7 @@ static void world_send(struct world *w, unsigned i)
 	v.open = w->lane.state != BREAKER_CLOSED;
 	w->ended[i] = trials_end(&w->lines[i], &j, &v, &limits, &w->due_ms[i]);
 	w->good[i] = w->ended[i] && j.blame == BLAME_NOBODY;
-	if (w->ended[i]) /* as lines.c does */
+	if (w->ended[i]) /* as attempt.c does */
 		breaker_probe_at(&w->lane, w->now_ms + BREAKER_PROBE_MS);
 }
 

@@ -74,7 +74,7 @@ static void test_it_goes_on_after_it_was_let_go(void **state)
 	(void)state;
 	MUST(input_open(&in, 0, &err));
 	assert_line(3, "c-3");
-	input_let_go(&in);
+	input_release(&in);
 	MUST(input_take_up(&in, &err));
 	assert_line(3, "c-3");
 	assert_int_equal(input_line_number(&in, 3), 4);
