@@ -23,8 +23,29 @@
 #define HEALTH_EVERY_MS 1000u
 #define HEALTH_LATER_MS 5000u /* after a minute of it */
 #define HEALTH_TIMEOUT_MS 5000u
+#define SLOTS_TIMEOUT_MS 5000u
+#define KIND_HOLDS_MS 60000u /* metrics that change their kind twice in so long … */
+#define DISBELIEF_MS 600000u /* … are not believed for so long */
 
 /* ---- asking ---- */
+
+/* Metrics, health and slots stand beside the API, not in it: without the version at the end of the base
+ * URL. NULL: no memory. */
+static char *url_beside(const struct upstream *u, const char *path)
+{
+	struct buf url = BUF(4096);
+	const char *base = u->config.base_url;
+	size_t n = strlen(base);
+
+	if (n > 3 && strcmp(base + n - 3, "/v1") == 0)
+		n -= 3;
+	buf_append(&url, base, n);
+	buf_text(&url, path);
+	buf_char(&url, '\0');
+	if (url.failed)
+		buf_free(&url);
+	return url.p;
+}
 
 static struct watch *watch_of(struct exchange *x)
 {
@@ -84,6 +105,7 @@ static void watch_failed(struct watch *w, uint64_t now_ms)
 static void watch_ask(struct watch *w, const char *url, uint64_t timeout_ms, uint64_t now_ms)
 {
 	buf_clear(&w->text);
+	w->sent_us = sys.monotonic_us();
 	if (!watch_send(w, url, timeout_ms))
 		watch_failed(w, now_ms);
 }
@@ -104,6 +126,16 @@ static bool health_wanted(const struct watches *w)
 	return watch_waits(&w->health) && w->ops->ailing_since_ms(w->upstream) != 0;
 }
 
+static bool slots_wanted(const struct watches *w)
+{
+	enum gauges_kind kind = upstream_engine(w->upstream);
+
+	return watch_waits(&w->slots) && kind != w->slots_of &&
+	       (kind == GAUGES_SGLANG || kind == GAUGES_LLAMACPP);
+}
+
+static void slots_ask(struct watches *w, uint64_t now_ms);
+
 void watches_run(struct watches *w, uint64_t now_ms)
 {
 	assert(on_dispatch_thread());
@@ -114,6 +146,8 @@ void watches_run(struct watches *w, uint64_t now_ms)
 	if (w->health.due_ms <= now_ms && health_wanted(w))
 		watch_ask(&w->health, w->health_by_models ? w->models_url : w->health_url,
 			  HEALTH_TIMEOUT_MS, now_ms);
+	if (w->slots.due_ms <= now_ms && slots_wanted(w))
+		slots_ask(w, now_ms);
 }
 
 uint64_t watches_due_ms(const struct watches *w)
@@ -126,41 +160,86 @@ uint64_t watches_due_ms(const struct watches *w)
 		due = w->models.due_ms;
 	if (health_wanted(w) && w->health.due_ms < due)
 		due = w->health.due_ms;
+	if (slots_wanted(w) && w->slots.due_ms < due)
+		due = w->slots.due_ms;
 	return due;
 }
 
 /* ---- metrics ---- */
 
-static void metrics_lost(struct watches *w, uint64_t now_us)
+static void metrics_lost(struct watches *w, const char *why, uint64_t now_us)
 {
 	struct upstream *u = w->upstream;
 
 	if (u->has_gauges)
-		log_warn("upstream.metrics_lost", kv_str("upstream", u->config.name));
+		log_warn("upstream.metrics_lost", kv_str("upstream", u->config.name),
+			 kv_str("said", why));
 	u->has_gauges = false;
 	w->ops->gauges(u, now_us);
 }
 
-static void metrics_done(struct watch *w, bool good)
+static void metrics_failed(struct watches *w, const char *why, uint64_t now_us)
 {
-	struct upstream *u = w->of->upstream;
-	uint64_t now_us = sys.monotonic_us();
-	struct gauges g;
+	watch_failed(&w->metrics, now_us / 1000);
+	if (!w->upstream->has_gauges || w->metrics.failures >= METRICS_LOST_AFTER)
+		metrics_lost(w, why, now_us);
+}
 
-	if (!good || !gauges_read(buf_slice(&w->text), u->config.metrics, &g)) {
-		watch_failed(w, now_us / 1000);
-		if (!u->has_gauges || w->failures >= METRICS_LOST_AFTER)
-			metrics_lost(w->of, now_us);
-		return;
-	}
-	w->failures = 0;
-	w->due_ms = now_us / 1000 + METRICS_EVERY_MS;
+/* Metrics of another kind than before: another engine, once; several that take turns behind one
+ * address, where that happens again soon. */
+static bool kind_believed(struct watches *w, enum gauges_kind kind, uint64_t now_ms)
+{
+	bool changed = w->kind != GAUGES_AUTO && w->kind != kind;
+	uint64_t before_ms = w->kind_changed_ms;
+
+	w->kind = kind;
+	if (!changed)
+		return true;
+	w->kind_changed_ms = now_ms;
+	if (before_ms == 0 || now_ms - before_ms >= KIND_HOLDS_MS)
+		return true;
+	w->disbelieved_ms = now_ms + DISBELIEF_MS;
+	return false;
+}
+
+static void metrics_take(struct watches *w, const struct gauges *g, uint64_t now_us)
+{
+	struct upstream *u = w->upstream;
+
+	w->metrics.failures = 0;
+	w->metrics.due_ms = now_us / 1000 + METRICS_EVERY_MS;
 	if (!u->has_gauges)
 		log_info("upstream.metrics", kv_str("upstream", u->config.name),
-			 kv_str("kind", gauges_kind_words[g.kind]));
+			 kv_str("kind", gauges_kind_words[g->kind]));
 	u->has_gauges = true;
-	u->gauges = g;
-	w->of->ops->gauges(u, now_us);
+	u->gauges = *g;
+	u->gauges_asked_us = w->metrics.sent_us;
+	if (w->slots_of != GAUGES_AUTO && w->slots_of != g->kind)
+		u->engine_slots = 0; /* those of another engine */
+	if (u->engine_slots > 0)
+		u->gauges.slots = u->engine_slots;
+	w->ops->gauges(u, now_us);
+}
+
+static void metrics_done(struct watches *w, const struct attempt_end *e)
+{
+	uint64_t now_us = sys.monotonic_us();
+	struct gauges g;
+	const char *why;
+	char said[224];
+
+	if (e->how != EXCHANGE_WHOLE || e->status != 200) {
+		attempt_words(e, w->upstream->config.api_key, said, sizeof(said));
+		metrics_failed(w, said, now_us);
+	} else if (!gauges_read(e->body, w->upstream->config.metrics, &g, &why)) {
+		metrics_failed(w, why, now_us);
+	} else if (!kind_believed(w, g.kind, now_us / 1000)) {
+		w->metrics.due_ms = w->disbelieved_ms;
+		metrics_lost(w, "their kind changes from poll to poll: not asked for 10 minutes",
+			     now_us);
+	} else {
+		metrics_take(w, &g, now_us);
+	}
 }
 
 bool watches_gauges_current(const struct watches *w, uint64_t now_ms)
@@ -219,6 +298,51 @@ static void models_done(struct watch *w, const struct attempt_end *e)
 	w->of->ops->models(w->transfer.dispatch, !same);
 }
 
+/* ---- slots ---- */
+
+/* Asked once, as the kind that it is known to be. */
+static void slots_ask(struct watches *w, uint64_t now_ms)
+{
+	enum gauges_kind kind = upstream_engine(w->upstream);
+	char *url = url_beside(w->upstream, kind == GAUGES_LLAMACPP ? "/props"
+					    : w->slots_old_path     ? "/get_server_info"
+								    : "/server_info");
+
+	exchange_close(&w->slots.transfer.exchange); /* it may have another URL */
+	if (url != NULL)
+		watch_ask(&w->slots, url, SLOTS_TIMEOUT_MS, now_ms);
+	if (w->slots.transfer.exchange.under_way)
+		w->slots_of = kind;
+	free(url);
+}
+
+/* Told or not, the log says nothing of a failure: few engines have slots to tell of. */
+static void slots_done(struct watches *w, const struct attempt_end *e)
+{
+	struct upstream *u = w->upstream;
+	unsigned before = u->engine_slots;
+	bool whole = e->how == EXCHANGE_WHOLE;
+
+	if (!whole || e->status == 503) { /* it is not up yet */
+		w->slots_of = GAUGES_AUTO;
+		watch_failed(&w->slots, e->ended_us / 1000);
+		return;
+	}
+	if (e->status == 404 && w->slots_of == GAUGES_SGLANG && !w->slots_old_path) {
+		w->slots_old_path = true;
+		w->slots_of = GAUGES_AUTO;
+		return;
+	}
+	w->slots.failures = 0;
+	u->engine_slots = e->status == 200 ? gauges_slots_read(e->body, w->slots_of) : 0;
+	u->gauges.slots = u->engine_slots > 0 ? (double)u->engine_slots : -1;
+	if (u->engine_slots == before)
+		return;
+	log_info("upstream.engine_slots", kv_str("upstream", u->config.name),
+		 kv_u64("slots", u->engine_slots));
+	w->ops->gauges(u, sys.monotonic_us());
+}
+
 /* ---- health ---- */
 
 /* A page says nothing: what stands before the engine says "sign in" to everything. */
@@ -251,9 +375,11 @@ static void watch_done(struct exchange *x, const struct exchange_result *r)
 	transfer_end(&w->transfer, r, &end);
 	end.body = buf_slice(&w->text);
 	if (w == &w->of->metrics)
-		metrics_done(w, end.how == EXCHANGE_WHOLE && end.status == 200);
+		metrics_done(w->of, &end);
 	else if (w == &w->of->models)
 		models_done(w, &end);
+	else if (w == &w->of->slots)
+		slots_done(w->of, &end);
 	else
 		health_done(w, &end);
 	if (w->text.cap > (256u << 10))
@@ -261,24 +387,6 @@ static void watch_done(struct exchange *x, const struct exchange_result *r)
 }
 
 /* ---- opening and closing ---- */
-
-/* Metrics and health stand beside the API, not in it: without the version at the end of the base
- * URL. NULL: no memory. */
-static char *url_beside(const struct upstream *u, const char *path)
-{
-	struct buf url = BUF(4096);
-	const char *base = u->config.base_url;
-	size_t n = strlen(base);
-
-	if (n > 3 && strcmp(base + n - 3, "/v1") == 0)
-		n -= 3;
-	buf_append(&url, base, n);
-	buf_text(&url, path);
-	buf_char(&url, '\0');
-	if (url.failed)
-		buf_free(&url);
-	return url.p;
-}
 
 static bool urls_make(struct watches *w)
 {
@@ -308,6 +416,7 @@ bool watches_open(struct watches *w, const struct poll_ops *ops, const struct tr
 	watch_init(w, &w->metrics, as);
 	watch_init(w, &w->models, as);
 	watch_init(w, &w->health, as);
+	watch_init(w, &w->slots, as);
 	return urls_make(w);
 }
 
@@ -322,6 +431,7 @@ void watches_close(struct watches *w)
 	watch_close(&w->metrics);
 	watch_close(&w->models);
 	watch_close(&w->health);
+	watch_close(&w->slots);
 	free(w->metrics_url);
 	free(w->models_url);
 	free(w->health_url);
@@ -330,5 +440,9 @@ void watches_close(struct watches *w)
 void watches_renew(struct watches *w, uint64_t now_ms)
 {
 	assert(on_dispatch_thread());
-	w->models.due_ms = w->metrics.due_ms = now_ms;
+	w->models.due_ms = now_ms;
+	w->metrics.due_ms = now_ms > w->disbelieved_ms ? now_ms : w->disbelieved_ms;
+	w->slots.due_ms = now_ms;
+	w->slots_of = GAUGES_AUTO;
+	w->slots_old_path = false;
 }

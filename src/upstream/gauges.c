@@ -6,14 +6,27 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/attr.h"
+#include "base/json.h"
 
 #define NUMBER_MAX 63 /* bytes; no engine prints longer ones */
+#define COUNTER_MAX 1e18
 
 const char *const gauges_kind_words[] = { "auto", "none", "vllm", "sglang", "llamacpp", NULL };
 
-enum gauge { WAITING, RUNNING, CACHE, GAUGES_N };
+enum gauge {
+	WAITING,
+	RUNNING,
+	DEFERRED,
+	CACHE,
+	PREEMPTIONS,
+	PREFIX_QUERIES,
+	PREFIX_HITS,
+	OUTPUT_TOKENS,
+	GAUGES_N,
+};
 
 static const struct {
 	const char *name;
@@ -22,24 +35,38 @@ static const struct {
 } series_names[] = {
 	{ "vllm:num_requests_waiting", GAUGES_VLLM, WAITING },
 	{ "vllm:num_requests_running", GAUGES_VLLM, RUNNING },
+	{ "vllm:num_requests_waiting_by_reason", GAUGES_VLLM, DEFERRED },
 	{ "vllm:kv_cache_usage_perc", GAUGES_VLLM, CACHE },
 	{ "vllm:gpu_cache_usage_perc", GAUGES_VLLM, CACHE },
+	{ "vllm:num_preemptions_total", GAUGES_VLLM, PREEMPTIONS },
+	{ "vllm:prefix_cache_queries_total", GAUGES_VLLM, PREFIX_QUERIES },
+	{ "vllm:prefix_cache_hits_total", GAUGES_VLLM, PREFIX_HITS },
+	{ "vllm:generation_tokens_total", GAUGES_VLLM, OUTPUT_TOKENS },
 	{ "sglang:num_queue_reqs", GAUGES_SGLANG, WAITING },
 	{ "sglang:num_running_reqs", GAUGES_SGLANG, RUNNING },
 	{ "sglang:token_usage", GAUGES_SGLANG, CACHE },
+	{ "sglang:num_retracted_requests_total", GAUGES_SGLANG, PREEMPTIONS },
+	{ "sglang:prompt_tokens_total", GAUGES_SGLANG, PREFIX_QUERIES },
+	{ "sglang:cached_tokens_total", GAUGES_SGLANG, PREFIX_HITS },
+	{ "sglang:generation_tokens_total", GAUGES_SGLANG, OUTPUT_TOKENS },
 	{ "llamacpp:requests_deferred", GAUGES_LLAMACPP, WAITING },
 	{ "llamacpp:requests_processing", GAUGES_LLAMACPP, RUNNING },
 	{ "llamacpp:kv_cache_usage_ratio", GAUGES_LLAMACPP, CACHE },
+	{ "llamacpp:tokens_predicted_total", GAUGES_LLAMACPP, OUTPUT_TOKENS },
 };
 
+/* Of one kind. */
 struct told {
 	double value[GAUGES_N];
 	bool seen[GAUGES_N];
+	bool typed[GAUGES_N]; /* there is a TYPE of it */
+	bool impossible;      /* a request count was what no engine has */
 };
 
 struct labels {
 	bool dp_rank, other_tp_rank; /* there is one; it is not 0 */
 	bool repeated;               /* see gauges.h */
+	bool deferred;               /* reason="deferred" */
 };
 
 static bool is_space(char c)
@@ -103,6 +130,8 @@ static void label_seen(struct labels *l, struct slice name, struct slice value)
 		l->other_tp_rank = true;
 	else if (slice_is(name, "dp_rank"))
 		l->dp_rank = true;
+	else if (slice_is(name, "reason") && slice_is(value, "deferred"))
+		l->deferred = true;
 }
 
 /* From behind the opening brace to behind the closing one. */
@@ -128,30 +157,78 @@ static bool take_labels(struct slice *s, struct labels *l)
 	return true;
 }
 
-/* Decimal digits only: strtod() alone would take hexadecimal ones, "nan(x)" and "infinity" too. */
+/* Decimal digits, and Prometheus's words for what is not finite: strtod() alone would take
+ * hexadecimal digits and "nan(x)", too. */
 static bool read_number(struct slice s, double *ret)
 {
 	char text[NUMBER_MAX + 1], *end;
 
-	if (s.n == 0 || !slice_copy(s, text, sizeof(text)) ||
-	    strspn(text, "0123456789+-.eE") != s.n)
+	if (s.n == 0 || !slice_copy(s, text, sizeof(text)))
+		return false;
+	if (strspn(text, "0123456789+-.eE") != s.n && strcmp(text, "NaN") != 0 &&
+	    strcmp(text, "+Inf") != 0 && strcmp(text, "-Inf") != 0)
 		return false;
 	*ret = strtod(text, &end);
-	return *end == '\0' && isfinite(*ret) && *ret >= 0;
+	return *end == '\0';
+}
+
+static double most_of(enum gauge g)
+{
+	return g == CACHE ? 1 : g <= DEFERRED ? GAUGES_REQUESTS_MAX : COUNTER_MAX;
+}
+
+static void value_take(struct told *t, enum gauge g, double value)
+{
+	bool possible = isfinite(value) && value >= 0 && value <= most_of(g);
+
+	if (!possible) {
+		t->impossible |= g == WAITING || g == RUNNING;
+		return;
+	}
+	if (g != CACHE)
+		t->value[g] += value;
+	else if (!t->seen[g] || value > t->value[g])
+		t->value[g] = value;
+	t->seen[g] = true;
+	t->impossible |= g <= RUNNING && t->value[g] > GAUGES_REQUESTS_MAX;
+}
+
+/* Index into series_names; ARRAY_LEN(): it is none of them. */
+static size_t series_find(struct slice name)
+{
+	size_t i = 0;
+
+	while (i < ARRAY_LEN(series_names) && !slice_is(name, series_names[i].name))
+		i++;
+	return i;
+}
+
+/* Behind the "#": `TYPE name gauge`. */
+static void comment_read(struct slice rest, struct told *told)
+{
+	skip_space(&rest);
+	if (!slice_is(take_until(&rest, " \t"), "TYPE"))
+		return;
+	skip_space(&rest);
+	size_t i = series_find(take_until(&rest, " \t\r"));
+	if (i < ARRAY_LEN(series_names))
+		told[series_names[i].kind].typed[series_names[i].gauge] = true;
 }
 
 static void line_read(struct slice line, struct told *told)
 {
 	struct labels labels = { 0 };
 	double value;
-	size_t i = 0;
 
 	skip_space(&line);
 	struct slice name = take_until(&line, "{ \t\r");
-	while (i < ARRAY_LEN(series_names) && !slice_is(name, series_names[i].name))
-		i++;
+	if (slice_is(name, "#")) {
+		comment_read(line, told);
+		return;
+	}
+	size_t i = series_find(name);
 	if (i == ARRAY_LEN(series_names))
-		return; /* a comment too: its name is "#", or begins so */
+		return;
 	skip_space(&line);
 	if (take(&line, '{') && !take_labels(&line, &labels))
 		return;
@@ -160,26 +237,54 @@ static void line_read(struct slice line, struct told *told)
 		return;
 
 	enum gauge g = series_names[i].gauge;
-	struct told *t = &told[series_names[i].kind];
-	if ((g == CACHE && value > 1) || (series_names[i].kind == GAUGES_SGLANG && labels.repeated))
+	enum gauges_kind kind = series_names[i].kind;
+	if ((kind == GAUGES_SGLANG && labels.repeated) || (g == DEFERRED && !labels.deferred))
 		return;
-	if (g != CACHE)
-		t->value[g] += value;
-	else if (!t->seen[g] || value > t->value[g])
-		t->value[g] = value;
-	t->seen[g] = true;
+	value_take(&told[kind], g, value);
 }
 
-static bool told_enough(const struct told *t)
+/* NULL: both request counts are told. Else why they are not; "": the kind is not in the text. */
+static const char *fault_of(const struct told *t)
 {
-	return t->seen[WAITING] && t->seen[RUNNING] && isfinite(t->value[WAITING]) &&
-	       isfinite(t->value[RUNNING]);
+	bool waiting = t->seen[WAITING], running = t->seen[RUNNING];
+
+	if (t->impossible)
+		return "it tells a number of requests that no engine can have";
+	if (waiting && running)
+		return NULL;
+	if (waiting)
+		return "it tells how many requests wait, but not how many run";
+	if (running)
+		return "it tells how many requests run, but not how many wait";
+	return t->typed[WAITING] && t->typed[RUNNING] ? NULL : "";
 }
 
-bool gauges_read(struct slice text, enum gauges_kind kind, struct gauges *ret)
+static double told_or_not(const struct told *t, enum gauge g)
+{
+	return t->seen[g] ? t->value[g] : -1;
+}
+
+static struct gauges gauges_of(const struct told *t, enum gauges_kind kind)
+{
+	return (struct gauges){
+		.kind = kind,
+		.waiting = t->value[WAITING],
+		.running = t->value[RUNNING],
+		.deferred = fmin(t->value[DEFERRED], t->value[WAITING]),
+		.cache = told_or_not(t, CACHE),
+		.preemptions = told_or_not(t, PREEMPTIONS),
+		.prefix_queries = told_or_not(t, PREFIX_QUERIES),
+		.prefix_hits = told_or_not(t, PREFIX_HITS),
+		.output_tokens = told_or_not(t, OUTPUT_TOKENS),
+		.slots = -1,
+	};
+}
+
+bool gauges_read(struct slice text, enum gauges_kind kind, struct gauges *ret, const char **ret_why)
 {
 	struct told told[GAUGES_LLAMACPP + 1] = { 0 };
 
+	*ret_why = "it holds no request counts of a known engine";
 	while (text.n > 0) {
 		const char *end = memchr(text.p, '\n', text.n);
 		size_t n = end != NULL ? (size_t)(end - text.p) : text.n;
@@ -189,14 +294,73 @@ bool gauges_read(struct slice text, enum gauges_kind kind, struct gauges *ret)
 		text.n -= n;
 	}
 	for (enum gauges_kind k = GAUGES_VLLM; k <= GAUGES_LLAMACPP; k++) {
-		const struct told *t = &told[k];
-		if ((kind != GAUGES_AUTO && kind != k) || !told_enough(t))
+		const char *fault = fault_of(&told[k]);
+		if (kind != GAUGES_AUTO && kind != k)
 			continue;
-		*ret = (struct gauges){ .kind = k,
-					.waiting = t->value[WAITING],
-					.running = t->value[RUNNING],
-					.cache = t->seen[CACHE] ? t->value[CACHE] : -1 };
-		return true;
+		if (fault == NULL) {
+			*ret = gauges_of(&told[k], k);
+			return true;
+		}
+		if (fault[0] != '\0')
+			*ret_why = fault;
 	}
 	return false;
+}
+
+/* ---- slots ---- */
+
+/* Reads the value at hand. 0: it is no number, or no whole one. */
+static uint64_t number_read(struct json *j)
+{
+	bool is_number = json_peek(j) == JSON_NUMBER;
+	uint64_t number = 0;
+	struct slice value;
+
+	return json_skip(j, &value) && is_number && json_whole(value, &number) ? number : 0;
+}
+
+/* SGLang's list of states, one of each of its engines: what they run at most together. */
+static uint64_t states_read(struct json *j)
+{
+	uint64_t sum = 0;
+	struct slice key, value;
+
+	json_next(j);
+	while (json_element(j)) {
+		if (json_peek(j) != JSON_OBJECT) {
+			json_skip(j, &value);
+			continue;
+		}
+		json_next(j);
+		while (json_member(j, &key)) {
+			bool most = json_key_is(key, "effective_max_running_requests_per_dp");
+			uint64_t number = number_read(j);
+			if (most && number <= (uint64_t)GAUGES_REQUESTS_MAX)
+				sum += number;
+		}
+	}
+	return sum;
+}
+
+unsigned gauges_slots_read(struct slice text, enum gauges_kind kind)
+{
+	const char *name = kind == GAUGES_SGLANG ? "max_running_requests" : "total_slots";
+	struct json j;
+	struct slice key;
+	uint64_t number = 0, states = 0;
+
+	json_init(&j, text);
+	if (json_next(&j) != JSON_OBJECT)
+		return 0;
+	while (json_member(&j, &key))
+		if (json_key_is(key, name))
+			number = number_read(&j);
+		else if (kind == GAUGES_SGLANG && json_key_is(key, "internal_states") &&
+			 json_peek(&j) == JSON_ARRAY)
+			states = states_read(&j);
+		else
+			(void)number_read(&j);
+	if (states > 0)
+		number = states; /* what it does; the other is what it was told to, or nothing */
+	return json_end(&j) && number <= (uint64_t)GAUGES_REQUESTS_MAX ? (unsigned)number : 0;
 }

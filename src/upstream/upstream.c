@@ -32,6 +32,24 @@ void upstream_configure(struct upstream *u, struct upstream_config *config, uint
 		u->has_gauges = false; /* metrics are off now: the last reading is discarded */
 }
 
+/* vLLM, SGLang and llama.cpp each say their own name. */
+static enum gauges_kind engine_by_owner(const struct reported *r)
+{
+	for (size_t i = 0; i < r->n; i++)
+		for (enum gauges_kind k = GAUGES_VLLM; k <= GAUGES_LLAMACPP; k++)
+			if (r->models[i].owned_by != NULL &&
+			    strcmp(r->models[i].owned_by, gauges_kind_words[k]) == 0)
+				return k;
+	return GAUGES_NONE;
+}
+
+enum gauges_kind upstream_engine(const struct upstream *u)
+{
+	if (u->has_gauges)
+		return u->gauges.kind;
+	return u->config.metrics > GAUGES_NONE ? u->config.metrics : engine_by_owner(&u->reported);
+}
+
 /* ---- may a request go? ---- */
 
 static uint64_t later(uint64_t a, uint64_t b)

@@ -47,7 +47,9 @@ struct upstream {
 	bool asked; /* its models are known, or that it does not report them */
 	struct reported reported;
 	bool has_gauges;
-	struct gauges gauges; /* of its engine, at the last poll */
+	struct gauges gauges;     /* of its engine, at the last poll, with its slots */
+	uint64_t gauges_asked_us; /* when that poll was sent */
+	unsigned engine_slots;    /* that its engine says it has, gauges or none; 0: it does not */
 
 	struct slots slots; /* of all that is in flight there */
 	struct upstream_counts counts;
@@ -60,6 +62,10 @@ MUST_USE bool upstream_init(struct upstream *ret, struct slots *all,
 void upstream_done(struct upstream *u);
 /* Takes over other terms; `config` changes hands and is empty then. What was learnt stays. */
 void upstream_configure(struct upstream *u, struct upstream_config *config, uint64_t now_ms);
+
+/* The kind of its engine: by its gauges, else by the configuration, else by who owns the models that
+ * it reports. GAUGES_NONE: nobody says. */
+enum gauges_kind upstream_engine(const struct upstream *u);
 
 /* ---- may a request go? ---- */
 

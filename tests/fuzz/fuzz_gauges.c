@@ -1,5 +1,6 @@
-/* An engine's metrics: finite numbers or none; what is told does not hang on the last newline, on
- * carriage returns, or on which kind was asked for; and another line takes nothing away. */
+/* An engine's metrics: numbers in range or none, and then a reason; what is told does not hang on
+ * the last newline, on carriage returns, or on which kind was asked for; and another line takes
+ * nothing away. The same bytes as an engine's answer about its slots: a number in range. */
 #include <math.h>
 #include <string.h>
 
@@ -9,13 +10,38 @@
 static bool same(const struct gauges *a, const struct gauges *b)
 {
 	return a->kind == b->kind && a->waiting == b->waiting && a->running == b->running &&
-	       a->cache == b->cache;
+	       a->deferred == b->deferred && a->cache == b->cache &&
+	       a->preemptions == b->preemptions && a->prefix_queries == b->prefix_queries &&
+	       a->prefix_hits == b->prefix_hits && a->output_tokens == b->output_tokens &&
+	       a->slots == -1 && b->slots == -1;
+}
+
+static bool counted(double requests)
+{
+	return requests >= 0 && requests <= GAUGES_REQUESTS_MAX;
+}
+
+static bool counter(double n)
+{
+	return n == -1 || (isfinite(n) && n >= 0);
+}
+
+static void in_range(const struct gauges *g)
+{
+	PROMISE(counted(g->waiting) && counted(g->running));
+	PROMISE(g->deferred >= 0 && g->deferred <= g->waiting);
+	PROMISE(g->cache == -1 || (g->cache >= 0 && g->cache <= 1));
+	PROMISE(counter(g->preemptions) && counter(g->prefix_queries) && counter(g->prefix_hits) &&
+		counter(g->output_tokens));
 }
 
 static void again(const char *text, size_t n, const struct gauges *expected)
 {
 	struct gauges g;
-	PROMISE(gauges_read((struct slice){ text, n }, expected->kind, &g) && same(&g, expected));
+	const char *why;
+
+	PROMISE(gauges_read((struct slice){ text, n }, expected->kind, &g, &why) &&
+		same(&g, expected));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -23,16 +49,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static const char more[] = "\n\r\nvllm:num_requests_waiting{a=\"} 7\n# x 1\n\xff 2";
 	struct slice text = { (const char *)data, size };
 	struct gauges g, one;
-	bool any = gauges_read(text, GAUGES_AUTO, &g), found = false;
+	const char *why;
+	bool any = gauges_read(text, GAUGES_AUTO, &g, &why), found = false;
 
-	PROMISE(!gauges_read(text, GAUGES_NONE, &one));
+	PROMISE(any || strlen(why) > 0);
+	PROMISE(gauges_slots_read(text, GAUGES_SGLANG) <= 1000000);
+	PROMISE(gauges_slots_read(text, GAUGES_LLAMACPP) <= 1000000);
+	PROMISE(!gauges_read(text, GAUGES_NONE, &one, &why));
 	for (enum gauges_kind k = GAUGES_VLLM; k <= GAUGES_LLAMACPP; k++) {
-		if (!gauges_read(text, k, &one))
+		if (!gauges_read(text, k, &one, &why))
 			continue;
 		PROMISE(one.kind == k);
-		PROMISE(isfinite(one.waiting) && one.waiting >= 0);
-		PROMISE(isfinite(one.running) && one.running >= 0);
-		PROMISE(one.cache == -1 || (one.cache >= 0 && one.cache <= 1));
+		in_range(&one);
 		PROMISE(found || same(&one, &g));
 		found = true;
 	}

@@ -1,14 +1,18 @@
 /* test_watch.c: what is asked of an upstream beside its work: models, metrics, health. */
 #include "world.h"
 
+#include "log_seen.h"
+
 #define GOOD "{\"choices\":[{\"message\":{\"content\":\"x\"}}]}"
 
 /* How often each was asked, and what it answers: NULL is 404. */
 static struct {
-	unsigned metrics, models, health, lines;
-	const char *metrics_text, *models_text;
+	unsigned metrics, models, health, lines, props, infos, old_infos;
+	const char *metrics_text, *models_text, *props_text, *info_text;
+	const char *metrics_next;     /* takes turns with metrics_text; NULL: it does not */
+	uint64_t metrics_ms, line_ms; /* of the first */
 	int health_status;
-	bool down;
+	bool down, old;
 } up;
 
 static void on_poll(const struct fake_request *rq, struct fake_answer *ret)
@@ -16,8 +20,19 @@ static void on_poll(const struct fake_request *rq, struct fake_answer *ret)
 	const char *text = NULL;
 
 	if (url_ends(rq->url, "up.test/metrics")) {
-		up.metrics++;
-		text = up.metrics_text;
+		if (up.metrics++ == 0)
+			up.metrics_ms = client_fake_now_ms();
+		text = up.metrics_next != NULL && up.metrics % 2 == 0 ? up.metrics_next
+								      : up.metrics_text;
+	} else if (url_ends(rq->url, "up.test/props")) {
+		up.props++;
+		text = up.props_text;
+	} else if (url_ends(rq->url, "up.test/server_info")) {
+		up.infos++;
+		text = up.old ? NULL : up.info_text;
+	} else if (url_ends(rq->url, "up.test/get_server_info")) {
+		up.old_infos++;
+		text = up.info_text;
 	} else if (url_ends(rq->url, "up.test/v1/models")) {
 		up.models++;
 		text = up.models_text;
@@ -38,7 +53,8 @@ static void on_request(void *ctx, const struct fake_request *rq, struct fake_ans
 		on_poll(rq, ret);
 		return;
 	}
-	up.lines++;
+	if (up.lines++ == 0)
+		up.line_ms = client_fake_now_ms();
 	ret->how = up.down ? EXCHANGE_UNREACHABLE : EXCHANGE_WHOLE;
 	ret->body = GOOD;
 	ret->after_ms = 1000;
@@ -155,6 +171,185 @@ static void without_a_health_call_its_models_say_it(void **state)
 	world_close(&w);
 }
 
+#define VLLM_TEXT "vllm:num_requests_running 3\nvllm:num_requests_waiting 1\n"
+#define LLAMACPP_TEXT "llamacpp:requests_processing 4\nllamacpp:requests_deferred 1\n"
+#define SGLANG_TEXT "sglang:num_running_reqs 4\nsglang:num_queue_reqs 1\n"
+
+static void the_first_poll_is_sent_with_the_first_line(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.models_text = "{\"data\":[]}";
+	up.metrics_text = VLLM_TEXT;
+	world_run(&w, 5000);
+	world_batch(&w, 20);
+	world_run(&w, 100);
+	assert_true(up.lines > 0);
+	assert_true(up.metrics_ms <= up.line_ms);
+	/* the reading knows when its poll was sent */
+	assert_true(the_upstream(&w)->has_gauges);
+	assert_int_equal(the_upstream(&w)->gauges_asked_us, up.metrics_ms * 1000);
+	/* and again after a rest */
+	world_run(&w, 20000);
+	assert_int_equal(w.ended, 20);
+	unsigned asked = up.metrics;
+	world_batch(&w, 1);
+	world_run(&w, 10);
+	assert_int_equal(up.metrics, asked + 1);
+	world_close(&w);
+}
+
+static void why_metrics_are_lost_is_said(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.metrics_text = VLLM_TEXT;
+	world_batch(&w, 100);
+	world_run(&w, 2000);
+	log_seen_begin();
+	up.metrics_text = "vllm:num_requests_running 1e18\nvllm:num_requests_waiting 1\n";
+	world_run(&w, 10000);
+	assert_false(the_upstream(&w)->has_gauges);
+	assert_int_equal(log_seen_count("upstream.metrics_lost", "no engine can have"), 1);
+	up.metrics_text = VLLM_TEXT;
+	world_run(&w, 10000);
+	assert_true(the_upstream(&w)->has_gauges);
+	up.metrics_text = NULL;
+	world_run(&w, 10000);
+	assert_int_equal(log_seen_count("upstream.metrics_lost", "HTTP 404"), 1);
+	log_seen_end();
+	world_close(&w);
+}
+
+static void a_kind_that_changes_from_poll_to_poll_is_not_believed(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.metrics_text = VLLM_TEXT;
+	world_batch(&w, 500);
+	world_batch(&w, 500);
+	world_run(&w, 2000);
+	assert_int_equal(the_upstream(&w)->gauges.kind, GAUGES_VLLM);
+	/* another engine, once */
+	up.metrics_text = SGLANG_TEXT;
+	world_run(&w, 70000);
+	assert_int_equal(the_upstream(&w)->gauges.kind, GAUGES_SGLANG);
+	log_seen_begin();
+	up.metrics_next = VLLM_TEXT;
+	world_run(&w, 2000);
+	assert_false(the_upstream(&w)->has_gauges);
+	unsigned asked = up.metrics;
+	world_run(&w, 80000);
+	assert_int_equal(up.metrics, asked);
+	assert_int_equal(log_seen_count("upstream.metrics_lost", "changes from poll to poll"), 1);
+	log_seen_end();
+	world_close(&w);
+}
+
+static void it_is_believed_again_ten_minutes_later(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.metrics_text = VLLM_TEXT;
+	up.metrics_next = SGLANG_TEXT;
+	world_batch(&w, 20);
+	world_run(&w, 2000);
+	assert_int_equal(up.metrics, 3);
+	assert_false(the_upstream(&w)->has_gauges);
+	up.metrics_next = NULL;
+	world_run(&w, 590000);
+	world_batch(&w, 200);
+	world_run(&w, 5000);
+	assert_int_equal(up.metrics, 3);
+	world_run(&w, 10000);
+	assert_true(the_upstream(&w)->has_gauges);
+	world_close(&w);
+}
+
+static void llama_cpp_is_asked_once_for_its_slots(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.models_text = "{\"data\":[{\"id\":\"m\",\"owned_by\":\"llamacpp\"}]}";
+	up.props_text = "{\"total_slots\":4}";
+	world_run(&w, 5000);
+	/* without metrics, and without a line */
+	assert_int_equal(upstream_engine(the_upstream(&w)), GAUGES_LLAMACPP);
+	assert_int_equal(the_upstream(&w)->engine_slots, 4);
+	world_run(&w, 200000);
+	assert_int_equal(up.props, 1);
+	up.metrics_text = LLAMACPP_TEXT;
+	world_batch(&w, 8);
+	world_run(&w, 1000);
+	assert_true(the_upstream(&w)->gauges.slots == 4);
+	world_run(&w, 20000);
+	assert_int_equal(up.props, 1);
+	/* it was down, and has other slots */
+	up.down = true;
+	up.health_status = 503;
+	up.props_text = "{\"total_slots\":2}";
+	world_batch(&w, 8);
+	world_run(&w, 20000);
+	up.down = false;
+	up.health_status = 200;
+	world_run(&w, 20000);
+	assert_int_equal(up.props, 2);
+	assert_int_equal(the_upstream(&w)->engine_slots, 2);
+	/* another engine stands there now: these slots are not its own */
+	up.metrics_text = VLLM_TEXT;
+	world_batch(&w, 8);
+	world_run(&w, 2000);
+	assert_int_equal(the_upstream(&w)->engine_slots, 0);
+	assert_true(the_upstream(&w)->gauges.slots < 0);
+	world_close(&w);
+}
+
+static void sglang_is_asked_by_both_names(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.old = true;
+	up.models_text = "{\"data\":[]}";
+	up.metrics_text = SGLANG_TEXT;
+	up.info_text = "{\"internal_states\":[{\"effective_max_running_requests_per_dp\":8}]}";
+	world_batch(&w, 8);
+	world_run(&w, 2000);
+	assert_true(the_upstream(&w)->gauges.slots == 8);
+	assert_int_equal(up.infos, 1);
+	assert_int_equal(up.old_infos, 1);
+	assert_int_equal(up.props, 0);
+	world_close(&w);
+}
+
+static void what_does_not_tell_its_slots_is_not_asked_again(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.models_text = "{\"data\":[{\"id\":\"m\",\"owned_by\":\"llamacpp\"}]}";
+	up.metrics_text = VLLM_TEXT;
+	log_seen_begin();
+	world_run(&w, 200000);
+	assert_int_equal(up.props, 1); /* 404 */
+	assert_int_equal(log_seen_count("upstream.engine_slots", ""), 0);
+	log_seen_end();
+	assert_int_equal(the_upstream(&w)->engine_slots, 0);
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -163,6 +358,13 @@ int main(void)
 		cmocka_unit_test(metrics_are_asked_for_while_lines_are_in_flight),
 		cmocka_unit_test(health_is_asked_for_while_it_is_down),
 		cmocka_unit_test(without_a_health_call_its_models_say_it),
+		cmocka_unit_test(the_first_poll_is_sent_with_the_first_line),
+		cmocka_unit_test(why_metrics_are_lost_is_said),
+		cmocka_unit_test(a_kind_that_changes_from_poll_to_poll_is_not_believed),
+		cmocka_unit_test(it_is_believed_again_ten_minutes_later),
+		cmocka_unit_test(llama_cpp_is_asked_once_for_its_slots),
+		cmocka_unit_test(sglang_is_asked_by_both_names),
+		cmocka_unit_test(what_does_not_tell_its_slots_is_not_asked_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -262,6 +262,25 @@ static void a_new_configuration_probes_at_once_and_forgets_what_metrics_said(voi
 	assert_false(u.has_gauges);
 }
 
+static void its_engine_is_what_its_gauges_its_configuration_or_its_models_say(void **state)
+{
+	static char ours[] = "us", name[] = "sglang";
+	struct reported_model models[] = { { .owned_by = NULL }, { .owned_by = ours } };
+
+	(void)state;
+	assert_int_equal(upstream_engine(&u), GAUGES_NONE);
+	u.reported = (struct reported){ .models = models, .n = 2 };
+	assert_int_equal(upstream_engine(&u), GAUGES_NONE);
+	models[1].owned_by = name;
+	assert_int_equal(upstream_engine(&u), GAUGES_SGLANG);
+	u.config.metrics = GAUGES_LLAMACPP;
+	assert_int_equal(upstream_engine(&u), GAUGES_LLAMACPP);
+	u.has_gauges = true;
+	u.gauges.kind = GAUGES_VLLM;
+	assert_int_equal(upstream_engine(&u), GAUGES_VLLM);
+	u.reported = (struct reported){ 0 };
+}
+
 static void it_takes_what_is_new_unless_it_goes(void **state)
 {
 	(void)state;
@@ -331,6 +350,7 @@ int main(void)
 		TEST(the_later_of_two_circuits_counts),
 		TEST(limits_a_minute_hold_lines_back),
 		TEST(a_new_configuration_probes_at_once_and_forgets_what_metrics_said),
+		TEST(its_engine_is_what_its_gauges_its_configuration_or_its_models_say),
 		TEST(it_takes_what_is_new_unless_it_goes),
 		TEST(its_most_is_the_less_of_two),
 		TEST(each_end_is_counted_once),
