@@ -5,6 +5,8 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "base/memory.h"
+#include "request.h"
 
 #define CREATED 1700000000
 #define ANSWER_MAX (64u << 20)
@@ -33,6 +35,12 @@ static uint64_t random_next(struct api *a)
 	return z ^ (z >> 31);
 }
 
+/* From 0 to 1: the 53 bits that a double holds. */
+static double random_part(struct api *a)
+{
+	return (double)(random_next(a) >> 11) * 0x1p-53;
+}
+
 static struct api *api_of(const struct conn *c)
 {
 	return c->http->owner;
@@ -43,49 +51,97 @@ static void answer_json(struct conn *c, const char *status, struct slice body)
 	http_answer(c, status, "application/json", "", body);
 }
 
-static void answer_error(struct conn *c, const char *status, const char *extra, const char *message)
+static void answer_fault(struct conn *c, const char *status, const char *type, const char *extra,
+			 const char *message)
 {
 	AUTO(buf_free) struct buf b = BUF(ANSWER_MAX);
 
 	buf_text(&b, "{\"error\":{\"message\":");
 	buf_json_string(&b, slice_of(message));
-	buf_printf(&b, ",\"type\":\"%s\",\"param\":null,\"code\":%.3s}}",
-		   status[0] == '4' ? "invalid_request_error" : "server_error", status);
+	buf_printf(&b, ",\"type\":\"%s\",\"param\":null,\"code\":%.3s}}", type, status);
 	http_answer(c, status, "application/json", extra, buf_slice(&b));
+}
+
+static void answer_error(struct conn *c, const char *status, const char *extra, const char *message)
+{
+	answer_fault(c, status, status[0] == '4' ? "invalid_request_error" : "server_error", extra,
+		     message);
+}
+
+static void answer_no_path(struct conn *c)
+{
+	answer_json(c, "404 Not Found", SLICE("{\"detail\":\"Not Found\"}"));
+}
+
+static void health_answer(struct conn *c)
+{
+	http_answer(c, api_of(c)->sim.dead ? "503 Service Unavailable" : "200 OK", "text/plain", "",
+		    SLICE(""));
 }
 
 /* ---- completions ---- */
 
-static void usage_add(struct buf *b, const struct seq *s)
+static void usage_add(struct buf *b, const struct conn *c, const struct sim_job *j)
 {
+	uint64_t output = j->asked * j->n_seqs;
+
+	buf_printf(b, "\"usage\":{\"prompt_tokens\":%" PRIu64, j->prompt_tokens);
+	if (!c->embeddings)
+		buf_printf(b, ",\"completion_tokens\":%" PRIu64, output);
 	buf_printf(b,
-		   "\"usage\":{\"prompt_tokens\":%" PRIu64 ",\"completion_tokens\":%" PRIu64
 		   ",\"total_tokens\":%" PRIu64
 		   ",\"prompt_tokens_details\":{\"cached_tokens\":%" PRIu64 "}}",
-		   s->prompt_tokens, s->asked, s->prompt_tokens + s->asked, s->cached_tokens);
+		   j->prompt_tokens + output, j->cached_tokens);
 }
 
-static void object_start(struct buf *b, const struct conn *c, const struct seq *s)
+static void object_start(struct buf *b, const struct conn *c, const struct sim_job *j)
 {
 	buf_printf(b, "{\"id\":\"%s-%" PRIu64 "\",\"object\":\"%s%s\",\"created\":%d,\"model\":",
-		   c->chat ? "chatcmpl" : "cmpl", s->number,
+		   c->chat ? "chatcmpl" : "cmpl", j->number,
 		   c->chat ? "chat.completion" : "text_completion",
 		   c->chat && c->stream ? ".chunk" : "", CREATED);
-	buf_json_string(b, slice_of(api_of(c)->model));
+	buf_json_string(b, slice_of(api_of(c)->metrics.models[j->lora]));
 }
 
-static void completion_answer(struct conn *c, const struct seq *s)
+static void choice_add(struct buf *b, const struct conn *c, const struct sim_job *j, unsigned index)
+{
+	buf_printf(b, "%s{\"index\":%u,%s\"", index > 0 ? "," : "", index,
+		   c->chat ? "\"message\":{\"role\":\"assistant\",\"content\":" : "\"text\":");
+	for (uint64_t i = 0; i < j->asked; i++)
+		buf_text(b, words[i % ARRAY_LEN(words)]);
+	buf_printf(b, "\"%s,\"logprobs\":null,\"finish_reason\":\"length\"}", c->chat ? "}" : "");
+}
+
+static void completion_write(struct buf *b, const struct conn *c, const struct sim_job *j)
+{
+	object_start(b, c, j);
+	buf_text(b, ",\"choices\":[");
+	for (unsigned i = 0; i < j->n_seqs; i++)
+		choice_add(b, c, j, i);
+	buf_text(b, "],");
+}
+
+static void embeddings_write(struct buf *b, const struct conn *c, const struct sim_job *j)
+{
+	buf_printf(b, "{\"id\":\"embd-%" PRIu64 "\",\"object\":\"list\",\"created\":%d,\"model\":",
+		   j->number, CREATED);
+	buf_json_string(b, slice_of(api_of(c)->metrics.models[j->lora]));
+	buf_text(b, ",\"data\":[");
+	for (unsigned i = 0; i < j->n_seqs; i++)
+		buf_printf(b, "%s{\"index\":%u,\"object\":\"embedding\",\"embedding\":[0.5,%u.25]}",
+			   i > 0 ? "," : "", i, i);
+	buf_text(b, "],");
+}
+
+static void whole_answer(struct conn *c, const struct sim_job *j)
 {
 	AUTO(buf_free) struct buf b = BUF(ANSWER_MAX);
 
-	object_start(&b, c, s);
-	buf_printf(&b, ",\"choices\":[{\"index\":0,%s\"",
-		   c->chat ? "\"message\":{\"role\":\"assistant\",\"content\":" : "\"text\":");
-	for (uint64_t i = 0; i < s->asked; i++)
-		buf_text(&b, words[i % ARRAY_LEN(words)]);
-	buf_printf(&b, "\"%s,\"logprobs\":null,\"finish_reason\":\"length\"}],",
-		   c->chat ? "}" : "");
-	usage_add(&b, s);
+	if (c->embeddings)
+		embeddings_write(&b, c, j);
+	else
+		completion_write(&b, c, j);
+	usage_add(&b, c, j);
 	buf_char(&b, '}');
 	if (b.failed)
 		answer_error(c, "500 Internal Server Error", "", "the answer is too long");
@@ -93,34 +149,35 @@ static void completion_answer(struct conn *c, const struct seq *s)
 		answer_json(c, "200 OK", buf_slice(&b));
 }
 
-static void chunk_add(struct conn *c, const struct seq *s)
+static void chunk_add(struct conn *c, struct seq *s)
 {
 	AUTO(buf_free) struct buf b = BUF(ANSWER_MAX);
-	const char *word = words[c->n_chunks % ARRAY_LEN(words)];
-	bool last = c->n_chunks + 1 == s->asked;
+	const char *word = words[s->told % ARRAY_LEN(words)];
+	bool last = s->told + 1 == s->job->asked;
 
 	buf_text(&b, "data: ");
-	object_start(&b, c, s);
+	object_start(&b, c, s->job);
+	buf_printf(&b, ",\"choices\":[{\"index\":%u,", s->index);
 	if (c->chat)
-		buf_printf(&b, ",\"choices\":[{\"index\":0,\"delta\":{%s\"content\":\"%s\"}",
-			   c->n_chunks == 0 ? "\"role\":\"assistant\"," : "", word);
+		buf_printf(&b, "\"delta\":{%s\"content\":\"%s\"}",
+			   s->told == 0 ? "\"role\":\"assistant\"," : "", word);
 	else
-		buf_printf(&b, ",\"choices\":[{\"index\":0,\"text\":\"%s\"", word);
+		buf_printf(&b, "\"text\":\"%s\"", word);
 	buf_printf(&b, ",\"logprobs\":null,\"finish_reason\":%s}]}\n\n",
 		   last ? "\"length\"" : "null");
 	http_stream_add(c, buf_slice(&b));
-	c->n_chunks++;
+	s->told++;
 }
 
-static void stream_finish(struct conn *c, const struct seq *s)
+static void stream_finish(struct conn *c, const struct sim_job *j)
 {
 	AUTO(buf_free) struct buf b = BUF(ANSWER_MAX);
 
 	if (c->include_usage) {
 		buf_text(&b, "data: ");
-		object_start(&b, c, s);
+		object_start(&b, c, j);
 		buf_text(&b, ",\"choices\":[],");
-		usage_add(&b, s);
+		usage_add(&b, c, j);
 		buf_text(&b, "}\n\n");
 		http_stream_add(c, buf_slice(&b));
 	}
@@ -131,24 +188,48 @@ static void stream_finish(struct conn *c, const struct seq *s)
 /* A slow sequence's tokens come to the client thinned out, as many as it asked for. */
 static void on_token(struct seq *s)
 {
-	struct conn *c = s->owner;
+	struct conn *c = s->job->owner;
 
-	if (!c->stream || (s->decoded - 1) * s->asked / s->total < c->n_chunks)
+	if (!c->stream || (s->decoded - 1) * s->job->asked / s->total < s->told)
 		return;
 	chunk_add(c, s);
 	if (s->decoded < s->total)
 		http_flush(c);
 }
 
-static void on_end(struct seq *s)
+static void on_end(struct sim_job *j)
 {
-	struct conn *c = s->owner;
+	struct conn *c = j->owner;
 
-	c->seq = NULL;
+	c->job = NULL;
 	if (c->stream)
-		stream_finish(c, s);
+		stream_finish(c, j);
 	else
-		completion_answer(c, s);
+		whole_answer(c, j);
+	http_flush(c);
+}
+
+static void answer_dead(struct conn *c)
+{
+	answer_fault(c, "500 Internal Server Error", "InternalServerError", "",
+		     "EngineCore encountered an issue. See stack trace (above) for the root "
+		     "cause.");
+}
+
+static void on_lost(struct sim_job *j)
+{
+	struct conn *c = j->owner;
+
+	c->job = NULL;
+	if (c->stream) {
+		http_stream_add(c,
+				SLICE("data: {\"error\":{\"message\":\"EngineCore encountered an "
+				      "issue.\",\"type\":\"InternalServerError\",\"param\":null,"
+				      "\"code\":500}}\n\n"));
+		http_stream_end(c);
+	} else {
+		answer_dead(c);
+	}
 	http_flush(c);
 }
 
@@ -156,7 +237,7 @@ static void on_gone(struct conn *c)
 {
 	struct api *a = api_of(c);
 
-	engine_cancel(&a->engine, c->seq, now_ns());
+	sim_cancel(&a->sim, c->job, now_ns());
 	*(a->going_down ? &a->n_down : &a->n_cancelled) += 1;
 }
 
@@ -187,8 +268,7 @@ static bool paused(struct api *a, int64_t now)
 
 static bool refuses(struct api *a)
 {
-	/* The 53 bits that a double holds. */
-	return (double)(random_next(a) >> 11) * 0x1p-53 < a->refuse;
+	return random_part(a) < a->refuse;
 }
 
 static void answer_refused(struct conn *c, int64_t now)
@@ -203,7 +283,50 @@ static void answer_refused(struct conn *c, int64_t now)
 	answer_error(c, "429 Too Many Requests", extra, "too many requests");
 }
 
-static void completion_request(struct conn *c, struct slice body, bool chat)
+/* 0: the first name, or none was named; -1: there is no such model. */
+static int lora_find(const struct metrics *m, struct slice name)
+{
+	if (name.n == 0)
+		return 0;
+	for (unsigned i = 0; i < m->n_models; i++) {
+		if (json_key_is(name, m->models[i]))
+			return (int)i;
+	}
+	return -1;
+}
+
+static enum sim_answer request_submit(struct conn *c, const struct request *r, unsigned lora,
+				      int64_t now)
+{
+	struct api *a = api_of(c);
+	struct slice *inputs = must_calloc(r->n_inputs, sizeof(*inputs));
+	struct sim_ask ask = { .inputs = inputs,
+			       .n_inputs = r->n_inputs,
+			       .n = c->embeddings ? 1 : r->n,
+			       .max_tokens = r->max_tokens,
+			       .priority = r->priority,
+			       .lora = lora,
+			       .embeddings = c->embeddings };
+
+	request_inputs(r, inputs);
+	enum sim_answer answer = sim_submit(&a->sim, &ask, c, now, &c->job);
+	free(inputs);
+	return answer;
+}
+
+static void answer_not_taken(struct conn *c, enum sim_answer why)
+{
+	if (why == SIM_DEAD)
+		answer_dead(c);
+	else if (why == SIM_FULL)
+		answer_fault(c, "503 Service Unavailable", "Service Unavailable", "",
+			     "The engine is currently busy and cannot accept new requests. Please "
+			     "try again later or on a different instance.");
+	else
+		answer_error(c, "400 Bad Request", "", "more tokens than the engine has room for");
+}
+
+static void completion_request(struct conn *c, struct slice body)
 {
 	struct api *a = api_of(c);
 	struct request r;
@@ -213,8 +336,9 @@ static void completion_request(struct conn *c, struct slice body, bool chat)
 		answer_error(c, "400 Bad Request", "", "the body is no request with a prompt");
 		return;
 	}
-	if (r.model.n > 0 && !json_key_is(r.model, a->model)) {
-		answer_error(c, "404 Not Found", "", "the model does not exist");
+	int lora = lora_find(&a->metrics, r.model);
+	if (lora < 0) {
+		answer_fault(c, "404 Not Found", "NotFoundError", "", "The model does not exist.");
 		return;
 	}
 	a->n_requests++;
@@ -225,16 +349,14 @@ static void completion_request(struct conn *c, struct slice body, bool chat)
 		answer_refused(c, now);
 		return;
 	}
-	c->seq = engine_submit(&a->engine, &r, c, now);
-	if (c->seq == NULL) {
-		a->n_requests--;
-		answer_error(c, "400 Bad Request", "", "more tokens than the engine has room for");
+	enum sim_answer answer = request_submit(c, &r, (unsigned)lora, now);
+	if (answer != SIM_TAKEN) {
+		a->n_requests -= answer == SIM_TOO_LONG ? 1 : 0;
+		answer_not_taken(c, answer);
 		return;
 	}
-	c->chat = chat;
-	c->stream = r.stream;
+	c->stream = r.stream && !c->embeddings;
 	c->include_usage = r.include_usage;
-	c->n_chunks = 0;
 	if (c->stream)
 		http_stream_start(c, "text/event-stream; charset=utf-8");
 }
@@ -244,37 +366,70 @@ static void completion_request(struct conn *c, struct slice body, bool chat)
 static void models_answer(struct conn *c)
 {
 	AUTO(buf_free) struct buf b = BUF(ANSWER_MAX);
+	const struct metrics *m = &api_of(c)->metrics;
 
-	buf_text(&b, "{\"object\":\"list\",\"data\":[{\"id\":");
-	buf_json_string(&b, slice_of(api_of(c)->model));
-	buf_printf(&b, ",\"object\":\"model\",\"created\":%d,\"owned_by\":\"bench\"}]}", CREATED);
+	buf_text(&b, "{\"object\":\"list\",\"data\":[");
+	for (unsigned i = 0; i < m->n_models; i++) {
+		buf_text(&b, i > 0 ? ",{\"id\":" : "{\"id\":");
+		buf_json_string(&b, slice_of(m->models[i]));
+		buf_printf(&b, ",\"object\":\"model\",\"created\":%d,\"owned_by\":\"%s\",\"root\":",
+			   CREATED, metrics_names_words[m->names]);
+		buf_json_string(&b, slice_of(m->models[i]));
+		buf_text(&b, ",\"parent\":");
+		if (i > 0)
+			buf_json_string(&b, slice_of(m->models[0]));
+		else
+			buf_text(&b, "null");
+		buf_char(&b, '}');
+	}
+	buf_text(&b, "]}");
 	answer_json(c, "200 OK", buf_slice(&b));
-}
-
-static void metric_add(struct buf *b, const struct api *a, const char *name, const char *type,
-		       double value)
-{
-	buf_printf(b, "# HELP vllm:%s Of the simulated engine.\n# TYPE vllm:%s %s\n", name, name,
-		   type);
-	buf_printf(b, "vllm:%s{engine=\"0\",model_name=\"%s\"} %.17g\n", name, a->model, value);
 }
 
 static void metrics_answer(struct conn *c)
 {
 	AUTO(buf_free) struct buf b = BUF(ANSWER_MAX);
-	const struct api *a = api_of(c);
-	const struct engine *e = &a->engine;
-	uint64_t room = e->options.kv_tokens;
+	struct api *a = api_of(c);
+	double low = a->metrics_ms_low, high = a->metrics_ms_high;
 
-	metric_add(&b, a, "num_requests_running", "gauge", e->n_running);
-	metric_add(&b, a, "num_requests_waiting", "gauge", (double)e->n_waiting);
-	metric_add(&b, a, "kv_cache_usage_perc", "gauge",
-		   room > 0 ? (double)e->kv_used / (double)room : 0);
-	metric_add(&b, a, "prompt_tokens_total", "counter", (double)e->stats.prompt_tokens);
-	metric_add(&b, a, "generation_tokens_total", "counter", (double)e->stats.output_tokens);
-	metric_add(&b, a, "prefix_cache_queries_total", "counter", (double)e->stats.prompt_tokens);
-	metric_add(&b, a, "prefix_cache_hits_total", "counter", (double)e->stats.cached_tokens);
-	http_answer(c, "200 OK", "text/plain; version=0.0.4; charset=utf-8", "", buf_slice(&b));
+	metrics_write(&a->metrics, &a->sim, &b);
+	http_answer(c, "200 OK", "text/plain; version=1.0.0; charset=utf-8", "", buf_slice(&b));
+	if (high > 0)
+		http_delay(c, now_ns() + (int64_t)((low + (high - low) * random_part(a)) * 1e6));
+}
+
+/* What SGLang and llama.cpp say of themselves. */
+static void props_answer(struct conn *c)
+{
+	AUTO(buf_free) struct buf b = BUF(ANSWER_MAX);
+
+	buf_printf(&b, "{\"total_slots\":%u}", api_of(c)->sim.options.slots);
+	answer_json(c, "200 OK", buf_slice(&b));
+}
+
+static void slots_answer(struct conn *c)
+{
+	AUTO(buf_free) struct buf b = BUF(ANSWER_MAX);
+	const struct sim *m = &api_of(c)->sim;
+
+	buf_char(&b, '[');
+	for (unsigned i = 0; i < m->options.slots; i++) {
+		bool taken = m->options.slot_cache ? m->cores[0].slots[i].taken
+						   : i < m->cores[0].n_running;
+
+		buf_printf(&b, "%s{\"id\":%u,\"is_processing\":%s}", i > 0 ? "," : "", i,
+			   taken ? "true" : "false");
+	}
+	buf_char(&b, ']');
+	answer_json(c, "200 OK", buf_slice(&b));
+}
+
+static void server_info_answer(struct conn *c)
+{
+	AUTO(buf_free) struct buf b = BUF(ANSWER_MAX);
+
+	buf_printf(&b, "{\"max_running_requests\":%u}", api_of(c)->sim.options.slots);
+	answer_json(c, "200 OK", buf_slice(&b));
 }
 
 static double seconds(int64_t ns)
@@ -282,36 +437,90 @@ static double seconds(int64_t ns)
 	return (double)ns / (double)NS_PER_S;
 }
 
+static void mark(struct api *a)
+{
+	a->marked_ns = now_ns();
+	a->marked = sim_stats(&a->sim, a->marked_ns);
+	a->marked_rejected = a->sim.n_rejected;
+	a->sim.waiting_most = 0;
+}
+
+/* What has been since the mark. */
+static void since_mark_add(struct buf *b, const struct api *a, const struct sim_stats *s,
+			   int64_t now)
+{
+	const struct sim_stats *m = &a->marked;
+	uint64_t output = s->output_tokens - m->output_tokens;
+	uint64_t prefill = s->prefill_tokens - m->prefill_tokens;
+
+	buf_printf(b,
+		   ",\"since_mark\":{\"seconds\":%.6f,\"waiting_most\":%zu,\"tokens\":%" PRIu64
+		   ",\"output_tokens\":%" PRIu64 ",\"steps\":%" PRIu64 ",\"rejected\":%" PRIu64
+		   ",\"preemptions\":%" PRIu64,
+		   seconds(now - a->marked_ns), a->sim.waiting_most, output + prefill, output,
+		   s->steps - m->steps, a->sim.n_rejected - a->marked_rejected,
+		   s->preemptions - m->preemptions);
+	buf_printf(b, ",\"running_seconds\":%.6f,\"waiting_seconds\":%.6f,\"slot_seconds\":%.6f}",
+		   s->running_s - m->running_s, s->waiting_s - m->waiting_s, s->slot_s - m->slot_s);
+}
+
 static void stats_answer(struct conn *c)
 {
 	AUTO(buf_free) struct buf b = BUF(ANSWER_MAX);
 	struct api *a = api_of(c);
-	struct engine *e = &a->engine;
 	int64_t now = now_ns();
+	struct sim_stats s = sim_stats(&a->sim, now);
 
-	engine_count(e, now);
 	buf_printf(&b,
 		   "{\"now_s\":%.6f,\"requests\":%" PRIu64 ",\"finished\":%" PRIu64
 		   ",\"refused\":%" PRIu64 ",\"cancelled\":%" PRIu64
 		   ",\"running\":%u,\"waiting\":%zu",
-		   seconds(now - a->started_ns), a->n_requests, e->stats.finished, a->n_refused,
-		   a->n_cancelled, e->n_running, e->n_waiting);
-	buf_printf(&b, ",\"running_seconds\":%.6f,\"waiting_seconds\":%.6f,\"busy_seconds\":%.6f",
-		   e->stats.running_s, e->stats.waiting_s, e->stats.busy_s);
+		   seconds(now - a->started_ns), a->n_requests, s.finished, a->n_refused,
+		   a->n_cancelled, sim_running(&a->sim), sim_waiting(&a->sim));
+	buf_printf(&b,
+		   ",\"running_seconds\":%.6f,\"waiting_seconds\":%.6f,\"busy_seconds\":%.6f"
+		   ",\"slot_seconds\":%.6f",
+		   s.running_s, s.waiting_s, s.busy_s, s.slot_s);
 	buf_printf(&b,
 		   ",\"prefill_tokens\":%" PRIu64 ",\"cached_tokens\":%" PRIu64
 		   ",\"output_tokens\":%" PRIu64 ",\"steps\":%" PRIu64,
-		   e->stats.prefill_tokens, e->stats.cached_tokens, e->stats.output_tokens,
-		   e->stats.steps);
+		   s.prefill_tokens, s.cached_tokens, s.output_tokens, s.steps);
+	buf_printf(&b,
+		   ",\"tokens\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"preemptions\":%" PRIu64
+		   ",\"waiting_most\":%zu",
+		   s.prefill_tokens + s.output_tokens, a->sim.n_rejected, s.preemptions,
+		   a->sim.waiting_most);
 	buf_printf(&b,
 		   ",\"paused_requests\":%" PRIu64 ",\"down_requests\":%" PRIu64
 		   ",\"first_after_down_s\":",
 		   a->n_paused, a->n_down);
 	if (a->first_after_ns > 0)
-		buf_printf(&b, "%.6f}", seconds(a->first_after_ns - a->was_up_ns));
+		buf_printf(&b, "%.6f", seconds(a->first_after_ns - a->was_up_ns));
 	else
-		buf_text(&b, "null}");
+		buf_text(&b, "null");
+	since_mark_add(&b, a, &s, now);
+	buf_char(&b, '}');
 	answer_json(c, "200 OK", buf_slice(&b));
+}
+
+static void down_start(struct api *a, struct conn *c, double down_s)
+{
+	a->up_at_ns = now_ns() + (int64_t)(down_s * (double)NS_PER_S);
+	a->was_up_ns = a->first_after_ns = 0;
+	a->going_down = true;
+	http_down(&a->http, c);
+	a->going_down = false;
+	c->keep_alive = false;
+}
+
+static void lie_set(struct api *a, struct slice name)
+{
+	for (unsigned i = 0; metrics_lie_words[i] != NULL; i++) {
+		if (json_key_is(name, metrics_lie_words[i])) {
+			a->metrics.lie = (enum metrics_lie)i;
+			a->metrics.polls = 0;
+		}
+	}
 }
 
 static void control_request(struct conn *c, struct slice body)
@@ -325,47 +534,85 @@ static void control_request(struct conn *c, struct slice body)
 	}
 	if (wanted.refuse >= 0)
 		a->refuse = wanted.refuse;
-	if (wanted.down_s >= 0 && a->up_at_ns == NEVER_NS) {
-		a->up_at_ns = now_ns() + (int64_t)(wanted.down_s * (double)NS_PER_S);
-		a->was_up_ns = a->first_after_ns = 0;
-		a->going_down = true;
-		http_down(&a->http, c);
-		a->going_down = false;
-		c->keep_alive = false;
-	}
+	if (wanted.slots >= 1 && wanted.slots <= SLOTS_MAX)
+		sim_slots(&a->sim, (unsigned)wanted.slots, now_ns());
+	if (wanted.answer_factor > 0)
+		a->sim.answer_factor = wanted.answer_factor;
+	if (wanted.lie.n > 0)
+		lie_set(a, wanted.lie);
+	if (wanted.mark == 1)
+		mark(a);
+	if (wanted.dead == 1)
+		sim_kill(&a->sim, now_ns());
+	else if (wanted.dead == 0)
+		sim_revive(&a->sim, now_ns());
+	if (wanted.down_s >= 0 && a->up_at_ns == NEVER_NS)
+		down_start(a, c, wanted.down_s);
 	answer_json(c, "200 OK", SLICE("{}"));
 }
 
+static void generate_request(struct conn *c, const struct http_request *r)
+{
+	bool pooling = api_of(c)->sim.options.pooling;
+
+	c->chat = slice_is(r->path, "/v1/chat/completions");
+	c->embeddings = slice_is(r->path, "/v1/embeddings");
+	if (pooling && !c->embeddings)
+		answer_no_path(c);
+	else
+		completion_request(c, r->body);
+}
+
+static const struct {
+	const char *method, *path;
+	int names; /* enum metrics_names that has the route; -1: all */
+	void (*answer)(struct conn *c);
+} routes[] = {
+	{ "GET", "/v1/models", -1, models_answer },
+	{ "GET", "/health", -1, health_answer },
+	{ "GET", "/stats", -1, stats_answer },
+	{ "GET", "/props", METRICS_LLAMACPP, props_answer },
+	{ "GET", "/slots", METRICS_LLAMACPP, slots_answer },
+	{ "GET", "/get_server_info", METRICS_SGLANG, server_info_answer },
+};
+
 static void on_request(struct conn *c, const struct http_request *r)
 {
-	bool post = slice_is(r->method, "POST");
-	bool get = slice_is(r->method, "GET");
+	const struct api *a = api_of(c);
 
-	if (post && slice_is(r->path, "/v1/chat/completions"))
-		completion_request(c, r->body, true);
-	else if (post && slice_is(r->path, "/v1/completions"))
-		completion_request(c, r->body, false);
-	else if (get && slice_is(r->path, "/v1/models"))
-		models_answer(c);
-	else if (get && slice_is(r->path, "/health"))
-		http_answer(c, "200 OK", "text/plain", "", SLICE(""));
-	else if (get && slice_is(r->path, "/metrics") && !api_of(c)->no_metrics)
-		metrics_answer(c);
-	else if (get && slice_is(r->path, "/stats"))
-		stats_answer(c);
-	else if (post && slice_is(r->path, "/control"))
+	if (slice_is(r->method, "POST") &&
+	    (slice_is(r->path, "/v1/chat/completions") || slice_is(r->path, "/v1/completions") ||
+	     slice_is(r->path, "/v1/embeddings"))) {
+		generate_request(c, r);
+		return;
+	}
+	if (slice_is(r->method, "POST") && slice_is(r->path, "/control")) {
 		control_request(c, r->body);
-	else
-		answer_error(c, "404 Not Found", "", "no such path");
+		return;
+	}
+	if (slice_is(r->method, "GET") && slice_is(r->path, "/metrics") && !a->no_metrics) {
+		metrics_answer(c);
+		return;
+	}
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (slice_is(r->method, routes[i].method) && slice_is(r->path, routes[i].path) &&
+		    (routes[i].names < 0 || routes[i].names == (int)a->metrics.names)) {
+			routes[i].answer(c);
+			return;
+		}
+	}
+	answer_no_path(c);
 }
 
 void api_open(struct api *a)
 {
-	a->started_ns = now_ns();
+	a->started_ns = a->marked_ns = now_ns();
 	a->up_at_ns = NEVER_NS;
-	a->engine.on_token = on_token;
-	a->engine.on_end = on_end;
-	engine_init(&a->engine, a->started_ns);
+	a->metrics.random = a->random;
+	a->sim.on_token = on_token;
+	a->sim.on_end = on_end;
+	a->sim.on_lost = on_lost;
+	sim_init(&a->sim, a->started_ns);
 	a->http.owner = a;
 	a->http.on_request = on_request;
 	a->http.on_gone = on_gone;
@@ -375,16 +622,20 @@ void api_open(struct api *a)
 void api_close(struct api *a)
 {
 	http_close(&a->http);
-	engine_free(&a->engine);
+	sim_free(&a->sim);
 }
 
-void api_turn(struct api *a)
+int64_t api_turn(struct api *a)
 {
 	int64_t now = now_ns();
 
-	if (now < a->up_at_ns)
-		return;
-	http_up(&a->http);
-	a->up_at_ns = NEVER_NS;
-	a->was_up_ns = now;
+	if (now >= a->up_at_ns) {
+		http_up(&a->http);
+		a->up_at_ns = NEVER_NS;
+		a->was_up_ns = now;
+	}
+	int64_t late_ns = http_late(&a->http, now);
+	int64_t due_ns = sim_run(&a->sim, now_ns());
+	due_ns = late_ns < due_ns ? late_ns : due_ns;
+	return a->up_at_ns < due_ns ? a->up_at_ns : due_ns;
 }

@@ -6,7 +6,9 @@
 
 #include "engine.h"
 #include "http.h"
+#include "metrics.h"
 
+#define SLOTS_MAX 65536
 #define NOTICES_MAX 8192u /* a power of 2 */
 
 /* A 429 that went out: what it asked for. */
@@ -15,11 +17,12 @@ struct notice {
 };
 
 struct api {
-	const char *model;
+	struct metrics metrics; /* and the names of models */
 	bool no_metrics;
-	double refuse; /* share of the requests that get a 429 */
+	double metrics_ms_low, metrics_ms_high; /* that GET /metrics takes */
+	double refuse;                          /* share of the requests that get a 429 */
 	uint64_t random;
-	struct engine engine;
+	struct sim sim;
 	struct http http;
 	int64_t started_ns;
 
@@ -35,11 +38,16 @@ struct api {
 	int64_t up_at_ns;       /* end of the outage that is on; NEVER_NS: none is */
 	int64_t was_up_ns;      /* end of the last outage; 0: there was none */
 	int64_t first_after_ns; /* first request after that; 0: none yet */
+
+	/* As of the last POST /control {"mark": true}; of the start, before. */
+	int64_t marked_ns;
+	struct sim_stats marked;
+	uint64_t marked_rejected;
 };
 
 int64_t now_ns(void);
 
 void api_open(struct api *a);
 void api_close(struct api *a);
-/* Ends an outage that is over. */
-void api_turn(struct api *a);
+/* Does what is due by time, and runs the engine. Returns when to call again, or NEVER_NS. */
+int64_t api_turn(struct api *a);

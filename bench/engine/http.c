@@ -72,6 +72,22 @@ void http_open(struct http *h)
 
 /* ---- connections ---- */
 
+static bool is_busy(const struct conn *c)
+{
+	return c->job != NULL || c->due_ns != 0;
+}
+
+static void late_remove(struct conn *c)
+{
+	struct conn **at = &c->http->late;
+
+	while (*at != NULL && *at != c)
+		at = &(*at)->next_late;
+	if (*at != NULL)
+		*at = c->next_late;
+	c->due_ns = 0;
+}
+
 static void conn_close(struct conn *c)
 {
 	struct http *h = c->http;
@@ -79,15 +95,16 @@ static void conn_close(struct conn *c)
 	if (c->closed)
 		return;
 	c->closed = true;
+	late_remove(c);
 	close(c->fd);
 	*(c->prev != NULL ? &c->prev->next : &h->open) = c->next;
 	if (c->next != NULL)
 		c->next->prev = c->prev;
 	c->next = h->closed; /* epoll may have handed out events for it already: freed later */
 	h->closed = c;
-	if (c->seq != NULL) {
+	if (c->job != NULL) {
 		h->on_gone(c);
-		c->seq = NULL;
+		c->job = NULL;
 	}
 }
 
@@ -143,6 +160,8 @@ static void conn_send(struct conn *c)
 {
 	size_t sent = 0;
 
+	if (c->due_ns != 0)
+		return;
 	while (!c->closed && sent < c->out.n) {
 		ssize_t n = send(c->fd, c->out.p + sent, c->out.n - sent, MSG_NOSIGNAL);
 
@@ -164,7 +183,7 @@ static void conn_send(struct conn *c)
 	else if (c->out.cap > KEEP_MAX)
 		buf_free(&c->out);
 	conn_watch(c, c->out.n > 0 ? c->events | EPOLLOUT : c->events & ~(uint32_t)EPOLLOUT);
-	if (c->out.n == 0 && c->seq == NULL && c->ends)
+	if (c->out.n == 0 && c->job == NULL && c->ends)
 		conn_close(c);
 }
 
@@ -251,7 +270,7 @@ static void request_drop(struct conn *c)
 /* Hands over the requests that have come whole, until one is not answered at once. */
 static void requests_handle(struct conn *c)
 {
-	while (!c->closed && c->seq == NULL && !c->ends && c->in.n > 0) {
+	while (!c->closed && !is_busy(c) && !c->ends && c->in.n > 0) {
 		if (c->head_size == 0 && !head_read(c))
 			break;
 		if (c->in.n < c->head_size + c->body_size) {
@@ -268,9 +287,9 @@ static void requests_handle(struct conn *c)
 
 void http_flush(struct conn *c)
 {
-	if (c->seq != NULL || c->in.n == 0) {
+	if (is_busy(c) || c->in.n == 0) {
 		conn_send(c);
-		if (c->seq != NULL)
+		if (is_busy(c))
 			return;
 	} else {
 		requests_handle(c);
@@ -305,7 +324,7 @@ static void conn_ready(struct conn *c, uint32_t events)
 		conn_send(c);
 	if (c->closed || (events & EPOLLIN) == 0)
 		return;
-	if (c->seq != NULL)
+	if (is_busy(c))
 		conn_watch(c, c->events & ~(uint32_t)EPOLLIN); /* a pipelined one: later */
 	else
 		conn_read(c);
@@ -359,6 +378,29 @@ void http_turn(struct http *h, int64_t timeout_ns, const void *mask)
 }
 
 /* ---- answers ---- */
+
+void http_delay(struct conn *c, int64_t due_ns)
+{
+	c->due_ns = due_ns;
+	c->next_late = c->http->late;
+	c->http->late = c;
+}
+
+int64_t http_late(struct http *h, int64_t now_ns)
+{
+	int64_t due_ns = NEVER_NS;
+
+	for (struct conn *c = h->late, *next; c != NULL; c = next) {
+		next = c->next_late;
+		if (c->due_ns > now_ns) {
+			due_ns = c->due_ns < due_ns ? c->due_ns : due_ns;
+			continue;
+		}
+		late_remove(c);
+		http_flush(c);
+	}
+	return due_ns;
+}
 
 void http_answer(struct conn *c, const char *status, const char *type, const char *extra,
 		 struct slice body)

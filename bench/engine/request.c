@@ -7,6 +7,7 @@
 #define NUMBER_SIZE 64
 #define TOKENS_MAX 1e9
 #define PRIORITY_MAX 1e15
+#define N_MAX 1024
 
 static double clamp(double n, double least, double most)
 {
@@ -70,12 +71,47 @@ static bool key_is_prompt(struct slice key)
 	       json_key_is(key, "input");
 }
 
+/* Whether the array `prompt` is a list of inputs: of texts, or of lists of tokens. */
+static bool is_list(struct json *j, struct slice prompt)
+{
+	json_init(j, prompt);
+	if (json_next(j) != JSON_ARRAY || !json_element(j))
+		return false;
+	return json_peek(j) == JSON_STRING || json_peek(j) == JSON_ARRAY;
+}
+
+static void prompt_read(struct json *j, bool messages, struct request *r)
+{
+	struct json list;
+
+	r->n_inputs = 1;
+	if (!json_skip(j, &r->prompt) || messages || !is_list(&list, r->prompt))
+		return;
+	size_t n = json_array_count(r->prompt);
+	r->n_inputs = n < INPUTS_MAX ? (unsigned)n : INPUTS_MAX;
+}
+
+void request_inputs(const struct request *r, struct slice *ret)
+{
+	struct json j;
+
+	ret[0] = r->prompt;
+	if (r->prompt.n == 0 || r->prompt.p[0] != '[' || !is_list(&j, r->prompt))
+		return; /* and of messages, which are objects */
+	for (unsigned i = 0; i < r->n_inputs; i++) {
+		if ((i > 0 && !json_element(&j)) || !json_skip(&j, &ret[i]))
+			break;
+	}
+}
+
 static void member_read(struct json *j, struct slice key, struct request *r)
 {
 	struct slice other;
 
 	if (key_is_prompt(key))
-		(void)json_skip(j, &r->prompt);
+		prompt_read(j, json_key_is(key, "messages"), r);
+	else if (json_key_is(key, "n"))
+		r->n = (unsigned)clamp(number_read(j, 1), 1, N_MAX);
 	else if (json_key_is(key, "model"))
 		r->model = string_read(j);
 	else if (json_key_is(key, "max_tokens") || json_key_is(key, "max_completion_tokens"))
@@ -95,7 +131,7 @@ bool request_scan(struct slice body, struct request *ret)
 	struct json j;
 	struct slice key;
 
-	*ret = (struct request){ 0 };
+	*ret = (struct request){ .n = 1 };
 	json_init(&j, body);
 	if (json_next(&j) != JSON_OBJECT)
 		return false;
@@ -109,7 +145,9 @@ bool control_scan(struct slice body, struct control *ret)
 	struct json j;
 	struct slice key, other;
 
-	*ret = (struct control){ .down_s = -1, .refuse = -1 };
+	*ret = (struct control){
+		.down_s = -1, .refuse = -1, .slots = -1, .answer_factor = -1, .dead = -1, .mark = -1
+	};
 	json_init(&j, body);
 	if (json_next(&j) != JSON_OBJECT)
 		return false;
@@ -118,6 +156,16 @@ bool control_scan(struct slice body, struct control *ret)
 			ret->down_s = number_read(&j, -1);
 		else if (json_key_is(key, "refuse"))
 			ret->refuse = number_read(&j, -1);
+		else if (json_key_is(key, "slots"))
+			ret->slots = number_read(&j, -1);
+		else if (json_key_is(key, "answer_factor"))
+			ret->answer_factor = number_read(&j, -1);
+		else if (json_key_is(key, "dead"))
+			ret->dead = flag_read(&j);
+		else if (json_key_is(key, "mark"))
+			ret->mark = flag_read(&j);
+		else if (json_key_is(key, "lie"))
+			ret->lie = string_read(&j);
 		else
 			(void)json_skip(&j, &other);
 	}
