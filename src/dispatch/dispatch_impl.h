@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/log.h"
 #include "dispatch/dispatch.h"
 #include "dispatch/mail.h"
 #include "dispatch/memory.h"
@@ -30,7 +31,9 @@ struct dispatch {
 	unsigned online_count;
 	unsigned online_waiting; /* those that were not sent yet: there was no room */
 	uint64_t tick_at_ms, ticked_at_ms;
-	bool filled;        /* something was sent in the last turn */
+	bool filled;      /* something was sent in the last turn */
+	bool disk_behind; /* at the last tick nothing was sent for the disk's sake */
+	struct log_storm disk_told;
 	int64_t started_at; /* Unix s */
 
 	pthread_t thread;

@@ -48,7 +48,7 @@ struct flow_config {
 struct flow_view {
 	uint64_t running;            /* lines that were sent and are not durable yet */
 	uint64_t retried;            /* requests beyond the first, of lines that have not ended */
-	enum batch_stall stall;      /* up to STALL_REFUSED */
+	enum batch_stall stall;      /* up to STALL_REFUSED, or STALL_PAUSED: a slow disk */
 	bool certificate;            /* a certificate is what stalls it */
 	char text[STALL_TEXT_BYTES]; /* what it waits for, in words; "": it does not wait */
 	int64_t eta_at;              /* Unix s; 0: cannot be told */
@@ -67,7 +67,7 @@ void flow_drop(struct flow *f);
 /* NULL is fine. */
 void flow_free(struct flow *f);
 
-/* These outcomes of the flow, linked by `next`, are durable: their slots are free. */
+/* These outcomes of the flow, linked by `next`, are durable: more lines may be sent. */
 void flow_recorded(struct flow *f, const struct outcome *first);
 /* Whether lines were sent that are not durable yet. */
 bool flow_is_busy(const struct flow *f);

@@ -83,7 +83,7 @@ bool lane_open_circuit(const struct lane *lane)
 
 unsigned lane_slots(const struct lane *lane)
 {
-	return slots_held(&lane->slots) + lane->offer.lines;
+	return lane->slots.sent + lane->offer.lines;
 }
 
 /* ---- all lanes of an upstream ---- */

@@ -55,7 +55,7 @@ MUST_USE bool lane_open(struct model *m, struct upstream *u);
 /* It is idle. */
 void lane_free(struct lane *lane);
 struct lane *lane_find(const struct model *m, const struct upstream *u);
-/* No line holds a slot of it. */
+/* No line is in flight on it, and all that it answered are durable. */
 bool lane_is_idle(const struct lane *lane);
 /* A lane or its upstream is open: nothing but probes. */
 bool lane_open_circuit(const struct lane *lane);

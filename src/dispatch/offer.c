@@ -109,15 +109,15 @@ static unsigned least(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
-/* A slot is taken until its line is durable. So a kill at any instant makes at most as many lines
- * run again as may be in flight, and while the disk is slow or refuses nothing more is sent. */
+/* A slot is free when the upstream has answered. While too many answered lines are not durable
+ * nothing is sent: flow_recorded() wakes the loop. */
 static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
 {
 	const struct upstream *u = lane->upstream;
 	const struct lane_offer nothing = { .due_ms = UINT64_MAX };
 	bool probe = false;
 
-	if (!lane_takes(lane) || u->slots.alone > 0)
+	if (!lane_takes(lane) || u->slots.alone > 0 || slots_unsynced_full(&u->slots))
 		return nothing;
 	uint64_t due = upstream_due_ms(u, &lane->circuit, &lane->slots, now.ms, &probe);
 	if (!probe && lane_shunned(lane)) {
@@ -171,7 +171,7 @@ void offers_renew(struct upstream *first, struct moment now)
 	for (struct upstream *u = first; u != NULL; u = u->next)
 		for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 			if (lane_is_asked(lane, now)) {
-				limit_tick(lane->limit, slots_unrecorded(&lane->slots), now.us);
+				limit_tick(lane->limit, 0, now.us);
 				offer_renew(lane, now);
 			}
 }

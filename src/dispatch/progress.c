@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/sys.h"
+#include "dispatch/dispatch_impl.h"
 #include "dispatch/flow_impl.h"
 #include "dispatch/lane.h"
 #include "dispatch/model.h"
@@ -86,6 +87,14 @@ void flow_stall(struct flow *f)
 	char text[STALL_TEXT_BYTES], at[32];
 
 	assert(on_dispatch_thread());
+	if (slots_unsynced_full(&f->of->slots)) {
+		snprintf(text, sizeof(text),
+			 "the disk is slow: %u answered lines are not on it yet, and nothing more "
+			 "is sent until they are",
+			 UNSYNCED_MAX);
+		stall_show(f, STALL_PAUSED, text);
+		return;
+	}
 	if (m->stall != STALL_NONE) {
 		stall_show(f, m->stall, m->stall_text);
 		return;

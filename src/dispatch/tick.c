@@ -90,9 +90,22 @@ static void lane_tick(struct lane *lane, uint64_t now_us)
 		 kv_u64("reserve", s.reserve));
 }
 
+/* Batches say so too, see flow_stall(). */
+static void disk_tick(struct dispatch *d, uint64_t now_ms)
+{
+	bool behind = slots_unsynced_full(&d->slots), begins = behind && !d->disk_behind;
+	uint64_t others;
+
+	d->disk_behind = behind;
+	if (begins && log_storm_pass(&d->disk_told, now_ms, &others))
+		log_warn("dispatch.waits_for_disk",
+			 kv_u64("not_durable", slots_unrecorded(&d->slots)));
+}
+
 void tick_run(struct dispatch *d, uint64_t now_ms)
 {
 	assert(on_dispatch_thread());
+	disk_tick(d, now_ms);
 	double seconds = (double)(now_ms - d->ticked_at_ms) / 1000;
 	bool rated = seconds >= RATE_LEAST_S;
 	for (struct model *m = d->models; m != NULL; m = m->next) {

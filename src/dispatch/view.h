@@ -45,7 +45,7 @@ struct view_lane {
 	struct slice upstream, model;
 	bool retired;         /* the upstream is */
 	unsigned in_flight;   /* lines */
-	unsigned not_durable; /* lines that were answered and still hold their slots */
+	unsigned not_durable; /* lines that were answered and are not durable yet */
 	struct view_limit limit;
 	const struct view_decision *decisions; /* about its limit, lately; the oldest first */
 	size_t decision_count;

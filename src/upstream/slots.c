@@ -95,6 +95,13 @@ void slot_drop(struct slot *s)
 	slot_durable(slot_hand_on(s), batch);
 }
 
+bool slots_unsynced_full(const struct slots *s)
+{
+	while (s->of != NULL)
+		s = s->of;
+	return slots_unrecorded(s) >= UNSYNCED_MAX;
+}
+
 void slot_online_take(struct slots *upstream)
 {
 	for (struct slots *at = upstream; at != NULL; at = at->of)

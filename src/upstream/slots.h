@@ -1,15 +1,18 @@
 /* slots.h: the one account of requests in flight.
  *
- * A slot is a unit of a concurrency limit. A line has one from the moment it is sent until it is
- * durable:
+ * A slot is a unit of a concurrency limit. A line takes it while it is in flight; when the upstream
+ * has answered, the slot is free for the next line, and the account keeps the line as one that is
+ * not durable yet:
  *
  *	         slot_take()          slot_answered()            slot_durable()
  *	SLOT_FREE ---------> SLOT_SENT ------------> SLOT_ANSWERED ----------> free
  *	    ^                    |                        |
  *	    +----- slot_drop() --+------------------------+
  *
- * So a kill at any instant makes at most as many lines run again as the limits allow, and while the
- * disk is slow or refuses nothing more is sent.
+ * What is answered and not durable is bounded by itself, at the level of dispatch, because there is
+ * one recorder: at UNSYNCED_MAX nothing more is sent (slots_unsynced_full()). So a kill at any
+ * instant makes at most as many lines run again as the limits allow in flight and UNSYNCED_MAX,
+ * usually those in flight and those of one or two syncs; and while the disk refuses sending stops.
  *
  * The account is kept at every level that asks: of a lane, of its upstream, of dispatch (`of` leads
  * from one to the next), and of the batch that the line is of. Each call moves all of them, so they
@@ -23,6 +26,8 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+
+#define UNSYNCED_MAX 1024u /* answered lines that are not durable, in all of dispatch */
 
 /* The account of one level. Zeroed at first, but for `of`. */
 struct slots {
@@ -51,8 +56,8 @@ struct slot {
 /* The request goes out. `alone` only where the lane's upstream has no line in flight, and then no
  * other until it has ended. */
 void slot_take(struct slot *s, uint64_t now_ms);
-/* The request has ended, whichever way: the upstream is done with it, but the line is not
- * durable. */
+/* The request has ended, whichever way: the upstream is done with it and takes another, but the
+ * line is not durable. */
 void slot_answered(struct slot *s);
 /* The line goes on to the thread that makes it durable: `s` is free for another, and the returned
  * lane keeps what the line held, for slot_durable(). */
@@ -87,8 +92,12 @@ static inline unsigned slots_in_flight(const struct slots *s)
 /* What counts against the limit of an upstream. */
 static inline unsigned slots_load(const struct slots *s)
 {
-	return slots_held(s) + s->online;
+	return slots_in_flight(s);
 }
+
+/* Whether so many lines wait to become durable, at the level above all others, that no line may be
+ * sent. */
+bool slots_unsynced_full(const struct slots *s);
 
 /* Asserts that what the levels below say, added up in `sum` by slots_add(), is what `s` says. */
 void slots_add(struct slots *sum, const struct slots *below);

@@ -76,7 +76,7 @@ bool upstream_takes(const struct upstream *u);
  * *ret_probe: the line is a probe. */
 uint64_t upstream_due_ms(const struct upstream *u, const struct circuit *model,
 			 const struct slots *model_slots, uint64_t now_ms, bool *ret_probe);
-/* Requests in flight on it, with lines that are not durable yet; and how many may be. */
+/* Requests in flight on it, and how many may be. */
 unsigned upstream_load(const struct upstream *u);
 unsigned upstream_most(const struct upstream *u);
 

@@ -146,7 +146,9 @@ def test_run_killed_many_times(files, own_upstream):
         program.run(*run_args(files, own_upstream), timeout=120)
     results = parse_results(out.read_bytes())
     assert [one["custom_id"] for one in results] == [f"{mark}-{n}" for n in range(count)]
-    assert own_upstream.sent(mark) - count <= kills * 16
+    # In flight, and answered within the last syncs: in a quarter of a second 16 at once of 20 ms are
+    # 200 lines.
+    assert own_upstream.sent(mark) - count <= kills * (16 + 200)
 
 
 @pytest.mark.parametrize(
@@ -166,7 +168,8 @@ def test_run_killed_at_a_point(files, own_upstream, failpoints, point):
     results = parse_results(out.read_bytes())
     assert [one["custom_id"] for one in results] == [f"{mark}-{n}" for n in range(count)]
     assert [one["custom_id"] for one in parse_results(err.read_bytes())] == ["bad"]
-    assert own_upstream.sent(mark) - count - 1 <= 16
+    # in flight, and answered and not synced (upstream/slots.h)
+    assert own_upstream.sent(mark) - count - 1 <= 16 + 1024
     left = {path.name for path in out.parent.iterdir()}
     assert left == {"in.jsonl", "out.jsonl", "err.jsonl"}, left
 

@@ -290,22 +290,60 @@ static void an_upstream_that_is_not_there_costs_no_attempt(void **state)
 
 /* ---- what we are the cause of ---- */
 
-static void a_slot_is_free_when_its_line_is_durable(void **state)
+/* While the disk stands, at most 8 at once. */
+static void a_slot_is_free_when_its_line_is_answered(void **state)
+{
+	struct upstream_config a = server_config(0);
+	struct flow_view v;
+	struct world w;
+
+	(void)state;
+	a.concurrency = 8;
+	log_seen_begin();
+	servers_open_with(&w, WORLD_CONFIG, &a, 1);
+	w.disk_full = true;
+	struct world_batch *b = world_batch(&w, 2 * UNSYNCED_MAX - 100);
+	world_run(&w, 10000);
+	assert_in_range(b->ended, 8 * 90, 8 * 100); /* no slower than on a disk that takes all */
+	world_run(&w, 10000);
+	/* those that were in flight when the bound was reached come on top */
+	assert_in_range(b->ended, UNSYNCED_MAX, UNSYNCED_MAX + 7);
+	assert_int_equal(servers.n, b->ended);
+	assert_int_equal(w.dispatch->slots.sent, 0);
+	assert_true(flow_is_busy(b->flow));
+	flow_progress(b->flow, &v);
+	assert_int_equal(v.running, b->ended);
+	assert_int_equal(v.stall, STALL_PAUSED);
+	assert_non_null(strstr(v.text, "1024 answered lines"));
+	assert_int_equal(log_seen_count("dispatch.waits_for_disk", "not_durable="), 1);
+	world_record(&w);
+	world_run(&w, 30000);
+	assert_int_equal(b->ended, b->lines);
+	assert_int_equal(servers.n, b->lines);
+	assert_false(flow_is_busy(b->flow));
+	flow_progress(b->flow, &v);
+	assert_int_equal(v.stall, STALL_NONE);
+	world_close(&w);
+	log_seen_end();
+}
+
+/* One bound for all upstreams and batches. */
+static void what_is_not_durable_is_bounded_over_all_upstreams(void **state)
 {
 	struct world w;
 
 	(void)state;
-	servers_open(&w, 1);
+	servers_open(&w, 2);
 	w.disk_full = true;
-	struct world_batch *b = world_batch(&w, 10);
-	world_run(&w, 10000);
-	assert_int_equal(b->ended, 4);
-	assert_int_equal(servers.n, 4);
-	assert_true(flow_is_busy(b->flow));
+	for (unsigned i = 0; i < 2; i++)
+		world_batch(&w, UNSYNCED_MAX - 300);
+	world_run(&w, 60000);
+	assert_in_range(w.ended, UNSYNCED_MAX, UNSYNCED_MAX + 7);
+	assert_true(w.batches[0].ended > 0 && w.batches[1].ended > 0);
+	assert_true(servers.of[0].lines > 0 && servers.of[1].lines > 0);
 	world_record(&w);
-	world_run(&w, 1000);
-	assert_int_equal(b->ended, 10);
-	assert_false(flow_is_busy(b->flow));
+	world_run(&w, 60000);
+	assert_int_equal(w.ended, 2 * (UNSYNCED_MAX - 300));
 	world_close(&w);
 }
 
@@ -389,7 +427,8 @@ int main(void)
 		cmocka_unit_test(a_200_that_is_no_answer_is_a_fault),
 		cmocka_unit_test(no_answer_in_time_is_a_fault),
 		cmocka_unit_test(an_upstream_that_is_not_there_costs_no_attempt),
-		cmocka_unit_test(a_slot_is_free_when_its_line_is_durable),
+		cmocka_unit_test(a_slot_is_free_when_its_line_is_answered),
+		cmocka_unit_test(what_is_not_durable_is_bounded_over_all_upstreams),
 		cmocka_unit_test(a_line_that_cannot_be_read_for_now_waits),
 		cmocka_unit_test(input_that_is_damaged_ends_its_batch_alone),
 		cmocka_unit_test(nor_are_its_lines_sent_again),

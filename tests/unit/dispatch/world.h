@@ -15,7 +15,7 @@
 #include "dispatch/target.h"
 #include "dispatch/view.h"
 
-#define WORLD_LINES_MAX 512u
+#define WORLD_LINES_MAX 2048u
 #define WORLD_BATCHES_MAX 4u
 
 struct world;
@@ -25,8 +25,8 @@ struct world_batch {
 	struct flow *flow;
 	char id[16];
 	const char *model;
-	unsigned lines;
-	bool lent, dropped;
+	unsigned lines, lent;
+	bool dropped;
 	unsigned faults;
 	const char *body; /* of its lines; NULL: {"model":"m","batch":0,"n":3} */
 	int unreadable;   /* errno with which reading a line fails; 0: it does not */
@@ -52,10 +52,14 @@ static bool world_segment_next(void *owner, struct segment_cursor *ret)
 {
 	struct world_batch *b = owner;
 
-	if (b->lent)
+	unsigned lines = b->lines - b->lent < SEGMENT_LINES ? b->lines - b->lent : SEGMENT_LINES;
+
+	if (lines == 0)
 		return false;
-	b->lent = true;
-	*ret = (struct segment_cursor){ .lines = b->lines };
+	*ret = (struct segment_cursor){ .segment = b->lent / SEGMENT_LINES,
+					.first = b->lent,
+					.lines = lines };
+	b->lent += lines;
 	return true;
 }
 

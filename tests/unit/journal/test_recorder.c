@@ -137,6 +137,49 @@ static void all_is_durable_in_order(void **state)
 	scratch_dir_remove(dir);
 }
 
+static atomic_uint syncs;
+static atomic_bool disk_stands;
+static int (*real_fdatasync)(int);
+
+static int standing_fdatasync(int fd)
+{
+	syncs++;
+	while (disk_stands)
+		usleep(1000);
+	return real_fdatasync(fd);
+}
+
+/* However many they are: a slow sync costs lines nothing but time. */
+static void what_comes_during_a_sync_is_one_group(void **state)
+{
+	(void)state;
+	char *dir = scratch_dir_new();
+	struct owner w[OWNERS];
+	struct recorder *r;
+	struct error err;
+	owners_open(w, dir);
+	real_fdatasync = sys.fdatasync;
+	sys.fdatasync = standing_fdatasync;
+	syncs = 0;
+	disk_stands = true;
+	assert_true(recorder_open(&ops, NULL, &r, &err));
+	push(r, &w[0], 0);
+	while (syncs == 0)
+		usleep(1000);
+	for (unsigned k = 1; k < 10 * LINES; k++)
+		push(r, &w[0], k);
+	assert_int_equal(w[0].durable, 0);
+	disk_stands = false;
+	assert_true(recorder_wait(r, 60000));
+	assert_int_equal(syncs, 2);
+	assert_int_equal(w[0].durable, 10 * LINES);
+	recorder_close(r);
+	sys.fdatasync = real_fdatasync;
+	for (int i = 0; i < OWNERS; i++)
+		journal_close(w[i].journal);
+	scratch_dir_remove(dir);
+}
+
 static atomic_bool disk_full;
 static ssize_t (*real_pwrite)(int, const void *, size_t, off_t);
 
@@ -215,6 +258,7 @@ int main(void)
 	log_set_level(LOG_OFF);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_is_durable_in_order),
+		cmocka_unit_test(what_comes_during_a_sync_is_one_group),
 		cmocka_unit_test(full_disk_pauses_and_loses_nothing),
 		cmocka_unit_test(an_ending_batch_does_not_hold_up_the_others),
 	};

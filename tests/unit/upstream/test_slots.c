@@ -60,7 +60,7 @@ static void goes_from_sent_to_durable(void **state)
 	slot_answered(&s);
 	assert_int_equal(l.dispatch.sent, 0);
 	assert_int_equal(slots_in_flight(&l.upstream[0]), 0);
-	assert_int_equal(slots_load(&l.upstream[0]), 1);
+	assert_int_equal(slots_load(&l.upstream[0]), 0);
 	assert_int_equal(slots_unrecorded(&l.lane[1]), 1);
 	assert_int_equal(slots_held(&l.batch), 1);
 	levels_agree(&l);
@@ -72,6 +72,56 @@ static void goes_from_sent_to_durable(void **state)
 	assert_int_equal(slots_held(&l.dispatch), 0);
 	assert_int_equal(slots_held(&l.batch), 0);
 	levels_agree(&l);
+}
+
+static void a_slot_that_is_answered_is_free_for_the_next(void **state)
+{
+	(void)state;
+	struct levels l;
+	struct slots *lanes[2];
+
+	levels_init(&l);
+	struct slot s = slot_of(&l, 0);
+	for (unsigned i = 0; i < 2; i++) {
+		slot_take(&s, 5);
+		assert_int_equal(slots_load(&l.upstream[0]), 1);
+		slot_answered(&s);
+		assert_int_equal(slots_load(&l.upstream[0]), 0);
+		lanes[i] = slot_hand_on(&s);
+		s = slot_of(&l, 0);
+	}
+	assert_int_equal(slots_unrecorded(&l.dispatch), 2);
+	assert_int_equal(slots_held(&l.batch), 2);
+	levels_agree(&l);
+	for (unsigned i = 0; i < 2; i++)
+		slot_durable(lanes[i], &l.batch);
+	assert_int_equal(slots_held(&l.dispatch), 0);
+}
+
+/* Counted over all upstreams; what is in flight does not count. */
+static void so_many_unsynced_lines_are_enough(void **state)
+{
+	(void)state;
+	struct levels l;
+
+	levels_init(&l);
+	struct slot in_flight = slot_of(&l, 0);
+	slot_take(&in_flight, 1);
+	for (unsigned i = 0; i < UNSYNCED_MAX; i++) {
+		struct slot s = slot_of(&l, i % 2 == 0 ? 0 : 2);
+
+		assert_false(slots_unsynced_full(&l.upstream[0]));
+		slot_take(&s, 1);
+		slot_answered(&s);
+		(void)!slot_hand_on(&s);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(slots_unsynced_full(&l.upstream[i]));
+	assert_true(slots_unsynced_full(&l.dispatch) && slots_unsynced_full(&l.lane[1]));
+	slot_durable(&l.lane[2], &l.batch);
+	assert_false(slots_unsynced_full(&l.upstream[0]));
+	slot_drop(&in_flight);
+	assert_false(slots_unsynced_full(&l.dispatch));
 }
 
 static void is_dropped_whether_it_was_answered_or_not(void **state)
@@ -299,6 +349,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(goes_from_sent_to_durable),
+		cmocka_unit_test(a_slot_that_is_answered_is_free_for_the_next),
+		cmocka_unit_test(so_many_unsynced_lines_are_enough),
 		cmocka_unit_test(is_dropped_whether_it_was_answered_or_not),
 		cmocka_unit_test(counts_probes_and_when),
 		cmocka_unit_test(online_requests_hold_their_upstreams),

@@ -300,7 +300,8 @@ static void its_most_is_the_less_of_two(void **state)
 	assert_int_equal(upstream_most(&u), 3);
 	u.config.concurrency = 9;
 	assert_int_equal(upstream_most(&u), 8);
-	u.slots.held = 5;
+	u.slots.held = 9;
+	u.slots.sent = 5;
 	u.slots.online = 2;
 	assert_int_equal(upstream_load(&u), 7);
 }
