@@ -154,6 +154,7 @@ struct sim_stats sim_stats(struct sim *m, int64_t now_ns)
 
 		core_count(m, &m->cores[i], now_ns);
 		sum.finished += s->finished;
+		sum.sequences += s->sequences;
 		sum.prompt_tokens += s->prompt_tokens;
 		sum.prefill_tokens += s->prefill_tokens;
 		sum.cached_tokens += s->cached_tokens;
@@ -482,6 +483,7 @@ static void seq_take(struct sim *m, struct core *c, struct seq *s)
 	if (!s->preempted) {
 		s->cached_tokens = s->computed;
 		s->job->cached_tokens += s->first ? s->cached_tokens : 0;
+		c->stats.sequences++;
 		c->stats.prompt_tokens += s->prompt_tokens;
 		c->stats.cached_tokens += s->cached_tokens;
 	}

@@ -101,6 +101,7 @@ struct seq {
 
 struct sim_stats {
 	uint64_t finished;      /* requests */
+	uint64_t sequences;     /* taken */
 	uint64_t prompt_tokens; /* of all sequences that ran: computed or found in the cache */
 	uint64_t prefill_tokens, cached_tokens, output_tokens, steps;
 	uint64_t preemptions;

@@ -1,0 +1,390 @@
+/* test_engines.c: the limit in front of engines as real ones are: each of the simulated engine's
+ * switches alone and all together, its troubles, and its lies, in virtual time. */
+#include "unit.h"
+
+#include "engine_world.h"
+
+/* LIMIT_ONLY=word runs what has the word in its name; LIMIT_LOOSE prints and asserts nothing. */
+static bool is_wanted(const char *name)
+{
+	const char *only = getenv("LIMIT_ONLY");
+
+	return only == NULL || strstr(name, only) != NULL;
+}
+
+static void holds(bool as_it_should)
+{
+	assert_true(as_it_should || getenv("LIMIT_LOOSE") != NULL);
+}
+
+/* ---- steady batches ---- */
+
+/* What a scenario is held to; 0: to nothing. */
+struct bounds {
+	double per_step, per_s; /* of the best static, at least */
+	double waiting;         /* at the start, of the slots, at most */
+	double changes;         /* of the limit a minute, at most */
+};
+
+struct row {
+	struct scenario s;
+	unsigned statics[3]; /* to hold against, in hundredths of all slots; 0: none */
+	struct bounds bounds;
+};
+
+static unsigned slots_of(const struct scenario *s)
+{
+	return s->engine.slots * (s->engine.engines > 0 ? s->engine.engines : 1);
+}
+
+static struct world_result result_of(const struct scenario *s, unsigned fixed, unsigned seconds)
+{
+	struct world *w = world_new(s, fixed);
+
+	world_run(w, seconds * WORLD_S);
+	struct world_result r = world_result(w);
+	if (fixed == 0)
+		world_explain(w);
+	world_free(w);
+	return r;
+}
+
+static struct world_result best_static(const struct row *row, unsigned *ret_fixed)
+{
+	struct world_result best = { 0 };
+
+	for (size_t i = 0; i < ARRAY_LEN(row->statics) && row->statics[i] > 0; i++) {
+		unsigned fixed = slots_of(&row->s) * row->statics[i] / 100;
+		struct world_result r = result_of(&row->s, fixed, 40);
+
+		if (r.per_s <= best.per_s)
+			continue;
+		best = r;
+		*ret_fixed = fixed;
+	}
+	return best;
+}
+
+static void row_run(const struct row *row, unsigned seconds)
+{
+	const struct bounds *b = &row->bounds;
+	unsigned slots = slots_of(&row->s), fixed = 0;
+	struct world_result best = best_static(row, &fixed);
+	struct world_result r = result_of(&row->s, 0, seconds);
+	double per_step = r.per_step / best.per_step, per_s = r.per_s / best.per_s;
+
+	printf("%-26s %3u slots: %.3f a step, %.3f lines/s of static %u; %.3f of the slots kept "
+	       "(%.3f); %zu waited at the start, %zu later; %.1f changes/min; limit %.1f",
+	       row->s.name, slots, per_step, per_s, fixed, r.occupancy, best.occupancy,
+	       r.waiting_early, r.waiting_late, r.changes, r.limit);
+	if (r.refused > 0)
+		printf("; %llu refused", (unsigned long long)r.refused);
+	printf("\n");
+	holds(per_step >= b->per_step && per_s >= b->per_s);
+	holds(b->waiting == 0 || (double)r.waiting_early <= b->waiting * slots);
+	holds(b->changes == 0 || r.changes <= b->changes);
+}
+
+static struct row row_of(const char *name, unsigned slots)
+{
+	struct row row = { .s = SCENARIO(slots), .statics = { 200 } };
+
+	row.s.name = name;
+	return row;
+}
+
+enum switch_ {
+	IDEAL,
+	STEP_END,
+	SLOW_METRICS,
+	N_4,
+	POOLING,
+	POOLING_LISTS,
+	LANES_2,
+	LANES_5,
+	MAX_LORAS_1,
+	ENGINES_2,
+	MAX_QUEUED,
+	KV_5_OF_8,
+	PREEMPT,
+	SGLANG,
+	LLAMACPP,
+	NO_METRICS,
+	LONG_LINES,
+	ALL_TOGETHER,
+	SWITCHES_N,
+};
+
+static const struct {
+	const char *name;
+	struct bounds bounds; /* what holds today at every size */
+} switches[SWITCHES_N] = {
+	[IDEAL] = { "ideal", { 0 } },
+	[STEP_END] = { "gauges at step end", { 0 } },
+	[SLOW_METRICS] = { "metrics take 9 to 33 ms", { 0 } },
+	[N_4] = { "n 4", { 0 } },
+	[POOLING] = { "pooling", { 0 } },
+	[POOLING_LISTS] = { "pooling, 1 to 50 inputs", { 0 } },
+	[LANES_2] = { "two names", { 0 } },
+	[LANES_5] = { "five names", { 0 } },
+	[MAX_LORAS_1] = { "two adapters, max-loras 1", { 0 } },
+	[ENGINES_2] = { "two engines", { 0 } },
+	[MAX_QUEUED] = { "bounded queue", { 0 } },
+	[KV_5_OF_8] = { "KV room for 5 of 8", { 0 } },
+	[PREEMPT] = { "the same, preempts", { 0 } },
+	[SGLANG] = { "SGLang's names", { 0 } },
+	[LLAMACPP] = { "llama.cpp's names", { 0 } },
+	[NO_METRICS] = { "no metrics", { 0 } },
+	[LONG_LINES] = { "long lines", { 0 } },
+	[ALL_TOGETHER] = { "all together", { 0 } },
+};
+
+/* As many tokens as `part` of the slots hold when each sequence is at its mean. */
+static uint64_t kv_room(const struct scenario *s, double part)
+{
+	double each = (s->prompt_low + s->prompt_high) / 2.0 +
+		      (s->tokens_low + s->tokens_high) / 2.0;
+
+	return (uint64_t)(part * s->engine.slots * each);
+}
+
+static void two_engines(struct scenario *s)
+{
+	s->engine.engines = 2;
+	s->engine.slots /= 2;
+}
+
+static void kv_set(struct row *row, bool preempt)
+{
+	/* Answers of about as many tokens as their prompts: they outgrow the room. */
+	row->s.tokens_low = 30;
+	row->s.tokens_high = 50;
+	row->s.engine.kv_tokens = kv_room(&row->s, 5.0 / 8);
+	row->s.engine.preempt = preempt;
+	row->s.engine.gauges_at_step_end = true;
+	row->statics[0] = 75;
+	row->statics[1] = 100;
+}
+
+static void switch_set(struct row *row, enum switch_ which)
+{
+	struct scenario *s = &row->s;
+
+	s->engine.gauges_at_step_end = which != IDEAL && which != SLOW_METRICS;
+	switch (which) {
+	case SLOW_METRICS:
+		s->metrics_ms_low = 9;
+		s->metrics_ms_high = 33;
+		break;
+	case N_4:
+		s->n = 4;
+		break;
+	case POOLING_LISTS:
+		s->inputs_low = 1;
+		s->inputs_high = 50;
+		s->engine.pooling = true;
+		row->statics[1] = 400;
+		break;
+	case POOLING:
+		s->engine.pooling = true;
+		break;
+	case LANES_2:
+		s->lanes = 2;
+		break;
+	case LANES_5:
+		s->lanes = 5;
+		break;
+	case MAX_LORAS_1:
+		s->lanes = 2;
+		s->engine.max_loras = 1;
+		row->statics[1] = 400;
+		break;
+	case ENGINES_2:
+		two_engines(s);
+		break;
+	case MAX_QUEUED:
+		s->engine.max_queued = s->engine.slots + s->engine.slots / 2;
+		row->statics[0] = 140;
+		break;
+	case KV_5_OF_8:
+	case PREEMPT:
+		kv_set(row, which == PREEMPT);
+		break;
+	case SGLANG:
+		s->names = METRICS_SGLANG;
+		break;
+	case LLAMACPP:
+		s->names = METRICS_LLAMACPP;
+		break;
+	case NO_METRICS:
+		s->no_metrics = true;
+		break;
+	case LONG_LINES:
+		s->long_every = 50;
+		break;
+	case ALL_TOGETHER:
+		s->metrics_ms_low = 9;
+		s->metrics_ms_high = 33;
+		s->n = 2;
+		s->lanes = 2;
+		s->long_every = 50;
+		s->engine.max_queued = (size_t)s->engine.slots * 4;
+		s->engine.kv_tokens = kv_room(s, 4);
+		s->engine.preempt = true;
+		two_engines(s);
+		break;
+	case IDEAL:
+	case STEP_END:
+	case SWITCHES_N:
+		break;
+	}
+}
+
+static void each_switch(unsigned slots)
+{
+	for (enum switch_ i = 0; i < SWITCHES_N; i++) {
+		struct row row = row_of(switches[i].name, slots);
+
+		row.bounds = switches[i].bounds;
+		switch_set(&row, i);
+		if (is_wanted(row.s.name))
+			row_run(&row, 120);
+	}
+}
+
+static void slots_8(void **state)
+{
+	(void)state;
+	each_switch(8);
+}
+
+static void slots_64(void **state)
+{
+	(void)state;
+	each_switch(64);
+}
+
+static void slots_256(void **state)
+{
+	(void)state;
+	each_switch(256);
+}
+
+/* ---- metrics that lie, and engines that change ---- */
+
+static void lies(void **state)
+{
+	(void)state;
+	for (enum metrics_lie lie = METRICS_CONSTANT; lie <= METRICS_KIND; lie++) {
+		char name[40];
+		struct row row = row_of(name, 64);
+
+		snprintf(name, sizeof(name), "lie: %s", metrics_lie_words[lie]);
+		row.s.lie = lie;
+		if (is_wanted(name))
+			row_run(&row, 120);
+	}
+}
+
+/* Another engine from second 60 on: held against a static that knew it from the start. */
+static void change_run(struct scenario s, const struct scenario *after, const char *name)
+{
+	unsigned fixed = 2 * slots_of(after);
+	struct world_result best = result_of(after, fixed, 40);
+
+	s.name = name;
+	if (!is_wanted(name))
+		return;
+	struct world *w = world_new(&s, 0);
+	world_run(w, 90 * WORLD_S);
+	uint64_t lines = w->lines;
+	world_run(w, 180 * WORLD_S);
+	world_explain(w);
+	double per_s = (double)(w->lines - lines) / 90 / best.per_s;
+	struct world_result r = world_result(w);
+	printf("%-26s %3u slots: %.3f lines/s of static %u from 30 s after it on; %zu waited; "
+	       "limit %.1f\n",
+	       name, slots_of(&s), per_s, fixed, r.waiting_late, r.limit);
+	world_free(w);
+}
+
+static void changes(void **state)
+{
+	(void)state;
+	struct scenario s = SCENARIO(64), after = s;
+
+	s.slots_s = 60;
+	s.slots_then = after.engine.slots = 32;
+	change_run(s, &after, "half the slots");
+	s.slots_then = after.engine.slots = 128;
+	change_run(s, &after, "twice the slots");
+	s = after = (struct scenario)SCENARIO(64);
+	s.factor_s = 60;
+	s.factor_then = 20;
+	after.tokens_low *= 20;
+	after.tokens_high *= 20;
+	change_run(s, &after, "answers 20 times as long");
+	s = after = (struct scenario)SCENARIO(64);
+	s.idle_from_s = 50;
+	s.idle_until_s = 60;
+	change_run(s, &after, "no lines for ten seconds");
+}
+
+/* ---- beside online traffic ---- */
+
+/* Twice a burst between quiet times, as bench/scheduling has it. */
+static void phases_set(struct scenario *s, bool direct)
+{
+	static const struct {
+		unsigned until_s;
+		double per_s;
+	} phases[] = { { 30, 1 }, { 60, 15 }, { 150, 1 }, { 180, 15 }, { 270, 1 } };
+
+	for (size_t i = 0; i < ARRAY_LEN(phases); i++)
+		s->phases[i] = (struct world_phase){
+			.until_s = phases[i].until_s,
+			.online_per_s = direct ? 0 : phases[i].per_s,
+			.direct_per_s = direct ? phases[i].per_s : 0,
+		};
+}
+
+static void beside(bool direct, bool metrics)
+{
+	struct scenario s = SCENARIO(64);
+
+	s.name = direct ? "beside direct requests" : "beside online requests";
+	s.no_metrics = !metrics;
+	s.engine.gauges_at_step_end = true;
+	phases_set(&s, direct);
+	if (!is_wanted(s.name))
+		return;
+	struct scenario alone = s;
+	alone.lines_from_s = 100000;
+	struct world_result quiet = result_of(&alone, 0, 270);
+	struct world_result full = result_of(&s, 128, 270);
+	struct world_result r = result_of(&s, 0, 270);
+	printf("%-26s metrics %d: TTFT p99 %.0f ms alone, x %.2f (static 128: x %.2f), p50 x %.2f; "
+	       "%.3f of the slots kept (alone %.3f)\n",
+	       s.name, metrics, quiet.p99, r.p99 / quiet.p99, full.p99 / quiet.p99,
+	       r.p50 / quiet.p50, r.occupancy, quiet.occupancy);
+}
+
+static void beside_others(void **state)
+{
+	(void)state;
+	beside(false, true);
+	beside(false, false);
+	beside(true, true);
+	beside(true, false);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slots_8),   cmocka_unit_test(slots_64),
+		cmocka_unit_test(slots_256), cmocka_unit_test(lies),
+		cmocka_unit_test(changes),   cmocka_unit_test(beside_others),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
