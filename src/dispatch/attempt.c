@@ -165,7 +165,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	memory_promise(&t->memory, lane->model->answer_bytes);
 	l->transfer = t;
 	l->lane = lane;
-	l->mark = limit_batch_sent(lane->limit, sys.monotonic_us());
+	l->mark = limit_batch_sent(lane->limit, 1, sys.monotonic_us());
 	line_sent(lane, l, l->mark.sent_us / 1000);
 	return true;
 }
@@ -246,7 +246,7 @@ static void line_limit_learn(struct line *l, const struct attempt_end *e, enum b
 	else if (blame == BLAME_THROTTLED)
 		limit_batch_refused(limit, &l->mark, e->ended_us);
 	else
-		limit_batch_gone(limit, e->ended_us);
+		limit_batch_gone(limit, &l->mark, e->ended_us);
 }
 
 /* A death may be the line's doing (trials.h): when its connection breaks among others', or it was
@@ -347,7 +347,7 @@ static void line_put_back(struct line *l, uint64_t now_us)
 
 	line_detach(l);
 	throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
-	limit_batch_gone(l->lane->limit, now_us);
+	limit_batch_gone(l->lane->limit, &l->mark, now_us);
 	slot_drop(&l->slot);
 	line_wait(l, now_us / 1000);
 	line_transfer_give(t);
@@ -414,7 +414,7 @@ void line_drop(struct line *l)
 	} else {
 		line_detach(l);
 		throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
-		limit_batch_gone(l->lane->limit, sys.monotonic_us());
+		limit_batch_gone(l->lane->limit, &l->mark, sys.monotonic_us());
 		line_transfer_give(t);
 		slot_drop(&l->slot);
 	}

@@ -50,9 +50,9 @@ bool lane_open(struct model *m, struct upstream *u)
 	lane->next_of_upstream = target_of(u)->lanes;
 	target_of(u)->lanes = lane;
 	for (unsigned i = 0; i < u->slots.online; i++)
-		limit_online_sent(lane->limit, now_us);
+		limit_online_sent(lane->limit, 1, now_us);
 	if (u->has_gauges)
-		limit_gauges(lane->limit, &u->gauges, slots_in_flight(&u->slots), now_us);
+		limit_gauges(lane->limit, &u->gauges, u->gauges_asked_us, now_us);
 	return true;
 }
 
@@ -111,9 +111,9 @@ void lanes_online(struct upstream *u, int more)
 		slot_online_drop(&u->slots);
 	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
 		if (more > 0)
-			limit_online_sent(lane->limit, now_us);
+			limit_online_sent(lane->limit, 1, now_us);
 		else
-			limit_online_gone(lane->limit, now_us);
+			limit_online_gone(lane->limit, 1, now_us);
 	}
 }
 
@@ -146,7 +146,7 @@ void lanes_gauges(struct upstream *u, uint64_t now_us)
 {
 	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 		if (u->has_gauges)
-			limit_gauges(lane->limit, &u->gauges, slots_in_flight(&u->slots), now_us);
+			limit_gauges(lane->limit, &u->gauges, u->gauges_asked_us, now_us);
 		else
 			limit_gauges_lost(lane->limit, now_us);
 }

@@ -171,7 +171,7 @@ void offers_renew(struct upstream *first, struct moment now)
 	for (struct upstream *u = first; u != NULL; u = u->next)
 		for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 			if (lane_is_asked(lane, now)) {
-				limit_tick(lane->limit, 0, now.us);
+				limit_tick(lane->limit, now.us);
 				offer_renew(lane, now);
 			}
 }

@@ -1,8 +1,27 @@
-/* engine.h: the limiter by the engine's own metrics: a queue in the engine lowers the limit, an
- * empty one raises it, and others' requests are seen as they come. This limiter has no cap of its
- * own: it advises search, whose cap then has the reason of the engine. Metrics that claim that the
- * engine is full of others while answers come as fast as ever, or that never change, are ignored
- * for 1 to 10 minutes. Private to limit/. Pure. */
+/* engine.h: the limiter by the engine's own metrics. While it leads, it gives the cap, and search
+ * (search.h) only holds it:
+ *
+ *	cap = slots + hide
+ *
+ * `slots` is the most that was seen to run at once. It rises with every reading that says more, and
+ * falls only when more are in the engine for seconds and never run; a reading that blinks, or an
+ * engine that is not full, takes nothing away. `hide` is what has to wait in the engine so that a
+ * slot that ends finds its next request there: all that ends in one step, and what is under way.
+ * So the cap itself is the try for more: where the engine has more slots, what was to wait runs.
+ *
+ *	GROWS    no queue was seen yet: a quarter of the slots on top instead of `hide`
+ *	FOUND    as above; beside online requests there is no `hide` but a try now and then
+ *
+ * Requests that are deferred (their LoRA adapter is not loaded) wait for their own kind alone: they
+ * count neither as a queue nor against the cap. Where running requests are preempted the cap is cut
+ * to what ran and comes back slowly.
+ *
+ * The metrics are not believed, and search decides alone, where they never show anything that runs
+ * (pooling models: then they tell of no slots), show much less than what is in flight, or claim
+ * that others fill the engine while answers come as fast as ever. Where throughput no longer grows
+ * long before the slots are full, search takes over from that knee.
+ *
+ * All counts are units (traffic.h). Private to limit/. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -16,51 +35,56 @@
 struct engine {
 	struct gauges gauges; /* of the last poll */
 	uint64_t gauges_us;   /* NEVER: there are none */
-	unsigned polls;
+
 	double others, others_before; /* by the last poll, and the one before */
 	double others_most;           /* of the last ten minutes */
 	uint64_t others_most_us;
-	/* Ours on the same engine, of other lanes: least of these eight polls, of those before. */
-	double elsewhere, elsewhere_before;
-	double running_most;   /* that ran at once, forgotten over some ten minutes */
-	double running_lately; /* the most of the last polls */
-	unsigned queue_polls, many_polls, waiting_polls; /* one after another: see is_full() */
-	unsigned idle_polls; /* with none waiting, though all slots are taken */
-	double slots;        /* that the engine has, as its queue tells; INFINITY: not known */
-	uint64_t slots_us, slots_wait_us; /* when that was last seen or tried; until the next try */
-	uint64_t slots_try_us;            /* more is tried since; NEVER: it is not */
-	unsigned same_polls, same_answers, floor_answers; /* see lies() */
-	uint64_t floor_since_us;
+
+	bool grows;
+	double slots;        /* 0: nothing was seen to run yet */
+	double unseen;       /* of ours, in flight and not in the gauges; a moving mean */
+	double more;         /* waits on top, since the queue was found empty: see hide() */
+	bool waits;          /* more than the next step takes was waiting at the last poll */
+	unsigned rose_polls; /* one after another: it runs more than ever, and nothing waits */
+	unsigned full_polls; /* ... more are there than run */
+	double full_most;    /* most that ran in these */
+	unsigned idle_polls; /* ... all that is allowed is in flight, and nothing waits */
+	double try_more;     /* beside online requests: on top, for a moment */
+	uint64_t try_us, try_wait_us; /* when that was last begun; until the next */
+	double preempted_cap;         /* INFINITY: nothing was preempted lately */
+	uint64_t preempted_us;
+	uint64_t flat_until_us; /* search has taken over */
+
+	/* doubts */
+	unsigned silent_polls, silent_answers;            /* nothing was seen to run */
+	unsigned hidden_polls, hidden_answers;            /* less was seen than half of ours */
+	unsigned same_polls, same_answers, crowd_answers; /* see is_false_crowd() */
+	uint64_t crowd_since_us;
+	enum limit_doubt doubt;
 	uint64_t distrust_until_us, distrust_for_us;
-	enum limit_reason reason; /* of the last time that it lowered search */
-	uint64_t lowered_us;
 };
 
 /* What the limiter must know of the others. */
 struct engine_view {
 	uint64_t now_us;
-	double cap;             /* of search */
-	bool grows, holds;      /* search does */
-	bool fixed;             /* no advice is wanted */
-	bool fast;              /* answers come as fast as the curve has it */
-	unsigned own;           /* requests in flight through this program on the whole upstream */
-	unsigned batch, online; /* ... on this lane */
-	unsigned held;
-	double allowed; /* batch lines, in flight or held */
-	double gap_us;  /* between answers */
+	double cap;               /* in force */
+	bool fixed;               /* no advice is wanted */
+	bool fast;                /* answers come as fast as the curve has it */
+	bool beside_online;       /* online requests are there, or were lately */
+	double own_low, own_high; /* ours in flight, from a moment before the engine was asked on */
+	double own_least;         /* ... from seconds before */
+	double taken, allowed;    /* batch units */
+	double steps;             /* output tokens of a unit; 0: not known */
 };
 
 struct engine_advice {
 	enum {
-		ENGINE_NOTHING,
-		ENGINE_LOWER,    /* it is full at `cap`, or its cache is */
-		ENGINE_GROW,     /* nothing waits: on, to `cap` */
-		ENGINE_SETTLE,   /* nothing waits, but more than `cap` brings nothing */
-		ENGINE_TRY,      /* whether it has more slots */
+		ENGINE_NOTHING,  /* search goes on as it does */
+		ENGINE_LEAD,     /* the cap is `cap` */
+		ENGINE_SETTLE,   /* more than `cap` brings nothing: search goes on from there */
 		ENGINE_DISTRUST, /* what was learnt with its metrics does not hold */
 	} kind;
 	double cap;
-	enum limit_reason reason; /* of ENGINE_LOWER */
 };
 
 void engine_init(struct engine *e, uint64_t now_us);
@@ -68,13 +92,12 @@ MUST_USE struct engine_advice engine_gauges(struct engine *e, const struct gauge
 					    const struct engine_view *v, const struct curve *c);
 void engine_lost(struct engine *e);
 void engine_answered(struct engine *e);
-/* To be called when ENGINE_LOWER did lower the cap of search. */
-void engine_lowered(struct engine *e, enum limit_reason reason, uint64_t now_us);
 
 /* Whether there are metrics, not stale, and believed. */
 bool engine_is_fresh(const struct engine *e, uint64_t now_us);
-/* Whether the metrics tell how many slots the engine has. */
-bool engine_knows_slots(const struct engine *e, uint64_t now_us);
-bool engine_has_queue(const struct engine *e);
-/* Whether the engine's queue lowered search within the last minute. */
-bool engine_is_reason(const struct engine *e, uint64_t now_us);
+/* Whether the cap is the engine's. */
+bool engine_leads(const struct engine *e, uint64_t now_us);
+/* Why it is: it grows, a queue, or its cache. */
+enum limit_reason engine_reason(const struct engine *e, uint64_t now_us);
+/* Requests that wait for their own kind: they come on top of the cap. */
+double engine_deferred(const struct engine *e, uint64_t now_us);

@@ -9,7 +9,9 @@
 #include "limit/common.h"
 #include "limit/limit_impl.h"
 
-#define WAVES 6.0       /* latencies after a pause for which requests sent together say little */
+#define WAVES 6.0 /* latencies after a pause for which requests sent together say little */
+#define OWN_BEFORE_US 250000u         /* before it was asked: an engine counts once a step */
+#define OWN_LEAST_US (5 * SECOND / 2) /* ... or now and then */
 #define ABOVE_KNEE 0.35 /* in ln: what was seen from there on was of a queue that formed */
 
 const char *limit_reason_name(enum limit_reason reason)
@@ -21,6 +23,17 @@ const char *limit_reason_name(enum limit_reason reason)
 	};
 
 	return names[reason];
+}
+
+const char *limit_doubt_text(enum limit_doubt doubt)
+{
+	static const char *const texts[] = {
+#define X(name, text) [LIMIT_DOUBT_##name] = (text),
+		LIMIT_DOUBTS(X)
+#undef X
+	};
+
+	return texts[doubt];
 }
 
 /* ---- life ---- */
@@ -66,13 +79,13 @@ static enum limit_reason search_reason(const struct limit *l, uint64_t now_us)
 {
 	const struct search *s = &l->search;
 
+	if (engine_leads(&l->engine, now_us))
+		return s->cap >= l->config.max ? LIMIT_AT_MAX : engine_reason(&l->engine, now_us);
 	if (s->mode == SEARCH_GROWS)
 		return s->found_count == 0 ? LIMIT_STARTING : LIMIT_GROWING;
 	if (s->mode == SEARCH_PROBES)
 		return LIMIT_PROBING;
-	if (s->cap >= l->config.max)
-		return LIMIT_AT_MAX;
-	return engine_is_reason(&l->engine, now_us) ? l->engine.reason : LIMIT_SETTLED;
+	return s->cap >= l->config.max ? LIMIT_AT_MAX : LIMIT_SETTLED;
 }
 
 /* The reason of the least cap; among equal caps the slow start comes first, then search, and
@@ -104,9 +117,8 @@ static struct search_view search_view(const struct limit *l, uint64_t now_us)
 	return (struct search_view){
 		.now_us = now_us,
 		.latency_us = l->traffic.latency_us,
-		.queued = engine_has_queue(&l->engine),
-		.may_probe = !engine_knows_slots(&l->engine, now_us) && l->backoff.cap >= cap &&
-			     l->yield.cap >= cap && reopen_is_open(&l->reopen),
+		.may_probe = l->backoff.cap >= cap && l->yield.cap >= cap &&
+			     reopen_is_open(&l->reopen),
 		.online_lately = traffic_online_lately(&l->traffic, now_us),
 	};
 }
@@ -125,27 +137,30 @@ static struct yield_view yield_view(const struct limit *l, uint64_t now_us)
 		.batch = l->traffic.batch,
 		.steady = search_is_steady(s),
 		/* More in flight than ever before is slower anyway. */
-		.blind = !search_probes_up(s) && !engine_is_fresh(&l->engine, now_us) &&
+		.blind = !search_probes_up(s) && !engine_leads(&l->engine, now_us) &&
 			 held_us >= 2 * l->traffic.latency_us,
 	};
 }
 
-static struct engine_view engine_view(const struct limit *l, unsigned own, uint64_t now_us)
+static struct engine_view engine_view(const struct limit *l, uint64_t asked_us, uint64_t now_us)
 {
-	return (struct engine_view){
+	const struct traffic *t = &l->traffic;
+	struct engine_view v = {
 		.now_us = now_us,
 		.cap = l->search.cap,
-		.grows = l->search.mode == SEARCH_GROWS,
-		.holds = l->search.mode == SEARCH_HOLDS,
 		.fixed = l->config.fixed > 0,
 		.fast = l->yield.residual < 0.1,
-		.own = own,
-		.batch = l->traffic.batch,
-		.online = l->traffic.online,
-		.held = l->traffic.held,
-		.allowed = l->traffic.allowed,
-		.gap_us = l->traffic.gap_us,
+		.beside_online = traffic_online_lately(t, now_us),
+		.taken = t->batch,
+		.allowed = t->allowed,
+		.steps = t->steps,
 	};
+	double high;
+
+	traffic_own(t, asked_us > OWN_BEFORE_US ? asked_us - OWN_BEFORE_US : 0, &v.own_low,
+		    &v.own_high);
+	traffic_own(t, now_us > OWN_LEAST_US ? now_us - OWN_LEAST_US : 0, &v.own_least, &high);
+	return v;
 }
 
 /* ---- and to do ---- */
@@ -174,18 +189,11 @@ static void engine_apply(struct limit *l, const struct engine_advice *a, uint64_
 	switch (a->kind) {
 	case ENGINE_NOTHING:
 		break;
-	case ENGINE_LOWER:
-		if (search_lower(&l->search, a->cap, now_us))
-			engine_lowered(&l->engine, a->reason, now_us);
-		break;
-	case ENGINE_GROW:
-		search_grow_to(&l->search, a->cap, now_us);
+	case ENGINE_LEAD:
+		search_follow(&l->search, a->cap, now_us);
 		break;
 	case ENGINE_SETTLE:
 		search_settle_at(&l->search, a->cap, now_us);
-		break;
-	case ENGINE_TRY:
-		search_try(&l->search, a->cap);
 		break;
 	case ENGINE_DISTRUST:
 		distrust_apply(l, now_us);
@@ -199,7 +207,7 @@ static void search_advance(struct limit *l, uint64_t now_us)
 {
 	struct search_view v = search_view(l, now_us);
 
-	if (!search_step(&l->search, &v))
+	if (engine_leads(&l->engine, now_us) || !search_step(&l->search, &v))
 		return;
 	curve_forget_above(&l->curve, log(l->search.cap) - ABOVE_KNEE);
 	yield_wait(&l->yield, now_us + (uint64_t)(SEARCH_SETTLES * v.latency_us));
@@ -207,37 +215,45 @@ static void search_advance(struct limit *l, uint64_t now_us)
 
 /* ---- what happens on the lane ---- */
 
-struct limit_mark limit_batch_sent(struct limit *l, uint64_t now_us)
+struct limit_mark limit_batch_sent(struct limit *l, unsigned units, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
-	traffic_batch_sent(&l->traffic);
-	limit_pace_take(l);
+	traffic_batch_sent(&l->traffic, units);
+	limit_pace_take(l, units);
 	return (struct limit_mark){ .sent_us = now_us,
 				    .area = l->traffic.area,
-				    .in_flight = traffic_in_flight(&l->traffic) };
+				    .in_flight = traffic_in_flight(&l->traffic),
+				    .units = units };
 }
 
-void limit_online_sent(struct limit *l, uint64_t now_us)
+void limit_online_sent(struct limit *l, unsigned units, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
-	traffic_online_sent(&l->traffic, now_us);
+	traffic_online_sent(&l->traffic, units, now_us);
 }
 
-void limit_batch_gone(struct limit *l, uint64_t now_us)
+void limit_batch_gone(struct limit *l, const struct limit_mark *m, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
-	traffic_batch_gone(&l->traffic);
+	traffic_batch_gone(&l->traffic, m->units);
 }
 
-void limit_online_gone(struct limit *l, uint64_t now_us)
+void limit_online_gone(struct limit *l, unsigned units, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
-	traffic_online_gone(&l->traffic, now_us);
+	traffic_online_gone(&l->traffic, units, now_us);
+}
+
+void limit_share(struct limit *l, unsigned lines, unsigned units, uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	traffic_join(&l->traffic, lines, units);
+	l->shared_us = now_us;
 }
 
 void limit_batch_refused(struct limit *l, const struct limit_mark *m, uint64_t now_us)
 {
-	limit_batch_gone(l, now_us);
+	limit_batch_gone(l, m, now_us);
 	if (l->config.fixed > 0)
 		return;
 	backoff_refused(&l->backoff,
@@ -267,11 +283,12 @@ unsigned limit_room_reopened(const struct limit *l)
 	return limit_room(&reopened);
 }
 
-static double answer_work(const struct limit_answer *a)
+/* Of one of its units: they go side by side. */
+static double answer_work(const struct limit_answer *a, unsigned units)
 {
 	double tokens = (double)a->output_tokens + (double)a->prompt_tokens / 10;
 
-	return tokens > 0 ? tokens : 1 + (double)a->body_bytes / 40;
+	return (tokens > 0 ? tokens : units + (double)a->body_bytes / 40) / units;
 }
 
 /* Only search itself holds its cap down. */
@@ -294,13 +311,22 @@ static void learn(struct limit *l, const struct limit_mark *m, double n,
 		  const struct limit_answer *a, uint64_t now_us)
 {
 	double time_us = fmax(1, (double)(now_us - m->sent_us)), ln_n = log(n), should;
-	double as_it_is = log(time_us / 1e6 / answer_work(a));
+	double as_it_is = log(time_us / 1e6 / answer_work(a, m->units));
 	double ln_time = ln_time_corrected(l, as_it_is, a);
 	bool suspected = l->yield.mode == YIELD_SUSPECTS;
+	bool leads = engine_leads(&l->engine, now_us);
 	bool in_phase = search_in_phase(&l->search, m->sent_us);
 	bool known = curve_at(&l->curve, ln_n, &should);
 	enum yield_verdict verdict = YIELD_NOTHING;
 
+	if (leads) {
+		/* What was sent together, at the start, still comes together. */
+		if (yield_trusts(&l->yield))
+			curve_learn(&l->curve, n, ln_time, l->yield.spread);
+		if (known)
+			yield_track(&l->yield, ln_time - should);
+		return;
+	}
 	if (!suspected && in_phase && l->traffic.full && undisturbed(l))
 		search_sample(&l->search, &(struct search_answer){ m->sent_us, ln_n, ln_time,
 								   m->in_flight >= 0.85 * n });
@@ -314,9 +340,7 @@ static void learn(struct limit *l, const struct limit_mark *m, double n,
 	else if (known)
 		verdict = yield_learn(&l->yield, &v, &l->curve, ln_time - should);
 	yield_apply(l, verdict, now_us);
-	bool runs = l->search.mode == SEARCH_GROWS && engine_is_fresh(&l->engine, now_us) &&
-		    l->engine.gauges.waiting < 1;
-	if ((in_phase || runs) && !suspected && yield_trusts(&l->yield))
+	if (in_phase && !suspected && yield_trusts(&l->yield))
 		curve_learn(&l->curve, n, ln_time, l->yield.spread);
 }
 
@@ -324,7 +348,12 @@ void limit_batch_answered(struct limit *l, const struct limit_mark *m, const str
 			  uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
-	double n = traffic_answered(&l->traffic, m->sent_us, m->area, now_us);
+	if (m->sent_us < l->shared_us) {
+		traffic_batch_gone(&l->traffic, m->units);
+		return;
+	}
+	double n = traffic_answered(&l->traffic, m->units, m->sent_us, m->area, a->output_tokens,
+				    now_us);
 	engine_answered(&l->engine);
 	reopen_answered(&l->reopen, limit_in_force(l));
 	backoff_answered(&l->backoff, m->in_flight);
@@ -337,10 +366,10 @@ void limit_batch_answered(struct limit *l, const struct limit_mark *m, const str
 		search_advance(l, now_us);
 }
 
-void limit_gauges(struct limit *l, const struct gauges *g, unsigned own, uint64_t now_us)
+void limit_gauges(struct limit *l, const struct gauges *g, uint64_t asked_us, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
-	struct engine_view v = engine_view(l, own, now_us);
+	struct engine_view v = engine_view(l, asked_us, now_us);
 	struct engine_advice advice = engine_gauges(&l->engine, g, &v, &l->curve);
 	traffic_others(&l->traffic, l->engine.others, now_us);
 	engine_apply(l, &advice, now_us);
@@ -355,13 +384,13 @@ void limit_gauges_lost(struct limit *l, uint64_t now_us)
 
 /* ---- time ---- */
 
-void limit_tick(struct limit *l, unsigned held, uint64_t now_us)
+void limit_tick(struct limit *l, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
 	struct yield_view v = yield_view(l, now_us);
 	yield_apply(l, yield_tick(&l->yield, &v), now_us);
 	limit_pace_refill(l, now_us);
-	traffic_allow(&l->traffic, limit_batch_slots(l), held);
+	traffic_allow(&l->traffic, limit_batch_slots(l));
 }
 
 /* ---- state ---- */
@@ -372,6 +401,7 @@ struct limit_state limit_state(const struct limit *l, uint64_t now_us)
 	struct limit_state s = {
 		.limit = limit,
 		.reason = reason(l, now_us),
+		.doubt = l->engine.doubt,
 		.batch = l->traffic.batch,
 		.online = l->traffic.online,
 		.others = l->traffic.others,

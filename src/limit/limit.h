@@ -1,11 +1,12 @@
-/* limit.h: the concurrency limit of one model on one upstream, found while requests run, and
- * followed.
+/* limit.h: the concurrency limit, found while requests run, and followed: of one model on one
+ * upstream, or of an engine with all its models, where its metrics show that they share it.
  *
- * Each answer tells how long a unit of work (about a token) took while so many requests were in
- * flight on average during its life. Throughput at n in flight is n over that time (Little's law),
- * so throughput is known without counting answers a second, and right with wildly mixed lengths.
- * The limit is about the least concurrency that gives nearly all of the throughput; the limit grows
- * while more in flight brings more.
+ * All counts are units: a request with `n: 4`, or a list of four inputs, is four of them, as it is in
+ * the engine. Each answer tells how long a unit of work (about a token) took while so many units
+ * were in flight on average during its life. Throughput at n in flight is n over that time (Little's
+ * law), so throughput is known without counting answers a second, and right with wildly mixed
+ * lengths. Without metrics the limit is about the least concurrency that gives nearly all of the
+ * throughput; the limit grows while more in flight brings more.
  *
  *	starts low -> grows in steps (two- to threefold) while throughput grows
  *	           -> settles on the knee -> now and then tries a little more or less, and follows
@@ -14,10 +15,10 @@
  * and its reason is the limit's:
  *
  *	search.h   what throughput says, as above
- *	engine.h   advises search by the engine's metrics: a queue in the engine lowers the limit,
- *	           an empty one raises it
- *	backoff.h  429, 503 with Retry-After: cut at once, once for all that were in flight; soon
- *	           back
+ *	engine.h   leads search by the engine's metrics, while there are any: its slots, and what has
+ *	           to wait for them
+ *	backoff.h  refusals (429, 503 of a bounded queue): cut at once, once for all that were in
+ *	           flight; soon back
  *	yield.h    cross traffic: latency is well above its own best at this limit, and recovers
  *	           with next to nothing of ours in flight; room for as many of others' requests as
  *	           there were is kept for ten minutes after they were last seen, and then given up
@@ -26,8 +27,7 @@
  *	           refusals are load-independent), then more with every answer
  *
  * Probing is suspended while our own online requests keep a reserve, but for half an hour at most.
- * Metrics that say that the engine is full of others while answers come as fast as ever, or that
- * never change, are ignored for 1 to 10 minutes.
+ * Metrics that cannot be true are ignored for 1 to 10 minutes: enum limit_doubt.
  *
  * Room for batch lines is what is left of the limit after online requests (beyond the reserve each
  * counts ONLINE_SHARE times, so that it does not notice the batch), others' requests on the engine,
@@ -63,9 +63,24 @@ enum limit_reason {
 };
 const char *limit_reason_name(enum limit_reason reason);
 
+/* Why metrics are not followed; for the log. */
+#define LIMIT_DOUBTS(X)                                                                           \
+	X(NONE, "")                                                                               \
+	X(SILENT, "they never show a request that runs: they tell nothing of the engine's slots") \
+	X(HIDDEN, "they show less than half of what is in flight: they are of another engine, "   \
+		  "or stand still")                                                               \
+	X(CROWD, "they claim that others fill the engine, and answers come as if nobody did")
+
+enum limit_doubt {
+#define X(name, text) LIMIT_DOUBT_##name,
+	LIMIT_DOUBTS(X)
+#undef X
+};
+const char *limit_doubt_text(enum limit_doubt doubt);
+
 struct limit_config {
-	unsigned fixed; /* > 0: this and no other */
-	unsigned max;   /* never more in flight, online requests included; from 1 */
+	unsigned fixed; /* > 0: so many requests, each counted as one, and no other */
+	unsigned max;   /* never more units in flight, online requests included; from 1 */
 	int reserve; /* requests kept free for online ones; < 0: by itself: a twentieth of the limit
 	                 * (a seventh without metrics) for ten minutes after online requests were
 	                 * seen, and half of the others that the metrics showed then; else none */
@@ -76,6 +91,7 @@ struct limit_mark {
 	uint64_t sent_us;
 	double area;      /* integral of requests in flight over time, until then */
 	double in_flight; /* then, it included */
+	unsigned units;
 };
 
 /* What an answer tells. */
@@ -84,7 +100,7 @@ struct limit_answer {
 	uint64_t body_bytes;                   /* of the request */
 };
 
-struct limit; /* laid out in limit_impl.h; some 6 KB */
+struct limit; /* laid out in limit_impl.h; some 8 KB */
 
 struct limit *limit_new(const struct limit_config *config, uint64_t now_us); /* NULL: no memory */
 void limit_free(struct limit *l);                                            /* NULL is fine */
@@ -93,34 +109,36 @@ void limit_configure(struct limit *l, const struct limit_config *config, uint64_
 
 /* ---- what happens on the lane ---- */
 
-/* A batch line, or an online request, is sent, or is no longer in flight. */
-struct limit_mark limit_batch_sent(struct limit *l, uint64_t now_us);
-void limit_online_sent(struct limit *l, uint64_t now_us);
+/* A batch line, or an online request, of so many units is sent, or is no longer in flight. */
+struct limit_mark limit_batch_sent(struct limit *l, unsigned units, uint64_t now_us);
+void limit_online_sent(struct limit *l, unsigned units, uint64_t now_us);
 /* The line was answered as it should be: the controller learns from it. */
 void limit_batch_answered(struct limit *l, const struct limit_mark *m, const struct limit_answer *a,
 			  uint64_t now_us);
 /* The line ended otherwise: nothing is learnt (an error, a timeout, a drop). */
-void limit_batch_gone(struct limit *l, uint64_t now_us);
-void limit_online_gone(struct limit *l, uint64_t now_us);
-/* As limit_batch_gone(), and the upstream said that there are too many: 429, or 503 with
- * Retry-After. */
+void limit_batch_gone(struct limit *l, const struct limit_mark *m, uint64_t now_us);
+void limit_online_gone(struct limit *l, unsigned units, uint64_t now_us);
+/* As limit_batch_gone(), and the upstream said that there are too many: 429, or 503 of a bounded
+ * queue. */
 void limit_batch_refused(struct limit *l, const struct limit_mark *m, uint64_t now_us);
 /* The upstream takes requests again, after a pause or an outage. */
 void limit_reopened(struct limit *l, uint64_t now_us);
-/* The engine's metrics, fresh. `own`: requests in flight through this program on the whole upstream
- * at the time (they may be of several models). */
-void limit_gauges(struct limit *l, const struct gauges *g, unsigned own, uint64_t now_us);
+/* The engine's metrics, fresh; it was asked for them at `asked_us`. From the first on the limit is
+ * of the whole engine: see limit_share(). */
+void limit_gauges(struct limit *l, const struct gauges *g, uint64_t asked_us, uint64_t now_us);
 /* The engine has no metrics, or could not be asked: from now on latency alone decides. */
 void limit_gauges_lost(struct limit *l, uint64_t now_us);
+/* From now on all lines of an upstream go by `l`: `lines` of them, `units` in all, are in flight that
+ * were not sent by it. Their answers teach nothing. */
+void limit_share(struct limit *l, unsigned lines, unsigned units, uint64_t now_us);
 
 /* ---- what follows ---- */
 
 /* Moves what time alone moves. Before limit_room(), once a turn of the loop, and at least every 500
- * ms while lines wait. `held`: slots of lines that have been answered and are not durable yet,
- * which count as taken until the next tick. */
-void limit_tick(struct limit *l, unsigned held, uint64_t now_us);
-/* How many more batch lines may be sent now, as of the last tick and what has happened since.
- * Changes nothing. */
+ * ms while lines wait. */
+void limit_tick(struct limit *l, uint64_t now_us);
+/* How many more units of batch lines may be sent now, as of the last tick and what has happened
+ * since: with one left a line may go, whatever its units. Changes nothing. */
 unsigned limit_room(const struct limit *l);
 /* ... after limit_reopened(), were that called now. */
 unsigned limit_room_reopened(const struct limit *l);
@@ -128,10 +146,11 @@ unsigned limit_room_reopened(const struct limit *l);
 bool limit_online_room(const struct limit *l);
 
 struct limit_state {
-	double limit;      /* in force: requests in flight, all together */
+	double limit;      /* in force: units in flight, all together */
 	double best_per_s; /* work units a second at that limit, as learnt; 0: not yet */
 	double work_ms;    /* time of a unit of work there */
 	enum limit_reason reason;
+	enum limit_doubt doubt; /* why the engine's metrics are not followed */
 	unsigned batch, online; /* in flight through us */
 	double others;          /* in flight on the engine, not ours */
 	unsigned reserve;       /* kept free now */

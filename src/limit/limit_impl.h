@@ -23,7 +23,8 @@ struct limit {
 	struct yield yield;
 	struct engine engine;
 	struct reopen reopen;
-	double pace; /* room.c: lines that may be sent at once, at pace_us */
+	uint64_t shared_us; /* what was sent before was not sent by this limit */
+	double pace;        /* room.c: units that may be sent at once, at pace_us */
 	uint64_t pace_us;
 };
 
@@ -36,6 +37,6 @@ unsigned limit_reserve(const struct limit *l, uint64_t now_us);
 /* Slots for batch lines, those that are taken included; < 0: online requests have more than there
  * are. What is due by time alone is as of the last event. */
 double limit_batch_slots(const struct limit *l);
-/* A line takes one of those that may be sent at once; time gives some. */
-void limit_pace_take(struct limit *l);
+/* A line takes some of those that may be sent at once; time gives some. */
+void limit_pace_take(struct limit *l, unsigned units);
 void limit_pace_refill(struct limit *l, uint64_t now_us);

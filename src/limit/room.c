@@ -47,9 +47,9 @@ static bool is_paced(const struct limit *l)
 	return traffic_online_lately(t, t->area_us) && t->latency_us > 0 && l->config.fixed == 0;
 }
 
-void limit_pace_take(struct limit *l)
+void limit_pace_take(struct limit *l, unsigned units)
 {
-	l->pace = fmax(0, l->pace - 1);
+	l->pace = fmax(0, l->pace - units);
 }
 
 void limit_pace_refill(struct limit *l, uint64_t now_us)
@@ -67,9 +67,10 @@ double limit_batch_slots(const struct limit *l)
 {
 	const struct traffic *t = &l->traffic;
 	double reserve = limit_reserve(l, t->area_us);
-	double room = floor(limit_in_force(l) + 1e-6) - reserve - t->online;
+	double online = l->config.fixed > 0 ? t->requests : t->online;
+	double room = floor(limit_in_force(l) + 1e-6) - reserve - online;
 
-	room -= ceil((ONLINE_SHARE - 1) * fmax(0, t->online - reserve));
+	room -= ceil((ONLINE_SHARE - 1) * fmax(0, online - reserve));
 	/* With too few lines in flight nothing would be learnt. */
 	if (l->config.fixed == 0 && l->search.mode == SEARCH_GROWS && l->search.cap <= LIMIT_SMALL)
 		room = fmax(room, floor(limit_in_force(l) / 2));
@@ -78,13 +79,14 @@ double limit_batch_slots(const struct limit *l)
 	room = fmax(room - ceil(others), fmin(LIMIT_FLOOR, room));
 	/* A slow start bounds lines alone: beside online requests it might leave nothing, for
 	 * good. */
-	room = fmin(room, floor(l->reopen.cap));
-	return fmin(room, (double)l->config.max - t->online);
+	room = fmin(room, floor(l->reopen.cap)) + floor(engine_deferred(&l->engine, t->area_us));
+	return fmin(room, (double)l->config.max - online);
 }
 
 unsigned limit_room(const struct limit *l)
 {
-	double room = limit_batch_slots(l) - l->traffic.batch - l->traffic.held;
+	const struct traffic *t = &l->traffic;
+	double room = limit_batch_slots(l) - (l->config.fixed > 0 ? t->lines : t->batch);
 
 	if (is_paced(l))
 		room = fmin(room, floor(l->pace));
@@ -93,5 +95,5 @@ unsigned limit_room(const struct limit *l)
 
 bool limit_online_room(const struct limit *l)
 {
-	return l->traffic.batch + l->traffic.online < l->config.max;
+	return l->traffic.batch + l->traffic.requests < l->config.max;
 }

@@ -19,7 +19,6 @@
 #define STEP_FIRST 0.15 /* of a probe, of the cap: after the knee was found */
 #define STEP 0.1
 #define STEP_MOST 0.2
-#define STEP_FULL 0.05 /* after the engine said that it is full */
 
 /* ---- modes and phases ---- */
 
@@ -126,35 +125,19 @@ void search_restart(struct search *s, uint64_t now_us)
 	mode_set(s, SEARCH_GROWS, now_us);
 }
 
-void search_grow_to(struct search *s, double cap, uint64_t now_us)
-{
-	assert(s->mode == SEARCH_GROWS);
-	cap_set(s, cap);
-	search_phase_again(s, now_us);
-}
-
 void search_settle_at(struct search *s, double cap, uint64_t now_us)
 {
-	assert(s->mode == SEARCH_GROWS);
 	cap_set(s, fmax(cap, LIMIT_START));
 	search_hold(s, SEARCH_HOLD_MIN, now_us);
 }
 
-bool search_lower(struct search *s, double cap, uint64_t now_us)
+void search_follow(struct search *s, double cap, uint64_t now_us)
 {
-	uint64_t hold_us = search_probes_up(s) ? 2 * s->hold_for_us : SEARCH_HOLD_MIN;
-
-	if (cap >= s->cap)
-		return false;
-	cap_set(s, fmax(cap, fmin(LIMIT_FLOOR, s->cap)));
+	if (s->mode != SEARCH_HOLDS)
+		search_hold(s, SEARCH_HOLD_MIN, now_us);
+	s->verify = false;
+	s->hold_us = now_us;
 	s->knee_us = now_us;
-	s->probe_step = STEP_FULL;
-	search_hold(s, hold_us, now_us);
-	return true;
-}
-
-void search_try(struct search *s, double cap)
-{
 	cap_set(s, cap);
 }
 
@@ -337,7 +320,8 @@ static bool growth_step(struct search *s, const struct search_view *v)
 		return false;
 	}
 	at = exp(s->found[0].ln_n);
-	search_grow_to(s, fmax(factor * at, at + 1) + s->kept, v->now_us);
+	cap_set(s, fmax(factor * at, at + 1) + s->kept);
+	search_phase_again(s, v->now_us);
 	return false;
 }
 
@@ -409,7 +393,7 @@ bool search_step(struct search *s, const struct search_view *v)
 		return false;
 	switch (s->mode) {
 	case SEARCH_GROWS:
-		return !v->queued && growth_step(s, v);
+		return growth_step(s, v);
 	case SEARCH_HOLDS:
 		if (!(s->verify && knee_verify(s, v->now_us)) && probe_is_due(s, v))
 			probe_begin(s, v->now_us);

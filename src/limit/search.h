@@ -64,8 +64,7 @@ struct search {
 struct search_view {
 	uint64_t now_us;
 	double latency_us;
-	bool queued;        /* requests wait in the engine: no measure of what it runs */
-	bool may_probe;     /* its cap is the one in force, and the engine does not say it better */
+	bool may_probe;     /* its cap is the one in force */
 	bool online_lately; /* a part is kept free: less is in flight than the cap says */
 };
 
@@ -100,15 +99,10 @@ void search_phase_again(struct search *s, uint64_t now_us);
 void search_hold(struct search *s, uint64_t for_us, uint64_t now_us);
 /* Starts over: what search knows was learnt beside other clients that are gone. */
 void search_restart(struct search *s, uint64_t now_us);
-/* While it grows: goes on to the next phase without waiting for answers. */
-void search_grow_to(struct search *s, double cap, uint64_t now_us);
-/* While it grows: stops growing and holds. */
+/* Stops growing, or probing, and holds. */
 void search_settle_at(struct search *s, double cap, uint64_t now_us);
-/* The engine is full: lowers the cap to `cap`, but not below LIMIT_FLOOR. False: the cap is there
- * already. */
-bool search_lower(struct search *s, double cap, uint64_t now_us);
-/* Tries `cap`, and holds on as it did. */
-void search_try(struct search *s, double cap);
+/* Holds a cap that another gives, for now. */
+void search_follow(struct search *s, double cap, uint64_t now_us);
 /* Goes back from a probe and learns nothing until search_hold(). */
 void search_suspend(struct search *s, uint64_t now_us);
 /* After an outage: goes back from a probe, and holds unless it grows. */

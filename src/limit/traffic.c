@@ -1,5 +1,5 @@
-/* traffic.c: requests in flight are integrated over time; an answer's share of that integral is
- * what was in flight beside it. */
+/* traffic.c: units in flight are integrated over time; an answer's share of that integral is what
+ * was in flight beside it. */
 #include "limit/traffic.h"
 
 #include <assert.h>
@@ -28,29 +28,83 @@ double traffic_in_flight(const struct traffic *t)
 	return t->batch + t->online + t->others;
 }
 
-void traffic_batch_sent(struct traffic *t)
+/* ---- ours ---- */
+
+/* Called before and after each change: so a bucket has what was in flight when it began, too. */
+static void own_note(struct traffic *t)
 {
-	t->batch++;
+	uint64_t at = 1 + t->area_us / OWN_BUCKET_US;
+	struct own_bucket *b = &t->own[at % OWN_BUCKETS];
+	unsigned own = t->batch + t->online;
+
+	if (b->at != at)
+		*b = (struct own_bucket){ at, own, own };
+	b->low = own < b->low ? own : b->low;
+	b->high = own > b->high ? own : b->high;
 }
 
-void traffic_batch_gone(struct traffic *t)
+void traffic_own(const struct traffic *t, uint64_t from_us, double *ret_low, double *ret_high)
 {
-	assert(t->batch > 0);
-	t->batch--;
+	uint64_t from = 1 + from_us / OWN_BUCKET_US;
+
+	*ret_low = *ret_high = t->batch + t->online;
+	for (const struct own_bucket *b = t->own; b < t->own + OWN_BUCKETS; b++) {
+		if (b->at == 0 || b->at < from)
+			continue;
+		*ret_low = fmin(*ret_low, b->low);
+		*ret_high = fmax(*ret_high, b->high);
+	}
 }
 
-void traffic_online_sent(struct traffic *t, uint64_t now_us)
+static void batch_move(struct traffic *t, unsigned to)
 {
-	t->online++;
+	own_note(t);
+	t->batch = to;
+	own_note(t);
+}
+
+static void online_move(struct traffic *t, unsigned to)
+{
+	own_note(t);
+	t->online = to;
+	own_note(t);
+}
+
+void traffic_batch_sent(struct traffic *t, unsigned units)
+{
+	t->lines++;
+	batch_move(t, t->batch + units);
+}
+
+void traffic_join(struct traffic *t, unsigned lines, unsigned units)
+{
+	t->lines += lines;
+	batch_move(t, t->batch + units);
+}
+
+void traffic_batch_gone(struct traffic *t, unsigned units)
+{
+	assert(t->batch >= units && t->lines > 0);
+	t->lines--;
+	batch_move(t, t->batch - units);
+}
+
+void traffic_online_sent(struct traffic *t, unsigned units, uint64_t now_us)
+{
+	t->requests++;
+	online_move(t, t->online + units);
 	t->online_us = now_us;
 }
 
-void traffic_online_gone(struct traffic *t, uint64_t now_us)
+void traffic_online_gone(struct traffic *t, unsigned units, uint64_t now_us)
 {
-	assert(t->online > 0);
-	t->online--;
+	assert(t->online >= units && t->requests > 0);
+	t->requests--;
+	online_move(t, t->online - units);
 	t->online_us = now_us;
 }
+
+/* ---- others, and what is allowed ---- */
 
 void traffic_others(struct traffic *t, double others, uint64_t now_us)
 {
@@ -60,10 +114,9 @@ void traffic_others(struct traffic *t, double others, uint64_t now_us)
 		t->online_us = now_us;
 }
 
-void traffic_allow(struct traffic *t, double slots, unsigned held)
+void traffic_allow(struct traffic *t, double slots)
 {
-	t->held = held;
-	t->allowed = fmax(slots, (double)t->batch + held);
+	t->allowed = fmax(slots, t->batch);
 }
 
 void traffic_others_forget(struct traffic *t, uint64_t now_us)
@@ -72,20 +125,31 @@ void traffic_others_forget(struct traffic *t, uint64_t now_us)
 	t->online_us = t->online > 0 ? now_us : NEVER;
 }
 
-double traffic_answered(struct traffic *t, uint64_t sent_us, double area, uint64_t now_us)
+/* ---- answers ---- */
+
+static void steps_learn(struct traffic *t, double output)
+{
+	if (output < 1)
+		return;
+	if (t->steps <= 0)
+		t->steps = output;
+	else
+		t->steps += (fmin(output, 8 * t->steps) - t->steps) / 32;
+}
+
+double traffic_answered(struct traffic *t, unsigned units, uint64_t sent_us, double area,
+			uint64_t output_tokens, uint64_t now_us)
 {
 	double time_us = fmax(1, (double)(now_us - sent_us));
 	double n = fmax(1, (t->area - area) / time_us);
 
-	t->full = n + t->held >= FULL * (t->allowed + t->online + t->others);
-	traffic_batch_gone(t);
+	t->full = n >= FULL * (t->allowed + t->online + t->others);
+	traffic_batch_gone(t, units);
+	steps_learn(t, (double)output_tokens / units);
 	if (t->latency_us <= 0)
 		t->latency_us = time_us;
 	else
 		t->latency_us *= 1 + clamp(log(time_us / t->latency_us), -1, 1) / 16;
-	if (t->answered_us != 0)
-		t->gap_us += ((double)(now_us - t->answered_us) - t->gap_us) / 32;
-	t->answered_us = now_us;
 	return n;
 }
 

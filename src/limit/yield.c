@@ -207,6 +207,11 @@ static void cross_watch(struct yield *y, const struct yield_view *v)
 	}
 }
 
+void yield_track(struct yield *y, double residual)
+{
+	y->residual += (clamp(residual, -CLIP, CLIP) - y->residual) / 16;
+}
+
 enum yield_verdict yield_learn(struct yield *y, const struct yield_view *v, struct curve *c,
 			       double residual)
 {

@@ -72,6 +72,8 @@ void yield_init(struct yield *y);
 /* Learns from an answer, while search does not grow, how many others were in flight. */
 void yield_look(struct yield *y, const struct yield_view *v, const struct curve *c,
 		const struct yield_answer *a);
+/* An answer's residual, while the engine's metrics lead: nothing follows. */
+void yield_track(struct yield *y, double residual);
 /* An answer's residual. */
 MUST_USE enum yield_verdict yield_learn(struct yield *y, const struct yield_view *v,
 					struct curve *c, double residual);

@@ -118,7 +118,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 				 .probe = lane_open_circuit(lane) };
 	slot_take(&l->slot, now_us / 1000);
 	rate_limit_take(&lane->upstream->rate_limit, l->scheduled.tokens, now_us / 1000);
-	l->mark = limit_batch_sent(lane->limit, now_us);
+	l->mark = limit_batch_sent(lane->limit, 1, now_us);
 	return true;
 }
 

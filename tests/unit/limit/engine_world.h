@@ -108,10 +108,11 @@ struct world {
 	unsigned fixed; /* sequences; 0: the limit decides */
 	struct sim sim;
 	struct metrics metrics;
-	struct limit *limits[WORLD_LANES_MAX];
-	unsigned n_lanes, next_lane;
+	struct limit *limits[WORLD_LANES_MAX]; /* of each lane: the same, where there are metrics */
+	unsigned n_lanes, n_limits, next_lane;
 	uint64_t chance;
-	uint64_t now_us, tick_us, poll_us, text_us, gauges_us, online_us, direct_us, engine_us;
+	uint64_t now_us, tick_us, poll_us, asked_us, text_us, gauges_us, online_us, direct_us,
+		engine_us;
 	struct world_way out, back;
 	struct gauges gauges;
 	bool has_gauges; /* the text that is on its way could be read */
@@ -260,7 +261,7 @@ static inline void world_line_send(struct world *w, unsigned lane)
 
 	r->lane = lane;
 	if (w->fixed == 0)
-		r->mark = limit_batch_sent(w->limits[lane], w->now_us);
+		r->mark = limit_batch_sent(w->limits[lane], r->n_seqs, w->now_us);
 	w->batch[lane]++;
 	w->seqs += r->n_seqs;
 	world_send(w, &w->out, r);
@@ -271,8 +272,8 @@ static inline void world_other_send(struct world *w, enum world_kind kind)
 	if (kind == WORLD_ONLINE && w->fixed == 0 && !limit_online_room(w->limits[0]))
 		return;
 	if (kind == WORLD_ONLINE) {
-		for (unsigned i = 0; i < w->n_lanes && w->fixed == 0; i++)
-			limit_online_sent(w->limits[i], w->now_us);
+		for (unsigned i = 0; i < w->n_limits && w->fixed == 0; i++)
+			limit_online_sent(w->limits[i], 1, w->now_us);
 		w->online++;
 	}
 	world_send(w, &w->out, world_request_new(w, kind));
@@ -317,8 +318,8 @@ static inline void world_answered(struct world *w, struct world_request *r)
 			limit_batch_answered(l, &r->mark, &r->answer, w->now_us);
 	} else if (r->kind == WORLD_ONLINE) {
 		w->online--;
-		for (unsigned i = 0; i < w->n_lanes && w->fixed == 0; i++)
-			limit_online_gone(w->limits[i], w->now_us);
+		for (unsigned i = 0; i < w->n_limits && w->fixed == 0; i++)
+			limit_online_gone(w->limits[i], 1, w->now_us);
 	}
 	free(r);
 }
@@ -330,6 +331,17 @@ static inline bool world_has_lines(const struct world *w)
 	return s >= w->s.lines_from_s && !(s >= w->s.idle_from_s && s < w->s.idle_until_s);
 }
 
+/* Of the lanes of one limit the one with the least in flight. */
+static inline unsigned world_lane_least(const struct world *w, unsigned limit)
+{
+	unsigned least = limit;
+
+	for (unsigned i = 0; i < w->n_lanes; i++)
+		if (w->limits[i] == w->limits[limit] && w->batch[i] < w->batch[least])
+			least = i;
+	return least;
+}
+
 static inline void world_fill(struct world *w)
 {
 	if (!world_has_lines(w))
@@ -338,15 +350,13 @@ static inline void world_fill(struct world *w)
 		world_line_send(w, w->next_lane);
 		w->next_lane = (w->next_lane + 1) % w->n_lanes;
 	}
-	for (unsigned k = 0; k < w->n_lanes && w->fixed == 0; k++) {
-		unsigned lane = (w->next_lane + k) % w->n_lanes;
+	for (unsigned i = 0; i < w->n_limits && w->fixed == 0; i++) {
+		struct limit *l = w->limits[i];
 
-		limit_tick(w->limits[lane], 0, w->now_us);
-		for (unsigned room = limit_room(w->limits[lane]); room > 0; room--)
-			world_line_send(w, lane);
+		limit_tick(l, w->now_us);
+		while (limit_room(l) > 0)
+			world_line_send(w, world_lane_least(w, i));
 	}
-	if (w->fixed == 0)
-		w->next_lane = (w->next_lane + 1) % w->n_lanes;
 }
 
 /* ---- metrics ---- */
@@ -368,16 +378,10 @@ static inline void world_text(struct world *w)
 
 static inline void world_gauges(struct world *w)
 {
-	unsigned own = w->online;
-
-	for (unsigned i = 0; i < w->n_lanes; i++)
-		own += w->batch[i];
-	for (unsigned i = 0; i < w->n_lanes; i++) {
-		if (w->has_gauges)
-			limit_gauges(w->limits[i], &w->gauges, own, w->now_us);
-		else
-			limit_gauges_lost(w->limits[i], w->now_us);
-	}
+	if (w->has_gauges)
+		limit_gauges(w->limits[0], &w->gauges, w->asked_us, w->now_us);
+	else
+		limit_gauges_lost(w->limits[0], w->now_us);
 	w->gauges_us = WORLD_NEVER;
 	w->poll_us = w->now_us + WORLD_POLL_US;
 }
@@ -448,7 +452,7 @@ static inline void world_tick(struct world *w)
 {
 	double limit = w->fixed;
 
-	for (unsigned i = 0; i < w->n_lanes && w->fixed == 0; i++)
+	for (unsigned i = 0; i < w->n_limits && w->fixed == 0; i++)
 		limit += limit_state(w->limits[i], w->now_us).limit;
 	assert_true(w->n_ticks < WORLD_TICKS_MAX);
 	w->limit[w->n_ticks] = (float)limit;
@@ -491,6 +495,7 @@ static inline void world_turn(struct world *w)
 		world_gauges(w);
 	if (w->now_us >= w->poll_us) {
 		w->poll_us = WORLD_NEVER;
+		w->asked_us = w->now_us;
 		w->text_us = w->now_us + WORLD_TRIP_US;
 	}
 	world_fill(w);
@@ -528,8 +533,9 @@ static inline struct world *world_new(const struct scenario *s, unsigned fixed)
 	w->metrics = (struct metrics){ .names = s->names, .n_models = 1 + w->s.engine.loras };
 	for (unsigned i = 0; i < w->metrics.n_models; i++)
 		w->metrics.models[i] = "m";
+	w->n_limits = s->no_metrics ? w->n_lanes : 1;
 	for (unsigned i = 0; i < w->n_lanes; i++) {
-		w->limits[i] = limit_new(&config, 0);
+		w->limits[i] = i < w->n_limits ? limit_new(&config, 0) : w->limits[0];
 		assert_non_null(w->limits[i]);
 	}
 	w->poll_us = s->no_metrics || fixed > 0 ? WORLD_NEVER : WORLD_POLL_US;
@@ -549,7 +555,7 @@ static inline void world_free(struct world *w)
 	}
 	world_way_free(&w->out);
 	world_way_free(&w->back);
-	for (unsigned i = 0; i < w->n_lanes; i++)
+	for (unsigned i = 0; i < w->n_limits; i++)
 		limit_free(w->limits[i]);
 	sim_free(&w->sim);
 	free(w);

@@ -12,9 +12,9 @@
 #define NEVER UINT64_MAX
 
 /* Time passes, and then there is room. */
-static unsigned room_now(struct limit *l, unsigned held, uint64_t now_us)
+static unsigned room_now(struct limit *l, uint64_t now_us)
 {
-	limit_tick(l, held, now_us);
+	limit_tick(l, now_us);
 	return limit_room(l);
 }
 
@@ -97,8 +97,7 @@ struct sim {
 	unsigned queued, runs, refusals;
 	unsigned batch, online, batch_most, total_most;
 	double limit_most;
-	struct gauges seen; /* gauges are those of a moment ago */
-	unsigned seen_own;
+	struct gauges seen; /* those of a moment ago */
 
 	/* what it showed */
 	float limit[BUCKETS * 10], work[BUCKETS * 10], taken[BUCKETS * 10];
@@ -133,11 +132,11 @@ static void sim_send(struct sim *s, enum kind kind)
 	r->sent_us = s->now_us;
 	r->refused_at_us = NEVER;
 	if (kind == ONLINE) {
-		limit_online_sent(s->w, s->now_us);
+		limit_online_sent(s->w, 1, s->now_us);
 		s->online++;
 	}
 	if (kind == BATCH) {
-		r->mark = limit_batch_sent(s->w, s->now_us);
+		r->mark = limit_batch_sent(s->w, 1, s->now_us);
 		s->batch++;
 		s->sent++;
 		bool refuse = chance_part() < s->refuse_part ||
@@ -171,7 +170,7 @@ static void sim_end(struct sim *s, struct request *r)
 		limit_batch_answered(s->w, &r->mark, &a, s->now_us);
 	} else if (r->kind == ONLINE) {
 		s->online--;
-		limit_online_gone(s->w, s->now_us);
+		limit_online_gone(s->w, 1, s->now_us);
 	}
 	free(r);
 }
@@ -222,7 +221,7 @@ static void sim_step_begin(struct sim *s)
 static void sim_poll(struct sim *s)
 {
 	if (s->gauges) {
-		limit_gauges(s->w, &s->seen, s->seen_own, s->now_us);
+		limit_gauges(s->w, &s->seen, s->now_us - 20 * MS, s->now_us);
 		s->poll_us = s->now_us + 250 * MS;
 	}
 }
@@ -234,7 +233,6 @@ static void sim_look(struct sim *s)
 				   .waiting = s->lie_waiting >= 0 ? s->lie_waiting : s->queued,
 				   .running = s->runs,
 				   .cache = 0.3 };
-	s->seen_own = s->batch + s->online - s->refusals;
 	s->look_us = s->poll_us + 230 * MS;
 }
 
@@ -250,7 +248,7 @@ static void sim_refusals(struct sim *s)
 		s->batch--;
 		if (s->down_until_us > 0 &&
 		    is_in(s->now_us, s->down_from_us, s->down_until_us + 10 * MS)) {
-			limit_batch_gone(s->w, s->now_us);
+			limit_batch_gone(s->w, &r->mark, s->now_us);
 			s->paused_until_us = s->down_until_us + 500 * MS;
 		} else {
 			s->refused++;
@@ -268,13 +266,13 @@ static void sim_source(struct sim *s)
 			return;
 		s->paused_until_us = 0;
 		limit_reopened(s->w, s->now_us);
-		unsigned gate = room_now(s->w, 0, s->now_us);
+		unsigned gate = room_now(s->w, s->now_us);
 		assert_true(gate <= fmax(4, s->limit_most / (s->refuse_part > 0 ? 2 : 4) + 1));
 	}
 	if (is_in(s->now_us, s->idle_from_us, s->idle_until_us))
 		return;
 	unsigned room;
-	while ((room = room_now(s->w, 0, s->now_us)) > 0) {
+	while ((room = room_now(s->w, s->now_us)) > 0) {
 		assert_true(room <= s->config.max);
 		for (; room > 0; room--)
 			sim_send(s, BATCH);
@@ -619,7 +617,7 @@ static void online_does_not_notice(void **state)
 	online("A", &engine_a, false, true, (struct online_bounds){ 60, 1.25, 0.2 });
 	/* B spends two thirds of its time on prompts: its users are noticed. */
 	online("B", &engine_b, true, false, (struct online_bounds){ 3, 3, 0.9 });
-	online("B", &engine_b, true, true, (struct online_bounds){ 4, 4, 0.9 });
+	online("B", &engine_b, true, true, (struct online_bounds){ 4.5, 4.5, 0.9 });
 }
 
 /* Without metrics: room for others is kept for ten minutes, then given up slowly. */
@@ -790,20 +788,19 @@ static void max_and_fixed_are_kept(void **state)
 	struct limit_config config = { .max = 10, .reserve = 2 };
 	struct limit *w = limit_new(&config, 1);
 	assert_non_null(w);
-	assert_int_equal(room_now(w, 0, 1), 2);
+	assert_int_equal(room_now(w, 1), 2);
 	config.fixed = 8;
 	limit_configure(w, &config, 1);
-	assert_int_equal(room_now(w, 0, 1), 6);
-	assert_int_equal(room_now(w, 4, 1), 2);
-	limit_online_sent(w, 1);
-	limit_online_sent(w, 1);
-	assert_int_equal(room_now(w, 0, 1), 4); /* 8 - 2 - 2 */
+	assert_int_equal(room_now(w, 1), 6);
+	limit_online_sent(w, 1, 1);
+	limit_online_sent(w, 1, 1);
+	assert_int_equal(room_now(w, 1), 4); /* 8 - 2 - 2 */
 	for (int i = 0; i < 8; i++) {
 		assert_true(limit_online_room(w));
-		limit_online_sent(w, 1);
+		limit_online_sent(w, 1, 1);
 	}
 	assert_false(limit_online_room(w));
-	assert_int_equal(room_now(w, 0, 1), 0);
+	assert_int_equal(room_now(w, 1), 0);
 	assert_int_equal(limit_state(w, 1).reason, LIMIT_FIXED);
 	limit_free(w);
 }
@@ -815,7 +812,7 @@ static void fixed_keeps_its_reserve(void **state)
 	const struct limit_config config = { .fixed = 64, .max = 100, .reserve = 60 };
 	struct limit *w = limit_new(&config, 1);
 	assert_non_null(w);
-	assert_int_equal(room_now(w, 0, 1), 4);
+	assert_int_equal(room_now(w, 1), 4);
 	limit_free(w);
 }
 
@@ -827,9 +824,9 @@ static void gate_opens_beside_online_requests(void **state)
 	struct limit *w = limit_new(&config, 1);
 	assert_non_null(w);
 	for (int i = 0; i < 5; i++)
-		limit_online_sent(w, 1);
+		limit_online_sent(w, 1, 1);
 	limit_reopened(w, 1);
-	assert_in_range(room_now(w, 0, 1), 1, 4);
+	assert_in_range(room_now(w, 1), 1, 4);
 	limit_free(w);
 }
 
@@ -848,8 +845,8 @@ static void grows_beside_a_reserve(void **state)
 		for (unsigned i = 0; i < n; i++)
 			limit_batch_answered(w, &marks[i], &a, now_us);
 		n = 0;
-		for (unsigned room = room_now(w, 0, now_us); room > 0; room--)
-			marks[n++] = limit_batch_sent(w, now_us);
+		for (unsigned room = room_now(w, now_us); room > 0; room--)
+			marks[n++] = limit_batch_sent(w, 1, now_us);
 	}
 	assert_in_range(n, 40, 84);
 	limit_free(w);
@@ -864,8 +861,8 @@ static void half_empty_lane_teaches_nothing(void **state)
 	const struct limit_answer a = { 100, 50, 500 };
 	assert_non_null(w);
 	for (uint64_t now = 0; now < 600 * SECOND; now += SECOND) {
-		assert_true(room_now(w, 0, now) >= 3);
-		struct limit_mark m = limit_batch_sent(w, now);
+		assert_true(room_now(w, now) >= 3);
+		struct limit_mark m = limit_batch_sent(w, 1, now);
 		limit_batch_answered(w, &m, &a, now + SECOND / 2);
 	}
 	assert_true(limit_state(w, 600 * SECOND).limit <= 4);
@@ -891,8 +888,8 @@ static void fast_upstream_is_cheap(void **state)
 			limit_batch_answered(w, &marks[head % FLIGHT], &a, now);
 			head++;
 		}
-		if (room_now(w, 0, now) > 0)
-			marks[tail++ % FLIGHT] = limit_batch_sent(w, now);
+		if (room_now(w, now) > 0)
+			marks[tail++ % FLIGHT] = limit_batch_sent(w, 1, now);
 		else
 			late += now > SECOND;
 	}

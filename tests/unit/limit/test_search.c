@@ -13,7 +13,7 @@ struct world {
 	struct search s;
 	double knee;
 	uint64_t now_us;
-	bool may_probe, queued, found;
+	bool may_probe, found;
 	unsigned answers;
 };
 
@@ -37,7 +37,6 @@ static void run(struct world *w, uint64_t for_us)
 				      &(struct search_answer){ w->now_us, log(n), ln_time, true });
 		struct search_view v = { .now_us = w->now_us,
 					 .latency_us = 1e5,
-					 .queued = w->queued,
 					 .may_probe = w->may_probe };
 		w->found = search_step(&w->s, &v) || w->found;
 	}
@@ -95,30 +94,32 @@ static void the_maximum_ends_it(void **state)
 	assert_false(w.found);
 }
 
-static void a_queue_in_the_engine_stops_growth(void **state)
+static void it_follows_another_and_goes_on_from_there(void **state)
 {
 	struct world w;
 
 	(void)state;
 	begin(&w, 60);
-	w.queued = true;
-	run(&w, 20 * SECOND);
-	assert_true(fabs(w.s.cap - LIMIT_START) < 1e-9);
+	for (double cap = 4; cap < 20; cap++)
+		search_follow(&w.s, cap, w.now_us);
+	assert_int_equal(w.s.mode, SEARCH_HOLDS);
+	assert_true(fabs(w.s.cap - 19) < 1e-9);
+	run(&w, 120 * SECOND);
+	assert_true(search_goal(&w.s) > 30);
 }
 
-static void it_is_lowered_and_restarted(void **state)
+static void it_is_settled_and_restarted(void **state)
 {
 	struct world w;
 
 	(void)state;
 	begin(&w, 60);
 	run(&w, 30 * SECOND);
-	assert_false(search_lower(&w.s, 1000, w.now_us));
-	assert_true(search_lower(&w.s, 8, w.now_us));
+	search_settle_at(&w.s, 8, w.now_us);
 	assert_true(fabs(w.s.cap - 8) < 1e-9);
 	assert_int_equal(w.s.mode, SEARCH_HOLDS);
-	assert_true(search_lower(&w.s, 0, w.now_us));
-	assert_true(fabs(w.s.cap - LIMIT_FLOOR) < 1e-9);
+	search_settle_at(&w.s, 0, w.now_us);
+	assert_true(fabs(w.s.cap - LIMIT_START) < 1e-9);
 	search_restart(&w.s, w.now_us);
 	assert_int_equal(w.s.mode, SEARCH_GROWS);
 	assert_true(fabs(w.s.cap - LIMIT_START) < 1e-9);
@@ -168,8 +169,8 @@ int main(void)
 		cmocka_unit_test(it_follows_an_engine_that_takes_more),
 		cmocka_unit_test(where_it_may_not_probe_it_holds),
 		cmocka_unit_test(the_maximum_ends_it),
-		cmocka_unit_test(a_queue_in_the_engine_stops_growth),
-		cmocka_unit_test(it_is_lowered_and_restarted),
+		cmocka_unit_test(it_follows_another_and_goes_on_from_there),
+		cmocka_unit_test(it_is_settled_and_restarted),
 		cmocka_unit_test(suspended_it_stands_still),
 		cmocka_unit_test(an_outage_ends_a_probe),
 	};
