@@ -35,7 +35,8 @@ bool lane_open(struct model *m, struct upstream *u)
 	assert(on_dispatch_thread());
 	if (lane == NULL)
 		return false;
-	lane->limit = limit_new(&config, now_us);
+	struct target *t = target_of(u);
+	lane->limit = t->limit != NULL ? t->limit : limit_new(&config, now_us);
 	if (lane->limit == NULL) {
 		free(lane);
 		return false;
@@ -47,12 +48,12 @@ bool lane_open(struct model *m, struct upstream *u)
 	while (*end != NULL)
 		end = &(*end)->next_of_model;
 	*end = lane; /* in the order of the upstreams: of two that are as good the first is taken */
-	lane->next_of_upstream = target_of(u)->lanes;
-	target_of(u)->lanes = lane;
-	for (unsigned i = 0; i < u->slots.online; i++)
+	lane->next_of_upstream = t->lanes;
+	t->lanes = lane;
+	for (unsigned i = 0; i < u->slots.online && t->limit == NULL; i++)
 		limit_online_sent(lane->limit, 1, now_us);
 	if (u->has_gauges)
-		limit_gauges(lane->limit, &u->gauges, u->gauges_asked_us, now_us);
+		lanes_gauges(u, now_us);
 	return true;
 }
 
@@ -72,7 +73,8 @@ void lane_free(struct lane *lane)
 	while (*link != lane)
 		link = &(*link)->next_of_model;
 	*link = lane->next_of_model;
-	limit_free(lane->limit);
+	if (lane->limit != target_of(lane->upstream)->limit)
+		limit_free(lane->limit);
 	free(lane);
 }
 
@@ -88,44 +90,79 @@ unsigned lane_slots(const struct lane *lane)
 
 /* ---- all lanes of an upstream ---- */
 
+/* What is done to every limit of an upstream. */
+struct limit_deed {
+	void (*each)(struct limit *l, const struct limit_deed *deed);
+	uint64_t now_us;
+	unsigned units;
+	const struct limit_config *config;
+	const struct upstream *upstream;
+};
+
+static void limits_each(struct upstream *u, const struct limit_deed *deed)
+{
+	struct limit *shared = target_of(u)->limit;
+
+	if (shared != NULL) {
+		deed->each(shared, deed);
+		return;
+	}
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
+		deed->each(lane->limit, deed);
+}
+
+static void configure_each(struct limit *l, const struct limit_deed *deed)
+{
+	limit_configure(l, deed->config, deed->now_us);
+}
+
 void lanes_configure(struct upstream *u, uint64_t now_us)
 {
-	struct limit_config limit = upstream_limit_config(u);
+	struct limit_config config = upstream_limit_config(u);
 
-	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 		breaker_probe_at(&lane->circuit.breaker, now_us / 1000);
-		limit_configure(lane->limit, &limit, now_us);
-	}
+	limits_each(u, &(struct limit_deed){ configure_each, now_us, .config = &config });
 	if (u->config.metrics == GAUGES_NONE)
 		lanes_gauges(u, now_us); /* there are none any more */
 }
 
+static void online_sent_each(struct limit *l, const struct limit_deed *deed)
+{
+	limit_online_sent(l, deed->units, deed->now_us);
+}
+
+static void online_gone_each(struct limit *l, const struct limit_deed *deed)
+{
+	limit_online_gone(l, deed->units, deed->now_us);
+}
+
 void lanes_online(struct upstream *u, int more)
 {
-	uint64_t now_us = sys.monotonic_us();
+	struct limit_deed deed = { more > 0 ? online_sent_each : online_gone_each,
+				   sys.monotonic_us(), 1 };
 
 	assert(on_dispatch_thread());
 	if (more > 0)
 		slot_online_take(&u->slots);
 	else
 		slot_online_drop(&u->slots);
-	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
-		if (more > 0)
-			limit_online_sent(lane->limit, 1, now_us);
-		else
-			limit_online_gone(lane->limit, 1, now_us);
-	}
+	limits_each(u, &deed);
 }
 
 void lanes_check(const struct upstream *u)
 {
+	const struct limit *shared = target_of(u)->limit;
+	uint64_t now_us = sys.monotonic_us();
 	struct slots sum = { 0 };
 
 	assert(on_dispatch_thread());
 	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
-		assert(limit_state(lane->limit, sys.monotonic_us()).batch == lane->slots.sent);
+		assert(lane->limit == shared ||
+		       limit_state(lane->limit, now_us).batch == lane->slots.sent);
 		slots_add(&sum, &lane->slots);
 	}
+	assert(shared == NULL || limit_state(shared, now_us).batch == sum.sent);
 	slots_agree(&u->slots, &sum);
 }
 
@@ -142,13 +179,49 @@ bool lanes_busy(const struct upstream *u)
 	return false;
 }
 
+static struct lane *lane_busiest(struct upstream *u)
+{
+	struct lane *busiest = lanes_of(u);
+
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
+		if (lane->slots.sent > busiest->slots.sent)
+			busiest = lane;
+	return busiest;
+}
+
+/* From now on all lanes go by what the busiest of them has learnt. */
+static void lanes_share(struct upstream *u, uint64_t now_us)
+{
+	struct lane *busiest = lane_busiest(u);
+	struct target *t = target_of(u);
+
+	if (t->limit != NULL || busiest == NULL)
+		return;
+	t->limit = busiest->limit;
+	limit_share(t->limit, u->slots.sent - busiest->slots.sent,
+		    u->slots.sent - busiest->slots.sent, now_us);
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
+		if (lane->limit != t->limit)
+			limit_free(lane->limit);
+		lane->limit = t->limit;
+	}
+}
+
+static void gauges_each(struct limit *l, const struct limit_deed *deed)
+{
+	const struct upstream *u = deed->upstream;
+
+	if (u->has_gauges)
+		limit_gauges(l, &u->gauges, u->gauges_asked_us, deed->now_us);
+	else
+		limit_gauges_lost(l, deed->now_us);
+}
+
 void lanes_gauges(struct upstream *u, uint64_t now_us)
 {
-	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
-		if (u->has_gauges)
-			limit_gauges(lane->limit, &u->gauges, u->gauges_asked_us, now_us);
-		else
-			limit_gauges_lost(lane->limit, now_us);
+	if (u->has_gauges)
+		lanes_share(u, now_us);
+	limits_each(u, &(struct limit_deed){ gauges_each, now_us, .upstream = u });
 }
 
 static uint64_t later(uint64_t a, uint64_t b)

@@ -1,5 +1,6 @@
 /* lane.h: one model on one upstream: its concurrency limit, its circuit breaker, its slots. And
- * what is of all lanes of an upstream.
+ * what is of all lanes of an upstream: once an upstream shows metrics its lanes have one limit, for
+ * then it is one engine, under whatever names.
  *
  *	upstream A --- lane --- model m1 --- schedule --- batches
  *	           \-- lane --- model m2 ---    ...
@@ -38,8 +39,9 @@ struct lane {
 	struct lane *next_of_upstream, *next_of_model;
 	struct upstream *upstream;
 	struct model *model;
-	bool closed; /* the upstream no longer serves it */
-	struct limit *limit;
+	bool closed;            /* the upstream no longer serves it */
+	struct limit *limit;    /* its own, or that of all lanes: target.h */
+	enum limit_doubt doubt; /* that the log was told of */
 	struct circuit circuit; /* whether it answers for this model */
 	unsigned probe_turn;    /* what the next probe is, see fill.c */
 	bool gate_shut;         /* it was down or asked for a pause, and nothing was sent since */

@@ -7,6 +7,7 @@
 
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
+#include "limit/limit.h"
 
 static bool headers_make(struct target *t)
 {
@@ -22,6 +23,7 @@ static bool headers_make(struct target *t)
 void target_free(struct target *t)
 {
 	assert(t->lanes == NULL && t->free_transfers == NULL);
+	limit_free(t->limit);
 	watches_close(&t->watches);
 	client_route_free(t->route);
 	headers_free(&t->headers);

@@ -12,6 +12,7 @@
 
 struct dispatch;
 struct lane;
+struct limit;
 struct line_transfer;
 
 struct target {
@@ -20,6 +21,7 @@ struct target {
 	struct client_route *route;
 	struct watches watches;
 	struct lane *lanes;                   /* lane.h */
+	struct limit *limit;                  /* of all lanes; NULL: each has its own */
 	struct line_transfer *free_transfers; /* line_transfer.h */
 };
 

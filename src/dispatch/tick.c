@@ -71,9 +71,33 @@ static void model_tick(struct model *m, double seconds, uint64_t now_ms)
 		schedule_each(m->schedule, stall_each, NULL);
 }
 
+/* Of the lanes of one engine, which have one limit, the first tells. */
+static bool lane_tells(const struct lane *lane)
+{
+	return lane->limit != target_of(lane->upstream)->limit || lane == lanes_of(lane->upstream);
+}
+
+static void doubt_log(struct lane *lane, enum limit_doubt doubt)
+{
+	const char *name = lane->upstream->config.name;
+
+	if (doubt == lane->doubt)
+		return;
+	lane->doubt = doubt;
+	if (!lane_tells(lane))
+		return;
+	if (doubt != LIMIT_DOUBT_NONE)
+		log_warn("upstream.metrics_ignored", kv_str("upstream", name),
+			 kv_str("why", limit_doubt_text(doubt)));
+	else
+		log_info("upstream.metrics_followed", kv_str("upstream", name));
+}
+
 static void lane_tick(struct lane *lane, uint64_t now_us)
 {
 	struct limit_state s = limit_state(lane->limit, now_us);
+
+	doubt_log(lane, s.doubt);
 	const struct decision *last = &lane->decisions[(lane->decision_count - 1) % DECISIONS_MAX];
 
 	if (lane->decision_count > 0 && last->state.reason == s.reason &&
@@ -81,7 +105,7 @@ static void lane_tick(struct lane *lane, uint64_t now_us)
 		return;
 	lane->decisions[lane->decision_count++ % DECISIONS_MAX] =
 		(struct decision){ .at = sys.now_s(), .state = s };
-	if (lane->decision_count == 1)
+	if (lane->decision_count == 1 || !lane_tells(lane))
 		return; /* where it starts is no decision */
 	log_info("upstream.concurrency_limit", kv_str("upstream", lane->upstream->config.name),
 		 kv_str("model", lane->model->name), kv_u64("limit", (uint64_t)(s.limit + 0.5)),
