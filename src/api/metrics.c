@@ -61,7 +61,7 @@ static const struct metric upstream_metrics[] = {
 	{ "lowtide_upstream_answers_total", "counter", "How requests of batch lines ended.",
 	  U(answered_2xx), LABEL("result", "2xx") },
 	{ .value = U(answered_4xx), LABEL("result", "4xx") },
-	{ .value = U(answered_429), LABEL("result", "429") },
+	{ .value = U(answered_throttled), LABEL("result", "throttled") },
 	{ .value = U(answered_5xx), LABEL("result", "5xx") },
 	{ .value = U(broken), LABEL("result", "broken") },
 	{ "lowtide_upstream_tokens_total", "counter",

@@ -231,11 +231,16 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 	d->ops.ended(d->ctx, o);
 }
 
-/* What the concurrency limit is told of the end of an attempt. */
+/* What the concurrency limit is told of the end of an attempt. One that was sent alone after a pause,
+ * and refused, says that the server is full of others' requests, or closed: not that ours are too
+ * many. */
 static void line_limit_learn(struct line *l, const struct attempt_end *e, enum blame blame,
 			     size_t body_bytes)
 {
+	const struct upstream *u = l->lane->upstream;
 	struct limit *limit = l->lane->limit;
+	bool finds_out = throttle_finds_out(&u->throttle, e->sent_us / 1000) &&
+			 slots_in_flight(&u->slots) == 0;
 
 	if (blame == BLAME_NOBODY)
 		limit_batch_answered(limit, &l->mark,
@@ -243,7 +248,7 @@ static void line_limit_learn(struct line *l, const struct attempt_end *e, enum b
 							     .output_tokens = e->tokens.output,
 							     .body_bytes = body_bytes },
 				     e->ended_us);
-	else if (blame == BLAME_THROTTLED)
+	else if (blame == BLAME_THROTTLED && !finds_out)
 		limit_batch_refused(limit, &l->mark, e->ended_us);
 	else
 		limit_batch_gone(limit, &l->mark, e->ended_us);
@@ -362,7 +367,7 @@ static bool line_judge(struct dispatch *d, struct line *l, const struct attempt_
 	struct lane *lane = l->lane;
 	struct trials_view view;
 
-	*ret = upstream_judge(&lane->circuit, lane->slots.sent, e);
+	*ret = upstream_judge(lane->upstream, &lane->circuit, lane->slots.sent, e);
 	upstream_settle(lane->upstream, e, ret->blame, l->scheduled.tokens);
 	size_t body_bytes = l->transfer->text.body.n;
 	line_detach(l);

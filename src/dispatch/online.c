@@ -317,7 +317,7 @@ static void online_learn(struct online_call *call, const struct attempt_end *end
 	struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
 	unsigned in_flight = lane != NULL ? lane->slots.sent : 0;
 	enum blame blame =
-		upstream_judge(lane != NULL ? &lane->circuit : NULL, in_flight, end).blame;
+		upstream_judge(u, lane != NULL ? &lane->circuit : NULL, in_flight, end).blame;
 	/* A path that clients take and the upstream has not says nothing of the lines' own. */
 	attempt_learn(
 		u, blame == BLAME_PATH ? NULL : lane,

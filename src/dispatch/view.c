@@ -191,7 +191,7 @@ static void counts_view(const struct upstream_counts *c, struct view_upstream *t
 	to->sent_online = c->online;
 	to->answered_2xx = c->answered_2xx;
 	to->answered_4xx = c->answered_4xx;
-	to->answered_429 = c->answered_429;
+	to->answered_throttled = c->answered_throttled;
 	to->answered_5xx = c->answered_5xx;
 	to->broken = c->broken;
 	to->tokens = c->tokens;

@@ -62,7 +62,7 @@ struct view_upstream {
 	unsigned batch, online; /* requests in flight */
 	uint64_t trips;         /* how often it, or a model on it, went down */
 	uint64_t sent_batch, sent_online;
-	uint64_t answered_2xx, answered_4xx, answered_429, answered_5xx, broken; /* lines */
+	uint64_t answered_2xx, answered_4xx, answered_throttled, answered_5xx, broken; /* lines */
 	uint64_t tokens; /* that lines took, prompt and answer */
 	const char
 		*engine; /* its metrics are of this kind; static; NULL: it has none at the moment */

@@ -34,6 +34,27 @@ static const char *const quota[] = {
 	NULL,
 };
 
+/* What a server of bounded queue says when the queue is full, with 503 and no time to wait: vLLM's
+ * (--max-num-queued-reqs), SGLang's (--max-queued-requests), Triton's, Google's and OpenAI's words.
+ * One that is starting or broken says none of these. */
+static const char *const full_words[] = {
+	"currently busy",
+	"queue is full",
+	"maximum queue size",
+	"overloaded",
+};
+
+static bool says_full(const struct attempt_end *e)
+{
+	char said[256];
+
+	answer_message(e->body, said, sizeof(said));
+	for (size_t i = 0; i < ARRAY_LEN(full_words); i++)
+		if (strcasestr(said, full_words[i]) != NULL)
+			return true;
+	return false;
+}
+
 static bool error_is(const struct attempt_end *e, const char *const *words)
 {
 	/* "ThrottlingException:http://…" */
@@ -83,7 +104,7 @@ static enum blame blame_status(const struct attempt_end *e, bool been_well)
 	if (status == 429)
 		return BLAME_THROTTLED;
 	if (status == 503 || status == 529)
-		return e->wait_ms > 0 ? BLAME_THROTTLED : BLAME_BUSY;
+		return e->wait_ms > 0 || says_full(e) ? BLAME_THROTTLED : BLAME_BUSY;
 	if (error_is(e, throttling))
 		return BLAME_THROTTLED;
 	if (status >= 500 || status == 408 || status == 409 || status == 425)

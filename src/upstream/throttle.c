@@ -86,7 +86,7 @@ static void close_untold(struct throttle *t, uint64_t now_ms)
 void throttle_refused(struct throttle *t, const struct throttle_sign *s, uint64_t now_ms)
 {
 	bool first = t->since_ms == 0;
-	bool finds_out = t->single_ms != 0 && s->sent_ms == t->single_ms;
+	bool finds_out = throttle_finds_out(t, s->sent_ms);
 	/* The server told of a pause, which is over, and tells of none now. */
 	bool told_before = t->told && s->sent_ms >= t->closed_until_ms;
 
@@ -97,6 +97,7 @@ void throttle_refused(struct throttle *t, const struct throttle_sign *s, uint64_
 		t->delay_ms = 0;
 		t->told = false;
 		t->of_rate = s->rate;
+		t->steps_until_ms = 0;
 	}
 	t->full = s->others > 0;
 	if (s->wait_ms > 0) {
@@ -116,19 +117,29 @@ void throttle_taken(struct throttle *t, uint64_t sent_ms, uint64_t now_ms)
 	taken_advance(t, now_ms / 1000);
 	t->taken[now_ms / 1000 % MINUTE_S]++;
 	rate_rise(t, now_ms);
+	if (now_ms < t->steps_until_ms)
+		t->steps++;
 	if (t->since_ms == 0)
 		return;
 	/* An answer to what was sent before the pause tells only that a place is free now. */
-	if (sent_ms < t->closed_until_ms && (!t->full || t->told))
+	bool place = sent_ms < t->closed_until_ms;
+	if (place && !throttle_is_full(t))
 		return;
 	rate_learn(t, now_ms);
 	throttle_forget(t);
+	if (place) {
+		t->steps_until_ms = now_ms + THROTTLE_STEPS_MS;
+		t->step_more_ms = now_ms + THROTTLE_STEP_MS;
+		t->steps = 1;
+	}
 }
 
 void throttle_sent(struct throttle *t, uint64_t now_ms)
 {
 	if (t->since_ms != 0 && !t->told && t->single_ms == 0 && now_ms >= t->closed_until_ms)
 		t->single_ms = now_ms;
+	if (t->steps > 0)
+		t->steps--;
 	if (t->rate > 0)
 		rate_limit_take(&t->rate_limit, 0, now_ms);
 }
@@ -141,6 +152,10 @@ void throttle_gone(struct throttle *t, uint64_t sent_ms)
 
 void throttle_tick(struct throttle *t, uint64_t now_ms)
 {
+	if (now_ms < t->steps_until_ms && now_ms >= t->step_more_ms) {
+		t->step_more_ms = now_ms + THROTTLE_STEP_MS;
+		t->steps++;
+	}
 	if (t->single_ms == 0 || t->closed_until_ms > now_ms ||
 	    now_ms - t->single_ms < THROTTLE_TAKEN_MS)
 		return;
@@ -154,6 +169,8 @@ uint64_t throttle_due_ms(const struct throttle *t, uint64_t now_ms)
 		return t->closed_until_ms;
 	if (t->single_ms != 0)
 		return t->single_ms + THROTTLE_TAKEN_MS;
+	if (now_ms < t->steps_until_ms && t->steps == 0)
+		return t->step_more_ms;
 	return t->rate > 0 ? rate_limit_due_ms(&t->rate_limit, 0, now_ms) : now_ms;
 }
 
@@ -162,8 +179,20 @@ bool throttle_pauses(const struct throttle *t)
 	return t->since_ms != 0;
 }
 
+bool throttle_finds_out(const struct throttle *t, uint64_t sent_ms)
+{
+	return t->single_ms != 0 && t->single_ms == sent_ms;
+}
+
+bool throttle_is_full(const struct throttle *t)
+{
+	return t->since_ms != 0 && t->full && !t->told;
+}
+
 void throttle_forget(struct throttle *t)
 {
 	t->closed_until_ms = t->since_ms = t->delay_ms = t->single_ms = 0;
+	t->steps_until_ms = 0;
+	t->steps = 0;
 	t->told = t->full = false;
 }

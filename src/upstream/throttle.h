@@ -4,7 +4,9 @@
  * A refusal that says how long to wait pauses the upstream that long. Another refusal pauses the
  * upstream for a second, then one request is let through; while that is refused, too, the pause is
  * 2, 4, 8 … 60 s. Where other requests were running at the refusal, the server may only have been
- * full: then the pause ends as soon as one of them is answered well.
+ * full: then the pause ends as soon as one of them is answered well, and from then on, until there
+ * was no refusal for THROTTLE_STEPS_MS, each good answer lets one request through, and each second
+ * one more: a place was free, and not for all that had been refused.
  *
  * An account with a limit of requests a minute refuses everything once they are spent, for the rest
  * of its minute, without saying what the limit is. So a pause that had to last for RATE_PAUSE_MS is
@@ -22,6 +24,8 @@
 #define THROTTLE_FIRST_MS 1000u
 #define THROTTLE_RATE_PAUSE_MS 5000u
 #define THROTTLE_TAKEN_MS 2000u
+#define THROTTLE_STEPS_MS 5000u
+#define THROTTLE_STEP_MS 1000u
 #define THROTTLE_MORE_MS 20u /* our clock cuts off fractions: rather late than a moment too early */
 
 struct throttle {
@@ -32,9 +36,12 @@ struct throttle {
 	bool told;          /* the server said how long */
 	bool of_rate;       /* the status said "too many" */
 	bool full;          /* others were running at the refusal */
-	unsigned taken_before;  /* requests that it took in the minute before the first refusal */
-	uint64_t taken_from_ms; /* when the first of these was */
-	uint32_t taken[60];     /* by second, modulo */
+	uint64_t steps_until_ms; /* until then requests go one by one */
+	uint64_t step_more_ms;   /* when one may go without an answer */
+	unsigned steps;          /* that may go */
+	unsigned taken_before;   /* requests that it took in the minute before the first refusal */
+	uint64_t taken_from_ms;  /* when the first of these was */
+	uint32_t taken[60];      /* by second, modulo */
 	uint64_t taken_s;
 	uint64_t rate; /* learnt, a minute; 0: none */
 	uint64_t rate_at_ms;
@@ -64,5 +71,10 @@ void throttle_tick(struct throttle *t, uint64_t now_ms);
 uint64_t throttle_due_ms(const struct throttle *t, uint64_t now_ms);
 /* The server has refused, and taken nothing since. */
 bool throttle_pauses(const struct throttle *t);
+/* Whether the request of that time is the one that finds out if a pause is over. */
+bool throttle_finds_out(const struct throttle *t, uint64_t sent_ms);
+/* It pauses because the server was full, and has others of ours: the next good answer ends the
+ * pause. */
+bool throttle_is_full(const struct throttle *t);
 /* An outage is over: pauses from before it no longer hold. */
 void throttle_forget(struct throttle *t);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#define GAUGES_SPEAK_US 2000000u
 #define ASK_PATIENCE_MS 2000u /* for what an upstream says of its models, at the start */
 
 bool upstream_init(struct upstream *ret, struct slots *all, const struct upstream_config *config,
@@ -123,13 +124,21 @@ static bool model_serves(const struct circuit *model, unsigned in_flight, uint64
 		b->faults + 1 < BREAKER_FAULTS_MAX);
 }
 
-struct judgement upstream_judge(const struct circuit *model, unsigned in_flight,
-				const struct attempt_end *e)
+/* Its engine said, about when the request was sent, that it has requests: one that serves others
+ * and refuses ours is full. */
+static bool engine_serves(const struct upstream *u, uint64_t sent_us)
+{
+	return u->has_gauges && u->gauges.running > 0 &&
+	       u->gauges_asked_us + GAUGES_SPEAK_US >= sent_us;
+}
+
+struct judgement upstream_judge(const struct upstream *u, const struct circuit *model,
+				unsigned in_flight, const struct attempt_end *e)
 {
 	struct judgement j = attempt_judge(e, model == NULL || model->breaker.been_well);
 
-	if (j.blame == BLAME_BUSY &&
-	    (model == NULL || model_serves(model, in_flight, e->sent_us / 1000)))
+	if (j.blame == BLAME_BUSY && (model == NULL || engine_serves(u, e->sent_us) ||
+				      model_serves(model, in_flight, e->sent_us / 1000)))
 		j.blame = BLAME_THROTTLED;
 	return j;
 }
@@ -239,7 +248,8 @@ static void learn_throttled(struct teaching *t)
 		(void)breaker_answers(&t->model->breaker);
 	words_set(t, &u->circuit);
 	throttle_refused(&u->throttle, &s, t->now_ms);
-	t->learnt.shut_upstream = true;
+	/* A full queue is no outage: the limit is cut, and what is open stays open. */
+	t->learnt.shut_upstream = !throttle_is_full(&u->throttle);
 }
 
 /* A key that is not known is no fault of a line; what else is not allowed may be one line's
@@ -321,8 +331,8 @@ void upstream_settle(struct upstream *u, const struct attempt_end *e, enum blame
 				  e->sent_us / 1000, e->ended_us / 1000);
 	if (e->how != EXCHANGE_WHOLE)
 		c->broken++;
-	else if (e->status == 429)
-		c->answered_429++;
+	else if (blame == BLAME_THROTTLED)
+		c->answered_throttled++;
 	else if (e->status >= 500)
 		c->answered_5xx++;
 	else if (e->status >= 300)

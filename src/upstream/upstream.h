@@ -27,7 +27,7 @@
 #include "upstream/throttle.h"
 
 struct upstream_counts {
-	uint64_t sent, answered_2xx, answered_4xx, answered_429, answered_5xx, broken, online;
+	uint64_t sent, answered_2xx, answered_4xx, answered_throttled, answered_5xx, broken, online;
 	uint64_t tokens; /* as answers say, prompt and output */
 };
 
@@ -91,8 +91,8 @@ void upstream_online_sent(struct upstream *u, uint64_t tokens, uint64_t now_ms);
 /* Whose fault an end is. `model`: the circuit of the request's model; NULL: the request is for a
  * model that has none. `in_flight`: lines of the model on this upstream, the one that has ended
  * with them. */
-struct judgement upstream_judge(const struct circuit *model, unsigned in_flight,
-				const struct attempt_end *e);
+struct judgement upstream_judge(const struct upstream *u, const struct circuit *model,
+				unsigned in_flight, const struct attempt_end *e);
 
 struct lesson {
 	const struct attempt_end *end;

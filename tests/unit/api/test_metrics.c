@@ -36,7 +36,7 @@ static const char expected[] = HEAD("lowtide_build_info", "gauge",
 	HEAD("lowtide_upstream_answers_total", "counter", "How requests of batch lines ended.") //
 	"lowtide_upstream_answers_total{upstream=\"a\",result=\"2xx\"} 90\n"                    //
 	"lowtide_upstream_answers_total{upstream=\"a\",result=\"4xx\"} 1\n"                     //
-	"lowtide_upstream_answers_total{upstream=\"a\",result=\"429\"} 2\n"                     //
+	"lowtide_upstream_answers_total{upstream=\"a\",result=\"throttled\"} 2\n"               //
 	"lowtide_upstream_answers_total{upstream=\"a\",result=\"5xx\"} 3\n"                     //
 	"lowtide_upstream_answers_total{upstream=\"a\",result=\"broken\"} 4\n"                  //
 	HEAD("lowtide_upstream_tokens_total", "counter",

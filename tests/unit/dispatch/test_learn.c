@@ -118,7 +118,7 @@ static void a_pause_is_as_long_as_it_was_asked_for(void **state)
 	world_run(&w, 5000);
 	assert_int_equal(b->ended, 20); /* it cost no attempt, though max_attempts are 2 */
 	world_view(&w, &v);
-	assert_int_equal(v.upstreams[0].answered_429, 4);
+	assert_int_equal(v.upstreams[0].answered_throttled, 4);
 	assert_int_equal(v.upstreams[0].trips, 0);
 	scheduling_view_done(&v);
 	world_close(&w);

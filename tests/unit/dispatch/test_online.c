@@ -2,6 +2,7 @@
 #include "world.h"
 
 static struct fake_answer next; /* to an online request */
+static bool lines_refused;
 static unsigned onlines, lines;
 static char sent[256];
 
@@ -16,6 +17,8 @@ static void on_request(void *ctx, const struct fake_request *rq, struct fake_ans
 		lines++;
 		ret->body = "{\"choices\":[{\"message\":{\"content\":\"x\"}}]}";
 		ret->after_ms = 1000;
+		if (lines_refused)
+			*ret = (struct fake_answer){ .status = 429 };
 		return;
 	}
 	onlines++;
@@ -88,6 +91,7 @@ static void asker_release(struct world *w, struct asker *a)
 static void world_begin(struct world *w)
 {
 	onlines = lines = 0;
+	lines_refused = false;
 	next = (struct fake_answer){
 		.how = EXCHANGE_WHOLE, .body = "data", .piece = 2, .gap_ms = 10
 	};
@@ -111,6 +115,27 @@ static void an_answer_is_passed_on(void **state)
 	assert_string_equal(a.body, "data");
 	assert_int_equal(a.how, ONLINE_WHOLE);
 	assert_string_equal(sent, "http://up.test/v1/chat/completions {\"model\":\"m\"}");
+	asker_release(&w, &a);
+	world_close(&w);
+}
+
+/* A pause that refusals ask for is for lines. */
+static void it_goes_while_lines_are_refused(void **state)
+{
+	struct asker a;
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	lines_refused = true;
+	world_batch(&w, 20);
+	world_run(&w, 100);
+	assert_int_equal(lines, 4);
+	assert_true(throttle_pauses(&w.dispatch->upstreams->throttle));
+	asker_ask(&w, &a);
+	world_run(&w, 100);
+	assert_int_equal(a.how, ONLINE_WHOLE);
+	assert_int_equal(a.status, 200);
 	asker_release(&w, &a);
 	world_close(&w);
 }
@@ -201,6 +226,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_answer_is_passed_on),
+		cmocka_unit_test(it_goes_while_lines_are_refused),
 		cmocka_unit_test(it_goes_beside_lines_that_fill_the_limit),
 		cmocka_unit_test(one_who_reads_slowly_is_waited_for),
 		cmocka_unit_test(ends_that_are_no_answer),

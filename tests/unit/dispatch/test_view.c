@@ -100,7 +100,7 @@ static void upstreams_and_their_lanes(void **state)
 	assert_int_equal(a->sent_batch, 1);
 	assert_int_equal(a->answered_2xx, 2);
 	assert_int_equal(a->answered_4xx, 3);
-	assert_int_equal(a->answered_429, 4);
+	assert_int_equal(a->answered_throttled, 4);
 	assert_int_equal(a->answered_5xx, 5);
 	assert_int_equal(a->broken, 6);
 	assert_int_equal(a->sent_online, 7);

@@ -97,6 +97,21 @@ static void statuses(void **state)
 	expect(429, "", false, BLAME_THROTTLED);
 	expect(503, "Loading model", false, BLAME_BUSY);
 	expect(529, "", true, BLAME_BUSY);
+	/* a queue that is full: vLLM, SGLang, Triton, Google */
+	static const char *const full[] = {
+		"{\"error\":{\"message\":\"The engine is currently busy and cannot accept new "
+		"requests. Please try again later or on a different instance.\",\"type\":\"Service "
+		"Unavailable\",\"param\":null,\"code\":503}}",
+		"{\"object\":\"error\",\"message\":\"The request queue is full.\"}",
+		"{\"error\":\"Exceeds maximum queue size\"}",
+		"{\"error\":{\"code\":503,\"message\":\"The model is Overloaded.\"}}",
+	};
+	for (size_t i = 0; i < ARRAY_LEN(full); i++) {
+		expect(503, full[i], false, BLAME_THROTTLED);
+		expect(500, full[i], true, BLAME_SERVER);
+	}
+	expect(503, "{\"error\":{\"code\":503,\"message\":\"Loading model\"}}", true, BLAME_BUSY);
+	expect(503, "no healthy upstream", true, BLAME_BUSY);
 	struct attempt_end told = { .status = 503, .wait_ms = 1000 };
 	assert_int_equal(attempt_judge(&told, false).blame, BLAME_THROTTLED);
 	/* T4: nginx that wants a client's certificate */

@@ -91,6 +91,60 @@ static void where_others_run_the_next_answer_ends_it(void **state)
 	assert_true(throttle_due_ms(&t, 1040) <= 1040);
 }
 
+/* A place was free, and not for all that were refused: the next ones go one by one. */
+static void after_it_each_answer_lets_one_through(void **state)
+{
+	(void)state;
+	struct throttle t = { 0 };
+	refuse(&t, 900, 0, 12, 1000);
+	assert_true(throttle_is_full(&t));
+	throttle_taken(&t, 100, 1040);
+	assert_false(throttle_is_full(&t));
+	throttle_sent(&t, 1040);
+	assert_int_equal(throttle_due_ms(&t, 1040), 1040 + THROTTLE_STEP_MS);
+	throttle_taken(&t, 110, 1100);
+	throttle_taken(&t, 120, 1100);
+	assert_true(throttle_due_ms(&t, 1100) <= 1100);
+	throttle_sent(&t, 1100);
+	assert_true(throttle_due_ms(&t, 1100) <= 1100);
+	throttle_sent(&t, 1100);
+	assert_true(throttle_due_ms(&t, 1100) > 1100);
+	/* one more each second */
+	throttle_tick(&t, 2039);
+	assert_true(throttle_due_ms(&t, 2039) > 2039);
+	throttle_tick(&t, 2040);
+	assert_true(throttle_due_ms(&t, 2040) <= 2040);
+	throttle_sent(&t, 2040);
+	assert_int_equal(throttle_due_ms(&t, 2040), 2040 + THROTTLE_STEP_MS);
+	/* it is refused: the next answer is waited for again */
+	refuse(&t, 2040, 0, 12, 2045);
+	throttle_tick(&t, 3042);
+	assert_true(throttle_due_ms(&t, 2050) > 2050);
+	throttle_taken(&t, 200, 3000);
+	throttle_sent(&t, 3000);
+	assert_true(throttle_due_ms(&t, 3000) > 3000);
+	/* five seconds without a refusal */
+	assert_true(throttle_due_ms(&t, 3000 + THROTTLE_STEPS_MS) <= 3000 + THROTTLE_STEPS_MS);
+}
+
+static void a_told_or_lone_refusal_is_no_full_queue(void **state)
+{
+	(void)state;
+	struct throttle told = { 0 }, lone = { 0 };
+	refuse(&told, 900, 3000, 12, 1000);
+	assert_false(throttle_is_full(&told));
+	refuse(&lone, 900, 0, 0, 1000);
+	assert_false(throttle_is_full(&lone));
+	assert_false(throttle_finds_out(&lone, 900));
+	uint64_t due = throttle_due_ms(&lone, 1000);
+	throttle_sent(&lone, due);
+	assert_true(throttle_finds_out(&lone, due));
+	throttle_taken(&lone, due, due + 10);
+	/* all may go */
+	throttle_sent(&lone, due + 10);
+	assert_true(throttle_due_ms(&lone, due + 10) <= due + 10);
+}
+
 static void the_one_that_finds_out_may_take_long_or_vanish(void **state)
 {
 	(void)state;
@@ -184,6 +238,8 @@ int main(void)
 		cmocka_unit_test(untold_waits_double),
 		cmocka_unit_test(refusals_of_one_burst_are_one),
 		cmocka_unit_test(where_others_run_the_next_answer_ends_it),
+		cmocka_unit_test(after_it_each_answer_lets_one_through),
+		cmocka_unit_test(a_told_or_lone_refusal_is_no_full_queue),
 		cmocka_unit_test(the_one_that_finds_out_may_take_long_or_vanish),
 		cmocka_unit_test(a_rate_is_learnt_and_kept_to),
 		cmocka_unit_test(a_pause_alone_is_no_rate),

@@ -41,7 +41,7 @@ static struct learnt learn(const struct attempt_end *end, struct circuit *of, ui
 	e.sent_us = (now_ms - 1000) * 1000;
 	e.ended_us = now_ms * 1000;
 	const struct lesson l = { .end = &e,
-				  .blame = upstream_judge(of, 1, &e).blame,
+				  .blame = upstream_judge(&u, of, 1, &e).blame,
 				  .line_new = true,
 				  .now_s = 1700000000 };
 	return upstream_learn(&u, of, &l);
@@ -132,14 +132,48 @@ static void a_refusal_for_too_much_pauses_all_models(void **state)
 static void one_that_is_busy_is_down_unless_something_is_well(void **state)
 {
 	(void)state;
-	assert_int_equal(upstream_judge(&model, 1, &busy).blame, BLAME_BUSY);
-	assert_int_equal(upstream_judge(NULL, 0, &busy).blame, BLAME_THROTTLED);
+	assert_int_equal(upstream_judge(&u, &model, 1, &busy).blame, BLAME_BUSY);
+	assert_int_equal(upstream_judge(&u, NULL, 0, &busy).blame, BLAME_THROTTLED);
 	(void)learn(&good, &model, NOW_MS);
-	assert_int_equal(upstream_judge(&model, 1, &busy).blame, BLAME_THROTTLED);
-	assert_int_equal(upstream_judge(&model, 0, &busy).blame, BLAME_THROTTLED); /* well since */
+	assert_int_equal(upstream_judge(&u, &model, 1, &busy).blame, BLAME_THROTTLED);
+	assert_int_equal(upstream_judge(&u, &model, 0, &busy).blame,
+			 BLAME_THROTTLED); /* well since */
 	struct attempt_end later = busy;
 	later.sent_us = (NOW_MS + 1000) * 1000;
-	assert_int_equal(upstream_judge(&model, 0, &later).blame, BLAME_BUSY);
+	assert_int_equal(upstream_judge(&u, &model, 0, &later).blame, BLAME_BUSY);
+}
+
+static void or_its_engine_says_that_it_serves(void **state)
+{
+	struct attempt_end end = busy;
+
+	(void)state;
+	end.sent_us = NOW_MS * 1000;
+	u.has_gauges = true;
+	u.gauges = (struct gauges){ .kind = GAUGES_VLLM, .running = 6 };
+	u.gauges_asked_us = (NOW_MS - 1000) * 1000;
+	assert_int_equal(upstream_judge(&u, &model, 1, &end).blame, BLAME_THROTTLED);
+	u.gauges_asked_us = (NOW_MS - 3000) * 1000; /* too old */
+	assert_int_equal(upstream_judge(&u, &model, 1, &end).blame, BLAME_BUSY);
+	u.gauges_asked_us = NOW_MS * 1000;
+	u.gauges.running = 0;
+	assert_int_equal(upstream_judge(&u, &model, 1, &end).blame, BLAME_BUSY);
+	u.gauges.running = 6;
+	u.has_gauges = false;
+	assert_int_equal(upstream_judge(&u, &model, 1, &end).blame, BLAME_BUSY);
+}
+
+/* A queue that is full: what is open stays open, with the limit that follows from the refusal. */
+static void a_refusal_beside_others_is_no_slow_start(void **state)
+{
+	static const struct attempt_end full = { .status = 429 };
+
+	(void)state;
+	u.slots.held = u.slots.sent = 3;
+	assert_learnt(learn(&full, &model, NOW_MS), (struct learnt){ .upstream = true });
+	assert_int_equal(u.circuit.stall, STALL_THROTTLED);
+	u.slots.held = u.slots.sent = 0;
+	assert_learnt(learn(&full, &model, NOW_MS + 10), (struct learnt){ .shut_upstream = true });
 }
 
 static void an_outage_ends_a_pause(void **state)
@@ -308,20 +342,25 @@ static void its_most_is_the_less_of_two(void **state)
 
 static void each_end_is_counted_once(void **state)
 {
-	const struct attempt_end ends[] = {
-		{ .status = 200, .tokens = { .input = 2, .output = 3 } },
-		{ .status = 404 },
-		{ .status = 429 },
-		{ .status = 503 },
-		{ .how = EXCHANGE_BROKEN, .status = 200 },
+	static const struct {
+		struct attempt_end end;
+		enum blame blame;
+	} ends[] = {
+		{ { .status = 200, .tokens = { .input = 2, .output = 3 } }, BLAME_NOBODY },
+		{ { .status = 404 }, BLAME_LINE },
+		{ { .status = 429 }, BLAME_OPERATOR }, /* a quota */
+		{ { .status = 429 }, BLAME_THROTTLED },
+		{ { .status = 503 }, BLAME_THROTTLED },
+		{ { .status = 503 }, BLAME_BUSY },
+		{ { .how = EXCHANGE_BROKEN, .status = 200 }, BLAME_SERVER },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
-		upstream_settle(&u, &ends[i], BLAME_LINE, 0);
+		upstream_settle(&u, &ends[i].end, ends[i].blame, 5);
 	assert_int_equal(u.counts.answered_2xx, 1);
-	assert_int_equal(u.counts.answered_4xx, 1);
-	assert_int_equal(u.counts.answered_429, 1);
+	assert_int_equal(u.counts.answered_4xx, 2);
+	assert_int_equal(u.counts.answered_throttled, 2);
 	assert_int_equal(u.counts.answered_5xx, 1);
 	assert_int_equal(u.counts.broken, 1);
 	assert_int_equal(u.counts.tokens, 5);
@@ -343,6 +382,8 @@ int main(void)
 		TEST(a_fault_for_a_model_that_has_no_circuit_is_nobodys),
 		TEST(a_refusal_for_too_much_pauses_all_models),
 		TEST(one_that_is_busy_is_down_unless_something_is_well),
+		TEST(or_its_engine_says_that_it_serves),
+		TEST(a_refusal_beside_others_is_no_slow_start),
 		TEST(an_outage_ends_a_pause),
 		TEST(a_key_that_is_refused_is_the_operators),
 		TEST(a_path_that_is_not_there_is_the_models),
