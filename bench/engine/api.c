@@ -573,7 +573,8 @@ static const struct {
 	{ "GET", "/stats", -1, stats_answer },
 	{ "GET", "/props", METRICS_LLAMACPP, props_answer },
 	{ "GET", "/slots", METRICS_LLAMACPP, slots_answer },
-	{ "GET", "/get_server_info", METRICS_SGLANG, server_info_answer },
+	{ "GET", "/server_info", METRICS_SGLANG, server_info_answer },
+	{ "GET", "/get_server_info", METRICS_SGLANG, server_info_answer }, /* older */
 };
 
 static void on_request(struct conn *c, const struct http_request *r)

@@ -5,7 +5,7 @@
  *	POST /v1/embeddings
  *	GET  /v1/models, /health
  *	GET  /props, /slots        with --names llamacpp
- *	GET  /get_server_info      with --names sglang
+ *	GET  /server_info          with --names sglang
  *	GET  /metrics   Prometheus text with the names of --names; 404 with --no-metrics
  *	GET  /stats     {"now_s", "requests", "finished", "refused", "cancelled", "running", "waiting",
  *	                "running_seconds", "waiting_seconds", "busy_seconds", "prefill_tokens",

@@ -8,11 +8,12 @@
 #define OTHER_WAITING_MAX 60
 
 const char *const metrics_names_words[] = { "vllm", "sglang", "llamacpp", NULL };
-const char *const metrics_lie_words[] = { "none",     "constant", "zero", "huge",
-					  "negative", "other",    "kind", NULL };
+const char *const metrics_lie_words[] = { "none",  "constant", "zero",  "huge", "negative",
+					  "other", "kind",     "turns", NULL };
 
 /* What the text says of one engine. */
 struct told {
+	bool shown;
 	double running, waiting, deferred, cache;
 };
 
@@ -34,7 +35,7 @@ static struct told told_other(struct metrics *m, const struct sim *s)
 			   : m->other_waiting > OTHER_WAITING_MAX ? OTHER_WAITING_MAX
 								  : m->other_waiting;
 	m->other_running = s->options.slots - (random_step(m) > 0 ? 1 : 0);
-	return (struct told){ m->other_running, m->other_waiting, 0, 0.5 };
+	return (struct told){ true, m->other_running, m->other_waiting, 0, 0.5 };
 }
 
 static struct told told_of(struct metrics *m, const struct sim *s, unsigned core)
@@ -43,20 +44,22 @@ static struct told told_of(struct metrics *m, const struct sim *s, unsigned core
 
 	switch (m->lie) {
 	case METRICS_CONSTANT:
-		return (struct told){ 4, 0, 0, 0.25 };
+		return (struct told){ true, 4, 0, 0, 0.25 };
 	case METRICS_ZERO:
-		return (struct told){ 0 };
+		return (struct told){ true, 0, 0, 0, 0 };
 	case METRICS_HUGE:
-		return (struct told){ 1e18, 1e18, 0, 1 };
+		return (struct told){ true, 1e18, 1e18, 0, 1 };
 	case METRICS_NEGATIVE:
-		return (struct told){ -5, -5, 0, -5 };
+		return (struct told){ true, -5, -5, 0, -5 };
 	case METRICS_OTHER:
 		return told_other(m, s);
 	case METRICS_TRUE:
 	case METRICS_KIND:
+	case METRICS_TURNS:
 		break;
 	}
-	return (struct told){ g.running, (double)g.waiting, (double)g.deferred, g.cache };
+	bool shown = m->lie != METRICS_TURNS || m->polls % s->n_cores == core;
+	return (struct told){ shown, g.running, (double)g.waiting, (double)g.deferred, g.cache };
 }
 
 static void head_write(struct buf *to, const char *prefix, const char *name, const char *type)
@@ -74,25 +77,32 @@ static void vllm_line(struct buf *to, const struct metrics *m, const char *name,
 		   m->models[0], more, value);
 }
 
+static void vllm_gauge(struct buf *to, const struct metrics *m, const char *name, unsigned core,
+		       const char *more, const struct told *of, double value)
+{
+	if (of->shown)
+		vllm_line(to, m, name, core, more, value);
+}
+
 static void vllm_gauges(struct buf *to, const struct metrics *m, const struct told *told,
 			unsigned n)
 {
 	head_write(to, "vllm", "num_requests_running", "gauge");
 	for (unsigned i = 0; i < n; i++)
-		vllm_line(to, m, "num_requests_running", i, "", told[i].running);
+		vllm_gauge(to, m, "num_requests_running", i, "", &told[i], told[i].running);
 	head_write(to, "vllm", "num_requests_waiting", "gauge");
 	for (unsigned i = 0; i < n; i++)
-		vllm_line(to, m, "num_requests_waiting", i, "", told[i].waiting);
+		vllm_gauge(to, m, "num_requests_waiting", i, "", &told[i], told[i].waiting);
 	head_write(to, "vllm", "num_requests_waiting_by_reason", "gauge");
 	for (unsigned i = 0; i < n; i++) {
-		vllm_line(to, m, "num_requests_waiting_by_reason", i, ",reason=\"capacity\"",
-			  told[i].waiting - told[i].deferred);
-		vllm_line(to, m, "num_requests_waiting_by_reason", i, ",reason=\"deferred\"",
-			  told[i].deferred);
+		vllm_gauge(to, m, "num_requests_waiting_by_reason", i, ",reason=\"capacity\"",
+			   &told[i], told[i].waiting - told[i].deferred);
+		vllm_gauge(to, m, "num_requests_waiting_by_reason", i, ",reason=\"deferred\"",
+			   &told[i], told[i].deferred);
 	}
 	head_write(to, "vllm", "kv_cache_usage_perc", "gauge");
 	for (unsigned i = 0; i < n; i++)
-		vllm_line(to, m, "kv_cache_usage_perc", i, "", told[i].cache);
+		vllm_gauge(to, m, "kv_cache_usage_perc", i, "", &told[i], told[i].cache);
 	head_write(to, "vllm", "engine_sleep_state", "gauge");
 	for (unsigned i = 0; i < n; i++)
 		vllm_line(to, m, "engine_sleep_state", i, ",sleep_state=\"awake\"", 1);
@@ -168,21 +178,46 @@ static void vllm_loras(struct buf *to, const struct metrics *m, const struct sim
 
 /* ---- the others ---- */
 
+static void sglang_line(struct buf *to, const struct metrics *m, const struct sim *s,
+			const char *name, unsigned core, double value)
+{
+	buf_printf(to, "sglang:%s{engine_type=\"unified\",model_name=\"%s\"", name, m->models[0]);
+	if (s->n_cores > 1)
+		buf_printf(to, ",dp_rank=\"%u\"", core);
+	buf_printf(to, ",pp_rank=\"0\",tp_rank=\"0\"} %.17g\n", value);
+}
+
 static void sglang_write(struct buf *to, const struct metrics *m, const struct sim *s,
 			 const struct told *told)
 {
-	static const char *const names[] = { "num_running_reqs", "num_queue_reqs", "token_usage" };
+	static const struct {
+		const char *name, *type;
+	} names[] = {
+		{ "num_running_reqs", "gauge" },
+		{ "num_queue_reqs", "gauge" },
+		{ "token_usage", "gauge" },
+		{ "prompt_tokens_total", "counter" },
+		{ "cached_tokens_total", "counter" },
+		{ "generation_tokens_total", "counter" },
+		{ "num_retracted_requests_total", "counter" },
+	};
 
 	for (size_t k = 0; k < ARRAY_LEN(names); k++) {
-		head_write(to, "sglang", names[k], "gauge");
+		head_write(to, "sglang", names[k].name, names[k].type);
 		for (unsigned i = 0; i < s->n_cores; i++) {
-			const double values[] = { told[i].running, told[i].waiting, told[i].cache };
+			const struct sim_stats *t = &s->cores[i].stats;
+			const double values[ARRAY_LEN(names)] = {
+				told[i].running,
+				told[i].waiting,
+				told[i].cache,
+				(double)t->prompt_tokens,
+				(double)t->cached_tokens,
+				(double)t->output_tokens,
+				(double)t->preemptions,
+			};
 
-			buf_printf(to, "sglang:%s{engine_type=\"unified\",model_name=\"%s\"",
-				   names[k], m->models[0]);
-			if (s->n_cores > 1)
-				buf_printf(to, ",dp_rank=\"%u\"", i);
-			buf_printf(to, ",pp_rank=\"0\",tp_rank=\"0\"} %.17g\n", values[k]);
+			if (told[i].shown)
+				sglang_line(to, m, s, names[k].name, i, values[k]);
 		}
 	}
 }
@@ -208,10 +243,11 @@ void metrics_write(struct metrics *m, const struct sim *s, struct buf *to)
 	struct told *told = must_calloc(s->n_cores, sizeof(*told));
 	enum metrics_names names = m->names;
 
-	if (m->lie == METRICS_KIND && m->polls++ / KIND_POLLS % 2 == 1)
+	if (m->lie == METRICS_KIND && m->polls / KIND_POLLS % 2 == 1)
 		names = names == METRICS_SGLANG ? METRICS_VLLM : METRICS_SGLANG;
 	for (unsigned i = 0; i < s->n_cores; i++)
 		told[i] = told_of(m, s, i);
+	m->polls++;
 	if (names == METRICS_SGLANG) {
 		sglang_write(to, m, s, told);
 	} else if (names == METRICS_LLAMACPP) {

@@ -17,7 +17,8 @@ enum metrics_lie {
 	METRICS_HUGE, /* 10^18 */
 	METRICS_NEGATIVE,
 	METRICS_OTHER, /* those of another engine, full and queueing, that knows nothing of ours */
-	METRICS_KIND   /* true, but with SGLang's names for ten polls of each twenty */
+	METRICS_KIND,  /* true, but with other names for ten polls of each twenty */
+	METRICS_TURNS, /* of several engines one, in turns: as behind a balancer */
 };
 extern const char *const metrics_lie_words[]; /* "none", ... */
 
