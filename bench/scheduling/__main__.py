@@ -7,7 +7,8 @@ build/bench/scheduling/results/, and docs/benchmarks.md is made from all that th
 change of one thing, run again what it touches.
 
   make bench-scheduling                                  everything
-  make bench-scheduling ARGS="--engine sim"              without llama.cpp
+  make bench-scheduling ARGS="--engine sim"              simulated engines alone; also upstream,
+                                                         llama, vllm
   make bench-scheduling ARGS="--only bursts,direct"      some scenarios
   make bench-scheduling ARGS="--run bursts-metrics"      some runs of them
   make bench-scheduling ARGS="--report"                  no run, only the table and the plots
@@ -28,15 +29,22 @@ from scenarios import SCENARIOS
 from servers import HERE, die_with_parent, say
 
 
+ENGINES = ("sim", "upstream", "llama", "vllm")
+
+
 def runs_wanted(options):
     """name -> run, each once, though several scenarios may need it."""
     wanted = {}
     for make in SCENARIOS:
         if options.only and make.name not in options.only:
             continue
-        if options.engine not in ("both", make.engine) and not options.only:
+        if options.engine not in ("all", make.engine) and not options.only:
             continue
-        for run in make(options.quick).runs():
+        scenario = make(options.quick)
+        if scenario.absent():
+            say(f"{make.name} is skipped: {scenario.absent()}")
+            continue
+        for run in scenario.runs():
             if not options.run or run["name"] in options.run:
                 wanted[run["name"]] = run
     return wanted
@@ -50,8 +58,8 @@ class Pool:
         self.changed = asyncio.Condition()
 
     async def one(self, run):
-        # llama.cpp computes: it has the machine for itself.
-        weight = self.jobs if run["engine"] == "llama" else min(run["weight"], self.jobs)
+        # What computes, as real engines do, has the machine for itself.
+        weight = min(run["weight"], self.jobs) if run["engine"] == "sim" else self.jobs
         async with self.changed:
             await self.changed.wait_for(lambda: self.used + weight <= self.jobs)
             self.used += weight
@@ -90,7 +98,7 @@ def length(run):
 
 async def run_all(runs, jobs):
     pool = Pool(jobs)
-    for engine in ("sim", "llama"):
+    for engine in ENGINES:
         group = sorted((run for run in runs if run["engine"] == engine), key=length, reverse=True)
         await asyncio.gather(*(pool.one(run) for run in group))
 
@@ -104,7 +112,7 @@ def arguments():
         prog="bench/scheduling", description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
-    parser.add_argument("--engine", choices=("sim", "llama", "both"), default="both")
+    parser.add_argument("--engine", choices=(*ENGINES, "all"), default="all")
     parser.add_argument("--only", type=names, help="scenarios, comma-separated")
     parser.add_argument("--run", type=names, help="runs, comma-separated")
     parser.add_argument("--quick", action="store_true", help="shorter and rougher")

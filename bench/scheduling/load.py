@@ -9,6 +9,7 @@ import json
 import random
 import time
 
+CHAT = "/v1/chat/completions"
 WORDS = (
     "tide water shore moon sand current harbour buoy anchor sail wind wave reef gull pier rope "
     "chart mast hull keel lamp fog bell coast bay cape island channel ebb flood slack neap spring"
@@ -56,12 +57,28 @@ def prefix_lines(model, prefixes, lines_each, prefix_tokens, seed, output, **mor
         yield body_of(model, texts[prefix] + question, output, **more)
 
 
-def write_lines(path, bodies):
+def input_lines(model, count, seed, inputs=(1, 50), input_tokens=50):
+    """Bodies of embeddings with so many inputs each, evenly spread over `inputs`."""
+    rng = random.Random(seed)
+    for n in range(count):
+        texts = [
+            text_of(4 * input_tokens, rng, f"{seed}.{n}.{i}:") for i in range(rng.randint(*inputs))
+        ]
+        yield {"model": model, "input": texts}
+
+
+def short_lines(model, count):
+    """The least that a chat completion can be."""
+    for n in range(count):
+        yield body_of(model, f"line {n}", 1)
+
+
+def write_lines(path, bodies, url=CHAT):
     """Writes an input file; returns its number of lines."""
     count = 0
     with open(path, "w") as out:
         for body in bodies:
-            line = {"custom_id": f"line-{count}", "method": "POST", "url": "/v1/chat/completions"}
+            line = {"custom_id": f"line-{count}", "method": "POST", "url": url}
             out.write(json.dumps(line | {"body": body}) + "\n")
             count += 1
     return count
@@ -177,7 +194,7 @@ async def online_one(port, key, body, began, at, phase, found):
     connection, first = Connection(port), FirstToken()
     one = {"at": round(at, 3), "phase": phase, "ttft": None, "took": None}
     try:
-        status, _ = await connection.request("/v1/chat/completions", body, key, first.piece)
+        status, _ = await connection.request(CHAT, body, key, first.piece)
         if status == 200 and first.at is not None:
             one["ttft"] = round(first.at - began - at, 4)
             one["took"] = round(time.monotonic() - began - at, 4)
@@ -205,13 +222,14 @@ async def online(port, key, model, phases, seed, began, prompt_tokens=200, outpu
 
 
 class Driver:
-    """Sends lines in input order, as many at once as `concurrency` says, which a subclass may change.
+    """Sends lines in input order, as many at once as `concurrency` says.
 
-    What a batch client without a scheduler does.
+    What a batch client without a scheduler does. A subclass may change the number.
     """
 
-    def __init__(self, port, bodies, concurrency):
+    def __init__(self, port, bodies, concurrency, url=CHAT):
         self.port = port
+        self.url = url
         self.bodies = iter(bodies)
         self.concurrency = concurrency
         self.in_flight = 0
@@ -229,7 +247,7 @@ class Driver:
         connection = self.idle.pop() if self.idle else Connection(self.port)
         status = 0
         try:
-            status, _ = await connection.request("/v1/chat/completions", json.dumps(body).encode())
+            status, _ = await connection.request(self.url, json.dumps(body).encode())
             self.idle.append(connection)
         except Broken:
             pass

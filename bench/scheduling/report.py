@@ -7,7 +7,8 @@ import re
 import subprocess
 
 from runs import result_path
-from scenarios import SCENARIOS, Missing, Results
+from scenario import Missing, Results
+from scenarios import SCENARIOS
 from servers import HERE, ROOT
 
 DOCS = ROOT / "docs"
@@ -23,6 +24,9 @@ def results_read():
 def rows_of(scenario, results):
     """What can be told; the reason where something cannot."""
     rows = []
+    absent = scenario.absent()
+    if absent and not any(run["name"] in results.found for run in scenario.runs()):
+        return [(f"skipped: {absent}", "", "", None)]
     try:
         for row in scenario.rows(results):
             rows.append(row)
@@ -102,11 +106,12 @@ def plots_make(results, quick):
 
 def write(results, quick):
     made = plots_make(results, quick)
-    titles = {make.name: make.title for make in SCENARIOS}
+    known = {make.name: make(quick) for make in SCENARIOS}
 
     def plot_of(match):
         name = match[1]
-        return f"![{titles[name]}](benchmarks/{name}.svg)" if made[name] else "*Not run.*"
+        text = f"![{known[name].title}](benchmarks/{name}.svg)" if made[name] else "*Not run.*"
+        return f"{text}\n\n*Runs: {', '.join(run['name'] for run in known[name].runs())}*"
 
     text = TEMPLATE.read_text()
     text = re.sub(r"\{\{plot ([a-z-]+)\}\}", plot_of, text)

@@ -21,7 +21,8 @@ SAMPLE_S = 0.25
 STATS = (
     "running", "waiting", "running_seconds", "waiting_seconds", "busy_seconds", "prefill_tokens",
     "cached_tokens", "output_tokens", "requests", "finished", "refused", "cancelled", "steps",
-    "paused_requests", "down_requests", "first_after_down_s",
+    "paused_requests", "down_requests", "first_after_down_s", "waiting_most", "preemptions",
+    "rejected",
 )  # fmt: skip
 
 
@@ -32,10 +33,19 @@ def cpu_times():
     return ticks[3] + ticks[4], sum(ticks)
 
 
+LINES = {
+    "plain": load.plain_lines, "prefix": load.prefix_lines, "inputs": load.input_lines,
+    "short": load.short_lines,
+}  # fmt: skip
+
+
 def bodies_of(run, model):
     spec = dict(run["lines"])
-    make = {"plain": load.plain_lines, "prefix": load.prefix_lines}[spec.pop("kind", "plain")]
-    return make(model, **spec)
+    return LINES[spec.pop("kind", "plain")](model, **spec)
+
+
+def url_of(run):
+    return run.get("url", load.CHAT)
 
 
 class Scene:
@@ -49,7 +59,7 @@ class Scene:
             old.unlink()
         self.engines, self.lowtide = [], None
         self.samples = []
-        self.batch_id = self.driver = None
+        self.batch_ids, self.driver = [], None
 
     async def __aenter__(self):
         make = engine_class(self.run["engine"])
@@ -61,7 +71,8 @@ class Scene:
             self.model = self.engines[0].model
             if self.run.get("lowtide", True):
                 settings = self.run.get("settings", {})
-                self.lowtide = Lowtide(self.directory, self.engines, settings)
+                fsync_ms = self.run.get("fsync_ms")
+                self.lowtide = Lowtide(self.directory, self.engines, settings, fsync_ms)
                 await self.lowtide.ready()
         except BaseException:
             self.stop()
@@ -78,11 +89,36 @@ class Scene:
 
     async def upload(self, bodies, name="in.jsonl", key=None):
         path = self.directory / name
-        await asyncio.to_thread(load.write_lines, path, bodies)
+        await asyncio.to_thread(load.write_lines, path, bodies, url_of(self.run))
         try:
             return await self.lowtide.upload(path, key)
         finally:
             path.unlink()
+
+    async def upload_all(self):
+        """The ids of its files: one for each model that the run names, or one for the engine's.
+        A `shared_file` is written once and kept for other runs."""
+        shared = self.run.get("shared_file")
+        if shared:
+            path = HERE / shared
+            if not path.exists():
+                temporary = path.with_suffix(".tmp")
+                bodies = bodies_of(self.run, self.model)
+                await asyncio.to_thread(load.write_lines, temporary, bodies, url_of(self.run))
+                os.replace(temporary, path)
+            return [await self.lowtide.upload(path)]
+        models = self.run.get("models", [self.model])
+        return [await self.upload(bodies_of(self.run, model)) for model in models]
+
+    async def batches(self):
+        """All its batches as one: counts summed, the rest of the first that has not ended."""
+        batches = [await self.lowtide.batch(batch_id) for batch_id in self.batch_ids]
+        live = next((one for one in batches if one["status"] not in FINAL), batches[-1])
+        made = {"ended": sum(ended(one) for one in batches)}
+        made["failed"] = sum(one["request_counts"]["failed"] for one in batches)
+        made["status"] = live["status"]
+        more = live.get("lowtide") or {}
+        return made | {name: more.get(name) for name in ("rate_per_s", "eta_at", "stall_reason")}
 
     async def sample(self):
         """One look at everything."""
@@ -94,12 +130,8 @@ class Scene:
             except Broken:  # it is down: as it was before, but nothing runs
                 stats = {**self.samples[-1]["engines"][number], "running": 0, "waiting": 0}
             one["engines"].append({name: stats[name] for name in STATS if name in stats})
-        if self.batch_id:
-            batch = await self.lowtide.batch(self.batch_id)
-            one |= {"ended": ended(batch), "failed": batch["request_counts"]["failed"]}
-            one["status"] = batch["status"]
-            more = batch.get("lowtide") or {}
-            one |= {name: more.get(name) for name in ("rate_per_s", "eta_at", "stall_reason")}
+        if self.batch_ids:
+            one |= await self.batches()
         elif self.driver:
             one |= {"ended": self.driver.ended, "failed": self.driver.failed}
             one |= {"concurrency": self.driver.concurrency}
@@ -115,13 +147,14 @@ class Scene:
             one = await self.sample()
             if stop_s is not None and one["t"] >= stop_s:
                 return
-            if stop_s is None and self.batch_id and one["status"] in FINAL:
+            if stop_s is None and self.batch_ids and one["status"] in FINAL:
                 return
             if stop_s is None and self.driver and self.driver.finished:
                 return
             if one["t"] > self.run.get("timeout_s", 600):
                 raise Broken("it does not end in time")
-            due = self.began + SAMPLE_S * (1 + int(one["t"] / SAMPLE_S))
+            every_s = self.run.get("sample_s", SAMPLE_S)
+            due = self.began + every_s * (1 + int(one["t"] / every_s))
             await asyncio.sleep(max(0.01, due - time.monotonic()))
 
     async def drive(self, driver):
@@ -137,15 +170,18 @@ async def run_load(run):
     async with Scene(run) as scene:
         by = run.get("batch")
         port = scene.engines[0].port
-        file_id = await scene.upload(bodies_of(run, scene.model)) if by == "lowtide" else None
+        file_ids = await scene.upload_all() if by == "lowtide" else []
         for what in run.get("before", []):
             await scene.engines[0].control(what)
-        scene.began = time.monotonic()
+        scene.began, began_at = time.monotonic(), time.time()
         tasks = []
         if by == "lowtide":
-            scene.batch_id = await scene.lowtide.batch_create(file_id)
+            for file_id in file_ids:
+                scene.batch_ids.append(await scene.lowtide.batch_create(file_id, url=url_of(run)))
         elif by == "fixed":
-            driver = Driver(port, bodies_of(run, scene.model), run["concurrency"])
+            model = run.get("models", [scene.model])[0]
+            bodies = bodies_of(run, model)
+            driver = Driver(port, bodies, run["concurrency"], url_of(run))
             tasks.append(await scene.drive(driver))
         elif by == "aimd":
             tasks.append(await scene.drive(Aimd(port, bodies_of(run, scene.model))))
@@ -162,10 +198,13 @@ async def run_load(run):
             )  # fmt: skip
         for at, what in run.get("control", []):
             tasks.append(asyncio.create_task(control_at(scene, at, what)))
+        made = {"samples": scene.samples, "began_at": began_at}
+        if "said_from_s" in run:
+            made["said"] = []
+            tasks.append(asyncio.create_task(said_watch(scene, run["said_from_s"], made["said"])))
         await scene.sample_until(run.get("stop_s"))
         for task in tasks:
             task.cancel()
-        made = {"samples": scene.samples}
         if online:
             made["online"] = await asyncio.wait_for(online, 60)
         if scene.driver:
@@ -176,6 +215,19 @@ async def run_load(run):
 async def control_at(scene, at, what):
     await asyncio.sleep(max(0, scene.began + at - time.monotonic()))
     await scene.engines[0].control(what)
+
+
+async def said_watch(scene, from_s, said):
+    """Adds [second, line] of each line about metrics that lowtide logs from then on."""
+    await asyncio.sleep(max(0, scene.began + from_s - time.monotonic()))
+    with open(scene.lowtide.log_path) as log:
+        log.seek(0, os.SEEK_END)
+        rest = ""
+        while True:
+            await asyncio.sleep(0.2)
+            *lines, rest = (rest + log.read()).split("\n")
+            t = round(time.monotonic() - scene.began, 1)
+            said += [[t, line] for line in lines if "metrics" in line][: 20 - len(said)]
 
 
 # ---- prefixes: the same file in input order, at the concurrency that lowtide used ----
@@ -228,7 +280,8 @@ async def run_orgs(run):
         batch_id = await lowtide.batch_create(warm)
         await lowtide.batch_wait(batch_id, lambda b: b["status"] == "completed")
         alone = await times(run["rounds"])
-        huge_id = scene.batch_id = await lowtide.batch_create(huge)
+        huge_id = await lowtide.batch_create(huge)
+        scene.batch_ids = [huge_id]
         await lowtide.batch_wait(huge_id, lambda b: ended(b) >= run["warm"])
         await scene.sample()
         beside = await times(run["rounds"])

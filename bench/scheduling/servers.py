@@ -16,19 +16,22 @@ import subprocess
 import sys
 import time
 
-from load import Broken, Connection
+from load import CHAT, Broken, Connection
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 HERE = ROOT / "build/bench/scheduling"  # everything that a run leaves
 ENGINE = pathlib.Path(os.environ.get("BENCH_ENGINE", ROOT / "build/bench/bench-engine"))
 LOWTIDE = pathlib.Path(os.environ.get("LOWTIDE_BIN", ROOT / "build/lowtide"))
+UPSTREAM = ROOT / "build/bench/bench-upstream"
+SLOW_FSYNC = ROOT / "build/bench/slow-fsync.so"
+VLLM = pathlib.Path(os.environ.get("BENCH_VLLM", ROOT / "../shared/engines/vllm.sh"))
 LLAMA_MODEL = "gemma-3-270m"
 PR_SET_PDEATHSIG = 1
 FINAL = ("completed", "failed", "expired", "cancelled")
 
 
-def die_with_parent():
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with_parent(how=signal.SIGKILL):
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, how)
 
 
 def free_port():
@@ -42,10 +45,10 @@ class Program:
         self.log_path = log_path
         log_path.parent.mkdir(parents=True, exist_ok=True)
         with open(log_path, "a") as log:
+            usual = {"stdin": subprocess.DEVNULL, "preexec_fn": die_with_parent}
             self.process = subprocess.Popen(
-                [str(word) for word in command],
-                stderr=log, preexec_fn=die_with_parent, **{"stdin": subprocess.DEVNULL, **more},
-            )  # fmt: skip
+                [str(word) for word in command], stderr=log, **{**usual, **more}
+            )
 
     async def until_ready(self, port, path, timeout_s=120):
         began = time.monotonic()
@@ -69,18 +72,19 @@ class Program:
 
 
 class SimEngine(Program):
-    """bench/engine.c, running."""
+    """bench/engine, running."""
 
     model = "bench"
+    command = [ENGINE, "--model", model]
 
     def __init__(self, directory, number, arguments):
-        command = [ENGINE, "--model", self.model, *arguments]
+        command = [*self.command, *arguments]
         log_path = directory / f"engine-{number}.log"
         super().__init__(command, log_path, stdout=subprocess.PIPE, text=True)
         first = self.process.stdout.readline().strip()
         found = re.search(r":(\d+)", first)
         if not found:
-            raise Broken(f"{ENGINE} printed {first!r} instead of its address")
+            raise Broken(f"{command[0]} printed {first!r} instead of its address")
         self.port = int(found[1])
         self.url = first
         self.connection = Connection(self.port)
@@ -95,6 +99,12 @@ class SimEngine(Program):
         """On a connection of its own: somebody may be asking for figures at the same time."""
         with contextlib.suppress(Broken):  # one that takes the engine down may break this call too
             await Connection(self.port).json("POST", "/control", what)
+
+
+class QuickUpstream(SimEngine):
+    """bench/upstream.c: it takes any number of requests and answers each after a fixed time."""
+
+    command = [UPSTREAM]
 
 
 class LlamaEngine(Program):
@@ -134,10 +144,72 @@ class LlamaEngine(Program):
         }
 
 
+def metric_sum(text, name):
+    """The samples of a metric, whatever their labels, together."""
+    found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+    return sum(float(one) for one in found)
+
+
+class VllmEngine(Program):
+    """A real vLLM on the CPU, with a model of random weights."""
+
+    model = "tiny"
+
+    def __init__(self, directory, number, arguments):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+        log_path = directory / f"engine-{number}.log"
+        with open(log_path, "a") as log:
+            # SIGTERM, since its engine process would stay behind alone after a SIGKILL.
+            super().__init__(
+                ["bash", VLLM, "serve", self.port, *arguments], log_path, stdout=log,
+                preexec_fn=lambda: die_with_parent(signal.SIGTERM),
+            )  # fmt: skip
+        self.connection = Connection(self.port)
+
+    async def ready(self):
+        await self.until_ready(self.port, "/health", timeout_s=400)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            super().stop()
+
+    async def stats(self):
+        """What its metrics say, under the names of the simulated engine's."""
+        pieces = []
+        await self.connection.request("/metrics", b"", None, pieces.append, "GET")
+        text = b"".join(pieces).decode()
+        return {
+            name: metric_sum(text, f"vllm:{metric}")
+            for name, metric in (
+                ("running", "num_requests_running"),
+                ("waiting", "num_requests_waiting"),
+                ("prefill_tokens", "prompt_tokens_total"),
+                ("output_tokens", "generation_tokens_total"),
+                ("steps", "iteration_tokens_total_count"),
+                ("preemptions", "num_preemptions_total"),
+            )
+        }
+
+
+def vllm_absent():
+    """Why there is no vLLM to measure, or None."""
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache"))
+    home = pathlib.Path(os.environ.get("ENGINE_HOME", cache / "lowtide-engines/vllm"))
+    if not VLLM.exists():
+        return f"there is no {VLLM.name}: BENCH_VLLM names the script that starts a vLLM"
+    if not list(home.glob("venv/.ready-*")):
+        return f"vLLM is not installed: `{VLLM.name} setup` does that"
+    return None
+
+
 class Lowtide(Program):
     """lowtide, running on an empty data directory, and a client of it."""
 
-    def __init__(self, directory, upstreams, settings):
+    def __init__(self, directory, upstreams, settings, fsync_ms=None):
         self.key = "sk-bench-" + secrets.token_hex(16)
         self.port = free_port()
         self.data = directory / "data"
@@ -151,6 +223,8 @@ class Lowtide(Program):
             command += ["--set", f"{name}={value}"]
         (directory / "lowtide.command").write_text(" ".join(map(str, command)) + "\n")
         environment = {**os.environ, "LOWTIDE_BOOTSTRAP_KEY": self.key}
+        if fsync_ms is not None:
+            environment |= {"LD_PRELOAD": str(SLOW_FSYNC), "SLOW_FSYNC_MS": str(fsync_ms)}
         log_path = directory / "lowtide.log"
         super().__init__(command, log_path, stdout=subprocess.DEVNULL, env=environment)
         self.connection = Connection(self.port)
@@ -191,8 +265,8 @@ class Lowtide(Program):
             raise Broken(f"upload: {answer.status} {data[:500]!r}")
         return json.loads(data)["id"]
 
-    async def batch_create(self, file_id, window="24h", key=None):
-        body = {"input_file_id": file_id, "endpoint": "/v1/chat/completions"}
+    async def batch_create(self, file_id, window="24h", key=None, url=CHAT):
+        body = {"input_file_id": file_id, "endpoint": url}
         answer = await self.call("POST", "/v1/batches", body | {"completion_window": window}, key)
         return answer["id"]
 
@@ -211,16 +285,18 @@ class Lowtide(Program):
             await asyncio.sleep(every_s)
 
     async def lanes(self):
-        """What GET /v1/lowtide/scheduling says of each upstream's first model."""
+        """What GET /v1/lowtide/scheduling says of each upstream, with its models' highest limit."""
         answer = await self.call("GET", "/v1/lowtide/scheduling")
         found = []
+        none = {"concurrency_limit": 0, "reason": "", "in_flight": 0}
         for upstream in answer["upstreams"]:
-            lane = next(iter(upstream["lanes"]), {"concurrency_limit": 0, "reason": "", "in_flight": 0})
+            lanes = upstream["lanes"] or [none]
+            lane = max(lanes, key=lambda one: one["concurrency_limit"])
             found.append(
                 {
                     "concurrency": lane["concurrency_limit"],
                     "reason": lane["reason"],
-                    "in_flight": lane["in_flight"],
+                    "in_flight": sum(one["in_flight"] for one in lanes),
                     "others": lane.get("cross_traffic"),
                     "best_per_s": lane.get("best_per_s"),
                     "state": upstream["state"],
@@ -230,7 +306,9 @@ class Lowtide(Program):
 
 
 def engine_class(kind):
-    return {"sim": SimEngine, "llama": LlamaEngine}[kind]
+    return {
+        "sim": SimEngine, "upstream": QuickUpstream, "llama": LlamaEngine, "vllm": VllmEngine,
+    }[kind]  # fmt: skip
 
 
 def ended(batch):
