@@ -53,6 +53,8 @@ class Latency(Versus):
         return (what, f"{measured}; it stands at {stands:,.0f} (fixed {fixed})", wanted, met)
 
     def plot(self, results, path):
+        if not any(results.get(case.name) for case in self.cases()):
+            raise Missing("no case was run")
         title = "Lines a second from second 8 on, by fixed concurrency"
         speeds = Panel(title, "requests at once", log_x=True)
         speeds.x_ticks = list(self.FIXED)

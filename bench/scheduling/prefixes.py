@@ -76,5 +76,7 @@ class Prefixes(Scenario):
                 lowtide, order = self.times(results[name], lines_each)
                 names += [f"{name}: order", "lowtide"]
                 values += [order, lowtide]
+        if not values:
+            raise Missing("no case was run")
         panel.bars(values, names, plot.COLORS[1::-1])
         plot.save(path, panel)

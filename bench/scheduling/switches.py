@@ -112,6 +112,8 @@ class Engines(Versus):
                max(quarter, half) <= 0.05)  # fmt: skip
 
     def plot(self, results, path):
+        if not any(results.get(case.name) for case in self.cases()):
+            raise Missing("no case was run")
         panels = []
         for size in SIZES:
             own = [case for case in self.cases() if case.slots == size.slots]

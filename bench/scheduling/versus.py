@@ -103,6 +103,8 @@ class Versus(Scenario):
     def plot(self, results, path):
         shares = Panel("Share of the reference", height=140)
         done = [case for case in self.cases() if results.get(case.name)]
+        if not done:
+            raise Missing("no case was run")
         values = []
         for case in done:
             try:
