@@ -519,6 +519,7 @@ static void lie_set(struct api *a, struct slice name)
 		if (json_key_is(name, metrics_lie_words[i])) {
 			a->metrics.lie = (enum metrics_lie)i;
 			a->metrics.polls = 0;
+			a->metrics.has_frozen = false;
 		}
 	}
 }

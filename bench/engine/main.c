@@ -36,7 +36,6 @@
 
 #include "api.h"
 
-#define ENGINES_MAX 64
 #define PORT_MAX 65535
 
 enum key {
@@ -185,7 +184,7 @@ static error_t likeness_parse(int key, char *arg, struct argp_state *state)
 		o->max_loras = (unsigned)number_parse(arg, 0, METRICS_LORAS_MAX, state);
 		return 0;
 	case KEY_ENGINES:
-		o->engines = (unsigned)number_parse(arg, 1, ENGINES_MAX, state);
+		o->engines = (unsigned)number_parse(arg, 1, METRICS_ENGINES_MAX, state);
 		return 0;
 	case KEY_METRICS_MS:
 		metrics_ms_parse(arg, state);

@@ -8,8 +8,8 @@
 #define OTHER_WAITING_MAX 60
 
 const char *const metrics_names_words[] = { "vllm", "sglang", "llamacpp", NULL };
-const char *const metrics_lie_words[] = { "none",  "constant", "zero",  "huge", "negative",
-					  "other", "kind",     "turns", NULL };
+const char *const metrics_lie_words[] = { "none",  "constant", "zero",   "huge",  "negative",
+					  "other", "kind",     "frozen", "turns", NULL };
 
 /* What the text says of one engine. */
 struct told {
@@ -38,6 +38,15 @@ static struct told told_other(struct metrics *m, const struct sim *s)
 	return (struct told){ true, m->other_running, m->other_waiting, 0, 0.5 };
 }
 
+/* The first text after it was said is true. */
+static struct sim_gauges frozen_of(struct metrics *m, const struct sim *s, unsigned core)
+{
+	for (unsigned i = 0; i < s->n_cores && !m->has_frozen; i++)
+		m->frozen[i] = sim_gauges(s, i);
+	m->has_frozen = true;
+	return m->frozen[core];
+}
+
 static struct told told_of(struct metrics *m, const struct sim *s, unsigned core)
 {
 	struct sim_gauges g = sim_gauges(s, core);
@@ -53,6 +62,9 @@ static struct told told_of(struct metrics *m, const struct sim *s, unsigned core
 		return (struct told){ true, -5, -5, 0, -5 };
 	case METRICS_OTHER:
 		return told_other(m, s);
+	case METRICS_FROZEN:
+		g = frozen_of(m, s, core);
+		break;
 	case METRICS_TRUE:
 	case METRICS_KIND:
 	case METRICS_TURNS:

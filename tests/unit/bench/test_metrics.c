@@ -112,6 +112,12 @@ static void lies_are_told(void **state)
 	metrics.lie = METRICS_OTHER;
 	for (int i = 0; i < 100; i++)
 		assert_true(gauges_poll(&g, &text) && g.running >= 6 && g.waiting >= 2);
+	metrics.lie = METRICS_FROZEN;
+	assert_true(gauges_poll(&g, &text) && g.running == 8 && g.waiting == 12);
+	sim_cancel(&sim, sim.jobs, 0); /* the youngest, which waits */
+	assert_true(gauges_poll(&g, &text) && g.waiting == 12);
+	metrics.lie = METRICS_TRUE;
+	assert_true(gauges_poll(&g, &text) && g.waiting == 11);
 	metrics.lie = METRICS_TURNS;
 	metrics.polls = 0;
 	assert_true(gauges_poll(&g, &text) && g.running == 4 && g.waiting == 6);

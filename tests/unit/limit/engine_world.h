@@ -6,13 +6,16 @@
  * which the question arrived, read by gauges_read(), and delivered `metrics_ms` later. Beside the
  * lines there may be online requests, through us or straight to the engine.
  *
- * With `fixed` no limit is asked: so many sequences are kept in the engine, of all lanes together.
- * That is the reference that others are held against.
+ * With `fixed` no limit is asked: so many sequences are kept in the engine, shared evenly by the
+ * lanes. That is the reference that others are held against.
+ *
+ * With `latency_us` there is no engine: an upstream that answers anything after so long, in front of
+ * which only our own time for each line, `own_us`, is a bound.
  *
  *	struct scenario s = SCENARIO(64);
  *	struct world *w = world_new(&s, 0);
  *	world_run(w, 60 * WORLD_S);
- *	struct world_result r = world_result(w, 60 * WORLD_S);
+ *	struct world_result r = world_result(w);
  *	world_free(w); */
 #pragma once
 
@@ -54,6 +57,9 @@ struct scenario {
 	unsigned inputs_low, inputs_high; /* of a line; 0: one */
 	unsigned long_every;              /* one answer in so many is 60 times longer; 0: none */
 	unsigned max;                     /* limit_config.max; 0: 4096 */
+
+	uint64_t latency_us; /* of an upstream that takes any number; 0: it is the engine */
+	uint64_t own_us;     /* that we take for each line, one after another */
 
 	/* other requests: phases, each until a second, one after another; until_s 0: no more */
 	struct world_phase {
@@ -109,11 +115,12 @@ struct world {
 	struct sim sim;
 	struct metrics metrics;
 	struct limit *limits[WORLD_LANES_MAX]; /* of each lane: the same, where there are metrics */
-	unsigned n_lanes, n_limits, next_lane;
+	unsigned n_lanes, n_limits;
 	uint64_t chance;
 	uint64_t now_us, tick_us, poll_us, asked_us, text_us, gauges_us, online_us, direct_us,
 		engine_us;
 	struct world_way out, back;
+	uint64_t free_us; /* until then we are busy with the last answer */
 	struct gauges gauges;
 	bool has_gauges; /* the text that is on its way could be read */
 	unsigned batch[WORLD_LANES_MAX], online;
@@ -165,12 +172,18 @@ static inline uint64_t world_after(struct world *w, double per_s)
 
 /* ---- ways ---- */
 
-static inline void world_send(struct world *w, struct world_way *way, struct world_request *r)
+static inline void world_send_later(struct world *w, struct world_way *way, struct world_request *r,
+				    uint64_t later_us)
 {
-	r->due_us = w->now_us + WORLD_TRIP_US;
+	r->due_us = w->now_us + WORLD_TRIP_US + later_us;
 	r->next = NULL;
 	*way->end = r;
 	way->end = &r->next;
+}
+
+static inline void world_send(struct world *w, struct world_way *way, struct world_request *r)
+{
+	world_send_later(w, way, r, 0);
 }
 
 static inline struct world_request *world_take(struct world_way *way, uint64_t now_us)
@@ -279,6 +292,15 @@ static inline void world_other_send(struct world *w, enum world_kind kind)
 	world_send(w, &w->out, world_request_new(w, kind));
 }
 
+/* The request reaches an upstream that takes any number. */
+static inline void world_arrive_any(struct world *w, struct world_request *r)
+{
+	r->answer = (struct limit_answer){ .prompt_tokens = r->prompt,
+					   .output_tokens = r->tokens,
+					   .body_bytes = (uint64_t)r->prompt * TOKEN_BYTES };
+	world_send_later(w, &w->back, r, w->s.latency_us);
+}
+
 /* The request reaches the engine. */
 static inline void world_arrive(struct world *w, struct world_request *r)
 {
@@ -331,13 +353,14 @@ static inline bool world_has_lines(const struct world *w)
 	return s >= w->s.lines_from_s && !(s >= w->s.idle_from_s && s < w->s.idle_until_s);
 }
 
-/* Of the lanes of one limit the one with the least in flight. */
+/* Of the lanes of one limit (of all, where none is asked) the one with the least in flight. */
 static inline unsigned world_lane_least(const struct world *w, unsigned limit)
 {
 	unsigned least = limit;
 
 	for (unsigned i = 0; i < w->n_lanes; i++)
-		if (w->limits[i] == w->limits[limit] && w->batch[i] < w->batch[least])
+		if ((w->fixed > 0 || w->limits[i] == w->limits[limit]) &&
+		    w->batch[i] < w->batch[least])
 			least = i;
 	return least;
 }
@@ -346,10 +369,8 @@ static inline void world_fill(struct world *w)
 {
 	if (!world_has_lines(w))
 		return;
-	while (w->fixed > 0 && w->seqs < w->fixed) {
-		world_line_send(w, w->next_lane);
-		w->next_lane = (w->next_lane + 1) % w->n_lanes;
-	}
+	while (w->fixed > 0 && w->seqs < w->fixed)
+		world_line_send(w, world_lane_least(w, 0));
 	for (unsigned i = 0; i < w->n_limits && w->fixed == 0; i++) {
 		struct limit *l = w->limits[i];
 
@@ -473,7 +494,8 @@ static inline uint64_t world_due(const struct world *w)
 	due = world_least(due, world_least(w->poll_us, w->text_us));
 	due = world_least(due, world_least(w->gauges_us, w->online_us));
 	due = world_least(due, world_least(w->direct_us, world_way_due(&w->out)));
-	return world_least(due, world_way_due(&w->back));
+	uint64_t back = world_way_due(&w->back);
+	return world_least(due, back > w->free_us ? back : w->free_us); /* one at a time */
 }
 
 static inline void world_turn(struct world *w)
@@ -483,12 +505,18 @@ static inline void world_turn(struct world *w)
 	if (w->now_us >= w->tick_us)
 		world_tick(w);
 	world_arrivals(w);
-	while ((r = world_take(&w->out, w->now_us)) != NULL)
-		world_arrive(w, r);
+	while ((r = world_take(&w->out, w->now_us)) != NULL) {
+		if (w->s.latency_us > 0)
+			world_arrive_any(w, r);
+		else
+			world_arrive(w, r);
+	}
 	int64_t due_ns = sim_run(&w->sim, (int64_t)w->now_us * 1000);
 	w->engine_us = due_ns == NEVER_NS ? WORLD_NEVER : (uint64_t)(due_ns + 999) / 1000;
-	while ((r = world_take(&w->back, w->now_us)) != NULL)
+	while (w->now_us >= w->free_us && (r = world_take(&w->back, w->now_us)) != NULL) {
+		w->free_us = w->now_us + w->s.own_us;
 		world_answered(w, r);
+	}
 	if (w->now_us >= w->text_us)
 		world_text(w);
 	if (w->now_us >= w->gauges_us)
@@ -516,12 +544,13 @@ static inline void world_run(struct world *w, uint64_t until_us)
 static inline struct world *world_new(const struct scenario *s, unsigned fixed)
 {
 	const struct limit_config config = { .max = s->max > 0 ? s->max : 4096, .reserve = -1 };
+	const char *shift = getenv("LIMIT_SHIFT"); /* other chances for all tests */
 	struct world *w = calloc(1, sizeof(*w));
 
 	assert_non_null(w);
 	w->s = *s;
 	w->fixed = fixed;
-	w->chance = 0x9E3779B97F4A7C15;
+	w->chance = 0x9E3779B97F4A7C15 + (shift != NULL ? strtoul(shift, NULL, 10) << 8 : 0);
 	w->n_lanes = s->lanes > 0 ? s->lanes : 1;
 	assert_true(w->n_lanes <= WORLD_LANES_MAX);
 	w->s.engine.loras = s->engine.max_loras > 0 ? w->n_lanes : 0;
