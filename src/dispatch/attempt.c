@@ -372,6 +372,9 @@ static bool line_judge(struct dispatch *d, struct line *l, const struct attempt_
 	size_t body_bytes = l->transfer->text.body.n;
 	line_detach(l);
 	line_limit_learn(l, e, ret->blame, body_bytes);
+	if (ret->blame == BLAME_NOBODY)
+		prompt_cache_learn(&target_of(lane->upstream)->prompt_cache, &l->scheduled,
+				   &e->tokens);
 	line_learn(l, e, ret->blame, &view);
 	return trials_end(&l->trials, ret, &view, &limits, ret_due_ms);
 }

@@ -57,12 +57,19 @@ static struct lane *lane_pick(const struct model *m, struct moment now)
 	return best;
 }
 
-static struct line *line_new_of(struct model *m, unsigned number)
+static struct line *line_new_of(const struct lane *lane)
 {
+	struct model *m = lane->model;
+	const struct prompt_cache *cache = &target_of(lane->upstream)->prompt_cache;
+	const struct schedule_lane asks = { .number = lane->upstream->number,
+					    .slots = lane_slots(lane),
+					    .cache = prompt_cache_kind(
+						    cache, upstream_engine(lane->upstream)),
+					    .prefixes = prompt_cache_prefixes(cache) };
 	struct schedule_line scheduled;
 
-	return schedule_next(m->schedule, number, sys.now_s(), &scheduled) ? line_new(m, &scheduled)
-									   : NULL;
+	return schedule_next(m->schedule, &asks, sys.now_s(), &scheduled) ? line_new(m, &scheduled)
+									  : NULL;
 }
 
 static void hold_each(void *ctx, struct schedule_batch *entry)
@@ -75,14 +82,15 @@ static void hold_each(void *ctx, struct schedule_batch *entry)
 }
 
 /* A new line of any batch, those that have failed a probe already among them. */
-static struct line *line_new_of_any(struct model *m, unsigned number)
+static struct line *line_new_of_any(const struct lane *lane)
 {
+	struct model *m = lane->model;
 	bool held = false;
 
 	if (!m->batches_held)
-		return line_new_of(m, number);
+		return line_new_of(lane);
 	schedule_each(m->schedule, hold_each, &held);
-	struct line *l = line_new_of(m, number);
+	struct line *l = line_new_of(lane);
 	held = true;
 	schedule_each(m->schedule, hold_each, &held);
 	return l;
@@ -102,10 +110,10 @@ static struct line *line_probe(struct lane *lane, struct moment now)
 			l = line_due(lane->model, lane_now_ms(lane, now), lane_avoids(lane));
 			break;
 		case 1:
-			l = line_new_of(lane->model, lane->upstream->number);
+			l = line_new_of(lane);
 			break;
 		default:
-			l = line_new_of_any(lane->model, lane->upstream->number);
+			l = line_new_of_any(lane);
 		}
 	}
 	return l;
@@ -145,7 +153,7 @@ static struct line *lane_line(struct lane *lane, struct moment now)
 		else
 			l = m->retry.waiting > 0 ? line_due(m, now.ms, lane_avoids(lane)) : NULL;
 		if (l == NULL)
-			l = line_new_of(m, lane->upstream->number);
+			l = line_new_of(lane);
 		if (l == NULL)
 			return line_alone(lane, now);
 		death_learn(l);

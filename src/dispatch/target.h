@@ -7,6 +7,7 @@
 
 #include "base/attr.h"
 #include "client/client.h"
+#include "dispatch/prompt_cache.h"
 #include "dispatch/watch.h"
 #include "upstream/upstream.h"
 
@@ -20,6 +21,7 @@ struct target {
 	struct headers headers; /* of lines and polls */
 	struct client_route *route;
 	struct watches watches;
+	struct prompt_cache prompt_cache;     /* of its engine */
 	struct lane *lanes;                   /* lane.h */
 	struct limit *limit;                  /* of all lanes; NULL: each has its own */
 	struct line_transfer *free_transfers; /* line_transfer.h */

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "base/log.h"
 #include "base/sys.h"
@@ -126,6 +127,38 @@ static void disk_tick(struct dispatch *d, uint64_t now_ms)
 			 kv_u64("not_durable", slots_unrecorded(&d->slots)));
 }
 
+static unsigned percent(double share)
+{
+	return (unsigned)(100 * share + 0.5);
+}
+
+/* Said once: after all ways of sending were tried. */
+static void prompt_cache_look(struct upstream *u, uint64_t now_ms)
+{
+	struct prompt_cache *c = &target_of(u)->prompt_cache;
+	const struct prompt_cache_view view = {
+		.engine = upstream_engine(u),
+		.queries = u->has_gauges ? u->gauges.prefix_queries : -1,
+		.hits = u->has_gauges ? u->gauges.prefix_hits : -1,
+		.online = u->counts.online,
+		.in_flight = u->slots.sent,
+		.now_ms = now_ms,
+	};
+	struct prompt_cache_news news;
+
+	if (!prompt_cache_tick(c, &view, &news))
+		return;
+	char prefixes[16] = "any";
+	if (news.prefixes != SCHEDULE_PREFIXES_ANY)
+		snprintf(prefixes, sizeof(prefixes), "%u", news.prefixes);
+	log_info("upstream.prefix_cache", kv_str("upstream", u->config.name),
+		 kv_u64("expected_percent", percent(news.expected)),
+		 kv_u64("found_percent", percent(news.found_before)),
+		 kv_str("taken_for", news.cache == SCHEDULE_CACHE_SHARED ? "shared" : "of_slots"),
+		 kv_str("open_at_most", prefixes),
+		 kv_u64("then_found_percent", percent(news.found)));
+}
+
 void tick_run(struct dispatch *d, uint64_t now_ms)
 {
 	assert(on_dispatch_thread());
@@ -141,6 +174,7 @@ void tick_run(struct dispatch *d, uint64_t now_ms)
 		d->ticked_at_ms = now_ms;
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		learn_tick(u, now_ms);
+		prompt_cache_look(u, now_ms);
 		for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 			lane_tick(lane, sys.monotonic_us());
 	}

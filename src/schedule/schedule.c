@@ -48,9 +48,11 @@ static void ring_weigh(struct schedule *s)
 	const struct schedule_org *o = s->turn;
 
 	s->weight_max = 1;
+	s->weights = 0;
 	if (o == NULL)
 		return;
 	do {
+		s->weights += o->weight;
 		if (o->weight > s->weight_max)
 			s->weight_max = o->weight;
 		o = o->next;
@@ -244,19 +246,31 @@ static void cursor_take(struct schedule *s, struct schedule_batch *b, struct sch
 				 ? look.body_bytes / BYTES_PER_TOKEN
 				 : 0;
 	ret->input_tokens = (uint32_t)(tokens < TOKENS_MAX ? tokens : TOKENS_MAX);
+	ret->cached_tokens = 0;
 	ret->group = SCHEDULE_NO_GROUP;
 	ret->window = 0;
 }
 
-static void batch_give(struct schedule *s, struct schedule_batch *b, unsigned lane,
-		       struct schedule_line *ret)
+/* Of the lane's slots, those that the organization has by its weight. */
+static struct schedule_lane org_lane(const struct schedule *s, const struct schedule_org *o,
+				     const struct schedule_lane *lane)
+{
+	struct schedule_lane share = *lane;
+
+	share.slots = (unsigned)ceil(lane->slots * (o->weight / s->weights));
+	return share;
+}
+
+static void batch_give(struct schedule *s, struct schedule_batch *b,
+		       const struct schedule_lane *lane, struct schedule_line *ret)
 {
 	struct schedule_org *o = b->in;
+	struct schedule_lane share = org_lane(s, o, lane);
 
 	if (b->prefixes && !window_has_line(b->window))
 		window_renew(s, b);
 	if (window_has_line(b->window))
-		window_take(b->window, lane, ret);
+		window_take(b->window, &share, ret);
 	else
 		cursor_take(s, b, ret);
 	/* one that cannot be read will not be answered either */
@@ -302,7 +316,8 @@ static struct schedule_batch *turn_next(struct schedule *s)
 	return o->first;
 }
 
-bool schedule_next(struct schedule *s, unsigned lane, int64_t now_s, struct schedule_line *ret)
+bool schedule_next(struct schedule *s, const struct schedule_lane *lane, int64_t now_s,
+		   struct schedule_line *ret)
 {
 	if (s->turn == NULL)
 		return false;
@@ -323,8 +338,10 @@ void schedule_ended(struct schedule *s, const struct schedule_line *l, double to
 {
 	struct schedule_batch *b = l->batch;
 	double used = tokens < (uint64_t)TOKENS_MAX ? (double)tokens : TOKENS_MAX;
+	/* Where answers tell their tokens, one that does not is a failure. */
+	bool answered = tokens > 0 || (took_ms > 0 && b->output_tokens == 0);
 
-	window_back(b->window, l);
+	window_back(b->window, l, answered);
 	assert(b->in_flight > 0 && b->in != NULL);
 	b->in_flight--;
 	b->in_flight_tokens -= l->tokens;
@@ -342,7 +359,7 @@ void schedule_ended(struct schedule *s, const struct schedule_line *l, double to
 void schedule_put_off(struct schedule *s, struct schedule_line *l)
 {
 	(void)s;
-	window_back(l->batch->window, l);
+	window_back(l->batch->window, l, false);
 	l->group = SCHEDULE_NO_GROUP;
 }
 

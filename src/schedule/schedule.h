@@ -16,10 +16,12 @@
  *    that costs no other its deadline: its rest is a fraction of that of the ones before it and
  *    fits in half of their slack.
  * 4. In a batch, lines in input order, unless some share a long prefix: then, in a window of a few
- *    segments, the lines of a prefix go one after another to the same upstream, as many prefixes
- *    side by side as there are slots. The first line of a prefix leads; the others of the prefix
- *    follow when it has ended. With nothing else to send they follow at once: a free slot is never
- *    left empty.
+ *    segments, the lines of a prefix go to the same upstream, the first of them, its leader, before
+ *    the others. By the upstream's cache: where each slot has its own, the others follow one after
+ *    another, as many prefixes side by side as there are slots. Where all slots share one, the
+ *    others follow all at once when the leader was answered, and no more prefixes are open than
+ *    have lines to fill the slots: so a cache with room for a few prefixes is enough. With nothing
+ *    else to send lines follow without waiting: a free slot is never left empty.
  *
  * Pure: no I/O, no clock, no randomness. The caller gives the time in. Memory: a cursor for a
  * batch, whatever its size; with prefixes a window as well, about 16 bytes a line of
@@ -28,6 +30,7 @@
  * dispatch alone. */
 #pragma once
 
+#include <limits.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -96,14 +99,31 @@ struct schedule_batch {
 	double each_ms, alone_ms, finish_ms, slack_ms, virtual_end;
 };
 
+enum schedule_cache {
+	SCHEDULE_CACHE_SHARED,   /* one for all slots (vLLM, SGLang, most services) */
+	SCHEDULE_CACHE_OF_SLOTS, /* each slot has its own (llama.cpp) */
+};
+
+/* Who asks for a line. */
+struct schedule_lane {
+	unsigned number; /* 0..LANES_MAX-1, the same for the same upstream */
+	unsigned slots;  /* lines that it has in flight or may have */
+	enum schedule_cache cache;
+	unsigned prefixes; /* that may be open in a shared cache, at most; 0 is as 1 */
+};
+#define SCHEDULE_PREFIXES_ANY UINT_MAX
+
 /* A line that is to be sent, and what came along for its way back. */
 struct schedule_line {
 	struct schedule_batch *batch;
 	uint64_t record;
 	uint32_t tokens;       /* that its organization was charged */
 	uint32_t input_tokens; /* of these, what the size of its body says */
-	uint32_t group;        /* its prefix in the window; SCHEDULE_NO_GROUP: none. Opaque */
-	uint32_t window;       /* serial number of that window. Opaque */
+	/* Of these, at least so many should be in the upstream's cache, for a line with the same
+	 * prefix was answered there. 0: none, or not known. */
+	uint32_t cached_tokens;
+	uint32_t group;  /* its prefix in the window; SCHEDULE_NO_GROUP: none. Opaque */
+	uint32_t window; /* serial number of that window. Opaque */
 };
 #define SCHEDULE_NO_GROUP UINT32_MAX
 
@@ -123,9 +143,9 @@ void schedule_hold(struct schedule *s, struct schedule_batch *b, bool held);
 /* The same, for another reason: the batch gets turns when both are over. */
 void schedule_suspend(struct schedule *s, struct schedule_batch *b, bool suspended);
 
-/* The next line for the upstream `lane` (0..LANES_MAX-1, any number that is the same for the same
- * upstream). False when no batch has a line to send. */
-bool schedule_next(struct schedule *s, unsigned lane, int64_t now_s, struct schedule_line *ret);
+/* The next line for the lane. False when no batch has a line to send. */
+bool schedule_next(struct schedule *s, const struct schedule_lane *lane, int64_t now_s,
+		   struct schedule_line *ret);
 /* Whether schedule_next() would find one. */
 bool schedule_has_line(const struct schedule *s);
 
@@ -134,9 +154,9 @@ bool schedule_has_line(const struct schedule *s);
  * gave, once, unless its batch was removed first. */
 void schedule_ended(struct schedule *s, const struct schedule_line *l, double took_ms,
 		    uint64_t tokens);
-/* The line was answered, or failed, and will be sent again later (from a queue of the caller's):
- * the lines of its prefix no longer wait for it, and `l` forgets its prefix. schedule_ended() still
- * follows when the line ends; a further call changes nothing. */
+/* The line was not answered and will be sent again later (from a queue of the caller's): the lines
+ * of its prefix no longer wait for it, another one leads, and `l` forgets its prefix.
+ * schedule_ended() still follows when the line ends; a further call changes nothing. */
 void schedule_put_off(struct schedule *s, struct schedule_line *l);
 
 /* Renews every batch's forecast and whether it is late: to be called about once a second, and

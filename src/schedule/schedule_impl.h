@@ -25,6 +25,7 @@ struct schedule {
 	struct schedule_org *orgs; /* all_next */
 	struct schedule_org *turn; /* in the ring; NULL: none has a line */
 	unsigned weight_max;       /* of those in the ring */
+	double weights;            /* of all of these together */
 	uint64_t serials;
 
 	/* Every batch. `all` is the order: by organization, in it by turn. `others` is room to sort

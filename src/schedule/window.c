@@ -9,6 +9,9 @@
 
 #define NONE UINT16_MAX
 #define BYTES_PER_TOKEN 4u
+/* Any shared cache has room for so many prefixes that no line in flight holds. */
+#define READY_MOST 4u
+#define OPEN_LEAST 4u
 
 _Static_assert(WINDOW_SEGMENTS *SEGMENT_LINES < NONE, "places in a window have 16 bits");
 
@@ -20,10 +23,24 @@ struct window_line {
 struct window_group {
 	uint16_t at, end;    /* lines that have not been given */
 	uint16_t in_flight;  /* of those given */
-	uint16_t next, prev; /* in `idle` of the lane or in `busy`, while lines are left */
-	uint8_t lane;
-	bool loose; /* lines that share no prefix, which wait for no other */
-	bool warm;  /* one was answered */
+	uint16_t next, prev; /* in `ready` or in `waits` of the lane, while lines are left */
+	uint8_t lane, guest; /* guest: the lane that helped out last */
+	uint8_t levels;      /* of its prefix */
+	bool loose;          /* lines that share no prefix, which wait for no other */
+	bool shared;         /* it is open, for a lane with one cache */
+	bool warm;           /* one was answered */
+};
+
+/* Of open groups that have lines left. */
+struct group_list {
+	uint16_t first, last;
+};
+
+struct window_lane {
+	struct group_list ready; /* a line may follow at once; the next one first */
+	struct group_list waits; /* their lines wait for those in flight; opened first first */
+	uint16_t open;           /* groups of both */
+	uint16_t ready_n;        /* of the former */
 };
 
 struct schedule_window {
@@ -31,9 +48,10 @@ struct schedule_window {
 	unsigned segments;
 	uint64_t firsts[WINDOW_SEGMENTS]; /* their first records */
 	uint32_t left;                    /* lines that have not been given */
-	uint16_t group_n, opened;         /* groups; those before `opened` are open */
-	uint16_t idle[LANES_MAX]; /* open, lines left, none in flight; answered last first */
-	uint16_t busy;            /* open, lines left, some in flight */
+	uint16_t group_n;
+	uint16_t opens; /* the next group to open: all before it are open */
+	uint16_t loose; /* the next group of lines without a prefix that has any left */
+	struct window_lane lanes[LANES_MAX];
 	struct window_group *groups;
 	struct window_group whole; /* the only one when there was no memory for groups */
 	struct window_line lines[];
@@ -145,7 +163,10 @@ static void window_fill(struct schedule_window *w, struct scan *by, uint32_t n)
 	for (uint32_t i = 0; w->groups != NULL && i < n; i++) {
 		if (i == 0 || !scan_same_group(&by[i - 1], &by[i]))
 			w->groups[w->group_n++] = (struct window_group){
-				.at = (uint16_t)i, .loose = by[i].prefix.hash[0] == 0
+				.at = (uint16_t)i,
+				.levels = (uint8_t)levels_shared(&by[i], &by[i]),
+				.guest = LANES_MAX,
+				.loose = by[i].prefix.hash[0] == 0
 			};
 		w->groups[w->group_n - 1].end = (uint16_t)(i + 1);
 	}
@@ -179,6 +200,14 @@ static uint32_t segment_scan(const struct schedule_ops *ops, struct schedule_bat
 	return n;
 }
 
+/* The first group from `i` on that is loose, or that is not. group_n: there is none. */
+static uint16_t group_from(const struct schedule_window *w, uint16_t i, bool loose)
+{
+	while (i < w->group_n && w->groups[i].loose != loose)
+		i++;
+	return i;
+}
+
 struct schedule_window *window_load(const struct schedule_ops *ops, struct schedule_batch *b,
 				    unsigned segments, uint32_t serial)
 {
@@ -197,9 +226,11 @@ struct schedule_window *window_load(const struct schedule_ops *ops, struct sched
 		w->segments++;
 	}
 	w->serial = serial;
-	memset(w->idle, 0xff, sizeof(w->idle)); /* NONE */
-	w->busy = NONE;
+	for (unsigned i = 0; i < LANES_MAX; i++)
+		w->lanes[i].ready = w->lanes[i].waits = (struct group_list){ NONE, NONE };
 	window_fill(w, lines, n);
+	w->opens = group_from(w, 0, false);
+	w->loose = group_from(w, 0, true);
 	bool whole = w->groups == &w->whole;
 	struct schedule_window *moved = realloc(w, sizeof(*w) + n * sizeof(w->lines[0]));
 	if (moved != NULL)
@@ -228,123 +259,268 @@ bool window_has_line(const struct schedule_window *w)
 
 /* ---- lists of groups ---- */
 
-static void list_push(struct schedule_window *w, uint16_t *head, uint16_t i)
+static void list_push_first(struct schedule_window *w, struct group_list *list, uint16_t i)
 {
 	struct window_group *g = &w->groups[i];
 
 	g->prev = NONE;
-	g->next = *head;
-	if (*head != NONE)
-		w->groups[*head].prev = i;
-	*head = i;
+	g->next = list->first;
+	*(list->first != NONE ? &w->groups[list->first].prev : &list->last) = i;
+	list->first = i;
 }
 
-static void list_remove(struct schedule_window *w, uint16_t *head, uint16_t i)
+static void list_push_last(struct schedule_window *w, struct group_list *list, uint16_t i)
+{
+	struct window_group *g = &w->groups[i];
+
+	g->next = NONE;
+	g->prev = list->last;
+	*(list->last != NONE ? &w->groups[list->last].next : &list->first) = i;
+	list->last = i;
+}
+
+static void list_remove(struct schedule_window *w, struct group_list *list, uint16_t i)
 {
 	const struct window_group *g = &w->groups[i];
 
-	assert(i < w->group_n && (g->next == NONE || w->groups[g->next].prev == i));
-	assert(g->prev != NONE ? w->groups[g->prev].next == i : *head == i);
-	if (g->prev != NONE)
-		w->groups[g->prev].next = g->next;
-	else
-		*head = g->next;
-	if (g->next != NONE)
-		w->groups[g->next].prev = g->prev;
+	assert(g->prev != NONE ? w->groups[g->prev].next == i : list->first == i);
+	assert(g->next != NONE ? w->groups[g->next].prev == i : list->last == i);
+	w->lanes[g->lane].ready_n -= list == &w->lanes[g->lane].ready;
+	*(g->prev != NONE ? &w->groups[g->prev].next : &list->first) = g->next;
+	*(g->next != NONE ? &w->groups[g->next].prev : &list->last) = g->prev;
 }
 
-static uint16_t *list_of(struct schedule_window *w, const struct window_group *g)
+static unsigned group_left(const struct window_group *g)
 {
-	return g->in_flight == 0 ? &w->idle[g->lane] : &w->busy;
+	return g->end - g->at;
+}
+
+static bool group_has_line(const struct window_group *g)
+{
+	return group_left(g) > 0;
+}
+
+/* Where it stands while it has lines left. With no line in flight the next one is another leader,
+ * for the one before it has failed. */
+static struct group_list *list_of(struct schedule_window *w, const struct window_group *g)
+{
+	struct window_lane *lane = &w->lanes[g->lane];
+	bool ready = g->in_flight == 0 || (g->shared && g->warm);
+
+	return ready ? &lane->ready : &lane->waits;
+}
+
+/* Of a slot's own cache the prefix answered last is the warmest. */
+static void group_list(struct schedule_window *w, uint16_t i)
+{
+	const struct window_group *g = &w->groups[i];
+	struct group_list *list = list_of(w, g);
+
+	w->lanes[g->lane].ready_n += list == &w->lanes[g->lane].ready;
+	if (!g->shared && g->in_flight == 0)
+		list_push_first(w, list, i);
+	else
+		list_push_last(w, list, i);
 }
 
 /* ---- giving and taking back ---- */
 
-/* Of two groups with lines in flight, the better one to send another line of at the same time. */
-static bool group_better(const struct window_group *a, const struct window_group *b, unsigned lane)
-{
-	if (a->warm != b->warm)
-		return a->warm;
-	if ((a->lane == lane) != (b->lane == lane))
-		return a->lane == lane;
-	return a->in_flight < b->in_flight;
-}
-
-/* With no group left to open and none idle of this lane's: see 3 and 4 in window.h. */
-static uint16_t group_widen(const struct schedule_window *w, unsigned lane)
-{
-	uint16_t best = NONE;
-
-	for (uint16_t i = w->busy; i != NONE; i = w->groups[i].next)
-		if (best == NONE || group_better(&w->groups[i], &w->groups[best], lane))
-			best = i;
-	for (unsigned other = 0; other < LANES_MAX; other++) {
-		uint16_t i = w->idle[other];
-		if (i != NONE &&
-		    (best == NONE || group_better(&w->groups[i], &w->groups[best], lane)))
-			best = i;
-	}
-	return best;
-}
-
 static void line_give(struct schedule_window *w, struct window_group *g, struct schedule_line *ret)
 {
-	assert(w->left > 0 && g->at < g->end);
+	assert(w->left > 0 && group_has_line(g));
 	const struct window_line *l = &w->lines[g->at++];
 
 	ret->record = w->firsts[l->line / SEGMENT_LINES] + l->line % SEGMENT_LINES;
 	ret->input_tokens = l->tokens;
 	ret->window = w->serial;
+	ret->group = SCHEDULE_NO_GROUP;
+	ret->cached_tokens = 0;
 	w->left--;
 }
 
-static void group_give(struct schedule_window *w, uint16_t i, struct schedule_line *ret)
+static void loose_give(struct schedule_window *w, struct schedule_line *ret)
+{
+	struct window_group *g = &w->groups[w->loose];
+
+	line_give(w, g, ret);
+	if (!group_has_line(g))
+		w->loose = group_from(w, w->loose + 1, true);
+}
+
+/* Its prefix is in the cache of the lane that it is open for, as far as is known. */
+static void group_give(struct schedule_window *w, uint16_t i, unsigned lane,
+		       struct schedule_line *ret)
 {
 	struct window_group *g = &w->groups[i];
+	struct window_lane *of = &w->lanes[g->lane];
+	struct group_list *list = list_of(w, g);
 
-	list_remove(w, list_of(w, g), i);
+	assert(of->open > 0);
 	line_give(w, g, ret);
 	ret->group = i;
+	if (g->warm && g->lane == lane)
+		ret->cached_tokens = PREFIX_BYTES(g->levels - 1) / BYTES_PER_TOKEN;
 	g->in_flight++;
-	if (g->at < g->end)
-		list_push(w, list_of(w, g), i);
+	if (group_has_line(g) && list == list_of(w, g))
+		return;
+	list_remove(w, list, i);
+	if (group_has_line(g))
+		group_list(w, i);
+	else
+		of->open--;
 }
 
-void window_take(struct schedule_window *w, unsigned lane, struct schedule_line *ret)
+static void group_open(struct schedule_window *w, const struct schedule_lane *lane,
+		       struct schedule_line *ret)
 {
-	lane %= LANES_MAX;
-	if (w->idle[lane] != NONE) {
-		group_give(w, w->idle[lane], ret);
-		return;
-	}
-	if (w->opened == w->group_n) {
-		group_give(w, group_widen(w, lane), ret);
-		return;
-	}
-	struct window_group *g = &w->groups[w->opened];
-	if (g->loose) {
-		line_give(w, g, ret);
-		ret->group = SCHEDULE_NO_GROUP;
-		w->opened += g->at == g->end;
-		return;
-	}
-	g->lane = (uint8_t)lane;
-	list_push(w, &w->idle[lane], w->opened);
-	group_give(w, w->opened++, ret);
+	uint16_t i = w->opens;
+	struct window_group *g = &w->groups[i];
+	struct window_lane *of = &w->lanes[lane->number];
+
+	w->opens = group_from(w, i + 1, false);
+	g->lane = (uint8_t)lane->number;
+	g->shared = lane->cache == SCHEDULE_CACHE_SHARED;
+	of->open++;
+	group_list(w, i);
+	group_give(w, i, lane->number, ret);
 }
 
-void window_back(struct schedule_window *w, const struct schedule_line *l)
+/* Of two groups that are another lane's, or wait for their leader, the better one. */
+static bool group_better(const struct window_group *a, const struct window_group *b,
+			 const struct schedule_lane *lane)
+{
+	bool shared = lane->cache == SCHEDULE_CACHE_SHARED;
+
+	if (shared && (a->guest == lane->number) != (b->guest == lane->number))
+		return a->guest == lane->number;
+	if (a->warm != b->warm)
+		return a->warm;
+	if ((a->lane == lane->number) != (b->lane == lane->number))
+		return a->lane == lane->number;
+	if (shared)
+		return group_left(a) > group_left(b);
+	return a->in_flight < b->in_flight;
+}
+
+static uint16_t list_best(const struct schedule_window *w, const struct group_list *list,
+			  const struct schedule_lane *lane, uint16_t best)
+{
+	for (uint16_t i = list->first; i != NONE; i = w->groups[i].next)
+		if (best == NONE || group_better(&w->groups[i], &w->groups[best], lane))
+			best = i;
+	return best;
+}
+
+/* With no group left to open and no line of its own that is ready: see window.h. */
+static void group_widen(struct schedule_window *w, const struct schedule_lane *lane,
+			struct schedule_line *ret)
+{
+	uint16_t best = NONE;
+
+	for (unsigned i = 0; i < LANES_MAX; i++) {
+		best = list_best(w, &w->lanes[i].ready, lane, best);
+		best = list_best(w, &w->lanes[i].waits, lane, best);
+	}
+	w->groups[best].guest = (uint8_t)lane->number;
+	group_give(w, best, lane->number, ret);
+}
+
+static void take_of_slots(struct schedule_window *w, const struct schedule_lane *lane,
+			  struct schedule_line *ret)
+{
+	const struct window_lane *of = &w->lanes[lane->number];
+
+	if (of->ready.first != NONE)
+		group_give(w, of->ready.first, lane->number, ret);
+	else if (w->loose < w->opens)
+		loose_give(w, ret);
+	else if (w->opens < w->group_n)
+		group_open(w, lane, ret);
+	else
+		group_widen(w, lane, ret);
+}
+
+/* Of the open groups that a line may follow in at once, the one with the fewest left: few prefixes
+ * then wait in the cache. */
+static uint16_t group_shortest(const struct schedule_window *w, const struct window_lane *of)
+{
+	uint16_t best = of->ready.first;
+
+	for (uint16_t i = best; i != NONE; i = w->groups[i].next)
+		if (group_left(&w->groups[i]) < group_left(&w->groups[best]))
+			best = i;
+	return best;
+}
+
+static unsigned list_left(const struct schedule_window *w, const struct group_list *list,
+			  unsigned group_most, unsigned most)
+{
+	unsigned n = 0;
+
+	for (uint16_t i = list->first; i != NONE && n < most; i = w->groups[i].next) {
+		unsigned left = group_left(&w->groups[i]);
+		n += left < group_most ? left : group_most;
+	}
+	return n;
+}
+
+/* Whether the open groups have lines for all slots. A large one counts for half of them, so that
+ * small ones go beside it: with nothing but small ones left most lines would be leaders. */
+static bool open_groups_do(const struct schedule_window *w, const struct schedule_lane *lane)
+{
+	const struct window_lane *of = &w->lanes[lane->number];
+	unsigned half = lane->slots - lane->slots / 2;
+
+	return list_left(w, &of->ready, half, lane->slots) +
+		       list_left(w, &of->waits, half, lane->slots) >=
+	       lane->slots;
+}
+
+static void take_shared(struct schedule_window *w, const struct schedule_lane *lane,
+			struct schedule_line *ret)
+{
+	const struct window_lane *of = &w->lanes[lane->number];
+	bool may_open = w->opens < w->group_n && (of->open == 0 || of->open < lane->prefixes);
+
+	if (may_open && of->ready_n < READY_MOST && !open_groups_do(w, lane))
+		group_open(w, lane, ret);
+	else if (of->ready.first != NONE)
+		group_give(w, group_shortest(w, of), lane->number, ret);
+	else if (w->loose < w->group_n)
+		loose_give(w, ret);
+	else if (may_open && of->open < OPEN_LEAST)
+		group_open(w, lane, ret);
+	else if (of->waits.first != NONE)
+		group_give(w, of->waits.first, lane->number, ret);
+	else
+		group_widen(w, lane, ret);
+}
+
+void window_take(struct schedule_window *w, const struct schedule_lane *lane,
+		 struct schedule_line *ret)
+{
+	struct schedule_lane l = *lane;
+
+	l.number %= LANES_MAX;
+	l.slots += l.slots == 0;
+	if (l.cache == SCHEDULE_CACHE_SHARED)
+		take_shared(w, &l, ret);
+	else
+		take_of_slots(w, &l, ret);
+}
+
+void window_back(struct schedule_window *w, const struct schedule_line *l, bool answered)
 {
 	if (w == NULL || l->group == SCHEDULE_NO_GROUP || l->window != w->serial)
 		return;
 	uint16_t i = (uint16_t)l->group;
 	struct window_group *g = &w->groups[i];
-	bool left = g->at < g->end;
+	struct group_list *list = list_of(w, g);
 	assert(i < w->group_n && g->in_flight > 0);
-	if (left)
-		list_remove(w, list_of(w, g), i);
 	g->in_flight--;
-	g->warm = true;
-	if (left)
-		list_push(w, list_of(w, g), i);
+	g->warm = g->warm || answered;
+	if (!group_has_line(g) || list == list_of(w, g))
+		return;
+	list_remove(w, list, i);
+	group_list(w, i);
 }

@@ -44,7 +44,8 @@ bool schedule_has_line(const struct schedule *s)
 	return s->left > 0;
 }
 
-bool schedule_next(struct schedule *s, unsigned lane, int64_t now_s, struct schedule_line *ret)
+bool schedule_next(struct schedule *s, const struct schedule_lane *lane, int64_t now_s,
+		   struct schedule_line *ret)
 {
 	(void)lane;
 	(void)now_s;

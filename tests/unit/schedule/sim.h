@@ -116,6 +116,17 @@ static inline struct fake *fake_of(const struct schedule_line *l)
 
 /* ---- the server ---- */
 
+/* Each slot with a cache of its own. */
+static inline const struct schedule_lane *fake_lane(unsigned number)
+{
+	static struct schedule_lane lane;
+	lane = (struct schedule_lane){ .number = number,
+				       .slots = 1,
+				       .cache = SCHEDULE_CACHE_OF_SLOTS,
+				       .prefixes = SCHEDULE_PREFIXES_ANY };
+	return &lane;
+}
+
 #define SIM_SLOTS_MAX 1024u
 
 struct sim_slot {
@@ -129,6 +140,7 @@ struct sim {
 	double now_ms, forecast_ms, forecast_each_ms;
 	unsigned slots, lanes, busy; /* slots are dealt out to the lanes */
 	struct sim_slot slot[SIM_SLOTS_MAX];
+	struct schedule_lane lane[LANES_MAX];
 	bool spread; /* a line takes half to one and a half of its time */
 	/* a line is about to be sent; what it takes, by what is in the cache */
 	double (*sent)(struct sim *sim, const struct sim_slot *slot);
@@ -145,6 +157,10 @@ static inline void sim_open(struct sim *sim, unsigned slots, unsigned lanes)
 		sim->slot[i].lane = i % lanes;
 		sim->slot[i].end_ms = INFINITY;
 	}
+	for (unsigned i = 0; i < lanes; i++) {
+		sim->lane[i] = *fake_lane(i);
+		sim->lane[i].slots = slots / lanes;
+	}
 }
 
 static inline void sim_forecast(struct sim *sim)
@@ -159,8 +175,8 @@ static inline void sim_fill(struct sim *sim)
 		struct sim_slot *slot = &sim->slot[i];
 		if (slot->end_ms < INFINITY)
 			continue;
-		if (!schedule_next(sim->schedule, slot->lane, (int64_t)(sim->now_ms / 1000),
-				   &slot->line))
+		if (!schedule_next(sim->schedule, &sim->lane[slot->lane],
+				   (int64_t)(sim->now_ms / 1000), &slot->line))
 			return;
 		struct fake *f = fake_of(&slot->line);
 		f->given++;

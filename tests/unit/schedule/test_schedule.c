@@ -55,7 +55,7 @@ static void chaos_next(struct chaos *c)
 	assert_int_equal(schedule_has_line(c->s), left);
 	if (c->n == ARRAY_LEN(c->flying))
 		return;
-	assert_int_equal(schedule_next(c->s, sim_random(3), c->now_s, &l), left);
+	assert_int_equal(schedule_next(c->s, fake_lane(sim_random(3)), c->now_s, &l), left);
 	if (!left)
 		return;
 	struct fake *f = fake_of(&l);
@@ -220,14 +220,14 @@ static void wild_lines_are_settled(void **state)
 		schedule_add(s, &f[0]->b);
 		schedule_add(s, &f[1]->b);
 		for (int i = 0; i < 16; i++)
-			assert_true(schedule_next(s, 0, 0, &flying[i]));
+			assert_true(schedule_next(s, fake_lane(0), 0, &flying[i]));
 		for (int i = 0; i < 4000; i++) {
 			struct schedule_line *l = &flying[sim_random(16)];
 			int k = fake_of(l) == f[1];
 			double tokens = floor(pow(100, sim_random_unit()) * (k == 1 ? 30 : 10));
 			used[k] += tokens;
 			schedule_ended(s, l, 100, (uint64_t)tokens);
-			assert_true(schedule_next(s, 0, 0, l));
+			assert_true(schedule_next(s, fake_lane(0), 0, l));
 		}
 		assert_about(used[0] / used[1], 1, 0.1);
 		for (int k = 0; k < 2; k++) {
@@ -259,7 +259,7 @@ static void nobody_starves(void **state)
 			schedule_add(s, &f[i]->b);
 		}
 		for (int turn = 0; turn < 3000; turn++) {
-			assert_true(schedule_next(s, 0, 0, &l));
+			assert_true(schedule_next(s, fake_lane(0), 0, &l));
 			schedule_ended(s, &l, 100, l.tokens);
 			for (int i = 0; i < ORGS; i++)
 				others[i] = fake_of(&l) == f[i] ? 0 : others[i] + l.tokens;
@@ -287,7 +287,7 @@ static void idle_organizations_save_nothing(void **state)
 	schedule_add(s, &f[1]->b);
 	schedule_add(s, &f[0]->b);
 	while (n < 50) {
-		assert_true(schedule_next(s, 0, 0, &l));
+		assert_true(schedule_next(s, fake_lane(0), 0, &l));
 		if (fake_of(&l) == f[0])
 			flying[n++] = l;
 		else
@@ -297,7 +297,7 @@ static void idle_organizations_save_nothing(void **state)
 		schedule_ended(s, &flying[i], 100, 100);
 	schedule_add(s, &f[2]->b);
 	for (n = 0; n < 100; n++) {
-		assert_true(schedule_next(s, 0, 0, &l));
+		assert_true(schedule_next(s, fake_lane(0), 0, &l));
 		turns += fake_of(&l) == f[2];
 		schedule_ended(s, &l, 100, 100);
 	}
@@ -320,7 +320,7 @@ static unsigned turns_in_debt(uint64_t tokens)
 	schedule_add(s, &f[1]->b);
 	schedule_add(s, &f[0]->b);
 	for (int i = 0; i < 300; i++) {
-		assert_true(schedule_next(s, 0, 0, &l));
+		assert_true(schedule_next(s, fake_lane(0), 0, &l));
 		if (fake_of(&l) == f[0])
 			huge = l;
 		else
@@ -330,7 +330,7 @@ static unsigned turns_in_debt(uint64_t tokens)
 	schedule_ended(s, &huge, 100, tokens);
 	schedule_add(s, &f[2]->b);
 	for (;; turns++) {
-		assert_true(schedule_next(s, 0, 0, &l));
+		assert_true(schedule_next(s, fake_lane(0), 0, &l));
 		if (fake_of(&l) == f[2])
 			break;
 		schedule_ended(s, &l, 100, 100);
@@ -376,7 +376,7 @@ static void line_that_cannot_be_looked_at_costs_one(void **state)
 	schedule_add(s, &f[0]->b);
 	schedule_add(s, &f[1]->b);
 	for (int i = 0; i < 20; i++) {
-		assert_true(schedule_next(s, 0, 0, &l));
+		assert_true(schedule_next(s, fake_lane(0), 0, &l));
 		assert_int_equal(l.tokens, fake_of(&l) == f[0] ? 1 : 100);
 	}
 	for (int k = 0; k < 2; k++) {
@@ -446,7 +446,7 @@ static void earliest_effective_deadline_first(void **state)
 		for (int i = 0; i < 40; i++)
 			sim_step(&sim);
 		sim_forecast(&sim);
-		while (schedule_next(sim.schedule, 0, 40, &l))
+		while (schedule_next(sim.schedule, fake_lane(0), 40, &l))
 			for (int i = 0; i < N; i++)
 				if (f[i]->b.listed)
 					assert_true(f[i]->b.effective_deadline_ms >=
