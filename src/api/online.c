@@ -16,6 +16,7 @@
 #include "api/models.h"
 #include "api/routes.h"
 #include "base/json.h"
+#include "batch/weight.h"
 #include "dispatch/online.h"
 #include "http/fields.h"
 
@@ -323,6 +324,7 @@ static bool call_fill(struct passed_call *c, struct request *rq, struct error *e
 	c->online.ctx = c;
 	c->online.get = rq->route->body == BODY_NONE;
 	c->online.body = buf_slice(&c->body);
+	c->online.units = body_units(c->online.body, c->route->path, 0);
 	return copy_endpoint(c, rq->http, err) && copy_headers(c, rq->http, err) &&
 	       find_model(c, err);
 }

@@ -16,4 +16,5 @@ struct line_look {
 struct request_line {
 	struct slice custom_id; /* raw, without quotes */
 	struct slice body;
+	uint32_t inputs; /* elements of the body's `input`, see weight.h; 0: not counted */
 };

@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "batch/weight.h"
 #include "dispatch/dispatch_impl.h"
 #include "dispatch/flow_impl.h"
 #include "dispatch/lane.h"
@@ -153,10 +154,12 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	}
 	t->line = l;
 	assert(l->slot.state == SLOT_FREE);
+	l->units = body_units(t->text.body, l->flow->endpoint, t->text.inputs);
 	l->slot = (struct slot){ .lane = &lane->slots,
 				 .batch = &l->flow->slots,
 				 .probe = lane_open_circuit(lane),
-				 .alone = l->retry.goes_alone };
+				 .alone = l->retry.goes_alone,
+				 .units = l->units };
 	l->up = breaker_is_up(&lane->circuit.breaker) && breaker_is_up(&u->circuit.breaker);
 	if (!line_start(t, l)) {
 		line_transfer_give(t);

@@ -137,16 +137,16 @@ static void online_gone_each(struct limit *l, const struct limit_deed *deed)
 	limit_online_gone(l, deed->units, deed->now_us);
 }
 
-void lanes_online(struct upstream *u, int more)
+void lanes_online(struct upstream *u, int more, unsigned units)
 {
 	struct limit_deed deed = { more > 0 ? online_sent_each : online_gone_each,
 				   sys.monotonic_us(), 1 };
 
 	assert(on_dispatch_thread());
 	if (more > 0)
-		slot_online_take(&u->slots);
+		slot_online_take(&u->slots, units);
 	else
-		slot_online_drop(&u->slots);
+		slot_online_drop(&u->slots, units);
 	limits_each(u, &deed);
 }
 

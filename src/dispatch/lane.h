@@ -68,8 +68,8 @@ unsigned lane_slots(const struct lane *lane);
 
 /* It has a new configuration. */
 void lanes_configure(struct upstream *u, uint64_t now_us);
-/* An online request: +1: sent, -1: gone. */
-void lanes_online(struct upstream *u, int more);
+/* An online request of so many units: +1: sent, -1: gone. */
+void lanes_online(struct upstream *u, int more, unsigned units);
 /* What is in flight is counted alike on the upstream, on its lanes, and by their limits. */
 void lanes_check(const struct upstream *u);
 

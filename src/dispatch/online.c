@@ -30,6 +30,7 @@ struct online_call {
 	struct transfer transfer;
 	struct online *online;
 	uint64_t sent_us;
+	unsigned units;        /* of its body, see weight.h */
 	bool is_error;         /* its status is no 2xx */
 	struct buf error_body; /* the beginning of an answer that is an error */
 };
@@ -196,7 +197,8 @@ static struct online_call *call_start(struct dispatch *d, struct online *o, stru
 	}
 	call->sent_us = sys.monotonic_us();
 	upstream_online_sent(u, o->body.n / 4, call->sent_us / 1000);
-	lanes_online(u, +1);
+	call->units = o->units > 0 ? o->units : 1;
+	lanes_online(u, +1, call->units);
 	return call;
 }
 
@@ -213,7 +215,7 @@ static void call_stop(struct online *o)
 	struct upstream *u = o->call->transfer.upstream;
 
 	throttle_gone(&u->throttle, o->call->sent_us / 1000);
-	lanes_online(u, -1);
+	lanes_online(u, -1, o->call->units);
 	call_drop(o);
 }
 
@@ -363,7 +365,7 @@ static void call_done(struct exchange *x, const struct exchange_result *r)
 	transfer_end(&call->transfer, r, &end);
 	end.sent_us = call->sent_us;
 	end.body = buf_slice(&call->error_body);
-	lanes_online(u, -1);
+	lanes_online(u, -1, call->units);
 	online_learn(call, &end);
 	call_log(call, r);
 	enum exchange_end how = r->how;

@@ -56,6 +56,7 @@ struct online {
 	struct headers headers; /* the client's end-to-end ones; without its key, Host and
 	                             * Content-Length. Freed by the caller after `released` */
 	struct slice body;
+	unsigned units; /* of it: body_units() (batch/weight.h), which may take a while; 0: it is 1 */
 
 	/* dispatch's own */
 	struct mail mail;

@@ -219,6 +219,7 @@ static void slots_check(const struct dispatch *d)
 		slots_add(&all, &u->slots);
 	}
 	slots_agree(&d->slots, &all);
+	slots_agree_online(&d->slots, &all);
 }
 
 void upstreams_tidy(struct dispatch *d, uint64_t now_ms)

@@ -6,6 +6,7 @@
 
 #include "base/attr.h"
 #include "base/json.h"
+#include "batch/weight.h"
 
 /* The members of a line, and of a body, that count. */
 enum line_member { LINE_CUSTOM_ID, LINE_METHOD, LINE_URL, LINE_BODY };
@@ -141,28 +142,6 @@ static void model_scan(struct json *j, struct line_facts *facts)
 	facts->model = unquoted(text);
 }
 
-/* One input, unless `input` is an array of several: texts, or lists of tokens. An array of numbers
- * is one list of tokens. */
-static uint32_t inputs_scan(struct json *j)
-{
-	struct slice text;
-	uint32_t count = 0;
-	bool tokens = false;
-
-	if (json_peek(j) != JSON_ARRAY) {
-		json_skip(j, &text);
-		return 1;
-	}
-	json_next(j);
-	while (json_element(j)) {
-		tokens |= json_peek(j) == JSON_NUMBER;
-		if (!json_skip(j, &text))
-			break;
-		count++;
-	}
-	return tokens || count == 0 ? 1 : count;
-}
-
 /* Sets the facts as they are before any body was read. */
 static void body_forget(struct line_facts *facts)
 {
@@ -229,7 +208,7 @@ static void input_scan(struct json *j, struct line_facts *facts, struct slice *r
 	enum json_type type = json_peek(j);
 	size_t from = json_offset(j);
 
-	facts->inputs = inputs_scan(j);
+	facts->inputs = inputs_count(j);
 	*ret_text = (struct slice){ NULL, 0 };
 	if (type != JSON_NULL)
 		*ret_text = (struct slice){ j->start + from, json_offset(j) - from };

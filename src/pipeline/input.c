@@ -143,6 +143,7 @@ bool input_line(struct input *in, uint64_t record, struct buf *to, struct reques
 	to->n = r.length;
 	ret->custom_id = (struct slice){ to->p + r.custom_id_offset, r.custom_id_length };
 	ret->body = (struct slice){ to->p + r.body_offset, r.body_length };
+	ret->inputs = r.inputs;
 	return true;
 }
 

@@ -11,6 +11,7 @@ static void sent(struct slots *at, const struct slot *s, uint64_t now_ms)
 {
 	at->sent++;
 	at->held++;
+	at->sent_units += s->units;
 	at->alone += s->alone;
 	if (!s->probe)
 		return;
@@ -22,8 +23,10 @@ static void sent(struct slots *at, const struct slot *s, uint64_t now_ms)
 static void back(struct slots *at, const struct slot *s)
 {
 	assert(at->sent > 0 && at->held >= at->sent);
-	assert(at->probes >= s->probe && at->alone >= s->alone);
+	assert(at->probes >= s->probe && at->alone >= s->alone && at->sent_units >= s->units);
 	at->sent--;
+	at->sent_units -= s->units;
+	assert(at->sent_units >= at->sent && (at->sent > 0 || at->sent_units == 0));
 	at->probes -= s->probe;
 	at->alone -= s->alone;
 }
@@ -39,7 +42,7 @@ void slot_take(struct slot *s, uint64_t now_ms)
 {
 	const struct slots *upstream = s->lane->of;
 
-	assert(s->state == SLOT_FREE);
+	assert(s->state == SLOT_FREE && s->units > 0);
 	assert(upstream->alone == 0 && (!s->alone || upstream->sent == 0));
 	for (struct slots *at = s->lane; at != NULL; at = at->of)
 		sent(at, s, now_ms);
@@ -102,17 +105,22 @@ bool slots_unsynced_full(const struct slots *s)
 	return slots_unrecorded(s) >= UNSYNCED_MAX;
 }
 
-void slot_online_take(struct slots *upstream)
+void slot_online_take(struct slots *upstream, unsigned units)
 {
-	for (struct slots *at = upstream; at != NULL; at = at->of)
+	assert(units > 0);
+	for (struct slots *at = upstream; at != NULL; at = at->of) {
 		at->online++;
+		at->online_units += units;
+	}
 }
 
-void slot_online_drop(struct slots *upstream)
+void slot_online_drop(struct slots *upstream, unsigned units)
 {
 	for (struct slots *at = upstream; at != NULL; at = at->of) {
-		assert(at->online > 0);
+		assert(at->online > 0 && at->online_units >= units);
 		at->online--;
+		at->online_units -= units;
+		assert(at->online_units >= at->online && (at->online > 0 || at->online_units == 0));
 	}
 }
 
@@ -122,6 +130,9 @@ void slots_add(struct slots *sum, const struct slots *below)
 	sum->probes += below->probes;
 	sum->alone += below->alone;
 	sum->held += below->held;
+	sum->sent_units += below->sent_units;
+	sum->online += below->online;
+	sum->online_units += below->online_units;
 }
 
 /* `held` goes down in another thread meanwhile, from the top: the sum was more, or has become
@@ -129,5 +140,11 @@ void slots_add(struct slots *sum, const struct slots *below)
 void slots_agree(const struct slots *s, const struct slots *sum)
 {
 	assert(s->sent == sum->sent && s->probes == sum->probes && s->alone == sum->alone);
+	assert(s->sent_units == sum->sent_units);
 	assert(s->held <= sum->held);
+}
+
+void slots_agree_online(const struct slots *s, const struct slots *sum)
+{
+	assert(s->online == sum->online && s->online_units == sum->online_units);
 }

@@ -14,6 +14,9 @@
  * instant makes at most as many lines run again as the limits allow in flight and UNSYNCED_MAX,
  * usually those in flight and those of one or two syncs; and while the disk refuses sending stops.
  *
+ * Beside requests the units of their bodies are counted (batch/weight.h): what an engine's gauges
+ * show of them.
+ *
  * The account is kept at every level that asks: of a lane, of its upstream, of dispatch (`of` leads
  * from one to the next), and of the batch that the line is of. Each call moves all of them, so they
  * agree; slots_agree() asserts it. Online requests hold a slot of their upstream alone, from take
@@ -39,7 +42,8 @@ struct slots {
 	unsigned probes;       /* of `sent`, those that find out whether there is an answer again */
 	uint64_t probed_at_ms; /* when the last of them was sent */
 	unsigned alone; /* of `sent`, those beside which no line may be in flight on the upstream */
-	unsigned online; /* online requests in flight */
+	unsigned online;                   /* online requests in flight */
+	unsigned sent_units, online_units; /* of `sent`, of `online`: at least one each */
 };
 
 enum slot_state { SLOT_FREE, SLOT_SENT, SLOT_ANSWERED };
@@ -49,6 +53,7 @@ struct slot {
 	/* set before slot_take() */
 	struct slots *lane, *batch;
 	bool probe, alone;
+	unsigned units; /* of its body, from 1 */
 
 	enum slot_state state; /* its own */
 };
@@ -68,8 +73,9 @@ void slot_durable(struct slots *lane, struct slots *batch);
 /* The line is dropped, or will be sent again: sent or answered, it holds nothing any more. */
 void slot_drop(struct slot *s);
 
-void slot_online_take(struct slots *upstream);
-void slot_online_drop(struct slots *upstream);
+void slot_online_take(struct slots *upstream, unsigned units);
+/* With the units with which it was taken. */
+void slot_online_drop(struct slots *upstream, unsigned units);
 
 /* Lines that were sent and are not durable. */
 static inline unsigned slots_held(const struct slots *s)
@@ -95,10 +101,18 @@ static inline unsigned slots_load(const struct slots *s)
 	return slots_in_flight(s);
 }
 
+/* The same in units: what is ours in the engine's gauges. */
+static inline unsigned slots_units_in_flight(const struct slots *s)
+{
+	return s->sent_units + s->online_units;
+}
+
 /* Whether so many lines wait to become durable, at the level above all others, that no line may be
  * sent. */
 bool slots_unsynced_full(const struct slots *s);
 
-/* Asserts that what the levels below say, added up in `sum` by slots_add(), is what `s` says. */
+/* Asserts that what the levels below say, added up in `sum` by slots_add(), is what `s` says; of
+ * online requests, which lanes have none of, slots_agree_online(). */
 void slots_add(struct slots *sum, const struct slots *below);
 void slots_agree(const struct slots *s, const struct slots *sum);
+void slots_agree_online(const struct slots *s, const struct slots *sum);

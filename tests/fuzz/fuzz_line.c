@@ -1,5 +1,6 @@
 /* line_scan: its slices lie in the line and are what they are said to be. */
 #include "base/json.h"
+#include "batch/weight.h"
 #include "fuzz.h"
 #include "ingest/line.h"
 
@@ -8,6 +9,21 @@ static struct slice line;
 static void inside(struct slice part)
 {
 	PROMISE(part.n == 0 || (part.p >= line.p && part.p + part.n <= line.p + line.n));
+}
+
+/* Of whole bytes as of a body: an online one was not validated. What the index counts is what
+ * weight.c counts. */
+static void weight_fits(struct slice body, uint32_t inputs)
+{
+	static const char *const endpoints[] = { "/v1/chat/completions", "/v1/completions",
+						 "/v1/embeddings", "/v1/rerank", "/v1/responses" };
+	unsigned most = inputs < UNITS_MAX ? inputs : UNITS_MAX;
+
+	for (unsigned i = 0; i < 5; i++) {
+		unsigned units = body_units(body, endpoints[i], 0);
+		PROMISE(units >= 1 && units <= UNITS_MAX);
+	}
+	PROMISE(inputs == 0 || body_units(body, endpoints[2], inputs) == most);
 }
 
 /* Level by level: 0 just where the prompt is shorter. */
@@ -52,6 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	line = (struct slice){ (const char *)data, size };
 	line_scan(line, &f);
+	weight_fits(line, 0);
 	inside(f.custom_id);
 	inside(f.body);
 	inside(f.url);
@@ -72,6 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		PROMISE(json_peek(&j) == JSON_OBJECT && json_skip(&j, &value) && json_end(&j));
 		PROMISE(value.p == f.body.p && value.n == f.body.n);
 		prefix_fits(&f.prefix, prompt_bytes_of(f.body));
+		weight_fits(f.body, f.inputs);
 	} else {
 		prefix_fits(&f.prefix, 0);
 	}

@@ -75,7 +75,7 @@ static void servers_line(struct server *s, const struct fake_request *rq, struct
 	snprintf(r->url, sizeof(r->url), "%s", rq->url);
 	snprintf(r->body, sizeof(r->body), "%.*s", SLICE_ARG(rq->body));
 	r->batch = number_behind(r->body, "\"batch\":");
-	r->line = number_behind(r->body, "\"n\":");
+	r->line = number_behind(r->body, "\"line\":");
 	s->lines++;
 	*ret = s->answer;
 	if (s->choose != NULL && !s->unreachable)

@@ -46,6 +46,26 @@ static void a_priority_is_put_first(void **state)
 	}
 }
 
+/* What a line adds to the engine's gauges. */
+static void a_line_is_as_many_as_its_body_says(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	world_batch(&w, 3)->body = "{\"messages\":[],\"n\":4}";
+	world_run(&w, 50);
+	const struct slots *s = &w.dispatch->slots;
+	assert_int_equal(s->sent, 3);
+	assert_int_equal(s->sent_units, 12);
+	assert_int_equal(slots_units_in_flight(&w.dispatch->upstreams->slots), 12);
+	assert_int_equal(w.dispatch->models->lanes->slots.sent_units, 12);
+	world_run(&w, 2000);
+	assert_int_equal(w.ended, 3);
+	assert_int_equal(s->sent_units, 0);
+	world_close(&w);
+}
+
 /* ---- answers that end it ---- */
 
 static void a_good_answer_ends_it_with_its_facts(void **state)
@@ -416,6 +436,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_line_goes_as_it_stands),
 		cmocka_unit_test(a_priority_is_put_first),
+		cmocka_unit_test(a_line_is_as_many_as_its_body_says),
 		cmocka_unit_test(a_good_answer_ends_it_with_its_facts),
 		cmocka_unit_test(a_refusal_of_its_content_ends_it),
 		cmocka_unit_test(too_large_an_answer_ends_it),

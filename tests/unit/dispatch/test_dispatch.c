@@ -44,7 +44,7 @@ static void lines_are_sent_and_end(void **state)
 	assert_int_equal(s.lines, 4); /* `concurrency` */
 	assert_int_equal(w.ended, 0);
 	assert_string_equal(s.seen[0], "http://up.test/v1/chat/completions "
-				       "{\"model\":\"m\",\"batch\":0,\"n\":0}");
+				       "{\"model\":\"m\",\"batch\":0,\"line\":0}");
 	world_run(&w, 1000);
 	assert_int_equal(w.ended, 10);
 	assert_int_equal(s.lines, 10);

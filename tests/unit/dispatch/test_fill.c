@@ -116,7 +116,8 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	(void)d;
 	l->slot = (struct slot){ .lane = &lane->slots,
 				 .batch = &flow.slots,
-				 .probe = lane_open_circuit(lane) };
+				 .probe = lane_open_circuit(lane),
+				 .units = 1 };
 	slot_take(&l->slot, now_us / 1000);
 	rate_limit_take(&lane->upstream->rate_limit, l->scheduled.tokens, now_us / 1000);
 	l->mark = limit_batch_sent(lane->limit, 1, now_us);

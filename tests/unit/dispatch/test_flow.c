@@ -62,7 +62,7 @@ static void shows_its_lines(void **state)
 	(void)state;
 	struct flow *f = flow_alone();
 	struct slots upstream = { 0 }, lane = { .of = &upstream };
-	struct slot s = { .lane = &lane, .batch = &f->slots };
+	struct slot s = { .lane = &lane, .batch = &f->slots, .units = 1 };
 	struct flow_view v;
 
 	f->retried = 3;

@@ -69,7 +69,7 @@ static void on_released(void *ctx)
 
 static const struct online_ops ops = { on_head, on_body, on_end, on_released };
 
-static void asker_ask(struct world *w, struct asker *a)
+static void asker_set(struct asker *a)
 {
 	*a = (struct asker){ .online = { .ops = &ops,
 					 .ctx = a,
@@ -77,6 +77,11 @@ static void asker_ask(struct world *w, struct asker *a)
 					 .model = SLICE("m"),
 					 .body = SLICE("{\"model\":\"m\"}") } };
 	assert_true(headers_add(&a->online.headers, SLICE("X-Client"), SLICE("1")));
+}
+
+static void asker_ask(struct world *w, struct asker *a)
+{
+	asker_set(a);
 	dispatch_online(w->dispatch, &a->online);
 }
 
@@ -138,6 +143,31 @@ static void it_goes_while_lines_are_refused(void **state)
 	assert_int_equal(a.status, 200);
 	asker_release(&w, &a);
 	world_close(&w);
+}
+
+static void its_units_count_until_it_has_ended(void **state)
+{
+	static const unsigned rows[][2] = { { 0, 1 }, { 1, 1 }, { 4, 4 } };
+	struct asker a;
+	struct world w;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		world_begin(&w);
+		asker_set(&a);
+		a.online.units = rows[i][0];
+		dispatch_online(w.dispatch, &a.online);
+		world_run(&w, 5);
+		const struct slots *s = &w.dispatch->slots;
+		assert_int_equal(s->online, 1);
+		assert_int_equal(s->online_units, rows[i][1]);
+		assert_int_equal(w.dispatch->upstreams->slots.online_units, rows[i][1]);
+		if (i == 1)
+			world_run(&w, 100);
+		asker_release(&w, &a);
+		assert_int_equal(s->online_units, 0);
+		world_close(&w);
+	}
 }
 
 static void it_goes_beside_lines_that_fill_the_limit(void **state)
@@ -227,6 +257,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_answer_is_passed_on),
 		cmocka_unit_test(it_goes_while_lines_are_refused),
+		cmocka_unit_test(its_units_count_until_it_has_ended),
 		cmocka_unit_test(it_goes_beside_lines_that_fill_the_limit),
 		cmocka_unit_test(one_who_reads_slowly_is_waited_for),
 		cmocka_unit_test(ends_that_are_no_answer),

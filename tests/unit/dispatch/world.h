@@ -12,6 +12,7 @@
 #include "dispatch/flow.h"
 #include "dispatch/lane.h"
 #include "dispatch/loop.h"
+#include "dispatch/model.h"
 #include "dispatch/target.h"
 #include "dispatch/view.h"
 
@@ -28,7 +29,7 @@ struct world_batch {
 	unsigned lines, lent;
 	bool dropped;
 	unsigned faults;
-	const char *body; /* of its lines; NULL: {"model":"m","batch":0,"n":3} */
+	const char *body; /* of its lines; NULL: {"model":"m","batch":0,"line":3} */
 	int unreadable;   /* errno with which reading a line fails; 0: it does not */
 	/* how they ended, by record */
 	unsigned ended;
@@ -85,7 +86,7 @@ static bool world_line_read(void *owner, uint64_t record, struct buf *to, struct
 	if (b->body != NULL)
 		buf_text(to, b->body);
 	else
-		buf_printf(to, "{\"model\":\"%s\",\"batch\":%u,\"n\":%u}", b->model,
+		buf_printf(to, "{\"model\":\"%s\",\"batch\":%u,\"line\":%u}", b->model,
 			   (unsigned)(b - b->world->batches), (unsigned)record);
 	size_t space = strcspn(to->p, " ");
 	ret->custom_id = (struct slice){ to->p, space };

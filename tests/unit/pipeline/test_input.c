@@ -46,6 +46,26 @@ static void test_lines_are_read_in_any_order(void **state)
 	assert_line(1, "c-1");
 }
 
+static void test_a_line_says_how_many_inputs_it_has(void **state)
+{
+	AUTO(buf_free) struct buf to = BUF(1 << 16);
+	struct request_line line = { .inputs = 7 };
+	struct input other;
+
+	(void)state;
+	MUST(input_open(&in, 0, &err));
+	MUST(input_line(&in, 3, &to, &line, &err));
+	assert_int_equal(line.inputs, 1);
+	upload("{\"custom_id\":\"a\",\"method\":\"POST\",\"url\":\"/v1/embeddings\","
+	       "\"body\":{\"model\":\"m\",\"input\":[\"x\",\"y\",\"z\"]}}\n");
+	other = (struct input){ .blobs = world.blobs, .file_id = world.file_id, .batch_id = "o" };
+	MUST(input_open(&other, 0, &err));
+	buf_clear(&to);
+	MUST(input_line(&other, 0, &to, &line, &err));
+	assert_int_equal(line.inputs, 3);
+	input_close(&other);
+}
+
 static void test_what_the_schedule_wants_to_know(void **state)
 {
 	(void)state;
@@ -121,6 +141,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_lines_are_read_in_any_order),
+		TEST(test_a_line_says_how_many_inputs_it_has),
 		TEST(test_what_the_schedule_wants_to_know),
 		TEST(test_a_custom_id_is_read_without_its_line),
 		TEST(test_it_goes_on_after_it_was_let_go),

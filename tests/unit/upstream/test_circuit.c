@@ -26,7 +26,7 @@ static void a_closed_one_lets_all_through(void **state)
 static void a_probe_that_hangs_is_waited_for_a_while(void **state)
 {
 	struct slots all = { 0 }, slots = { .of = &all }, batch = { 0 };
-	struct slot slot = { .lane = &slots, .batch = &batch, .probe = true };
+	struct slot slot = { .lane = &slots, .batch = &batch, .probe = true, .units = 1 };
 	struct circuit c;
 	bool probe;
 

@@ -34,12 +34,13 @@ static void levels_agree(const struct levels *l)
 	for (unsigned i = 0; i < 2; i++)
 		slots_add(&sum, &l->upstream[i]);
 	slots_agree(&l->dispatch, &sum);
+	slots_agree_online(&l->dispatch, &sum);
 	assert_int_equal(slots_held(&l->batch), slots_held(&l->dispatch));
 }
 
 static struct slot slot_of(struct levels *l, unsigned lane)
 {
-	return (struct slot){ .lane = &l->lane[lane], .batch = &l->batch };
+	return (struct slot){ .lane = &l->lane[lane], .batch = &l->batch, .units = 1 };
 }
 
 static void goes_from_sent_to_durable(void **state)
@@ -166,6 +167,35 @@ static void counts_probes_and_when(void **state)
 	slot_drop(&s);
 }
 
+/* What is answered is not in the engine's gauges any more. */
+static void units_are_counted_while_in_flight(void **state)
+{
+	(void)state;
+	struct levels l;
+
+	levels_init(&l);
+	struct slot s = slot_of(&l, 0), other = slot_of(&l, 2);
+	s.units = 4;
+	other.units = 50;
+	slot_take(&s, 1);
+	slot_take(&other, 1);
+	assert_int_equal(l.lane[0].sent_units, 4);
+	assert_int_equal(l.upstream[0].sent_units, 4);
+	assert_int_equal(l.upstream[1].sent_units, 50);
+	assert_int_equal(l.dispatch.sent_units, 54);
+	assert_int_equal(l.batch.sent_units, 54);
+	assert_int_equal(slots_in_flight(&l.dispatch), 2);
+	levels_agree(&l);
+	slot_answered(&s);
+	assert_int_equal(l.lane[0].sent_units, 0);
+	assert_int_equal(slots_units_in_flight(&l.dispatch), 50);
+	levels_agree(&l);
+	slot_drop(&other);
+	slot_drop(&s);
+	assert_int_equal(l.dispatch.sent_units, 0);
+	levels_agree(&l);
+}
+
 static void online_requests_hold_their_upstreams(void **state)
 {
 	(void)state;
@@ -174,12 +204,18 @@ static void online_requests_hold_their_upstreams(void **state)
 	levels_init(&l);
 	struct slot s = slot_of(&l, 0);
 	slot_take(&s, 1);
-	slot_online_take(&l.upstream[0]);
+	slot_online_take(&l.upstream[0], 3);
 	assert_int_equal(slots_in_flight(&l.upstream[0]), 2);
 	assert_int_equal(slots_load(&l.upstream[0]), 2);
 	assert_int_equal(l.dispatch.online, 1);
 	assert_int_equal(l.lane[0].online, 0);
-	slot_online_drop(&l.upstream[0]);
+	assert_int_equal(l.upstream[0].online_units, 3);
+	assert_int_equal(slots_units_in_flight(&l.upstream[0]), 4);
+	assert_int_equal(slots_units_in_flight(&l.dispatch), 4);
+	assert_int_equal(slots_units_in_flight(&l.lane[0]), 1);
+	levels_agree(&l);
+	slot_online_drop(&l.upstream[0], 3);
+	assert_int_equal(slots_units_in_flight(&l.upstream[0]), 1);
 	assert_int_equal(slots_in_flight(&l.upstream[0]), 1);
 	slot_drop(&s);
 }
@@ -262,7 +298,44 @@ static void alone_beside_another(struct levels *l)
 
 static void online_dropped_twice(struct levels *l)
 {
-	slot_online_drop(&l->upstream[0]);
+	slot_online_drop(&l->upstream[0], 1);
+}
+
+static void online_dropped_with_more_units(struct levels *l)
+{
+	slot_online_take(&l->upstream[0], 2);
+	slot_online_drop(&l->upstream[0], 3);
+}
+
+static void online_dropped_with_fewer_units(struct levels *l)
+{
+	slot_online_take(&l->upstream[0], 2);
+	slot_online_drop(&l->upstream[0], 1);
+}
+
+static void of_no_unit(struct levels *l)
+{
+	struct slot s = slot_of(l, 0);
+
+	s.units = 0;
+	slot_take(&s, 1);
+}
+
+static void units_that_disagree(struct levels *l)
+{
+	struct slot s = slot_of(l, 0);
+
+	s.units = 4;
+	slot_take(&s, 1);
+	l->upstream[0].sent_units--;
+	levels_agree(l);
+}
+
+static void online_units_that_disagree(struct levels *l)
+{
+	slot_online_take(&l->upstream[0], 4);
+	l->dispatch.online_units++;
+	levels_agree(l);
 }
 
 static void sums_that_disagree(struct levels *l)
@@ -278,9 +351,19 @@ static void what_must_not_be_ends_the_process(void **state)
 {
 	(void)state;
 	static void (*const runs[])(struct levels * l) = {
-		taken_twice,          answered_twice,           handed_on_unanswered,
-		durable_twice,        beside_one_that_is_alone, alone_beside_another,
-		online_dropped_twice, sums_that_disagree,
+		taken_twice,
+		answered_twice,
+		handed_on_unanswered,
+		durable_twice,
+		beside_one_that_is_alone,
+		alone_beside_another,
+		online_dropped_twice,
+		sums_that_disagree,
+		online_dropped_with_more_units,
+		online_dropped_with_fewer_units,
+		of_no_unit,
+		units_that_disagree,
+		online_units_that_disagree,
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(runs); i++)
@@ -353,6 +436,7 @@ int main(void)
 		cmocka_unit_test(so_many_unsynced_lines_are_enough),
 		cmocka_unit_test(is_dropped_whether_it_was_answered_or_not),
 		cmocka_unit_test(counts_probes_and_when),
+		cmocka_unit_test(units_are_counted_while_in_flight),
 		cmocka_unit_test(online_requests_hold_their_upstreams),
 		cmocka_unit_test(what_must_not_be_ends_the_process),
 		cmocka_unit_test(alone_on_one_upstream_is_not_alone_on_another),

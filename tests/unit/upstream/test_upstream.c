@@ -238,7 +238,7 @@ static void its_models_are_waited_for_at_the_start(void **state)
 static void the_later_of_two_circuits_counts(void **state)
 {
 	struct slots batch = { 0 };
-	struct slot slot = { .lane = &model_slots, .batch = &batch, .probe = true };
+	struct slot slot = { .lane = &model_slots, .batch = &batch, .probe = true, .units = 1 };
 	bool probe;
 
 	(void)state;
