@@ -67,6 +67,7 @@ struct scenario {
 		double online_per_s, direct_per_s;
 	} phases[8];
 	unsigned other_prompt, other_tokens;
+	unsigned late_s; /* from then on their times are told apart too; 0: not */
 
 	/* troubles; 0: never */
 	enum metrics_lie lie;
@@ -133,7 +134,7 @@ struct world {
 	struct sim_stats steady;                      /* at WORLD_STEADY_S */
 	uint64_t lines, steady_lines, refused;
 	double ttft_ms[WORLD_TTFT_MAX];
-	unsigned n_ttft;
+	unsigned n_ttft, n_ttft_early; /* before late_s */
 };
 
 struct world_result {
@@ -145,6 +146,7 @@ struct world_result {
 	double changes;   /* of the limit, by more than a tenth, a minute, after the first one */
 	double limit;     /* in the end, of all lanes */
 	double p50, p99;  /* ms to the first token of online and direct requests */
+	double p99_late;  /* ... from late_s on */
 	uint64_t refused; /* 503 */
 };
 
@@ -461,6 +463,8 @@ static inline void world_second(struct world *w, unsigned s)
 		w->waiting_most_early = w->sim.waiting_most;
 		w->sim.waiting_most = 0;
 	}
+	if (s == w->s.late_s)
+		w->n_ttft_early = w->n_ttft;
 	if (s == w->s.lie_s)
 		w->metrics.lie = w->s.lie;
 	if (w->s.slots_s > 0 && s == w->s.slots_s)
@@ -615,7 +619,14 @@ static inline int world_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* Of what has been so far. Sorts `w->ttft_ms`. */
+/* Sorts. */
+static inline double world_p99(double *ms, unsigned n)
+{
+	qsort(ms, n, sizeof(ms[0]), world_compare);
+	return ms[(unsigned)(0.99 * (n - 1))];
+}
+
+/* Of what has been so far, once. Sorts `w->ttft_ms`. */
 static inline struct world_result world_result(struct world *w)
 {
 	struct sim_stats s = sim_stats(&w->sim, (int64_t)w->now_us * 1000);
@@ -635,10 +646,11 @@ static inline struct world_result world_result(struct world *w)
 		.refused = w->refused,
 	};
 
-	qsort(w->ttft_ms, w->n_ttft, sizeof(w->ttft_ms[0]), world_compare);
+	if (w->n_ttft > w->n_ttft_early)
+		r.p99_late = world_p99(w->ttft_ms + w->n_ttft_early, w->n_ttft - w->n_ttft_early);
 	if (w->n_ttft > 0) {
+		r.p99 = world_p99(w->ttft_ms, w->n_ttft);
 		r.p50 = w->ttft_ms[w->n_ttft / 2];
-		r.p99 = w->ttft_ms[(unsigned)(0.99 * (w->n_ttft - 1))];
 	}
 	return r;
 }
