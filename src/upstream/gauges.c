@@ -52,6 +52,8 @@ static const struct {
 	{ "llamacpp:requests_deferred", GAUGES_LLAMACPP, WAITING },
 	{ "llamacpp:requests_processing", GAUGES_LLAMACPP, RUNNING },
 	{ "llamacpp:kv_cache_usage_ratio", GAUGES_LLAMACPP, CACHE },
+	{ "llamacpp:prompt_tokens_total", GAUGES_LLAMACPP, PREFIX_QUERIES },
+	{ "llamacpp:prompt_tokens_cached_total", GAUGES_LLAMACPP, PREFIX_HITS },
 	{ "llamacpp:tokens_predicted_total", GAUGES_LLAMACPP, OUTPUT_TOKENS },
 };
 
@@ -264,6 +266,16 @@ static double told_or_not(const struct told *t, enum gauge g)
 	return t->seen[g] ? t->value[g] : -1;
 }
 
+/* llama.cpp counts apart what it read and what it had; older builds count what they read alone. */
+static double queries_of(const struct told *t, enum gauges_kind kind)
+{
+	if (kind != GAUGES_LLAMACPP)
+		return told_or_not(t, PREFIX_QUERIES);
+	return t->seen[PREFIX_QUERIES] && t->seen[PREFIX_HITS]
+		       ? t->value[PREFIX_QUERIES] + t->value[PREFIX_HITS]
+		       : -1;
+}
+
 static struct gauges gauges_of(const struct told *t, enum gauges_kind kind)
 {
 	return (struct gauges){
@@ -273,7 +285,7 @@ static struct gauges gauges_of(const struct told *t, enum gauges_kind kind)
 		.deferred = fmin(t->value[DEFERRED], t->value[WAITING]),
 		.cache = told_or_not(t, CACHE),
 		.preemptions = told_or_not(t, PREEMPTIONS),
-		.prefix_queries = told_or_not(t, PREFIX_QUERIES),
+		.prefix_queries = queries_of(t, kind),
 		.prefix_hits = told_or_not(t, PREFIX_HITS),
 		.output_tokens = told_or_not(t, OUTPUT_TOKENS),
 		.slots = -1,

@@ -1,18 +1,20 @@
 /* gauges.h: what an engine says of itself, read from its Prometheus text, and how many slots it has,
  * from what else it answers.
  *
- *	              vllm:                          sglang:                       llamacpp:
- *	waiting       num_requests_waiting           num_queue_reqs                requests_deferred
- *	running       num_requests_running           num_running_reqs              requests_processing
- *	deferred      num_requests_waiting_by_reason -                             -
- *	              {reason="deferred"}
- *	cache, 0..1   kv_cache_usage_perc (older:    token_usage                   kv_cache_usage_ratio
- *	              gpu_cache_usage_perc)                                        (today: none)
- *	preemptions   num_preemptions_total          num_retracted_requests_total  -
- *	queries, hits prefix_cache_queries_total,    prompt_tokens_total,          -
- *	              prefix_cache_hits_total        cached_tokens_total
- *	output        generation_tokens_total        generation_tokens_total       tokens_predicted_total
- *	slots         -                              GET /server_info              GET /props
+ *	waiting      vllm:num_requests_waiting, sglang:num_queue_reqs, llamacpp:requests_deferred
+ *	running      vllm:num_requests_running, sglang:num_running_reqs,
+ *	             llamacpp:requests_processing
+ *	deferred     vllm:num_requests_waiting_by_reason{reason="deferred"}
+ *	cache, 0..1  vllm:kv_cache_usage_perc (older: gpu_cache_usage_perc), sglang:token_usage,
+ *	             llamacpp:kv_cache_usage_ratio (builds of today: none)
+ *	preemptions  vllm:num_preemptions_total, sglang:num_retracted_requests_total
+ *	prefix       vllm:prefix_cache_queries_total, prefix_cache_hits_total;
+ *	queries,     sglang:prompt_tokens_total, cached_tokens_total;
+ *	hits         llamacpp:prompt_tokens_total, which are those that it read, with
+ *	             prompt_tokens_cached_total (older builds: none): queries are their sum
+ *	output       vllm:generation_tokens_total, sglang:generation_tokens_total,
+ *	             llamacpp:tokens_predicted_total
+ *	slots        SGLang: GET /server_info (older: /get_server_info), llama.cpp: GET /props
  *
  * Series of several models, or of several engines behind one address, are added up (the cache's
  * use: the largest counts), and so are series of the same labels. SGLang repeats itself, and what

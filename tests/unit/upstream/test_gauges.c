@@ -229,6 +229,12 @@ static void more_than_the_two_counts(void **state)
 	g = read_well("llamacpp:requests_processing 4\nllamacpp:requests_deferred 46\n"
 		      "llamacpp:tokens_predicted_total 900\n");
 	assert_true(g.output_tokens == 900 && g.deferred == 0 && g.prefix_queries == -1);
+	g = read_well("llamacpp:requests_processing 4\nllamacpp:requests_deferred 46\n"
+		      "llamacpp:prompt_tokens_total 44\nllamacpp:prompt_tokens_cached_total 64\n");
+	assert_true(g.prefix_queries == 108 && g.prefix_hits == 64);
+	g = read_well("llamacpp:requests_processing 4\nllamacpp:requests_deferred 46\n"
+		      "llamacpp:prompt_tokens_total 44\n"); /* an older build */
+	assert_true(g.prefix_queries == -1 && g.prefix_hits == -1);
 }
 
 static unsigned slots(const char *text, enum gauges_kind kind)
