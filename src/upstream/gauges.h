@@ -1,5 +1,5 @@
-/* gauges.h: what an engine says of itself, read from its Prometheus text, and how many slots it has,
- * from what else it answers.
+/* gauges.h: what an engine says of itself, read from its Prometheus text; and how many slots it
+ * has, from what else it answers.
  *
  *	waiting      vllm:num_requests_waiting, sglang:num_queue_reqs, llamacpp:requests_deferred
  *	running      vllm:num_requests_running, sglang:num_running_reqs,
