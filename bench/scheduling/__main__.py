@@ -118,6 +118,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="shorter and rougher")
     parser.add_argument("--jobs", type=float, default=6, help="runs at once (%(default)g)")
     parser.add_argument("--report", action="store_true", help="run nothing")
+    parser.add_argument("--keep-docs", action="store_true", help="leave docs/ as it is")
     parser.add_argument("--list", action="store_true", help="say what there is")
     parser.add_argument("--spec", type=pathlib.Path, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -142,7 +143,8 @@ def main():
             sys.exit("there is no such run; --list says what there is")
         asyncio.run(run_all(runs.values(), options.jobs))
     results = report.results_read()
-    report.write(results, options.quick)
+    if not options.keep_docs:
+        report.write(results, options.quick)
     print("\n".join(report.text_table(results, options.quick, options.only)))
 
 

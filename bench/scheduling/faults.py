@@ -79,7 +79,7 @@ class BadMetrics(Versus):
 
     name, title = "bad-metrics", "Metrics that lie, and engines that change under lowtide"
     AT_S, DECIDED_S = 20, 10
-    from_s, until_s = AT_S + DECIDED_S, 65
+    from_s, until_s, quick_until_s = AT_S + DECIDED_S, 65, 45
     LIES = (
         ("constant", "a constant"),
         ("zero", "zero"),

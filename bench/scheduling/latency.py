@@ -11,7 +11,7 @@ class Latency(Versus):
 
     name, title = "latency", "An upstream of fixed latency that takes any number"
     engine = "upstream"
-    from_s, until_s = 8, 15
+    from_s, until_s, quick_until_s = 8, 15, 15
     LATENCIES_US = (0, 2000, 10000, 50000)
     FIXED = (16, 64, 256, 1024)
     COUNT = 600_000  # more than are done until the end

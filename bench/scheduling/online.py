@@ -4,7 +4,7 @@ import plot
 from plot import Panel
 from quiet import Quiet
 from scenario import (
-    ENGINE, SLOTS, WARM_S, Scenario, at_time, bounds, engine_curve, ms, percentile, rate,
+    ENGINE, SLOTS, WARM_S, Missing, Scenario, at_time, bounds, engine_curve, ms, percentile, rate,
     rate_curve, ttfts,
 )  # fmt: skip
 
@@ -134,6 +134,8 @@ class Bursts(Scenario):
         for name, text, *_ in self.beside:
             if results.get(self.prefix + name):
                 panels += self.time_panels(results[self.prefix + name], text, room)
+        if not panels:
+            raise Missing("no run beside a batch has a result")
         plot.save(path, *panels)
 
     def time_panels(self, result, text, room=None):

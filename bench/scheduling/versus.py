@@ -34,8 +34,13 @@ class Case:
 class Versus(Scenario):
     """A scenario of such cases."""
 
-    from_s, until_s = WARM_S, 40
+    from_s, until_s, quick_until_s = WARM_S, 40, 20
     weight = 1
+
+    def __init__(self, quick):
+        super().__init__(quick)
+        if quick:
+            self.until_s = self.quick_until_s
 
     def cases(self):
         raise NotImplementedError
