@@ -87,7 +87,6 @@ class BadMetrics(Versus):
         ("negative", "negative"),
         ("other", "another engine's"),
         ("kind", "text that changes its kind"),
-        ("none", "none of the names"),
     )
 
     def changes(self):
@@ -98,7 +97,7 @@ class BadMetrics(Versus):
         few, many = ["--slots", 16, *ENGINE[2:]], ENGINE
         for name, engine, slots in (("fewer", many, 16), ("more", few, SLOTS)):
             text = f"restarted with {slots} slots instead of {engine[1]}"
-            middle = [{"slots": slots}, {"down_s": 1}]
+            middle = [{"slots": slots, "down_s": 1}]
             yield (f"slots-{name}", text, engine, lines, [], middle, False)
         # 400 lines a second with short answers, 4 with long ones.
         engine = ["--slots", 8, "--step-us", 10000, "--seq-us", 0, "--prefill-us", 0, "--seed", 1]

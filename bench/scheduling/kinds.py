@@ -24,7 +24,7 @@ class Weights(Versus):
             name="weights-n4-8", text="8 slots, lines with `n: 4`", engine=EIGHT,
             lines={**four, "output": (4, 18)}, wanted=0.95, fixed=(2, 3, 4), slots=8,
         )  # fmt: skip
-        embeddings = {"url": "/v1/embeddings"}
+        embeddings = {"url": "/v1/embeddings", "settings": {"profile": "openai"}}
         yield Case(
             name="weights-lists", text="pooling model, lists of 1 to 50 inputs", engine=POOLING,
             lines={"kind": "inputs", "count": 1500, "seed": 3}, wanted=0.95,
