@@ -38,7 +38,11 @@ static unsigned engine_ours(void)
 static void engine_line(const struct fake_request *rq, struct fake_answer *ret)
 {
 	unsigned ours = engine_ours(), all = ours + engine_others();
-	unsigned line = number_behind(rq->body.p, "\"n\":"), slots = bounded.slots;
+	unsigned slots = bounded.slots;
+	char body[96];
+
+	snprintf(body, sizeof(body), "%.*s", SLICE_ARG(rq->body));
+	unsigned line = number_behind(body, "\"n\":");
 
 	if (all >= bounded.bound) {
 		bounded.refused++;
