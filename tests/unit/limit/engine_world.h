@@ -73,6 +73,7 @@ struct scenario {
 	enum metrics_lie lie;
 	unsigned lie_s;
 	unsigned slots_s, slots_then;
+	unsigned down_s, down_until_s; /* restarted: what was in flight is lost */
 	unsigned factor_s;
 	double factor_then;
 	unsigned idle_from_s, idle_until_s; /* there are no lines */
@@ -101,7 +102,8 @@ struct world_request {
 	uint64_t tokens, sent_us, due_us;
 	struct limit_mark mark;
 	struct limit_answer answer;
-	bool refused, told; /* 503; its first token has come */
+	bool refused, lost; /* 503; the engine went down */
+	bool told;          /* its first token has come */
 	struct world_request *next;
 };
 
@@ -242,7 +244,7 @@ static inline void world_on_lost(struct sim_job *j)
 {
 	struct world_request *r = j->owner;
 
-	r->refused = true;
+	r->lost = true;
 	world_send(r->world, &r->world->back, r);
 }
 
@@ -320,9 +322,11 @@ static inline void world_arrive(struct world *w, struct world_request *r)
 	assert_true(r->n_inputs <= WORLD_INPUTS_MAX);
 	for (unsigned i = 0; i < r->n_inputs; i++)
 		inputs[i] = (struct slice){ text, (size_t)r->prompt * TOKEN_BYTES };
-	if (sim_submit(&w->sim, &ask, r, (int64_t)w->now_us * 1000, &job) == SIM_TAKEN)
+	enum sim_answer answer = sim_submit(&w->sim, &ask, r, (int64_t)w->now_us * 1000, &job);
+	if (answer == SIM_TAKEN)
 		return;
-	r->refused = true;
+	r->refused = answer == SIM_FULL;
+	r->lost = answer == SIM_DEAD;
 	world_send(w, &w->back, r);
 }
 
@@ -334,9 +338,11 @@ static inline void world_answered(struct world *w, struct world_request *r)
 	if (r->kind == WORLD_BATCH) {
 		w->batch[r->lane]--;
 		w->seqs -= r->n_seqs;
-		w->lines += r->refused ? 0 : 1;
+		w->lines += r->refused || r->lost ? 0 : 1;
 		w->refused += r->refused ? 1 : 0;
-		if (w->fixed == 0 && r->refused)
+		if (w->fixed == 0 && r->lost)
+			limit_batch_gone(l, &r->mark, w->now_us);
+		else if (w->fixed == 0 && r->refused)
 			limit_batch_refused(l, &r->mark, w->now_us);
 		else if (w->fixed == 0)
 			limit_batch_answered(l, &r->mark, &r->answer, w->now_us);
@@ -352,7 +358,8 @@ static inline bool world_has_lines(const struct world *w)
 {
 	uint64_t s = w->now_us / WORLD_S;
 
-	return s >= w->s.lines_from_s && !(s >= w->s.idle_from_s && s < w->s.idle_until_s);
+	return !w->sim.dead && s >= w->s.lines_from_s &&
+	       !(s >= w->s.idle_from_s && s < w->s.idle_until_s);
 }
 
 /* Of the lanes of one limit (of all, where none is asked) the one with the least in flight. */
@@ -394,7 +401,8 @@ static inline void world_text(struct world *w)
 
 	metrics_write(&w->metrics, &w->sim, &text);
 	assert_false(text.failed);
-	w->has_gauges = gauges_read(buf_slice(&text), GAUGES_AUTO, &w->gauges, &why);
+	w->has_gauges = !w->sim.dead &&
+			gauges_read(buf_slice(&text), GAUGES_AUTO, &w->gauges, &why);
 	w->text_us = WORLD_NEVER;
 	w->gauges_us = w->now_us + WORLD_TRIP_US + (uint64_t)(ms * (double)WORLD_MS);
 }
@@ -467,6 +475,13 @@ static inline void world_second(struct world *w, unsigned s)
 		w->n_ttft_early = w->n_ttft;
 	if (s == w->s.lie_s)
 		w->metrics.lie = w->s.lie;
+	if (w->s.down_s > 0 && s == w->s.down_s)
+		sim_kill(&w->sim, now_ns);
+	if (w->s.down_s > 0 && s == w->s.down_until_s) {
+		sim_revive(&w->sim, now_ns);
+		for (unsigned i = 0; i < w->n_limits && w->fixed == 0; i++)
+			limit_reopened(w->limits[i], w->now_us);
+	}
 	if (w->s.slots_s > 0 && s == w->s.slots_s)
 		sim_slots(&w->sim, w->s.slots_then, now_ns);
 	if (w->s.factor_s > 0 && s == w->s.factor_s)

@@ -99,6 +99,7 @@ enum switch_ {
 	SLOW_METRICS,
 	N_4,
 	POOLING,
+	POOLING_SLOW,
 	POOLING_LISTS,
 	LANES_2,
 	LANES_5,
@@ -127,6 +128,7 @@ static const struct {
 	[SLOW_METRICS] = { "metrics take 9 to 33 ms", { 0.95, 0.95, 0.5, 2 } },
 	[N_4] = { "n 4", { 0.95, 0.95, 0.6, 4 } },
 	[POOLING] = { "pooling", { 0 } },
+	[POOLING_SLOW] = { "pooling, by the token", { 0 } },
 	[POOLING_LISTS] = { "pooling, 1 to 50 inputs", { 0 } },
 	[LANES_2] = { "two names", { 0.95, 0.95, 0.5, 2 } },
 	[LANES_5] = { "five names", { 0.95, 0.95, 0.5, 2 } },
@@ -193,6 +195,11 @@ static void switch_set(struct row *row, enum switch_ which)
 		break;
 	case POOLING:
 		s->engine.pooling = true;
+		break;
+	case POOLING_SLOW: /* as on a CPU: two in flight give 0.6 of what eight do */
+		s->engine.pooling = true;
+		s->engine.step_us = 10000;
+		s->engine.prefill_us = 200;
 		break;
 	case LANES_2:
 		s->lanes = 2;
@@ -358,6 +365,11 @@ static void changes(void **state)
 	change_run(s, &after, "half the slots");
 	s.slots_then = after.engine.slots = 128;
 	change_run(s, &after, "twice the slots");
+	s.down_s = 60;
+	s.slots_s = s.down_until_s = 65;
+	change_run(s, &after, "back with twice the slots");
+	s.slots_then = after.engine.slots = 32;
+	change_run(s, &after, "back with half the slots");
 	s = after = (struct scenario)SCENARIO(64);
 	s.factor_s = 60;
 	s.factor_then = 20;
