@@ -12,7 +12,7 @@ static struct {
 	const char *metrics_next;     /* takes turns with metrics_text; NULL: it does not */
 	uint64_t metrics_ms, line_ms; /* of the first */
 	int health_status;
-	bool down, old;
+	bool down, old, loading;
 } up;
 
 static void on_poll(const struct fake_request *rq, struct fake_answer *ret)
@@ -42,7 +42,7 @@ static void on_poll(const struct fake_request *rq, struct fake_answer *ret)
 		return;
 	}
 	ret->body = text;
-	ret->status = text != NULL ? 200 : 404;
+	ret->status = up.loading && up.props > 0 ? 503 : text != NULL ? 200 : 404;
 }
 
 static void on_request(void *ctx, const struct fake_request *rq, struct fake_answer *ret)
@@ -333,6 +333,24 @@ static void sglang_is_asked_by_both_names(void **state)
 	world_close(&w);
 }
 
+static void one_that_still_loads_is_asked_again(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.models_text = "{\"data\":[{\"id\":\"m\",\"owned_by\":\"llamacpp\"}]}";
+	up.props_text = "{\"total_slots\":4}";
+	up.loading = true;
+	world_run(&w, 5000);
+	assert_in_range(up.props, 2, 4); /* after 1, 2, 4 s ... */
+	assert_int_equal(the_upstream(&w)->engine_slots, 0);
+	up.loading = false;
+	world_run(&w, 10000);
+	assert_int_equal(the_upstream(&w)->engine_slots, 4);
+	world_close(&w);
+}
+
 static void what_does_not_tell_its_slots_is_not_asked_again(void **state)
 {
 	struct world w;
@@ -364,6 +382,7 @@ int main(void)
 		cmocka_unit_test(it_is_believed_again_ten_minutes_later),
 		cmocka_unit_test(llama_cpp_is_asked_once_for_its_slots),
 		cmocka_unit_test(sglang_is_asked_by_both_names),
+		cmocka_unit_test(one_that_still_loads_is_asked_again),
 		cmocka_unit_test(what_does_not_tell_its_slots_is_not_asked_again),
 	};
 
