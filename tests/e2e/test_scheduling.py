@@ -9,6 +9,12 @@ from support.wire import wait_until
 PAUSE = 0.05
 
 
+def batches_known(api):
+    """How many have lines to send: a batch is in progress a moment before."""
+    models = api.http.get("lowtide/scheduling").json()["models"]
+    return sum(model["batches"] for model in models)
+
+
 def test_11_2_members_while_it_runs_and_after(serve, own_upstream):
     api = serve(settings={"execution.concurrency": 4})
     batch = api.create(numbered(fresh(), 400, f"slow:{PAUSE}"))
@@ -88,6 +94,7 @@ def test_weights_of_organizations(serve, own_upstream):
     second = other.create(numbered(heavy, 400))
     api.wait(first, "in_progress")
     other.wait(second, "in_progress")
+    wait_until(lambda: batches_known(api) == 3, "all wait for their turn")
     own_upstream.release(gate)
     api.wait(block, "completed")
     api.wait(first, "completed")
