@@ -81,6 +81,27 @@ static void nor_that_while_an_answer_is_not_durable(void **state)
 	world_close(&w);
 }
 
+/* Their slots are free, their room is not: the bound of unsynced lines does not come first. */
+static void answers_that_are_not_durable_fill_the_budget(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	w.disk_full = true;
+	world_batch(&w, 100);
+	world_run(&w, 60000);
+	unsigned n = w.ended;
+	assert_in_range(n, LIMIT / ANSWER_BYTES / 2, LIMIT / ANSWER_BYTES);
+	assert_int_equal(servers.n, n);
+	assert_true(budget.bytes <= LIMIT);
+	world_record(&w);
+	world_run(&w, 10000);
+	assert_int_equal(w.ended, 100);
+	world_close(&w);
+	assert_int_equal(budget.bytes, 0);
+}
+
 static void how_large_answers_are_is_learnt(void **state)
 {
 	struct world w;
@@ -196,6 +217,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_room_one_line_goes_at_a_time),
 		cmocka_unit_test(nor_that_while_an_answer_is_not_durable),
+		cmocka_unit_test(answers_that_are_not_durable_fill_the_budget),
 		cmocka_unit_test(how_large_answers_are_is_learnt),
 		cmocka_unit_test(an_answer_is_paused_and_goes_on),
 		cmocka_unit_test(one_at_a_time_goes_over_the_limit),
