@@ -13,8 +13,7 @@
  *	FOUND    as above; beside online requests there is no `hide` but a try now and then
  *
  * Requests that are deferred (their LoRA adapter is not loaded) wait for their own kind alone: they
- * count neither as a queue nor against the cap. Where running requests are preempted the cap is cut
- * to what ran and comes back slowly.
+ * count neither as a queue nor against the cap.
  *
  * The metrics are not believed, and search decides alone, where they never show anything that runs
  * (pooling models: then they tell of no slots), show much less than what is in flight, or claim
@@ -28,12 +27,14 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "limit/crowd.h"
 #include "limit/curve.h"
 #include "limit/limit.h"
 #include "upstream/gauges.h"
 
 struct engine {
 	struct gauges gauges; /* of the last poll */
+	double preemptions;   /* of the poll before */
 	uint64_t gauges_us;   /* NEVER: there are none */
 
 	double others, others_before; /* by the last poll, and the one before */
@@ -41,27 +42,33 @@ struct engine {
 	uint64_t others_most_us;
 
 	bool grows;
-	double slots;        /* 0: nothing was seen to run yet */
-	double unseen;       /* of ours, in flight and not in the gauges; a moving mean */
-	double more;         /* waits on top, since the queue was found empty: see hide() */
-	bool waits;          /* more than the next step takes was waiting at the last poll */
-	unsigned rose_polls; /* one after another: it runs more than ever, and nothing waits */
-	unsigned full_polls; /* ... more are there than run */
-	double full_most;    /* most that ran in these */
-	unsigned idle_polls; /* ... all that is allowed is in flight, and nothing waits */
-	double try_more;     /* beside online requests: on top, for a moment */
+	unsigned seen_polls;  /* that something ran, until there were enough to go by */
+	double slots;         /* the most that ran at once; 0: nothing was seen to run yet */
+	double unseen;        /* of ours, in flight and not in the gauges; a moving mean */
+	double more;          /* waits on top, since the queue was found empty: queue_keep() */
+	bool waits;           /* more than the next step takes was waiting at the last poll */
+	unsigned calm_polls;  /* one after another at which it was not */
+	unsigned wait_polls;  /* ... and at so many, of those at which it was tried */
+	double rose_own;      /* ours in flight when it ran more than ever */
+	unsigned rose_polls;  /* it ran more than ever, and nothing waited: polls, of late */
+	unsigned still_polls; /* since it ran more than ever */
+	unsigned full_polls;  /* one after another: more are there than run */
+	double full_most;     /* most that ran in these */
+	unsigned idle_polls;  /* ... all that is allowed is in flight, and nothing waits */
+	double held_cap, held_next;   /* the most of late; the most since that was last given */
+	unsigned held_polls;          /* since then */
+	double empty;                 /* share of polls at which nothing waited; a moving mean */
+	double try_more, try_slots;   /* beside online requests: on top, for a moment; slots then */
 	uint64_t try_us, try_wait_us; /* when that was last begun; until the next */
-	double preempted_cap;         /* INFINITY: nothing was preempted lately */
-	uint64_t preempted_us;
-	uint64_t flat_until_us; /* search has taken over */
+	uint64_t flat_until_us;       /* search has taken over */
 
 	/* doubts */
-	unsigned silent_polls, silent_answers;            /* nothing was seen to run */
-	unsigned hidden_polls, hidden_answers;            /* less was seen than half of ours */
-	unsigned same_polls, same_answers, crowd_answers; /* see is_false_crowd() */
-	uint64_t crowd_since_us;
+	unsigned silent_polls, silent_answers; /* nothing was seen to run */
+	unsigned hidden_polls, hidden_answers; /* much less was seen than is ours */
+	struct crowd crowd;
 	enum limit_doubt doubt;
 	uint64_t distrust_until_us, distrust_for_us;
+	unsigned probation_polls; /* after that, before it leads again */
 };
 
 /* What the limiter must know of the others. */
@@ -69,9 +76,9 @@ struct engine_view {
 	uint64_t now_us;
 	double cap;               /* in force */
 	bool fixed;               /* no advice is wanted */
-	bool fast;                /* answers come as fast as the curve has it */
 	bool beside_online;       /* online requests are there, or were lately */
 	double own_low, own_high; /* ours in flight, from a moment before the engine was asked on */
+	double own_asked;         /* ... when it was asked, at least */
 	double own_least;         /* ... from seconds before */
 	double taken, allowed;    /* batch units */
 	double steps;             /* output tokens of a unit; 0: not known */
@@ -98,6 +105,9 @@ bool engine_is_fresh(const struct engine *e, uint64_t now_us);
 /* Whether the cap is the engine's. */
 bool engine_leads(const struct engine *e, uint64_t now_us);
 /* Why it is: it grows, a queue, or its cache. */
-enum limit_reason engine_reason(const struct engine *e, uint64_t now_us);
+enum limit_reason engine_reason(const struct engine *e);
 /* Requests that wait for their own kind: they come on top of the cap. */
 double engine_deferred(const struct engine *e, uint64_t now_us);
+/* Ours that may be in flight although others are said to leave no room: crowd.h. 0: none more than
+ * without. */
+double engine_let_through(const struct engine *e);

@@ -12,6 +12,7 @@
 #define WAVES 6.0 /* latencies after a pause for which requests sent together say little */
 #define OWN_BEFORE_US 250000u         /* before it was asked: an engine counts once a step */
 #define OWN_LEAST_US (5 * SECOND / 2) /* ... or now and then */
+#define FEW_LINES 4
 #define ABOVE_KNEE 0.35 /* in ln: what was seen from there on was of a queue that formed */
 
 const char *limit_reason_name(enum limit_reason reason)
@@ -80,7 +81,7 @@ static enum limit_reason search_reason(const struct limit *l, uint64_t now_us)
 	const struct search *s = &l->search;
 
 	if (engine_leads(&l->engine, now_us))
-		return s->cap >= l->config.max ? LIMIT_AT_MAX : engine_reason(&l->engine, now_us);
+		return s->cap >= l->config.max ? LIMIT_AT_MAX : engine_reason(&l->engine);
 	if (s->mode == SEARCH_GROWS)
 		return s->found_count == 0 ? LIMIT_STARTING : LIMIT_GROWING;
 	if (s->mode == SEARCH_PROBES)
@@ -117,6 +118,7 @@ static struct search_view search_view(const struct limit *l, uint64_t now_us)
 	return (struct search_view){
 		.now_us = now_us,
 		.latency_us = l->traffic.latency_us,
+		.few = l->traffic.lines < FEW_LINES,
 		.may_probe = l->backoff.cap >= cap && l->yield.cap >= cap &&
 			     reopen_is_open(&l->reopen),
 		.online_lately = traffic_online_lately(&l->traffic, now_us),
@@ -149,7 +151,7 @@ static struct engine_view engine_view(const struct limit *l, uint64_t asked_us, 
 		.now_us = now_us,
 		.cap = l->search.cap,
 		.fixed = l->config.fixed > 0,
-		.fast = l->yield.residual < 0.1,
+
 		.beside_online = traffic_online_lately(t, now_us),
 		.taken = t->batch,
 		.allowed = t->allowed,
@@ -159,6 +161,7 @@ static struct engine_view engine_view(const struct limit *l, uint64_t asked_us, 
 
 	traffic_own(t, asked_us > OWN_BEFORE_US ? asked_us - OWN_BEFORE_US : 0, &v.own_low,
 		    &v.own_high);
+	traffic_own(t, asked_us, &v.own_asked, &high);
 	traffic_own(t, now_us > OWN_LEAST_US ? now_us - OWN_LEAST_US : 0, &v.own_least, &high);
 	return v;
 }

@@ -27,7 +27,7 @@
  *	           refusals are load-independent), then more with every answer
  *
  * Probing is suspended while our own online requests keep a reserve, but for half an hour at most.
- * Metrics that cannot be true are ignored for 1 to 10 minutes: enum limit_doubt.
+ * Metrics that cannot be true are ignored for 1 to 60 minutes: enum limit_doubt.
  *
  * Room for batch lines is what is left of the limit after online requests (beyond the reserve each
  * counts ONLINE_SHARE times, so that it does not notice the batch), others' requests on the engine,

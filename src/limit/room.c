@@ -9,6 +9,8 @@
 /* Batch slots that an online request in flight takes, beyond those for which the reserve is there:
  * so that it does not notice the prompts of the batch. */
 #define ONLINE_SHARE 2.0
+#define QUIET_LINES 2.0
+#define QUIET_PART 0.125
 #define CROSS_PART 0.5       /* of others seen in the metrics: they are known of a moment late */
 #define RESERVE_PART 20      /* of the limit */
 #define RESERVE_PART_BLIND 7 /* ... found without metrics: not to a tenth */
@@ -17,11 +19,25 @@
 #define PACE_MOST 2.0        /* at once: */
 #define PACE_MOST_US 20000.0 /* ... or what is due in less than a step of an engine */
 
+/* What waits in an engine that has no metrics so that none of its slots does: nobody minds while no
+ * online request is there. */
+static double quiet_margin(const struct limit *l)
+{
+	const struct traffic *t = &l->traffic;
+
+	if (!search_is_steady(&l->search) || engine_leads(&l->engine, t->area_us) ||
+	    traffic_online_lately(t, t->area_us) || !isinf(l->yield.cap))
+		return 0;
+	return fmax(QUIET_LINES * fmax(1, t->line_units), QUIET_PART * l->search.cap);
+}
+
 double limit_in_force(const struct limit *l)
 {
+	double cap = l->search.cap + quiet_margin(l);
+
 	if (l->config.fixed > 0)
 		return fmin(l->config.fixed, l->config.max);
-	return clamp(fmin(fmin(l->search.cap, l->backoff.cap), l->yield.cap), 1, l->config.max);
+	return clamp(fmin(fmin(cap, l->backoff.cap), l->yield.cap), 1, l->config.max);
 }
 
 unsigned limit_reserve(const struct limit *l, uint64_t now_us)
@@ -77,6 +93,7 @@ double limit_batch_slots(const struct limit *l)
 	/* Others of whom only the metrics tell do not stop us altogether: they might be wrong. */
 	double others = t->others + (ONLINE_SHARE - 1) * fmax(0, t->others - reserve);
 	room = fmax(room - ceil(others), fmin(LIMIT_FLOOR, room));
+	room = fmax(room, engine_let_through(&l->engine) - online);
 	/* A slow start bounds lines alone: beside online requests it might leave nothing, for
 	 * good. */
 	room = fmin(room, floor(l->reopen.cap)) + floor(engine_deferred(&l->engine, t->area_us));

@@ -311,6 +311,8 @@ static bool growth_step(struct search *s, const struct search_view *v)
 	found_add(s);
 	if (s->found_count >= 2)
 		factor = growth_factor(s, &at);
+	if (factor <= 0 && v->few)
+		factor = 2;
 	if (factor <= 0) {
 		growth_end(s, at, v);
 		return true;

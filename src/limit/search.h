@@ -65,6 +65,7 @@ struct search_view {
 	uint64_t now_us;
 	double latency_us;
 	bool may_probe;     /* its cap is the one in force */
+	bool few;           /* so few requests, of many units each, that they take turns */
 	bool online_lately; /* a part is kept free: less is in flight than the cap says */
 };
 

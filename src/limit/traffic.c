@@ -145,6 +145,7 @@ double traffic_answered(struct traffic *t, unsigned units, uint64_t sent_us, dou
 
 	t->full = n >= FULL * (t->allowed + t->online + t->others);
 	traffic_batch_gone(t, units);
+	t->line_units += (units - t->line_units) / (t->line_units > 0 ? 32 : 1);
 	steps_learn(t, (double)output_tokens / units);
 	if (t->latency_us <= 0)
 		t->latency_us = time_us;

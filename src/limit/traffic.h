@@ -25,6 +25,7 @@ struct traffic {
 	double allowed;     /* batch units in flight, at the last tick */
 	bool full; /* nearly all that was allowed was taken in the life of the last answer */
 	double latency_us; /* of a request, averaged in ln; 0: there is no answer yet */
+	double line_units; /* of a line, averaged; 0: not known */
 	double steps;      /* output tokens of a unit, averaged: the engine's steps; 0: not known */
 	struct own_bucket own[OWN_BUCKETS]; /* a ring */
 };

@@ -1,0 +1,66 @@
+/* crowd.c: three rounds of letting more through and letting that drain. */
+#include "limit/crowd.h"
+
+#include "limit/common.h"
+
+#define CROWDED_POLLS 4u /* before it is tested */
+#define THROUGH_POLLS 4u /* an engine may count a poll late */
+#define DRAIN_POLLS 6u   /* at most */
+#define ROUNDS 4u
+#define MORE_LEAST 4.0 /* of ours in all: else nothing can be told */
+#define WAITED_PART 0.5
+#define AGAIN_MIN (MINUTE / 2)
+#define AGAIN_MAX (10 * MINUTE)
+
+static void phase_set(struct crowd *c, int phase)
+{
+	c->phase = phase;
+	c->polls = 0;
+}
+
+static bool test_end(struct crowd *c, uint64_t now_us)
+{
+	bool told = c->more >= MORE_LEAST;
+	bool nobody = told && c->waited < WAITED_PART * c->more;
+
+	c->wait_us = (uint64_t)clamp(2 * (double)c->wait_us, AGAIN_MIN, AGAIN_MAX);
+	c->next_us = now_us + (told ? c->wait_us : AGAIN_MIN);
+	c->rounds = 0;
+	c->more = c->waited = 0;
+	phase_set(c, CROWD_WATCHES);
+	return nobody;
+}
+
+bool crowd_poll(struct crowd *c, bool crowded, double own, double queue, uint64_t now_us)
+{
+	c->polls++;
+	switch (c->phase) {
+	case CROWD_WATCHES:
+		if (!crowded)
+			c->polls = 0;
+		if (c->polls < CROWDED_POLLS || now_us < c->next_us)
+			return false;
+		break;
+	case CROWD_LETS_THROUGH:
+		if (c->polls < THROUGH_POLLS)
+			return false;
+		c->more += own - c->own;
+		c->waited += queue - c->queue;
+		c->rounds++;
+		phase_set(c, CROWD_DRAINS);
+		return c->rounds == ROUNDS && test_end(c, now_us);
+	case CROWD_DRAINS:
+		if (own > c->own + 1 && c->polls < DRAIN_POLLS)
+			return false;
+		break;
+	}
+	c->own = own;
+	c->queue = queue;
+	phase_set(c, CROWD_LETS_THROUGH);
+	return false;
+}
+
+bool crowd_lets_through(const struct crowd *c)
+{
+	return c->phase == CROWD_LETS_THROUGH;
+}
