@@ -60,11 +60,15 @@ bool engine_is_fresh(const struct engine *e, uint64_t now_us)
 	       now_us >= e->distrust_until_us;
 }
 
-bool engine_leads(const struct engine *e, uint64_t now_us)
+bool engine_sees_others(const struct engine *e, uint64_t now_us)
 {
 	return engine_is_fresh(e, now_us) && e->seen_polls >= SEEN_POLLS &&
-	       e->probation_polls == 0 && e->doubt == LIMIT_DOUBT_NONE &&
-	       now_us >= e->flat_until_us;
+	       e->probation_polls == 0 && e->doubt == LIMIT_DOUBT_NONE;
+}
+
+bool engine_leads(const struct engine *e, uint64_t now_us)
+{
+	return engine_sees_others(e, now_us) && now_us >= e->flat_until_us;
 }
 
 enum limit_reason engine_reason(const struct engine *e)
@@ -338,10 +342,10 @@ static struct engine_advice slots_see(struct engine *e, const struct engine_view
 		e->seen_polls++;
 	slots_told(e);
 	slots_learn(e, v);
-	queue_keep(e, v);
-	try_step(e, v);
 	if (e->seen_polls < SEEN_POLLS || v->now_us < e->flat_until_us)
 		return nothing;
+	queue_keep(e, v);
+	try_step(e, v);
 	if (e->slots > FLAT_FROM && !e->waits && curve_flat(c, &knee) &&
 	    knee < FLAT_KNEE * e->slots) {
 		e->flat_until_us = v->now_us + FLAT_FOR;

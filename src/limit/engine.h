@@ -102,6 +102,8 @@ void engine_answered(struct engine *e);
 
 /* Whether there are metrics, not stale, and believed. */
 bool engine_is_fresh(const struct engine *e, uint64_t now_us);
+/* Whether they tell of others: then latency need not. */
+bool engine_sees_others(const struct engine *e, uint64_t now_us);
 /* Whether the cap is the engine's. */
 bool engine_leads(const struct engine *e, uint64_t now_us);
 /* Why it is: it grows, a queue, or its cache. */

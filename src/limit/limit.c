@@ -139,7 +139,7 @@ static struct yield_view yield_view(const struct limit *l, uint64_t now_us)
 		.batch = l->traffic.batch,
 		.steady = search_is_steady(s),
 		/* More in flight than ever before is slower anyway. */
-		.blind = !search_probes_up(s) && !engine_leads(&l->engine, now_us) &&
+		.blind = !search_probes_up(s) && !engine_sees_others(&l->engine, now_us) &&
 			 held_us >= 2 * l->traffic.latency_us,
 	};
 }
@@ -197,6 +197,7 @@ static void engine_apply(struct limit *l, const struct engine_advice *a, uint64_
 		break;
 	case ENGINE_SETTLE:
 		search_settle_at(&l->search, a->cap, now_us);
+		yield_wait(&l->yield, now_us + (uint64_t)(WAVES * l->traffic.latency_us));
 		break;
 	case ENGINE_DISTRUST:
 		distrust_apply(l, now_us);

@@ -12,7 +12,8 @@
 #define VERIFIES 0.08    /* ... once nothing was sent at once */
 #define OVERSHOT 0.25    /* ... and a long one */
 #define BELOW 0.35       /* in ln: throughput so far below the best is not yet held up by a queue */
-#define AT_ALL 0.05      /* ... or is, beyond the line */
+#define NEARLY_ALL 0.96
+#define AT_ALL 0.05 /* ... or is, beyond the line */
 #define KNEE_FOR (30 * MINUTE)
 #define HOLD_MAX (120 * SECOND)
 #define PHASE_MIN (50 * (SECOND / 1000))
@@ -158,6 +159,17 @@ void search_reopened(struct search *s, uint64_t now_us)
 
 /* ---- growing ---- */
 
+/* The least in flight of those that gave that rate. */
+static double least_of(const struct search_finding *f, unsigned n, double ln_rate)
+{
+	double least = INFINITY;
+
+	for (unsigned i = 0; i < n; i++)
+		if (fmax(f[i].ln_rate, f[i].ln_rate_last) >= ln_rate)
+			least = fmin(least, exp(f[i].ln_n));
+	return least;
+}
+
 /* Just below where the line of latency, through what was found well below the best throughput,
  * meets that throughput: above it is a queue. */
 static double knee(const struct search_finding *f, unsigned n, double below, double most)
@@ -178,8 +190,8 @@ static double knee(const struct search_finding *f, unsigned n, double below, dou
 		snn += at * at;
 		snt += at * time;
 	}
-	if (points < 1)
-		return exp(f[n - 1].ln_n); /* it never grew */
+	if (points < 1) /* it hardly grew: the least that gives nearly all */
+		return least_of(f, n, best + log(NEARLY_ALL));
 	double scatter = points * snn - sn * sn;
 	double slope = points < 2 ? 0 : fmax(0, (points * snt - sn * st) / scatter);
 	double none = (st - slope * sn) / points, rest = 1 - slope * rate;
