@@ -9,9 +9,7 @@
 
 #define NONE UINT16_MAX
 #define BYTES_PER_TOKEN 4u
-/* Any shared cache has room for so many prefixes that no line in flight holds. */
-#define READY_MOST 4u
-#define OPEN_LEAST 4u
+#define OPEN_LEAST 4u /* prefixes that lines in flight of any lane may hold */
 
 _Static_assert(WINDOW_SEGMENTS *SEGMENT_LINES < NONE, "places in a window have 16 bits");
 
@@ -40,7 +38,6 @@ struct window_lane {
 	struct group_list ready; /* a line may follow at once; the next one first */
 	struct group_list waits; /* their lines wait for those in flight; opened first first */
 	uint16_t open;           /* groups of both */
-	uint16_t ready_n;        /* of the former */
 };
 
 struct schedule_window {
@@ -285,7 +282,6 @@ static void list_remove(struct schedule_window *w, struct group_list *list, uint
 
 	assert(g->prev != NONE ? w->groups[g->prev].next == i : list->first == i);
 	assert(g->next != NONE ? w->groups[g->next].prev == i : list->last == i);
-	w->lanes[g->lane].ready_n -= list == &w->lanes[g->lane].ready;
 	*(g->prev != NONE ? &w->groups[g->prev].next : &list->first) = g->next;
 	*(g->next != NONE ? &w->groups[g->next].prev : &list->last) = g->prev;
 }
@@ -310,14 +306,13 @@ static struct group_list *list_of(struct schedule_window *w, const struct window
 	return ready ? &lane->ready : &lane->waits;
 }
 
-/* Of a slot's own cache the prefix answered last is the warmest. */
+/* First the prefix that no line in flight holds, of these the one answered last: it is the warmest
+ * in a slot's own cache, and soon dropped from a shared one. */
 static void group_list(struct schedule_window *w, uint16_t i)
 {
-	const struct window_group *g = &w->groups[i];
-	struct group_list *list = list_of(w, g);
+	struct group_list *list = list_of(w, &w->groups[i]);
 
-	w->lanes[g->lane].ready_n += list == &w->lanes[g->lane].ready;
-	if (!g->shared && g->in_flight == 0)
+	if (w->groups[i].in_flight == 0)
 		list_push_first(w, list, i);
 	else
 		list_push_last(w, list, i);
@@ -360,8 +355,8 @@ static void group_give(struct schedule_window *w, uint16_t i, unsigned lane,
 	ret->group = i;
 	if (g->warm && g->lane == lane)
 		ret->cached_tokens = PREFIX_BYTES(g->levels - 1) / BYTES_PER_TOKEN;
-	g->in_flight++;
-	if (group_has_line(g) && list == list_of(w, g))
+	bool first = g->in_flight++ == 0;
+	if (group_has_line(g) && list == list_of(w, g) && !first)
 		return;
 	list_remove(w, list, i);
 	if (group_has_line(g))
@@ -440,28 +435,32 @@ static void take_of_slots(struct schedule_window *w, const struct schedule_lane 
 		group_widen(w, lane, ret);
 }
 
-/* Of the open groups that a line may follow in at once, the one with the fewest left: few prefixes
- * then wait in the cache. */
-static uint16_t group_shortest(const struct schedule_window *w, const struct window_lane *of)
+/* Of the groups that a line may follow in at once: one that no line in flight holds, else the one
+ * with the fewest left. */
+static uint16_t group_ready(const struct schedule_window *w, const struct window_lane *of)
 {
 	uint16_t best = of->ready.first;
 
+	if (w->groups[best].in_flight == 0)
+		return best;
 	for (uint16_t i = best; i != NONE; i = w->groups[i].next)
 		if (group_left(&w->groups[i]) < group_left(&w->groups[best]))
 			best = i;
 	return best;
 }
 
-static unsigned list_left(const struct schedule_window *w, const struct group_list *list,
-			  unsigned group_most, unsigned most)
+/* Whether a prefix was computed that no line in flight holds any more. */
+static bool lane_has_unheld(const struct schedule_window *w, const struct window_lane *of)
 {
-	unsigned n = 0;
+	return of->ready.first != NONE && w->groups[of->ready.first].in_flight == 0;
+}
 
-	for (uint16_t i = list->first; i != NONE && n < most; i = w->groups[i].next) {
-		unsigned left = group_left(&w->groups[i]);
-		n += left < group_most ? left : group_most;
-	}
-	return n;
+/* Lines of the group from its leader on, if that is in flight. */
+static unsigned group_worth(const struct window_group *g, unsigned most)
+{
+	unsigned n = group_left(g) + (!g->warm && g->in_flight > 0);
+
+	return n < most ? n : most;
 }
 
 /* Whether the open groups have lines for all slots. A large one counts for half of them, so that
@@ -469,11 +468,13 @@ static unsigned list_left(const struct schedule_window *w, const struct group_li
 static bool open_groups_do(const struct schedule_window *w, const struct schedule_lane *lane)
 {
 	const struct window_lane *of = &w->lanes[lane->number];
-	unsigned half = lane->slots - lane->slots / 2;
+	unsigned half = lane->slots - lane->slots / 2, n = 0;
 
-	return list_left(w, &of->ready, half, lane->slots) +
-		       list_left(w, &of->waits, half, lane->slots) >=
-	       lane->slots;
+	for (uint16_t i = of->ready.first; i != NONE && n < lane->slots; i = w->groups[i].next)
+		n += group_worth(&w->groups[i], half);
+	for (uint16_t i = of->waits.first; i != NONE && n < lane->slots; i = w->groups[i].next)
+		n += group_worth(&w->groups[i], half);
+	return n >= lane->slots;
 }
 
 static void take_shared(struct schedule_window *w, const struct schedule_lane *lane,
@@ -482,10 +483,10 @@ static void take_shared(struct schedule_window *w, const struct schedule_lane *l
 	const struct window_lane *of = &w->lanes[lane->number];
 	bool may_open = w->opens < w->group_n && (of->open == 0 || of->open < lane->prefixes);
 
-	if (may_open && of->ready_n < READY_MOST && !open_groups_do(w, lane))
+	if (may_open && !lane_has_unheld(w, of) && !open_groups_do(w, lane))
 		group_open(w, lane, ret);
 	else if (of->ready.first != NONE)
-		group_give(w, group_shortest(w, of), lane->number, ret);
+		group_give(w, group_ready(w, of), lane->number, ret);
 	else if (w->loose < w->group_n)
 		loose_give(w, ret);
 	else if (may_open && of->open < OPEN_LEAST)
@@ -517,9 +518,9 @@ void window_back(struct schedule_window *w, const struct schedule_line *l, bool 
 	struct window_group *g = &w->groups[i];
 	struct group_list *list = list_of(w, g);
 	assert(i < w->group_n && g->in_flight > 0);
-	g->in_flight--;
+	bool last = --g->in_flight == 0;
 	g->warm = g->warm || answered;
-	if (!group_has_line(g) || list == list_of(w, g))
+	if (!group_has_line(g) || (list == list_of(w, g) && !last))
 		return;
 	list_remove(w, list, i);
 	group_list(w, i);

@@ -12,14 +12,15 @@
  * 4. any line: a slot is never left empty.
  *
  * A lane whose slots share a cache:
- * 1. the leader of the next group, if its open groups have not lines left for all its slots, for as
- *    many end before the leader does, about (of a group no more count than half of the slots);
- *    unless READY_MOST groups are warm, for what no line in flight holds may be dropped;
- * 2. of its warm groups, that with the fewest lines left;
- * 3. the next line that shares no prefix;
- * 4. another leader, if fewer than OPEN_LEAST groups are open;
- * 5. a line whose leader is in flight, of the group opened first: the nearest to being computed;
- * 6. lines of other lanes' groups, of one group as long as that has any. */
+ * 1. of its warm groups without a line in flight, the one answered last: a prefix that no line
+ *    holds is soon dropped;
+ * 2. the leader of the next group, if its open groups have not lines left for all its slots, for as
+ *    many end before the leader does, about; of a group no more count than half of the slots;
+ * 3. of its warm groups, that with the fewest lines left;
+ * 4. the next line that shares no prefix;
+ * 5. another leader, if fewer than OPEN_LEAST groups are open;
+ * 6. a line whose leader is in flight, of the group opened first: the nearest to being computed;
+ * 7. lines of other lanes' groups, of one group as long as that has any. */
 #pragma once
 
 #include <stdbool.h>

@@ -24,6 +24,8 @@ struct run {
 	struct server servers[4];
 	unsigned lines, computed, expected; /* prefixes; those that lines were said to find */
 	double took_ms;
+	unsigned left[PREFIXES_MAX + 1], open, open_most; /* prefixes that are begun */
+	bool begun[PREFIXES_MAX + 1];
 };
 
 static uint32_t prefix_of(const struct sim_slot *slot)
@@ -55,6 +57,11 @@ static double run_sent(struct sim *sim, const struct sim_slot *slot)
 	uint32_t p = prefix_of(slot), *had = &s->slot_has[slot - sim->slot];
 	bool cached = s->of_slots ? *had == p : s->computed_ms[p] <= sim->now_ms;
 	r->lines++;
+	r->open += !r->begun[p];
+	r->begun[p] = true;
+	if (r->open > r->open_most)
+		r->open_most = r->open;
+	r->open -= --r->left[p] == 0;
 	r->expected += slot->line.cached_tokens > 0;
 	s->in_flight[p]++;
 	*had = p;
@@ -86,6 +93,8 @@ static struct run run_all(struct fake *f, unsigned slots, unsigned lanes, const 
 	for (unsigned l = 0; l < lanes; l++)
 		for (unsigned p = 0; p <= PREFIXES_MAX; p++)
 			r.servers[l].computed_ms[p] = INFINITY;
+	for (uint64_t i = 0; i < f->lines; i++)
+		r.left[f->prefix[i]]++;
 	sim_open(&sim, slots, lanes);
 	for (unsigned l = 0; l < lanes; l++)
 		if (!r.servers[l].of_slots)
@@ -146,23 +155,26 @@ static void a_cache_of_8_is_enough_for_64_slots(void **state)
 		struct run r = run_all(even(64, 16, seed), 64, 1, &as, true);
 		/* each once, and those of the first turn, in which nothing is cached */
 		assert_in_range(r.computed, 64, 128);
+		assert_in_range(r.open_most, 4, 6); /* that fill the slots */
 		assert_true(order.computed > 8 * 64);
 		if (r.took_ms > 0.3 * order.took_ms)
 			fail_msg("%.0f ms, in input order %.0f", r.took_ms, order.took_ms);
 	}
 }
 
+/* A running line holds its prefix: hardly any has to be kept that none holds. */
 static void a_small_cache_is_enough(void **state)
 {
-	static const unsigned slots[] = { 1, 2, 4, 8, 16, 32 };
-	const struct run as = { .servers = { { .room = 4 } } };
 	(void)state;
-	for (uint64_t seed = 1; seed <= 10; seed++)
-		for (size_t i = 0; i < ARRAY_LEN(slots); i++) {
-			struct run r = run_all(even(64, 16, seed), slots[i], 1, &as, true);
-			if (r.computed > 64 + slots[i])
-				fail_msg("%u slots: %u computed", slots[i], r.computed);
-		}
+	for (uint64_t seed = 1; seed <= 5; seed++)
+		for (unsigned slots = 1; slots <= 64; slots *= 2)
+			for (unsigned room = 1; room <= 4; room++) {
+				const struct run as = { .servers = { { .room = room } } };
+				struct run r = run_all(even(64, 16, seed), slots, 1, &as, true);
+				if (r.computed > 64 + slots)
+					fail_msg("%u slots, room for %u: %u computed", slots, room,
+						 r.computed);
+			}
 }
 
 static void sizes_may_differ(void **state)
@@ -175,7 +187,7 @@ static void sizes_may_differ(void **state)
 	for (unsigned slots = 4; slots <= 64; slots *= 2) {
 		struct run order = run_all(shuffled(sizes, 51, 7), slots, 1, &as, false);
 		struct run r = run_all(shuffled(sizes, 51, 7), slots, 1, &as, true);
-		if (r.computed > 51 + slots || r.computed > 0.6 * order.computed)
+		if (r.computed > 51 + slots || r.computed > 0.7 * order.computed)
 			fail_msg("%u slots: %u computed of %u", slots, r.computed, order.computed);
 	}
 }
