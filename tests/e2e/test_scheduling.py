@@ -121,7 +121,7 @@ def test_lines_of_a_prefix_follow_each_other(serve, own_upstream):
         lines.append(one)
     batch = api.run(lines)
     order = [int(r.marker.rsplit("-", 1)[1]) * 7 % 16 for r in own_upstream.requests]
-    # As many prefixes side by side as there are slots, each until it is done.
+    # Nobody says which engine it is: a few prefixes side by side, each until it is done.
     for at in range(160):
         begun_and_not_done = set(order[: at + 1]) & set(order[at:])
         assert len(begun_and_not_done) <= 5, order

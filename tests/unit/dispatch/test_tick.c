@@ -131,6 +131,29 @@ static void decisions_about_a_limit_are_logged_and_kept(void **state)
 	log_seen_end();
 }
 
+/* Lines find less in the engine's cache than they should: said once, when all was tried. */
+static void a_cache_that_finds_too_little_is_logged(void **state)
+{
+	const struct schedule_line line = { .input_tokens = 1000, .cached_tokens = 800 };
+	const struct usage tokens = { .input = 1000, .cached = 100 };
+	struct world w;
+
+	(void)state;
+	log_seen_begin();
+	world_begin(&w);
+	world_batch(&w, 400);
+	for (unsigned s = 0; s < 40; s++) {
+		struct target *t = target_of(w.dispatch->upstreams);
+		for (unsigned i = 0; i < 50; i++)
+			prompt_cache_learn(&t->prompt_cache, &line, &tokens);
+		world_run(&w, 1000);
+	}
+	assert_int_equal(log_seen_count("upstream.prefix_cache", "upstream=a expected_percent="),
+			 1);
+	world_close(&w);
+	log_seen_end();
+}
+
 static void a_limit_that_is_fixed_is_no_decision(void **state)
 {
 	struct world w;
@@ -155,6 +178,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_foretold_while_nothing_flows),
 		cmocka_unit_test(batches_stand_in_a_queue),
 		cmocka_unit_test(decisions_about_a_limit_are_logged_and_kept),
+		cmocka_unit_test(a_cache_that_finds_too_little_is_logged),
 		cmocka_unit_test(a_limit_that_is_fixed_is_no_decision),
 	};
 
