@@ -392,13 +392,16 @@ int64_t http_late(struct http *h, int64_t now_ns)
 
 	for (struct conn *c = h->late, *next; c != NULL; c = next) {
 		next = c->next_late;
-		if (c->due_ns > now_ns) {
-			due_ns = c->due_ns < due_ns ? c->due_ns : due_ns;
+		if (c->due_ns > now_ns)
 			continue;
-		}
 		late_remove(c);
-		http_flush(c);
+		conn_send(c);
+		if (!c->closed)
+			http_flush(c);
 	}
+	/* Those that came in the wake of the ones sent, too. */
+	for (const struct conn *c = h->late; c != NULL; c = c->next_late)
+		due_ns = c->due_ns < due_ns ? c->due_ns : due_ns;
 	return due_ns;
 }
 

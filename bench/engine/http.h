@@ -2,8 +2,8 @@
  * with a Content-Length, answers whole or in chunks. One thread.
  *
  * A request is read whole and handed to `on_request`, which answers at once, or sets `c->job` and
- * answers later, or says when its answer is due; until then no further request of that connection is read, but that the client has
- * gone away is noticed. */
+ * answers later, or says when its answer is due; until then no further request of that connection is
+ * read, but that the client has gone away is noticed. */
 #pragma once
 
 #include <stdint.h>

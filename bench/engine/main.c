@@ -158,8 +158,10 @@ static void metrics_ms_parse(char *arg, struct argp_state *state)
 {
 	char *dash = strchr(arg, '-');
 
-	if (dash == NULL)
+	if (dash == NULL) {
 		argp_error(state, "'%s' is not LOW-HIGH", arg);
+		return;
+	}
 	*dash = '\0';
 	api.metrics_ms_low = number_parse(arg, 0, 60000, state);
 	api.metrics_ms_high = number_parse(dash + 1, api.metrics_ms_low, 60000, state);

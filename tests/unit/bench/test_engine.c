@@ -128,14 +128,15 @@ static void shown_running(unsigned tokens, unsigned *ret_8, unsigned *ret_7, uns
 		shown[g.running]++;
 		n++;
 	}
+	assert_true(n > 0);
 	*ret_8 = 100 * shown[8] / n;
 	*ret_7 = 100 * shown[7] / n;
 	*ret_less = 100 * (n - shown[8] - shown[7]) / n;
 	sim_free(&sim);
 }
 
-/* As upstreams.md has it: 8 in 36, 7 in 16, 6 in 3 of 55 samples, though some wait all the time. That
- * is one end in 2.5 steps, as of lines of 20 tokens. */
+/* As upstreams.md has it: 8 in 36, 7 in 16, 6 in 3 of 55 samples, though some wait all the time.
+ * That is one end in 2.5 steps, as of lines of 20 tokens. */
 static void running_blinks(void **state)
 {
 	unsigned eight, seven, less;

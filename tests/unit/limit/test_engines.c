@@ -389,8 +389,8 @@ static void changes(void **state)
 
 /* ---- upstreams without slots ---- */
 
-/* One that takes any number, where 5,000 lines a second are all that we can do: held against the best
- * of four statics. */
+/* One that takes any number, where 5,000 lines a second are all that we can do: held against the
+ * best of four statics. */
 static void any_number(void **state)
 {
 	static const uint64_t latencies_us[] = { 200, 2000, 10000, 50000 };
