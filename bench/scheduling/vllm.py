@@ -25,8 +25,8 @@ class VllmQuiet(Vllm):
     name, title = "vllm-quiet", "vLLM, 8 slots: no online traffic"
     # (what, lines, members of the body, at once in the reference)
     kinds = (
-        ("", "lines of some 11 tokens out", 900, {}, 16),
-        ("n4-", "lines with `n: 4`", 240, {"n": 4, "temperature": 0.5}, 4),
+        ("", "lines of some 11 tokens out", 2400, {}, 16),
+        ("n4-", "lines with `n: 4`", 600, {"n": 4, "temperature": 0.5}, 4),
     )
 
     def count(self, lines):
@@ -36,7 +36,7 @@ class VllmQuiet(Vllm):
         for kind, _, lines, members, at_once in self.kinds:
             usual = {
                 "lines": {**LINES, "count": self.count(lines), **members}, "timeout_s": 400,
-                "engines": [[]],
+                "engines": [[]], "sample_s": 0.5,
             }  # fmt: skip
             yield self.run(
                 f"vllm-{kind}fixed", lowtide=False, batch="fixed", concurrency=at_once, **usual
@@ -103,10 +103,10 @@ class VllmOnline(Vllm, Bursts):
     beside = (("beside", "with metrics", [], 1.10),)
 
     def phases(self):
-        return [(20, 2), (40, 2)] if self.quick else [(20, 2), (120, 2)]
+        return [(20, 3), (40, 3)] if self.quick else [(20, 3), (120, 3)]
 
     def lines(self):
-        return {**LINES, "count": 6000}
+        return {**LINES, "count": 12000}
 
     def runs(self):
         for run in super().runs():
