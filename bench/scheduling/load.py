@@ -169,9 +169,11 @@ def arrivals(phases, seed):
 
 
 class FirstToken:
-    """Watches a stream for its first token."""
+    """Watches a stream for its first token: text, or with `any_text` any choice, for a model whose
+    tokens may have none and whose server says nothing before the first."""
 
-    def __init__(self):
+    def __init__(self, any_text=False):
+        self.any_text = any_text
         self.at = None
         self.rest = b""
 
@@ -182,16 +184,16 @@ class FirstToken:
         for line in lines:
             line = line.strip()
             if line.startswith(b"data: {"):
-                choices = json.loads(line[6:]).get("choices") or [{}]
-                if choices[0].get("delta", {}).get("content"):
+                choices = json.loads(line[6:]).get("choices")
+                if choices and (self.any_text or choices[0].get("delta", {}).get("content")):
                     self.at = time.monotonic()
                     return
 
 
-async def online_one(port, key, body, began, at, phase, found):
+async def online_one(port, key, body, began, at, phase, found, any_text):
     """The time is counted from when the request was due, before its connection is opened."""
     await asyncio.sleep(max(0, began + at - time.monotonic()))
-    connection, first = Connection(port), FirstToken()
+    connection, first = Connection(port), FirstToken(any_text)
     one = {"at": round(at, 3), "phase": phase, "ttft": None, "took": None}
     try:
         status, _ = await connection.request(CHAT, body, key, first.piece)
@@ -206,14 +208,16 @@ async def online_one(port, key, body, began, at, phase, found):
     found.append(one)
 
 
-async def online(port, key, model, phases, seed, began, prompt_tokens=200, output=60, **more):
+async def online(
+    port, key, model, phases, seed, began, prompt_tokens=200, output=60, any_text=False, **more
+):
     """Sends the whole pattern; the same seed gives the same requests at the same times."""
     rng = random.Random(seed)
     found, tasks = [], []
     for n, (at, phase) in enumerate(arrivals(phases, seed)):
         text = text_of(4 * prompt_tokens, rng, f"online {n}:")
         body = json.dumps(body_of(model, text, output, stream=True, **more)).encode()
-        tasks.append(online_one(port, key, body, began, at, phase, found))
+        tasks.append(online_one(port, key, body, began, at, phase, found, any_text))
     await asyncio.gather(*tasks)
     return sorted(found, key=lambda one: one["at"])
 

@@ -99,7 +99,9 @@ class VllmQuiet(Vllm):
 class VllmOnline(Vllm, Bursts):
     name, title = "vllm-online", "vLLM, 8 slots: online traffic through lowtide, beside a batch"
     prefix, slots, engine_arguments = "vllm-", SLOTS, []
-    online_more = {"prompt_tokens": 24, "output": 8, "temperature": 0, "ignore_eos": True}
+    online_more = {
+        "prompt_tokens": 24, "output": 8, "temperature": 0, "ignore_eos": True, "any_text": True,
+    }  # fmt: skip
     beside = (("beside", "with metrics", [], 1.10),)
 
     def phases(self):
