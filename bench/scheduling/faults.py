@@ -80,6 +80,7 @@ class BadMetrics(Versus):
     name, title = "bad-metrics", "Metrics that lie, and engines that change under lowtide"
     AT_S, DECIDED_S = 20, 10
     from_s, until_s, quick_until_s = AT_S + DECIDED_S, 65, 45
+    GATEWAY = "bad-gateway"
     LIES = (
         ("constant", "a constant"),
         ("zero", "zero"),
@@ -116,6 +117,10 @@ class BadMetrics(Versus):
                 name=f"bad-{name}", text=text, engine=engine, lines=lines, wanted=0.97,
                 against=self.blind_name(name),
             )  # fmt: skip
+        yield Case(
+            name=self.GATEWAY, text="the upstream is a gateway with metrics of its own",
+            engine=ENGINE, lines={}, wanted=0.97, against=self.blind_name("lie-"),
+        )  # fmt: skip
 
     def runs(self):
         for name, _, engine, lines, before, middle, lies in self.changes():
@@ -129,6 +134,7 @@ class BadMetrics(Versus):
             if not lies:
                 yield self.run(self.blind_name(name), engines=[blind], **usual)
         usual |= {"lines": {"count": 3000, "seed": 3}, "before": [], "control": []}
+        yield self.run(self.GATEWAY, engines=[ENGINE], gateway=True, **usual)
         yield self.run(self.blind_name("lie-"), engines=[[*ENGINE, "--no-metrics"]], **usual)
 
     def rows(self, results):

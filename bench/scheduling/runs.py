@@ -57,7 +57,7 @@ class Scene:
         self.directory.mkdir(parents=True, exist_ok=True)
         for old in self.directory.glob("*.log"):
             old.unlink()
-        self.engines, self.lowtide = [], None
+        self.engines, self.gateway, self.lowtide = [], None, None
         self.samples = []
         self.batch_ids, self.driver = [], None
 
@@ -71,8 +71,13 @@ class Scene:
             self.model = self.engines[0].model
             if self.run.get("lowtide", True):
                 settings = self.run.get("settings", {})
-                fsync_ms = self.run.get("fsync_ms")
-                self.lowtide = Lowtide(self.directory, self.engines, settings, fsync_ms)
+                fsync_ms, upstreams = self.run.get("fsync_ms"), self.engines
+                if self.run.get("gateway"):
+                    # Another lowtide, for which all of this one's lines are online requests.
+                    self.gateway = Lowtide(self.directory, self.engines, {}, name="gateway")
+                    await self.gateway.ready()
+                    upstreams = [self.gateway]
+                self.lowtide = Lowtide(self.directory, upstreams, settings, fsync_ms)
                 await self.lowtide.ready()
         except BaseException:
             self.stop()
@@ -83,7 +88,7 @@ class Scene:
         self.stop()
 
     def stop(self):
-        for program in (self.lowtide, *self.engines):
+        for program in (self.lowtide, self.gateway, *self.engines):
             if program is not None:
                 program.stop()
 

@@ -209,23 +209,26 @@ def vllm_absent():
 class Lowtide(Program):
     """lowtide, running on an empty data directory, and a client of it."""
 
-    def __init__(self, directory, upstreams, settings, fsync_ms=None):
+    def __init__(self, directory, upstreams, settings, fsync_ms=None, name="lowtide"):
         self.key = "sk-bench-" + secrets.token_hex(16)
         self.port = free_port()
-        self.data = directory / "data"
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+        self.data = directory / ("data" if name == "lowtide" else f"data-{name}")
         shutil.rmtree(self.data, ignore_errors=True)
         command = [LOWTIDE, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.data]
         for upstream in upstreams:
             command += ["--upstream", upstream.url]
         no_limits = dict.fromkeys(("file_bytes", "bytes_per_org", "files_per_org"), 0)
         named = {f"limits.{name}": value for name, value in no_limits.items()} | settings
-        for name, value in named.items():
-            command += ["--set", f"{name}={value}"]
-        (directory / "lowtide.command").write_text(" ".join(map(str, command)) + "\n")
+        for setting, value in named.items():
+            command += ["--set", f"{setting}={value}"]
+        (directory / f"{name}.command").write_text(" ".join(map(str, command)) + "\n")
         environment = {**os.environ, "LOWTIDE_BOOTSTRAP_KEY": self.key}
+        if isinstance(upstreams[0], Lowtide):
+            environment["LOWTIDE_UPSTREAM_API_KEY"] = upstreams[0].key
         if fsync_ms is not None:
             environment |= {"LD_PRELOAD": str(SLOW_FSYNC), "SLOW_FSYNC_MS": str(fsync_ms)}
-        log_path = directory / "lowtide.log"
+        log_path = directory / f"{name}.log"
         super().__init__(command, log_path, stdout=subprocess.DEVNULL, env=environment)
         self.connection = Connection(self.port)
 
