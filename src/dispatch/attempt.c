@@ -168,7 +168,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	memory_promise(&t->memory, lane->model->answer_bytes);
 	l->transfer = t;
 	l->lane = lane;
-	l->mark = limit_batch_sent(lane->limit, 1, sys.monotonic_us());
+	l->mark = limit_batch_sent(lane->limit, l->units, sys.monotonic_us());
 	line_sent(lane, l, l->mark.sent_us / 1000);
 	return true;
 }

@@ -26,6 +26,17 @@ struct lane *lane_find(const struct model *m, const struct upstream *u)
 	return NULL;
 }
 
+/* The online requests that are in flight on its upstream; which of them has how many units is no
+ * matter. */
+static void lane_online_join(struct lane *lane, uint64_t now_us)
+{
+	const struct slots *s = &lane->upstream->slots;
+
+	for (unsigned i = s->online; i > 0; i--)
+		limit_online_sent(lane->limit, i > 1 ? 1 : s->online_units - (s->online - 1),
+				  now_us);
+}
+
 bool lane_open(struct model *m, struct upstream *u)
 {
 	uint64_t now_us = sys.monotonic_us();
@@ -50,8 +61,8 @@ bool lane_open(struct model *m, struct upstream *u)
 	*end = lane; /* in the order of the upstreams: of two that are as good the first is taken */
 	lane->next_of_upstream = t->lanes;
 	t->lanes = lane;
-	for (unsigned i = 0; i < u->slots.online && t->limit == NULL; i++)
-		limit_online_sent(lane->limit, 1, now_us);
+	if (t->limit == NULL)
+		lane_online_join(lane, now_us);
 	if (u->has_gauges)
 		lanes_gauges(u, now_us);
 	return true;
@@ -140,7 +151,7 @@ static void online_gone_each(struct limit *l, const struct limit_deed *deed)
 void lanes_online(struct upstream *u, int more, unsigned units)
 {
 	struct limit_deed deed = { more > 0 ? online_sent_each : online_gone_each,
-				   sys.monotonic_us(), 1 };
+				   sys.monotonic_us(), units };
 
 	assert(on_dispatch_thread());
 	if (more > 0)
@@ -159,10 +170,10 @@ void lanes_check(const struct upstream *u)
 	assert(on_dispatch_thread());
 	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
 		assert(lane->limit == shared ||
-		       limit_state(lane->limit, now_us).batch == lane->slots.sent);
+limit_state(lane->limit, now_us).batch == lane->slots.sent_units);
 		slots_add(&sum, &lane->slots);
 	}
-	assert(shared == NULL || limit_state(shared, now_us).batch == sum.sent);
+	assert(shared == NULL || limit_state(shared, now_us).batch == sum.sent_units);
 	slots_agree(&u->slots, &sum);
 }
 
@@ -199,7 +210,7 @@ static void lanes_share(struct upstream *u, uint64_t now_us)
 		return;
 	t->limit = busiest->limit;
 	limit_share(t->limit, u->slots.sent - busiest->slots.sent,
-		    u->slots.sent - busiest->slots.sent, now_us);
+		    u->slots.sent_units - busiest->slots.sent_units, now_us);
 	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
 		if (lane->limit != t->limit)
 			limit_free(lane->limit);
