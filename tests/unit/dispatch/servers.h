@@ -25,8 +25,9 @@ struct server {
 	struct fake_answer answer; /* to a line */
 	/* another answer to some lines; NULL: to none */
 	void (*choose)(const struct request *rq, struct fake_answer *ret);
-	int health;         /* status; 0: it has no such call */
-	const char *models; /* that it reports; NULL: it does not */
+	int health;                   /* status; 0: it has no such call */
+	const char *models;           /* that it reports; NULL: it does not */
+	const char *(*metrics)(void); /* of this moment; NULL: it has none */
 	bool unreachable;
 	unsigned lines; /* that came */
 };
@@ -51,6 +52,10 @@ static void servers_poll(const struct server *s, const char *url, struct fake_an
 	if (url_ends(url, "/models") && s->models != NULL) {
 		ret->status = 200;
 		ret->body = s->models;
+	}
+	if (url_ends(url, "/metrics") && s->metrics != NULL) {
+		ret->status = 200;
+		ret->body = s->metrics();
 	}
 }
 

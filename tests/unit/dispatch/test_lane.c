@@ -132,6 +132,109 @@ static void alone_it_gets_all_the_same(void **state)
 	world_close(&w);
 }
 
+/* ---- an engine of 8 slots, 100 ms each, that shows what it has ---- */
+
+#define SLOTS 8u
+
+static struct {
+	uint64_t free_ms[SLOTS]; /* world_ms() */
+	uint64_t begins_ms[REQUESTS_MAX];
+} engine;
+
+/* The slot that is free first takes it. */
+static void engine_takes(const struct request *rq, struct fake_answer *ret)
+{
+	uint64_t *first = &engine.free_ms[0];
+	unsigned n = strstr(rq->body, "\"n\":4") != NULL ? 4 : 1;
+
+	for (; n > 0; n--) {
+		for (unsigned i = 0; i < SLOTS; i++)
+			if (engine.free_ms[i] < *first)
+				first = &engine.free_ms[i];
+		uint64_t begins_ms = *first > rq->at_ms ? *first : rq->at_ms;
+		engine.begins_ms[rq - servers.requests] = begins_ms;
+		*first = begins_ms + 100;
+		ret->after_ms = begins_ms + 100 - rq->at_ms;
+	}
+}
+
+static const char *engine_metrics(void)
+{
+	static char text[256];
+	unsigned running = 0, waiting = 0;
+
+	for (unsigned i = 0; i < servers.n; i++) {
+		uint64_t begins_ms = engine.begins_ms[i], now_ms = world_ms();
+		unsigned n = strstr(servers.requests[i].body, "\"n\":4") != NULL ? 4 : 1;
+		running += begins_ms <= now_ms && now_ms < begins_ms + 100 ? n : 0;
+		waiting += begins_ms > now_ms ? n : 0;
+	}
+	snprintf(text, sizeof(text), "vllm:num_requests_running %u\nvllm:num_requests_waiting %u\n",
+		 running, waiting);
+	return text;
+}
+
+static void engine_open(struct world *w)
+{
+	struct upstream_config config = server_config(0);
+
+	config.concurrency = 0;
+	config.max_concurrency = 64;
+	config.metrics = GAUGES_AUTO;
+	config.reserve = -1;
+	engine = (typeof(engine)){ 0 };
+	servers_open_with(w, WORLD_CONFIG, &config, 1);
+	servers.of[0].choose = engine_takes;
+	servers.of[0].metrics = engine_metrics;
+}
+
+static void models_of_one_engine_share_its_limit(void **state)
+{
+	struct world w;
+
+	(void)state;
+	engine_open(&w);
+	struct world_batch *m = world_batch_of(&w, "m", 500), *n = world_batch_of(&w, "n", 500);
+	world_run(&w, 4000);
+	const struct lane *first = lanes_of(w.dispatch->upstreams);
+	assert_non_null(first->next_of_upstream);
+	assert_ptr_equal(first->limit, first->next_of_upstream->limit);
+	unsigned ended = m->ended + n->ended;
+	world_run(&w, 4000);
+	assert_in_range(m->ended + n->ended - ended, 310,
+			330); /* 80 a second; all slots are taken */
+	assert_in_range(m->ended - n->ended + 10, 0, 20);
+	/* the one goes on alone, and all of it is its */
+	world_drop(&w, m);
+	world_run(&w, 500);
+	ended = n->ended;
+	world_run(&w, 1000);
+	assert_in_range(n->ended - ended, 75, 85);
+	world_close(&w);
+}
+
+/* `n: 4` is four in the engine's gauges, and in what is counted as ours: nobody else is there. */
+static void requests_of_four_are_no_cross_traffic(void **state)
+{
+	struct scheduling_view v;
+	struct world w;
+
+	(void)state;
+	engine_open(&w);
+	struct world_batch *m = world_batch_of(&w, "m", 500);
+	m->body = "{\"model\":\"m\",\"n\":4}";
+	world_run(&w, 5000);
+	unsigned ended = m->ended;
+	world_run(&w, 5000);
+	assert_in_range(m->ended - ended, 95, 105); /* 20 a second */
+	world_view(&w, &v);
+	assert_true(v.lanes[0].limit.others <= 0);
+	assert_int_equal(v.lanes[0].limit.reserve, 0);
+	assert_in_range(v.lanes[0].in_flight, 2, 4);
+	scheduling_view_done(&v);
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -141,6 +244,8 @@ int main(void)
 		cmocka_unit_test(one_that_mostly_fails_gets_a_line_a_second_beside_a_good_one),
 		cmocka_unit_test(so_does_one_whose_breaker_is_closed),
 		cmocka_unit_test(alone_it_gets_all_the_same),
+		cmocka_unit_test(models_of_one_engine_share_its_limit),
+		cmocka_unit_test(requests_of_four_are_no_cross_traffic),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
