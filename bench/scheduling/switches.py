@@ -46,8 +46,8 @@ class Size:
 
 SIZES = (
     Size(8, 8000, (4, 18), 16000),
-    Size(64, 10000, (20, 60), 20000),
-    Size(256, 30000, (30, 90), 18000),
+    Size(64, 10000, (20, 60), 21500),
+    Size(256, 30000, (30, 90), 21000),
 )
 
 
@@ -118,12 +118,7 @@ class Engines(Versus):
         for size in SIZES:
             own = [case for case in self.cases() if case.slots == size.slots]
             shares = Panel(f"{size.slots} slots: share of twice as many at once", height=110)
-            values = []
-            for case in own:
-                try:
-                    values.append(self.share(results, case)[1])
-                except Missing:
-                    values.append(0)
+            values = [self.share_or_zero(results, case) for case in own]
             shares.bars(values, [case.name.split("-", 2)[2] for case in own], plot.COLORS[:1] * 9)
             limit = Panel(f"{size.slots} slots: the limit of a steady batch", "seconds", 100)
             for name in ("ideal", "all", "steady"):

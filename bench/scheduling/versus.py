@@ -36,6 +36,7 @@ class Versus(Scenario):
 
     from_s, until_s, quick_until_s = WARM_S, 40, 20
     weight = 1
+    BARS = 5  # in a panel: their names are long
 
     def __init__(self, quick):
         super().__init__(quick)
@@ -86,6 +87,12 @@ class Versus(Scenario):
         text, best = self.reference(results, case)
         return text, self.speed(results[case.name], case) / best if best else math.nan
 
+    def share_or_zero(self, results, case):
+        try:
+            return self.share(results, case)[1]
+        except Missing:
+            return 0
+
     def row(self, results, case):
         samples = results[case.name]["samples"]
         text, share = self.share(results, case)
@@ -106,18 +113,16 @@ class Versus(Scenario):
                 yield (case.text, str(why), "", False)
 
     def plot(self, results, path):
-        shares = Panel("Share of the reference", height=140)
         done = [case for case in self.cases() if results.get(case.name)]
         if not done:
             raise Missing("no case was run")
-        values = []
-        for case in done:
-            try:
-                values.append(self.share(results, case)[1])
-            except Missing:
-                values.append(0)
-        shares.bars(values, [case.name for case in done], plot.COLORS[:1] * len(done))
-        panels = [shares]
+        panels = []
+        for first in range(0, len(done), self.BARS):
+            part = done[first : first + self.BARS]
+            shares = Panel("Share of the reference", height=100)
+            values = [self.share_or_zero(results, case) for case in part]
+            shares.bars(values, [case.name for case in part], plot.COLORS[:1] * len(part))
+            panels.append(shares)
         for case in done:
             samples = results[case.name]["samples"]
             panel = Panel(f"{case.text}: limit, and what the engine has", "seconds", 90)
