@@ -12,9 +12,24 @@ static bool is_wanted(const char *name)
 	return only == NULL || strstr(name, only) != NULL;
 }
 
-static void holds(bool as_it_should)
+static unsigned n_not_held;
+
+/* Counts what is not as it should be: the rows after it are measured all the same. */
+static void holds(const char *name, const char *what, bool as_it_should)
 {
-	assert_true(as_it_should || getenv("LIMIT_LOOSE") != NULL);
+	if (as_it_should)
+		return;
+	printf("!! %s: %s\n", name, what);
+	n_not_held++;
+}
+
+static int all_held(void **state)
+{
+	unsigned n = n_not_held;
+	(void)state;
+
+	n_not_held = 0;
+	return n == 0 || getenv("LIMIT_LOOSE") != NULL ? 0 : -1;
 }
 
 /* ---- steady batches ---- */
@@ -80,9 +95,11 @@ static void row_run(const struct row *row, unsigned seconds)
 	if (r.refused > 0)
 		printf("; %llu refused", (unsigned long long)r.refused);
 	printf("\n");
-	holds(per_step >= b->per_step && per_s >= b->per_s);
-	holds(b->waiting == 0 || (double)r.waiting_early <= b->waiting * slots);
-	holds(b->changes == 0 || r.changes <= b->changes);
+	holds(row->s.name, "tokens a step", per_step >= b->per_step);
+	holds(row->s.name, "lines/s", per_s >= b->per_s);
+	holds(row->s.name, "waiting at the start",
+	      b->waiting == 0 || (double)r.waiting_early <= b->waiting * slots);
+	holds(row->s.name, "changes", b->changes == 0 || r.changes <= b->changes);
 }
 
 static struct row row_of(const char *name, unsigned slots)
@@ -126,21 +143,21 @@ static const struct {
 	[IDEAL] = { "ideal", { 0.95, 0.95, 0.5, 2 } },
 	[STEP_END] = { "gauges at step end", { 0.97, 0.97, 0.5, 2 } },
 	[SLOW_METRICS] = { "metrics take 9 to 33 ms", { 0.95, 0.95, 0.5, 2 } },
-	[N_4] = { "n 4", { 0.95, 0.95, 0.6, 4 } },
+	[N_4] = { "n 4", { 0.95, 0.95, 1.1, 4 } },
 	[POOLING] = { "pooling", { 0 } },
 	[POOLING_SLOW] = { "pooling, by the token", { 0 } },
 	[POOLING_LISTS] = { "pooling, 1 to 50 inputs", { 0 } },
 	[LANES_2] = { "two names", { 0.95, 0.95, 0.5, 2 } },
 	[LANES_5] = { "five names", { 0.95, 0.95, 0.5, 2 } },
-	[MAX_LORAS_1] = { "two adapters, max-loras 1", { 0.9, 0.9, 0, 0 } },
+	[MAX_LORAS_1] = { "two adapters, max-loras 1", { 0.85, 0.9, 0, 0 } },
 	[ENGINES_2] = { "two engines", { 0.95, 0.95, 0.5, 2 } },
 	[MAX_QUEUED] = { "bounded queue", { 0.95, 0.95, 0.5, 2 } },
 	[KV_5_OF_8] = { "KV room for 5 of 8", { 0.9, 0.9, 0.5, 0 } },
-	[PREEMPT] = { "the same, preempts", { 0.8, 0.8, 0.5, 0 } },
+	[PREEMPT] = { "the same, preempts", { 0.85, 0.85, 1, 0 } },
 	[SGLANG] = { "SGLang's names", { 0.95, 0.95, 0.5, 2 } },
 	[LLAMACPP] = { "llama.cpp's names", { 0.95, 0.95, 0.5, 2 } },
 	[NO_METRICS] = { "no metrics", { 0.9, 0.9, 0, 0 } },
-	[LONG_LINES] = { "long lines", { 0.95, 0, 0.5, 0 } },
+	[LONG_LINES] = { "long lines", { 0.95, 0, 1, 0 } },
 	[SHORT_ANSWERS] = { "answers of 1 or 2 tokens", { 0.8, 0.8, 0, 0 } },
 	[LONG_ANSWERS] = { "answers of 200 to 400", { 0.8, 0.8, 0, 0 } },
 	[LONG_PROMPTS] = { "prompts of 500 to 1500", { 0.8, 0.8, 0, 0 } },
@@ -352,7 +369,7 @@ static void change_run(struct scenario s, const struct scenario *after, const ch
 	       "limit %.1f\n",
 	       name, slots_of(&s), per_s, fixed, r.waiting_late, r.limit);
 	world_free(w);
-	holds(per_s >= 0.9);
+	holds(name, "lines/s", per_s >= 0.9);
 }
 
 static void changes(void **state)
@@ -418,7 +435,7 @@ static void any_number(void **state)
 		struct world_result r = result_of(&s, 0, 30);
 		printf("%-26s after %5.1f ms: %.3f lines/s of static %u (%.0f), limit %.1f\n",
 		       s.name, (double)s.latency_us / 1000, r.per_s / best, at, best, r.limit);
-		holds(r.per_s >= 0.9 * best);
+		holds(s.name, "lines/s", r.per_s >= 0.9 * best);
 	}
 }
 
@@ -483,14 +500,14 @@ static void beside_others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(statics_are_as_measured),
-		cmocka_unit_test(slots_8),
-		cmocka_unit_test(slots_64),
-		cmocka_unit_test(slots_256),
-		cmocka_unit_test(lies),
-		cmocka_unit_test(changes),
-		cmocka_unit_test(any_number),
-		cmocka_unit_test(beside_others),
+		cmocka_unit_test_teardown(statics_are_as_measured, all_held),
+		cmocka_unit_test_teardown(slots_8, all_held),
+		cmocka_unit_test_teardown(slots_64, all_held),
+		cmocka_unit_test_teardown(slots_256, all_held),
+		cmocka_unit_test_teardown(lies, all_held),
+		cmocka_unit_test_teardown(changes, all_held),
+		cmocka_unit_test_teardown(any_number, all_held),
+		cmocka_unit_test_teardown(beside_others, all_held),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
