@@ -162,6 +162,30 @@ void offers_change(struct upstream *u, struct moment now)
 			offer_renew(lane, now);
 }
 
+/* Whether lines that wait in the engine would undo what its slots have cached. */
+static bool upstream_unqueued(const struct upstream *u)
+{
+	const struct prompt_cache *c = &target_of(u)->prompt_cache;
+	bool prefixes = false;
+
+	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
+		prefixes = prefixes || schedule_has_prefixes(lane->model->schedule);
+	return prefixes && prompt_cache_kind(c, upstream_engine(u)) == SCHEDULE_CACHE_OF_SLOTS;
+}
+
+static void upstream_offers_renew(struct upstream *u, struct moment now)
+{
+	bool unqueued = upstream_unqueued(u);
+
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
+		if (!lane_is_asked(lane, now))
+			continue;
+		limit_unqueued(lane->limit, unqueued);
+		limit_tick(lane->limit, now.us);
+		offer_renew(lane, now);
+	}
+}
+
 void offers_renew(struct upstream *first, struct moment now)
 {
 	assert(on_dispatch_thread());
@@ -169,9 +193,5 @@ void offers_renew(struct upstream *first, struct moment now)
 	for (struct upstream *u = first; u != NULL; u = u->next)
 		throttle_tick(&u->throttle, now.ms);
 	for (struct upstream *u = first; u != NULL; u = u->next)
-		for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
-			if (lane_is_asked(lane, now)) {
-				limit_tick(lane->limit, now.us);
-				offer_renew(lane, now);
-			}
+		upstream_offers_renew(u, now);
 }

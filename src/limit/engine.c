@@ -263,7 +263,8 @@ static void queue_keep(struct engine *e, const struct engine_view *v)
 		return;
 	}
 	e->idle_polls = v->taken >= v->allowed - 0.5 ? e->idle_polls + 1 : 0;
-	if (e->idle_polls >= IDLE_POLLS && e->still_polls >= IDLE_POLLS && !v->beside_online)
+	if (e->idle_polls >= IDLE_POLLS && e->still_polls >= IDLE_POLLS && !v->beside_online &&
+	    !v->unqueued)
 		e->more++;
 }
 
@@ -291,7 +292,12 @@ static void try_step(struct engine *e, const struct engine_view *v)
 
 static double cap_now(const struct engine *e, const struct engine_view *v, const struct curve *c)
 {
-	double cap = e->slots + (v->beside_online ? floor(ends(e, v)) + e->try_more : hide(e, v));
+	double cap = e->slots;
+
+	if (v->beside_online)
+		cap += floor(ends(e, v)) + e->try_more;
+	else if (!v->unqueued)
+		cap += hide(e, v);
 
 	/* In steps, while all that is in flight is seen, and none of it waits. */
 	if ((e->grows || e->rose_polls >= 2) && (e->calm_polls >= CALM_POLLS || !is_tried(e, v)) &&
@@ -309,7 +315,7 @@ static double cap_now(const struct engine *e, const struct engine_view *v, const
  * highest: a request more waits, and nobody minds. */
 static double cap_hold(struct engine *e, const struct engine_view *v, double cap)
 {
-	bool hold = !v->beside_online && !e->grows && !is_flooded(e, v);
+	bool hold = !v->beside_online && !v->unqueued && !e->grows && !is_flooded(e, v);
 
 	if (!hold) {
 		e->held_cap = e->held_next = 0;

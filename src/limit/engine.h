@@ -77,6 +77,7 @@ struct engine_view {
 	double cap;               /* in force */
 	bool fixed;               /* no advice is wanted */
 	bool beside_online;       /* online requests are there, or were lately */
+	bool unqueued;            /* nothing is to wait: limit_unqueued() */
 	double own_low, own_high; /* ours in flight, from a moment before the engine was asked on */
 	double own_asked;         /* ... when it was asked, at least */
 	double own_least;         /* ... from seconds before */

@@ -153,6 +153,7 @@ static struct engine_view engine_view(const struct limit *l, uint64_t asked_us, 
 		.fixed = l->config.fixed > 0,
 
 		.beside_online = traffic_online_lately(t, now_us),
+		.unqueued = l->unqueued,
 		.taken = t->batch,
 		.allowed = t->allowed,
 		.steps = t->steps,
@@ -387,6 +388,11 @@ void limit_gauges_lost(struct limit *l, uint64_t now_us)
 }
 
 /* ---- time ---- */
+
+void limit_unqueued(struct limit *l, bool unqueued)
+{
+	l->unqueued = unqueued;
+}
 
 void limit_tick(struct limit *l, uint64_t now_us)
 {

@@ -134,6 +134,9 @@ void limit_share(struct limit *l, unsigned lines, unsigned units, uint64_t now_u
 
 /* ---- what follows ---- */
 
+/* Whether nothing is to wait in the engine though nobody minds: where each slot has a prompt cache
+ * of its own, what waits takes the slot that falls free, and its cache with it. */
+void limit_unqueued(struct limit *l, bool unqueued);
 /* Moves what time alone moves. Before limit_room(), once a turn of the loop, and at least every 500
  * ms while lines wait. */
 void limit_tick(struct limit *l, uint64_t now_us);

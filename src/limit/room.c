@@ -25,7 +25,7 @@ static double quiet_margin(const struct limit *l)
 {
 	const struct traffic *t = &l->traffic;
 
-	if (!search_is_steady(&l->search) || engine_leads(&l->engine, t->area_us) ||
+	if (l->unqueued || !search_is_steady(&l->search) || engine_leads(&l->engine, t->area_us) ||
 	    traffic_online_lately(t, t->area_us) || !isinf(l->yield.cap))
 		return 0;
 	return fmax(QUIET_LINES * fmax(1, t->line_units), QUIET_PART * l->search.cap);

@@ -331,6 +331,11 @@ bool schedule_has_line(const struct schedule *s)
 	return s->turn != NULL;
 }
 
+bool schedule_has_prefixes(const struct schedule *s)
+{
+	return s->prefix_batches > 0;
+}
+
 /* ---- lines come back ---- */
 
 void schedule_ended(struct schedule *s, const struct schedule_line *l, double took_ms,

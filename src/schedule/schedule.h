@@ -148,6 +148,8 @@ bool schedule_next(struct schedule *s, const struct schedule_lane *lane, int64_t
 		   struct schedule_line *ret);
 /* Whether schedule_next() would find one. */
 bool schedule_has_line(const struct schedule *s);
+/* Whether some of its batches have lines that share a prefix. */
+bool schedule_has_prefixes(const struct schedule *s);
 
 /* The line has ended for good after `took_ms` in flight (of its last attempt; 0: it never was),
  * having used `tokens` (prompt and answer; 0: not known). For every line that schedule_next()

@@ -163,6 +163,20 @@ static void beside_online_nothing_waits(void **state)
 		assert_true(fabs(poll(&w, 60, 0).cap - w.e.slots) <= 5);
 }
 
+static void where_nothing_is_to_wait_the_slots_are_the_cap(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, 4);
+	settle(&w, 8, 20);
+	w.v.unqueued = true;
+	for (unsigned i = 0; i < 100; i++) {
+		own(&w, 8);
+		assert_true(fabs(poll(&w, 8, 0).cap - 8) < 1e-9);
+	}
+}
+
 /* One reading may be of a moment when ours had not been counted off yet. */
 static void others_count_when_two_polls_say_so(void **state)
 {
@@ -281,6 +295,7 @@ int main(void)
 		cmocka_unit_test(what_waits_for_its_own_kind_is_no_queue),
 		cmocka_unit_test(preemptions_are_the_reason_while_they_last),
 		cmocka_unit_test(beside_online_nothing_waits),
+		cmocka_unit_test(where_nothing_is_to_wait_the_slots_are_the_cap),
 		cmocka_unit_test(others_count_when_two_polls_say_so),
 		cmocka_unit_test(what_never_runs_tells_no_slots),
 		cmocka_unit_test(figures_that_stand_still_are_found_out_within_10_s),
