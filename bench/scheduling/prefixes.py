@@ -21,7 +21,7 @@ class Prefixes(Scenario):
         ("prefixes-64", "64 slots, cache of 8 prefixes", ["--slots", 64], 16, 64, 0.25),
         (
             "prefixes-own", "8 slots, each with its own cache",
-            ["--slots", 8, "--slot-cache", "--names", "llamacpp"], 32, None, None,
+            ["--slots", 8, "--slot-cache", "--names", "llamacpp"], 16, None, None,
         ),
     )  # fmt: skip
 
