@@ -44,6 +44,12 @@ bool schedule_has_line(const struct schedule *s)
 	return s->left > 0;
 }
 
+bool schedule_has_prefixes(const struct schedule *s)
+{
+	(void)s;
+	return false;
+}
+
 bool schedule_next(struct schedule *s, const struct schedule_lane *lane, int64_t now_s,
 		   struct schedule_line *ret)
 {
