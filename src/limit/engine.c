@@ -269,29 +269,28 @@ static void queue_keep(struct engine *e, const struct engine_view *v)
 }
 
 /* Beside online requests nothing of ours is to wait: whether there are more slots is tried for a
- * moment. */
+ * moment, unless a queue was seen lately when so many ran. */
 static void try_step(struct engine *e, const struct engine_view *v)
 {
+	bool full = e->waits && seen_of(&e->gauges) >= e->slots + 1;
+
 	e->empty += ((queue_of(&e->gauges) < 1) - e->empty) / 8;
-	if (e->try_more > 0) {
-		if (v->now_us - e->try_us < TRY_FOR && !e->waits)
-			return;
-		if (e->slots > e->try_slots)
-			e->try_wait_us = TRY_WAIT_MIN;
-		else if (e->waits)
-			e->try_wait_us = (uint64_t)fmin(2 * (double)e->try_wait_us, TRY_WAIT_MAX);
+	if (full || (e->try_more > 0 && v->now_us - e->try_us >= TRY_FOR)) {
+		e->try_wait_us = full ? TRY_WAIT_MAX : TRY_WAIT_MIN;
 		e->try_more = 0;
-	} else if (v->beside_online && e->empty > 0.5 && v->taken >= v->allowed - 0.5 &&
+		e->try_us = v->now_us;
+	} else if (e->try_more <= 0 && v->beside_online && e->empty > 0.5 &&
+		   v->taken >= v->allowed - 0.5 &&
 		   v->own_high - v->taken + e->others <= TRY_ONLINE * e->slots &&
 		   v->now_us - e->try_us > e->try_wait_us) {
-		e->try_more = fmax(1, floor(TRY_PART * e->slots));
-		e->try_slots = e->slots;
+		e->try_more = v->kept + fmax(1, floor(TRY_PART * e->slots));
 		e->try_us = v->now_us;
 	}
 }
 
 static double cap_now(const struct engine *e, const struct engine_view *v, const struct curve *c)
 {
+	double own = v->beside_online ? v->own_high : v->own_asked; /* lines are paced */
 	double cap = e->slots;
 
 	if (v->beside_online)
@@ -302,8 +301,8 @@ static double cap_now(const struct engine *e, const struct engine_view *v, const
 	/* In steps, while all that is in flight is seen, and none of it waits. */
 	if ((e->grows || e->rose_polls >= 2) && (e->calm_polls >= CALM_POLLS || !is_tried(e, v)) &&
 	    seen_of(&e->gauges) >= SEEN_PART * v->own_asked)
-		cap = fmax(cap, fmax(v->own_asked + 1,
-				     floor((e->waits ? TRIED_PART : GROWTH) * v->own_asked)));
+		cap = fmax(cap,
+			   v->kept + fmax(own + 1, floor((e->waits ? TRIED_PART : GROWTH) * own)));
 	if (e->grows && e->waits && is_tried(e, v)) /* the first sign of a queue */
 		cap = fmin(cap, fmax(v->cap, e->slots + hide(e, v)));
 	if (e->grows && e->slots > FLAT_FROM) /* answers have to follow, or the knee is missed */
@@ -405,5 +404,6 @@ void engine_lost(struct engine *e)
 	e->silent_polls = e->hidden_polls = 0;
 	e->full_polls = e->idle_polls = e->rose_polls = 0;
 	e->full_most = e->try_more = 0;
+	e->try_wait_us = TRY_WAIT_MIN;
 	e->crowd = (struct crowd){ 0 };
 }

@@ -58,8 +58,8 @@ struct engine {
 	double held_cap, held_next;   /* the most of late; the most since that was last given */
 	unsigned held_polls;          /* since then */
 	double empty;                 /* share of polls at which nothing waited; a moving mean */
-	double try_more, try_slots;   /* beside online requests: on top, for a moment; slots then */
-	uint64_t try_us, try_wait_us; /* when that was last begun; until the next */
+	double try_more;              /* beside online requests: on top, for a moment */
+	uint64_t try_us, try_wait_us; /* when that was last begun, or needless; until the next */
 	uint64_t flat_until_us;       /* search has taken over */
 
 	/* doubts */
@@ -82,6 +82,7 @@ struct engine_view {
 	double own_asked;         /* ... when it was asked, at least */
 	double own_least;         /* ... from seconds before */
 	double taken, allowed;    /* batch units */
+	double kept;              /* of the cap, for online requests */
 	double steps;             /* output tokens of a unit; 0: not known */
 };
 

@@ -156,6 +156,7 @@ static struct engine_view engine_view(const struct limit *l, uint64_t asked_us, 
 		.unqueued = l->unqueued,
 		.taken = t->batch,
 		.allowed = t->allowed,
+		.kept = limit_reserve(l, now_us),
 		.steps = t->steps,
 	};
 	double high;

@@ -32,7 +32,7 @@
  * Room for batch lines is what is left of the limit after online requests (beyond the reserve each
  * counts ONLINE_SHARE times, so that it does not notice the batch), others' requests on the engine,
  * and the reserve. For ten minutes after online requests were seen lines are sent one by one, at
- * most PACE times as fast as they end.
+ * most PACE times as fast as they end, and none until its turn after an online request.
  *
  * Pure: no I/O, no clock, no randomness; times are given in. Threads: dispatch alone. */
 #pragma once
@@ -81,9 +81,11 @@ const char *limit_doubt_text(enum limit_doubt doubt);
 struct limit_config {
 	unsigned fixed; /* > 0: so many requests, each counted as one, and no other */
 	unsigned max;   /* never more units in flight, online requests included; from 1 */
-	int reserve; /* requests kept free for online ones; < 0: by itself: a twentieth of the limit
-	                 * (a seventh without metrics) for ten minutes after online requests were
-	                 * seen, and half of the others that the metrics showed then; else none */
+	int reserve; /* requests kept free for online ones; < 0: by itself: for ten minutes after
+	                 * online requests were seen, by the most of them that came a second and the
+	                 * time in which a slot falls free (no less than a seventh of the limit
+	                 * without metrics), and half of the others that the metrics showed then;
+	                 * else none */
 };
 
 /* Taken when a request is sent, given back with its answer. */

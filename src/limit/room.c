@@ -11,13 +11,21 @@
 #define ONLINE_SHARE 2.0
 #define QUIET_LINES 2.0
 #define QUIET_PART 0.125
-#define CROSS_PART 0.5       /* of others seen in the metrics: they are known of a moment late */
-#define RESERVE_PART 20      /* of the limit */
-#define RESERVE_PART_BLIND 7 /* ... found without metrics: not to a tenth */
-#define PACE 1.5             /* of the speed at which lines end at that limit */
+#define CROSS_PART 0.5 /* of others seen in the metrics: they are known of a moment late */
+/* The reserve. */
+#define RARE 3.0 /* ln of one in so many for whom no slot is free */
+#define BUSY_MOST 0.9
+#define UNSEEN 0.65         /* of the square root of the limit: for the first burst */
+#define RESERVE_MOST_PART 3 /* of the limit */
+#define BLIND_PART 7        /* of a limit found without metrics: not to a tenth */
+#define PACE 1.5            /* of the speed at which lines end at that limit */
 #define PACE_LEAST_PER_S 10.0
 #define PACE_MOST 2.0        /* at once: */
 #define PACE_MOST_US 20000.0 /* ... or what is due in less than a step of an engine */
+
+#define HUSH 1.5       /* of a line's turn */
+#define HUSH_PART 0.75 /* of the time between online requests, at most */
+#define HUSH_MOST_US 100000.0
 
 /* What waits in an engine that has no metrics so that none of its slots does: nobody minds while no
  * online request is there. */
@@ -40,17 +48,36 @@ double limit_in_force(const struct limit *l)
 	return clamp(fmin(fmin(cap, l->backoff.cap), l->yield.cap), 1, l->config.max);
 }
 
+/* Slots fall free one by one, and online requests come by chance: how many have to be free so that
+ * it is rare that none is. The deviations of a queue with one server that is so busy. */
+static double reserve_by_rate(const struct limit *l, double limit)
+{
+	const struct traffic *t = &l->traffic;
+	double busy = fmin(t->rate_most * t->latency_us / limit, BUSY_MOST);
+
+	return fmax(round(RARE * (1 + busy) / (1 - busy) / 2), floor(UNSEEN * sqrt(limit)));
+}
+
+static double reserve_wanted(const struct limit *l, double limit, uint64_t now_us)
+{
+	double wanted;
+
+	if (limit < 3 || !traffic_online_lately(&l->traffic, now_us))
+		return 0;
+	wanted = reserve_by_rate(l, limit);
+	if (engine_is_fresh(&l->engine, now_us))
+		wanted = fmax(wanted, CROSS_PART * l->engine.others_most);
+	else
+		wanted = fmax(wanted, ceil(limit / BLIND_PART));
+	return fmin(wanted, ceil(limit / RESERVE_MOST_PART));
+}
+
 unsigned limit_reserve(const struct limit *l, uint64_t now_us)
 {
 	double limit = limit_in_force(l), wanted = l->config.reserve;
-	bool fresh = engine_is_fresh(&l->engine, now_us);
 
-	if (l->config.reserve < 0)
-		wanted = traffic_online_lately(&l->traffic, now_us) && limit >= 3
-				 ? ceil(limit / (fresh ? RESERVE_PART : RESERVE_PART_BLIND))
-				 : 0;
-	if (l->config.reserve < 0 && fresh)
-		wanted = fmax(wanted, fmin(CROSS_PART * l->engine.others_most, limit / 3));
+	if (wanted < 0)
+		wanted = reserve_wanted(l, limit, now_us);
 	return (unsigned)clamp(wanted, 0, fmax(0, floor(limit) - 1));
 }
 
@@ -100,13 +127,24 @@ double limit_batch_slots(const struct limit *l)
 	return fmin(room, (double)l->config.max - online);
 }
 
+/* The prompt of an online request has the engine for itself until about the next line's turn. */
+static bool is_hushed(const struct limit *l)
+{
+	const struct traffic *t = &l->traffic;
+	double turn_us = t->latency_us / limit_in_force(l);
+
+	return t->online_sent_us != NEVER &&
+	       (double)(t->area_us - t->online_sent_us) <
+		       fmin(fmin(HUSH * turn_us, HUSH_MOST_US), HUSH_PART / t->rate);
+}
+
 unsigned limit_room(const struct limit *l)
 {
 	const struct traffic *t = &l->traffic;
 	double room = limit_batch_slots(l) - (l->config.fixed > 0 ? t->lines : t->batch);
 
 	if (is_paced(l))
-		room = fmin(room, floor(l->pace));
+		room = is_hushed(l) ? 0 : fmin(room, floor(l->pace));
 	return room < 1 ? 0 : (unsigned)room;
 }
 

@@ -8,11 +8,12 @@
 #include "limit/common.h"
 
 #define LATELY (10 * MINUTE)
+#define RATE_OVER (10 * SECOND)
 #define FULL 0.85 /* of what is allowed */
 
 void traffic_init(struct traffic *t, uint64_t now_us)
 {
-	*t = (struct traffic){ .area_us = now_us, .online_us = NEVER };
+	*t = (struct traffic){ .area_us = now_us, .online_us = NEVER, .online_sent_us = NEVER };
 }
 
 void traffic_advance(struct traffic *t, uint64_t now_us)
@@ -89,11 +90,24 @@ void traffic_batch_gone(struct traffic *t, unsigned units)
 	batch_move(t, t->batch - units);
 }
 
+/* A moving mean over RATE_OVER. */
+static void rate_learn(struct traffic *t, unsigned units, uint64_t now_us)
+{
+	if (t->online_sent_us != NEVER)
+		t->rate *= exp(-(double)(now_us - t->online_sent_us) / RATE_OVER);
+	t->rate += units / (double)RATE_OVER;
+	if (t->rate >= t->rate_most || now_us - t->rate_most_us > LATELY) {
+		t->rate_most = t->rate;
+		t->rate_most_us = now_us;
+	}
+}
+
 void traffic_online_sent(struct traffic *t, unsigned units, uint64_t now_us)
 {
 	t->requests++;
+	rate_learn(t, units, now_us);
 	online_move(t, t->online + units);
-	t->online_us = now_us;
+	t->online_us = t->online_sent_us = now_us;
 }
 
 void traffic_online_gone(struct traffic *t, unsigned units, uint64_t now_us)

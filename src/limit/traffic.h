@@ -21,9 +21,12 @@ struct traffic {
 	double others;            /* not ours, by the engine's metrics */
 	double area; /* integral of units in flight, in unit-microseconds, until area_us */
 	uint64_t area_us;
-	uint64_t online_us; /* an online request, or others, were last seen; NEVER: none was */
-	double allowed;     /* batch units in flight, at the last tick */
-	bool full; /* nearly all that was allowed was taken in the life of the last answer */
+	uint64_t online_us;      /* an online request, or others, were last seen; NEVER: none was */
+	uint64_t online_sent_us; /* the last online request of ours; NEVER: none was */
+	double rate, rate_most;  /* online units a microsecond, a moving mean; its most lately */
+	uint64_t rate_most_us;
+	double allowed; /* batch units in flight, at the last tick */
+	bool full;      /* nearly all that was allowed was taken in the life of the last answer */
 	double latency_us; /* of a request, averaged in ln; 0: there is no answer yet */
 	double line_units; /* of a line, averaged; 0: not known */
 	double steps;      /* output tokens of a unit, averaged: the engine's steps; 0: not known */

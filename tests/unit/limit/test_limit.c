@@ -432,10 +432,10 @@ static int double_compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double ttft(double *ms, unsigned n, double part)
+static double quantile(double *x, unsigned n, double part)
 {
-	qsort(ms, n, sizeof(ms[0]), double_compare);
-	return ms[(unsigned)(part * (n - 1))];
+	qsort(x, n, sizeof(x[0]), double_compare);
+	return x[(unsigned)(part * (n - 1))];
 }
 
 /* ---- scenarios ---- */
@@ -443,7 +443,7 @@ static double ttft(double *ms, unsigned n, double part)
 static unsigned online_seeds(void)
 {
 	const char *wanted = getenv("LIMIT_ONLINE_SEEDS");
-	return wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : 2;
+	return wanted != NULL ? (unsigned)strtoul(wanted, NULL, 10) : 9;
 }
 
 static double fixed_rate(const struct sim *like, unsigned fixed, uint64_t from_us,
@@ -574,9 +574,9 @@ static struct course online_run(const struct engine *e, bool gauges, bool direct
 	}
 	if (batch && fixed == 0)
 		explain(s, direct ? "direct" : "through", s->now_us);
-	c.late = ttft(s->ttft_ms + late, s->ttfts - late, 0.99);
-	c.p50 = ttft(s->ttft_ms, s->ttfts, 0.5);
-	c.p99 = ttft(s->ttft_ms, s->ttfts, 0.99);
+	c.late = quantile(s->ttft_ms + late, s->ttfts - late, 0.99);
+	c.p50 = quantile(s->ttft_ms, s->ttfts, 0.5);
+	c.p99 = quantile(s->ttft_ms, s->ttfts, 0.99);
 	double best = e->best_per_s, each = e->output + e->prompt / 10.0;
 	c.part = 10 * mean(s->work, 10 * SECOND, s->now_us) / (best - (60 * 15 + 200) * each / 260);
 	c.part_quiet = 10 * mean(s->work, 90 * SECOND, 150 * SECOND) / (best - each);
@@ -584,31 +584,44 @@ static struct course online_run(const struct engine *e, bool gauges, bool direct
 	return c;
 }
 
+/* For the median of the seeds: one seed's p99 is eleven requests of 1,100. */
 struct online_bounds {
 	double p99, late, part;
 };
 
+#define ONLINE_SEEDS 100
+
 static void online(const char *name, const struct engine *e, bool gauges, bool direct,
 		   struct online_bounds bounds)
 {
-	for (unsigned seed = 0; seed < online_seeds(); seed++) {
+	double p99[ONLINE_SEEDS], late[ONLINE_SEEDS], part[ONLINE_SEEDS];
+	unsigned n = online_seeds();
+
+	assert_true(n > 0 && n <= ONLINE_SEEDS);
+	for (unsigned seed = 0; seed < n; seed++) {
 		struct course without = online_run(e, gauges, direct, false, 0, 11 + seed);
 		struct course c = online_run(e, gauges, direct, true, 0, 11 + seed);
+		p99[seed] = c.p99 / without.p99;
+		late[seed] = c.late / without.late;
+		part[seed] = c.part;
 		printf("%-2s %s gauges %d: TTFT p99 %.0f ms alone, x %.2f, late x %.2f, p50 x %.2f; "
 		       "batch %.2f of the room, %.2f between\n",
-		       name, direct ? "direct" : "through", gauges, without.p99,
-		       c.p99 / without.p99, c.late / without.late, c.p50 / without.p50, c.part,
-		       c.part_quiet);
-		holds(c.p99 / without.p99 <= bounds.p99);
-		holds(c.late / without.late <= bounds.late);
-		holds(c.part >= bounds.part);
+		       name, direct ? "direct" : "through", gauges, without.p99, p99[seed],
+		       late[seed], c.p50 / without.p50, c.part, c.part_quiet);
 	}
+	struct online_bounds middle = { quantile(p99, n, 0.5), quantile(late, n, 0.5),
+					quantile(part, n, 0.5) };
+	printf("%-2s %s gauges %d: median of %u: x %.2f, late x %.2f, %.2f of the room\n", name,
+	       direct ? "direct" : "through", gauges, n, middle.p99, middle.late, middle.part);
+	holds(middle.p99 <= bounds.p99);
+	holds(middle.late <= bounds.late);
+	holds(middle.part >= bounds.part);
 }
 
 static void online_does_not_notice(void **state)
 {
 	(void)state;
-	online("A", &engine_a, true, false, (struct online_bounds){ 1.2, 1.15, 0.82 });
+	online("A", &engine_a, true, false, (struct online_bounds){ 1.12, 1.15, 0.84 });
 	/* At the start the search goes beyond the knee once; and the limit that it finds is now and
 	 * then a tenth too large. */
 	online("A", &engine_a, false, false, (struct online_bounds){ 12, 3, 0.7 });
