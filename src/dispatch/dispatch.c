@@ -150,6 +150,7 @@ void dispatch_turn(struct dispatch *d)
 	client_deliver(d->client);
 	if (d->online_closed)
 		online_end_all(d);
+	load_look(&d->load, sys.monotonic_us());
 	d->filled = dispatch_fill(d);
 	loop_tick(d);
 	client_due(d->client); /* what was started begins */

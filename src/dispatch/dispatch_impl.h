@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/load.h"
 #include "dispatch/mail.h"
 #include "dispatch/memory.h"
 #include "dispatch/model.h"
@@ -30,6 +31,7 @@ struct dispatch {
 	struct online *online; /* that have not ended, the newest first */
 	unsigned online_count;
 	unsigned online_waiting; /* those that were not sent yet: there was no room */
+	struct load load;
 	uint64_t tick_at_ms, ticked_at_ms;
 	bool filled;      /* something was sent in the last turn */
 	bool disk_behind; /* at the last tick nothing was sent for the disk's sake */

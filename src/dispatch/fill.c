@@ -231,7 +231,8 @@ bool dispatch_fill(struct dispatch *d)
 	assert(on_dispatch_thread());
 	sent = online_fill(d);
 	memory_resume(&d->memory);
-	offers_renew(d->upstreams, moment_now());
+	struct moment now = moment_now();
+	offers_renew(d->upstreams, load_is_busy(&d->load, now.us), now);
 	while (more) {
 		more = false;
 		for (struct model *m = d->models; m != NULL; m = m->next)

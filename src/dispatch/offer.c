@@ -173,7 +173,7 @@ static bool upstream_unqueued(const struct upstream *u)
 	return prefixes && prompt_cache_kind(c, upstream_engine(u)) == SCHEDULE_CACHE_OF_SLOTS;
 }
 
-static void upstream_offers_renew(struct upstream *u, struct moment now)
+static void upstream_offers_renew(struct upstream *u, bool busy, struct moment now)
 {
 	bool unqueued = upstream_unqueued(u);
 
@@ -181,17 +181,18 @@ static void upstream_offers_renew(struct upstream *u, struct moment now)
 		if (!lane_is_asked(lane, now))
 			continue;
 		limit_unqueued(lane->limit, unqueued);
+		limit_busy(lane->limit, busy);
 		limit_tick(lane->limit, now.us);
 		offer_renew(lane, now);
 	}
 }
 
-void offers_renew(struct upstream *first, struct moment now)
+void offers_renew(struct upstream *first, bool busy, struct moment now)
 {
 	assert(on_dispatch_thread());
 	/* those of all upstreams before the first offer: one looks at what others' throttles say */
 	for (struct upstream *u = first; u != NULL; u = u->next)
 		throttle_tick(&u->throttle, now.ms);
 	for (struct upstream *u = first; u != NULL; u = u->next)
-		upstream_offers_renew(u, now);
+		upstream_offers_renew(u, busy, now);
 }

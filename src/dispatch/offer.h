@@ -22,8 +22,8 @@ struct moment {
 struct moment moment_now(void);
 
 /* At the beginning of a turn, of all upstreams from `first` on: what time alone moves, and then
- * what is offered. */
-void offers_renew(struct upstream *first, struct moment now);
+ * what is offered. `busy`: this thread is (load.h). */
+void offers_renew(struct upstream *first, bool busy, struct moment now);
 /* After anything has changed on the upstream within a turn. */
 void offers_change(struct upstream *u, struct moment now);
 void offer_renew(struct lane *lane, struct moment now);

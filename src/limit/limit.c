@@ -118,6 +118,7 @@ static struct search_view search_view(const struct limit *l, uint64_t now_us)
 	return (struct search_view){
 		.now_us = now_us,
 		.latency_us = l->traffic.latency_us,
+		.busy = l->busy,
 		.few = l->traffic.lines < FEW_LINES,
 		.may_probe = l->backoff.cap >= cap && l->yield.cap >= cap &&
 			     reopen_is_open(&l->reopen),
@@ -139,7 +140,8 @@ static struct yield_view yield_view(const struct limit *l, uint64_t now_us)
 		.batch = l->traffic.batch,
 		.steady = search_is_steady(s),
 		/* More in flight than ever before is slower anyway. */
-		.blind = !search_probes_up(s) && !engine_sees_others(&l->engine, now_us) &&
+		.blind = !search_probes_up(s) && !l->busy &&
+			 !engine_sees_others(&l->engine, now_us) &&
 			 held_us >= 2 * l->traffic.latency_us,
 	};
 }
@@ -389,6 +391,11 @@ void limit_gauges_lost(struct limit *l, uint64_t now_us)
 }
 
 /* ---- time ---- */
+
+void limit_busy(struct limit *l, bool busy)
+{
+	l->busy = busy;
+}
 
 void limit_unqueued(struct limit *l, bool unqueued)
 {

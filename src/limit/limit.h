@@ -81,7 +81,7 @@ const char *limit_doubt_text(enum limit_doubt doubt);
 struct limit_config {
 	unsigned fixed; /* > 0: so many requests, each counted as one, and no other */
 	unsigned max;   /* never more units in flight, online requests included; from 1 */
-	int reserve; /* requests kept free for online ones; < 0: by itself: for ten minutes after
+	int reserve;    /* requests kept free for online ones; < 0: by itself: for ten minutes after
 	                 * online requests were seen, by the most of them that came a second and the
 	                 * time in which a slot falls free (no less than a seventh of the limit
 	                 * without metrics), and half of the others that the metrics showed then;
@@ -136,6 +136,9 @@ void limit_share(struct limit *l, unsigned lines, unsigned units, uint64_t now_u
 
 /* ---- what follows ---- */
 
+/* Whether this program is busy: what answers take then is, for a part, its own doing. Throughput
+ * says what it says, but latency is no sign of a queue in the engine, or of others there. */
+void limit_busy(struct limit *l, bool busy);
 /* Whether nothing is to wait in the engine though nobody minds: where each slot has a prompt cache
  * of its own, what waits takes the slot that falls free, and its cache with it. */
 void limit_unqueued(struct limit *l, bool unqueued);

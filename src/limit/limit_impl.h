@@ -23,9 +23,9 @@ struct limit {
 	struct yield yield;
 	struct engine engine;
 	struct reopen reopen;
-	bool unqueued;
-	uint64_t shared_us; /* what was sent before was not sent by this limit */
-	double pace;        /* room.c: units that may be sent at once, at pace_us */
+	bool unqueued, busy; /* limit_unqueued(), limit_busy() */
+	uint64_t shared_us;  /* what was sent before was not sent by this limit */
+	double pace;         /* room.c: units that may be sent at once, at pace_us */
 	uint64_t pace_us;
 };
 

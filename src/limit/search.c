@@ -17,6 +17,7 @@
 #define KNEE_FOR (30 * MINUTE)
 #define HOLD_MAX (120 * SECOND)
 #define PHASE_MIN (50 * (SECOND / 1000))
+#define QUICK (SECOND / 10)
 #define STEP_FIRST 0.15 /* of a probe, of the cap: after the knee was found */
 #define STEP 0.1
 #define STEP_MOST 0.2
@@ -288,10 +289,10 @@ static void found_drop(struct search *s)
 }
 
 /* The factor of the next phase; 0: it is over, and *ret_knee is where. */
-static double growth_factor(struct search *s, double *ret_knee)
+static double growth_factor(struct search *s, bool busy, double *ret_knee)
 {
 	struct search_finding *f = s->found;
-	double grown = f[0].ln_n - f[1].ln_n, off = above_line(f, s->found_count);
+	double grown = f[0].ln_n - f[1].ln_n, off = busy ? 0 : above_line(f, s->found_count);
 	/* When many are sent at once into a full engine, the first see a shorter queue than they
 	 * leave; into an empty engine, the last see a longer one. The truth is between the two. */
 	double more = f[0].ln_rate + f[0].ln_rate_last - f[1].ln_rate - f[1].ln_rate_last;
@@ -307,7 +308,7 @@ static double growth_factor(struct search *s, double *ret_knee)
 		return 1.5;
 	}
 	if (pays < CURVE_PAYS) {
-		*ret_knee = knee(f, s->found_count, BELOW, exp(f[1].ln_n));
+		*ret_knee = busy ? exp(f[1].ln_n) : knee(f, s->found_count, BELOW, exp(f[1].ln_n));
 		return 0;
 	}
 	if (off > LEAVES_LINE / 2 + f[0].error)
@@ -322,7 +323,7 @@ static bool growth_step(struct search *s, const struct search_view *v)
 
 	found_add(s);
 	if (s->found_count >= 2)
-		factor = growth_factor(s, &at);
+		factor = growth_factor(s, v->busy, &at);
 	if (factor <= 0 && v->few)
 		factor = 2;
 	if (factor <= 0) {
@@ -335,7 +336,8 @@ static bool growth_step(struct search *s, const struct search_view *v)
 	}
 	at = exp(s->found[0].ln_n);
 	cap_set(s, fmax(factor * at, at + 1) + s->kept);
-	search_phase_again(s, v->now_us);
+	/* What a quick server is sent first goes on connections that have to be made. */
+	search_phase_again(s, v->now_us + (v->latency_us < QUICK ? QUICK : 0));
 	return false;
 }
 
@@ -401,7 +403,7 @@ static void probe_end(struct search *s, uint64_t now_us)
 bool search_step(struct search *s, const struct search_view *v)
 {
 	const struct search_phase *p = &s->phase;
-	bool enough = p->all.count >= phase_need(s) || has_overshot(s);
+	bool enough = p->all.count >= phase_need(s) || (!v->busy && has_overshot(s));
 
 	if (!enough || v->now_us < p->since_us + PHASE_MIN)
 		return false;
@@ -409,7 +411,7 @@ bool search_step(struct search *s, const struct search_view *v)
 	case SEARCH_GROWS:
 		return growth_step(s, v);
 	case SEARCH_HOLDS:
-		if (!(s->verify && knee_verify(s, v->now_us)) && probe_is_due(s, v))
+		if (!(s->verify && !v->busy && knee_verify(s, v->now_us)) && probe_is_due(s, v))
 			probe_begin(s, v->now_us);
 		break;
 	case SEARCH_PROBES:

@@ -64,6 +64,7 @@ struct search {
 struct search_view {
 	uint64_t now_us;
 	double latency_us;
+	bool busy;          /* latency is our own doing: no sign of a queue */
 	bool may_probe;     /* its cap is the one in force */
 	bool few;           /* so few requests, of many units each, that they take turns */
 	bool online_lately; /* a part is kept free: less is in flight than the cap says */

@@ -917,6 +917,43 @@ static void fast_upstream_is_cheap(void **state)
 	limit_free(w);
 }
 
+/* 2 ms an answer, any number at once, and 40 us of our own for each: 25,000 a second is what we can
+ * do. What is above 2 ms is our own doing, and nobody else's. Returns lines a second at the end. */
+static double own_speed(bool told, double *ret_limit)
+{
+	enum { SECONDS = 20, FLIGHT = 1024, OWN_US = 40 };
+	const struct limit_config config = { .max = FLIGHT, .reserve = -1 };
+	struct limit *w = limit_new(&config, 0);
+	const struct limit_answer a = { 100, 50, 500 };
+	struct limit_mark marks[FLIGHT];
+	unsigned head = 0, tail = 0, ended = 0;
+	uint64_t now = 0;
+
+	assert_non_null(w);
+	limit_busy(w, told);
+	while (now < SECONDS * SECOND) {
+		while (room_now(w, now) > 0)
+			marks[tail++ % FLIGHT] = limit_batch_sent(w, 1, now);
+		uint64_t due = marks[head % FLIGHT].sent_us + 2 * MS;
+		now = (due > now ? due : now) + OWN_US;
+		limit_batch_answered(w, &marks[head++ % FLIGHT], &a, now);
+		ended += now > (SECONDS - 5) * SECOND;
+	}
+	*ret_limit = limit_state(w, now).limit;
+	limit_free(w);
+	return ended / 5.0;
+}
+
+static void a_busy_machine_is_no_queue(void **state)
+{
+	double limit, told = own_speed(true, &limit);
+
+	(void)state;
+	printf("busy: %.0f lines/s, limit %.0f\n", told, limit);
+	assert_true(told > 0.98 * 25000 && limit > 51);
+	assert_true(own_speed(false, &limit) <= told);
+}
+
 /* Whatever the engine and its troubles: the limits hold (the simulation looks at each step), and it
  * neither collapses nor fails to come near what the engine gives. */
 static void holds_for_any_engine(void **state)
@@ -982,6 +1019,7 @@ int main(void)
 		cmocka_unit_test(grows_beside_a_reserve),
 		cmocka_unit_test(half_empty_lane_teaches_nothing),
 		cmocka_unit_test(fast_upstream_is_cheap),
+		cmocka_unit_test(a_busy_machine_is_no_queue),
 		cmocka_unit_test(alone_as_fast_as_the_best_fixed),
 		cmocka_unit_test(online_does_not_notice),
 		cmocka_unit_test(others_are_remembered),
