@@ -1,9 +1,15 @@
 /* crowd.c: three rounds of letting more through and letting that drain. */
 #include "limit/crowd.h"
 
+#include <math.h>
+
 #include "limit/common.h"
 
-#define CROWDED_POLLS 4u /* before it is tested */
+#define CROWDED_POLLS 4u         /* before it is tested */
+#define CROWDED_POLLS_AGREED 60u /* ... where the figures were right for AGREED_POLLS */
+#define AGREED_POLLS 40u
+#define AGREED_PART 0.2
+#define AGREED_LEAST 8.0 /* of ours */
 #define THROUGH_POLLS 4u /* an engine may count a poll late */
 #define DRAIN_POLLS 6u   /* at most */
 #define ROUNDS 4u
@@ -31,14 +37,23 @@ static bool test_end(struct crowd *c, uint64_t now_us)
 	return nobody;
 }
 
-bool crowd_poll(struct crowd *c, bool crowded, double own, double queue, uint64_t now_us)
+static bool is_due(const struct crowd *c, uint64_t now_us)
+{
+	unsigned need = c->agreed >= AGREED_POLLS ? CROWDED_POLLS_AGREED : CROWDED_POLLS;
+
+	return c->polls >= need && now_us >= c->next_us;
+}
+
+bool crowd_poll(struct crowd *c, bool crowded, double own, double seen, double queue,
+		uint64_t now_us)
 {
 	c->polls++;
+	c->agreed += own >= AGREED_LEAST && fabs(seen - own) <= AGREED_PART * own;
 	switch (c->phase) {
 	case CROWD_WATCHES:
 		if (!crowded)
 			c->polls = 0;
-		if (c->polls < CROWDED_POLLS || now_us < c->next_us)
+		if (!is_due(c, now_us))
 			return false;
 		break;
 	case CROWD_LETS_THROUGH:

@@ -7,10 +7,6 @@
 #include "limit/common.h"
 
 #define STALE (5 * SECOND)
-#define OTHERS_FOR (10 * MINUTE)
-#define OTHERS_DEADBAND 1.5
-#define OTHERS_CLEAR 3.0 /* one reading is enough for what is beyond that */
-#define OTHERS_CLEAR_PART 0.1
 #define DISTRUST_MIN MINUTE
 #define DISTRUST_MAX (60 * MINUTE)
 #define PROBATION_POLLS 40u
@@ -48,6 +44,7 @@ static const struct engine_advice nothing = { .kind = ENGINE_NOTHING };
 void engine_init(struct engine *e, uint64_t now_us)
 {
 	*e = (struct engine){ .gauges_us = NEVER,
+			      .others = { .seen_us = NEVER },
 			      .preemptions = -1,
 			      .grows = true,
 			      .try_wait_us = TRY_WAIT_MIN,
@@ -109,25 +106,6 @@ static double seen_of(const struct gauges *g)
 	return g->waiting + g->running;
 }
 
-/* ---- others ---- */
-
-/* Whatever of ours is in the gauges was in flight at some time since shortly before they were
- * taken: what is beyond the most of that is others'. Twice, before a few count. */
-static void others_see(struct engine *e, const struct engine_view *v)
-{
-	double others = seen_of(&e->gauges) - v->own_high;
-
-	if (others <= OTHERS_DEADBAND)
-		others = 0;
-	e->others = fmax(fmin(others, e->others_before),
-			 others - fmax(OTHERS_CLEAR, OTHERS_CLEAR_PART * v->own_high));
-	e->others_before = others;
-	if (e->others >= e->others_most || v->now_us - e->others_most_us > OTHERS_FOR) {
-		e->others_most = e->others;
-		e->others_most_us = v->now_us;
-	}
-}
-
 /* ---- doubts ---- */
 
 /* Requests are answered, and none was ever seen to run: a pooling model, which takes a step for
@@ -157,10 +135,10 @@ static bool is_hidden(struct engine *e, const struct engine_view *v)
 static bool is_false_crowd(struct engine *e, const struct engine_view *v)
 {
 	double queue = queue_of(&e->gauges);
-	bool crowded = queue >= 1 && e->others >= CROWD_PART * e->slots &&
+	bool crowded = queue >= 1 && e->others.now >= CROWD_PART * e->slots &&
 		       v->taken <= CROWD_LEAST + e->slots / 8;
 
-	return crowd_poll(&e->crowd, crowded, v->own_low, queue, v->now_us);
+	return crowd_poll(&e->crowd, crowded, v->own_low, seen_of(&e->gauges), queue, v->now_us);
 }
 
 /* For a while; twice as long each time. */
@@ -183,7 +161,8 @@ static struct engine_advice silence(struct engine *e)
 	bool led = e->seen_polls >= SEEN_POLLS;
 
 	e->doubt = LIMIT_DOUBT_SILENT;
-	e->others = e->others_before = e->slots = 0;
+	others_init(&e->others);
+	e->slots = 0;
 	e->seen_polls = 0;
 	return led ? (struct engine_advice){ .kind = ENGINE_DISTRUST } : nothing;
 }
@@ -272,7 +251,8 @@ static void queue_keep(struct engine *e, const struct engine_view *v)
  * moment, unless a queue was seen lately when so many ran. */
 static void try_step(struct engine *e, const struct engine_view *v)
 {
-	bool full = e->waits && seen_of(&e->gauges) >= e->slots + 1;
+	bool full = queue_of(&e->gauges) >= 2 * ends(e, v) + 1 &&
+		    seen_of(&e->gauges) >= e->slots + 1;
 
 	e->empty += ((queue_of(&e->gauges) < 1) - e->empty) / 8;
 	if (full || (e->try_more > 0 && v->now_us - e->try_us >= TRY_FOR)) {
@@ -281,9 +261,9 @@ static void try_step(struct engine *e, const struct engine_view *v)
 		e->try_us = v->now_us;
 	} else if (e->try_more <= 0 && v->beside_online && e->empty > 0.5 &&
 		   v->taken >= v->allowed - 0.5 &&
-		   v->own_high - v->taken + e->others <= TRY_ONLINE * e->slots &&
+		   v->own_high - v->taken + e->others.now <= TRY_ONLINE * e->slots &&
 		   v->now_us - e->try_us > e->try_wait_us) {
-		e->try_more = v->kept + fmax(1, floor(TRY_PART * e->slots));
+		e->try_more = v->kept + ceil(2 * ends(e, v)) + fmax(1, floor(TRY_PART * e->slots));
 		e->try_us = v->now_us;
 	}
 }
@@ -365,7 +345,7 @@ static struct engine_advice slots_see(struct engine *e, const struct engine_view
 static struct engine_advice look(struct engine *e, const struct engine_view *v,
 				 const struct curve *c)
 {
-	others_see(e, v);
+	others_poll(&e->others, seen_of(&e->gauges), v->own_high, v->own_near, v->now_us);
 	if (is_hidden(e, v))
 		return distrust(e, LIMIT_DOUBT_HIDDEN, v->now_us);
 	if (is_false_crowd(e, v))
@@ -376,7 +356,7 @@ static struct engine_advice look(struct engine *e, const struct engine_view *v,
 		return silence(e);
 	if (e->probation_polls > 0) {
 		e->probation_polls--;
-		e->others = 0;
+		e->others.now = 0;
 		return nothing;
 	}
 	if (e->gauges.running >= 1)
@@ -400,7 +380,7 @@ struct engine_advice engine_gauges(struct engine *e, const struct gauges *g,
 void engine_lost(struct engine *e)
 {
 	e->gauges_us = NEVER;
-	e->others = e->others_before = e->others_most = 0;
+	others_init(&e->others);
 	e->silent_polls = e->hidden_polls = 0;
 	e->full_polls = e->idle_polls = e->rose_polls = 0;
 	e->full_most = e->try_more = 0;

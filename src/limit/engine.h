@@ -30,6 +30,7 @@
 #include "limit/crowd.h"
 #include "limit/curve.h"
 #include "limit/limit.h"
+#include "limit/others.h"
 #include "upstream/gauges.h"
 
 struct engine {
@@ -37,9 +38,7 @@ struct engine {
 	double preemptions;   /* of the poll before */
 	uint64_t gauges_us;   /* NEVER: there are none */
 
-	double others, others_before; /* by the last poll, and the one before */
-	double others_most;           /* of the last ten minutes */
-	uint64_t others_most_us;
+	struct others others;
 
 	bool grows;
 	unsigned seen_polls;  /* that something ran, until there were enough to go by */
@@ -79,6 +78,7 @@ struct engine_view {
 	bool beside_online;       /* online requests are there, or were lately */
 	bool unqueued;            /* nothing is to wait: limit_unqueued() */
 	double own_low, own_high; /* ours in flight, from a moment before the engine was asked on */
+	double own_near;          /* ... at most, from within a step of the engine on */
 	double own_asked;         /* ... when it was asked, at least */
 	double own_least;         /* ... from seconds before */
 	double taken, allowed;    /* batch units */

@@ -161,10 +161,14 @@ static struct engine_view engine_view(const struct limit *l, uint64_t asked_us, 
 		.kept = limit_reserve(l, now_us),
 		.steps = t->steps,
 	};
-	double high;
+	double low, high;
+	uint64_t near_us = OWN_BEFORE_US;
 
+	if (t->steps > 0)
+		near_us = (uint64_t)fmin(t->latency_us / t->steps, OWN_BEFORE_US);
 	traffic_own(t, asked_us > OWN_BEFORE_US ? asked_us - OWN_BEFORE_US : 0, &v.own_low,
 		    &v.own_high);
+	traffic_own(t, asked_us > near_us ? asked_us - near_us : 0, &low, &v.own_near);
 	traffic_own(t, asked_us, &v.own_asked, &high);
 	traffic_own(t, now_us > OWN_LEAST_US ? now_us - OWN_LEAST_US : 0, &v.own_least, &high);
 	return v;
@@ -379,7 +383,7 @@ void limit_gauges(struct limit *l, const struct gauges *g, uint64_t asked_us, ui
 	traffic_advance(&l->traffic, now_us);
 	struct engine_view v = engine_view(l, asked_us, now_us);
 	struct engine_advice advice = engine_gauges(&l->engine, g, &v, &l->curve);
-	traffic_others(&l->traffic, l->engine.others, now_us);
+	traffic_others(&l->traffic, l->engine.others.now, now_us);
 	engine_apply(l, &advice, now_us);
 }
 

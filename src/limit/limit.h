@@ -82,10 +82,9 @@ struct limit_config {
 	unsigned fixed; /* > 0: so many requests, each counted as one, and no other */
 	unsigned max;   /* never more units in flight, online requests included; from 1 */
 	int reserve;    /* requests kept free for online ones; < 0: by itself: for ten minutes after
-	                 * online requests were seen, by the most of them that came a second and the
+	                 * online requests, or others, were seen, by the most of them then and the
 	                 * time in which a slot falls free (no less than a seventh of the limit
-	                 * without metrics), and half of the others that the metrics showed then;
-	                 * else none */
+	                 * without metrics); else none */
 };
 
 /* Taken when a request is sent, given back with its answer. */

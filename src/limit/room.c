@@ -11,20 +11,20 @@
 #define ONLINE_SHARE 2.0
 #define QUIET_LINES 2.0
 #define QUIET_PART 0.125
-#define CROSS_PART 0.5 /* of others seen in the metrics: they are known of a moment late */
 /* The reserve. */
 #define RARE 3.0 /* ln of one in so many for whom no slot is free */
 #define BUSY_MOST 0.9
 #define UNSEEN 0.65         /* of the square root of the limit: for the first burst */
+#define UNSEEN_LATE 1.15    /* ... of which only metrics tell */
+#define LATE_US 300000.0    /* others are known by then */
 #define RESERVE_MOST_PART 3 /* of the limit */
 #define BLIND_PART 7        /* of a limit found without metrics: not to a tenth */
-#define PACE 1.5            /* of the speed at which lines end at that limit */
+#define PACE 1.5            /* of the speed at which lines end */
 #define PACE_LEAST_PER_S 10.0
 #define PACE_MOST 2.0        /* at once: */
-#define PACE_MOST_US 20000.0 /* ... or what is due in less than a step of an engine */
-
-#define HUSH 1.5       /* of a line's turn */
-#define HUSH_PART 0.75 /* of the time between online requests, at most */
+#define PACE_MOST_US 20000.0 /* ... or what is due in so long, or in a step of the engine */
+#define HUSH 1.5             /* of a line's turn */
+#define HUSH_PART 0.75       /* of the time between online requests, at most */
 #define HUSH_MOST_US 100000.0
 
 /* What waits in an engine that has no metrics so that none of its slots does: nobody minds while no
@@ -49,13 +49,18 @@ double limit_in_force(const struct limit *l)
 }
 
 /* Slots fall free one by one, and online requests come by chance: how many have to be free so that
- * it is rare that none is. The deviations of a queue with one server that is so busy. */
+ * it is rare that none is. The deviations of a queue with one server that is so busy; and as many
+ * of others as come before the next poll tells of them. */
 static double reserve_by_rate(const struct limit *l, double limit)
 {
 	const struct traffic *t = &l->traffic;
-	double busy = fmin(t->rate_most * t->latency_us / limit, BUSY_MOST);
+	double others = l->engine.others.most;
+	double busy = fmin((t->rate_most * t->latency_us + others) / limit, BUSY_MOST);
+	double deviation = RARE * (1 + busy) / (1 - busy) / 2;
+	double late = others * LATE_US / fmax(1, t->latency_us);
 
-	return fmax(round(RARE * (1 + busy) / (1 - busy) / 2), floor(UNSEEN * sqrt(limit)));
+	return fmax(round(late + sqrt(4 * late + deviation * deviation)),
+		    floor((others > 0 ? UNSEEN_LATE : UNSEEN) * sqrt(limit)));
 }
 
 static double reserve_wanted(const struct limit *l, double limit, uint64_t now_us)
@@ -65,9 +70,7 @@ static double reserve_wanted(const struct limit *l, double limit, uint64_t now_u
 	if (limit < 3 || !traffic_online_lately(&l->traffic, now_us))
 		return 0;
 	wanted = reserve_by_rate(l, limit);
-	if (engine_is_fresh(&l->engine, now_us))
-		wanted = fmax(wanted, CROSS_PART * l->engine.others_most);
-	else
+	if (!engine_is_fresh(&l->engine, now_us))
 		wanted = fmax(wanted, ceil(limit / BLIND_PART));
 	return fmin(wanted, ceil(limit / RESERVE_MOST_PART));
 }
@@ -99,9 +102,10 @@ void limit_pace_refill(struct limit *l, uint64_t now_us)
 {
 	if (!is_paced(l))
 		return;
-	double per_us = fmax(PACE * limit_in_force(l) / l->traffic.latency_us,
-			     PACE_LEAST_PER_S / SECOND);
-	double most = fmax(PACE_MOST, PACE_MOST_US * per_us);
+	double slots = fmax(0, limit_batch_slots(l)), latency_us = l->traffic.latency_us;
+	double step_us = l->traffic.steps > 0 ? latency_us / l->traffic.steps : 0;
+	double per_us = fmax(PACE * slots / latency_us, PACE_LEAST_PER_S / SECOND);
+	double most = fmax(PACE_MOST, fmax(PACE_MOST_US, step_us) * per_us);
 	l->pace = fmin(most, l->pace + per_us * (double)(now_us - l->pace_us));
 	l->pace_us = now_us;
 }

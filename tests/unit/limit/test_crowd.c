@@ -14,7 +14,7 @@ static bool poll(struct crowd *c, double part, unsigned polls, uint64_t *now_us)
 		double more = crowd_lets_through(c) ? 8 : 0;
 
 		*now_us += SECOND / 4;
-		nobody = crowd_poll(c, true, 2 + more, 100 + part * more, *now_us);
+		nobody = crowd_poll(c, true, 2 + more, 160, 100 + part * more, *now_us);
 	}
 	return nobody;
 }
@@ -45,13 +45,29 @@ static void others_that_are_there_are_believed(void **state)
 	assert_true(tests >= 2 && tests <= 6); /* ever less often */
 }
 
+/* A burst of others is no reason to doubt an engine whose figures were ours for long. */
+static void figures_that_were_right_are_believed_for_a_while(void **state)
+{
+	struct crowd c = { 0 };
+	uint64_t now_us = SECOND;
+
+	(void)state;
+	for (unsigned i = 0; i < 60; i++)
+		assert_false(crowd_poll(&c, false, 60, 62, 0, now_us += SECOND / 4));
+	for (unsigned i = 0; i < 50; i++) {
+		assert_false(poll(&c, 0, 1, &now_us));
+		assert_false(crowd_lets_through(&c));
+	}
+	assert_true(poll(&c, 0, 60, &now_us));
+}
+
 static void it_is_not_tested_while_there_is_room(void **state)
 {
 	struct crowd c = { 0 };
 
 	(void)state;
 	for (unsigned i = 1; i < 100; i++) {
-		assert_false(crowd_poll(&c, i % 4 != 0, 2, 100, i * SECOND));
+		assert_false(crowd_poll(&c, i % 4 != 0, 2, 160, 100, i * SECOND));
 		assert_false(crowd_lets_through(&c));
 	}
 }
@@ -62,7 +78,7 @@ static void nothing_is_told_by_next_to_none(void **state)
 
 	(void)state;
 	for (unsigned i = 1; i < 200; i++)
-		assert_false(crowd_poll(&c, true, 1, 100, i * SECOND / 4));
+		assert_false(crowd_poll(&c, true, 1, 160, 100, i * SECOND / 4));
 }
 
 int main(void)
@@ -70,6 +86,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(where_nobody_waits_nobody_is),
 		cmocka_unit_test(others_that_are_there_are_believed),
+		cmocka_unit_test(figures_that_were_right_are_believed_for_a_while),
 		cmocka_unit_test(it_is_not_tested_while_there_is_room),
 		cmocka_unit_test(nothing_is_told_by_next_to_none),
 	};

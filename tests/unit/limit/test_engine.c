@@ -89,7 +89,7 @@ static void readings_that_blink_take_nothing_away(void **state)
 	for (unsigned i = 0; i < 500; i++) {
 		struct engine_advice a = poll(&w, shown[i % ARRAY_LEN(shown)], 2);
 		assert_true(a.cap >= 10 && a.cap <= 11);
-		assert_true(w.e.others <= 0);
+		assert_true(w.e.others.now <= 0);
 	}
 }
 
@@ -177,25 +177,6 @@ static void where_nothing_is_to_wait_the_slots_are_the_cap(void **state)
 	}
 }
 
-/* One reading may be of a moment when ours had not been counted off yet. */
-static void others_count_when_two_polls_say_so(void **state)
-{
-	struct world w;
-
-	(void)state;
-	begin(&w, 10);
-	poll(&w, 10, 0);
-	poll(&w, 13, 0);
-	assert_true(w.e.others <= 0);
-	poll(&w, 16, 0); /* so many cannot be that */
-	assert_true(fabs(w.e.others - 3) < 1e-9);
-	poll(&w, 15, 0);
-	assert_true(fabs(w.e.others - 5) < 1e-9);
-	poll(&w, 10, 0);
-	assert_true(w.e.others <= 0);
-	assert_true(fabs(w.e.others_most - 5) < 1e-9);
-}
-
 static enum limit_doubt doubt_of(struct world *w, double running, double waiting, unsigned polls)
 {
 	for (unsigned i = 0; i < polls; i++) {
@@ -215,7 +196,7 @@ static void what_never_runs_tells_no_slots(void **state)
 	begin(&w, 4);
 	assert_int_equal(doubt_of(&w, 0, 3, 20), LIMIT_DOUBT_SILENT); /* a pooling model */
 	assert_false(engine_leads(&w.e, w.v.now_us));
-	assert_true(w.e.others <= 0);
+	assert_true(w.e.others.now <= 0);
 	assert_int_equal(doubt_of(&w, 3, 0, 1), LIMIT_DOUBT_NONE);
 }
 
@@ -282,7 +263,7 @@ static void metrics_grow_stale_and_are_lost(void **state)
 	assert_false(engine_is_fresh(&w.e, w.v.now_us + 5 * SECOND));
 	engine_lost(&w.e);
 	assert_false(engine_is_fresh(&w.e, w.v.now_us));
-	assert_true(w.e.others <= 0);
+	assert_true(w.e.others.now <= 0);
 }
 
 int main(void)
@@ -296,7 +277,6 @@ int main(void)
 		cmocka_unit_test(preemptions_are_the_reason_while_they_last),
 		cmocka_unit_test(beside_online_nothing_waits),
 		cmocka_unit_test(where_nothing_is_to_wait_the_slots_are_the_cap),
-		cmocka_unit_test(others_count_when_two_polls_say_so),
 		cmocka_unit_test(what_never_runs_tells_no_slots),
 		cmocka_unit_test(figures_that_stand_still_are_found_out_within_10_s),
 		cmocka_unit_test(a_crowd_that_nobody_feels_is_not_believed),

@@ -625,12 +625,12 @@ static void online_does_not_notice(void **state)
 	/* At the start the search goes beyond the knee once; and the limit that it finds is now and
 	 * then a tenth too large. */
 	online("A", &engine_a, false, false, (struct online_bounds){ 12, 3, 0.7 });
-	online("A", &engine_a, true, true, (struct online_bounds){ 5, 1.6, 0.65 });
+	online("A", &engine_a, true, true, (struct online_bounds){ 1.25, 1.25, 0.78 });
 	/* By latency alone those of the first burst have waited before it is known. */
 	online("A", &engine_a, false, true, (struct online_bounds){ 60, 1.25, 0.2 });
 	/* B spends two thirds of its time on prompts: its users are noticed. */
-	online("B", &engine_b, true, false, (struct online_bounds){ 3, 3, 0.9 });
-	online("B", &engine_b, true, true, (struct online_bounds){ 4.5, 4.5, 0.9 });
+	online("B", &engine_b, true, false, (struct online_bounds){ 1.9, 1.9, 0.95 });
+	online("B", &engine_b, true, true, (struct online_bounds){ 3.2, 3.2, 0.95 });
 }
 
 /* Without metrics: room for others is kept for ten minutes, then given up slowly. */

@@ -55,6 +55,23 @@ static void the_reserve_follows_the_rate(void **state)
 	limit_free(l);
 }
 
+/* Others are known of a moment late. */
+static void the_reserve_follows_others(void **state)
+{
+	struct limit *l = found(SECOND);
+
+	(void)state;
+	l->traffic.online_us = SECOND;
+	l->engine.others.most = 2;
+	assert_in_range(limit_reserve(l, SECOND), 8, 10);
+	l->engine.others.most = 20;
+	unsigned twenty = limit_reserve(l, SECOND);
+	l->engine.others.most = 40;
+	unsigned forty = limit_reserve(l, SECOND);
+	assert_true(twenty < forty && forty >= 11 && forty <= 16);
+	limit_free(l);
+}
+
 static void a_line_waits_for_the_prompt_of_an_online_request(void **state)
 {
 	struct limit *l = found(SECOND);
@@ -91,6 +108,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_reserve_follows_the_rate),
+		cmocka_unit_test(the_reserve_follows_others),
 		cmocka_unit_test(a_line_waits_for_the_prompt_of_an_online_request),
 	};
 
