@@ -13,6 +13,9 @@
 #define OWN_BEFORE_US 250000u         /* before it was asked: an engine counts once a step */
 #define OWN_LEAST_US (5 * SECOND / 2) /* ... or now and then */
 #define FEW_LINES 4
+#define LATE_GROWING 2u /* online requests, one after another, that had to wait */
+#define LATE_FOUND 3u
+#define FIRST_FULL 0.8  /* of the cap in flight: else its time says nothing of the slots */
 #define ABOVE_KNEE 0.35 /* in ln: what was seen from there on was of a queue that formed */
 
 const char *limit_reason_name(enum limit_reason reason)
@@ -215,14 +218,20 @@ static void engine_apply(struct limit *l, const struct engine_advice *a, uint64_
 		yield_give_up(&l->yield);
 }
 
+/* The curve above the knee shows only the queue that formed. */
+static void search_found(struct limit *l, uint64_t now_us)
+{
+	curve_forget_above(&l->curve, log(l->search.cap) - ABOVE_KNEE);
+	yield_wait(&l->yield, now_us + (uint64_t)(SEARCH_SETTLES * l->traffic.latency_us));
+}
+
 static void search_advance(struct limit *l, uint64_t now_us)
 {
 	struct search_view v = search_view(l, now_us);
 
 	if (engine_leads(&l->engine, now_us) || !search_step(&l->search, &v))
 		return;
-	curve_forget_above(&l->curve, log(l->search.cap) - ABOVE_KNEE);
-	yield_wait(&l->yield, now_us + (uint64_t)(SEARCH_SETTLES * v.latency_us));
+	search_found(l, now_us);
 }
 
 /* ---- what happens on the lane ---- */
@@ -238,10 +247,30 @@ struct limit_mark limit_batch_sent(struct limit *l, unsigned units, uint64_t now
 				    .units = units };
 }
 
-void limit_online_sent(struct limit *l, unsigned units, uint64_t now_us)
+struct limit_online_mark limit_online_sent(struct limit *l, unsigned units, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
 	traffic_online_sent(&l->traffic, units, now_us);
+	return (struct limit_online_mark){ .in_flight = traffic_in_flight(&l->traffic),
+					   .ended = l->traffic.ended };
+}
+
+void limit_online_first(struct limit *l, const struct limit_online_mark *m, uint64_t now_us)
+{
+	enum search_mode mode = l->search.mode;
+	double ended = (double)(l->traffic.ended - m->ended);
+
+	if (l->busy || l->config.fixed > 0 || mode == SEARCH_SUSPENDED ||
+	    engine_leads(&l->engine, now_us) || m->in_flight < FIRST_FULL * l->search.cap)
+		return;
+	unsigned late = first_came(&l->first, m->in_flight, ended);
+	if (late < (mode == SEARCH_GROWS ? LATE_GROWING : LATE_FOUND) ||
+	    l->first.slots >= l->search.cap)
+		return;
+	l->first.late = 0;
+	search_overrun(&l->search, l->first.slots, now_us);
+	l->told_cap = l->search.cap;
+	search_found(l, now_us);
 }
 
 void limit_batch_gone(struct limit *l, const struct limit_mark *m, uint64_t now_us)

@@ -6,6 +6,7 @@
 #include "limit/backoff.h"
 #include "limit/curve.h"
 #include "limit/engine.h"
+#include "limit/first.h"
 #include "limit/limit.h"
 #include "limit/reopen.h"
 #include "limit/samples.h"
@@ -23,6 +24,8 @@ struct limit {
 	struct yield yield;
 	struct engine engine;
 	struct reopen reopen;
+	struct first first;
+	double told_cap; /* the slots that there are, by online answers that were late; 0: none was */
 	bool unqueued, busy; /* limit_unqueued(), limit_busy() */
 	uint64_t shared_us;  /* what was sent before was not sent by this limit */
 	double pace;         /* room.c: units that may be sent at once, at pace_us */

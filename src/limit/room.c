@@ -70,7 +70,7 @@ static double reserve_wanted(const struct limit *l, double limit, uint64_t now_u
 	if (limit < 3 || !traffic_online_lately(&l->traffic, now_us))
 		return 0;
 	wanted = reserve_by_rate(l, limit);
-	if (!engine_is_fresh(&l->engine, now_us))
+	if (!engine_is_fresh(&l->engine, now_us) && l->search.cap > l->told_cap)
 		wanted = fmax(wanted, ceil(limit / BLIND_PART));
 	return fmin(wanted, ceil(limit / RESERVE_MOST_PART));
 }

@@ -133,6 +133,13 @@ void search_settle_at(struct search *s, double cap, uint64_t now_us)
 	search_hold(s, SEARCH_HOLD_MIN, now_us);
 }
 
+void search_overrun(struct search *s, double cap, uint64_t now_us)
+{
+	search_settle_at(s, fmin(s->cap, cap), now_us);
+	s->verify = false;
+	s->knee_us = now_us;
+}
+
 void search_follow(struct search *s, double cap, uint64_t now_us)
 {
 	if (s->mode != SEARCH_HOLDS)

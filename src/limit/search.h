@@ -103,6 +103,8 @@ void search_hold(struct search *s, uint64_t for_us, uint64_t now_us);
 void search_restart(struct search *s, uint64_t now_us);
 /* Stops growing, or probing, and holds. */
 void search_settle_at(struct search *s, double cap, uint64_t now_us);
+/* More than `cap` only waits: the search, or what it found, went too far. */
+void search_overrun(struct search *s, double cap, uint64_t now_us);
 /* Holds a cap that another gives, for now. */
 void search_follow(struct search *s, double cap, uint64_t now_us);
 /* Goes back from a probe and learns nothing until search_hold(). */

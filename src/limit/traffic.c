@@ -87,6 +87,7 @@ void traffic_batch_gone(struct traffic *t, unsigned units)
 {
 	assert(t->batch >= units && t->lines > 0);
 	t->lines--;
+	t->ended += units;
 	batch_move(t, t->batch - units);
 }
 
@@ -114,6 +115,7 @@ void traffic_online_gone(struct traffic *t, unsigned units, uint64_t now_us)
 {
 	assert(t->online >= units && t->requests > 0);
 	t->requests--;
+	t->ended += units;
 	online_move(t, t->online - units);
 	t->online_us = now_us;
 }

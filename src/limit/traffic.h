@@ -18,6 +18,7 @@ struct own_bucket {
 struct traffic {
 	unsigned batch, online;   /* units */
 	unsigned lines, requests; /* the same, each counted as one */
+	uint64_t ended;           /* units of ours, ever */
 	double others;            /* not ours, by the engine's metrics */
 	double area; /* integral of units in flight, in unit-microseconds, until area_us */
 	uint64_t area_us;
