@@ -7,6 +7,7 @@
 
 /* How often each was asked, and what it answers: NULL is 404. */
 static struct {
+	unsigned slow_ms; /* that a GET takes; 0: 5 */
 	unsigned metrics, models, health, lines, props, infos, old_infos;
 	const char *metrics_text, *models_text, *props_text, *info_text;
 	const char *metrics_next;     /* takes turns with metrics_text; NULL: it does not */
@@ -50,6 +51,7 @@ static void on_request(void *ctx, const struct fake_request *rq, struct fake_ans
 	(void)ctx;
 	ret->after_ms = 5;
 	if (strcmp(rq->method, "GET") == 0) {
+		ret->after_ms = up.slow_ms > 0 ? up.slow_ms : 5;
 		on_poll(rq, ret);
 		return;
 	}
@@ -127,6 +129,21 @@ static void metrics_are_asked_for_while_lines_are_in_flight(void **state)
 	unsigned asked = up.metrics;
 	world_run(&w, 60000);
 	assert_int_equal(up.metrics, asked);
+	world_close(&w);
+}
+
+/* They come from the thread that gives the answers: 40 ms each, twice a second. */
+static void slow_metrics_are_asked_for_less_often(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.metrics_text = "vllm:num_requests_running 3\nvllm:num_requests_waiting 1\n";
+	up.slow_ms = 40;
+	world_batch(&w, 20);
+	world_run(&w, 4000);
+	assert_in_range(up.metrics, 7, 8);
 	world_close(&w);
 }
 
@@ -374,6 +391,7 @@ int main(void)
 		cmocka_unit_test(models_are_asked_for_every_minute),
 		cmocka_unit_test(what_is_of_no_use_is_asked_for_less_and_less),
 		cmocka_unit_test(metrics_are_asked_for_while_lines_are_in_flight),
+		cmocka_unit_test(slow_metrics_are_asked_for_less_often),
 		cmocka_unit_test(health_is_asked_for_while_it_is_down),
 		cmocka_unit_test(without_a_health_call_its_models_say_it),
 		cmocka_unit_test(the_first_poll_is_sent_with_the_first_line),
