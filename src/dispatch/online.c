@@ -10,6 +10,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "base/sys.h"
@@ -32,6 +33,7 @@ struct online_call {
 	uint64_t sent_us;
 	unsigned units;        /* of its body, see weight.h */
 	bool is_error;         /* its status is no 2xx */
+	bool begins;           /* it is streamed, and nothing of its body came yet */
 	struct buf error_body; /* the beginning of an answer that is an error */
 };
 
@@ -102,11 +104,40 @@ static struct online_call *call_of(struct exchange *x)
 	return container_of(transfer_of(x), struct online_call, transfer);
 }
 
+static struct lane *call_lane(const struct online_call *call)
+{
+	char name[256];
+
+	(void)slice_copy(call->online->model, name, sizeof(name));
+	const struct model *m = model_find(call->transfer.dispatch->models, name);
+	return m != NULL ? lane_find(m, call->transfer.upstream) : NULL;
+}
+
+static bool is_stream(struct slice type)
+{
+	static const char stream[] = "text/event-stream";
+
+	return type.n >= sizeof(stream) - 1 && strncasecmp(type.p, stream, sizeof(stream) - 1) == 0;
+}
+
+/* An answer that is streamed begins. */
+static void call_began(struct online_call *call)
+{
+	const struct lane *lane = call_lane(call);
+
+	call->begins = false;
+	if (lane != NULL)
+		limit_online_first(lane->limit, call->sent_us, sys.monotonic_us());
+}
+
 static void call_head(struct exchange *x, const struct exchange_head *h)
 {
 	struct online_call *call = call_of(x);
 
+	const struct header *type = header_find(h->headers, h->header_count, "Content-Type");
+
 	call->is_error = h->status >= 300;
+	call->begins = !call->is_error && type != NULL && is_stream(type->value);
 	relay_move(call->transfer.dispatch, call->online, RELAY_ANSWERED);
 	call->online->ops->head(call->online->ctx, h);
 }
@@ -116,6 +147,8 @@ static enum exchange_taken call_body(struct exchange *x, struct slice piece)
 	struct online_call *call = call_of(x);
 	size_t room = ERROR_BODY_MAX - call->error_body.n;
 
+	if (call->begins && piece.n > 0)
+		call_began(call);
 	if (!call->online->ops->body(call->online->ctx, piece))
 		return EXCHANGE_PAUSED;
 	if (call->is_error && room > 0)
@@ -310,13 +343,8 @@ bool online_fill(struct dispatch *d)
 /* The same table as for lines; the body of a 2xx, which streams through, is not read. */
 static void online_learn(struct online_call *call, const struct attempt_end *end)
 {
-	const struct dispatch *d = call->transfer.dispatch;
 	struct upstream *u = call->transfer.upstream;
-	char name[256];
-
-	(void)slice_copy(call->online->model, name, sizeof(name));
-	struct model *m = model_find(d->models, name);
-	struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
+	struct lane *lane = call_lane(call);
 	unsigned in_flight = lane != NULL ? lane->slots.sent : 0;
 	enum blame blame =
 		upstream_judge(u, lane != NULL ? &lane->circuit : NULL, in_flight, end).blame;

@@ -15,7 +15,6 @@
 #define FEW_LINES 4
 #define LATE_GROWING 2u /* online requests, one after another, that had to wait */
 #define LATE_FOUND 3u
-#define FIRST_FULL 0.8  /* of the cap in flight: else its time says nothing of the slots */
 #define ABOVE_KNEE 0.35 /* in ln: what was seen from there on was of a queue that formed */
 
 const char *limit_reason_name(enum limit_reason reason)
@@ -247,23 +246,21 @@ struct limit_mark limit_batch_sent(struct limit *l, unsigned units, uint64_t now
 				    .units = units };
 }
 
-struct limit_online_mark limit_online_sent(struct limit *l, unsigned units, uint64_t now_us)
+void limit_online_sent(struct limit *l, unsigned units, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
 	traffic_online_sent(&l->traffic, units, now_us);
-	return (struct limit_online_mark){ .in_flight = traffic_in_flight(&l->traffic),
-					   .ended = l->traffic.ended };
+	first_sent(&l->first, traffic_in_flight(&l->traffic), l->traffic.ended, now_us);
 }
 
-void limit_online_first(struct limit *l, const struct limit_online_mark *m, uint64_t now_us)
+void limit_online_first(struct limit *l, uint64_t sent_us, uint64_t now_us)
 {
 	enum search_mode mode = l->search.mode;
-	double ended = (double)(l->traffic.ended - m->ended);
 
 	if (l->busy || l->config.fixed > 0 || mode == SEARCH_SUSPENDED ||
-	    engine_leads(&l->engine, now_us) || m->in_flight < FIRST_FULL * l->search.cap)
+	    engine_leads(&l->engine, now_us))
 		return;
-	unsigned late = first_came(&l->first, m->in_flight, ended);
+	unsigned late = first_came(&l->first, sent_us, l->traffic.ended, l->search.cap);
 	if (late < (mode == SEARCH_GROWS ? LATE_GROWING : LATE_FOUND) ||
 	    l->first.slots >= l->search.cap)
 		return;

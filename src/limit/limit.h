@@ -96,12 +96,6 @@ struct limit_mark {
 	unsigned units;
 };
 
-/* Taken when an online request is sent. */
-struct limit_online_mark {
-	double in_flight; /* then, it included */
-	uint64_t ended;   /* units until then */
-};
-
 /* What an answer tells. */
 struct limit_answer {
 	uint64_t prompt_tokens, output_tokens; /* from its usage; both 0: not known */
@@ -119,10 +113,10 @@ void limit_configure(struct limit *l, const struct limit_config *config, uint64_
 
 /* A batch line, or an online request, of so many units is sent, or is no longer in flight. */
 struct limit_mark limit_batch_sent(struct limit *l, unsigned units, uint64_t now_us);
-struct limit_online_mark limit_online_sent(struct limit *l, unsigned units, uint64_t now_us);
-/* The first byte of the answer to a request of one unit came, of one that is streamed: its time tells
- * whether it had to wait in the engine. */
-void limit_online_first(struct limit *l, const struct limit_online_mark *m, uint64_t now_us);
+void limit_online_sent(struct limit *l, unsigned units, uint64_t now_us);
+/* The first byte of a streamed answer came, to the online request that was sent at `sent_us`, or the
+ * next after that: its time tells whether it had to wait in the engine. */
+void limit_online_first(struct limit *l, uint64_t sent_us, uint64_t now_us);
 /* The line was answered as it should be: the controller learns from it. */
 void limit_batch_answered(struct limit *l, const struct limit_mark *m, const struct limit_answer *a,
 			  uint64_t now_us);

@@ -1,6 +1,8 @@
 /* test_online.c: clients' own requests beside the lines, on the fake client. */
 #include "world.h"
 
+#include "limit/limit_impl.h"
+
 static struct fake_answer next; /* to an online request */
 static bool lines_refused;
 static unsigned onlines, lines;
@@ -188,6 +190,36 @@ static void it_goes_beside_lines_that_fill_the_limit(void **state)
 	world_close(&w);
 }
 
+/* When a streamed answer begins tells the limit whether it had to wait. */
+static void the_limit_is_told_when_one_begins(void **state)
+{
+	static const struct {
+		const char *type;
+		unsigned told;
+	} rows[] = { { "text/event-stream; charset=utf-8", 1 }, { "application/json", 0 } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct asker a;
+		struct world w;
+
+		world_begin(&w);
+		next.headers[0] = (struct header){ SLICE("Content-Type"), slice_of(rows[i].type) };
+		world_batch(&w, 20);
+		world_run(&w, 100);
+		const struct model *m = model_find(w.dispatch->models, "m");
+		const struct lane *lane = lane_find(m, w.dispatch->upstreams);
+		limit_configure(lane->limit, &(struct limit_config){ .max = 8 },
+				sys.monotonic_us());
+		asker_ask(&w, &a);
+		world_run(&w, 100);
+		assert_true(a.ended);
+		assert_int_equal(lane->limit->first.ended.count, rows[i].told);
+		asker_release(&w, &a);
+		world_close(&w);
+	}
+}
+
 static void one_who_reads_slowly_is_waited_for(void **state)
 {
 	struct asker a;
@@ -259,6 +291,7 @@ int main(void)
 		cmocka_unit_test(it_goes_while_lines_are_refused),
 		cmocka_unit_test(its_units_count_until_it_has_ended),
 		cmocka_unit_test(it_goes_beside_lines_that_fill_the_limit),
+		cmocka_unit_test(the_limit_is_told_when_one_begins),
 		cmocka_unit_test(one_who_reads_slowly_is_waited_for),
 		cmocka_unit_test(ends_that_are_no_answer),
 		cmocka_unit_test(one_that_is_released_is_stopped),

@@ -101,7 +101,6 @@ struct world_request {
 	unsigned lane, n_seqs, n_inputs, prompt;
 	uint64_t tokens, sent_us, due_us;
 	struct limit_mark mark;
-	struct limit_online_mark online;
 	struct limit_answer answer;
 	bool refused, lost; /* 503; the engine went down */
 	bool told;          /* its first token has come */
@@ -227,7 +226,7 @@ static inline void world_on_token(struct seq *s)
 		return;
 	r->told = true;
 	if (r->kind == WORLD_ONLINE && w->fixed == 0)
-		limit_online_first(w->limits[0], &r->online, w->now_us);
+		limit_online_first(w->limits[0], r->sent_us, w->now_us);
 	if (w->n_ttft < WORLD_TTFT_MAX)
 		w->ttft_ms[w->n_ttft++] = (double)(w->now_us + WORLD_TRIP_US - r->sent_us) /
 					  (double)WORLD_MS;
@@ -291,15 +290,12 @@ static inline void world_other_send(struct world *w, enum world_kind kind)
 {
 	if (kind == WORLD_ONLINE && w->fixed == 0 && !limit_online_room(w->limits[0]))
 		return;
-	struct world_request *r = world_request_new(w, kind);
 	if (kind == WORLD_ONLINE) {
-		for (unsigned i = 0; i < w->n_limits && w->fixed == 0; i++) {
-			struct limit_online_mark m = limit_online_sent(w->limits[i], 1, w->now_us);
-			r->online = i == 0 ? m : r->online;
-		}
+		for (unsigned i = 0; i < w->n_limits && w->fixed == 0; i++)
+			limit_online_sent(w->limits[i], 1, w->now_us);
 		w->online++;
 	}
-	world_send(w, &w->out, r);
+	world_send(w, &w->out, world_request_new(w, kind));
 }
 
 /* The request reaches an upstream that takes any number. */

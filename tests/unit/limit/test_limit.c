@@ -66,7 +66,6 @@ struct request {
 	unsigned prompt_left, output_left, prompt, output;
 	uint64_t sent_us, refused_at_us; /* NEVER: it is served */
 	struct limit_mark mark;
-	struct limit_online_mark online;
 	bool long_unseen; /* its usage tells nothing of its length */
 };
 
@@ -133,7 +132,7 @@ static void sim_send(struct sim *s, enum kind kind)
 	r->sent_us = s->now_us;
 	r->refused_at_us = NEVER;
 	if (kind == ONLINE) {
-		r->online = limit_online_sent(s->w, 1, s->now_us);
+		limit_online_sent(s->w, 1, s->now_us);
 		s->online++;
 	}
 	if (kind == BATCH) {
@@ -186,7 +185,7 @@ static void sim_step_end(struct sim *s)
 			continue;
 		}
 		if (r->output_left == r->output && r->kind == ONLINE)
-			limit_online_first(s->w, &r->online, s->now_us);
+			limit_online_first(s->w, r->sent_us, s->now_us);
 		if (r->output_left == r->output && r->kind != BATCH)
 			s->ttft_ms[s->ttfts++ % ARRAY_LEN(s->ttft_ms)] =
 				(double)(s->now_us - r->sent_us) / MS;
