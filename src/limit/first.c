@@ -27,7 +27,7 @@ static const struct first_mark *mark_at(const struct first *f, uint64_t sent_us)
 	return f->sent <= FIRST_MARKS ? found : NULL; /* NULL: too long ago */
 }
 
-unsigned first_came(struct first *f, uint64_t sent_us, uint64_t ended, double cap)
+unsigned first_came(struct first *f, uint64_t sent_us, uint64_t ended, double cap, uint64_t now_us)
 {
 	const struct first_mark *m = mark_at(f, sent_us);
 	double usual = f->ended.count > 0 ? recent_median(&f->ended) : 0;
@@ -40,6 +40,9 @@ unsigned first_came(struct first *f, uint64_t sent_us, uint64_t ended, double ca
 		f->late = 0;
 		return 0;
 	}
+	if (f->late >= 2 && m->at_us < f->late_us) /* those that come together wait together */
+		return f->late;
+	f->late_us = now_us;
 	f->slots = fmax(m->in_flight - waited, f->late > 0 ? f->slots : 1);
 	return ++f->late;
 }

@@ -21,6 +21,7 @@ struct first {
 	unsigned sent;
 	struct recent ended; /* units that ended in the time of those that did not wait */
 	unsigned late;       /* one after another that did */
+	uint64_t late_us;    /* when the last of them began */
 	double slots;        /* there are no more than that, by the least late of these */
 };
 
@@ -28,4 +29,4 @@ void first_sent(struct first *f, double in_flight, uint64_t ended, uint64_t now_
 /* The answer began to the first request sent at `sent_us` or later; `ended` units have, and `cap` may
  * be in flight. Returns how many of one after another were late, by now; with much less than the cap
  * in flight none is. */
-unsigned first_came(struct first *f, uint64_t sent_us, uint64_t ended, double cap);
+unsigned first_came(struct first *f, uint64_t sent_us, uint64_t ended, double cap, uint64_t now_us);

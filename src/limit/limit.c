@@ -260,7 +260,7 @@ void limit_online_first(struct limit *l, uint64_t sent_us, uint64_t now_us)
 	if (l->busy || l->config.fixed > 0 || mode == SEARCH_SUSPENDED ||
 	    engine_leads(&l->engine, now_us))
 		return;
-	unsigned late = first_came(&l->first, sent_us, l->traffic.ended, l->search.cap);
+	unsigned late = first_came(&l->first, sent_us, l->traffic.ended, l->search.cap, now_us);
 	if (late < (mode == SEARCH_GROWS ? LATE_GROWING : LATE_FOUND) ||
 	    l->first.slots >= l->search.cap)
 		return;

@@ -418,7 +418,8 @@ bool search_step(struct search *s, const struct search_view *v)
 	case SEARCH_GROWS:
 		return growth_step(s, v);
 	case SEARCH_HOLDS:
-		if (!(s->verify && !v->busy && knee_verify(s, v->now_us)) && probe_is_due(s, v))
+		if (!(s->verify && !v->busy && !v->online_lately && knee_verify(s, v->now_us)) &&
+		    probe_is_due(s, v))
 			probe_begin(s, v->now_us);
 		break;
 	case SEARCH_PROBES:

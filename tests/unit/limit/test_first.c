@@ -18,7 +18,7 @@ static unsigned answer(struct world *w, double in_flight, unsigned ended)
 	first_sent(&w->f, in_flight, w->ended, sent_us + 3);
 	w->ended += ended;
 	w->now_us += 1000;
-	return first_came(&w->f, sent_us, w->ended, 0);
+	return first_came(&w->f, sent_us, w->ended, 0, w->now_us);
 }
 
 /* An engine of 64 slots, first come, first served; three requests end in two steps. */
@@ -63,6 +63,24 @@ static void a_step_more_is_not_late(void **state)
 	assert_int_equal(answer(&w, 60, 7), 0);
 }
 
+/* Those of one moment wait for each other's prompts: of these two count. */
+static void those_that_come_together_are_no_proof(void **state)
+{
+	struct world w = { .now_us = 1 };
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(came(&w, 60), 0);
+	for (unsigned i = 0; i < 4; i++)
+		first_sent(&w.f, 60, w.ended, w.now_us + i);
+	w.ended += 20;
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(first_came(&w.f, w.now_us + i, w.ended, 64, w.now_us + 100),
+				 i == 0 ? 1 : 2);
+	w.now_us += 200;
+	assert_int_equal(answer(&w, 60, 20), 3);
+}
+
 static void with_little_in_flight_nothing_is_told(void **state)
 {
 	struct world w = { .now_us = 1 };
@@ -71,7 +89,7 @@ static void with_little_in_flight_nothing_is_told(void **state)
 	for (unsigned i = 0; i < 4; i++)
 		assert_int_equal(came(&w, 60), 0);
 	first_sent(&w.f, 40, w.ended, w.now_us);
-	assert_int_equal(first_came(&w.f, w.now_us, w.ended + 30, 64), 0);
+	assert_int_equal(first_came(&w.f, w.now_us, w.ended + 30, 64, w.now_us), 0);
 }
 
 static void one_that_was_sent_long_ago_is_not_known(void **state)
@@ -81,8 +99,9 @@ static void one_that_was_sent_long_ago_is_not_known(void **state)
 	(void)state;
 	for (unsigned i = 0; i < 300; i++)
 		assert_int_equal(came(&w, 60), 0);
-	assert_int_equal(first_came(&w.f, 1, w.ended, 64), 0);
-	assert_int_equal(first_came(&w.f, w.now_us, w.ended, 64), 0); /* nor one that was not */
+	assert_int_equal(first_came(&w.f, 1, w.ended, 64, w.now_us), 0);
+	assert_int_equal(first_came(&w.f, w.now_us, w.ended, 64, w.now_us),
+			 0); /* nor one that was not */
 }
 
 int main(void)
@@ -91,6 +110,7 @@ int main(void)
 		cmocka_unit_test(what_is_ahead_of_one_that_waits_is_beyond_the_slots),
 		cmocka_unit_test(a_long_prompt_says_little),
 		cmocka_unit_test(a_step_more_is_not_late),
+		cmocka_unit_test(those_that_come_together_are_no_proof),
 		cmocka_unit_test(with_little_in_flight_nothing_is_told),
 		cmocka_unit_test(one_that_was_sent_long_ago_is_not_known),
 	};
