@@ -10,6 +10,7 @@
 
 #define LEAVES_LINE 0.14 /* in ln: latency so far above a line through that with less is a queue */
 #define VERIFIES 0.08    /* ... once nothing was sent at once */
+#define VERIFY_PART 0.7  /* of the cap: answers */
 #define OVERSHOT 0.25    /* ... and a long one */
 #define BELOW 0.35       /* in ln: throughput so far below the best is not yet held up by a queue */
 #define NEARLY_ALL 0.96
@@ -79,7 +80,7 @@ static unsigned phase_need(const struct search *s)
 {
 	if (s->mode == SEARCH_GROWS)
 		return (unsigned)clamp((s->cap <= LIMIT_SMALL ? 0.8 : 0.5) * s->cap, 3, SAMPLES);
-	return (unsigned)clamp(2 * s->cap, 24, SAMPLES);
+	return (unsigned)clamp((s->verify ? VERIFY_PART : 2) * s->cap, 24, SAMPLES);
 }
 
 bool search_in_phase(const struct search *s, uint64_t sent_us)

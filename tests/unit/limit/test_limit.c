@@ -628,7 +628,7 @@ static void online_does_not_notice(void **state)
 	online("A", &engine_a, false, false, (struct online_bounds){ 1.2, 1.15, 0.78 });
 	online("A", &engine_a, true, true, (struct online_bounds){ 1.25, 1.25, 0.78 });
 	/* By latency alone those of the first burst have waited before it is known. */
-	online("A", &engine_a, false, true, (struct online_bounds){ 60, 1.25, 0.2 });
+	online("A", &engine_a, false, true, (struct online_bounds){ 45, 1.25, 0.2 });
 	/* B spends two thirds of its time on prompts: its users are noticed. */
 	online("B", &engine_b, true, false, (struct online_bounds){ 1.9, 1.9, 0.95 });
 	online("B", &engine_b, true, true, (struct online_bounds){ 3.2, 3.2, 0.95 });
