@@ -18,8 +18,9 @@
 #define KNEE_FOR (30 * MINUTE)
 #define HOLD_MAX (120 * SECOND)
 #define PHASE_MIN (50 * (SECOND / 1000))
-#define QUICK (SECOND / 10)
-#define STEP_FIRST 0.15 /* of a probe, of the cap: after the knee was found */
+#define QUICK (SECOND / 50)   /* latency */
+#define CONNECT (SECOND / 10) /* after which connections are there */
+#define STEP_FIRST 0.15       /* of a probe, of the cap: after the knee was found */
 #define STEP 0.1
 #define STEP_MOST 0.2
 
@@ -345,7 +346,7 @@ static bool growth_step(struct search *s, const struct search_view *v)
 	at = exp(s->found[0].ln_n);
 	cap_set(s, fmax(factor * at, at + 1) + s->kept);
 	/* What a quick server is sent first goes on connections that have to be made. */
-	search_phase_again(s, v->now_us + (v->latency_us < QUICK ? QUICK : 0));
+	search_phase_again(s, v->now_us + (v->latency_us < QUICK ? CONNECT : 0));
 	return false;
 }
 
