@@ -21,13 +21,6 @@ static uint64_t later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* It takes requests again: what was let through to it at once before is not now. */
-static void lane_reopen(struct lane *lane, struct moment now)
-{
-	lane->gate_shut = false;
-	limit_reopened(lane->limit, now.us);
-}
-
 /* Whether another model, with less in flight on the upstream, could take the slot. */
 static bool lane_yields(const struct lane *lane, struct moment now)
 {
@@ -181,8 +174,8 @@ static bool line_fits(struct upstream *u, struct line *l, struct moment now)
 static bool lane_send(struct dispatch *d, struct lane *lane, struct line *l, struct moment now)
 {
 	assert(lane->offer.lines > 0);
-	if (lane->gate_shut && !lane->offer.probe)
-		lane_reopen(lane, now);
+	if (!lane->offer.probe)
+		lane_reopen(lane, now.us);
 	bool sent = line_send(d, lane, l);
 	now = moment_now();
 	offers_change(lane->upstream, now);

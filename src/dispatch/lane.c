@@ -99,6 +99,54 @@ unsigned lane_slots(const struct lane *lane)
 	return lane->slots.sent + lane->offer.lines;
 }
 
+/* ---- the gate of a limit ---- */
+
+static bool others_flow(const struct lane *lane)
+{
+	for (const struct lane *other = lanes_of(lane->upstream); other != NULL;
+	     other = other->next_of_upstream)
+		if (other != lane && !other->gate_shut && other->slots.sent > 0)
+			return true;
+	return false;
+}
+
+bool lane_is_shut(const struct lane *lane)
+{
+	const struct target *t = target_of(lane->upstream);
+
+	if (lane->limit != t->limit)
+		return lane->gate_shut;
+	return t->gate_shut || (lane->gate_shut && !others_flow(lane));
+}
+
+void lane_shut(struct lane *lane)
+{
+	lane->gate_shut = true;
+}
+
+void lane_reopen(struct lane *lane, uint64_t now_us)
+{
+	struct target *t = target_of(lane->upstream);
+
+	if (lane_is_shut(lane))
+		limit_reopened(lane->limit, now_us);
+	lane->gate_shut = false;
+	if (lane->limit == t->limit)
+		t->gate_shut = false;
+}
+
+void lanes_shut(struct upstream *u)
+{
+	struct target *t = target_of(u);
+
+	if (t->limit != NULL) {
+		t->gate_shut = true;
+		return;
+	}
+	for (struct lane *lane = t->lanes; lane != NULL; lane = lane->next_of_upstream)
+		lane->gate_shut = true;
+}
+
 /* ---- all lanes of an upstream ---- */
 
 /* What is done to every limit of an upstream. */
@@ -170,7 +218,7 @@ void lanes_check(const struct upstream *u)
 	assert(on_dispatch_thread());
 	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
 		assert(lane->limit == shared ||
-limit_state(lane->limit, now_us).batch == lane->slots.sent_units);
+		       limit_state(lane->limit, now_us).batch == lane->slots.sent_units);
 		slots_add(&sum, &lane->slots);
 	}
 	assert(shared == NULL || limit_state(shared, now_us).batch == sum.sent_units);

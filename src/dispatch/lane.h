@@ -44,7 +44,7 @@ struct lane {
 	enum limit_doubt doubt; /* that the log was told of */
 	struct circuit circuit; /* whether it answers for this model */
 	unsigned probe_turn;    /* what the next probe is, see fill.c */
-	bool gate_shut;         /* it was down or asked for a pause, and nothing was sent since */
+	bool gate_shut;         /* its own: see lane_is_shut() */
 	uint64_t sent_ms;       /* when the last line was */
 	struct lane_offer offer;
 	struct slots slots;
@@ -63,6 +63,20 @@ bool lane_is_idle(const struct lane *lane);
 bool lane_open_circuit(const struct lane *lane);
 /* Slots that lines have on the lane, in use or free. */
 unsigned lane_slots(const struct lane *lane);
+
+/* ---- the gate of a limit ----
+ *
+ * It is shut by an outage or a pause; the next line that is no probe opens it, and the limit begins
+ * slowly then (limit_reopened()). Where lanes share a limit they have one gate; what shuts one
+ * model alone is no matter while lines of others are in flight. */
+
+bool lane_is_shut(const struct lane *lane);
+/* The model alone was down. */
+void lane_shut(struct lane *lane);
+/* A line that is no probe is about to be sent. */
+void lane_reopen(struct lane *lane, uint64_t now_us);
+/* The upstream was down, or asks for a pause. */
+void lanes_shut(struct upstream *u);
 
 /* ---- all lanes of an upstream ---- */
 

@@ -55,12 +55,6 @@ void learn_tick(struct upstream *u, uint64_t now_ms)
 
 /* ---- the end of an attempt ---- */
 
-static void gates_shut(struct upstream *u)
-{
-	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
-		lane->gate_shut = true;
-}
-
 void attempt_learn(struct upstream *u, struct lane *lane, const struct lesson *l)
 {
 	uint64_t now_ms = l->end->ended_us / 1000;
@@ -69,9 +63,9 @@ void attempt_learn(struct upstream *u, struct lane *lane, const struct lesson *l
 	assert(on_dispatch_thread());
 	assert(lane != NULL || (!learnt.shut_model && !learnt.model));
 	if (learnt.shut_upstream)
-		gates_shut(u);
+		lanes_shut(u);
 	if (learnt.shut_model)
-		lane->gate_shut = true;
+		lane_shut(lane);
 	if (learnt.came_back)
 		watches_renew(&target_of(u)->watches, now_ms);
 	if (learnt.model)

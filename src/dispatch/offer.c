@@ -133,8 +133,8 @@ static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
 		return (struct lane_offer){ .due_ms = now.ms + LOOK_AGAIN_MS };
 	if (probe)
 		return (struct lane_offer){ .lines = 1, .due_ms = now.ms, .probe = true };
-	unsigned room = lane->gate_shut ? limit_room_reopened(lane->limit)
-					: limit_room(lane->limit);
+	unsigned room = lane_is_shut(lane) ? limit_room_reopened(lane->limit)
+					   : limit_room(lane->limit);
 	return (struct lane_offer){ .lines = least(room, most - load),
 				    .due_ms = room > 0 ? now.ms : now.ms + LOOK_AGAIN_MS };
 }

@@ -24,6 +24,7 @@ struct target {
 	struct prompt_cache prompt_cache;     /* of its engine */
 	struct lane *lanes;                   /* lane.h */
 	struct limit *limit;                  /* of all lanes; NULL: each has its own */
+	bool gate_shut;                       /* that of `limit`: lane.h */
 	struct line_transfer *free_transfers; /* line_transfer.h */
 };
 

@@ -2,6 +2,8 @@
  * themselves are test_fill.c's. */
 #include "servers.h"
 
+#include "dispatch/flow_impl.h"
+
 static unsigned in_flight_of(unsigned batch, uint64_t at_ms)
 {
 	unsigned count = 0;
@@ -139,6 +141,8 @@ static void alone_it_gets_all_the_same(void **state)
 static struct {
 	uint64_t free_ms[SLOTS]; /* world_ms() */
 	uint64_t begins_ms[REQUESTS_MAX];
+	bool pauses;       /* it asks for a pause of a second */
+	const char *fails; /* lines with that in their body */
 } engine;
 
 /* The slot that is free first takes it. */
@@ -147,6 +151,13 @@ static void engine_takes(const struct request *rq, struct fake_answer *ret)
 	uint64_t *first = &engine.free_ms[0];
 	unsigned n = strstr(rq->body, "\"n\":4") != NULL ? 4 : 1;
 
+	engine.begins_ms[rq - servers.requests] = UINT64_MAX; /* it never does */
+	if (engine.pauses || (engine.fails != NULL && strstr(rq->body, engine.fails) != NULL)) {
+		*ret = (struct fake_answer){ .status = engine.pauses ? 429 : 500, .after_ms = 20 };
+		if (engine.pauses)
+			ret->headers[0] = (struct header){ SLICE("Retry-After"), SLICE("1") };
+		return;
+	}
 	for (; n > 0; n--) {
 		for (unsigned i = 0; i < SLOTS; i++)
 			if (engine.free_ms[i] < *first)
@@ -167,7 +178,7 @@ static const char *engine_metrics(void)
 		uint64_t begins_ms = engine.begins_ms[i], now_ms = world_ms();
 		unsigned n = strstr(servers.requests[i].body, "\"n\":4") != NULL ? 4 : 1;
 		running += begins_ms <= now_ms && now_ms < begins_ms + 100 ? n : 0;
-		waiting += begins_ms > now_ms ? n : 0;
+		waiting += begins_ms > now_ms && begins_ms != UINT64_MAX ? n : 0;
 	}
 	snprintf(text, sizeof(text), "vllm:num_requests_running %u\nvllm:num_requests_waiting %u\n",
 		 running, waiting);
@@ -213,6 +224,81 @@ static void models_of_one_engine_share_its_limit(void **state)
 	world_close(&w);
 }
 
+/* ---- after a pause or an outage ---- */
+
+/* Whether the upstream's limit is in a slow start at any time of so long. */
+static bool slow_start_within(struct world *w, uint64_t ms)
+{
+	bool seen = false;
+
+	for (uint64_t at_ms = 0; at_ms < ms; at_ms += 20) {
+		struct limit_state s = limit_state(lanes_of(w->dispatch->upstreams)->limit,
+						   client_fake_now_ms() * 1000);
+		seen = seen || s.reason == LIMIT_SLOW_START;
+		world_run(w, 20);
+	}
+	return seen;
+}
+
+/* The engine's limit begins slowly once for all of them, and who comes last gets his half. */
+static void after_a_pause_models_of_one_engine_take_turns_again(void **state)
+{
+	struct world w;
+
+	(void)state;
+	engine_open(&w);
+	struct world_batch *m = world_batch_of(&w, "m", 2000), *n = world_batch_of(&w, "n", 8);
+	world_run(&w, 4000);
+	assert_int_equal(n->ended, 8);
+	engine.pauses = true;
+	world_run(&w, 300);
+	engine.pauses = false;
+	assert_true(slow_start_within(&w, 4000));
+	assert_false(slow_start_within(&w, 1000));
+	n = world_batch_of(&w, "n", 1000);
+	unsigned m_ended = m->ended;
+	assert_false(slow_start_within(&w, 4000));
+	assert_in_range(n->ended, 140, 165); /* 40 a second */
+	assert_in_range(m->ended - m_ended, 150, 180);
+	world_close(&w);
+}
+
+static void an_outage_of_one_model_does_not_slow_the_others(void **state)
+{
+	struct world w;
+
+	(void)state;
+	engine_open(&w);
+	struct world_batch *m = world_batch_of(&w, "m", 2000), *n = world_batch_of(&w, "n", 1000);
+	world_run(&w, 4000);
+	engine.fails = "\"model\":\"n\"";
+	world_run(&w, 3000);
+	assert_true(lane_open_circuit(lane_find(n->flow->model, w.dispatch->upstreams)));
+	engine.fails = NULL;
+	unsigned m_ended = m->ended, n_ended = n->ended;
+	assert_false(slow_start_within(&w, 6000));
+	assert_true(n->ended > n_ended + 150);
+	assert_in_range(m->ended + n->ended - m_ended - n_ended, 465, 495);
+	world_close(&w);
+}
+
+static void a_model_alone_begins_slowly_after_an_outage(void **state)
+{
+	struct world w;
+
+	(void)state;
+	engine_open(&w);
+	world_batch_of(&w, "m", 2000);
+	struct world_batch *n = world_batch_of(&w, "n", 4);
+	world_run(&w, 4000);
+	assert_int_equal(n->ended, 4);
+	engine.fails = "\"model\":\"m\"";
+	world_run(&w, 3000);
+	engine.fails = NULL;
+	assert_true(slow_start_within(&w, 4000));
+	world_close(&w);
+}
+
 /* `n: 4` is four in the engine's gauges, and in what is counted as ours: nobody else is there. */
 static void requests_of_four_are_no_cross_traffic(void **state)
 {
@@ -245,6 +331,9 @@ int main(void)
 		cmocka_unit_test(so_does_one_whose_breaker_is_closed),
 		cmocka_unit_test(alone_it_gets_all_the_same),
 		cmocka_unit_test(models_of_one_engine_share_its_limit),
+		cmocka_unit_test(after_a_pause_models_of_one_engine_take_turns_again),
+		cmocka_unit_test(an_outage_of_one_model_does_not_slow_the_others),
+		cmocka_unit_test(a_model_alone_begins_slowly_after_an_outage),
 		cmocka_unit_test(requests_of_four_are_no_cross_traffic),
 	};
 
