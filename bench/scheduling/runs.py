@@ -1,6 +1,6 @@
 """How a run goes: its programs are started, the load is sent, and what happens is written down.
 
-A run is a dict of plain values (see runs_of() in scenarios.py); so is what comes of it, which
+A run is a dict of plain values (see Scenario.runs() in scenario.py); so is what comes of it, which
 is kept in build/bench/scheduling/results/NAME.json. Times are seconds from when the load begins.
 """
 

@@ -115,7 +115,7 @@ class VllmOnline(Vllm, Bursts):
             yield {**run, "sample_s": 0.5}
 
     def rows(self, results):
-        # The batch has found its width before the second phase.
+        # The batch has found its limit before the second phase.
         yield self.alone_row(results, "online through lowtide, no batch")
         result = results["vllm-beside"]
         late = ttfts(result, {1})

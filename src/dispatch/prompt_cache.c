@@ -9,7 +9,8 @@
 #define INTERVAL_MOST_MS 60000u /* what has too few lines by then shows nothing */
 #define EXPECTED_LEAST 0.1      /* of prompt tokens: less is not worth a search */
 #define FOUND_LEAST 0.5         /* of what is expected */
-#define FOUND_BETTER 1.1        /* so much better another way has to be to be kept */
+#define FOUND_BETTER 1.1        /* so much better another way has to be to be kept, */
+#define FOUND_MORE 0.05         /* and by so much of all prompt tokens */
 #define OTHERS_MOST 1.5         /* prompt tokens at the engine for one of ours: more are others' */
 #define AGAIN_MS (10u * 60 * 1000)
 
@@ -84,12 +85,17 @@ static unsigned way_next(const struct prompt_cache *c)
 	return way;
 }
 
+static bool better(double share, double usual)
+{
+	return share > FOUND_BETTER * usual && share >= usual + FOUND_MORE;
+}
+
 static void search_end(struct prompt_cache *c, unsigned tried, const struct prompt_cache_view *v)
 {
 	unsigned best = 0;
 
 	for (unsigned i = 1; i < tried; i++)
-		if (c->share[i] > FOUND_BETTER * c->share[0] && c->share[i] > c->share[best])
+		if (better(c->share[i], c->share[0]) && c->share[i] > c->share[best])
 			best = i;
 	c->way = best;
 	c->searches = false;
@@ -116,7 +122,11 @@ static bool interval_judge(struct prompt_cache *c, const struct prompt_cache_vie
 			return false;
 		c->searches = true;
 		c->looked_for = expected;
-		c->way = 0;
+		if (c->way != 0) {
+			/* `found` is that of the way kept; way 0 has an interval of its own */
+			c->way = 0;
+			return false;
+		}
 	}
 	c->share[c->way] = found;
 	unsigned next = way_next(c);

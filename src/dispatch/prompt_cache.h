@@ -1,10 +1,11 @@
 /* prompt_cache.h: the prefix cache of an upstream's engine: whether its slots share it, and whether
  * lines find in it what the order of sending lets one expect.
  *
- * Where they find far less, the other ways to send are tried for an interval each, in turn: fewer
- * prefixes open at once, and, where nobody has said of what kind the cache is, the other kind. The
- * way with the largest share of cached prompt tokens is kept. What was found is the engine's own
- * counters, or else what answers say (usage.prompt_tokens_details.cached_tokens).
+ * Where they find far less, all ways to send are measured for an interval each, in turn: the usual
+ * one, fewer prefixes open at once, and, where nobody has said of what kind the cache is, the other
+ * kind. Another way is kept if its share of cached prompt tokens is clearly larger than the usual
+ * one's. What was found is the engine's own counters, or else what answers say
+ * (usage.prompt_tokens_details.cached_tokens).
  *
  * Pure. Threads: dispatch alone. */
 #pragma once
@@ -51,9 +52,9 @@ struct prompt_cache_news {
 	unsigned prefixes; /* SCHEDULE_PREFIXES_ANY: as many as fill the slots */
 };
 
-/* Where nobody has said otherwise, the slots share a cache: that is so for vLLM, SGLang, TensorRT-LLM
- * and for services. What llama.cpp loses by the mistake is a prefix computed once a slot; what a
- * shared cache loses by the other one is nearly all that it could save. */
+/* Where nobody has said otherwise, the slots share a cache: that is so for vLLM, SGLang,
+ * TensorRT-LLM and for services. What llama.cpp loses by the mistake is a prefix computed once a
+ * slot; what a shared cache loses by the other one is nearly all that it could save. */
 enum schedule_cache prompt_cache_kind(const struct prompt_cache *c, enum gauges_kind engine);
 /* Prefixes that may be open at once. */
 unsigned prompt_cache_prefixes(const struct prompt_cache *c);

@@ -4,9 +4,9 @@
  * A group is what came while the one before was being synced. While the disk refuses (full,
  * failing) the recorder keeps the group, says so once in the log and tries again every half second;
  * of a batch that is to end anyway only a few times, so that a journal on a bad sector does not
- * hold up its own batch's end, and all others, for ever. What waits here is bounded by dispatch, which
- * sends nothing while UNSYNCED_MAX answered lines are not durable (upstream/slots.h); a group has no
- * bound of its own. */
+ * hold up its own batch's end, and all others, for ever. What waits here is bounded by dispatch,
+ * which sends nothing while UNSYNCED_MAX answered lines are not durable (upstream/slots.h); a group
+ * has no bound of its own. The owners of a group are synced one after another. */
 #pragma once
 
 #include "base/error.h"

@@ -366,6 +366,7 @@ void schedule_put_off(struct schedule *s, struct schedule_line *l)
 	(void)s;
 	window_back(l->batch->window, l, false);
 	l->group = SCHEDULE_NO_GROUP;
+	l->cached_tokens = 0;
 }
 
 /* ---- batches come and go ---- */

@@ -157,7 +157,8 @@ bool schedule_has_prefixes(const struct schedule *s);
 void schedule_ended(struct schedule *s, const struct schedule_line *l, double took_ms,
 		    uint64_t tokens);
 /* The line was not answered and will be sent again later (from a queue of the caller's): the lines
- * of its prefix no longer wait for it, another one leads, and `l` forgets its prefix.
+ * of its prefix no longer wait for it, another one leads, and `l` forgets its prefix
+ * (what should have been cached, too: by then others may have pushed it out).
  * schedule_ended() still follows when the line ends; a further call changes nothing. */
 void schedule_put_off(struct schedule *s, struct schedule_line *l);
 

@@ -12,8 +12,8 @@
  * 4. any line: a slot is never left empty.
  *
  * A lane whose slots share a cache:
- * 1. of its warm groups without a line in flight, the one answered last: a prefix that no line
- *    holds is soon dropped;
+ * 1. of its open groups without a line in flight, the one whose last line came back last: a prefix
+ *    that no line holds is soon dropped, and one whose leader has failed needs another leader;
  * 2. the leader of the next group, if its open groups have not lines left for all its slots, for as
  *    many end before the leader does, about; of a group no more count than half of the slots;
  * 3. of its warm groups, that with the fewest lines left;
@@ -40,8 +40,8 @@ struct schedule_window *window_load(const struct schedule_ops *ops, struct sched
 void window_free(struct schedule_window *w); /* NULL is fine */
 unsigned window_segments(const struct schedule_window *w);
 bool window_has_line(const struct schedule_window *w); /* NULL: no */
-/* A line for the lane, of a window that has one: sets record, input_tokens, cached_tokens, group and
- * window. */
+/* A line for the lane, of a window that has one: sets record, input_tokens, cached_tokens, group
+ * and window. */
 void window_take(struct schedule_window *w, const struct schedule_lane *lane,
 		 struct schedule_line *ret);
 /* The line is no longer in flight; `answered`: its prompt was computed. Lines of another window,

@@ -160,6 +160,50 @@ static void nothing_helps(void **state)
 	assert_int_equal(w.told, 2);
 }
 
+static double finds_next_to_nothing(const struct prompt_cache *c, enum gauges_kind engine)
+{
+	(void)engine;
+	return prompt_cache_prefixes(c) == 2 ? 0.001 : 0;
+}
+
+/* Where nothing is found the usual way, a crumb is no reason for another one. */
+static void a_way_is_kept_for_a_clear_gain_alone(void **state)
+{
+	struct world w;
+	(void)state;
+	world_open(&w, GAUGES_VLLM);
+	w.finds = finds_next_to_nothing;
+	world_run(&w, 4 * INTERVAL_S + 1);
+	assert_int_equal(w.told, 1);
+	assert_int_equal(prompt_cache_prefixes(&w.cache), SCHEDULE_PREFIXES_ANY);
+}
+
+static double finds_with_many_open(const struct prompt_cache *c, enum gauges_kind engine)
+{
+	(void)engine;
+	return prompt_cache_prefixes(c) == SCHEDULE_PREFIXES_ANY ? 0.6
+	       : prompt_cache_prefixes(c) == 4                   ? 0.3
+								 : 0.2;
+}
+
+/* A second search begins with another way in force: what that finds is not the usual way's. */
+static void a_second_search_measures_the_usual_way_too(void **state)
+{
+	struct world w;
+	(void)state;
+	world_open(&w, GAUGES_VLLM);
+	w.finds = finds_with_two_open;
+	world_run(&w, 4 * INTERVAL_S + 1);
+	assert_int_equal(w.told, 1);
+	assert_int_equal(prompt_cache_prefixes(&w.cache), 2);
+	w.finds = finds_with_many_open;
+	world_run(&w, 600 + 6 * INTERVAL_S);
+	assert_int_equal(w.told, 2);
+	assert_true(fabs(w.news.found_before - 0.6) < 0.01);
+	assert_true(fabs(w.news.found - 0.6) < 0.01);
+	assert_int_equal(prompt_cache_prefixes(&w.cache), SCHEDULE_PREFIXES_ANY);
+}
+
 static void others_requests_show_nothing(void **state)
 {
 	struct world w;
@@ -206,6 +250,8 @@ int main(void)
 		cmocka_unit_test(fewer_prefixes_where_that_helps),
 		cmocka_unit_test(other_kind_where_nobody_says),
 		cmocka_unit_test(nothing_helps),
+		cmocka_unit_test(a_way_is_kept_for_a_clear_gain_alone),
+		cmocka_unit_test(a_second_search_measures_the_usual_way_too),
 		cmocka_unit_test(others_requests_show_nothing),
 		cmocka_unit_test(a_search_that_is_broken_off_leaves_all_as_it_was),
 	};

@@ -273,6 +273,24 @@ static void kin_follow_all_at_once(void **state)
 	close_with(s, f);
 }
 
+/* It goes again minutes later, maybe to another upstream: nothing is expected of the cache. */
+static void of_a_line_that_was_put_off_nothing_is_expected(void **state)
+{
+	(void)state;
+	struct schedule *s = schedule_open(&fake_ops);
+	struct fake *f = blocks(1, 9);
+	schedule_add(s, &f->b);
+	const struct schedule_lane *lane = shared_lane(0, 2, SCHEDULE_PREFIXES_ANY);
+	struct schedule_line a = next(s, lane);
+	schedule_ended(s, &a, 1000, 300);
+	a = next(s, lane);
+	assert_int_not_equal(a.cached_tokens, 0);
+	schedule_put_off(s, &a);
+	assert_int_equal(a.group, SCHEDULE_NO_GROUP);
+	assert_int_equal(a.cached_tokens, 0);
+	close_with(s, f);
+}
+
 static void another_leads_where_the_leader_fails(void **state)
 {
 	(void)state;
@@ -424,6 +442,7 @@ int main(void)
 		cmocka_unit_test(kinds_may_differ),
 		cmocka_unit_test(lanes_help_each_other_out),
 		cmocka_unit_test(kin_follow_all_at_once),
+		cmocka_unit_test(of_a_line_that_was_put_off_nothing_is_expected),
 		cmocka_unit_test(another_leads_where_the_leader_fails),
 		cmocka_unit_test(prefixes_open_are_bounded),
 		cmocka_unit_test(groups_of_a_family_stand_together),
