@@ -11,9 +11,9 @@
 #define DISTRUST_MAX (60 * MINUTE)
 #define PROBATION_POLLS 40u
 #define SILENT_POLLS 12u
-#define HIDDEN_POLLS 8u
-#define HIDDEN_LEAST 8.0
-#define HIDDEN_PART 0.65
+#define HIDDEN_POLLS 8
+#define HIDDEN_LEAST 6.0
+#define HIDDEN_PART 0.25
 #define DOUBT_ANSWERS 4u
 #define CROWD_PART 0.75 /* of the slots */
 #define CROWD_LEAST 4.0 /* of ours that are let through */
@@ -122,13 +122,14 @@ static bool is_silent(struct engine *e, const struct engine_view *v)
  * it. */
 static bool is_hidden(struct engine *e, const struct engine_view *v)
 {
-	bool hidden = v->own_least >= HIDDEN_LEAST &&
-		      seen_of(&e->gauges) < HIDDEN_PART * v->own_least;
+	double hidden = 1 - seen_of(&e->gauges) / fmax(1, v->own_least);
 
-	if (!hidden)
+	if (v->own_least < HIDDEN_LEAST)
+		return false;
+	e->hidden_part += (clamp(hidden, 0, 1) - e->hidden_part) / HIDDEN_POLLS;
+	if (e->hidden_part < HIDDEN_PART)
 		e->hidden_answers = 0;
-	e->hidden_polls = hidden ? e->hidden_polls + 1 : 0;
-	return e->hidden_polls >= HIDDEN_POLLS && e->hidden_answers >= DOUBT_ANSWERS;
+	return e->hidden_answers >= DOUBT_ANSWERS;
 }
 
 /* Others are said to leave us next to nothing of a full engine, and are not there. */
@@ -381,7 +382,8 @@ void engine_lost(struct engine *e)
 {
 	e->gauges_us = NEVER;
 	others_init(&e->others);
-	e->silent_polls = e->hidden_polls = 0;
+	e->silent_polls = 0;
+	e->hidden_part = 0;
 	e->full_polls = e->idle_polls = e->rose_polls = 0;
 	e->full_most = e->try_more = 0;
 	e->try_wait_us = TRY_WAIT_MIN;

@@ -63,7 +63,8 @@ struct engine {
 
 	/* doubts */
 	unsigned silent_polls, silent_answers; /* nothing was seen to run */
-	unsigned hidden_polls, hidden_answers; /* much less was seen than is ours */
+	double hidden_part;                    /* of ours, not seen; a moving mean */
+	unsigned hidden_answers;               /* much less was seen than is ours */
 	struct crowd crowd;
 	enum limit_doubt doubt;
 	uint64_t distrust_until_us, distrust_for_us;
