@@ -61,9 +61,10 @@ bool lane_open(struct model *m, struct upstream *u)
 	*end = lane; /* in the order of the upstreams: of two that are as good the first is taken */
 	lane->next_of_upstream = t->lanes;
 	t->lanes = lane;
-	if (t->limit == NULL)
-		lane_online_join(lane, now_us);
-	if (u->has_gauges)
+	if (t->limit != NULL)
+		return true;
+	lane_online_join(lane, now_us);
+	if (watches_gauges_current(&t->watches, now_us / 1000))
 		lanes_gauges(u, now_us);
 	return true;
 }

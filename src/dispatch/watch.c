@@ -331,11 +331,11 @@ static void slots_ask(struct watches *w, uint64_t now_ms)
 	free(url);
 }
 
-/* Told or not, the log says nothing of a failure: few engines have slots to tell of. */
+/* The next reading has them beside its own figures: it goes to the limits whole, and none twice.
+ * The log says nothing of a failure: few engines have slots to tell of. */
 static void slots_done(struct watches *w, const struct attempt_end *e)
 {
 	struct upstream *u = w->upstream;
-	unsigned before = u->engine_slots;
 	bool whole = e->how == EXCHANGE_WHOLE;
 
 	if (!whole || e->status == 503) { /* it is not up yet */
@@ -349,13 +349,11 @@ static void slots_done(struct watches *w, const struct attempt_end *e)
 		return;
 	}
 	w->slots.failures = 0;
-	u->engine_slots = e->status == 200 ? gauges_slots_read(e->body, w->slots_of) : 0;
-	u->gauges.slots = u->engine_slots > 0 ? (double)u->engine_slots : -1;
-	if (u->engine_slots == before)
-		return;
-	log_info("upstream.engine_slots", kv_str("upstream", u->config.name),
-		 kv_u64("slots", u->engine_slots));
-	w->ops->gauges(u, sys.monotonic_us());
+	unsigned slots = e->status == 200 ? gauges_slots_read(e->body, w->slots_of) : 0;
+	if (slots != u->engine_slots)
+		log_info("upstream.engine_slots", kv_str("upstream", u->config.name),
+			 kv_u64("slots", slots));
+	u->engine_slots = slots;
 }
 
 /* ---- health ---- */

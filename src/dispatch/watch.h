@@ -22,7 +22,7 @@ struct poll_ops {
 	bool (*busy)(const struct upstream *u);
 	/* Since when it or a model on it is down: then its health is asked for. 0: it is not. */
 	uint64_t (*ailing_since_ms)(const struct upstream *u);
-	/* u->gauges, or u->engine_slots, are new; or, !u->has_gauges, there are none. */
+	/* u->gauges are new, or, !u->has_gauges, there are none. */
 	void (*gauges)(struct upstream *u, uint64_t now_us);
 	/* What an upstream reports is new. `others`: other models than before. */
 	void (*models)(struct dispatch *d, bool others);

@@ -3,6 +3,7 @@
 #include "servers.h"
 
 #include "dispatch/flow_impl.h"
+#include "limit/limit_impl.h"
 
 static unsigned in_flight_of(unsigned batch, uint64_t at_ms)
 {
@@ -224,6 +225,48 @@ static void models_of_one_engine_share_its_limit(void **state)
 	world_close(&w);
 }
 
+/* The limit is told of each reading once. */
+static void a_model_that_comes_later_repeats_no_reading(void **state)
+{
+	struct world w;
+
+	(void)state;
+	engine_open(&w);
+	world_batch_of(&w, "m", 40);
+	world_run(&w, 2000);
+	const struct limit *limit = lanes_of(w.dispatch->upstreams)->limit;
+	uint64_t told_us = limit->engine.gauges_us;
+	world_run(&w, 60000); /* and nothing is asked meanwhile */
+	assert_int_equal(limit->engine.gauges_us, told_us);
+	servers.of[0].metrics = NULL;
+	world_batch_of(&w, "n", 1);
+	world_run(&w, 1);
+	assert_non_null(lanes_of(w.dispatch->upstreams)->next_of_upstream);
+	assert_ptr_equal(lanes_of(w.dispatch->upstreams)->limit, limit);
+	assert_int_equal(limit->engine.gauges_us, told_us);
+	world_close(&w);
+}
+
+/* ... and a limit of its own begins with the last one, if that is of this moment. */
+static void a_limit_begins_with_the_reading_of_this_moment(void **state)
+{
+	(void)state;
+	for (unsigned old = 0; old < 2; old++) {
+		struct world w;
+		engine_open(&w);
+		struct target *t = target_of(w.dispatch->upstreams);
+		t->upstream.has_gauges = true;
+		t->upstream.gauges = (struct gauges){ .kind = GAUGES_VLLM, .running = 3 };
+		t->watches.metrics.due_ms = old ? 0 : client_fake_now_ms();
+		servers.of[0].metrics = NULL;
+		world_batch_of(&w, "m", 1);
+		world_run(&w, 1);
+		assert_int_equal(t->limit != NULL, !old);
+		assert_true(lanes_of(&t->upstream)->limit->engine.gauges.running == (old ? 0 : 3));
+		world_close(&w);
+	}
+}
+
 /* ---- after a pause or an outage ---- */
 
 /* Whether the upstream's limit is in a slow start at any time of so long. */
@@ -331,6 +374,8 @@ int main(void)
 		cmocka_unit_test(so_does_one_whose_breaker_is_closed),
 		cmocka_unit_test(alone_it_gets_all_the_same),
 		cmocka_unit_test(models_of_one_engine_share_its_limit),
+		cmocka_unit_test(a_model_that_comes_later_repeats_no_reading),
+		cmocka_unit_test(a_limit_begins_with_the_reading_of_this_moment),
 		cmocka_unit_test(after_a_pause_models_of_one_engine_take_turns_again),
 		cmocka_unit_test(an_outage_of_one_model_does_not_slow_the_others),
 		cmocka_unit_test(a_model_alone_begins_slowly_after_an_outage),

@@ -1,6 +1,7 @@
 /* test_watch.c: what is asked of an upstream beside its work: models, metrics, health. */
 #include "world.h"
 
+#include "limit/limit_impl.h"
 #include "log_seen.h"
 
 #define GOOD "{\"choices\":[{\"message\":{\"content\":\"x\"}}]}"
@@ -350,6 +351,28 @@ static void sglang_is_asked_by_both_names(void **state)
 	world_close(&w);
 }
 
+/* They come beside the next reading. */
+static void slots_repeat_no_reading(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.models_text = "{\"data\":[]}";
+	up.metrics_text = SGLANG_TEXT;
+	up.info_text = "{\"internal_states\":[{\"effective_max_running_requests_per_dp\":8}]}";
+	world_batch(&w, 8);
+	world_run(&w, 100);
+	const struct engine *engine = &lanes_of(the_upstream(&w))->limit->engine;
+	assert_int_equal(the_upstream(&w)->engine_slots, 8);
+	assert_int_equal(up.metrics, 1);
+	assert_int_equal(engine->gauges_us, (up.metrics_ms + 5) * 1000);
+	world_run(&w, 300);
+	assert_int_equal(up.metrics, 2);
+	assert_true(engine->gauges.slots == 8);
+	world_close(&w);
+}
+
 static void one_that_still_loads_is_asked_again(void **state)
 {
 	struct world w;
@@ -400,6 +423,7 @@ int main(void)
 		cmocka_unit_test(it_is_believed_again_ten_minutes_later),
 		cmocka_unit_test(llama_cpp_is_asked_once_for_its_slots),
 		cmocka_unit_test(sglang_is_asked_by_both_names),
+		cmocka_unit_test(slots_repeat_no_reading),
 		cmocka_unit_test(one_that_still_loads_is_asked_again),
 		cmocka_unit_test(what_does_not_tell_its_slots_is_not_asked_again),
 	};
