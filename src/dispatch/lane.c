@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "dispatch/model.h"
 #include "dispatch/target.h"
@@ -176,6 +177,79 @@ static void configure_each(struct limit *l, const struct limit_deed *deed)
 	limit_configure(l, deed->config, deed->now_us);
 }
 
+static struct lane *lane_busiest(struct upstream *u)
+{
+	struct lane *busiest = lanes_of(u);
+
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
+		if (lane->slots.sent > busiest->slots.sent)
+			busiest = lane;
+	return busiest;
+}
+
+static bool limits_make(struct limit **ret, unsigned n, const struct limit_config *config,
+			uint64_t now_us)
+{
+	for (unsigned i = 0; i < n; i++) {
+		ret[i] = limit_new(config, now_us);
+		if (ret[i] != NULL)
+			continue;
+		while (i > 0)
+			limit_free(ret[--i]);
+		return false;
+	}
+	return true;
+}
+
+/* With what is in flight; which line has how many units is no matter. */
+static void lane_move(struct lane *lane, struct limit *to, uint64_t now_us)
+{
+	const struct slots *s = &lane->slots;
+
+	for (unsigned i = s->sent; i > 0; i--) {
+		unsigned units = i > 1 ? 1 : s->sent_units - (s->sent - 1);
+		limit_batch_gone(lane->limit, &(struct limit_mark){ .units = units }, now_us);
+	}
+	limit_share(to, s->sent, s->sent_units, now_us);
+	lane->limit = to;
+	lane_online_join(lane, now_us);
+}
+
+/* Each lane has a limit of its own again, the busiest one with what was learnt. */
+static void limit_divide(struct target *t, struct limit **fresh, uint64_t now_us)
+{
+	const struct lane *busiest = lane_busiest(&t->upstream);
+
+	for (struct lane *lane = t->lanes; lane != NULL; lane = lane->next_of_upstream) {
+		lane->gate_shut = lane->gate_shut || t->gate_shut;
+		if (lane != busiest)
+			lane_move(lane, *fresh++, now_us);
+	}
+	if (busiest == NULL)
+		limit_free(t->limit);
+	t->limit = NULL;
+	t->gate_shut = false;
+}
+
+/* Nothing tells any more that they are one engine. Without memory they stay one until the next
+ * reload. */
+static void lanes_unshare(struct upstream *u, const struct limit_config *config, uint64_t now_us)
+{
+	struct target *t = target_of(u);
+	unsigned n = 0;
+
+	if (t->limit == NULL)
+		return;
+	for (const struct lane *lane = t->lanes; lane != NULL; lane = lane->next_of_upstream)
+		n += lane != t->lanes; /* all but one */
+	struct limit **fresh = calloc(n + 1, sizeof(struct limit *));
+	if (fresh != NULL && limits_make(fresh, n, config, now_us))
+		limit_divide(t, fresh, now_us);
+	else
+		log_error("memory.exhausted", kv_str("upstream", u->config.name));
+	free(fresh);
+}
+
 void lanes_configure(struct upstream *u, uint64_t now_us)
 {
 	struct limit_config config = upstream_limit_config(u);
@@ -183,8 +257,10 @@ void lanes_configure(struct upstream *u, uint64_t now_us)
 	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 		breaker_probe_at(&lane->circuit.breaker, now_us / 1000);
 	limits_each(u, &(struct limit_deed){ configure_each, now_us, .config = &config });
-	if (u->config.metrics == GAUGES_NONE)
-		lanes_gauges(u, now_us); /* there are none any more */
+	if (u->config.metrics != GAUGES_NONE)
+		return;
+	lanes_gauges(u, now_us); /* there are none any more */
+	lanes_unshare(u, &config, now_us);
 }
 
 static void online_sent_each(struct limit *l, const struct limit_deed *deed)
@@ -237,16 +313,6 @@ bool lanes_busy(const struct upstream *u)
 		    (lane->model->retry.waiting > 0 || schedule_has_line(lane->model->schedule)))
 			return true;
 	return false;
-}
-
-static struct lane *lane_busiest(struct upstream *u)
-{
-	struct lane *busiest = lanes_of(u);
-
-	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
-		if (lane->slots.sent > busiest->slots.sent)
-			busiest = lane;
-	return busiest;
 }
 
 /* From now on all lanes go by what the busiest of them has learnt. */

@@ -1,6 +1,6 @@
 /* lane.h: one model on one upstream: its concurrency limit, its circuit breaker, its slots. And
  * what is of all lanes of an upstream: once an upstream shows metrics its lanes have one limit, for
- * then it is one engine, under whatever names.
+ * then it is one engine, under whatever names; until the configuration says that it has none.
  *
  *	upstream A --- lane --- model m1 --- schedule --- batches
  *	           \-- lane --- model m2 ---    ...

@@ -186,14 +186,21 @@ static const char *engine_metrics(void)
 	return text;
 }
 
-static void engine_open(struct world *w)
+static struct upstream_config engine_config(enum gauges_kind metrics)
 {
 	struct upstream_config config = server_config(0);
 
 	config.concurrency = 0;
 	config.max_concurrency = 64;
-	config.metrics = GAUGES_AUTO;
+	config.metrics = metrics;
 	config.reserve = -1;
+	return config;
+}
+
+static void engine_open(struct world *w)
+{
+	struct upstream_config config = engine_config(GAUGES_AUTO);
+
 	engine = (typeof(engine)){ 0 };
 	servers_open_with(w, WORLD_CONFIG, &config, 1);
 	servers.of[0].choose = engine_takes;
@@ -265,6 +272,63 @@ static void a_limit_begins_with_the_reading_of_this_moment(void **state)
 		assert_true(lanes_of(&t->upstream)->limit->engine.gauges.running == (old ? 0 : 3));
 		world_close(&w);
 	}
+}
+
+/* With `metrics: none` a model has a limit of its own again, and its lines in flight are counted by
+ * it (lanes_check()); with metrics it is the engine's. */
+static void metrics_that_are_set_aside_divide_the_limit(void **state)
+{
+	struct upstream_config none = engine_config(GAUGES_NONE),
+			       again = engine_config(GAUGES_AUTO);
+	struct world w;
+
+	(void)state;
+	engine_open(&w);
+	struct world_batch *m = world_batch_of(&w, "m", 2000), *n = world_batch_of(&w, "n", 1000);
+	m->body = "{\"model\":\"m\",\"n\":4}";
+	world_run(&w, 4050);
+	const struct upstream *u = w.dispatch->upstreams;
+	struct limit *shared = target_of(u)->limit;
+	assert_non_null(shared);
+	world_upstreams(&w, &none, 1);
+	struct lane *first = lanes_of(u), *second = first->next_of_upstream;
+	assert_null(target_of(u)->limit);
+	assert_ptr_not_equal(first->limit, second->limit);
+	assert_true(first->limit == shared || second->limit == shared);
+	assert_true(first->slots.sent > 0 && second->slots.sent > 0);
+	lanes_check(u);
+	unsigned m_ended = m->ended, n_ended = n->ended;
+	world_run(&w, 5000);
+	assert_true(m->ended > m_ended + 20 && n->ended > n_ended + 80);
+	assert_null(target_of(u)->limit);
+	world_upstreams(&w, &again, 1);
+	world_run(&w, 2000);
+	assert_non_null(target_of(u)->limit);
+	assert_ptr_equal(first->limit, second->limit);
+	world_close(&w);
+}
+
+static void a_limit_without_lanes_is_set_aside_too(void **state)
+{
+	static char other[] = "other";
+	struct upstream_config none = engine_config(GAUGES_NONE);
+	struct world w;
+
+	(void)state;
+	none.models = (char *[]){ other, NULL };
+	engine_open(&w);
+	world_batch_of(&w, "m", 40);
+	world_run(&w, 4000);
+	assert_non_null(target_of(w.dispatch->upstreams)->limit);
+	none.metrics = GAUGES_AUTO;
+	world_upstreams(&w, &none, 1);
+	world_run(&w, 2000);
+	assert_null(lanes_of(w.dispatch->upstreams));
+	assert_non_null(target_of(w.dispatch->upstreams)->limit);
+	none.metrics = GAUGES_NONE;
+	world_upstreams(&w, &none, 1);
+	assert_null(target_of(w.dispatch->upstreams)->limit);
+	world_close(&w);
 }
 
 /* ---- after a pause or an outage ---- */
@@ -376,6 +440,8 @@ int main(void)
 		cmocka_unit_test(models_of_one_engine_share_its_limit),
 		cmocka_unit_test(a_model_that_comes_later_repeats_no_reading),
 		cmocka_unit_test(a_limit_begins_with_the_reading_of_this_moment),
+		cmocka_unit_test(metrics_that_are_set_aside_divide_the_limit),
+		cmocka_unit_test(a_limit_without_lanes_is_set_aside_too),
 		cmocka_unit_test(after_a_pause_models_of_one_engine_take_turns_again),
 		cmocka_unit_test(an_outage_of_one_model_does_not_slow_the_others),
 		cmocka_unit_test(a_model_alone_begins_slowly_after_an_outage),
