@@ -89,8 +89,8 @@ void flow_stall(struct flow *f)
 	assert(on_dispatch_thread());
 	if (slots_unsynced_full(&f->of->slots)) {
 		snprintf(text, sizeof(text),
-			 "the disk is slow: %u answered lines are not on it yet, and nothing more "
-			 "is sent until they are",
+			 "the disk is slow: %u or more answered lines are not on it yet, and "
+			 "nothing more is sent until some are",
 			 UNSYNCED_MAX);
 		stall_show(f, STALL_PAUSED, text);
 		return;
