@@ -229,7 +229,7 @@ static void metrics_take(struct watches *w, const struct gauges *g, uint64_t now
 	u->has_gauges = true;
 	u->gauges = *g;
 	u->gauges_asked_us = w->metrics.sent_us;
-	if (w->slots_of != GAUGES_AUTO && w->slots_of != g->kind)
+	if (u->engine_slots_of != g->kind)
 		u->engine_slots = 0; /* those of another engine */
 	if (u->engine_slots > 0)
 		u->gauges.slots = u->engine_slots;
@@ -326,6 +326,8 @@ static void slots_ask(struct watches *w, uint64_t now_ms)
 	exchange_close(&w->slots.transfer.exchange); /* it may have another URL */
 	if (url != NULL)
 		watch_ask(&w->slots, url, SLOTS_TIMEOUT_MS, now_ms);
+	else
+		watch_failed(&w->slots, now_ms);
 	if (w->slots.transfer.exchange.under_way)
 		w->slots_of = kind;
 	free(url);
@@ -338,6 +340,8 @@ static void slots_done(struct watches *w, const struct attempt_end *e)
 	struct upstream *u = w->upstream;
 	bool whole = e->how == EXCHANGE_WHOLE;
 
+	if (w->slots_of == GAUGES_AUTO)
+		return;                   /* it may be another server now, and is asked anew */
 	if (!whole || e->status == 503) { /* it is not up yet */
 		w->slots_of = GAUGES_AUTO;
 		watch_failed(&w->slots, e->ended_us / 1000);
@@ -354,6 +358,7 @@ static void slots_done(struct watches *w, const struct attempt_end *e)
 		log_info("upstream.engine_slots", kv_str("upstream", u->config.name),
 			 kv_u64("slots", slots));
 	u->engine_slots = slots;
+	u->engine_slots_of = w->slots_of;
 }
 
 /* ---- health ---- */

@@ -50,6 +50,7 @@ struct upstream {
 	struct gauges gauges;     /* of its engine, at the last poll, with its slots */
 	uint64_t gauges_asked_us; /* when that poll was sent */
 	unsigned engine_slots;    /* that its engine says it has, gauges or none; 0: it does not */
+	enum gauges_kind engine_slots_of; /* the kind of that engine */
 
 	struct slots slots; /* of all that is in flight there */
 	struct upstream_counts counts;

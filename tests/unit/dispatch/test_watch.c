@@ -373,6 +373,62 @@ static void slots_repeat_no_reading(void **state)
 	world_close(&w);
 }
 
+/* Nobody says which engine it is when it comes back, until its metrics do. */
+static void slots_of_another_engine_do_not_outlast_it(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w);
+	up.models_text = "{\"data\":[]}";
+	up.metrics_text = SGLANG_TEXT;
+	up.info_text = "{\"internal_states\":[{\"effective_max_running_requests_per_dp\":8}]}";
+	world_batch(&w, 500);
+	world_run(&w, 2000);
+	assert_int_equal(the_upstream(&w)->engine_slots, 8);
+	up.metrics_text = NULL;
+	up.down = true;
+	up.health_status = 503;
+	world_run(&w, 30000);
+	assert_false(the_upstream(&w)->has_gauges);
+	up.metrics_text = VLLM_TEXT;
+	up.down = false;
+	up.health_status = 200;
+	world_run(&w, 10000);
+	assert_true(the_upstream(&w)->has_gauges);
+	assert_int_equal(the_upstream(&w)->engine_slots, 0);
+	assert_true(the_upstream(&w)->gauges.slots < 0);
+	world_close(&w);
+}
+
+/* There is no URL to ask it by: of so long a base, or without memory. */
+static void slots_that_cannot_be_asked_for_are_put_off(void **state)
+{
+	static char name[] = "up", url[4096 - sizeof("/v1/models") + sizeof("/v1")];
+	struct upstream_config config = { .name = name,
+					  .base_url = url,
+					  .weight = 1,
+					  .concurrency = 4,
+					  .max_concurrency = 8,
+					  .metrics = GAUGES_SGLANG };
+	struct world w;
+
+	(void)state;
+	memset(&up, 0, sizeof(up));
+	snprintf(url, sizeof(url), "http://%0*u.up.test/v1",
+		 (int)(sizeof(url) - sizeof("http://.up.test/v1")), 0);
+	world_open_with(&w, on_request, NULL, WORLD_CONFIG, &config, 1);
+	up.info_text = "{\"internal_states\":[{\"effective_max_running_requests_per_dp\":8}]}";
+	uint64_t until_ms = client_fake_now_ms() + 10000;
+	unsigned turns = 0;
+	client_fake_until(w.client, until_ms);
+	for (; client_fake_now_ms() < until_ms && turns < 1000; turns++)
+		dispatch_turn(w.dispatch);
+	assert_in_range(turns, 5, 100);
+	assert_int_equal(up.infos, 0);
+	world_close(&w);
+}
+
 static void one_that_still_loads_is_asked_again(void **state)
 {
 	struct world w;
@@ -424,6 +480,8 @@ int main(void)
 		cmocka_unit_test(llama_cpp_is_asked_once_for_its_slots),
 		cmocka_unit_test(sglang_is_asked_by_both_names),
 		cmocka_unit_test(slots_repeat_no_reading),
+		cmocka_unit_test(slots_of_another_engine_do_not_outlast_it),
+		cmocka_unit_test(slots_that_cannot_be_asked_for_are_put_off),
 		cmocka_unit_test(one_that_still_loads_is_asked_again),
 		cmocka_unit_test(what_does_not_tell_its_slots_is_not_asked_again),
 	};
