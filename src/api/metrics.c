@@ -77,7 +77,8 @@ static const struct metric upstream_metrics[] = {
 
 static const struct metric lane_metrics[] = {
 	{ "lowtide_concurrency_limit", "gauge",
-	  "Requests that a model on an upstream may have in flight.", L(limit.requests) },
+	  "Requests that a model on an upstream may have in flight; models of one engine share one limit.",
+	  L(limit.requests) },
 	{ "lowtide_concurrency_limit_reason", "gauge",
 	  "1 for the reason why the limit is what it is.", METRIC_ONE,
 	  LABEL_FROM("reason", struct view_lane, limit.reason) },

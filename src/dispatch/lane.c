@@ -101,6 +101,13 @@ unsigned lane_slots(const struct lane *lane)
 	return lane->slots.sent + lane->offer.lines;
 }
 
+const struct limit_state *lane_decided(const struct lane *lane)
+{
+	return lane->decision_count > 0
+		       ? &lane->decisions[(lane->decision_count - 1) % DECISIONS_MAX].state
+		       : NULL;
+}
+
 /* ---- the gate of a limit ---- */
 
 static bool others_flow(const struct lane *lane)
@@ -228,6 +235,7 @@ static void limit_divide(struct target *t, struct limit **fresh, uint64_t now_us
 	if (busiest == NULL)
 		limit_free(t->limit);
 	t->limit = NULL;
+	t->limit_told = (struct limit_state){ 0 };
 	t->gate_shut = false;
 }
 
@@ -323,7 +331,10 @@ static void lanes_share(struct upstream *u, uint64_t now_us)
 
 	if (t->limit != NULL || busiest == NULL)
 		return;
+	const struct limit_state *told = lane_decided(busiest);
 	t->limit = busiest->limit;
+	t->limit_told = told != NULL ? *told : (struct limit_state){ 0 };
+	t->limit_told.doubt = LIMIT_DOUBT_NONE;
 	limit_share(t->limit, u->slots.sent - busiest->slots.sent,
 		    u->slots.sent_units - busiest->slots.sent_units, now_us);
 	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {

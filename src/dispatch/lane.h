@@ -41,7 +41,6 @@ struct lane {
 	struct model *model;
 	bool closed;            /* the upstream no longer serves it */
 	struct limit *limit;    /* its own, or that of all lanes: target.h */
-	enum limit_doubt doubt; /* that the log was told of */
 	struct circuit circuit; /* whether it answers for this model */
 	unsigned probe_turn;    /* what the next probe is, see fill.c */
 	bool gate_shut;         /* its own: see lane_is_shut() */
@@ -63,6 +62,8 @@ bool lane_is_idle(const struct lane *lane);
 bool lane_open_circuit(const struct lane *lane);
 /* Slots that lines have on the lane, in use or free. */
 unsigned lane_slots(const struct lane *lane);
+/* The last decision about its limit; NULL: there is none yet. */
+const struct limit_state *lane_decided(const struct lane *lane);
 
 /* ---- the gate of a limit ----
  *

@@ -9,11 +9,11 @@
 #include "client/client.h"
 #include "dispatch/prompt_cache.h"
 #include "dispatch/watch.h"
+#include "limit/limit.h"
 #include "upstream/upstream.h"
 
 struct dispatch;
 struct lane;
-struct limit;
 struct line_transfer;
 
 struct target {
@@ -25,6 +25,7 @@ struct target {
 	struct lane *lanes;                   /* lane.h */
 	struct limit *limit;                  /* of all lanes; NULL: each has its own */
 	bool gate_shut;                       /* that of `limit`: lane.h */
+	struct limit_state limit_told;        /* that the log was told of it; limit 0: nothing */
 	struct line_transfer *free_transfers; /* line_transfer.h */
 };
 

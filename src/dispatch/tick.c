@@ -72,47 +72,61 @@ static void model_tick(struct model *m, double seconds, uint64_t now_ms)
 		schedule_each(m->schedule, stall_each, NULL);
 }
 
-/* Of the lanes of one engine, which have one limit, the first tells. */
-static bool lane_tells(const struct lane *lane)
+static void doubt_log(const struct upstream *u, enum limit_doubt doubt)
 {
-	return lane->limit != target_of(lane->upstream)->limit || lane == lanes_of(lane->upstream);
-}
-
-static void doubt_log(struct lane *lane, enum limit_doubt doubt)
-{
-	const char *name = lane->upstream->config.name;
-
-	if (doubt == lane->doubt)
-		return;
-	lane->doubt = doubt;
-	if (!lane_tells(lane))
-		return;
 	if (doubt != LIMIT_DOUBT_NONE)
-		log_warn("upstream.metrics_ignored", kv_str("upstream", name),
+		log_warn("upstream.metrics_ignored", kv_str("upstream", u->config.name),
 			 kv_str("why", limit_doubt_text(doubt)));
 	else
-		log_info("upstream.metrics_followed", kv_str("upstream", name));
+		log_info("upstream.metrics_followed", kv_str("upstream", u->config.name));
 }
+
+static bool limit_differs(const struct limit_state *s, const struct limit_state *before)
+{
+	return s->reason != before->reason ||
+	       fabs(s->limit - before->limit) >= DECISION_CHANGE * before->limit;
+}
+
+#define LIMIT_FIELDS(s)                                                                        \
+	kv_u64("limit", (uint64_t)((s)->limit + 0.5)),                                         \
+		kv_str("reason", limit_reason_name((s)->reason)), kv_u64("lines", (s)->batch), \
+		kv_u64("online", (s)->online),                                                 \
+		kv_u64("cross_traffic", (uint64_t)((s)->others + 0.5)),                        \
+		kv_u64("reserve", (s)->reserve)
 
 static void lane_tick(struct lane *lane, uint64_t now_us)
 {
-	struct limit_state s = limit_state(lane->limit, now_us);
+	const struct upstream *u = lane->upstream;
+	const struct limit_state s = limit_state(lane->limit, now_us), *last = lane_decided(lane);
+	bool first = last == NULL, shared = lane->limit == target_of(u)->limit;
 
-	doubt_log(lane, s.doubt);
-	const struct decision *last = &lane->decisions[(lane->decision_count - 1) % DECISIONS_MAX];
-
-	if (lane->decision_count > 0 && last->state.reason == s.reason &&
-	    fabs(s.limit - last->state.limit) < DECISION_CHANGE * last->state.limit)
+	if (!first && !limit_differs(&s, last))
 		return;
 	lane->decisions[lane->decision_count++ % DECISIONS_MAX] =
 		(struct decision){ .at = sys.now_s(), .state = s };
-	if (lane->decision_count == 1 || !lane_tells(lane))
-		return; /* where it starts is no decision */
-	log_info("upstream.concurrency_limit", kv_str("upstream", lane->upstream->config.name),
-		 kv_str("model", lane->model->name), kv_u64("limit", (uint64_t)(s.limit + 0.5)),
-		 kv_str("reason", limit_reason_name(s.reason)), kv_u64("lines", s.batch),
-		 kv_u64("online", s.online), kv_u64("cross_traffic", (uint64_t)(s.others + 0.5)),
-		 kv_u64("reserve", s.reserve));
+	if (!first && !shared) /* where it starts is no decision */
+		log_info("upstream.concurrency_limit", kv_str("upstream", u->config.name),
+			 kv_str("model", lane->model->name), LIMIT_FIELDS(&s));
+}
+
+/* The limit that all lanes share is logged once, of no model. */
+static void shared_limit_tick(struct target *t, uint64_t now_us)
+{
+	struct limit_state *told = &t->limit_told;
+
+	if (t->limit == NULL)
+		return;
+	const struct limit_state s = limit_state(t->limit, now_us);
+	if (s.doubt != told->doubt)
+		doubt_log(&t->upstream, s.doubt);
+	told->doubt = s.doubt;
+	bool first = told->limit <= 0;
+	if (!first && !limit_differs(&s, told))
+		return;
+	*told = s;
+	if (!first)
+		log_info("upstream.concurrency_limit", kv_str("upstream", t->upstream.config.name),
+			 LIMIT_FIELDS(&s));
 }
 
 /* Batches say so too, see flow_stall(). */
@@ -175,6 +189,7 @@ void tick_run(struct dispatch *d, uint64_t now_ms)
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		learn_tick(u, now_ms);
 		prompt_cache_look(u, now_ms);
+		shared_limit_tick(target_of(u), sys.monotonic_us());
 		for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 			lane_tick(lane, sys.monotonic_us());
 	}

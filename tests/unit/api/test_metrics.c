@@ -49,7 +49,7 @@ static const char expected[] = HEAD("lowtide_build_info", "gauge",
 	HEAD("lowtide_engine_cache_use", "gauge",
 	     "The share of the engine's KV cache in use, as it says.") //
 	HEAD("lowtide_concurrency_limit", "gauge",
-	     "Requests that a model on an upstream may have in flight.")         //
+	     "Requests that a model on an upstream may have in flight; models of one engine share one limit.") //
 	"lowtide_concurrency_limit{upstream=\"a\",model=\"m \\\"1\\\"\"} 8.25\n" //
 	"lowtide_concurrency_limit{upstream=\"a\",model=\"m2\"} 0\n"             //
 	HEAD("lowtide_concurrency_limit_reason", "gauge",

@@ -131,6 +131,49 @@ static void decisions_about_a_limit_are_logged_and_kept(void **state)
 	log_seen_end();
 }
 
+static const char *nothing_runs(void)
+{
+	return "vllm:num_requests_running 0\nvllm:num_requests_waiting 0\n";
+}
+
+static void end_one_by_one(const struct request *rq, struct fake_answer *ret)
+{
+	ret->after_ms = 100 + rq->line % 4 * 20;
+}
+
+/* Models of one engine have one limit: what is decided of it, and a doubt in its metrics, is said
+ * once, of no model. */
+static void of_one_engine_the_log_is_told_once(void **state)
+{
+	static const char *const models[] = { "m", "n", "o" };
+	struct upstream_config a = server_config(0);
+	struct scheduling_view v;
+	struct world w;
+
+	(void)state;
+	a.concurrency = 0;
+	a.max_concurrency = 16;
+	a.metrics = GAUGES_AUTO;
+	log_seen_begin();
+	servers_open_with(&w, WORLD_CONFIG, &a, 1);
+	servers.of[0].metrics = nothing_runs;
+	servers.of[0].choose = end_one_by_one;
+	for (unsigned i = 0; i < ARRAY_LEN(models); i++) {
+		world_batch_of(&w, models[i], 2000);
+		world_run(&w, 6000);
+	}
+	world_view(&w, &v);
+	assert_int_equal(v.lane_count, 3);
+	for (unsigned i = 0; i < v.lane_count; i++)
+		assert_true(v.lanes[i].decision_count > 0);
+	scheduling_view_done(&v);
+	assert_int_equal(log_seen_count("upstream.metrics_ignored", "upstream=a why="), 1);
+	assert_true(log_seen_count("upstream.concurrency_limit", "upstream=a limit=") > 0);
+	assert_int_equal(log_seen_count("upstream.concurrency_limit", "model="), 0);
+	world_close(&w);
+	log_seen_end();
+}
+
 /* Lines find less in the engine's cache than they should: said once, when all was tried. */
 static void a_cache_that_finds_too_little_is_logged(void **state)
 {
@@ -178,6 +221,7 @@ int main(void)
 		cmocka_unit_test(nothing_is_foretold_while_nothing_flows),
 		cmocka_unit_test(batches_stand_in_a_queue),
 		cmocka_unit_test(decisions_about_a_limit_are_logged_and_kept),
+		cmocka_unit_test(of_one_engine_the_log_is_told_once),
 		cmocka_unit_test(a_cache_that_finds_too_little_is_logged),
 		cmocka_unit_test(a_limit_that_is_fixed_is_no_decision),
 	};
