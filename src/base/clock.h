@@ -23,3 +23,9 @@ struct timespec clock_at_ms(uint64_t at_ms);
  * UINT64_MAX: nothing is due, -1, as those calls write for ever. Both times are of one clock,
  * any. */
 int clock_wait_ms(uint64_t due_ms, uint64_t now_ms);
+
+/* Of two times of one clock, any. */
+static inline uint64_t clock_later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}

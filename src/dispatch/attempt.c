@@ -154,12 +154,12 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	}
 	t->line = l;
 	assert(l->slot.state == SLOT_FREE);
-	l->units = body_units(t->text.body, l->flow->endpoint, t->text.inputs);
+	unsigned units = body_units(t->text.body, l->flow->endpoint, t->text.inputs);
 	l->slot = (struct slot){ .lane = &lane->slots,
 				 .batch = &l->flow->slots,
 				 .probe = lane_open_circuit(lane),
 				 .alone = l->retry.goes_alone,
-				 .units = l->units };
+				 .units = units };
 	l->up = breaker_is_up(&lane->circuit.breaker) && breaker_is_up(&u->circuit.breaker);
 	if (!line_start(t, l)) {
 		line_transfer_give(t);
@@ -168,7 +168,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	memory_promise(&t->memory, lane->model->answer_bytes);
 	l->transfer = t;
 	l->lane = lane;
-	l->mark = limit_batch_sent(lane->limit, l->units, sys.monotonic_us());
+	l->mark = limit_batch_sent(lane->limit, units, sys.monotonic_us());
 	line_sent(lane, l, l->mark.sent_us / 1000);
 	return true;
 }

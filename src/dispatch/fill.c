@@ -16,11 +16,6 @@
 #include "dispatch/target.h"
 #include "dispatch/thread.h"
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 /* Whether another model, with less in flight on the upstream, could take the slot. */
 static bool lane_yields(const struct lane *lane, struct moment now)
 {
@@ -248,7 +243,7 @@ static uint64_t lane_ready_ms(const struct lane *lane, struct moment now)
 							     : now.ms + LOOK_AGAIN_MS;
 	else if (m->retry.alone != NULL)
 		line_ms = now.ms + LOOK_AGAIN_MS;
-	return later(lane->offer.due_ms, line_ms);
+	return clock_later(lane->offer.due_ms, line_ms);
 }
 
 /* When the model may have something to send, and an upstream with room for it. */

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "dispatch/model.h"
@@ -361,11 +362,6 @@ void lanes_gauges(struct upstream *u, uint64_t now_us)
 	limits_each(u, &(struct limit_deed){ gauges_each, now_us, .upstream = u });
 }
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 static uint64_t down_since_ms(const struct breaker *b)
 {
 	return b->state == BREAKER_DOWN ? b->since_ms : 0;
@@ -376,7 +372,7 @@ uint64_t lanes_ailing_since_ms(const struct upstream *u)
 	uint64_t since = down_since_ms(&u->circuit.breaker);
 
 	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
-		since = later(since, down_since_ms(&lane->circuit.breaker));
+		since = clock_later(since, down_since_ms(&lane->circuit.breaker));
 	return since;
 }
 

@@ -30,8 +30,7 @@ struct line {
 	uint32_t retried; /* what of its attempts is in its flow's `retried` */
 	struct retry_entry retry;
 	struct slot slot;
-	unsigned units; /* of its body, from 1 (batch/weight.h): known once it was read to be sent */
-	bool up;        /* the server was, when the line was sent: see trials.h */
+	bool up; /* the server was, when the line was sent: see trials.h */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */
 	struct limit_mark mark;

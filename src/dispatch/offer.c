@@ -3,6 +3,7 @@
 
 #include <assert.h>
 
+#include "base/clock.h"
 #include "base/sys.h"
 #include "dispatch/lane.h"
 #include "dispatch/model.h"
@@ -18,11 +19,6 @@ struct moment moment_now(void)
 	uint64_t us = sys.monotonic_us();
 
 	return (struct moment){ .ms = us / 1000, .us = us };
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 static bool lane_takes(const struct lane *lane)
@@ -121,7 +117,7 @@ static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
 		return nothing;
 	uint64_t due = upstream_due_ms(u, &lane->circuit, &lane->slots, now.ms, &probe);
 	if (!probe && lane_shunned(lane)) {
-		due = later(due, lane->sent_ms + BREAKER_PROBE_MS);
+		due = clock_later(due, lane->sent_ms + BREAKER_PROBE_MS);
 		probe = true;
 	}
 	if (due > now.ms)

@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 #define MINUTE_MS 60000.0
 #define BUCKETS_PER_MINUTE 240.0 /* a quarter of a second */
 #define BUCKET_LEAST 2.0
@@ -15,11 +17,6 @@
 static uint64_t slot_of(uint64_t ms)
 {
 	return ms / RATE_LIMIT_TENTH_MS;
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 /* Time has come to slot `to`: what is older than the window is forgotten. */
@@ -95,7 +92,7 @@ static uint64_t bucket_due_ms(const struct rate_limit_bucket *b, double need, ui
 {
 	if (b->limit <= 0)
 		return now_ms;
-	uint64_t due = later(window_due_ms(b, need, at_ms), now_ms);
+	uint64_t due = clock_later(window_due_ms(b, need, at_ms), now_ms);
 	double level = fmin(b->most, b->level + b->per_ms * (double)(now_ms - at_ms));
 	double missing = fmin(need, b->most) - level;
 	if (missing > LEAST) {
@@ -114,9 +111,9 @@ static double count_of(uint64_t tokens)
 uint64_t rate_limit_due_ms(const struct rate_limit *p, uint64_t tokens, uint64_t now_ms)
 {
 	/* The window knows times by `at_ms`, should the caller's clock stand behind it. */
-	uint64_t at_ms = later(p->at_ms, now_ms);
-	uint64_t due = later(bucket_due_ms(&p->requests, 1, p->at_ms, at_ms),
-			     bucket_due_ms(&p->tokens, count_of(tokens), p->at_ms, at_ms));
+	uint64_t at_ms = clock_later(p->at_ms, now_ms);
+	uint64_t due = clock_later(bucket_due_ms(&p->requests, 1, p->at_ms, at_ms),
+				   bucket_due_ms(&p->tokens, count_of(tokens), p->at_ms, at_ms));
 
 	return due > at_ms ? due : now_ms;
 }

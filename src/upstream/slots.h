@@ -89,22 +89,10 @@ static inline unsigned slots_unrecorded(const struct slots *s)
 	return s->held - s->sent;
 }
 
-/* Requests in flight, lines and online. */
+/* Requests in flight, lines and online: what counts against the limit of an upstream. */
 static inline unsigned slots_in_flight(const struct slots *s)
 {
 	return s->sent + s->online;
-}
-
-/* What counts against the limit of an upstream. */
-static inline unsigned slots_load(const struct slots *s)
-{
-	return slots_in_flight(s);
-}
-
-/* The same in units: what is ours in the engine's gauges. */
-static inline unsigned slots_units_in_flight(const struct slots *s)
-{
-	return s->sent_units + s->online_units;
 }
 
 /* Whether so many lines wait to become durable, at the level above all others, that no line may be

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/clock.h"
+
 #define GAUGES_SPEAK_US 2000000u
 #define ASK_PATIENCE_MS 2000u /* for what an upstream says of its models, at the start */
 
@@ -53,11 +55,6 @@ enum gauges_kind upstream_engine(const struct upstream *u)
 
 /* ---- may a request go? ---- */
 
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
 bool upstream_takes(const struct upstream *u)
 {
 	return !u->retired && !u->config.drain;
@@ -69,11 +66,11 @@ uint64_t upstream_due_ms(const struct upstream *u, const struct circuit *model,
 	bool of_upstream, of_model;
 	uint64_t due = circuit_due_ms(&u->circuit, &u->slots, now_ms, &of_upstream);
 
-	due = later(due, circuit_due_ms(model, model_slots, now_ms, &of_model));
+	due = clock_later(due, circuit_due_ms(model, model_slots, now_ms, &of_model));
 	*ret_probe = of_upstream || of_model;
 	if (!u->asked)
-		due = later(due, u->opened_ms + ASK_PATIENCE_MS);
-	due = later(due, throttle_due_ms(&u->throttle, now_ms));
+		due = clock_later(due, u->opened_ms + ASK_PATIENCE_MS);
+	due = clock_later(due, throttle_due_ms(&u->throttle, now_ms));
 	if (due > now_ms)
 		return due;
 	return u->rate_limited_until_ms > now_ms ? u->rate_limited_until_ms
@@ -82,7 +79,7 @@ uint64_t upstream_due_ms(const struct upstream *u, const struct circuit *model,
 
 unsigned upstream_load(const struct upstream *u)
 {
-	return slots_load(&u->slots);
+	return slots_in_flight(&u->slots);
 }
 
 unsigned upstream_most(const struct upstream *u)
