@@ -531,6 +531,15 @@ class Upstream:
         """Requests whose marker starts with `prefix`."""
         return sum(self.counts(prefix).values())
 
+    def settled(self, prefix="", seconds=60):
+        """sent(), when two looks at it agree: what stood in sockets at a kill is counted, too."""
+        end, before = time.monotonic() + seconds, -1
+        while before != (now := self.sent(prefix)):
+            assert time.monotonic() < end, f"requests of {prefix} keep coming"
+            before = now
+            time.sleep(0.1)
+        return now
+
     def answered(self, prefix=""):
         """How often each marker got a whole answer."""
         with self.changed:
