@@ -153,8 +153,6 @@ void limit_tick(struct limit *l, uint64_t now_us);
 unsigned limit_room(const struct limit *l);
 /* ... after limit_reopened(), were that called now. */
 unsigned limit_room_reopened(const struct limit *l);
-/* Whether an online request may be sent: `max` is kept, nothing else. */
-bool limit_online_room(const struct limit *l);
 
 struct limit_state {
 	double limit;      /* in force: units in flight, all together */

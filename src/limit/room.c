@@ -151,8 +151,3 @@ unsigned limit_room(const struct limit *l)
 		room = is_hushed(l) ? 0 : fmin(room, floor(l->pace));
 	return room < 1 ? 0 : (unsigned)room;
 }
-
-bool limit_online_room(const struct limit *l)
-{
-	return l->traffic.batch + l->traffic.requests < l->config.max;
-}

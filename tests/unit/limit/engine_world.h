@@ -286,9 +286,17 @@ static inline void world_line_send(struct world *w, unsigned lane)
 	world_send(w, &w->out, r);
 }
 
+/* As dispatch has it: online requests keep `max`, and nothing else. */
+static inline bool world_online_room(const struct world *w)
+{
+	const struct limit_state s = limit_state(w->limits[0], w->now_us);
+
+	return s.batch + s.online < (w->s.max > 0 ? w->s.max : 4096);
+}
+
 static inline void world_other_send(struct world *w, enum world_kind kind)
 {
-	if (kind == WORLD_ONLINE && w->fixed == 0 && !limit_online_room(w->limits[0]))
+	if (kind == WORLD_ONLINE && w->fixed == 0 && !world_online_room(w))
 		return;
 	if (kind == WORLD_ONLINE) {
 		for (unsigned i = 0; i < w->n_limits && w->fixed == 0; i++)
