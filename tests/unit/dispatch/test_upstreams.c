@@ -251,6 +251,49 @@ static void without_memory_the_list_stays(void **state)
 	}
 }
 
+static const char *two_run(void)
+{
+	return "vllm:num_requests_running 2\nvllm:num_requests_waiting 0\n";
+}
+
+/* What lines count on is never in half: the lanes share a limit, or each has its own. */
+static void without_memory_lanes_go_on_sharing(void **state)
+{
+	struct upstream_config a = server_config(0);
+	unsigned shared = 0;
+	struct world w;
+
+	(void)state;
+	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
+		a.metrics = GAUGES_AUTO;
+		servers_open_with(&w, WORLD_CONFIG, &a, 1);
+		servers.of[0].metrics = two_run;
+		servers.of[0].answer.after_ms = 10000;
+		world_batch_of(&w, "m", 10);
+		world_batch_of(&w, "n", 10);
+		world_batch_of(&w, "o", 10);
+		world_run(&w, 1000);
+		const struct target *t = target_of(w.dispatch->upstreams);
+		assert_non_null(t->limit);
+		a.metrics = GAUGES_NONE;
+		struct world_call call = { .world = &w, .list = &a, .n = 1 };
+		memory_fail(&s);
+		bool ok = world_call(&call);
+		memory_restore(&s);
+		if (!ok)
+			assert_no_memory(&call.err);
+		lanes_check(&t->upstream);
+		assert_true(ok || t->limit != NULL);
+		shared += ok && t->limit != NULL;
+		/* the next reload has memory */
+		world_upstreams(&w, &a, 1);
+		assert_null(t->limit);
+		lanes_check(&t->upstream);
+		world_close(&w);
+	}
+	assert_true(shared >= 3); /* the list, or one of two limits */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +306,7 @@ int main(void)
 		cmocka_unit_test(an_empty_list_stops_all),
 		cmocka_unit_test(too_many_are_refused_and_the_list_stays),
 		cmocka_unit_test(without_memory_the_list_stays),
+		cmocka_unit_test(without_memory_lanes_go_on_sharing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
