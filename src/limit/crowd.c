@@ -1,4 +1,4 @@
-/* crowd.c: three rounds of letting more through and letting that drain. */
+/* crowd.c: rounds of letting more through and letting that drain. */
 #include "limit/crowd.h"
 
 #include <math.h>
@@ -29,7 +29,8 @@ static bool test_end(struct crowd *c, uint64_t now_us)
 	bool told = c->more >= MORE_LEAST;
 	bool nobody = told && c->waited < WAITED_PART * c->more;
 
-	c->wait_us = (uint64_t)clamp(2 * (double)c->wait_us, AGAIN_MIN, AGAIN_MAX);
+	if (told)
+		c->wait_us = (uint64_t)clamp(2 * (double)c->wait_us, AGAIN_MIN, AGAIN_MAX);
 	c->next_us = now_us + (told ? c->wait_us : AGAIN_MIN);
 	c->rounds = 0;
 	c->more = c->waited = 0;

@@ -82,10 +82,11 @@ double engine_deferred(const struct engine *e, uint64_t now_us)
 	return engine_leads(e, now_us) ? fmin(e->gauges.deferred, e->slots) : 0;
 }
 
-double engine_let_through(const struct engine *e)
+double engine_let_through(const struct engine *e, uint64_t now_us)
 {
-	return crowd_lets_through(&e->crowd) ? e->crowd.own + fmax(CROWD_LEAST, floor(e->slots / 4))
-					     : 0;
+	if (!crowd_lets_through(&e->crowd) || !engine_is_fresh(e, now_us))
+		return 0;
+	return e->crowd.own + fmax(CROWD_LEAST, floor(e->slots / 4));
 }
 
 void engine_answered(struct engine *e)
@@ -136,17 +137,18 @@ static bool is_hidden(struct engine *e, const struct engine_view *v)
 static bool is_false_crowd(struct engine *e, const struct engine_view *v)
 {
 	double queue = queue_of(&e->gauges);
-	bool crowded = queue >= 1 && e->others.now >= CROWD_PART * e->slots &&
+	bool crowded = queue >= 1 && e->slots >= 1 && e->others.now >= CROWD_PART * e->slots &&
 		       v->taken <= CROWD_LEAST + e->slots / 8;
 
 	return crowd_poll(&e->crowd, crowded, v->own_low, seen_of(&e->gauges), queue, v->now_us);
 }
 
-/* For a while; twice as long each time. */
+/* For a while; four times as long each time, unless they were right for an hour. */
 static struct engine_advice distrust(struct engine *e, enum limit_doubt doubt, uint64_t now_us)
 {
-	uint64_t for_us = (uint64_t)clamp(4 * (double)e->distrust_for_us, DISTRUST_MIN,
-					  DISTRUST_MAX);
+	bool forgiven = now_us - e->distrust_until_us > DISTRUST_MAX;
+	double last_us = forgiven ? 0 : (double)e->distrust_for_us;
+	uint64_t for_us = (uint64_t)clamp(4 * last_us, DISTRUST_MIN, DISTRUST_MAX);
 	bool led = e->probation_polls == 0;
 
 	engine_init(e, now_us + for_us);
@@ -299,6 +301,7 @@ static double cap_hold(struct engine *e, const struct engine_view *v, double cap
 
 	if (!hold) {
 		e->held_cap = e->held_next = 0;
+		e->held_polls = 0;
 		return cap;
 	}
 	e->held_next = fmax(e->held_next, cap);
@@ -343,6 +346,17 @@ static struct engine_advice slots_see(struct engine *e, const struct engine_view
 
 /* ---- the poll ---- */
 
+/* What was counted poll by poll does not go on. */
+static void polls_restart(struct engine *e)
+{
+	others_init(&e->others);
+	e->silent_polls = 0;
+	e->hidden_part = 0;
+	e->full_polls = e->idle_polls = e->rose_polls = e->calm_polls = e->wait_polls = 0;
+	e->full_most = e->try_more = 0;
+	e->crowd = (struct crowd){ 0 };
+}
+
 static struct engine_advice look(struct engine *e, const struct engine_view *v,
 				 const struct curve *c)
 {
@@ -351,8 +365,6 @@ static struct engine_advice look(struct engine *e, const struct engine_view *v,
 		return distrust(e, LIMIT_DOUBT_HIDDEN, v->now_us);
 	if (is_false_crowd(e, v))
 		return distrust(e, LIMIT_DOUBT_CROWD, v->now_us);
-	if (v->fixed)
-		return nothing;
 	if (is_silent(e, v))
 		return silence(e);
 	if (e->probation_polls > 0) {
@@ -362,7 +374,7 @@ static struct engine_advice look(struct engine *e, const struct engine_view *v,
 	}
 	if (e->gauges.running >= 1)
 		e->doubt = LIMIT_DOUBT_NONE;
-	return slots_see(e, v, c);
+	return v->fixed ? nothing : slots_see(e, v, c);
 }
 
 struct engine_advice engine_gauges(struct engine *e, const struct gauges *g,
@@ -370,6 +382,8 @@ struct engine_advice engine_gauges(struct engine *e, const struct gauges *g,
 {
 	struct engine_advice advice = nothing;
 
+	if (e->gauges_us != NEVER && v->now_us > e->gauges_us + STALE)
+		polls_restart(e); /* nobody asked meanwhile */
 	e->preemptions = e->gauges_us != NEVER ? e->gauges.preemptions : -1;
 	e->gauges = *g;
 	if (v->now_us >= e->distrust_until_us)
@@ -378,14 +392,18 @@ struct engine_advice engine_gauges(struct engine *e, const struct gauges *g,
 	return advice;
 }
 
-void engine_lost(struct engine *e)
+struct engine_advice engine_lost(struct engine *e, double cap, uint64_t now_us)
 {
+	struct engine_advice advice = nothing;
+	bool led = engine_leads(e, e->gauges_us) && e->gauges_us != NEVER;
+
+	if (led && e->grows) /* that cap was no knee */
+		advice.kind = ENGINE_DISTRUST;
+	else if (led && e->try_more > 0)
+		advice = (struct engine_advice){ .kind = ENGINE_LEAD, .cap = cap - e->try_more };
+	polls_restart(e);
 	e->gauges_us = NEVER;
-	others_init(&e->others);
-	e->silent_polls = 0;
-	e->hidden_part = 0;
-	e->full_polls = e->idle_polls = e->rose_polls = 0;
-	e->full_most = e->try_more = 0;
+	e->try_us = now_us;
 	e->try_wait_us = TRY_WAIT_MIN;
-	e->crowd = (struct crowd){ 0 };
+	return advice;
 }

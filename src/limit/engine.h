@@ -100,7 +100,8 @@ struct engine_advice {
 void engine_init(struct engine *e, uint64_t now_us);
 MUST_USE struct engine_advice engine_gauges(struct engine *e, const struct gauges *g,
 					    const struct engine_view *v, const struct curve *c);
-void engine_lost(struct engine *e);
+/* They are not told any more, while `cap` is in force: what follows for search. */
+MUST_USE struct engine_advice engine_lost(struct engine *e, double cap, uint64_t now_us);
 void engine_answered(struct engine *e);
 
 /* Whether there are metrics, not stale, and believed. */
@@ -115,4 +116,4 @@ enum limit_reason engine_reason(const struct engine *e);
 double engine_deferred(const struct engine *e, uint64_t now_us);
 /* Ours that may be in flight although others are said to leave no room: crowd.h. 0: none more than
  * without. */
-double engine_let_through(const struct engine *e);
+double engine_let_through(const struct engine *e, uint64_t now_us);

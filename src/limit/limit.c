@@ -83,12 +83,12 @@ static enum limit_reason search_reason(const struct limit *l, uint64_t now_us)
 	const struct search *s = &l->search;
 
 	if (engine_leads(&l->engine, now_us))
-		return s->cap >= l->config.max ? LIMIT_AT_MAX : engine_reason(&l->engine);
+		return s->cap >= limit_most(l) ? LIMIT_AT_MAX : engine_reason(&l->engine);
 	if (s->mode == SEARCH_GROWS)
 		return s->found_count == 0 ? LIMIT_STARTING : LIMIT_GROWING;
 	if (s->mode == SEARCH_PROBES)
 		return LIMIT_PROBING;
-	return s->cap >= l->config.max ? LIMIT_AT_MAX : LIMIT_SETTLED;
+	return s->cap >= limit_most(l) ? LIMIT_AT_MAX : LIMIT_SETTLED;
 }
 
 /* The reason of the least cap; among equal caps the slow start comes first, then search, and
@@ -136,7 +136,7 @@ static struct yield_view yield_view(const struct limit *l, uint64_t now_us)
 	return (struct yield_view){
 		.now_us = now_us,
 		.limit = limit_in_force(l),
-		.goal = fmin(search_goal(s), l->config.max),
+		.goal = fmin(search_goal(s), limit_most(l)),
 		.cap = s->cap,
 		.latency_us = l->traffic.latency_us,
 		.batch = l->traffic.batch,
@@ -260,13 +260,15 @@ void limit_online_first(struct limit *l, uint64_t sent_us, uint64_t now_us)
 	if (l->busy || l->config.fixed > 0 || mode == SEARCH_SUSPENDED ||
 	    engine_leads(&l->engine, now_us))
 		return;
-	unsigned late = first_came(&l->first, sent_us, l->traffic.ended, l->search.cap, now_us);
+	const struct traffic *t = &l->traffic;
+	double most = fmin(l->search.cap, t->allowed + t->online + t->others);
+	unsigned late = first_came(&l->first, sent_us, t->ended, most, now_us);
 	if (late < (mode == SEARCH_GROWS ? LATE_GROWING : LATE_FOUND) ||
 	    l->first.slots >= l->search.cap)
 		return;
 	l->first.late = 0;
 	search_overrun(&l->search, l->first.slots, now_us);
-	l->told_cap = l->search.cap;
+	l->late_cap = l->search.cap;
 	search_found(l, now_us);
 }
 
@@ -280,6 +282,12 @@ void limit_online_gone(struct limit *l, unsigned units, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
 	traffic_online_gone(&l->traffic, units, now_us);
+}
+
+void limit_online_join(struct limit *l, unsigned requests, unsigned units, uint64_t now_us)
+{
+	traffic_advance(&l->traffic, now_us);
+	traffic_online_join(&l->traffic, requests, units, now_us);
 }
 
 void limit_share(struct limit *l, unsigned lines, unsigned units, uint64_t now_us)
@@ -416,8 +424,9 @@ void limit_gauges(struct limit *l, const struct gauges *g, uint64_t asked_us, ui
 void limit_gauges_lost(struct limit *l, uint64_t now_us)
 {
 	traffic_advance(&l->traffic, now_us);
-	engine_lost(&l->engine);
+	struct engine_advice advice = engine_lost(&l->engine, l->search.cap, now_us);
 	traffic_others(&l->traffic, 0, now_us);
+	engine_apply(l, &advice, now_us);
 }
 
 /* ---- time ---- */
@@ -437,6 +446,9 @@ void limit_tick(struct limit *l, uint64_t now_us)
 	traffic_advance(&l->traffic, now_us);
 	struct yield_view v = yield_view(l, now_us);
 	yield_apply(l, yield_tick(&l->yield, &v), now_us);
+	search_bound(&l->search, limit_most(l));
+	if (l->traffic.others > 0 && !engine_is_fresh(&l->engine, now_us))
+		traffic_others(&l->traffic, 0, now_us); /* nobody has asked for a while */
 	limit_pace_refill(l, now_us);
 	traffic_allow(&l->traffic, limit_batch_slots(l));
 }
@@ -452,7 +464,7 @@ struct limit_state limit_state(const struct limit *l, uint64_t now_us)
 		.doubt = l->engine.doubt,
 		.batch = l->traffic.batch,
 		.online = l->traffic.online,
-		.others = l->traffic.others,
+		.others = engine_is_fresh(&l->engine, now_us) ? l->traffic.others : 0,
 		.reserve = limit_reserve(l, now_us),
 	};
 

@@ -81,7 +81,7 @@ const char *limit_doubt_text(enum limit_doubt doubt);
 
 struct limit_config {
 	unsigned fixed; /* > 0: so many requests, each counted as one, and no other */
-	unsigned max;   /* never more units in flight, online requests included; from 1 */
+	unsigned max;   /* never more requests in flight, online ones included; from 1 */
 	int reserve;    /* requests kept free for online ones; < 0: by itself: for ten minutes after
 	                 * online requests, or others, were seen, by the most of them then and the
 	                 * time in which a slot falls free (no less than a seventh of the limit
@@ -133,6 +133,8 @@ void limit_reopened(struct limit *l, uint64_t now_us);
 void limit_gauges(struct limit *l, const struct gauges *g, uint64_t asked_us, uint64_t now_us);
 /* The engine has no metrics, or could not be asked: from now on latency alone decides. */
 void limit_gauges_lost(struct limit *l, uint64_t now_us);
+/* So many online requests are in flight already. */
+void limit_online_join(struct limit *l, unsigned requests, unsigned units, uint64_t now_us);
 /* From now on all lines of an upstream go by `l`: `lines` of them, `units` in all, are in flight that
  * were not sent by it. Their answers teach nothing. */
 void limit_share(struct limit *l, unsigned lines, unsigned units, uint64_t now_us);

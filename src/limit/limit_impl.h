@@ -25,7 +25,7 @@ struct limit {
 	struct engine engine;
 	struct reopen reopen;
 	struct first first;
-	double told_cap; /* the slots that there are, by online answers that were late; 0: none was */
+	double late_cap; /* the slots that there are, by online answers that were late; 0: none was */
 	bool unqueued, busy; /* limit_unqueued(), limit_busy() */
 	uint64_t shared_us;  /* what was sent before was not sent by this limit */
 	double pace;         /* room.c: units that may be sent at once, at pace_us */
@@ -34,6 +34,8 @@ struct limit {
 
 /* ---- room.c ---- */
 
+/* Units of config.max requests. */
+double limit_most(const struct limit *l);
 /* The least of all caps but that of a slow start. */
 double limit_in_force(const struct limit *l);
 /* Slots kept free for online requests. */

@@ -36,7 +36,15 @@ static double quiet_margin(const struct limit *l)
 	if (l->unqueued || !search_is_steady(&l->search) || engine_leads(&l->engine, t->area_us) ||
 	    traffic_online_lately(t, t->area_us) || !isinf(l->yield.cap))
 		return 0;
-	return fmax(QUIET_LINES * fmax(1, t->line_units), QUIET_PART * l->search.cap);
+	double margin = fmax(QUIET_LINES * fmax(1, t->line_units), QUIET_PART * l->search.cap);
+	return fmin(margin, fmax(0, l->backoff.ceiling - l->search.cap)); /* where it refuses */
+}
+
+double limit_most(const struct limit *l)
+{
+	bool lines = l->config.fixed > 0;
+
+	return l->config.max * (lines ? 1 : fmax(1, l->traffic.line_units));
 }
 
 double limit_in_force(const struct limit *l)
@@ -45,7 +53,7 @@ double limit_in_force(const struct limit *l)
 
 	if (l->config.fixed > 0)
 		return fmin(l->config.fixed, l->config.max);
-	return clamp(fmin(fmin(cap, l->backoff.cap), l->yield.cap), 1, l->config.max);
+	return clamp(fmin(fmin(cap, l->backoff.cap), l->yield.cap), 1, limit_most(l));
 }
 
 /* Slots fall free one by one, and online requests come by chance: how many have to be free so that
@@ -70,7 +78,7 @@ static double reserve_wanted(const struct limit *l, double limit, uint64_t now_u
 	if (limit < 3 || !traffic_online_lately(&l->traffic, now_us))
 		return 0;
 	wanted = reserve_by_rate(l, limit);
-	if (!engine_is_fresh(&l->engine, now_us) && l->search.cap > l->told_cap)
+	if (!engine_is_fresh(&l->engine, now_us) && l->search.cap > l->late_cap)
 		wanted = fmax(wanted, ceil(limit / BLIND_PART));
 	return fmin(wanted, ceil(limit / RESERVE_MOST_PART));
 }
@@ -95,7 +103,7 @@ static bool is_paced(const struct limit *l)
 
 void limit_pace_take(struct limit *l, unsigned units)
 {
-	l->pace = fmax(0, l->pace - units);
+	l->pace = fmax(l->pace, 0) - units; /* a line of many is paid for afterwards */
 }
 
 void limit_pace_refill(struct limit *l, uint64_t now_us)
@@ -124,11 +132,11 @@ double limit_batch_slots(const struct limit *l)
 	/* Others of whom only the metrics tell do not stop us altogether: they might be wrong. */
 	double others = t->others + (ONLINE_SHARE - 1) * fmax(0, t->others - reserve);
 	room = fmax(room - ceil(others), fmin(LIMIT_FLOOR, room));
-	room = fmax(room, engine_let_through(&l->engine) - online);
+	room = fmax(room, engine_let_through(&l->engine, t->area_us) - online);
 	/* A slow start bounds lines alone: beside online requests it might leave nothing, for
 	 * good. */
 	room = fmin(room, floor(l->reopen.cap)) + floor(engine_deferred(&l->engine, t->area_us));
-	return fmin(room, (double)l->config.max - online);
+	return fmin(room, limit_most(l) - online);
 }
 
 /* The prompt of an online request has the engine for itself until about the next line's turn. */

@@ -66,6 +66,13 @@ void search_configure(struct search *s, double max, unsigned kept, uint64_t now_
 	search_phase_again(s, now_us);
 }
 
+void search_bound(struct search *s, double max)
+{
+	s->max = max;
+	if (s->cap > max)
+		cap_set(s, max);
+}
+
 static struct search_finding phase_finding(const struct search_phase *p)
 {
 	struct search_finding f = { .ln_n = p->ln_n / p->all.count };

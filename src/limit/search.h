@@ -81,6 +81,9 @@ struct search_answer {
 void search_init(struct search *s, uint64_t now_us);
 void search_configure(struct search *s, double max, unsigned kept, uint64_t now_us);
 
+/* What max allows is more or less than it was, in units. */
+void search_bound(struct search *s, double max);
+
 /* Whether a request that was sent then belongs to the phase. */
 bool search_in_phase(const struct search *s, uint64_t sent_us);
 void search_sample(struct search *s, const struct search_answer *a);

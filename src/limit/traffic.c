@@ -103,6 +103,14 @@ static void rate_learn(struct traffic *t, unsigned units, uint64_t now_us)
 	}
 }
 
+void traffic_online_join(struct traffic *t, unsigned requests, unsigned units, uint64_t now_us)
+{
+	t->requests += requests;
+	online_move(t, t->online + units);
+	if (requests > 0)
+		t->online_us = now_us;
+}
+
 void traffic_online_sent(struct traffic *t, unsigned units, uint64_t now_us)
 {
 	t->requests++;

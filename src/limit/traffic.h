@@ -42,8 +42,9 @@ double traffic_in_flight(const struct traffic *t);
 void traffic_own(const struct traffic *t, uint64_t from_us, double *ret_low, double *ret_high);
 /* Changes what is in flight, after traffic_advance(). */
 void traffic_batch_sent(struct traffic *t, unsigned units);
-/* So many were in flight already. */
+/* So many were in flight already: nothing is learnt of how they come. */
 void traffic_join(struct traffic *t, unsigned lines, unsigned units);
+void traffic_online_join(struct traffic *t, unsigned requests, unsigned units, uint64_t now_us);
 void traffic_batch_gone(struct traffic *t, unsigned units);
 void traffic_online_sent(struct traffic *t, unsigned units, uint64_t now_us);
 void traffic_online_gone(struct traffic *t, unsigned units, uint64_t now_us);

@@ -225,7 +225,7 @@ static enum limit_doubt crowd_of(bool felt)
 	begin(&w, 2);
 	for (unsigned i = 0; i < 40; i++) { /* 10 s */
 		engine_answered(&w.e);
-		own(&w, fmax(2, engine_let_through(&w.e)));
+		own(&w, fmax(2, engine_let_through(&w.e, w.v.now_us)));
 		poll(&w, 64, 10 + i % 3 + (felt ? w.v.taken : 0));
 		if (w.e.doubt != LIMIT_DOUBT_NONE)
 			break;
@@ -238,6 +238,69 @@ static void a_crowd_that_nobody_feels_is_not_believed(void **state)
 	(void)state;
 	assert_int_equal(crowd_of(false), LIMIT_DOUBT_CROWD);
 	assert_int_equal(crowd_of(true), LIMIT_DOUBT_NONE);
+}
+
+/* That cap is no knee: search has to look for one. */
+static void where_it_still_grew_search_starts_over(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, 4);
+	double cap = settle(&w, 64, 6);
+	assert_int_equal(engine_lost(&w.e, cap, w.v.now_us).kind, ENGINE_DISTRUST);
+	begin(&w, 4);
+	cap = settle(&w, 8, 40);
+	assert_int_equal(engine_lost(&w.e, cap, w.v.now_us).kind, ENGINE_NOTHING);
+	assert_int_equal(engine_lost(&w.e, cap, w.v.now_us).kind, ENGINE_NOTHING);
+}
+
+/* A queue of a moment, then nobody asks for an hour: what was counted is over. */
+static void what_was_counted_does_not_outlast_a_pause(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, 2);
+	for (unsigned i = 0; i < 8 && engine_let_through(&w.e, w.v.now_us) <= 0; i++)
+		poll(&w, 64, 10);
+	assert_true(engine_let_through(&w.e, w.v.now_us) > 0);
+	assert_true(engine_let_through(&w.e, w.v.now_us + 6 * SECOND) <= 0);
+	w.v.now_us += 60 * MINUTE;
+	poll(&w, 2, 0);
+	assert_true(engine_let_through(&w.e, w.v.now_us) <= 0);
+	assert_true(w.e.others.now <= 0);
+}
+
+static void a_doubt_is_forgiven_after_an_hour(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, 4);
+	for (unsigned i = 0; i < 3; i++) {
+		own(&w, 20);
+		while (w.e.distrust_until_us <= w.v.now_us) {
+			engine_answered(&w.e);
+			poll(&w, 4, 0);
+		}
+		uint64_t for_us = w.e.distrust_until_us - w.v.now_us;
+		assert_true(for_us == (i == 1 ? 4 : 1) * MINUTE);
+		w.v.now_us = w.e.distrust_until_us + (i == 1 ? 61 * MINUTE : 0);
+	}
+}
+
+/* Nor does it keep a doubt for good. */
+static void a_fixed_limit_is_told_of_doubts_and_their_end(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, 20);
+	w.v.fixed = true;
+	assert_int_equal(doubt_of(&w, 4, 0, 20), LIMIT_DOUBT_HIDDEN);
+	w.v.now_us = w.e.distrust_until_us;
+	assert_int_equal(doubt_of(&w, 20, 0, 60), LIMIT_DOUBT_NONE);
 }
 
 static void a_fixed_limit_wants_no_advice(void **state)
@@ -261,7 +324,7 @@ static void metrics_grow_stale_and_are_lost(void **state)
 	poll(&w, 16, 0);
 	assert_true(engine_is_fresh(&w.e, w.v.now_us));
 	assert_false(engine_is_fresh(&w.e, w.v.now_us + 5 * SECOND));
-	engine_lost(&w.e);
+	assert_int_equal(engine_lost(&w.e, 10, w.v.now_us).kind, ENGINE_NOTHING);
 	assert_false(engine_is_fresh(&w.e, w.v.now_us));
 	assert_true(w.e.others.now <= 0);
 }
@@ -280,6 +343,10 @@ int main(void)
 		cmocka_unit_test(what_never_runs_tells_no_slots),
 		cmocka_unit_test(figures_that_stand_still_are_found_out_within_10_s),
 		cmocka_unit_test(a_crowd_that_nobody_feels_is_not_believed),
+		cmocka_unit_test(where_it_still_grew_search_starts_over),
+		cmocka_unit_test(what_was_counted_does_not_outlast_a_pause),
+		cmocka_unit_test(a_doubt_is_forgiven_after_an_hour),
+		cmocka_unit_test(a_fixed_limit_is_told_of_doubts_and_their_end),
 		cmocka_unit_test(a_fixed_limit_wants_no_advice),
 		cmocka_unit_test(metrics_grow_stale_and_are_lost),
 	};

@@ -816,6 +816,27 @@ static void max_and_fixed_are_kept(void **state)
 	limit_free(w);
 }
 
+/* `max` is of requests: a line of 16 is one of them, and so are eight. */
+static void max_counts_requests_of_many_units(void **state)
+{
+	const struct limit_config config = { .max = 8, .reserve = 0 };
+	const struct limit_answer a = { 100, 50 * 16, 500 };
+	struct limit *w = limit_new(&config, 1);
+	struct limit_mark marks[64];
+	unsigned n = 0;
+
+	(void)state;
+	assert_non_null(w);
+	for (uint64_t now_us = SECOND; now_us < 120 * SECOND; now_us += SECOND / 10) {
+		for (unsigned i = 0; i < n; i++)
+			limit_batch_answered(w, &marks[i], &a, now_us);
+		for (n = 0; room_now(w, now_us) > 0 && n < 64; n++)
+			marks[n] = limit_batch_sent(w, 16, now_us);
+	}
+	assert_in_range(n, 7, 8);
+	limit_free(w);
+}
+
 /* A fixed limit with most of it kept free: what is left, however little. */
 static void fixed_keeps_its_reserve(void **state)
 {
@@ -1012,6 +1033,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(max_and_fixed_are_kept),
+		cmocka_unit_test(max_counts_requests_of_many_units),
 		cmocka_unit_test(fixed_keeps_its_reserve),
 		cmocka_unit_test(gate_opens_beside_online_requests),
 		cmocka_unit_test(grows_beside_a_reserve),

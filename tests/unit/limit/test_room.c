@@ -104,12 +104,68 @@ static void a_line_waits_for_the_prompt_of_an_online_request(void **state)
 	limit_free(l);
 }
 
+/* A line of 50 units goes at once, and is paid for afterwards: no more units a second than lines. */
+static void lines_of_many_units_are_paced_by_their_units(void **state)
+{
+	struct limit *l = found(SECOND);
+	uint64_t now_us = come(l, 1, 10, SECOND);
+	unsigned units = 0;
+
+	(void)state;
+	for (unsigned ms = 0; ms < 10000; ms += 10) {
+		now_us += 10 * SECOND / 1000;
+		l->engine.gauges_us = now_us;
+		limit_tick(l, now_us);
+		if (limit_room(l) == 0)
+			continue;
+		struct limit_mark m = limit_batch_sent(l, 50, now_us);
+		limit_batch_gone(l, &m, now_us);
+		units += 50;
+	}
+	assert_in_range(units, 100, 10 * 1.5 * 64 / 2.6 + 50);
+	limit_free(l);
+}
+
+/* Nothing waits in a server that refuses beyond the limit that was found. */
+static void the_margin_ends_where_it_refuses(void **state)
+{
+	struct limit *l = limit_new(&config, SECOND);
+
+	(void)state;
+	assert_non_null(l);
+	search_settle_at(&l->search, 7, SECOND);
+	assert_true(fabs(limit_in_force(l) - 9) < 1e-9);
+	l->backoff.ceiling = 8;
+	assert_true(fabs(limit_in_force(l) - 8) < 1e-9);
+	l->backoff.ceiling = 5;
+	assert_true(fabs(limit_in_force(l) - 7) < 1e-9);
+	limit_free(l);
+}
+
+/* Long streams that were there before are no burst of now. */
+static void those_that_were_there_are_no_burst(void **state)
+{
+	struct limit *l = found(SECOND), *other = found(SECOND);
+
+	(void)state;
+	limit_online_join(l, 100, 100, SECOND);
+	for (unsigned i = 0; i < 100; i++)
+		limit_online_sent(other, 1, SECOND);
+	assert_int_equal(limit_state(l, SECOND).online, 100);
+	assert_true(limit_reserve(l, SECOND) < limit_reserve(other, SECOND));
+	limit_free(l);
+	limit_free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_reserve_follows_the_rate),
 		cmocka_unit_test(the_reserve_follows_others),
 		cmocka_unit_test(a_line_waits_for_the_prompt_of_an_online_request),
+		cmocka_unit_test(lines_of_many_units_are_paced_by_their_units),
+		cmocka_unit_test(the_margin_ends_where_it_refuses),
+		cmocka_unit_test(those_that_were_there_are_no_burst),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
