@@ -28,15 +28,12 @@ struct lane *lane_find(const struct model *m, const struct upstream *u)
 	return NULL;
 }
 
-/* The online requests that are in flight on its upstream; which of them has how many units is no
- * matter. */
+/* The online requests that are in flight on its upstream. */
 static void lane_online_join(struct lane *lane, uint64_t now_us)
 {
 	const struct slots *s = &lane->upstream->slots;
 
-	for (unsigned i = s->online; i > 0; i--)
-		limit_online_sent(lane->limit, i > 1 ? 1 : s->online_units - (s->online - 1),
-				  now_us);
+	limit_online_join(lane->limit, s->online, s->online_units, now_us);
 }
 
 bool lane_open(struct model *m, struct upstream *u)
