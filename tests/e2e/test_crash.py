@@ -75,9 +75,9 @@ def check_promise(api, upstream, batch, mark, count, again):
 
 
 def last_start(api, upstream, mark, count):
-    """The server is dead, and is started again, not to be killed any more. Its only batch, of `count`
-    lines, completes, and no line that had ended is sent again. Returns the batch, and how many lines
-    had ended."""
+    """The server is dead, and is started again, not to be killed any more. Its only batch, of
+    `count` lines, completes, and no line that had ended is sent again. Returns the batch, and how
+    many lines had ended."""
     sent = upstream.settled(mark)
     api.server.start()
     (batch,) = api.http.get("batches").json()["data"]

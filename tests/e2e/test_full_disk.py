@@ -11,6 +11,7 @@ from support.jsonl import fresh, jsonl, line, numbered
 from support.wire import wait_until
 
 MB = 1 << 20
+UNSYNCED = 1024  # lines that were answered and are not durable: then nothing more is sent
 
 
 @pytest.fixture
@@ -138,12 +139,21 @@ def test_killed_while_the_disk_is_full(on_disk, small_disk, own_upstream):
 @pytest.mark.parametrize("fault", ["enospc", "eio"])
 @pytest.mark.parametrize("point", ["journal.write", "results.write"])
 def test_batch_pauses_while_writes_fail(serve, own_upstream, failpoints, tmp_path, point, fault):
-    flag = tmp_path / "flag"
-    api = serve(env={"LOWTIDE_FAILPOINTS": f"{point}={fault}:{flag}"})
+    """A journal that cannot be written stops the sending, too; result files that cannot, do not."""
+    flag, limit, count = tmp_path / "flag", 8, 1500
+    api = serve(
+        settings={"execution.concurrency": limit},
+        env={"LOWTIDE_FAILPOINTS": f"{point}={fault}:{flag}"},
+    )
     mark = fresh()
     flag.touch()
-    batch = api.create(numbered(mark, 1500))
+    batch = api.create(numbered(mark, count))
     api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "paused")
+    if point == "journal.write":
+        own_upstream.wait_sent(mark, UNSYNCED)
+        assert own_upstream.settled(mark) < UNSYNCED + limit
+    else:
+        own_upstream.wait_sent(mark, count)
     flag.unlink()
     batch = api.wait(batch, "completed", seconds=60)
     output, _ = api.results(batch)
@@ -161,6 +171,31 @@ def test_upload_while_writes_fail(serve, failpoints, tmp_path, fault):
     wait_until(lambda: api.server.blobs() == before, "nothing is left of it")
     flag.unlink()
     api.upload([line("a")])
+
+
+def test_cancel_lets_others_go_on_while_paused(serve, own_upstream, failpoints, tmp_path):
+    """What a cancelled batch has answered and cannot write is given up, and stands in the way of no
+    other batch: that is sent, though it cannot be written either."""
+    flag, limit = tmp_path / "flag", 8
+    api = serve(
+        settings={"execution.concurrency": limit},
+        env={"LOWTIDE_FAILPOINTS": f"journal.write=enospc:{flag}"},
+    )
+    first, second = fresh(), fresh()
+    flag.touch()
+    cancelled = api.create(numbered(first, 1500))
+    own_upstream.wait_sent(first, UNSYNCED)
+    sent = own_upstream.settled(first)
+    other = api.create(numbered(second, 100))
+    api.wait(other, lambda b: b["lowtide"]["stall_reason"] == "paused")
+    assert own_upstream.settled(second) == 0
+    api.cancel(cancelled)
+    own_upstream.wait_sent(second, 100)
+    assert own_upstream.sent(first) == sent, "sent although cancelled"
+    flag.unlink()
+    api.results(api.wait(cancelled, "cancelled", seconds=30))
+    api.results(api.wait(other, "completed", seconds=30))
+    assert set(own_upstream.counts(second).values()) == {1}, "a line was sent again"
 
 
 def test_cancel_and_expiry_while_paused(serve, failpoints, tmp_path):
