@@ -36,6 +36,7 @@ static void wait_delay(void)
 		;
 }
 
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's is a reserved one
 int fsync(int fd)
 {
 	pthread_once(&once, find);
@@ -43,6 +44,7 @@ int fsync(int fd)
 	return real_fsync(fd);
 }
 
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's is a reserved one
 int fdatasync(int fd)
 {
 	pthread_once(&once, find);

@@ -15,7 +15,7 @@
 #define ROUNDS 4u
 #define MORE_LEAST 4.0 /* of ours in all: else nothing can be told */
 #define WAITED_PART 0.5
-#define AGAIN_MIN (MINUTE / 2)
+#define AGAIN_MIN (30 * SECOND)
 #define AGAIN_MAX (10 * MINUTE)
 
 static void phase_set(struct crowd *c, int phase)

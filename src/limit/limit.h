@@ -68,8 +68,8 @@ const char *limit_reason_name(enum limit_reason reason);
 #define LIMIT_DOUBTS(X)                                                                           \
 	X(NONE, "")                                                                               \
 	X(SILENT, "they never show a request that runs: they tell nothing of the engine's slots") \
-	X(HIDDEN, "they show much less than what is in flight: they are of another engine, "      \
-		  "or stand still")                                                               \
+	X(HIDDEN, "they show much less than what is in flight: answers take hardly a step, or "   \
+		  "they are of another engine, or stand still")                                   \
 	X(CROWD, "they claim that others fill the engine, and answers come as if nobody did")
 
 enum limit_doubt {

@@ -1,6 +1,6 @@
-/* limit_impl.h: what limit.c (composes the limiters) and room.c (finds what of the limit is left
- * for lines) share. Each limiter's struct is written by its own .c file alone; these two read
- * it. */
+/* limit_impl.h: what limit.c (composes the limiters), state.c (tells of it) and room.c (finds what
+ * is left for lines) share. Each limiter's struct is written by its own .c file alone; these three
+ * read it. */
 #pragma once
 
 #include "limit/backoff.h"
