@@ -273,7 +273,8 @@ static void try_step(struct engine *e, const struct engine_view *v)
 
 static double cap_now(const struct engine *e, const struct engine_view *v, const struct curve *c)
 {
-	double own = v->beside_online ? v->own_high : v->own_asked; /* lines are paced */
+	/* Lines are paced beside online requests; the cap is of others, too. */
+	double own = (v->beside_online ? v->own_high : v->own_asked) + e->others.now;
 	double cap = e->slots;
 
 	if (v->beside_online)

@@ -8,7 +8,8 @@
 
 /* Batch slots that an online request in flight takes, beyond those for which the reserve is there:
  * so that it does not notice the prompts of the batch. */
-#define ONLINE_SHARE 2.0
+#define ONLINE_SHARE 1.6
+#define ONLINE_SHARE_BLIND 1.9 /* without metrics: the limit may be too high */
 #define QUIET_LINES 2.0
 #define QUIET_PART 0.125
 /* The reserve. */
@@ -123,14 +124,15 @@ double limit_batch_slots(const struct limit *l)
 	const struct traffic *t = &l->traffic;
 	double reserve = limit_reserve(l, t->area_us);
 	double online = l->config.fixed > 0 ? t->requests : t->online;
+	double share = engine_is_fresh(&l->engine, t->area_us) ? ONLINE_SHARE : ONLINE_SHARE_BLIND;
 	double room = floor(limit_in_force(l) + 1e-6) - reserve - online;
 
-	room -= ceil((ONLINE_SHARE - 1) * fmax(0, online - reserve));
+	room -= ceil((share - 1) * fmax(0, online - reserve));
 	/* With too few lines in flight nothing would be learnt. */
 	if (l->config.fixed == 0 && l->search.mode == SEARCH_GROWS && l->search.cap <= LIMIT_SMALL)
 		room = fmax(room, floor(limit_in_force(l) / 2));
 	/* Others of whom only the metrics tell do not stop us altogether: they might be wrong. */
-	double others = t->others + (ONLINE_SHARE - 1) * fmax(0, t->others - reserve);
+	double others = t->others + (share - 1) * fmax(0, t->others - reserve);
 	room = fmax(room - ceil(others), fmin(LIMIT_FLOOR, room));
 	room = fmax(room, engine_let_through(&l->engine, t->area_us) - online);
 	/* A slow start bounds lines alone: beside online requests it might leave nothing, for
