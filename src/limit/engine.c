@@ -36,7 +36,10 @@
 #define TRY_FOR (SECOND / 2)
 #define TRY_WAIT_MIN SECOND
 #define TRY_PART 0.05
+#define TRY_WAIT_FULL MINUTE /* it seems to be */
 #define TRY_WAIT_MAX (10 * MINUTE)
+#define TRY_ONLINE_LEAST 4.0
+#define CRAMMED_POLLS 2u
 #define TRY_ONLINE 0.1 /* of the slots: not while more than that are online requests' */
 
 static const struct engine_advice nothing = { .kind = ENGINE_NOTHING };
@@ -224,6 +227,8 @@ static void slots_learn(struct engine *e, const struct engine_view *v)
 	e->waits = queue >= fmax(1, ends(e, v));
 	if (rose)
 		e->rose_own = v->own_asked;
+	if (rose && e->try_more > 0) /* there are more: how many? */
+		e->grows = true;
 	e->wait_polls = rose ? 0 : e->wait_polls + (e->waits && is_tried(e, v));
 	e->calm_polls = e->waits ? 0 : e->calm_polls + 1;
 	if (e->wait_polls >= WAIT_POLLS || queue > fmax(2, 2 * ends(e, v) + WAIT_PART * e->slots))
@@ -254,17 +259,23 @@ static void queue_keep(struct engine *e, const struct engine_view *v)
  * moment, unless a queue was seen lately when so many ran. */
 static void try_step(struct engine *e, const struct engine_view *v)
 {
-	bool full = queue_of(&e->gauges) >= 2 * ends(e, v) + 1 &&
-		    seen_of(&e->gauges) >= e->slots + 1;
+	bool crammed = queue_of(&e->gauges) >= 2 * ends(e, v) + 1 &&
+		       seen_of(&e->gauges) >= e->slots + 1;
 
+	/* At one poll they may wait for a step with a prompt. */
+	e->crammed_polls = crammed ? e->crammed_polls + 1 : 0;
+	bool tries = e->try_more > 0;
+	bool full = e->crammed_polls >= (tries ? 1 : CRAMMED_POLLS);
+	uint64_t later_us = e->try_wait_us > TRY_WAIT_FULL ? e->try_wait_us : TRY_WAIT_FULL;
 	e->empty += ((queue_of(&e->gauges) < 1) - e->empty) / 8;
 	if (full || (e->try_more > 0 && v->now_us - e->try_us >= TRY_FOR)) {
-		e->try_wait_us = full ? TRY_WAIT_MAX : TRY_WAIT_MIN;
+		e->try_wait_us = !full ? TRY_WAIT_MIN : tries ? TRY_WAIT_MAX : later_us;
 		e->try_more = 0;
 		e->try_us = v->now_us;
 	} else if (e->try_more <= 0 && v->beside_online && e->empty > 0.5 &&
 		   v->taken >= v->allowed - 0.5 &&
-		   v->own_high - v->taken + e->others.now <= TRY_ONLINE * e->slots &&
+		   v->own_high - v->taken + e->others.now <=
+			   fmax(TRY_ONLINE_LEAST, TRY_ONLINE * e->slots) &&
 		   v->now_us - e->try_us > e->try_wait_us) {
 		e->try_more = v->kept + ceil(2 * ends(e, v)) + fmax(1, floor(TRY_PART * e->slots));
 		e->try_us = v->now_us;

@@ -41,19 +41,20 @@ struct engine {
 	struct others others;
 
 	bool grows;
-	unsigned seen_polls;  /* that something ran, until there were enough to go by */
-	double slots;         /* the most that ran at once; 0: nothing was seen to run yet */
-	double unseen;        /* of ours, in flight and not in the gauges; a moving mean */
-	double more;          /* waits on top, since the queue was found empty: queue_keep() */
-	bool waits;           /* more than the next step takes was waiting at the last poll */
-	unsigned calm_polls;  /* one after another at which it was not */
-	unsigned wait_polls;  /* ... and at so many, of those at which it was tried */
-	double rose_own;      /* ours in flight when it ran more than ever */
-	unsigned rose_polls;  /* it ran more than ever, and nothing waited: polls, of late */
-	unsigned still_polls; /* since it ran more than ever */
-	unsigned full_polls;  /* one after another: more are there than run */
-	double full_most;     /* most that ran in these */
-	unsigned idle_polls;  /* ... all that is allowed is in flight, and nothing waits */
+	unsigned seen_polls;    /* that something ran, until there were enough to go by */
+	double slots;           /* the most that ran at once; 0: nothing was seen to run yet */
+	double unseen;          /* of ours, in flight and not in the gauges; a moving mean */
+	double more;            /* waits on top, since the queue was found empty: queue_keep() */
+	bool waits;             /* more than the next step takes was waiting at the last poll */
+	unsigned calm_polls;    /* one after another at which it was not */
+	unsigned wait_polls;    /* ... and at so many, of those at which it was tried */
+	double rose_own;        /* ours in flight when it ran more than ever */
+	unsigned rose_polls;    /* it ran more than ever, and nothing waited: polls, of late */
+	unsigned still_polls;   /* since it ran more than ever */
+	unsigned crammed_polls; /* one after another: it runs all that it ever ran, and more waits */
+	unsigned full_polls;    /* one after another: more are there than run */
+	double full_most;       /* most that ran in these */
+	unsigned idle_polls;    /* ... all that is allowed is in flight, and nothing waits */
 	double held_cap, held_next;   /* the most of late; the most since that was last given */
 	unsigned held_polls;          /* since then */
 	double empty;                 /* share of polls at which nothing waited; a moving mean */
