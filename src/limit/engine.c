@@ -43,6 +43,7 @@
 #define TRY_ONLINE 0.1 /* of the slots: not while more than that are online requests' */
 
 static const struct engine_advice nothing = { .kind = ENGINE_NOTHING };
+static const struct engine_advice anew = { .kind = ENGINE_DISTRUST };
 
 void engine_init(struct engine *e, uint64_t now_us)
 {
@@ -159,7 +160,7 @@ static struct engine_advice distrust(struct engine *e, enum limit_doubt doubt, u
 	e->distrust_for_us = for_us;
 	e->distrust_until_us = now_us + for_us;
 	e->probation_polls = PROBATION_POLLS;
-	return led ? (struct engine_advice){ .kind = ENGINE_DISTRUST } : nothing;
+	return led ? anew : nothing;
 }
 
 static struct engine_advice silence(struct engine *e)
@@ -170,7 +171,7 @@ static struct engine_advice silence(struct engine *e)
 	others_init(&e->others);
 	e->slots = 0;
 	e->seen_polls = 0;
-	return led ? (struct engine_advice){ .kind = ENGINE_DISTRUST } : nothing;
+	return led ? anew : nothing;
 }
 
 /* ---- slots ---- */

@@ -257,9 +257,8 @@ static void take_shared(struct schedule_window *w, const struct schedule_lane *l
 	const struct window_lane *of = &w->lanes[lane->number];
 	bool may_open = w->opens < w->group_n && (of->open == 0 || of->open < lane->prefixes);
 
-	// NOLINTNEXTLINE(bugprone-branch-clone): the order is the rule
 	if (may_open && !lane_has_unheld(w, of) && !open_groups_do(w, lane))
-		group_open(w, lane, ret);
+		group_open(w, lane, ret); // NOLINT(bugprone-branch-clone): the order is the rule
 	else if (of->ready.first != WINDOW_NONE)
 		group_give(w, group_ready(w, of), lane->number, ret);
 	else if (w->loose < w->group_n)

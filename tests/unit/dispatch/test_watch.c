@@ -416,7 +416,7 @@ static void slots_that_cannot_be_asked_for_are_put_off(void **state)
 	(void)state;
 	memset(&up, 0, sizeof(up));
 	snprintf(url, sizeof(url), "http://%0*u.up.test/v1",
-		 (int)(sizeof(url) - sizeof("http://.up.test/v1")), 0);
+		 (int)(sizeof(url) - sizeof("http://.up.test/v1")), 0u);
 	world_open_with(&w, on_request, NULL, WORLD_CONFIG, &config, 1);
 	up.info_text = "{\"internal_states\":[{\"effective_max_running_requests_per_dp\":8}]}";
 	uint64_t until_ms = client_fake_now_ms() + 10000;

@@ -944,7 +944,7 @@ static double own_speed(bool told, double *ret_limit)
 	const struct limit_config config = { .max = FLIGHT, .reserve = -1 };
 	struct limit *w = limit_new(&config, 0);
 	const struct limit_answer a = { 100, 50, 500 };
-	struct limit_mark marks[FLIGHT];
+	struct limit_mark marks[FLIGHT] = { 0 };
 	unsigned head = 0, tail = 0, ended = 0;
 	uint64_t now = 0;
 

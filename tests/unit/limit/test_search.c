@@ -100,7 +100,7 @@ static void it_follows_another_and_goes_on_from_there(void **state)
 
 	(void)state;
 	begin(&w, 60);
-	for (double cap = 4; cap < 20; cap++)
+	for (unsigned cap = 4; cap < 20; cap++)
 		search_follow(&w.s, cap, w.now_us);
 	assert_int_equal(w.s.mode, SEARCH_HOLDS);
 	assert_true(fabs(w.s.cap - 19) < 1e-9);

@@ -4,6 +4,7 @@
 
 #include "unit.h"
 
+#include <assert.h>
 #include <math.h>
 
 #include "schedule/schedule.h"
@@ -111,6 +112,7 @@ static inline void fake_free(struct fake *f)
 
 static inline struct fake *fake_of(const struct schedule_line *l)
 {
+	assert(l->batch != NULL);
 	return l->batch->batch;
 }
 
