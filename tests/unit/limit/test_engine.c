@@ -163,6 +163,26 @@ static void beside_online_nothing_waits(void **state)
 		assert_true(fabs(poll(&w, 60, 0).cap - w.e.slots) <= 5);
 }
 
+/* A queue of a step or two, seen at 24 of 64 slots: that there are more is found all the same. */
+static void beside_online_more_slots_are_found(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w, 4);
+	settle(&w, 24, 40);
+	w.v.beside_online = true;
+	settle(&w, 64, 4 * 90);
+	assert_true(w.e.slots >= 62);
+	/* and no more is tried for where there is none */
+	settle(&w, 64, 40);
+	for (unsigned i = 0; i < 4 * 300; i++) {
+		own(&w, 64);
+		poll(&w, 64, 0);
+	}
+	assert_true(w.e.slots <= 64);
+}
+
 static void where_nothing_is_to_wait_the_slots_are_the_cap(void **state)
 {
 	struct world w;
@@ -339,6 +359,7 @@ int main(void)
 		cmocka_unit_test(what_waits_for_its_own_kind_is_no_queue),
 		cmocka_unit_test(preemptions_are_the_reason_while_they_last),
 		cmocka_unit_test(beside_online_nothing_waits),
+		cmocka_unit_test(beside_online_more_slots_are_found),
 		cmocka_unit_test(where_nothing_is_to_wait_the_slots_are_the_cap),
 		cmocka_unit_test(what_never_runs_tells_no_slots),
 		cmocka_unit_test(figures_that_stand_still_are_found_out_within_10_s),
