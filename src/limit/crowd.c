@@ -6,7 +6,8 @@
 #include "limit/common.h"
 
 #define CROWDED_POLLS 4u         /* before it is tested */
-#define CROWDED_POLLS_AGREED 60u /* ... where the figures were right for AGREED_POLLS */
+#define CROWDED_POLLS_AGREED 32u /* ... where the figures were right for AGREED_POLLS */
+#define UNCROWDED 4u             /* polls that one without a crowd takes away */
 #define AGREED_POLLS 40u
 #define AGREED_PART 0.2
 #define AGREED_LEAST 8.0 /* of ours */
@@ -52,8 +53,8 @@ bool crowd_poll(struct crowd *c, bool crowded, double own, double seen, double q
 	c->agreed += own >= AGREED_LEAST && fabs(seen - own) <= AGREED_PART * own;
 	switch (c->phase) {
 	case CROWD_WATCHES:
-		if (!crowded)
-			c->polls = 0;
+		if (!crowded) /* a poll or two between are no end of it */
+			c->polls -= c->polls < UNCROWDED ? c->polls : UNCROWDED;
 		if (!is_due(c, now_us))
 			return false;
 		break;
