@@ -108,7 +108,7 @@ void search_restart(struct search *s, uint64_t now_us);
 void search_settle_at(struct search *s, double cap, uint64_t now_us);
 /* More than `cap` only waits: the search, or what it found, went too far. */
 void search_overrun(struct search *s, double cap, uint64_t now_us);
-/* Holds a cap that another gives, for now. */
+/* Holds a cap that another gives, until that one gives another or search_hold() is called. */
 void search_follow(struct search *s, double cap, uint64_t now_us);
 /* Goes back from a probe and learns nothing until search_hold(). */
 void search_suspend(struct search *s, uint64_t now_us);
