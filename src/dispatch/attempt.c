@@ -234,9 +234,9 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 	d->ops.ended(d->ctx, o);
 }
 
-/* What the concurrency limit is told of the end of an attempt. One that was sent alone after a pause,
- * and refused, says that the server is full of others' requests, or closed: not that ours are too
- * many. */
+/* What the concurrency limit is told of the end of an attempt. One that was sent alone after a
+ * pause, and refused, says that the server is full of others' requests, or closed: not that ours
+ * are too many. */
 static void line_limit_learn(struct line *l, const struct attempt_end *e, enum blame blame,
 			     size_t body_bytes)
 {

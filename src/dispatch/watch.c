@@ -31,8 +31,8 @@
 
 /* ---- asking ---- */
 
-/* Metrics, health and slots stand beside the API, not in it: without the version at the end of the base
- * URL. NULL: no memory. */
+/* Metrics, health and slots stand beside the API, not in it: without the version at the end of the
+ * base URL. NULL: no memory. */
 static char *url_beside(const struct upstream *u, const char *path)
 {
 	struct buf url = BUF(4096);

@@ -1,6 +1,6 @@
 /* watch.h: what is asked of an upstream beside its work: its metrics, two to four times a second
- * while lines are in flight; now and then which models it has; once, of SGLang and llama.cpp, how many
- * slots it has; and, while it is down, whether it is well.
+ * while lines are in flight; now and then which models it has; once, of SGLang and llama.cpp, how
+ * many slots it has; and, while it is down, whether it is well.
  *
  * Whatever comes back (rubbish, 404, nothing at all) costs no more than a small request now and
  * then: an answer that is of no use is asked for less and less often.

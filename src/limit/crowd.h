@@ -1,7 +1,7 @@
 /* crowd.h: whether the others that an engine's metrics tell of are there: while they are said to
  * leave us next to nothing, some more of ours are let through for a moment, a few times. In an
- * engine that is full as many more have to wait; in figures of another engine, or figures that stand
- * still, they do not. Private to limit/. Pure. */
+ * engine that is full as many more have to wait; in figures of another engine, or figures that
+ * stand still, they do not. Private to limit/. Pure. */
 #pragma once
 
 #include <stdbool.h>
@@ -17,8 +17,9 @@ struct crowd {
 	uint64_t next_us, wait_us; /* the next test; between tests */
 };
 
-/* A poll: `crowded`: others are said to fill the engine; `own` of ours are in flight, `seen` are said
- * to be there in all, and `queue` of them wait. True: the test is over, and nobody was there. */
+/* A poll: `crowded`: others are said to fill the engine; `own` of ours are in flight, `seen` are
+ * said to be there in all, and `queue` of them wait. True: the test is over, and nobody was
+ * there. */
 bool crowd_poll(struct crowd *c, bool crowded, double own, double seen, double queue,
 		uint64_t now_us);
 /* Whether more of ours are to be let through now. */

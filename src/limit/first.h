@@ -1,6 +1,6 @@
-/* first.h: what the first byte of an online answer says of an engine without metrics. Requests run in
- * the order in which they come: as many as ended before the answer began had been ahead of it, and
- * what was in flight beyond them had room in the engine. Private to limit/. Pure. */
+/* first.h: what the first byte of an online answer says of an engine without metrics. Requests run
+ * in the order in which they come: as many as ended before the answer began had been ahead of it,
+ * and what was in flight beyond them had room in the engine. Private to limit/. Pure. */
 #pragma once
 
 #include <stdint.h>
@@ -26,7 +26,7 @@ struct first {
 };
 
 void first_sent(struct first *f, double in_flight, uint64_t ended, uint64_t now_us);
-/* The answer began to the first request sent at `sent_us` or later; `ended` units have, and `cap` may
- * be in flight. Returns how many of one after another were late, by now; with much less than the cap
- * in flight none is. */
+/* The answer began to the first request sent at `sent_us` or later; `ended` units have, and `cap`
+ * may be in flight. Returns how many of one after another were late, by now; with much less than
+ * the cap in flight none is. */
 unsigned first_came(struct first *f, uint64_t sent_us, uint64_t ended, double cap, uint64_t now_us);

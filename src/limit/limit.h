@@ -1,12 +1,12 @@
 /* limit.h: the concurrency limit, found while requests run, and followed: of one model on one
  * upstream, or of an engine with all its models, where its metrics show that they share it.
  *
- * All counts are units: a request with `n: 4`, or a list of four inputs, is four of them, as it is in
- * the engine. Each answer tells how long a unit of work (about a token) took while so many units
- * were in flight on average during its life. Throughput at n in flight is n over that time (Little's
- * law), so throughput is known without counting answers a second, and right with wildly mixed
- * lengths. Without metrics the limit is about the least concurrency that gives nearly all of the
- * throughput; the limit grows while more in flight brings more.
+ * All counts are units: a request with `n: 4`, or a list of four inputs, is four of them, as it is
+ * in the engine. Each answer tells how long a unit of work (about a token) took while so many units
+ * were in flight on average during its life. Throughput at n in flight is n over that time
+ * (Little's law), so throughput is known without counting answers a second, and right with wildly
+ * mixed lengths. Without metrics the limit is about the least concurrency that gives nearly all of
+ * the throughput; the limit grows while more in flight brings more.
  *
  *	starts low -> grows in steps (two- to threefold) while throughput grows
  *	           -> settles on the knee -> now and then tries a little more or less, and follows
@@ -114,8 +114,8 @@ void limit_configure(struct limit *l, const struct limit_config *config, uint64_
 /* A batch line, or an online request, of so many units is sent, or is no longer in flight. */
 struct limit_mark limit_batch_sent(struct limit *l, unsigned units, uint64_t now_us);
 void limit_online_sent(struct limit *l, unsigned units, uint64_t now_us);
-/* The first byte of a streamed answer came, to the online request that was sent at `sent_us`, or the
- * next after that: its time tells whether it had to wait in the engine. */
+/* The first byte of a streamed answer came, to the online request that was sent at `sent_us`, or
+ * the next after that: its time tells whether it had to wait in the engine. */
 void limit_online_first(struct limit *l, uint64_t sent_us, uint64_t now_us);
 /* The line was answered as it should be: the controller learns from it. */
 void limit_batch_answered(struct limit *l, const struct limit_mark *m, const struct limit_answer *a,
@@ -135,8 +135,8 @@ void limit_gauges(struct limit *l, const struct gauges *g, uint64_t asked_us, ui
 void limit_gauges_lost(struct limit *l, uint64_t now_us);
 /* So many online requests are in flight already. */
 void limit_online_join(struct limit *l, unsigned requests, unsigned units, uint64_t now_us);
-/* From now on all lines of an upstream go by `l`: `lines` of them, `units` in all, are in flight that
- * were not sent by it. Their answers teach nothing. */
+/* From now on all lines of an upstream go by `l`: `lines` of them, `units` in all, are in flight
+ * that were not sent by it. Their answers teach nothing. */
 void limit_share(struct limit *l, unsigned lines, unsigned units, uint64_t now_us);
 
 /* ---- what follows ---- */

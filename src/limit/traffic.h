@@ -1,6 +1,6 @@
 /* traffic.h: what is in flight within one limit and how its answers come, counted; nothing is
- * decided here. All counts are in units: what a request is in the engine's gauges, its `n` times its
- * inputs. Begins as traffic_init() leaves it. Private to limit/. Pure. */
+ * decided here. All counts are in units: what a request is in the engine's gauges, its `n` times
+ * its inputs. Begins as traffic_init() leaves it. Private to limit/. Pure. */
 #pragma once
 
 #include <stdbool.h>

@@ -87,8 +87,9 @@ uint64_t breaker_due_ms(const struct breaker *b, unsigned probes, uint64_t now_m
 bool breaker_is_up(const struct breaker *b);
 /* The server has answered well since then, or in that millisecond. */
 bool breaker_well_since(const struct breaker *b, uint64_t sent_ms);
-/* The server has answered well later than that: what failed meanwhile is not its fault alone. A good answer
- * frees the slot of the next line, so an answer in the millisecond of sending came before the line. */
+/* The server has answered well later than that: what failed meanwhile is not its fault alone. A
+ * good answer frees the slot of the next line, so an answer in the millisecond of sending came
+ * before the line. */
 bool breaker_well_after(const struct breaker *b, uint64_t sent_ms);
 /* The health call was good for `patience_ms`, yet the few lines that were tried all fail. */
 bool breaker_is_lines(const struct breaker *b, uint64_t patience_ms, uint64_t now_ms);

@@ -64,8 +64,8 @@ void upstream_done(struct upstream *u);
 /* Takes over other terms; `config` changes hands and is empty then. What was learnt stays. */
 void upstream_configure(struct upstream *u, struct upstream_config *config, uint64_t now_ms);
 
-/* The kind of its engine: by its gauges, else by the configuration, else by who owns the models that
- * it reports. GAUGES_NONE: nobody says. */
+/* The kind of its engine: by its gauges, else by the configuration, else by who owns the models
+ * that it reports. GAUGES_NONE: nobody says. */
 enum gauges_kind upstream_engine(const struct upstream *u);
 
 /* ---- may a request go? ---- */
