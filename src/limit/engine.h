@@ -6,10 +6,10 @@
  * `slots` is the most that was seen to run at once. It rises with every reading that says more, and
  * falls only when more are in the engine for seconds and never run; a reading that blinks, or an
  * engine that is not full, takes nothing away. `hide` is what has to wait in the engine so that a
- * slot that ends finds its next request there: all that ends in one step, and what is under way.
+ * slot that ends finds its next request there: what ends in two steps, or what is under way.
  * So the cap itself is the try for more: where the engine has more slots, what was to wait runs.
  *
- *	GROWS    no queue was seen yet: a quarter of the slots on top instead of `hide`
+ *	GROWS    no queue was seen yet: a fifth more than is in flight, poll by poll
  *	FOUND    as above; beside online requests there is no `hide` but a try now and then
  *
  * Requests that are deferred (their LoRA adapter is not loaded) wait for their own kind alone: they

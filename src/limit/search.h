@@ -66,7 +66,7 @@ struct search_view {
 	double latency_us;
 	bool busy;          /* latency is our own doing: no sign of a queue */
 	bool may_probe;     /* its cap is the one in force */
-	bool few;           /* so few requests, of many units each, that they take turns */
+	bool few;           /* so few requests that they take turns */
 	bool online_lately; /* a part is kept free: less is in flight than the cap says */
 };
 
