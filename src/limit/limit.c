@@ -121,7 +121,7 @@ static void yield_apply(struct limit *l, enum yield_verdict verdict, uint64_t no
 	if (verdict == YIELD_SUSPICION) {
 		search_suspend(&l->search, now_us);
 	} else if (verdict == YIELD_SETTLED) {
-		reopen_begin(&l->reopen, fmax(2, l->traffic.batch));
+		reopen_begin(&l->reopen, fmax(2, l->traffic.batch), now_us);
 		search_hold(&l->search, SEARCH_HOLD_MIN, now_us);
 	}
 	assert((l->yield.mode == YIELD_SUSPECTS) == (l->search.mode == SEARCH_SUSPENDED));
@@ -254,7 +254,7 @@ void limit_reopened(struct limit *l, uint64_t now_us)
 	/* Where refusals are load-independent, lowering the load spares none: the slow start begins
 	 * higher. */
 	double part = l->backoff.load_independent ? 2 : 4;
-	reopen_begin(&l->reopen, fmax(LIMIT_START, limit_in_force(l) / part));
+	reopen_begin(&l->reopen, fmax(LIMIT_START, limit_in_force(l) / part), now_us);
 	search_reopened(&l->search, now_us);
 	yield_reopened(&l->yield, now_us + (uint64_t)(WAVES * l->traffic.latency_us));
 }
@@ -385,6 +385,7 @@ void limit_tick(struct limit *l, uint64_t now_us)
 	struct yield_view v = yield_view(l, now_us);
 	yield_apply(l, yield_tick(&l->yield, &v), now_us);
 	search_bound(&l->search, limit_most(l));
+	reopen_tick(&l->reopen, limit_in_force(l), l->traffic.batch > 0, now_us);
 	if (l->traffic.others > 0 && !engine_is_fresh(&l->engine, now_us))
 		traffic_others(&l->traffic, 0, now_us); /* nobody has asked for a while */
 	limit_pace_refill(l, now_us);

@@ -54,7 +54,7 @@ static enum limit_reason reason(const struct limit *l, uint64_t now_us)
 	enum limit_reason why = search_reason(l, now_us);
 
 	if (l->config.fixed > 0)
-		return LIMIT_FIXED;
+		return l->reopen.cap < limit_in_force(l) ? LIMIT_SLOW_START : LIMIT_FIXED;
 	if (l->yield.cap < least) {
 		least = l->yield.cap;
 		why = LIMIT_CROSS_TRAFFIC;

@@ -862,6 +862,25 @@ static void gate_opens_beside_online_requests(void **state)
 	limit_free(w);
 }
 
+/* Lines that run for minutes do not leave a fixed limit half empty for minutes after an outage. */
+static void slow_start_ends_without_an_answer(void **state)
+{
+	(void)state;
+	const struct limit_config config = { .fixed = 32, .max = 100, .reserve = 0 };
+	struct limit *w = limit_new(&config, 1);
+	assert_non_null(w);
+	limit_reopened(w, 1);
+	for (unsigned s = 1; s <= 12; s++)
+		for (unsigned room = room_now(w, s * SECOND); room > 0; room--)
+			limit_batch_sent(w, 1, s * SECOND);
+	struct limit_state now = limit_state(w, 12 * SECOND);
+	assert_int_equal(now.batch, 32);
+	assert_int_equal(now.reason, LIMIT_FIXED);
+	limit_reopened(w, 13 * SECOND);
+	assert_int_equal(limit_state(w, 13 * SECOND).reason, LIMIT_SLOW_START);
+	limit_free(w);
+}
+
 /* Lines that are answered after 100 ms whatever is in flight: the limit grows around what is
  * kept. */
 static void grows_beside_a_reserve(void **state)
@@ -1036,6 +1055,7 @@ int main(void)
 		cmocka_unit_test(max_counts_requests_of_many_units),
 		cmocka_unit_test(fixed_keeps_its_reserve),
 		cmocka_unit_test(gate_opens_beside_online_requests),
+		cmocka_unit_test(slow_start_ends_without_an_answer),
 		cmocka_unit_test(grows_beside_a_reserve),
 		cmocka_unit_test(half_empty_lane_teaches_nothing),
 		cmocka_unit_test(fast_upstream_is_cheap),
