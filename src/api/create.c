@@ -7,9 +7,10 @@
 #include "api/expiry.h"
 #include "api/members.h"
 #include "api/metadata.h"
+#include "api/options.h"
 #include "batch/endpoint.h"
 
-enum { INPUT_FILE_ID, ENDPOINT, WINDOW, METADATA, OUTPUT_EXPIRES_AFTER, MEMBER_COUNT };
+enum { INPUT_FILE_ID, ENDPOINT, WINDOW, METADATA, OUTPUT_EXPIRES_AFTER, LOWTIDE, MEMBER_COUNT };
 
 /* The text of a string member, ready for a message and for comparing. */
 struct text {
@@ -102,6 +103,7 @@ bool create_read(struct slice body, const struct api_config *config, struct batc
 		[WINDOW].name = "completion_window",
 		[METADATA].name = "metadata",
 		[OUTPUT_EXPIRES_AFTER].name = "output_expires_after",
+		[LOWTIDE].name = "lowtide",
 	};
 	AUTO(text_done) struct text id = { 0 }, endpoint = { 0 }, window = { 0 };
 
@@ -117,6 +119,7 @@ bool create_read(struct slice body, const struct api_config *config, struct batc
 	       read_window(text_slice(&window), &config->windows, ret, ret_window_s, err) &&
 	       read_metadata(&m[METADATA], ret, err) &&
 	       read_output_expiry(&m[OUTPUT_EXPIRES_AFTER], ret, err) &&
+	       options_read(&m[LOWTIDE], &ret->options, err) &&
 	       read_input_file_id(text_slice(&id), ret, err);
 }
 
@@ -128,5 +131,6 @@ void create_content(const struct batch *b, struct buf *to)
 
 	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
 		buf_append(to, parts[i], strlen(parts[i]) + 1);
-	buf_printf(to, "%lld", (long long)b->output_expires_after_s);
+	buf_printf(to, "%lld ", (long long)b->output_expires_after_s);
+	options_content(&b->options, to);
 }

@@ -5,8 +5,8 @@
 #include "base/buf.h"
 
 /* Fills what `ret` takes from the request: input_file_id, endpoint, completion_window, metadata,
- * output_expires_after_s, and in *ret_window_s the window's length. INVALID as contract 5.2 says;
- * batch_done(ret) is the caller's either way. Touches no store. */
+ * output_expires_after_s, options, and in *ret_window_s the window's length. INVALID as contract
+ * 5.2 says; batch_done(ret) is the caller's either way. Touches no store. */
 MUST_USE bool create_read(struct slice body, const struct api_config *config, struct batch *ret,
 			  uint64_t *ret_window_s, struct error *err);
 /* What makes two creates the same (contract 2.4). */

@@ -72,6 +72,7 @@ void batch_done(struct batch *b)
 	free(b->metadata);
 	free(b->errors);
 	free(b->causes);
+	batch_options_done(&b->options);
 	b->model = NULL;
 	b->metadata = NULL;
 	b->errors = NULL;

@@ -6,6 +6,7 @@
 
 #include "base/id.h"
 #include "base/slice.h"
+#include "batch/options.h"
 
 /* ---- profile: which vendor's rules hold (contract 1) ---- */
 
@@ -72,7 +73,8 @@ struct counts {
 };
 
 /* A batch, as the store keeps it. Timestamps are Unix seconds, 0: not set. `metadata`, `model`,
- * `errors` and `causes` are malloc'ed and NULL when null; batch_done() frees them. */
+ * `errors`, `causes` and `options.override` are malloc'ed and NULL when null; batch_done() frees
+ * them. */
 struct batch {
 	char id[ID_SIZE];
 	char org[ID_SIZE];
@@ -84,6 +86,8 @@ struct batch {
 	int64_t created_at, expires_at;
 	int64_t at[BATCH_STATUS_COUNT]; /* when the state was entered; [VALIDATING] unused */
 	int64_t output_expires_after_s; /* 0: never, or the configured default */
+	struct batch_options options;   /* as asked for (contract 11.1) */
+	char retried_from[ID_SIZE];     /* the batch whose lines it runs again; "": none */
 	struct counts counts;           /* of what is merged; whole once final */
 	struct usage usage;             /* likewise */
 	char output_file_id[ID_SIZE];   /* "": null. Shown only once the state is final */

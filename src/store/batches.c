@@ -32,6 +32,19 @@ static void usage_read(struct query *q, struct usage *ret)
 	ret->total = query_u64(q);
 }
 
+static void options_columns(struct query *q, struct batch_options *ret)
+{
+	ret->skip_invalid = query_int(q) != 0;
+	ret->mixed_models = query_int(q) != 0;
+	ret->by_completion = query_int(q) != 0;
+	ret->max_attempts = query_u64(q);
+	ret->line_timeout_s = query_u64(q);
+	ret->canary = query_u64(q);
+	ret->not_before = query_int(q);
+	query_text(q, ret->hours, sizeof(ret->hours));
+	ret->token_budget = query_u64(q);
+}
+
 /* The columns of the view batch_whole. On failure nothing in *ret is left to free. */
 static bool batch_read(struct query *q, struct batch *ret, struct error *err)
 {
@@ -48,6 +61,8 @@ static bool batch_read(struct query *q, struct batch *ret, struct error *err)
 	for (int i = BATCH_IN_PROGRESS; i < BATCH_STATUS_COUNT; i++)
 		ret->at[i] = query_int(q);
 	ret->output_expires_after_s = query_int(q);
+	options_columns(q, &ret->options);
+	query_text(q, ret->retried_from, sizeof(ret->retried_from));
 	counts_read(q, &ret->counts);
 	usage_read(q, &ret->usage);
 	query_text(q, ret->output_file_id, sizeof(ret->output_file_id));
@@ -56,6 +71,7 @@ static bool batch_read(struct query *q, struct batch *ret, struct error *err)
 	ret->metadata = query_text_copy(q);
 	ret->errors = query_text_copy(q);
 	ret->causes = query_text_copy(q);
+	ret->options.override = query_text_copy(q);
 	if (query_row_ok(q, err))
 		return true;
 	batch_done(ret);
@@ -89,11 +105,18 @@ static bool find_input(struct db *db, const struct batch *b, bool may_miss, bool
 static bool batch_insert(struct db *db, const struct batch *b, bool input_missing,
 			 struct error *err)
 {
+	const struct batch_options *o = &b->options;
+
 	return sql_run(db, SQL_batch_insert,
 		       VALUES(txt(b->id), txt(b->org), txt(b->endpoint), txt(b->input_file_id),
 			      num(input_missing), txt(b->completion_window),
 			      num(b->output_expires_after_s), txt(b->metadata), num(b->created_at),
-			      num(b->expires_at)),
+			      num(b->expires_at), num(o->skip_invalid), num(o->mixed_models),
+			      num(o->by_completion), num((int64_t)o->max_attempts),
+			      num((int64_t)o->line_timeout_s), num((int64_t)o->canary),
+			      num(o->not_before), txt(o->hours), num((int64_t)o->token_budget),
+			      txt(o->override),
+			      txt(b->retried_from[0] != '\0' ? b->retried_from : NULL)),
 		       NULL, err) &&
 	       sql_run(db, SQL_progress_insert, VALUES(txt(b->id)), NULL, err);
 }
@@ -176,8 +199,12 @@ struct batch_page {
 /* The bytes of a batch's texts, which have no fixed size. */
 static size_t texts_bytes(const struct batch *b)
 {
-	return (b->errors != NULL ? strlen(b->errors) : 0) +
-	       (b->metadata != NULL ? strlen(b->metadata) : 0);
+	const char *texts[] = { b->errors, b->metadata, b->options.override };
+	size_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+		n += texts[i] != NULL ? strlen(texts[i]) : 0;
+	return n;
 }
 
 static void batch_page_free(struct batch_page *page)

@@ -12,10 +12,17 @@
 
 #define APPLICATION_ID 0x4c6f7754 /* "LowT" */
 
+/* clang-format off */
 static const char *const migrations[] = {
-	text_001_initial,         text_002_org_weight, text_003_directory,
-	text_004_order_of_making, text_005_org_use,    text_006_causes,
+	text_001_initial,
+	text_002_org_weight,
+	text_003_directory,
+	text_004_order_of_making,
+	text_005_org_use,
+	text_006_causes,
+	text_007_options,
 };
+/* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))
 
 /* What the head of the file says, and how many tables and the like there are. One statement, so one

@@ -60,9 +60,12 @@ static struct batch batch_in(enum batch_status status)
 static void a_batch_reads_back_whole(void **state)
 {
 	struct batch put = batch_of(&ours, NOW), got;
-	char id[ID_SIZE], metadata[] = "{\"job\":\"Ä \\u0041\"}";
+	char id[ID_SIZE], metadata[] = "{\"job\":\"Ä \\u0041\"}", override[] = "{\"n\":1}";
 
 	(void)state;
+	put.options = (struct batch_options){ true, true, true,          2, 3,
+					      4,    5,    "01:00-02:00", 6, override };
+	strcpy(put.retried_from, "batch_0");
 	put.output_expires_after_s = 3600;
 	put.metadata = metadata;
 	MUST(store_batch_insert(store, &put, NULL, false, 0, id, &err));
@@ -70,6 +73,16 @@ static void a_batch_reads_back_whole(void **state)
 	assert_string_equal(got.id, put.id);
 	assert_string_equal(got.org, ours.id);
 	assert_string_equal(got.endpoint, put.endpoint);
+	assert_true(got.options.skip_invalid && got.options.mixed_models &&
+		    got.options.by_completion);
+	assert_int_equal(got.options.max_attempts, 2);
+	assert_int_equal(got.options.line_timeout_s, 3);
+	assert_int_equal(got.options.canary, 4);
+	assert_int_equal(got.options.not_before, 5);
+	assert_string_equal(got.options.hours, "01:00-02:00");
+	assert_int_equal(got.options.token_budget, 6);
+	assert_string_equal(got.options.override, override);
+	assert_string_equal(got.retried_from, "batch_0");
 	assert_string_equal(got.input_file_id, put.input_file_id);
 	assert_false(got.input_missing);
 	assert_string_equal(got.completion_window, "24h");
