@@ -124,10 +124,11 @@ static void server_done(struct http_server *s)
 
 #define GET "GET /s HTTP/1.1\r\nHost: x\r\n\r\n"
 #define GET_CLOSE "GET /s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+#define WAIT_MS 30000 /* much longer than anything takes, on a machine full of other tests */
 
 static void wait_for(atomic_uint *value, unsigned n)
 {
-	for (int i = 0; i < 5000 && *value < n; i++)
+	for (int i = 0; i < WAIT_MS && *value < n; i++)
 		usleep(1000);
 	assert_int_equal(*value, n);
 }
@@ -135,7 +136,7 @@ static void wait_for(atomic_uint *value, unsigned n)
 /* The stream of the next request. */
 static struct answer *next_answer(unsigned n)
 {
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < WAIT_MS; i++) {
 		if (__atomic_load_n(&answers[n].stream, __ATOMIC_ACQUIRE) != NULL)
 			return &answers[n];
 		usleep(1000);
