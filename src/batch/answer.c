@@ -85,7 +85,7 @@ static void usage_read(struct slice text, struct usage *u)
 struct seen {
 	unsigned members;
 	bool error, detail, no_choices, aborted;
-	struct slice object, status, usage; /* as they stand; n == 0: not there */
+	struct slice object, type, status, usage; /* as they stand; n == 0: not there */
 };
 
 static bool text_is(struct slice text, const char *const *words)
@@ -150,6 +150,8 @@ static void member_read(struct json *j, struct slice key, struct seen *s)
 		s->detail = true;
 	else if (json_key_is(key, "object"))
 		s->object = value;
+	else if (json_key_is(key, "type"))
+		s->type = value;
 	else if (json_key_is(key, "status"))
 		s->status = value;
 	else if (json_key_is(key, "usage"))
@@ -167,7 +169,7 @@ static enum answer_fault judge(const struct seen *s)
 		return ANSWER_EMPTY_OBJECT;
 	if (text_is(s->object, response) && text_is(s->status, unfinished))
 		return ANSWER_UNFINISHED;
-	if (s->error || text_is(s->object, error))
+	if (s->error || text_is(s->object, error) || text_is(s->type, error))
 		return ANSWER_ERROR;
 	if (s->detail && s->members == 1)
 		return ANSWER_DETAIL;

@@ -11,7 +11,8 @@ enum answer_fault {
 	ANSWER_NOT_JSON,
 	ANSWER_NO_OBJECT,    /* a number, a list, null … */
 	ANSWER_EMPTY_OBJECT, /* {} */
-	ANSWER_ERROR,      /* a member `error` that is an object or a text, or "object": "error" */
+	ANSWER_ERROR,      /* a member `error` that is an object or a text, "object": "error", or as
+			    * /v1/messages has it "type": "error" */
 	ANSWER_DETAIL,     /* {"detail": …} alone, as FastAPI says no */
 	ANSWER_NO_CHOICES, /* "choices": [] */
 	ANSWER_ABORTED,    /* a choice whose finish_reason is `error` or `abort` */

@@ -2,8 +2,9 @@
  * prompt prefix. Lines with the same hash at a length have the same bytes up to there (but for
  * chance, 1 in 2^32).
  *
- * The prompt is the raw text of the body's `messages`, else `prompt`, else `input`, from its first
- * byte; lines with other `tools` never agree (an engine puts those first). */
+ * The prompt is the raw text of the body's `system` (of /v1/messages), behind it that of its
+ * `messages`, else `prompt`, else `input`, from its first byte; lines with other `tools` never agree
+ * (an engine puts those first). */
 #pragma once
 
 #include <stdint.h>

@@ -25,6 +25,7 @@ enum body_member {
 	BODY_INPUT,
 	BODY_PROMPT,
 	BODY_TOOLS,
+	BODY_SYSTEM,
 	BODY_SAMPLING,
 };
 static const struct slice body_members[] = {
@@ -35,6 +36,7 @@ static const struct slice body_members[] = {
 	[BODY_INPUT] = SLICE("input"),
 	[BODY_PROMPT] = SLICE("prompt"),
 	[BODY_TOOLS] = SLICE("tools"),
+	[BODY_SYSTEM] = SLICE("system"), /* of /v1/messages */
 	/* the rest are the sampling parameters, in the order in which a finding looks for them */
 	[BODY_SAMPLING] = SLICE("temperature"),
 	SLICE("top_p"),
@@ -157,8 +159,21 @@ static void body_forget(struct line_facts *facts)
 /* The body's texts that make its prefix; {NULL,0}: missing. Their order among the other members
  * does not matter, so they are remembered until the body has ended. */
 struct prompt_texts {
-	struct slice messages, prompt, input, tools;
+	struct slice messages, prompt, input, tools, system;
 };
+
+/* The hash, going on from `hash`, of the bytes from `from` to `to` of two texts on end. */
+static uint64_t range_hash(struct slice first, struct slice second, size_t from, size_t to,
+			   uint64_t hash)
+{
+	size_t split = first.n < from ? from : first.n < to ? first.n : to;
+
+	if (split > from)
+		hash = XXH3_64bits_withSeed(first.p + from, split - from, hash);
+	if (to > split)
+		hash = XXH3_64bits_withSeed(second.p + (split - first.n), to - split, hash);
+	return hash;
+}
 
 /* A level begins where the one below ended, with the hash of that as seed: no byte is read
  * twice. */
@@ -167,16 +182,15 @@ static void prefix_hash(const struct prompt_texts *texts, struct prefix *ret)
 	struct slice prompt = texts->messages.n > 0 ? texts->messages
 			      : texts->prompt.n > 0 ? texts->prompt
 						    : texts->input;
-	size_t from = 0;
+	size_t from = 0, bytes = texts->system.n + prompt.n;
 	uint64_t hash = 0;
 
-	if (prompt.n < PREFIX_BYTES(0))
+	if (bytes < PREFIX_BYTES(0))
 		return; /* most lines of most files */
 	if (texts->tools.n > 0)
 		hash = XXH3_64bits(texts->tools.p, texts->tools.n);
-	for (unsigned level = 0; level < PREFIX_LEVELS && prompt.n >= PREFIX_BYTES(level);
-	     level++) {
-		hash = XXH3_64bits_withSeed(prompt.p + from, PREFIX_BYTES(level) - from, hash);
+	for (unsigned level = 0; level < PREFIX_LEVELS && bytes >= PREFIX_BYTES(level); level++) {
+		hash = range_hash(texts->system, prompt, from, PREFIX_BYTES(level), hash);
 		ret->hash[level] = (uint32_t)hash != 0 ? (uint32_t)hash : 1;
 		from = PREFIX_BYTES(level);
 	}
@@ -243,6 +257,9 @@ static void body_members_scan(struct json *j, struct line_facts *facts)
 			break;
 		case BODY_TOOLS:
 			text_scan(j, &texts.tools);
+			break;
+		case BODY_SYSTEM:
+			text_scan(j, &texts.system);
 			break;
 		case BODY_STREAM:
 			switch_scan(j, LINE_STREAM, facts);

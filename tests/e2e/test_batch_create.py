@@ -101,53 +101,6 @@ def test_1_endpoints_of_kimi(kimi, endpoint):
     check_error(response, "kimi", 400, "invalid_value", "endpoint", message)
 
 
-def test_1_usage_of_messages(oai):
-    """Anthropic's body: tokens have other names (8.2)."""
-    batch = oai.run([line("a", fresh(), url="/v1/messages")], endpoint="/v1/messages")
-    usage = batch["usage"]
-    assert usage["input_tokens"] == 7 and usage["output_tokens"] == 3
-    assert usage["input_tokens_details"]["cached_tokens"] == 4
-    assert usage["total_tokens"] == 10
-
-
-ALIASES = ["/chat/completions", "/v4/chat/completions", "/openai/v1/chat/completions", CHAT]
-
-
-@pytest.mark.parametrize("endpoint", ALIASES)
-def test_7_1_aliases_of_other_vendors(api, upstream, endpoint):
-    """Echoed as given; the upstream is asked at its own path, whatever the lines say."""
-    mark = fresh()
-    lines = [line(str(n), f"{mark}-{n}") for n in range(len(ALIASES))]
-    for n, url in enumerate(ALIASES):
-        lines[n] = lines[n].replace(b'"url": "%s"' % CHAT.encode(), b'"url": "%s"' % url.encode())
-    batch = api.run(lines, endpoint=endpoint)
-    assert batch["endpoint"] == endpoint
-    assert batch["request_counts"]["completed"] == len(ALIASES)
-    for n in range(len(ALIASES)):
-        assert upstream.of(f"{mark}-{n}")[0].path == CHAT
-
-
-@pytest.mark.parametrize("endpoint", ["/embeddings", "/v4/embeddings", "/openai/v1/responses"])
-def test_7_1_aliases_of_every_endpoint(oai, upstream, endpoint):
-    mark = fresh()
-    path = "/v1/" + endpoint.rsplit("/", 1)[1]
-    text = line("a", mark, url=path).replace(path.encode(), endpoint.encode())
-    batch = oai.run([text], endpoint=endpoint)
-    assert batch["endpoint"] == endpoint
-    assert upstream.of(mark)[0].path == path
-
-
-def test_7_1_a_whole_url_is_refused(api, file_id):
-    """With the form that is wanted, as endpoint and as url."""
-    whole = "https://api.example.com/v1/chat/completions"
-    wanted = re.compile(f"Write the path alone: '{CHAT}'")
-    response = create(api, file_id, endpoint=whole)
-    check_error(response, api.profile, 400, "invalid_value", "endpoint", wanted)
-    batch = api.run([line("a", fresh(), url=whole)], until="failed")
-    assert api.errors(batch) == [("invalid_url", "url", 1)]
-    assert wanted.search(batch["errors"]["data"][0]["message"])
-
-
 @pytest.mark.parametrize("window", ["12h", "24h", "1d", "3d", "7d", "168h", "13h", "100h"])
 def test_16_16_windows_of_kimi(kimi, window):
     batch = kimi.create([line("a", fresh())], completion_window=window)

@@ -11,8 +11,9 @@ import time
 import httpx
 import openai
 import pytest
-from support.api import ANY, check_error, check_headers
+from support.api import check_error, check_headers
 from support.jsonl import fresh, numbered
+from support.prometheus import parse_metrics
 from support.upstream import Answer, error_body
 from support.wire import Raw, request, wait_until
 
@@ -111,19 +112,6 @@ def test_13_each_endpoint_and_its_query(api, upstream, path):
     assert response.status_code == 200, response.text
     (seen,) = upstream.of(mark)
     assert seen.path == f"/v1/{path}?a=b%20c&d"
-
-
-def test_1_messages_as_anthropics_clients_send_them(kimi, upstream):
-    """The key as `x-api-key`, which stays here; their version goes on."""
-    mark = fresh()
-    body = {"model": "m-1", "max_tokens": 9, "messages": [{"role": "user", "content": mark}]}
-    headers = {"x-api-key": kimi.key, "anthropic-version": "2023-06-01"}
-    url = f"{kimi.server.base_url}/messages"
-    made = httpx.post(url, json=body, headers=headers, trust_env=False)
-    assert made.status_code == 200 and made.json()["type"] == "message", made.text
-    (seen,) = upstream.of(mark)
-    assert seen.path == "/v1/messages" and seen.header("anthropic-version") == "2023-06-01"
-    assert seen.header("x-api-key") is None and kimi.key.encode() not in str(seen.headers).encode()
 
 
 ANSWERS = [
@@ -262,20 +250,6 @@ def test_13_unknown_path(api):
     check_error(response, api.profile, 404, message="Invalid URL (POST /v1/chat/completionss)")
     response = api.http.post("images/generations", json={})
     check_error(response, api.profile, 404)
-
-
-def test_13_kimi_calls(serve, own_upstream):
-    """Passed on if configured, else unknown."""
-    plain, passing = serve(), serve(settings={"online.kimi_calls": "true"})
-    calls = [("POST", "tokenizers/estimate-token-count"), ("GET", "users/me/balance")]
-    for method, path in calls:
-        check_error(plain.http.request(method, path), "kimi", 404)
-    mark = fresh()
-    response = passing.http.post("tokenizers/estimate-token-count", json=chat(mark))
-    assert response.status_code == 200
-    assert own_upstream.of(mark)[0].path == "/v1/tokenizers/estimate-token-count"
-    passing.http.get("users/me/balance")
-    assert "/v1/users/me/balance" in [r.path for r in own_upstream.other_requests]
 
 
 # ---- clients that go away ----
@@ -510,107 +484,7 @@ def test_13_ten_thousand_idle_connections(serve, own_upstream):
     assert batch["request_counts"]["completed"] == 20
 
 
-# ---- models, metrics, scheduling ----
-
-
-def check_model(value):
-    assert set(value) >= {"id", "object", "created", "owned_by"}, value
-    assert value["object"] == "model" and type(value["created"]) is int, value
-
-
-def test_13_models_join_what_the_upstreams_serve(serve, new_upstream):
-    one, two = new_upstream(), new_upstream()
-    one.models = ["m-1", "org/m-2"]
-    two.models = ["m-1", "m-3"]
-    api = serve(upstream=one, args=["--upstream", two.url])
-
-    def listed():
-        response = api.http.get("models")
-        assert response.status_code == 200, response.text
-        assert response.json()["object"] == "list"
-        ids = [model["id"] for model in response.json()["data"]]
-        return ids if len(ids) == 3 else None
-
-    assert wait_until(listed, "both upstreams' models", 20) == ["m-1", "m-3", "org/m-2"]
-    for model in api.http.get("models").json()["data"]:
-        check_model(model)
-        assert api.http.get(f"models/{model['id']}").json() == model
-    assert api.http.get("models/org%2Fm-2").json()["id"] == "org/m-2"
-    assert {model.id for model in api.sdk.models.list()} == {"m-1", "m-3", "org/m-2"}
-    assert api.sdk.models.retrieve("m-3").id == "m-3"
-
-
-# What vLLM and llama.cpp say of a model beside OpenAI's four members (V9), with
-# numbers that a parser would round.
-VLLM_MORE = (
-    '"root": "/models/qwen", "parent": null, "max_model_len": 40960, '
-    '"permission": [{"id": "modelperm-1", "allow_sampling": true}]'
-)
-LLAMACPP_MORE = '"meta": {"n_params": 9223372036854775808, "scale": 1.0, "n\\u0061me": "\\u00e9"}'
-
-
-def entry(model, more, owner="engine"):
-    """As an engine writes it, with an escape where nobody would."""
-    known = '"object": "model", "created": 5, "own\\u0065d_by"'
-    return f'{{"id": "{model}", {known}: "{owner}", {more}}}'
-
-
-def test_13_what_engines_say_of_a_model_is_passed_on(serve, new_upstream):
-    """V9: byte for byte, of the first upstream that has the model."""
-    one, two = new_upstream(), new_upstream()
-    one.models = [entry("m-1", VLLM_MORE)]
-    two.models = [entry("m-1", '"max_model_len": 7'), entry("m-2", LLAMACPP_MORE)]
-    api = serve(upstream=one, args=["--upstream", two.url])
-
-    def listed():
-        models = api.http.get("models").json()["data"]
-        both = len(models) == 2 and "root" in models[0]  # the second may have answered first
-        return models if both else None
-
-    first, second = wait_until(listed, "both upstreams' models", 20)
-    assert first["root"] == "/models/qwen" and first["max_model_len"] == 40960
-    assert first["parent"] is None and first["owned_by"] == "engine" and first["created"] == 5
-    assert list(first)[:4] == ["id", "object", "created", "owned_by"] and len(first) == 8
-    text = api.http.get("models").text
-    for more in (VLLM_MORE, LLAMACPP_MORE):
-        for member in re.split(r', (?="(?:root|parent|max_model_len|permission)")', more):
-            name, _, value = member.partition(": ")
-            assert f"{name}:{value}" in text
-    assert api.http.get("models/m-2").json() == second
-    assert api.sdk.models.retrieve("m-1").max_model_len == 40960
-
-
-@pytest.mark.parametrize("name", ["no-such-model", "org", "m-1/x", "%F0%9F%98%80", "a" * 2000])
-def test_13_unknown_model(api, name):
-    response = api.http.get(f"models/{name}")
-    message = re.compile("^The model '.*' does not exist or you do not have access to it")
-    check_error(response, api.profile, 404, "model_not_found", ANY, message)
-
-
-SAMPLE = re.compile(
-    r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{([a-zA-Z_][a-zA-Z0-9_]*="(\\.|[^"\\\n])*",?)*\})?'
-    r" (-?[0-9.]+(e[+-]?[0-9]+)?|NaN|[+-]Inf)"
-)
-
-
-def parse_metrics(text):
-    """{series: value}; every line is of the format, every series typed before, none twice."""
-    values, types = {}, {}
-    assert text.endswith("\n")
-    for line in text.splitlines():
-        if line.startswith("# TYPE "):
-            _, _, name, kind = line.split()
-            assert name not in types and kind in ("counter", "gauge", "histogram"), line
-            types[name] = kind
-        elif not line.startswith("# HELP "):
-            found = SAMPLE.fullmatch(line)
-            assert found, line
-            base = re.sub("_(bucket|sum|count)$", "", found[1])
-            assert found[1] in types or types.get(base) == "histogram", line
-            series = line.rpartition(" ")[0]
-            assert series not in values, line
-            values[series] = float(found[5])
-    return values
+# ---- metrics, scheduling ----
 
 
 def test_13_metrics(api):

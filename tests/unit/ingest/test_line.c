@@ -423,6 +423,32 @@ static void tools_part_lines(void **state)
 	assert_int_equal(levels(BODY_PREFIX("\"messages\":[],\"tools\":", text)), 0);
 }
 
+/* /v1/messages (contract 1): engines put it before the messages. */
+static void system_goes_before_messages(void **state)
+{
+	static char text[3001], system[701];
+	struct prefix with_s = BODY_PREFIX("\"system\":", string_of(system, 's', 700),
+					   ",\"messages\":", string_of(text, 'x', 3000));
+	struct prefix short_s = BODY_PREFIX("\"messages\":[],\"system\":", system);
+
+	(void)state;
+	assert_int_equal(levels(with_s), 3);
+	assert_int_equal(levels(short_s), 1);
+	assert_int_equal(agree(with_s, short_s), 1);
+	text[2000] = 'y'; /* the 2,700th byte of both */
+	assert_int_equal(agree(with_s, BODY_PREFIX("\"messages\":", text, ",\"system\":", system)),
+			 3);
+	text[1200] = 'y';
+	assert_int_equal(agree(with_s, BODY_PREFIX("\"messages\":", text, ",\"system\":", system)),
+			 2);
+	assert_int_equal(agree(BODY_PREFIX("\"messages\":", text),
+			       BODY_PREFIX("\"system\":null,\"messages\":", text)),
+			 3);
+	system[9] = 'z';
+	assert_int_equal(agree(with_s, BODY_PREFIX("\"messages\":", text, ",\"system\":", system)),
+			 0);
+}
+
 static void messages_else_prompt_else_input(void **state)
 {
 	static char x[601], y[601], z[601];
@@ -483,6 +509,7 @@ int main(void)
 		cmocka_unit_test(bombs),
 		cmocka_unit_test(prefixes_are_as_long_as_the_prompt),
 		cmocka_unit_test(prefixes_agree_up_to_the_first_difference),
+		cmocka_unit_test(system_goes_before_messages),
 		cmocka_unit_test(the_prompt_is_raw_text),
 		cmocka_unit_test(other_members_go_anywhere),
 		cmocka_unit_test(tools_part_lines),

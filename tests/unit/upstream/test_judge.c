@@ -34,6 +34,7 @@ static void successes(void **state)
 		"{\"object\":\"response\",\"status\":\"incomplete\"}",
 		"{\"results\":[],\"detail\":\"fine\"}",
 		"{\"type\":\"message\",\"content\":[],\"stop_reason\":\"end_turn\"}",
+		"{\"type\":\"message\",\"content\":[{\"type\":\"error\"}],\"error\":null}",
 		"{\"status\":\"failed\",\"id\":\"no Responses object\"}",
 		"\xef\xbb\xbf{\"choices\":[{}]}", /* U10: a BOM */
 	};
@@ -50,6 +51,8 @@ static void successes_that_are_none(void **state)
 		"{\"error\":\"text\"}",
 		"{\"error\":{}}",
 		"{\"object\":\"error\",\"message\":\"x\"}",
+		"{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"x\"}}",
+		"{\"type\":\"error\",\"message\":\"x\"}", /* of /v1/messages */
 		"{\"detail\":\"Not Found\"}",
 		"{}",
 		"null",
