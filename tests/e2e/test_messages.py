@@ -43,7 +43,8 @@ def test_1_messages_by_anthropics_client(client, kimi, upstream):
     assert answer.content[0].text == f"echo {mark}" and answer.stop_reason == "end_turn"
     assert answer.usage.input_tokens == 7 and answer.usage.cache_read_input_tokens == 4
     (seen,) = upstream.of(mark)
-    assert seen.path == MESSAGES and seen.header("anthropic-version") == "2023-06-01"
+    assert seen.path == MESSAGES
+    assert seen.header("anthropic-version") == client.default_headers["anthropic-version"]
     assert json.loads(seen.body)["system"] == "be brief"
     assert seen.header("x-api-key") is None and kimi.key.encode() not in str(seen.headers).encode()
 
