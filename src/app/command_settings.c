@@ -96,6 +96,7 @@ static bool load(const struct settings_given *given, struct config *ret)
 		return false;
 	}
 	log_set_level((enum log_level)ret->log_level);
+	log_set_format((enum log_format)ret->log_format);
 	config_warn_environment(ret);
 	return true;
 }

@@ -65,6 +65,7 @@ struct config {
 	uint64_t input_files_s, result_files_s, lost_s, sweep_s;
 	char *ca_file, *cert_file, *key_file; /* of upstreams that name none of their own */
 	int log_level;                        /* enum log_level */
+	int log_format;                       /* enum log_format */
 	struct upstream_setting *upstreams;
 	size_t upstream_count;
 

@@ -103,6 +103,7 @@ void reload_run(struct reload *r)
 	before = r->newest;
 	r->newest = read;
 	log_set_level((enum log_level)read.log_level);
+	log_set_format((enum log_format)read.log_format);
 	report_good(r, r->reloaded ? &before : r->running);
 	if (r->reloaded)
 		config_done(&before);

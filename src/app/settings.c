@@ -19,6 +19,7 @@
 static const char *const profile_words[] = { "kimi", "openai", NULL };
 static const char *const missing_file_words[] = { "refuse", "fail", NULL };
 static const char *const log_level_words[] = { "debug", "info", "warn", "error", "off", NULL };
+static const char *const log_format_words[] = { "text", "json", NULL };
 
 #define AT(member) .at = offsetof(struct config, member)
 #define BOTH(text) .initial = { text, text }
@@ -148,6 +149,8 @@ const struct setting settings[] = {
 
 	{ "log.level", SETTING_CHOICE, AT(log_level), BOTH("info"), .words = log_level_words,
 	  AT_RELOAD, .about = "least level that is logged (to standard error)" },
+	{ "log.format", SETTING_CHOICE, AT(log_format), BOTH("text"), .words = log_format_words,
+	  AT_RELOAD, .about = "lines of text, or a JSON object a line" },
 };
 const size_t setting_count = ARRAY_LEN(settings);
 

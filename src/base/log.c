@@ -32,6 +32,13 @@ void log_set_level(enum log_level level)
 	atomic_store_explicit(&least_level, (int)level, memory_order_relaxed);
 }
 
+static atomic_int line_format = LOG_FORMAT_TEXT;
+
+void log_set_format(enum log_format f)
+{
+	atomic_store_explicit(&line_format, (int)f, memory_order_relaxed);
+}
+
 /* `diverted` spares a log that goes to standard error the lock. */
 static atomic_bool diverted;
 static struct {
@@ -63,16 +70,19 @@ static bool write_diverted(const char *text, size_t n)
 
 struct log_line {
 	char text[LINE_SIZE];
-	size_t n;
+	size_t n, max;
+	bool cut; /* something did not fit */
 };
 
-/* What does not fit is cut off; one byte is kept for the newline. */
+/* What does not fit is cut off. */
 static void line_bytes(struct log_line *l, const char *p, size_t n)
 {
-	size_t room = LINE_SIZE - 1 - l->n;
+	size_t room = l->max - l->n;
 
-	if (n > room)
+	if (n > room) {
+		l->cut = true;
 		n = room;
+	}
 	memcpy(l->text + l->n, p, n);
 	l->n += n;
 }
@@ -119,7 +129,28 @@ static bool needs_quotes(struct slice value)
 	return false;
 }
 
-static void line_escaped(struct log_line *l, const char *p, size_t n)
+/* How a format writes the character of `n` bytes at `p`, which is a control character or no
+ * UTF-8. */
+typedef void (*escape_fn)(struct log_line *l, const char *p, size_t n, bool valid);
+
+static void text_escape(struct log_line *l, const char *p, size_t n, bool valid)
+{
+	(void)valid;
+	for (size_t i = 0; i < n; i++)
+		line_printf(l, "\\x%02x", (unsigned char)p[i]);
+}
+
+static void json_escape(struct log_line *l, const char *p, size_t n, bool valid)
+{
+	unsigned char last = (unsigned char)p[n - 1]; /* of U+0080 to U+009F it is the number */
+
+	if (valid)
+		line_printf(l, "\\u%04x", last);
+	else
+		line_text(l, "\\ufffd");
+}
+
+static void line_escaped(struct log_line *l, const char *p, size_t n, bool valid, escape_fn escape)
 {
 	if (*p == '\n')
 		line_text(l, "\\n");
@@ -128,25 +159,20 @@ static void line_escaped(struct log_line *l, const char *p, size_t n)
 	else if (*p == '\t')
 		line_text(l, "\\t");
 	else
-		for (size_t i = 0; i < n; i++)
-			line_printf(l, "\\x%02x", (unsigned char)p[i]);
+		escape(l, p, n, valid);
 }
 
-static void line_value(struct log_line *l, struct slice value)
+static void line_quoted(struct log_line *l, struct slice value, escape_fn escape)
 {
 	bool cut = value.n > VALUE_MAX;
 	size_t end = cut ? VALUE_MAX : value.n;
 
-	if (!cut && !needs_quotes(value)) {
-		line_bytes(l, value.p, value.n);
-		return;
-	}
 	line_text(l, "\"");
 	for (size_t i = 0; i < end;) { /* by whole characters, so maybe a few bytes past `end` */
 		bool valid;
 		size_t step = utf8_step(value.p + i, value.n - i, &valid);
 		if (!valid || is_control(value.p + i, step)) {
-			line_escaped(l, value.p + i, step);
+			line_escaped(l, value.p + i, step, valid, escape);
 		} else {
 			if (value.p[i] == '"' || value.p[i] == '\\')
 				line_text(l, "\\");
@@ -157,50 +183,118 @@ static void line_value(struct log_line *l, struct slice value)
 	line_text(l, cut ? "…\"" : "\"");
 }
 
-/* Starts the line. */
-static void line_head(struct log_line *l, enum log_level level, const char *event)
+/* ---- the two formats ---- */
+
+/* One format: what begins a line, a field of it, and what ends it. */
+struct form {
+	void (*head)(struct log_line *l, const char *time, const char *level, const char *event);
+	void (*key)(struct log_line *l, const char *key);
+	void (*value)(struct log_line *l, struct slice value);
+	const char *end, *cut; /* of a line that is whole, and of one that is not */
+	bool whole;            /* a field that does not fit is left out with all behind it */
+};
+
+static void text_head(struct log_line *l, const char *time, const char *level, const char *event)
 {
+	line_printf(l, "%s %-5s ", time, level);
+	line_text(l, event);
+}
+
+static void text_key(struct log_line *l, const char *key)
+{
+	line_text(l, " ");
+	line_text(l, key);
+	line_text(l, "=");
+}
+
+static void text_value(struct log_line *l, struct slice value)
+{
+	if (value.n > VALUE_MAX || needs_quotes(value))
+		line_quoted(l, value, text_escape);
+	else
+		line_bytes(l, value.p, value.n);
+}
+
+static void json_head(struct log_line *l, const char *time, const char *level, const char *event)
+{
+	line_printf(l, "{\"time\":\"%s\"", time);
+	line_printf(l, ",\"level\":\"%s\",\"event\":", level);
+	line_quoted(l, slice_of(event), json_escape);
+}
+
+static void json_key(struct log_line *l, const char *key)
+{
+	line_text(l, ",\"");
+	line_text(l, key); /* ours: a plain word */
+	line_text(l, "\":");
+}
+
+static void json_value(struct log_line *l, struct slice value)
+{
+	line_quoted(l, value, json_escape);
+}
+
+static const struct form forms[] = {
+	[LOG_FORMAT_TEXT] = { text_head, text_key, text_value, "", "", false },
+	[LOG_FORMAT_JSON] = { json_head, json_key, json_value, "}", ",\"cut\":true}", true },
+};
+
+/* Starts the line. */
+static const struct form *line_begin(struct log_line *l, enum log_level level, const char *event)
+{
+	const struct form *form = &forms[atomic_load_explicit(&line_format, memory_order_relaxed)];
 	struct timespec now;
 	struct tm utc;
-	char second[32];
+	char second[32], time[56];
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);
 	strftime(second, sizeof(second), "%Y-%m-%dT%H:%M:%S", &utc);
+	snprintf(time, sizeof(time), "%s.%03ldZ", second, now.tv_nsec / 1000000);
 	l->n = 0;
-	line_printf(l, "%s.%03ldZ %-5s ", second, now.tv_nsec / 1000000, level_names[level]);
-	line_text(l, event);
+	l->cut = false;
+	l->max = LINE_SIZE - 1 - strlen(form->cut); /* with its end, and the newline */
+	form->head(l, time, level_names[level], event);
+	return form;
 }
 
-static void line_fields(struct log_line *l, const struct log_field *fields)
+static void field_value(struct log_line *l, const struct form *form, const struct log_field *f)
 {
-	for (const struct log_field *f = fields; f->key != NULL; f++) {
-		line_text(l, " ");
-		line_text(l, f->key);
-		line_text(l, "=");
-		switch (f->type) {
-		case LOG_TEXT:
-			line_value(l, slice_of(f->text != NULL ? f->text : ""));
-			break;
-		case LOG_SLICE:
-			line_value(l, f->slice);
-			break;
-		case LOG_U64:
-			line_printf(l, "%" PRIu64, f->u64);
-			break;
-		case LOG_I64:
-			line_printf(l, "%" PRId64, f->i64);
-			break;
-		}
+	switch (f->type) {
+	case LOG_TEXT:
+		form->value(l, slice_of(f->text != NULL ? f->text : ""));
+		break;
+	case LOG_SLICE:
+		form->value(l, f->slice);
+		break;
+	case LOG_U64:
+		line_printf(l, "%" PRIu64, f->u64);
+		break;
+	case LOG_I64:
+		line_printf(l, "%" PRId64, f->i64);
+		break;
+	}
+}
+
+static void line_fields(struct log_line *l, const struct form *form, const struct log_field *fields)
+{
+	for (const struct log_field *f = fields; f->key != NULL && !l->cut; f++) {
+		size_t before = l->n;
+		form->key(l, f->key);
+		field_value(l, form, f);
+		if (l->cut && form->whole)
+			l->n = before;
 	}
 }
 
 /* A line that cannot be written is lost: the server goes on. */
-static void line_write(struct log_line *l)
+static void line_write(struct log_line *l, const struct form *form)
 {
 	ssize_t n;
 
-	l->text[l->n++] = '\n';
+	l->max = LINE_SIZE;
+	line_text(l, l->cut ? form->cut : form->end);
+	line_text(l, "\n");
 	if (write_diverted(l->text, l->n))
 		return;
 	do
@@ -221,9 +315,9 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 
 	if (!is_shown(level))
 		return;
-	line_head(&l, level, event);
-	line_fields(&l, fields);
-	line_write(&l);
+	const struct form *form = line_begin(&l, level, event);
+	line_fields(&l, form, fields);
+	line_write(&l, form);
 	errno = saved_errno;
 }
 
@@ -246,10 +340,10 @@ void log_write_error(enum log_level level, const char *event, const struct error
 	if (err->line != 0)
 		about[n++] = kv_u64("line", err->line);
 	about[n].key = NULL;
-	line_head(&l, level, event);
-	line_fields(&l, about);
-	line_fields(&l, fields);
-	line_write(&l);
+	const struct form *form = line_begin(&l, level, event);
+	line_fields(&l, form, about);
+	line_fields(&l, form, fields);
+	line_write(&l, form);
 	errno = saved_errno;
 }
 

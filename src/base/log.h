@@ -1,6 +1,12 @@
-/* log.h: events with fields, one line each on standard error:
+/* log.h: events with fields, one line each on standard error, as text or as a JSON object:
  *
  *   2026-11-24T00:39:21.123Z info  batch.started batch=batch_… lines=300000
+ *   {"time":"2026-11-24T00:39:21.123Z","level":"info","event":"batch.started","batch":"batch_…",
+ *    "lines":300000}
+ *
+ * Events and fields are the same in both, and in the same order; numbers are JSON numbers. Bytes
+ * that are no UTF-8 are U+FFFD in JSON. An object is whole however long its fields are: those that
+ * do not fit are left out, and "cut":true stands at its end.
  *
  * Event names are stable and can be searched for. Bodies, prompts and keys are never logged.
  * Any thread may log; a line is written with one write(2). */
@@ -29,7 +35,10 @@ struct log_field {
 #define kv_int(k, v) ((struct log_field){ .key = (k), .type = LOG_I64, .i64 = (v) })
 #define kv_slice(k, v) ((struct log_field){ .key = (k), .type = LOG_SLICE, .slice = (v) })
 
-void log_set_level(enum log_level level); /* default LOG_INFO */
+enum log_format { LOG_FORMAT_TEXT, LOG_FORMAT_JSON };
+
+void log_set_level(enum log_level level);    /* default LOG_INFO */
+void log_set_format(enum log_format format); /* default LOG_FORMAT_TEXT */
 
 /* Sets where whole lines (with their LF) go instead of standard error: for a program that draws
  * there. NULL: to standard error again; on return no call is under way any more. */

@@ -252,6 +252,10 @@ static void choices_follow_their_enums(void **state)
 	assert_int_equal(c.log_level, LOG_OFF);
 	assert_true(setting_read(of("log.level"), "debug", &c.log_level));
 	assert_int_equal(c.log_level, LOG_DEBUG);
+	assert_true(setting_read(of("log.format"), "json", &c.log_format));
+	assert_int_equal(c.log_format, LOG_FORMAT_JSON);
+	assert_true(setting_read(of("log.format"), "text", &c.log_format));
+	assert_int_equal(c.log_format, LOG_FORMAT_TEXT);
 }
 
 static void a_refused_text_changes_nothing(void **state)

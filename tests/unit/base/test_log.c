@@ -6,6 +6,7 @@
 #include <regex.h>
 #include <sys/socket.h>
 
+#include "base/json.h"
 #include "base/log.h"
 
 static int real_stderr = -1;
@@ -23,6 +24,7 @@ static int catch_stderr(void **state)
 	close(ends[0]);
 	reader = ends[1];
 	log_set_level(LOG_INFO);
+	log_set_format(LOG_FORMAT_TEXT);
 	return 0;
 }
 
@@ -174,6 +176,109 @@ static void long_values_and_lines_are_cut(void **state)
 	assert_int_equal(strlen(next_line()), 4095);
 }
 
+/* ---- log.format: json ---- */
+
+/* What stands behind "event": in the next line, without the brace at its end. */
+static const char *next_json(void)
+{
+	static char text[8192];
+	const char *line = next_line();
+	struct json j;
+	struct slice all;
+
+	json_init(&j, slice_of(line));
+	if (json_peek(&j) != JSON_OBJECT || !json_skip(&j, &all) || !json_end(&j))
+		fail_msg("no JSON: %s", line);
+	const char *at = strstr(line, ",\"event\":");
+	assert_non_null(at);
+	snprintf(text, sizeof(text), "%s", at + 9);
+	text[strlen(text) - 1] = '\0';
+	return text;
+}
+
+static void json_has_the_same_event_and_fields(void **state)
+{
+	regex_t form;
+
+	(void)state;
+	log_set_format(LOG_FORMAT_JSON);
+	assert_int_equal(
+		regcomp(&form,
+			"^\\{\"time\":\"20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
+			"\\.[0-9]{3}Z\",\"level\":\"info\",\"event\":\"batch.started\","
+			"\"batch\":\"batch_0a\",\"lines\":300000,\"left\":-5\\}$",
+			REG_EXTENDED | REG_NOSUB),
+		0);
+	log_info("batch.started", kv_str("batch", "batch_0a"), kv_u64("lines", 300000),
+		 kv_int("left", -5));
+	assert_int_equal(regexec(&form, next_line(), 0, NULL, 0), 0);
+	regfree(&form);
+	log_warn("x");
+	assert_string_equal(next_json(), "\"x\"");
+	log_info("x", kv_u64("n", UINT64_MAX), kv_str("d", NULL), kv_slice("f", SLICE("k=v")));
+	assert_string_equal(next_json(),
+			    "\"x\",\"n\":18446744073709551615,\"d\":\"\",\"f\":\"k=v\"");
+}
+
+static void json_values_are_escaped(void **state)
+{
+	(void)state;
+	log_set_format(LOG_FORMAT_JSON);
+	log_info("x", kv_str("a", "say \"hi\" in c:\\dir"), kv_str("b", "1\n2\r\t\x1b[2J\x7f"),
+		 kv_slice("c", SLICE("\0z")),
+		 kv_str("d", "\xC2\x9B"
+			     "31m"),
+		 kv_str("e", "\xFF潮"));
+	assert_string_equal(next_json(),
+			    "\"x\",\"a\":\"say \\\"hi\\\" in c:\\\\dir\","
+			    "\"b\":\"1\\n2\\r\\t\\u001b[2J\\u007f\",\"c\":\"\\u0000z\","
+			    "\"d\":\"\\u009b31m\",\"e\":\"\\ufffd潮\"");
+}
+
+static void json_errors_are_fields(void **state)
+{
+	struct error err;
+
+	(void)state;
+	log_set_format(LOG_FORMAT_JSON);
+	(void)!fail_sys(&err, ENOSPC, "writing /data/x");
+	log_fault("upload.failed", &err, kv_str("file", "file-1"));
+	assert_string_equal(
+		next_json(),
+		"\"upload.failed\",\"error\":\"The server's disk is full; nothing was "
+		"stored. Try again later.\",\"detail\":\"writing /data/x\",\"errno\":28,"
+		"\"file\":\"file-1\"");
+}
+
+/* An object that is too long stays one: whole fields go, and it says so. */
+static void json_that_is_cut_is_json(void **state)
+{
+	static char text[3001], quotes[1025];
+
+	(void)state;
+	log_set_format(LOG_FORMAT_JSON);
+	for (size_t n = 0; n + 3 < sizeof(text); n += 3)
+		memcpy(text + n, "潮", 4); /* and its NUL */
+	memset(quotes, 1, sizeof(quotes) - 1);
+	log_info("x", kv_str("a", text), kv_str("b", "still here"));
+	assert_non_null(strstr(next_json(), "潮…\",\"b\":\"still here\""));
+	log_info("x", kv_str("a", text), kv_str("b", text), kv_str("c", text), kv_str("d", text),
+		 kv_str("e", "x"));
+	const char *line = next_json();
+	assert_non_null(strstr(line, "\"c\":"));
+	assert_null(strstr(line, "\"d\":"));
+	assert_null(strstr(line, "\"e\":"));
+	assert_string_equal(line + strlen(line) - 11, ",\"cut\":true");
+	for (size_t n = 3900; n < 4100; n++) { /* wherever the end falls */
+		struct slice fill = { text + 1500, n - 3100 };
+		log_info("x", kv_str("a", text), kv_str("b", text), kv_str("c", text),
+			 kv_slice("d", fill));
+		(void)next_json();
+	}
+	log_info("x", kv_str("a", quotes), kv_str("b", "x"));
+	assert_string_equal(next_json(), "\"x\",\"cut\":true");
+}
+
 static void errno_is_left_alone(void **state)
 {
 	(void)state;
@@ -247,6 +352,10 @@ int main(void)
 		CAUGHT(control_characters_are_escaped),
 		CAUGHT(an_error_is_fields_before_the_rest),
 		CAUGHT(long_values_and_lines_are_cut),
+		CAUGHT(json_has_the_same_event_and_fields),
+		CAUGHT(json_values_are_escaped),
+		CAUGHT(json_errors_are_fields),
+		CAUGHT(json_that_is_cut_is_json),
 		CAUGHT(errno_is_left_alone),
 		CAUGHT(lines_of_threads_do_not_mix),
 		cmocka_unit_test(of_a_storm_one_line_is_written_and_the_others_counted),
