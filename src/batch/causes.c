@@ -7,16 +7,42 @@
 #include <stdlib.h>
 
 #define STATUS_LEAST 100u /* codes below it are faults */
+#define FINDING_LEAST 50u /* and from this on findings */
+
+/* Of bad lines (contract 7.2). Their numbers stand in journals and databases: a new one comes at
+ * the end. */
+static const char *const finding_codes[] = {
+	"invalid_request",     "invalid_json_line",     "missing_required_parameter",
+	"invalid_type",        "invalid_value",         "invalid_method",
+	"invalid_url",         "streaming_unsupported", "background_unsupported",
+	"duplicate_custom_id", "model_not_found",       "mismatched_model",
+	"too_many_models",
+};
+_Static_assert(FINDING_LEAST + ARRAY_LEN(finding_codes) <= STATUS_LEAST,
+	       "a finding's number is not an HTTP status");
 
 uint16_t cause_code(enum outcome_fault fault, int http_status)
 {
 	return (uint16_t)(fault == OUTCOME_ANSWERED ? http_status : (int)fault);
 }
 
+uint16_t cause_of_finding(const struct finding *f)
+{
+	unsigned i = ARRAY_LEN(finding_codes) - 1;
+
+	while (i > 0 && strcmp(finding_codes[i], f->code) != 0)
+		i--;
+	return (uint16_t)(FINDING_LEAST + i);
+}
+
 void cause_name(uint16_t code, char to[static CAUSE_NAME_BYTES])
 {
+	unsigned finding = code - FINDING_LEAST;
+
 	if (code >= STATUS_LEAST)
 		snprintf(to, CAUSE_NAME_BYTES, "%u", code);
+	else if (code >= FINDING_LEAST && finding < ARRAY_LEN(finding_codes))
+		snprintf(to, CAUSE_NAME_BYTES, "%s", finding_codes[finding]);
 	else
 		snprintf(to, CAUSE_NAME_BYTES, "%s", outcome_fault_code((enum outcome_fault)code));
 }

@@ -2,6 +2,7 @@
  * (contract 11.2, `top_errors`). A plain value of fixed size. */
 #pragma once
 
+#include "batch/finding.h"
 #include "batch/outcome.h"
 
 #define CAUSES_MAX 32u /* codes that are told apart; lines of others are only in request_counts */
@@ -9,7 +10,7 @@
 #define CAUSE_NAME_BYTES 40u
 
 struct cause {
-	uint16_t code; /* the HTTP status, or, below 100, enum outcome_fault */
+	uint16_t code; /* the HTTP status, or, below 100, cause_code() or cause_of_finding() */
 	uint64_t count;
 	uint64_t record; /* of the first such line, from 0 */
 	uint32_t line;   /* its physical line, from 1; 0: not looked up yet */
@@ -22,7 +23,9 @@ struct causes {
 
 /* The code of a line that failed. */
 uint16_t cause_code(enum outcome_fault fault, int http_status);
-/* "404" or "request_timeout". */
+/* That of a bad line that was skipped (contract 11.1): it stands for the finding's own code. */
+uint16_t cause_of_finding(const struct finding *f);
+/* "404", "request_timeout" or "invalid_json_line". */
 void cause_name(uint16_t code, char to[static CAUSE_NAME_BYTES]);
 /* True if it is the first of its code. */
 bool causes_add(struct causes *c, uint16_t code, uint64_t record);

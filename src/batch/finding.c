@@ -9,9 +9,9 @@ static void text_or_null(struct buf *to, const char *text)
 		buf_json_string(to, slice_of(text));
 }
 
-void finding_json_add(struct buf *to, const struct finding *finding)
+void finding_json_object(struct buf *to, const struct finding *finding)
 {
-	buf_text(to, to->n == 0 ? "[{\"code\":" : ",{\"code\":");
+	buf_text(to, "{\"code\":");
 	text_or_null(to, finding->code);
 	buf_text(to, ",\"line\":");
 	if (finding->line == 0)
@@ -23,6 +23,12 @@ void finding_json_add(struct buf *to, const struct finding *finding)
 	buf_text(to, ",\"param\":");
 	text_or_null(to, finding->param);
 	buf_char(to, '}');
+}
+
+void finding_json_add(struct buf *to, const struct finding *finding)
+{
+	buf_char(to, to->n == 0 ? '[' : ',');
+	finding_json_object(to, finding);
 }
 
 void finding_json_end(struct buf *to)

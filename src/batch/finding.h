@@ -16,6 +16,8 @@ struct finding {
 					 * not stand in the JSON */
 };
 
+/* Appends the entry as an object of its own. */
+void finding_json_object(struct buf *to, const struct finding *finding);
 /* Appends an entry to the array in `to`; the first, to an empty `to`, begins the array. */
 void finding_json_add(struct buf *to, const struct finding *finding);
 /* Ends an array that has an entry. */

@@ -94,6 +94,14 @@ void outcome_missing_line(struct slice custom_id, enum outcome_fault fault, stru
 	line_fault(fault, slice_of(fault_messages[fault]), to);
 }
 
+void outcome_bad_line(struct slice custom_id, const struct finding *finding, struct buf *to)
+{
+	line_open(custom_id, to);
+	buf_add(to, SLICE(",\"response\":null,\"error\":"));
+	finding_json_object(to, finding);
+	buf_add(to, SLICE("}\n"));
+}
+
 static void line_answer(struct outcome *o, struct buf *to)
 {
 	struct slice body = answer_text(buf_slice(&o->body));

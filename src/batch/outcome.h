@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "batch/answer.h"
+#include "batch/finding.h"
 
 /* Why a line has no HTTP answer; the codes of contract 9. */
 #define OUTCOME_FAULTS(X)                                                                         \
@@ -60,5 +61,8 @@ void outcome_line(struct outcome *o, struct buf *to);
 /* Appends the error line of a line that was ended with its batch: expired, cancelled, failed.
  * `custom_id` raw, without quotes; p NULL: null. */
 void outcome_missing_line(struct slice custom_id, enum outcome_fault fault, struct buf *to);
+
+/* Appends the error line of a bad line that was skipped (contract 9, 11.1). */
+void outcome_bad_line(struct slice custom_id, const struct finding *finding, struct buf *to);
 
 void usage_add(struct usage *sum, const struct usage *u);

@@ -35,6 +35,7 @@ struct judge {
 	uint64_t count; /* findings so far */
 	uint64_t texts; /* so many of them are given to `each`; the others only counted */
 	finding_fn each;
+	bad_line_fn bad; /* if not NULL, it is told in the place of `each` */
 	void *ctx;
 };
 
@@ -50,19 +51,19 @@ static void tell(struct judge *j, const struct finding *finding)
 /* A caller that gives no function only asks whether there is a finding. */
 static bool satisfied(const struct judge *j)
 {
-	return j->each == NULL && j->count > 0;
+	return j->each == NULL && j->bad == NULL && j->count > 0;
 }
 
-static bool fault_tell(struct judge *j, const struct index_record *r, uint32_t faults,
-		       struct error *err)
+static bool fault_tell(struct judge *j, uint64_t number, const struct index_record *r,
+		       uint32_t faults, struct error *err)
 {
 	struct finding finding;
 
-	j->explainer.quotes = j->each != NULL && j->count < j->texts;
+	j->explainer.quotes = j->bad != NULL || (j->each != NULL && j->count < j->texts);
 	if (!explain(&j->explainer, r, faults, &finding, err))
 		return false;
 	tell(j, &finding);
-	return true;
+	return j->bad == NULL || j->bad(j->ctx, number, r, &finding, err);
 }
 
 /* Whether a line's url means the batch's endpoint, whichever way both are written (contract
@@ -163,12 +164,12 @@ static bool line_judge(struct judge *j, const struct index_record *r, uint32_t *
 	return true;
 }
 
-static bool lines_judge(struct judge *j, const struct index *ix, struct error *err)
+static bool lines_judge(struct judge *j, const struct index *ix, uint64_t first, struct error *err)
 {
 	struct index_record records[RECORDS_AT_ONCE];
 	uint64_t lines = j->explainer.summary->lines;
 
-	for (uint64_t first = 0; first < lines; first += RECORDS_AT_ONCE) {
+	for (; first < lines; first += RECORDS_AT_ONCE) {
 		uint64_t left = lines - first;
 		size_t n = left < RECORDS_AT_ONCE ? (size_t)left : RECORDS_AT_ONCE;
 
@@ -178,7 +179,7 @@ static bool lines_judge(struct judge *j, const struct index *ix, struct error *e
 			uint32_t faults;
 
 			if (!line_judge(j, &records[i], &faults, err) ||
-			    (faults != 0 && !fault_tell(j, &records[i], faults, err)))
+			    (faults != 0 && !fault_tell(j, first + i, &records[i], faults, err)))
 				return false;
 			if (satisfied(j))
 				return true;
@@ -245,7 +246,7 @@ static bool file_judge(struct judge *j, const struct index *ix, struct error *er
 			 "limits.inputs_per_file");
 	if (satisfied(j) || summary_is_clean(j))
 		return true;
-	return lines_judge(j, ix, err);
+	return lines_judge(j, ix, 0, err);
 }
 
 /* ---- the rules of the batch ---- */
@@ -311,6 +312,18 @@ static void judge_init(struct judge *j, const struct index *ix, const struct blo
 		j->unserved[i] = !rules->model_served(rules->ctx, s->models[i]);
 		j->some_unserved |= j->unserved[i];
 	}
+	for (unsigned i = 0; i < s->model_count && rules->model != NULL; i++) {
+		if (strcmp(s->models[i], rules->model) != 0)
+			continue;
+		j->reference_known = true;
+		j->reference = (uint16_t)i;
+	}
+}
+
+static void judge_done(struct judge *j)
+{
+	buf_free(&j->explainer.line);
+	buf_free(&j->reference_text);
 }
 
 /* As verdict_judge, but only the first `texts` findings are given to `each`, and the reasons only
@@ -328,8 +341,28 @@ static bool judge(const struct index *ix, const struct blob_reader *blob,
 	j.ctx = ctx;
 	bool ok = file_judge(&j, ix, err);
 	*ret_count = j.count;
-	buf_free(&j.explainer.line);
-	buf_free(&j.reference_text);
+	judge_done(&j);
+	return ok;
+}
+
+bool verdict_bad_lines(const struct index *ix, const struct blob_reader *blob,
+		       const struct verdict_rules *rules, uint64_t first, bad_line_fn each,
+		       void *ctx, struct verdict_lines *ret, struct error *err)
+{
+	const struct index_summary *s = index_summary(ix);
+	struct judge j;
+
+	judge_init(&j, ix, blob, rules);
+	j.bad = each;
+	j.ctx = ctx;
+	bool clean = summary_is_clean(&j);
+	bool ok = clean || lines_judge(&j, ix, first, err);
+	*ret = (struct verdict_lines){ .bad = j.count };
+	if (clean && s->model_count == 1)
+		ret->model = s->models[0];
+	else if (j.reference_known && j.reference < s->model_count)
+		ret->model = s->models[j.reference];
+	judge_done(&j);
 	return ok;
 }
 

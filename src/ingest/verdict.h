@@ -22,6 +22,7 @@ struct verdict_rules {
 	/* Says whether an upstream serves the model; NULL: unknown. */
 	bool (*model_served)(void *ctx, const char *model);
 	void *ctx;
+	const char *model; /* that all lines must name; NULL: that of the first good line */
 };
 
 /* Texts of the finding are valid during the call; its fault is not told where the findings become
@@ -42,3 +43,20 @@ MUST_USE bool verdict_judge(const struct index *ix, const struct blob_reader *bl
 MUST_USE bool verdict_errors(const struct index *ix, const struct blob_reader *blob,
 			     const struct verdict_rules *rules, struct buf *to, uint64_t *ret_count,
 			     struct error *err);
+
+/* A line that is bad: its number in the index, its record, and its finding. False, with an error,
+ * ends the judging. */
+typedef bool (*bad_line_fn)(void *ctx, uint64_t number, const struct index_record *r,
+			    const struct finding *finding, struct error *err);
+
+/* What is left of a file without its bad lines. */
+struct verdict_lines {
+	uint64_t bad;
+	const char *model; /* of the good ones, in the index; NULL: none that the summary lists */
+};
+
+/* For a batch that leaves out bad lines (contract 11.1): calls `each` for every bad one from number
+ * `first` on, as verdict_judge() does. What is wrong with the whole file is not looked at. */
+MUST_USE bool verdict_bad_lines(const struct index *ix, const struct blob_reader *blob,
+				const struct verdict_rules *rules, uint64_t first, bad_line_fn each,
+				void *ctx, struct verdict_lines *ret, struct error *err);

@@ -3,6 +3,7 @@
  *	coordinator.c        makes it, joins it with lessor, worker and files, shows it to a client
  *	coordinator_steps.c  moves it from phase to phase
  *	validate.c           judges a new batch
+ *	skip.c               the bad lines of one that leaves them out
  *	coordinator_merge.c  makes the result files and ends the batch
  *	coordinator_open.c   opens what is on disk
  *	coordinator_turn.c   when it has its turn; what other threads ask of it */
@@ -92,6 +93,19 @@ void coordinator_held_up_tell(struct coordinator *c, const char *doing, const st
 
 /* validating -> in_progress or failed. *ret_started false: it has ended, or was ended. */
 MUST_USE bool batch_validate(struct coordinator *c, bool *ret_started, struct error *err);
+
+/* ---- skip.c ---- */
+
+struct verdict_lines;
+
+/* Makes the journal of a batch that is `validating`, with an error line for each bad line of the
+ * input, which is open. Durable on return. */
+MUST_USE bool skip_first(struct coordinator *c, const struct verdict_rules *rules,
+			 struct verdict_lines *ret, struct error *err);
+/* That batch does not begin: the journal goes. */
+void skip_forget(const struct coordinator *c);
+/* All is open. A bad line whose record was damaged or lost gets another; none is ever sent. */
+MUST_USE bool skip_again(struct coordinator *c, struct error *err);
 
 /* ---- coordinator_open.c ---- */
 

@@ -161,7 +161,7 @@ bool coordinator_open(struct coordinator *c, struct error *err)
 					 .usage = m->usage,
 					 .causes = m->causes };
 	if (!lessor_memory_open(c->lessor, c->lines, m->segments, m->journal_from, &sums, err) ||
-	    !journal_resume(c, err))
+	    !journal_resume(c, err) || !skip_again(c, err))
 		return false;
 	lessor_memory_found_all(c->lessor);
 	return true;

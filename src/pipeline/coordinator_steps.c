@@ -99,7 +99,7 @@ static void span_send(struct coordinator *c)
 	suspended_read(c);
 	struct flow_config task = {
 		.endpoint = path != NULL ? path : c->batch.endpoint, /* a later version's */
-		.model = s->model_count == 1 ? s->models[0] : NULL,
+		.model = c->batch.model,
 		.org_weight = org_weight(c),
 		.expires_at = c->batch.expires_at,
 		.rest_lines = rest_lines,

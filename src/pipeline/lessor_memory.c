@@ -104,6 +104,14 @@ void lessor_memory_found(void *ctx, const struct journal_head *head, uint64_t at
 	pthread_mutex_unlock(&l->lock);
 }
 
+bool lessor_memory_has_ended(struct lessor_memory *l, uint64_t record)
+{
+	pthread_mutex_lock(&l->lock);
+	bool has = segment_set_has_ended(l->set, record);
+	pthread_mutex_unlock(&l->lock);
+	return has;
+}
+
 /* The example of a code that was just met. Only its line is written back: others may be met
  * meanwhile. */
 void lessor_memory_found_all(struct lessor_memory *l)

@@ -58,6 +58,8 @@ void lessor_memory_close(struct lessor_memory *l);
 /* A record of the journal (journal_fn; `ctx` is the lessor): its line has ended, if it is not
  * merged. */
 void lessor_memory_found(void *ctx, const struct journal_head *head, uint64_t at);
+/* Whether a line has, merged or found. */
+bool lessor_memory_has_ended(struct lessor_memory *l, uint64_t record);
 /* Looks up the lines of the causes that were found. While the input can be read. */
 void lessor_memory_found_all(struct lessor_memory *l);
 

@@ -85,6 +85,15 @@ bool segment_set_has(const struct segment_set *set, uint64_t record)
 	return record < set->lines && record / SEGMENT_LINES >= set->merged;
 }
 
+bool segment_set_has_ended(const struct segment_set *set, uint64_t record)
+{
+	assert(record < set->lines);
+	const struct segment *s = &set->segments[record / SEGMENT_LINES];
+
+	return !segment_set_has(set, record) ||
+	       (s->done != NULL && bit_get(s->done, (uint32_t)(record % SEGMENT_LINES)));
+}
+
 bool segment_set_end_line(struct segment_set *set, uint64_t record, uint64_t at, uint64_t bytes)
 {
 	struct segment *s = &set->segments[record / SEGMENT_LINES];

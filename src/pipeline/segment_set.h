@@ -41,6 +41,8 @@ uint64_t segment_set_ended(const struct segment_set *set);
 
 /* A line of the set that is not merged. */
 bool segment_set_has(const struct segment_set *set, uint64_t record);
+/* The line of the set has ended, or is merged. */
+bool segment_set_has_ended(const struct segment_set *set, uint64_t record);
 /* The line has ended and its record of `bytes` bytes at `at` is durable. False: it had ended
  * already. */
 bool segment_set_end_line(struct segment_set *set, uint64_t record, uint64_t at, uint64_t bytes);

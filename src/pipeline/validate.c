@@ -1,5 +1,7 @@
 /* validate.c: the input of a new batch is judged, once. */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "base/sys.h"
@@ -46,8 +48,30 @@ static bool enqueued_judge(struct coordinator *c, const char *model, uint64_t to
 	return true;
 }
 
-/* Judges the input; `errors` stays empty when it is good. */
-static bool input_judge(struct coordinator *c, struct buf *errors, struct error *err)
+/* A batch that leaves out bad lines (contract 11.1) goes on with the good ones, unless there is
+ * none, or the file as a whole is bad. `count`: what was found, lines and file. */
+static bool bad_lines_skip(struct coordinator *c, const struct verdict_rules *rules, uint64_t count,
+			   struct buf *errors, const char **ret_model, struct error *err)
+{
+	struct verdict_lines lines;
+
+	if (!skip_first(c, rules, &lines, err))
+		return false;
+	bool good = lines.bad == count && lines.bad < c->lines;
+	if (!good) {
+		skip_forget(c);
+		return true;
+	}
+	log_info("batch.lines_skipped", kv_str("batch", c->id), kv_u64("lines", lines.bad));
+	buf_clear(errors);
+	*ret_model = lines.model;
+	return true;
+}
+
+/* Judges the input; `errors` stays empty when it is good. *ret_model: of all lines that will run,
+ * in the index; NULL: it is not listed there. */
+static bool input_judge(struct coordinator *c, struct buf *errors, const char **ret_model,
+			struct error *err)
 {
 	char message[256];
 
@@ -70,14 +94,41 @@ static bool input_judge(struct coordinator *c, struct buf *errors, struct error 
 	if (!verdict_errors(c->files.input.index, c->files.input.blob, &rules, errors, &count, err))
 		return false;
 	const struct index_summary *s = index_summary(c->files.input.index);
-	if (count > 0 || s->model_count == 0)
+	*ret_model = s->model_count == 1 ? s->models[0] : NULL;
+	if (count > 0 && c->batch.options.skip_invalid &&
+	    !bad_lines_skip(c, &rules, count, errors, ret_model, err))
+		return false;
+	if (errors->n > 0 || *ret_model == NULL)
 		return true;
-	return enqueued_judge(c, s->models[0], s->body_bytes / BYTES_PER_TOKEN, errors, err);
+	return enqueued_judge(c, *ret_model, s->body_bytes / BYTES_PER_TOKEN, errors, err);
+}
+
+/* in_progress: in the store, and as the coordinator knows it. */
+static bool batch_start(struct coordinator *c, const char *model, int64_t now, bool *ret_started,
+			struct error *err)
+{
+	const struct index_summary *s = index_summary(c->files.input.index);
+
+	id_file(c->batch.output_file_id);
+	id_file(c->batch.error_file_id);
+	if (!store_batch_start(c->env->store, c->id, c->lines, s->body_bytes / BYTES_PER_TOKEN,
+			       model, c->batch.output_file_id, c->batch.error_file_id, now,
+			       ret_started, err))
+		return false;
+	if (!*ret_started)
+		skip_forget(c);
+	c->batch.status = BATCH_IN_PROGRESS;
+	c->batch.counts.total = c->lines;
+	free(TAKE(c->batch.model));
+	if (model != NULL)
+		c->batch.model = strdup(model);
+	return model == NULL || c->batch.model != NULL || fail_memory(err);
 }
 
 bool batch_validate(struct coordinator *c, bool *ret_started, struct error *err)
 {
 	AUTO(buf_free) struct buf errors = BUF(16u << 20);
+	const char *model = NULL;
 	int64_t now = sys.now_s();
 	bool moved;
 
@@ -85,7 +136,7 @@ bool batch_validate(struct coordinator *c, bool *ret_started, struct error *err)
 	if (now >= c->batch.expires_at && c->env->time_is_good(c->env->ctx))
 		return store_batch_move(c->env->store, c->id, 1u << BATCH_VALIDATING, BATCH_EXPIRED,
 					now, &moved, err);
-	if (!input_judge(c, &errors, err))
+	if (!input_judge(c, &errors, &model, err))
 		return false;
 	buf_char(&errors, '\0');
 	if (errors.failed)
@@ -94,14 +145,5 @@ bool batch_validate(struct coordinator *c, bool *ret_started, struct error *err)
 		log_info("batch.failed", kv_str("batch", c->id), kv_str("why", "validation"));
 		return store_batch_fail(c->env->store, c->id, errors.p, now, &moved, err);
 	}
-	const struct index_summary *s = index_summary(c->files.input.index);
-	id_file(c->batch.output_file_id);
-	id_file(c->batch.error_file_id);
-	if (!store_batch_start(c->env->store, c->id, c->lines, s->body_bytes / BYTES_PER_TOKEN,
-			       s->model_count == 1 ? s->models[0] : NULL, c->batch.output_file_id,
-			       c->batch.error_file_id, now, ret_started, err))
-		return false;
-	c->batch.status = BATCH_IN_PROGRESS;
-	c->batch.counts.total = c->lines;
-	return true;
+	return batch_start(c, model, now, ret_started, err);
 }

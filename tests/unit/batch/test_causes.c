@@ -36,6 +36,16 @@ static void names(void **state)
 	assert_string_equal(name, "upstream_error");
 	cause_name(99, name);
 	assert_string_equal(name, "upstream_error");
+	/* a bad line that was skipped has the code of its finding (11.1) */
+	cause_name(cause_of_finding(&(struct finding){ .code = "duplicate_custom_id" }), name);
+	assert_string_equal(name, "duplicate_custom_id");
+	cause_name(cause_of_finding(&(struct finding){ .code = "invalid_request" }), name);
+	assert_string_equal(name, "invalid_request");
+	cause_name(cause_of_finding(&(struct finding){ .code = "of a later version" }), name);
+	assert_string_equal(name, "invalid_request");
+	/* they stand in databases */
+	assert_int_equal(cause_of_finding(&(struct finding){ .code = "invalid_json_line" }), 51);
+	assert_int_equal(cause_of_finding(&(struct finding){ .code = "mismatched_model" }), 61);
 }
 
 static void they_survive_the_store(void **state)

@@ -87,6 +87,25 @@ static void missing(void **state)
 	buf_free(&line);
 }
 
+static void a_bad_line_says_which_and_why(void **state)
+{
+	(void)state;
+	struct buf line = BUF(4096);
+	outcome_bad_line(SLICE("a\\u0062"),
+			 &(struct finding){ .code = "invalid_url",
+					    .line = 7,
+					    .param = "url",
+					    .message = "not \"this\"" },
+			 &line);
+	buf_char(&line, '\0');
+	assert_non_null(strstr(line.p, "{\"id\":\"batch_req_"));
+	assert_non_null(strstr(line.p,
+			       "\"custom_id\":\"a\\u0062\",\"response\":null,\"error\":{\"code\":"
+			       "\"invalid_url\",\"line\":7,\"message\":\"not \\\"this\\\"\","
+			       "\"param\":\"url\"}}\n"));
+	buf_free(&line);
+}
+
 static void usage(void **state)
 {
 	(void)state;
@@ -133,6 +152,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(answers),
+		cmocka_unit_test(a_bad_line_says_which_and_why),
 		cmocka_unit_test(long_text_is_cut_between_characters),
 		cmocka_unit_test(missing),
 		cmocka_unit_test(usage),

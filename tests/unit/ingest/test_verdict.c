@@ -710,6 +710,86 @@ static void quoted_lines_need_not_be_in_a_file(void **state)
 	ingested_close(&f);
 }
 
+/* ---- a batch that leaves out bad lines (11.1) ---- */
+
+static bool note_bad(void *ctx, uint64_t number, const struct index_record *r,
+		     const struct finding *f, struct error *err)
+{
+	(void)err;
+	assert_int_equal(r->line, f->line);
+	assert_null(f->fault);
+	found_n += (size_t)snprintf(found + found_n, sizeof(found) - found_n,
+				    "%llu: ", (unsigned long long)number);
+	note(ctx, f);
+	return true;
+}
+
+static void check_bad(const struct verdict_rules *rules, const char *text, uint64_t first,
+		      const char *want, const char *model)
+{
+	struct ingested f = ingested_text(text);
+	struct verdict_lines lines;
+	struct error err;
+	uint64_t bad = 0;
+
+	found_n = 0;
+	found[0] = '\0';
+	assert_true(verdict_bad_lines(f.index, f.blob, rules, first, note_bad, NULL, &lines, &err));
+	assert_string_equal(found, want);
+	for (size_t i = 0; i < found_n; i++)
+		bad += found[i] == '\n';
+	assert_int_equal(lines.bad, bad);
+	if (model == NULL)
+		assert_null(lines.model);
+	else
+		assert_string_equal(lines.model, model);
+	ingested_close(&f);
+}
+
+static void bad_lines_and_the_model_of_the_others(void **state)
+{
+#define NO_JSON "This line is not parseable as valid JSON.\n"
+#define MIXED(model)                                                                               \
+	"mismatched_model 3 body.model The model '" model "' for this request does not match the " \
+	"rest of the batch. Each batch must contain requests for a single model.\n"
+	static const char text[] = "x\n" MODEL("a", "m") "\n" MODEL("b", "n") "\n\ny";
+	struct verdict_rules of_n = kimi;
+
+	(void)state;
+	check_bad(&kimi, GOOD("a") "\n" GOOD("b"), 0, "", "m");
+	check_bad(&kimi, text, 0,
+		  "0: invalid_json_line 1 - " NO_JSON
+		  "2: " MIXED("n") "3: invalid_json_line 5 - " NO_JSON,
+		  "m");
+	check_bad(&kimi, text, 3, "3: invalid_json_line 5 - " NO_JSON, NULL);
+	check_bad(&kimi, "x", 0, "0: invalid_json_line 1 - " NO_JSON, NULL);
+	/* the model was decided before */
+	of_n.model = "n";
+	check_bad(&of_n, "x\n\n" MODEL("a", "m") "\n" MODEL("b", "n"), 0,
+		  "0: invalid_json_line 1 - " NO_JSON "1: " MIXED("m"), "n");
+}
+
+static bool refuse(void *ctx, uint64_t number, const struct index_record *r,
+		   const struct finding *f, struct error *err)
+{
+	(void)ctx;
+	(void)number;
+	(void)r;
+	(void)f;
+	return fail_memory(err);
+}
+
+static void who_hears_of_bad_lines_may_end_it(void **state)
+{
+	struct ingested f = ingested_text("x\ny");
+	struct verdict_lines lines;
+	struct error err;
+
+	(void)state;
+	assert_false(verdict_bad_lines(f.index, f.blob, &kimi, 0, refuse, NULL, &lines, &err));
+	ingested_close(&f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -737,6 +817,8 @@ int main(void)
 		cmocka_unit_test(a_thousand_quotes_are_bounded),
 		cmocka_unit_test(a_good_file_is_judged_by_its_summary),
 		cmocka_unit_test(quoted_lines_need_not_be_in_a_file),
+		cmocka_unit_test(bad_lines_and_the_model_of_the_others),
+		cmocka_unit_test(who_hears_of_bad_lines_may_end_it),
 	};
 
 	return cmocka_run_group_tests(tests, store_setup, store_teardown);

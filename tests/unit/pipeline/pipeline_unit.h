@@ -153,9 +153,11 @@ static inline void upload_lines(unsigned n)
 }
 
 /* A batch of the uploaded file: its row. */
-static inline void batch_insert(char to[static ID_SIZE])
+static inline void batch_insert_as(const struct batch_options *options, char to[static ID_SIZE])
 {
-	struct batch b = { .created_at = world_sys.s, .expires_at = world_sys.s + DAY };
+	struct batch b = { .created_at = world_sys.s,
+			   .expires_at = world_sys.s + DAY,
+			   .options = *options };
 	char id[ID_SIZE];
 
 	id_batch(b.id);
@@ -165,6 +167,13 @@ static inline void batch_insert(char to[static ID_SIZE])
 	snprintf(b.completion_window, sizeof(b.completion_window), "24h");
 	MUST(store_batch_insert(world.store, &b, NULL, false, 0, id, &err));
 	memcpy(to, b.id, ID_SIZE);
+}
+
+static inline void batch_insert(char to[static ID_SIZE])
+{
+	const struct batch_options none = { 0 };
+
+	batch_insert_as(&none, to);
 }
 
 static inline struct batch batch_row(const char *id)
