@@ -150,9 +150,10 @@ bool batches_list(struct request *rq, struct http_response *r, struct error *err
 	return true;
 }
 
-/* ---- cancel ---- */
+/* ---- cancel, hold, resume ---- */
 
-static bool fail_final(struct request *rq, struct http_response *r, struct error *err)
+static bool fail_final(struct request *rq, const char *verb, struct http_response *r,
+		       struct error *err)
 {
 	AUTO(batch_done) struct batch b = { 0 };
 
@@ -161,11 +162,11 @@ static bool fail_final(struct request *rq, struct http_response *r, struct error
 	if (is_openai(rq))
 		http_header(r, "x-should-retry", "false"); /* SDKs retry a 409 by themselves */
 	return fail(err, is_openai(rq) ? ERR_CONFLICT : ERR_INVALID,
-		    "Cannot cancel a batch with status '%s'.", batch_status_name(b.status));
+		    "Cannot %s a batch with status '%s'.", verb, batch_status_name(b.status));
 }
 
 /* Contract 5: no body, or an empty object. What an object holds is ignored. */
-static bool check_cancel_body(struct slice body, struct error *err)
+static bool check_no_body(struct slice body, struct error *err)
 {
 	if (body.n == 0 || members_find(body, NULL, 0))
 		return true;
@@ -176,8 +177,36 @@ bool batches_cancel(struct request *rq, struct http_response *r, struct error *e
 {
 	bool final;
 
-	if (!check_cancel_body(buf_slice(&rq->body), err) ||
+	if (!check_no_body(buf_slice(&rq->body), err) ||
 	    !pipeline_cancel(rq->api->pipeline, rq->key.org, rq->object_id, &final, err))
 		return false;
-	return final ? fail_final(rq, r, err) : batches_get(rq, r, err);
+	return final ? fail_final(rq, "cancel", r, err) : batches_get(rq, r, err);
+}
+
+/* Contract 11.3. Who did it is in the log. */
+static bool batch_hold(struct request *rq, bool held, struct http_response *r, struct error *err)
+{
+	bool final, changed;
+
+	if (!check_no_body(buf_slice(&rq->body), err) ||
+	    !pipeline_hold(rq->api->pipeline, rq->key.org, rq->object_id, held, &final, &changed,
+			   err))
+		return false;
+	if (final)
+		return fail_final(rq, held ? "hold" : "resume", r, err);
+	if (changed)
+		log_info(held ? "batch.hold_asked" : "batch.resume_asked",
+			 kv_str("batch", rq->object_id), kv_str("org", rq->key.org),
+			 kv_str("key", rq->key.id));
+	return batches_get(rq, r, err);
+}
+
+bool batches_hold(struct request *rq, struct http_response *r, struct error *err)
+{
+	return batch_hold(rq, true, r, err);
+}
+
+bool batches_resume(struct request *rq, struct http_response *r, struct error *err)
+{
+	return batch_hold(rq, false, r, err);
 }

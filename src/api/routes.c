@@ -29,6 +29,9 @@ static const struct route routes[] = {
 	{ "GET", "/v1/batches/{id}", .handle = batches_get },
 	{ "POST", "/v1/batches/{id}/cancel", BODY_JSON, .work = HTTP_WRITE,
 	  .handle = batches_cancel },
+	{ "POST", "/v1/batches/{id}/hold", BODY_JSON, .work = HTTP_WRITE, .handle = batches_hold },
+	{ "POST", "/v1/batches/{id}/resume", BODY_JSON, .work = HTTP_WRITE,
+	  .handle = batches_resume },
 	/* passed on, whatever the profile */
 	{ "POST", "/v1/chat/completions", BODY_RAW, .online = true, .work = HTTP_PASS,
 	  .handle = online_handle },

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "base/attr.h"
 
@@ -104,4 +105,14 @@ void size_format(uint64_t bytes, char ret[static 24])
 	while (bytes == 0 ? size_units[i].bytes != 1 : bytes % size_units[i].bytes != 0)
 		i++;
 	snprintf(ret, 24, "%" PRIu64 "%s", bytes / size_units[i].bytes, size_units[i].name);
+}
+
+void time_format(int64_t at, char ret[static TIME_TEXT_BYTES])
+{
+	time_t t = (time_t)at;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL ||
+	    strftime(ret, TIME_TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+		ret[0] = '\0';
 }

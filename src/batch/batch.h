@@ -72,6 +72,13 @@ struct counts {
 	uint64_t retried;   /* requests beyond the first, over all lines, what they cost aside */
 };
 
+/* Why a batch is held: it sends no new lines until it is resumed (contract 11.3). The numbers stand in
+ * databases. */
+enum batch_hold {
+	BATCH_GOES_ON = 0,
+	BATCH_HELD = 1, /* a client asked for it */
+};
+
 /* A batch, as the store keeps it. Timestamps are Unix seconds, 0: not set. `metadata`, `model`,
  * `errors`, `causes` and `options.override` are malloc'ed and NULL when null; batch_done() frees
  * them. */
@@ -88,6 +95,8 @@ struct batch {
 	int64_t output_expires_after_s; /* 0: never, or the configured default */
 	struct batch_options options;   /* as asked for (contract 11.1) */
 	char retried_from[ID_SIZE];     /* the batch whose lines it runs again; "": none */
+	enum batch_hold hold;           /* while it is validating or in progress */
+	int64_t held_at;                /* since when; 0: it is not */
 	struct counts counts;           /* of what is merged; whole once final */
 	struct usage usage;             /* likewise */
 	char output_file_id[ID_SIZE];   /* "": null. Shown only once the state is final */

@@ -23,8 +23,8 @@
 	  "the upstream refuses, see above")                                                     \
 	/* disk or database refuse, descriptors are short, or the server is stopping */          \
 	X(PAUSED, "paused", "batch.paused", NULL, "paused, see the log")                         \
-	/* its organization is suspended by the operator */                                      \
-	X(HELD, "held", "batch.suspended", NULL, "held")
+	/* it is held, or its organization is suspended by the operator */                       \
+	X(HELD, "held", "batch.held", NULL, "held")
 
 enum batch_stall {
 #define X(name, api, log, upstream, terminal) STALL_##name,

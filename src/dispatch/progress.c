@@ -4,8 +4,8 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
-#include <time.h>
 
+#include "base/duration.h"
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 #include "dispatch/flow_impl.h"
@@ -51,15 +51,6 @@ void flow_rate(struct flow *f, double seconds)
 
 /* ---- what it waits for ---- */
 
-void time_write(int64_t at, char *to, size_t size)
-{
-	time_t t = (time_t)at;
-	struct tm tm;
-
-	if (gmtime_r(&t, &tm) == NULL || strftime(to, size, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-		to[0] = '\0';
-}
-
 /* Every slot of every upstream that serves the model is an online request's. */
 static bool online_has_all(const struct model *m)
 {
@@ -84,7 +75,7 @@ static void stall_show(struct flow *f, enum batch_stall stall, const char *text)
 void flow_stall(struct flow *f)
 {
 	const struct model *m = f->model;
-	char text[STALL_TEXT_BYTES], at[32];
+	char text[STALL_TEXT_BYTES], at[TIME_TEXT_BYTES];
 
 	assert(on_dispatch_thread());
 	if (slots_unsynced_full(&f->of->slots)) {
@@ -105,7 +96,7 @@ void flow_stall(struct flow *f)
 		return;
 	}
 	if (f->waiting > 0 && f->failed_as != STALL_NONE) {
-		time_write(f->failed_at, at, sizeof(at));
+		time_format(f->failed_at, at);
 		snprintf(text, sizeof(text), "%u of its lines wait to be sent again; at %s: %s",
 			 f->waiting, at, f->failed_text);
 		stall_show(f, f->failed_as, text);

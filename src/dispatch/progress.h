@@ -20,6 +20,3 @@ void flow_show_stall(struct flow *f, enum batch_stall stall, bool certificate, c
 void flow_show_forecast(struct flow *f);
 /* Once a tick, `seconds` after the last: how many lines have ended. */
 void flow_rate(struct flow *f, double seconds);
-
-/* Unix s as it stands in these texts: "2026-01-31T12:00:00Z". */
-void time_write(int64_t at, char *to, size_t size);

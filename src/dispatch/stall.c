@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
+#include "base/duration.h"
 #include "base/sys.h"
 #include "dispatch/flow_impl.h"
 #include "dispatch/lane.h"
@@ -26,9 +27,9 @@ static enum batch_stall lane_stall(const struct lane *lane, const struct last_wo
 static void text_of_upstream(const struct upstream *u, const struct last_words *said, char *to,
 			     size_t size)
 {
-	char since[32];
+	char since[TIME_TEXT_BYTES];
 
-	time_write(said->since, since, sizeof(since));
+	time_format(said->since, since);
 	snprintf(to, size, "since %s, upstream '%.80s': %s", since, u->config.name,
 		 said->text[0] != '\0' ? said->text : "no answer yet");
 }

@@ -10,7 +10,7 @@ static void on_cancelled(void *ctx, struct coordinator *c)
 }
 
 /* One look and one move. *ret_done false: the batch moved on in between. */
-static bool cancel_try(const struct cancel_call *call, bool *ret_done, bool *ret_final,
+static bool cancel_try(const struct batch_call *call, bool *ret_done, bool *ret_final,
 		       struct error *err)
 {
 	const unsigned running = 1u << BATCH_IN_PROGRESS | 1u << BATCH_FINALIZING;
@@ -33,7 +33,7 @@ static bool cancel_try(const struct cancel_call *call, bool *ret_done, bool *ret
 				ret_done, err);
 }
 
-bool batch_cancel(const struct cancel_call *call, bool *ret_final, struct error *err)
+bool batch_cancel(const struct batch_call *call, bool *ret_final, struct error *err)
 {
 	bool done = false;
 

@@ -3,7 +3,8 @@
 
 #include "pipeline/batch_table.h"
 
-struct cancel_call {
+/* Which batch a call is about. */
+struct batch_call {
 	struct store *store;
 	struct batch_table *batches;
 	const char *org; /* whose batch it must be; NULL: of any */
@@ -13,4 +14,4 @@ struct cancel_call {
 /* Moves the batch to its next state on the way to `cancelled`, durably, and then tells its
  * coordinator, which drops the lines in flight. *ret_final: the batch is completed, failed or
  * expired and cannot be cancelled. NOT_FOUND. Any thread; waits for the store. */
-MUST_USE bool batch_cancel(const struct cancel_call *call, bool *ret_final, struct error *err);
+MUST_USE bool batch_cancel(const struct batch_call *call, bool *ret_final, struct error *err);

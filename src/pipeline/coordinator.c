@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/duration.h"
 #include "pipeline/coordinator_impl.h"
 
 /* ---- what lessor, worker and files ask and tell ---- */
@@ -146,9 +147,12 @@ void coordinator_check_lease(struct coordinator *c, uint64_t now_ms)
 
 /* ---- what a client is shown ---- */
 
-static enum batch_stall stall_of(struct coordinator *c, const struct flow_view *view,
-				 bool all_ended, char message[static STALL_TEXT_BYTES])
+static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
+				 const struct flow_view *view, bool all_ended,
+				 char message[static STALL_TEXT_BYTES])
 {
+	char since[TIME_TEXT_BYTES];
+
 	message[0] = '\0';
 	if (open_files_starved(&c->files)) {
 		snprintf(message, STALL_TEXT_BYTES, "too many files and connections are open");
@@ -156,6 +160,11 @@ static enum batch_stall stall_of(struct coordinator *c, const struct flow_view *
 	}
 	if (c->suspended) {
 		snprintf(message, STALL_TEXT_BYTES, "the operator has suspended its organization");
+		return STALL_HELD;
+	}
+	if (row->hold != BATCH_GOES_ON && !all_ended) {
+		time_format(row->held_at, since);
+		snprintf(message, STALL_TEXT_BYTES, "held since %s, until it is resumed", since);
 		return STALL_HELD;
 	}
 	if (c->held_up || recorder_stalled(c->env->recorder)) {
@@ -199,7 +208,7 @@ void coordinator_view(struct coordinator *c, struct batch_view *v)
 	if (v->row.status != BATCH_IN_PROGRESS)
 		return;
 	pthread_mutex_lock(&c->lock);
-	v->stall = stall_of(c, &sending, sums.all, v->stall_message);
+	v->stall = stall_of(c, &v->row, &sending, sums.all, v->stall_message);
 	pthread_mutex_unlock(&c->lock);
 	v->certificate = sending.certificate;
 	v->eta_at = sending.eta_at;

@@ -76,6 +76,9 @@ void coordinator_end(struct coordinator *c, enum early_end why);
 /* Whether its organization is suspended (`orgs`: ids, sorted). A coordinator that has not read
  * its batch yet asks the store itself when it has. Any thread. */
 void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], size_t n);
+/* It was held or resumed in the store. Held, it sends nothing from now on; what is so in the end the
+ * turn finds out. Any thread. */
+void coordinator_hold_look(struct coordinator *c, bool held);
 /* Ends the batch if its window is over. Only while the time is good. */
 void coordinator_check_window(struct coordinator *c, int64_t now_s);
 /* Wakes it up if its worker's lease is to be renewed, or its span can be taken again. Does not

@@ -2,6 +2,7 @@
  *
  *	coordinator.c        makes it, joins it with lessor, worker and files, shows it to a client
  *	coordinator_steps.c  moves it from phase to phase
+ *	coordinator_pause.c  whether it sends at the moment
  *	validate.c           judges a new batch
  *	skip.c               the bad lines of one that leaves them out
  *	coordinator_merge.c  makes the result files and ends the batch
@@ -57,13 +58,15 @@ struct coordinator {
 	unsigned opening_tries;  /* that failed since it was to end */
 	bool damaged;            /* a line that had ended has no record any more: reopen */
 	unsigned reopened;
-	bool suspended_sent; /* what the worker was told last */
+	enum batch_hold hold; /* as the store had it at the last look */
+	bool paused_sent;     /* what the worker was told last */
 
 	pthread_mutex_t lock; /* for all below */
 	int64_t expires_at;
 	enum early_end early;
 	char fault[256]; /* for errors.data, when that is EARLY_FAILED */
 	bool suspended;  /* its organization is, by the operator */
+	bool hold_stale; /* the store may have another `hold` */
 	enum turn turn;
 	struct work work;
 };
@@ -86,6 +89,13 @@ bool coordinator_in_turn(struct coordinator *c);
 void coordinator_work(void *arg);
 /* A log line: what the batch was doing when disk, database or descriptors refused. Any thread. */
 void coordinator_held_up_tell(struct coordinator *c, const char *doing, const struct error *err);
+
+/* ---- coordinator_pause.c ---- */
+
+/* Whether it is to send no lines: what it is told then is what the worker begins with. */
+bool coordinator_pause_begin(struct coordinator *c);
+/* Reads what may have changed, and tells the worker. */
+MUST_USE bool coordinator_pause_look(struct coordinator *c, struct error *err);
 
 /* ---- validate.c ---- */
 

@@ -48,34 +48,6 @@ static void goes_on(struct coordinator *c)
 	c->held_up = false;
 }
 
-/* ---- suspended by the operator ---- */
-
-static void suspend_tell(struct coordinator *c)
-{
-	pthread_mutex_lock(&c->lock);
-	bool suspended = c->suspended;
-	pthread_mutex_unlock(&c->lock);
-	if (suspended == c->suspended_sent || worker_is_idle(c->worker))
-		return;
-	c->suspended_sent = suspended;
-	log_info(suspended ? stall_words(STALL_HELD)->log : "batch.unsuspended",
-		 kv_str("batch", c->id), kv_str("org", c->batch.org));
-	worker_suspend(c->worker, suspended);
-}
-
-static void suspended_read(struct coordinator *c)
-{
-	AUTO(auto_free) char(*orgs)[ID_SIZE] = NULL;
-	struct error err;
-	size_t n = 0;
-
-	if (!store_orgs_suspended(c->env->store, c->batch.org, &orgs, &n, &err))
-		log_fault("batch.suspended_unknown", &err, kv_str("batch", c->id));
-	pthread_mutex_lock(&c->lock);
-	c->suspended = c->suspended_sent = n > 0;
-	pthread_mutex_unlock(&c->lock);
-}
-
 /* ---- sending ---- */
 
 /* A weight that cannot be read is an ordinary one. */
@@ -96,7 +68,6 @@ static void span_send(struct coordinator *c)
 	const char *path = endpoint_path(slice_of(c->batch.endpoint));
 	uint64_t rest_lines = c->lines - lessor_memory_ended(c->lessor);
 
-	suspended_read(c);
 	struct flow_config task = {
 		.endpoint = path != NULL ? path : c->batch.endpoint, /* a later version's */
 		.model = c->batch.model,
@@ -105,7 +76,7 @@ static void span_send(struct coordinator *c)
 		.rest_lines = rest_lines,
 		.rest_bytes = s->body_bytes / c->lines * rest_lines,
 		.prefixes = s->prefixes,
-		.suspended = c->suspended_sent,
+		.suspended = coordinator_pause_begin(c),
 	};
 	memcpy(task.org, c->batch.org, sizeof(task.org));
 	if (worker_start(c->worker, &task))
@@ -139,6 +110,7 @@ static bool step_load(struct coordinator *c, struct error *err)
 	if (!store_batch_get(c->env->store, NULL, c->id, &c->batch, err))
 		return false;
 	enum batch_status status = c->batch.status;
+	c->hold = c->batch.hold;
 	if (batch_is_final(status)) {
 		coordinator_move(c, PHASE_GONE);
 		return true;
@@ -209,8 +181,9 @@ static bool step_run(struct coordinator *c, struct error *err)
 		return true;
 	}
 	worker_renew(c->worker, sys.monotonic_ms());
+	if (!coordinator_pause_look(c, err))
+		return false;
 	span_offer(c);
-	suspend_tell(c);
 	if (!coordinator_merge(c, EARLY_NO, &c->at_once, err))
 		return false;
 	goes_on(c);

@@ -1,5 +1,5 @@
 /* coordinator_turn.c: when a coordinator has its turn, and what other threads ask of it, for its
- * turn to do: to end early, to be suspended. All under the lock. */
+ * turn to do: to end early, to be suspended, to be held. All under the lock. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,5 +111,17 @@ void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], siz
 	c->suspended = suspended;
 	if (changed)
 		kick_locked(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- held by a client ---- */
+
+void coordinator_hold_look(struct coordinator *c, bool held)
+{
+	if (held)
+		worker_suspend(c->worker, true);
+	pthread_mutex_lock(&c->lock);
+	c->hold_stale = true;
+	kick_locked(c);
 	pthread_mutex_unlock(&c->lock);
 }

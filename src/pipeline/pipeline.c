@@ -14,6 +14,7 @@
 #include "pipeline/batch_table.h"
 #include "pipeline/cancel.h"
 #include "pipeline/coordinator.h"
+#include "pipeline/hold.h"
 #include "pipeline/sweep.h"
 #include "pipeline/worker.h"
 
@@ -71,9 +72,17 @@ void pipeline_submit(struct pipeline *p, const char *batch_id)
 bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, bool *ret_final,
 		     struct error *err)
 {
-	const struct cancel_call call = { p->env.store, &p->batches, org, batch_id };
+	const struct batch_call call = { p->env.store, &p->batches, org, batch_id };
 
 	return batch_cancel(&call, ret_final, err);
+}
+
+bool pipeline_hold(struct pipeline *p, const char *org, const char *batch_id, bool held,
+		   bool *ret_final, bool *ret_changed, struct error *err)
+{
+	const struct batch_call call = { p->env.store, &p->batches, org, batch_id };
+
+	return batch_hold(&call, held, ret_final, ret_changed, err);
 }
 
 /* ---- what a client is shown ---- */

@@ -53,6 +53,10 @@ void pipeline_submit(struct pipeline *p, const char *batch_id);
 MUST_USE bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id,
 			      bool *ret_final, struct error *err);
 
+/* Contract 11.3, hold and resume: as hold.h says. Durable on return. */
+MUST_USE bool pipeline_hold(struct pipeline *p, const char *org, const char *batch_id, bool held,
+			    bool *ret_final, bool *ret_changed, struct error *err);
+
 /* Takes over another list of upstreams (dispatch_upstreams()). Any thread. */
 MUST_USE bool pipeline_upstreams(struct pipeline *p, const struct upstream_config *list, size_t n,
 				 struct error *err);

@@ -12,8 +12,8 @@
  * for nothing.
  *
  * Threads. Dispatch calls for segments and lines, the recorder for the journal; the coordinator
- * calls worker_start(), _renew(), _recall(), _suspend() in its turn, which are what wakes a worker
- * up and no more: what a worker may do is said by its lease. */
+ * calls worker_start(), _renew(), _recall() in its turn, _suspend() in a client's call as well: they
+ * are what wakes a worker up and no more. What a worker may do is said by its lease. */
 #pragma once
 
 #include "base/error.h"

@@ -122,7 +122,7 @@ void schedule_order(struct schedule *s)
 			before_ms = 0;
 		}
 		batch_place(s, first, i, before_ms);
-		before_ms += b->alone_ms;
+		before_ms += b->suspended ? 0 : b->alone_ms;
 	}
 	lists_renew(s);
 }
@@ -140,7 +140,7 @@ static int by_virtual_end(const void *pa, const void *pb)
 }
 
 /* The work of those without precedence in virtual time, into `others`; the weight that they
- * have. */
+ * have. What is suspended takes nothing from the others. */
 static double others_gather(struct schedule *s, size_t *ret_n)
 {
 	double weight = 0;
@@ -153,7 +153,7 @@ static double others_gather(struct schedule *s, size_t *ret_n)
 	for (size_t i = 0; i < s->n; i++) {
 		struct schedule_batch *b = s->all[i];
 		struct schedule_org *o = b->in;
-		if (b->late)
+		if (b->late || b->suspended)
 			continue;
 		if (o->last == NULL)
 			weight += o->weight;
@@ -201,7 +201,7 @@ static int by_window_end(const void *pa, const void *pb)
 
 static bool batch_misses(const struct schedule *s, const struct schedule_batch *b)
 {
-	return b->each_ms > 0 && b->rest_lines > 0 &&
+	return b->each_ms > 0 && b->rest_lines > 0 && !b->suspended &&
 	       b->finish_ms * LATE_MARGIN + b->each_ms + LATE_MARGIN_MS > batch_left_ms(s, b);
 }
 
@@ -239,7 +239,7 @@ static void late_renew(struct schedule *s)
 
 	s->late_n = 0;
 	for (size_t i = 0; i < s->n; i++) {
-		s->all[i]->late_before = s->all[i]->late;
+		s->all[i]->late_before = s->all[i]->late && !s->all[i]->suspended;
 		s->all[i]->late = false;
 	}
 	if (s->slots == 0)
@@ -267,13 +267,14 @@ static void batch_tell(const struct schedule *s, struct schedule_batch *b, bool 
 {
 	bool known = s->slots > 0 && b->each_ms > 0;
 	double left_ms = batch_left_ms(s, b);
+	double end_ms = b->suspended ? b->alone_ms : b->finish_ms; /* at the least */
 	struct schedule_forecast f = { .eta_s = -1 };
 
 	if (b->rest_lines == 0)
 		f.eta_s = 0;
-	else if (moves && known)
+	else if (moves && known && !b->suspended)
 		f.eta_s = (int64_t)fmin(ceil(b->finish_ms / 1000), 1e15);
-	f.at_risk = b->rest_lines > 0 && (left_ms <= 0 || (known && b->finish_ms > left_ms));
+	f.at_risk = b->rest_lines > 0 && (left_ms <= 0 || (known && end_ms > left_ms));
 	f.queue_position = b->in_flight > 0 || b->spent ? 0 : before;
 	b->forecast = f;
 }

@@ -59,8 +59,9 @@ struct schedule_ops {
 
 /* What is expected of a batch; set by schedule_forecast(). */
 struct schedule_forecast {
-	int64_t eta_s;           /* seconds from now until its last line ends; -1: cannot be told */
-	bool at_risk;            /* eta_s is after its window's end */
+	int64_t eta_s; /* seconds from now until its last line ends; -1: cannot be told, as
+	                          * of one that is suspended */
+	bool at_risk;  /* eta_s is after its window's end */
 	unsigned queue_position; /* batches that are served before it gets a slot; 0: it has one */
 };
 

@@ -72,6 +72,8 @@ static bool batch_read(struct query *q, struct batch *ret, struct error *err)
 	ret->errors = query_text_copy(q);
 	ret->causes = query_text_copy(q);
 	ret->options.override = query_text_copy(q);
+	ret->hold = (enum batch_hold)query_int(q);
+	ret->held_at = query_int(q);
 	if (query_row_ok(q, err))
 		return true;
 	batch_done(ret);
@@ -432,6 +434,24 @@ bool store_batch_fail(struct store *s, const char *id, const char *errors, int64
 		return true;
 	return sql_run(t.db, SQL_batch_errors, VALUES(txt(id), txt(errors)), NULL, err) &&
 	       txn_commit(&t, err);
+}
+
+bool store_batch_hold(struct store *s, const char *id, enum batch_hold hold, int64_t now,
+		      bool *ret_changed, struct error *err)
+{
+	AUTO(txn_end) struct txn t = { 0 };
+	struct value since = hold != BATCH_GOES_ON ? num(now) : txt(NULL);
+	uint64_t changes;
+
+	if (!txn_begin(&t, s, err) ||
+	    !sql_run(t.db, SQL_batch_hold, VALUES(txt(id), num(hold), since), &changes, err))
+		return false;
+	*ret_changed = changes > 0;
+	failpoint("batch.before_hold");
+	if (!txn_commit(&t, err))
+		return false;
+	failpoint("batch.after_hold");
+	return true;
 }
 
 bool store_batch_cancel_early(struct store *s, const char *id, int64_t now, bool *ret_moved,

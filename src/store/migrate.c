@@ -21,6 +21,7 @@ static const char *const migrations[] = {
 	text_005_org_use,
 	text_006_causes,
 	text_007_options,
+	text_008_hold,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

@@ -35,7 +35,7 @@
 	X(file_delete) X(file_expire) X(file_next_expiry) X(file_forget)                           \
 	X(blob_spare) X(blob_gone) X(blob_known)                                                   \
 	X(batch_insert) X(batch_get) X(batch_cursor) X(batch_list) X(batch_list_open)              \
-	X(batch_enqueued) X(batch_open_count) X(batch_to_cancel) X(batch_move) X(batch_validated) X(batch_errors) X(batch_results)        \
+	X(batch_enqueued) X(batch_open_count) X(batch_to_cancel) X(batch_move) X(batch_validated) X(batch_errors) X(batch_results) X(batch_hold) \
 	X(progress_insert) X(progress_get) X(progress_put)
 
 enum sql {

@@ -260,6 +260,10 @@ MUST_USE bool store_batch_fail(struct store *s, const char *id, const char *erro
 /* validating -> cancelled, both timestamps; no files. */
 MUST_USE bool store_batch_cancel_early(struct store *s, const char *id, int64_t now,
 				       bool *ret_moved, struct error *err);
+/* Holds the batch, or lets it go on, durably. *ret_changed false: it is so already, or past the states
+ * in which lines are sent; or there is none. */
+MUST_USE bool store_batch_hold(struct store *s, const char *id, enum batch_hold hold, int64_t now,
+			       bool *ret_changed, struct error *err);
 /* The end of a batch that ran, in one transaction: state `to` (completed, expired, cancelled, or
  * failed by a fault of the service; from the states that may), final counts and usage, and the rows
  * of the result files; a file with 0 bytes is NULL here and its id in the batch becomes null.

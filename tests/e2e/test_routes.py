@@ -16,6 +16,8 @@ ROUTES = [
     ("batches", {"GET", "POST"}),
     ("batches/batch_abc", {"GET"}),
     ("batches/batch_abc/cancel", {"POST"}),
+    ("batches/batch_abc/hold", {"POST"}),
+    ("batches/batch_abc/resume", {"POST"}),
 ]
 GOOD = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 
@@ -168,6 +170,8 @@ def test_2_2_ids_in_paths_are_opaque(api, given):
         ("DELETE", f"files/{given}"),
         ("GET", f"batches/{given}"),
         ("POST", f"batches/{given}/cancel"),
+        ("POST", f"batches/{given}/hold"),
+        ("POST", f"batches/{given}/resume"),
     ):
         url = httpx.URL(api.server.base_url + "/" + path)
         response = api.http.request(method, url)
@@ -183,7 +187,8 @@ def test_2_3_no_such_file(api):
 
 
 def test_2_3_no_such_batch(api):
-    for method, path in (("GET", ""), ("POST", "/cancel")):
+    calls = (("GET", ""), ("POST", "/cancel"), ("POST", "/hold"), ("POST", "/resume"))
+    for method, path in calls:
         response = api.http.request(method, f"batches/batch_x{path}")
         message = "No batch found with id 'batch_x'."
         check_error(response, api.profile, 404, message=message)

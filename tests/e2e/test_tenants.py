@@ -32,7 +32,8 @@ def test_16_21_every_route_with_an_id(two):
                 check_error(response, b.profile, 404, param="id", message=message)
         a.file(file_id)
     for batch in batches:
-        for method, path in (("GET", ""), ("POST", "/cancel")):
+        calls = (("GET", ""), ("POST", "/cancel"), ("POST", "/hold"), ("POST", "/resume"))
+        for method, path in calls:
             response = b.http.request(method, f"batches/{batch['id']}{path}")
             message = f"No batch found with id '{batch['id']}'."
             check_error(response, b.profile, 404, message=message)

@@ -26,7 +26,7 @@ static void words_of_each(void **state)
 		{ STALL_REFUSED, "upstream_refused", "upstream.refused", "refused",
 		  "the upstream refuses, see above" },
 		{ STALL_PAUSED, "paused", "batch.paused", NULL, "paused, see the log" },
-		{ STALL_HELD, "held", "batch.suspended", NULL, "held" },
+		{ STALL_HELD, "held", "batch.held", NULL, "held" },
 	};
 
 	(void)state;

@@ -106,7 +106,7 @@ static void test_one_that_is_removed_is_found_no_more(void **state)
 
 static enum batch_status status_after_cancel(const char *id, bool *ret_final)
 {
-	const struct cancel_call call = { world.store, &w.table, world.org.id, id };
+	const struct batch_call call = { world.store, &w.table, world.org.id, id };
 	struct batch b;
 
 	MUST(batch_cancel(&call, ret_final, &err));
@@ -171,7 +171,7 @@ static void test_a_final_batch_stays_as_it_is(void **state)
 static void test_a_batch_of_another_organization_is_not_found(void **state)
 {
 	(void)state;
-	const struct cancel_call call = { world.store, &w.table, "org-other", "batch-1" };
+	const struct batch_call call = { world.store, &w.table, "org-other", "batch-1" };
 	bool final;
 
 	assert_false(batch_cancel(&call, &final, &err));

@@ -493,6 +493,97 @@ static void test_a_suspended_organization_is_held(void **state)
 	assert_false(fake.suspended);
 }
 
+/* As a call does it (hold.c). */
+static void hold(bool held)
+{
+	bool changed;
+
+	MUST(store_batch_hold(world.store, w.batch_id, held ? BATCH_HELD : BATCH_GOES_ON,
+			      world_sys.s, &changed, &err));
+	coordinator_hold_look(w.c, held);
+}
+
+/* 11.3 */
+static void test_a_batch_is_held_and_goes_on(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	hold(true);
+	assert_true(fake.suspended); /* at once */
+	turns_take();
+	assert_true(fake.suspended);
+	assert_int_equal(view().stall, STALL_HELD);
+	answer(0); /* it was in flight */
+	turns_take();
+	assert_int_equal(view().row.counts.completed, 1);
+	hold(false);
+	turns_take();
+	assert_false(fake.suspended);
+	assert_int_equal(view().stall, STALL_NONE);
+	assert_int_equal(fake.added, 1);
+}
+
+static void test_the_last_of_two_calls_that_overtake_each_other_counts(void **state)
+{
+	bool changed;
+
+	(void)state;
+	batch_of_lines(LINES);
+	hold(true);
+	MUST(store_batch_hold(world.store, w.batch_id, BATCH_GOES_ON, world_sys.s, &changed, &err));
+	coordinator_hold_look(w.c, false);
+	coordinator_hold_look(w.c, true); /* the first call comes late */
+	turns_take();
+	assert_false(fake.suspended);
+}
+
+static void test_a_held_batch_stays_held_across_a_restart(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	hold(true);
+	turns_take();
+	restart();
+	assert_true(fake.suspended);
+	assert_int_equal(view().stall, STALL_HELD);
+	hold(false);
+	turns_take();
+	assert_false(fake.suspended);
+}
+
+static void test_a_batch_that_is_held_while_validating_begins_held(void **state)
+{
+	bool changed;
+
+	(void)state;
+	upload_lines(LINES);
+	batch_insert(w.batch_id);
+	MUST(store_batch_hold(world.store, w.batch_id, BATCH_HELD, world_sys.s, &changed, &err));
+	batch_take_up();
+	assert_int_equal(status(), BATCH_IN_PROGRESS);
+	assert_true(fake.suspended);
+}
+
+static void test_a_held_batch_ends_with_its_window_and_when_all_has_ended(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	hold(true);
+	for (uint64_t i = 0; i < LINES; i++)
+		answer(i);
+	to_the_end();
+	assert_int_equal(status(), BATCH_COMPLETED);
+	w.ended = 0;
+	fake.added = 0;
+	batch_of_lines(LINES);
+	hold(true);
+	turns_take();
+	time_passes(DAY);
+	coordinator_check_window(w.c, world_sys.s);
+	to_the_end();
+	assert_int_equal(status(), BATCH_EXPIRED);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -525,6 +616,11 @@ int main(void)
 		TEST(test_an_end_waits_for_a_worker_that_lost_its_lease),
 		TEST(test_a_view_counts_what_is_durable),
 		TEST(test_a_suspended_organization_is_held),
+		TEST(test_a_batch_is_held_and_goes_on),
+		TEST(test_the_last_of_two_calls_that_overtake_each_other_counts),
+		TEST(test_a_held_batch_stays_held_across_a_restart),
+		TEST(test_a_batch_that_is_held_while_validating_begins_held),
+		TEST(test_a_held_batch_ends_with_its_window_and_when_all_has_ended),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -194,6 +194,33 @@ static void test_an_organization_is_suspended_while_it_runs(void **state)
 	assert_int_equal(whole_view().stall, STALL_HELD);
 }
 
+/* 11.3 */
+static void test_a_batch_is_held_by_a_call(void **state)
+{
+	bool final, changed;
+
+	(void)state;
+	whole_batch(LINES);
+	MUST(pipeline_hold(whole.p, world.org.id, whole.batch_id, true, &final, &changed, &err));
+	assert_true(changed && !final && fake.suspended);
+	turns_take();
+	assert_int_equal(whole_view().stall, STALL_HELD);
+	MUST(pipeline_hold(whole.p, world.org.id, whole.batch_id, true, &final, &changed, &err));
+	assert_false(changed || final);
+	assert_false(
+		pipeline_hold(whole.p, "org_other", whole.batch_id, false, &final, &changed, &err));
+	assert_int_equal(err.kind, ERR_NOT_FOUND);
+	MUST(pipeline_hold(whole.p, NULL, whole.batch_id, false, &final, &changed, &err));
+	turns_take();
+	assert_true(changed && !fake.suspended);
+	MUST(pipeline_cancel(whole.p, NULL, whole.batch_id, &final, &err));
+	MUST(pipeline_hold(whole.p, NULL, whole.batch_id, true, &final, &changed, &err));
+	assert_false(changed || final); /* it is cancelling */
+	UNTIL_STATUS(BATCH_CANCELLED);
+	MUST(pipeline_hold(whole.p, NULL, whole.batch_id, true, &final, &changed, &err));
+	assert_true(final && !changed);
+}
+
 static void test_an_organization_whose_batches_the_operator_cancels(void **state)
 {
 	(void)state;
@@ -265,6 +292,7 @@ int main(void)
 		TEST(test_a_window_ends_by_the_clock),
 		TEST(test_a_clock_that_steps_ends_nothing),
 		TEST(test_an_organization_is_suspended_while_it_runs),
+		TEST(test_a_batch_is_held_by_a_call),
 		TEST(test_an_organization_whose_batches_the_operator_cancels),
 		TEST(test_a_deleted_file_goes_with_the_next_sweep),
 		TEST(test_a_drain_stops_dispatch_and_says_so),

@@ -707,6 +707,45 @@ static void forecast_says_when_each_one_ends(void **state)
 	}
 }
 
+/* 11.3: a batch that is held takes nothing from the others, and nobody knows when it ends. */
+static void forecast_leaves_out_what_is_suspended(void **state)
+{
+	(void)state;
+	for (int late = 0; late < 2; late++) {
+		struct sim sim;
+		struct fake *f[] = { fake_new("a", 4000), fake_new("a", 1000),
+				     fake_new("b", 1000) };
+		sim_open(&sim, 8, 1);
+		f[0]->b.expires_at = late ? 500 : 100000;
+		for (int i = 0; i < 3; i++)
+			schedule_add(sim.schedule, &f[i]->b);
+		for (int i = 0; i < 400; i++)
+			sim_step(&sim);
+		schedule_suspend(sim.schedule, &f[0]->b, true);
+		while (f[0]->b.in_flight > 0)
+			sim_step(&sim);
+		sim_forecast(&sim);
+		assert_int_equal(f[0]->b.forecast.eta_s, -1);
+		assert_int_equal(f[0]->b.forecast.at_risk, late);
+		assert_int_equal(f[1]->b.forecast.queue_position, 0);
+		double expected[3];
+		for (int i = 1; i < 3; i++)
+			expected[i] = sim.now_ms + 1000.0 * (double)f[i]->b.forecast.eta_s;
+		while (sim_step(&sim))
+			;
+		/* one with precedence has left its organization in debt: that evens out first */
+		for (int i = 1; i < 3 && !late; i++)
+			assert_about(expected[i], f[i]->ended_ms, 0.03);
+		schedule_suspend(sim.schedule, &f[0]->b, false);
+		sim_forecast(&sim);
+		assert_true(f[0]->b.forecast.eta_s > 0);
+		while (sim_step(&sim))
+			;
+		assert_int_equal(f[0]->ended, 4000);
+		sim_close(&sim, f, 3);
+	}
+}
+
 static void forecast_tells_positions_and_standstill(void **state)
 {
 	(void)state;
@@ -758,6 +797,7 @@ int main(void)
 		cmocka_unit_test(small_ones_overtake_within_the_slack),
 		cmocka_unit_test(overtaking_uses_up_slack),
 		cmocka_unit_test(forecast_says_when_each_one_ends),
+		cmocka_unit_test(forecast_leaves_out_what_is_suspended),
 		cmocka_unit_test(forecast_tells_positions_and_standstill),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -777,6 +777,36 @@ static void an_organization_has_so_many_open_batches(void **state)
 	MUST(store_batch_insert(store, &b, NULL, false, 1, id, &err));
 }
 
+/* 11.3: held and resumed while lines may be sent; anything else changes nothing. */
+static void a_batch_is_held_and_goes_on(void **state)
+{
+	struct batch b = put_batch(&ours, NOW), got;
+	bool changed, moved;
+
+	(void)state;
+	MUST(store_batch_hold(store, b.id, BATCH_GOES_ON, NOW, &changed, &err));
+	assert_false(changed);
+	MUST(store_batch_hold(store, b.id, BATCH_HELD, NOW + 1, &changed, &err));
+	assert_true(changed);
+	MUST(store_batch_hold(store, b.id, BATCH_HELD, NOW + 2, &changed, &err));
+	assert_false(changed);
+	MUST(store_batch_get(store, NULL, b.id, &got, &err));
+	assert_int_equal(got.hold, BATCH_HELD);
+	assert_int_equal(got.held_at, NOW + 1);
+	batch_done(&got);
+	MUST(store_batch_hold(store, b.id, BATCH_GOES_ON, NOW + 3, &changed, &err));
+	assert_true(changed);
+	MUST(store_batch_get(store, NULL, b.id, &got, &err));
+	assert_int_equal(got.hold, BATCH_GOES_ON);
+	assert_int_equal(got.held_at, 0);
+	batch_done(&got);
+	MUST(store_batch_cancel_early(store, b.id, NOW, &moved, &err));
+	MUST(store_batch_hold(store, b.id, BATCH_HELD, NOW + 4, &changed, &err));
+	assert_false(changed);
+	MUST(store_batch_hold(store, "batch_none", BATCH_HELD, NOW + 4, &changed, &err));
+	assert_false(changed);
+}
+
 /* E15: what the operator cancels is told once, and only while it can be cancelled. */
 static void the_batches_of_a_suspended_organization_are_to_be_cancelled(void **state)
 {
@@ -806,6 +836,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(an_organization_has_so_many_open_batches),
+		WITH_STORE(a_batch_is_held_and_goes_on),
 		WITH_STORE(the_batches_of_a_suspended_organization_are_to_be_cancelled),
 		WITH_STORE(a_batch_reads_back_whole),
 		WITH_STORE(others_batches_are_not_found),

@@ -457,6 +457,13 @@ static bool batch_cancel_early(void)
 	return store_batch_cancel_early(store, waiting.id, NOW + 3, &moved, &err) && moved;
 }
 
+static bool batch_hold(void)
+{
+	bool changed = false;
+
+	return store_batch_hold(store, waiting.id, BATCH_HELD, NOW + 3, &changed, &err) && changed;
+}
+
 static bool batch_finish(void)
 {
 	bool moved = false;
@@ -513,6 +520,7 @@ static const struct {
 	{ "batch_start", batch_start, WRITES },
 	{ "batch_fail", batch_fail, WRITES },
 	{ "batch_cancel_early", batch_cancel_early, WRITES },
+	{ "batch_hold", batch_hold, WRITES },
 	{ "batch_finish", batch_finish, WRITES },
 };
 

@@ -1,0 +1,81 @@
+/* coordinator_pause.c: whether a batch that has lines to send sends them: not while its organization
+ * is suspended, nor while it is held. Lines in flight end. All of it runs in the coordinator's
+ * turn. */
+#include <assert.h>
+
+#include "base/log.h"
+#include "pipeline/coordinator_impl.h"
+
+static bool is_suspended(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	bool suspended = c->suspended;
+	pthread_mutex_unlock(&c->lock);
+	return suspended;
+}
+
+static bool is_paused(struct coordinator *c)
+{
+	return is_suspended(c) || c->hold != BATCH_GOES_ON;
+}
+
+static void suspended_read(struct coordinator *c)
+{
+	AUTO(auto_free) char(*orgs)[ID_SIZE] = NULL;
+	struct error err;
+	size_t n = 0;
+
+	if (!store_orgs_suspended(c->env->store, c->batch.org, &orgs, &n, &err))
+		log_fault("batch.suspended_unknown", &err, kv_str("batch", c->id));
+	pthread_mutex_lock(&c->lock);
+	c->suspended = n > 0;
+	pthread_mutex_unlock(&c->lock);
+}
+
+bool coordinator_pause_begin(struct coordinator *c)
+{
+	assert(coordinator_in_turn(c));
+	suspended_read(c);
+	c->paused_sent = is_paused(c);
+	return c->paused_sent;
+}
+
+/* A call that holds or resumes says so once its change is durable: the store is asked what it is
+ * now, for two calls may overtake each other on their way here. */
+static bool hold_read(struct coordinator *c, bool *ret_read, struct error *err)
+{
+	struct batch now;
+
+	pthread_mutex_lock(&c->lock);
+	*ret_read = c->hold_stale;
+	c->hold_stale = false;
+	pthread_mutex_unlock(&c->lock);
+	if (!*ret_read)
+		return true;
+	if (!store_batch_get(c->env->store, NULL, c->id, &now, err)) {
+		coordinator_hold_look(c, false); /* it tries again */
+		return false;
+	}
+	c->hold = now.hold;
+	batch_done(&now);
+	return true;
+}
+
+bool coordinator_pause_look(struct coordinator *c, struct error *err)
+{
+	bool told; /* by the call: the worker may think otherwise */
+
+	if (!hold_read(c, &told, err))
+		return false;
+	bool paused = is_paused(c);
+	if ((paused == c->paused_sent && !told) || worker_is_idle(c->worker))
+		return true;
+	c->paused_sent = paused;
+	log_info(paused ? stall_words(STALL_HELD)->log : "batch.goes_on", kv_str("batch", c->id),
+		 kv_str("org", c->batch.org),
+		 kv_str("why", !paused           ? ""
+			       : is_suspended(c) ? "its organization is suspended"
+						 : "a client asked for it"));
+	worker_suspend(c->worker, paused);
+	return true;
+}
