@@ -2,6 +2,7 @@
 #include "api/batches.h"
 
 #include "api/create.h"
+#include "api/filter.h"
 #include "api/members.h"
 #include "api/objects.h"
 #include "api/paging.h"
@@ -127,26 +128,65 @@ bool batches_get(struct request *rq, struct http_response *r, struct error *err)
 	return true;
 }
 
-bool batches_list(struct request *rq, struct http_response *r, struct error *err)
+struct list_answer {
+	size_t n; /* written */
+	char first[ID_SIZE], last[ID_SIZE];
+	char found_last[ID_SIZE]; /* the last that was found, written or not */
+	bool more;
+};
+
+/* One that has gone on, since it was found, to a status that is not asked for is left out. */
+static void list_put(struct request *rq, const struct batch_query *q, struct batch_view *v,
+		     struct list_answer *list, struct buf *to)
 {
-	struct page page;
+	pipeline_view(rq->api->pipeline, v);
+	memcpy(list->found_last, v->row.id, sizeof(list->found_last));
+	if (q->statuses != 0 && !(q->statuses >> v->row.status & 1))
+		return;
+	if (list->n == 0)
+		memcpy(list->first, v->row.id, sizeof(list->first));
+	memcpy(list->last, v->row.id, sizeof(list->last));
+	list_item(to, list->n++);
+	batch_write(to, v);
+}
+
+static bool list_page(struct request *rq, const struct batch_query *q, struct list_answer *list,
+		      struct buf *to, struct error *err)
+{
 	struct batch *found;
 	size_t n;
-	bool more;
 
-	if (!page_read(rq->http, LIMIT_MAX, LIMIT_DEFAULT, &page, err) ||
-	    !store_batch_list(rq->api->store, rq->key.org, page.after, page.limit, &found, &n,
-			      &more, err))
+	if (!store_batch_list(rq->api->store, q, &found, &n, &list->more, err))
 		return false;
-	list_begin(&r->body);
 	for (size_t i = 0; i < n; i++) {
 		struct batch_view v = { .row = found[i] };
-		list_item(&r->body, i);
-		batch_answer(rq, &v, &r->body);
+		list_put(rq, q, &v, list, to);
 		batch_view_done(&v);
 	}
-	list_end(&r->body, n > 0 ? found[0].id : NULL, n > 0 ? found[n - 1].id : NULL, more);
 	free(found);
+	return true;
+}
+
+bool batches_list(struct request *rq, struct http_response *r, struct error *err)
+{
+	struct batch_filter filter;
+	struct batch_query *q = &filter.query;
+	struct list_answer list = { 0 };
+	struct page page;
+
+	if (!page_read(rq->http, LIMIT_MAX, LIMIT_DEFAULT, &page, err) ||
+	    !filter_read(rq->http, &filter, err))
+		return false;
+	q->org = rq->key.org;
+	q->after = page.after;
+	q->limit = page.limit;
+	list_begin(&r->body);
+	do { /* no page is empty while there are more (contract 10) */
+		if (!list_page(rq, q, &list, &r->body, err))
+			return false;
+		q->after = list.found_last;
+	} while (list.n == 0 && list.more);
+	list_end(&r->body, list.first, list.last, list.more);
 	return true;
 }
 

@@ -77,6 +77,13 @@ void http_each_header(const struct http_request *q, http_header_fn each, void *c
 	MHD_get_connection_values(q->connection, MHD_HEADER_KIND, pass_header, &to);
 }
 
+void http_each_query(const struct http_request *q, http_header_fn each, void *ctx)
+{
+	struct each_header to = { each, ctx };
+
+	MHD_get_connection_values(q->connection, MHD_GET_ARGUMENT_KIND, pass_header, &to);
+}
+
 unsigned http_connections(const struct http_request *q)
 {
 	return peers_count(q->server->peers);

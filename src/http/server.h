@@ -163,6 +163,8 @@ const char *http_query_text(const struct http_request *q);
 /* Calls `each` for every header in turn, in the order in which they came. */
 typedef void (*http_header_fn)(void *ctx, const char *name, const char *value);
 void http_each_header(const struct http_request *q, http_header_fn each, void *ctx);
+/* Likewise for every name and value of the query, decoded as http_query() decodes. */
+void http_each_query(const struct http_request *q, http_header_fn each, void *ctx);
 /* How many connections the server has open. */
 unsigned http_connections(const struct http_request *q);
 /* From the Content-Length header; UINT64_MAX: none given. */

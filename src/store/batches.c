@@ -45,8 +45,7 @@ static void options_columns(struct query *q, struct batch_options *ret)
 	ret->token_budget = query_u64(q);
 }
 
-/* The columns of the view batch_whole. On failure nothing in *ret is left to free. */
-static bool batch_read(struct query *q, struct batch *ret, struct error *err)
+bool batch_read(struct query *q, struct batch *ret, struct error *err)
 {
 	*ret = (struct batch){ 0 };
 	query_text(q, ret->id, sizeof(ret->id));
@@ -175,86 +174,6 @@ bool store_batch_get(struct store *s, const char *org, const char *id, struct ba
 	if (!found)
 		return fail(err, ERR_NOT_FOUND, "No batch found with id '%s'.", id);
 	return batch_read(&q, ret, err);
-}
-
-/* Where a page begins: the number of the batch `after` in the order of making. */
-static bool find_cursor(struct db *db, const char *org, const char *after, int64_t *ret,
-			struct error *err)
-{
-	AUTO(query_done) struct query q = query(db, SQL_batch_cursor, VALUES(txt(after), txt(org)));
-	bool known;
-
-	if (!query_step(&q, &known, err))
-		return false;
-	if (!known)
-		return fail_param(err, "after", "invalid_value",
-				  "Invalid value for 'after': no batch has the id '%s'.", after);
-	*ret = query_int(&q);
-	return true;
-}
-
-struct batch_page {
-	struct batch *batches;
-	size_t n;
-};
-
-/* The bytes of a batch's texts, which have no fixed size. */
-static size_t texts_bytes(const struct batch *b)
-{
-	const char *texts[] = { b->errors, b->metadata, b->options.override };
-	size_t n = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(texts); i++)
-		n += texts[i] != NULL ? strlen(texts[i]) : 0;
-	return n;
-}
-
-static void batch_page_free(struct batch_page *page)
-{
-	for (size_t i = 0; i < page->n; i++)
-		batch_done(&page->batches[i]);
-	free(page->batches);
-}
-
-bool store_batch_list(struct store *s, const char *org, const char *after, unsigned limit,
-		      struct batch **ret, size_t *ret_n, bool *ret_more, struct error *err)
-{
-	AUTO(reader_return) struct db *db = reader_borrow(s);
-	int64_t before = INT64_MAX;
-
-	if (after != NULL && !find_cursor(db, org, after, &before, err))
-		return false;
-
-	/* One row more than the page holds tells whether there is a next page. */
-	AUTO(query_done)
-	struct query q = query(db, SQL_batch_list,
-			       VALUES(txt(org), num(before), num((int64_t)limit + 1)));
-	AUTO(batch_page_free) struct batch_page page = { 0 };
-	size_t texts = 0;
-	bool row;
-	for (;;) {
-		struct batch *grown = array_room(page.batches, page.n, sizeof(*grown));
-		if (grown == NULL)
-			return fail_memory(err);
-		page.batches = grown;
-		if (!query_step(&q, &row, err))
-			return false;
-		if (!row || page.n == limit)
-			break;
-		if (!batch_read(&q, &page.batches[page.n], err))
-			return false;
-		texts += texts_bytes(&page.batches[page.n]);
-		if (page.n > 0 && texts > STORE_PAGE_TEXT_BYTES) {
-			batch_done(&page.batches[page.n]);
-			break; /* it begins the next page */
-		}
-		page.n++;
-	}
-	*ret_n = page.n;
-	page.n = 0;
-	*ret = TAKE(page.batches);
-	*ret_more = row;
-	return true;
 }
 
 bool store_batches_open(struct store *s, char (**ret)[ID_SIZE], size_t *ret_n, struct error *err)

@@ -22,6 +22,7 @@ static const char *const migrations[] = {
 	text_006_causes,
 	text_007_options,
 	text_008_hold,
+	text_009_filters,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

@@ -23,7 +23,7 @@
  * error fails at once and not at the first cancel. */
 /* clang-format off */
 #define SQL_STATEMENTS(X)                                                                          \
-	X(begin) X(commit) X(rollback) X(data_version)                                             \
+	X(begin) X(begin_read) X(commit) X(rollback) X(data_version)                                             \
 	X(directory_get) X(directory_put) X(newest)                                                \
 	X(org_insert) X(org_find) X(org_list) X(org_known) X(org_weight) X(org_weigh)              \
 	X(org_suspend) X(org_suspended)                                                            \
@@ -36,6 +36,7 @@
 	X(blob_spare) X(blob_gone) X(blob_known)                                                   \
 	X(batch_insert) X(batch_get) X(batch_cursor) X(batch_list) X(batch_list_open)              \
 	X(batch_enqueued) X(batch_open_count) X(batch_to_cancel) X(batch_move) X(batch_validated) X(batch_errors) X(batch_results) X(batch_hold) \
+	X(batch_numbered) X(batch_run) X(status_block) X(label_block) X(label_find)                \
 	X(progress_insert) X(progress_get) X(progress_put)
 
 enum sql {

@@ -208,14 +208,31 @@ MUST_USE bool store_batch_insert(struct store *s, const struct batch *b, const s
 /* `org` NULL: any organization. batch_done(ret) is the caller's. */
 MUST_USE bool store_batch_get(struct store *s, const char *org, const char *id, struct batch *ret,
 			      struct error *err);
+/* A pair of `metadata`, UTF-8. */
+struct batch_label {
+	const char *key, *value;
+};
+#define BATCH_LABELS_MAX 16u
+
+/* What is listed: the organization's batches that are all that is asked for (contract 11.3). */
+struct batch_query {
+	const char *org;
+	const char *after; /* id, or NULL; it need not be one of what is asked for */
+	unsigned limit;
+	unsigned statuses;                /* one of these: a bit each (1 << status); 0: any */
+	int64_t created_after;            /* Unix s, exclusive */
+	int64_t created_before;           /* likewise; 0: any time */
+	const struct batch_label *labels; /* all of these pairs, exactly */
+	unsigned label_count;             /* at most BATCH_LABELS_MAX */
+};
 /* A page, newest first, in the order of making; batch_done() each and free(). A page ends before
  * `limit` where its batches' `errors` and `metadata` would pass STORE_PAGE_TEXT_BYTES, but has one
  * batch at least; clients page on by *ret_more. (A failed batch may have some 450 KB of errors, 100
- * of them were 434 MiB for one answer; shortening them in lists would make objects that differ.) */
+ * of them were 434 MiB for one answer; shortening them in lists would make objects that differ.)
+ * INVALID param after, code invalid_value for an unknown `after`. */
 #define STORE_PAGE_TEXT_BYTES (2u << 20)
-MUST_USE bool store_batch_list(struct store *s, const char *org, const char *after, unsigned limit,
-			       struct batch **ret, size_t *ret_n, bool *ret_more,
-			       struct error *err);
+MUST_USE bool store_batch_list(struct store *s, const struct batch_query *q, struct batch **ret,
+			       size_t *ret_n, bool *ret_more, struct error *err);
 /* Ids of all batches that are not final, by expires_at. A malloc'ed array. */
 MUST_USE bool store_batches_open(struct store *s, char (**ret)[ID_SIZE], size_t *ret_n,
 				 struct error *err);

@@ -77,3 +77,8 @@ MUST_USE bool file_insert(struct db *db, const struct file *f, struct error *err
 /* store_file_get() on a connection, but *ret_found false instead of NOT_FOUND. */
 MUST_USE bool file_find(struct db *db, const char *org, const char *id, int64_t now,
 			struct file *ret, bool *ret_found, struct error *err);
+
+/* ---- batches.c ---- */
+
+/* The columns of the view batch_whole. On failure nothing in *ret is left to free. */
+MUST_USE bool batch_read(struct query *q, struct batch *ret, struct error *err);

@@ -122,7 +122,9 @@ static size_t rows_of_batches(void)
 	size_t n;
 	bool more;
 
-	assert_true(store_batch_list(api->store, key.org, NULL, 10000, &batches, &n, &more, &err));
+	assert_true(store_batch_list(api->store,
+				     &(struct batch_query){ .org = key.org, .limit = 10000 },
+				     &batches, &n, &more, &err));
 	for (size_t i = 0; i < n; i++)
 		batch_done(&batches[i]);
 	free(batches);

@@ -546,7 +546,9 @@ static size_t list(const char *after, unsigned limit, struct batch **ret, bool *
 {
 	size_t n;
 
-	MUST(store_batch_list(store, ours.id, after, limit, ret, &n, ret_more, &err));
+	MUST(store_batch_list(
+		store, &(struct batch_query){ .org = ours.id, .after = after, .limit = limit }, ret,
+		&n, ret_more, &err));
 	return n;
 }
 
@@ -585,9 +587,17 @@ static void paging_yields_each_batch_once_newest_first(void **state)
 	bool more;
 	struct batch foreign = put_batch(&theirs, NOW);
 	size_t n;
-	FAILS(store_batch_list(store, ours.id, foreign.id, 5, &page, &n, &more, &err), INVALID);
+	FAILS(store_batch_list(
+		      store,
+		      &(struct batch_query){ .org = ours.id, .after = foreign.id, .limit = 5 },
+		      &page, &n, &more, &err),
+	      INVALID);
 	assert_string_equal(err.param, "after");
-	FAILS(store_batch_list(store, ours.id, "batch_none", 5, &page, &n, &more, &err), INVALID);
+	FAILS(store_batch_list(
+		      store,
+		      &(struct batch_query){ .org = ours.id, .after = "batch_none", .limit = 5 },
+		      &page, &n, &more, &err),
+	      INVALID);
 }
 
 /* Contract 10, W6: within one second, and after a step back of the clock. */

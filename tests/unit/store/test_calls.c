@@ -236,7 +236,8 @@ static void eight_at_once_make_one_batch(void **state)
 			assert_string_equal(racers[i].id, racers[0].id);
 		}
 		pthread_barrier_destroy(&start);
-		MUST(store_batch_list(store, ours.id, NULL, 100, &batches, &n, &more, &err));
+		MUST(store_batch_list(store, &(struct batch_query){ .org = ours.id, .limit = 100 },
+				      &batches, &n, &more, &err));
 		assert_int_equal(n, 1);
 		batch_done(&batches[0]);
 		free(batches);

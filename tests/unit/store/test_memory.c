@@ -376,7 +376,8 @@ static bool batch_list(void)
 	size_t n;
 	bool more;
 
-	if (!store_batch_list(store, ours.id, NULL, 1, &batches, &n, &more, &err))
+	if (!store_batch_list(store, &(struct batch_query){ .org = ours.id, .limit = 1 }, &batches,
+			      &n, &more, &err))
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		tell_batch(&batches[i]);

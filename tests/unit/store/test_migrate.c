@@ -1,7 +1,7 @@
 /* Opening a database: made when absent, left alone when it is not ours or too new. */
 #include "store_test.h"
 
-#define VERSION 8 /* of this program */
+#define VERSION 9 /* of this program */
 
 static void path_of(char ret[static PATH_MAX])
 {
@@ -245,13 +245,57 @@ static void version_1_gains_an_order(void **state)
 	assert_string_equal(files[1].id, "file-a");
 	assert_string_equal(files[2].id, "file-z");
 	free(files);
-	MUST(store_batch_list(store, "org-1", NULL, 10, &batches, &n, &more, &err));
+	MUST(store_batch_list(store, &(struct batch_query){ .org = "org-1", .limit = 10 }, &batches,
+			      &n, &more, &err));
 	assert_int_equal(n, 2);
 	assert_string_equal(batches[0].id, "batch_a");
 	assert_string_equal(batches[1].id, "batch_z");
 	batch_done(&batches[0]);
 	batch_done(&batches[1]);
 	free(batches);
+}
+
+static size_t listed(const struct batch_query *q)
+{
+	struct batch *batches;
+	size_t n;
+	bool more;
+
+	MUST(store_batch_list(store, q, &batches, &n, &more, &err));
+	for (size_t i = 0; i < n; i++)
+		batch_done(&batches[i]);
+	free(batches);
+	return n;
+}
+
+/* Contract 11.3: what was made before there were filters is found by them; after a step back of
+ * the clock, too. */
+static void version_1_gains_filters(void **state)
+{
+	const struct batch_label label = { "job", "a\"b" };
+	struct batch_query q = { .org = "org-1", .limit = 10 };
+
+	(void)state;
+	version_1_put();
+	by_hand("INSERT INTO batch (id, org, endpoint, input_file_id, input_missing, completion_window,"
+		" output_expires_after_s, metadata, created_at, expires_at) VALUES"
+		" ('batch_1', 'org-1', '/v1', 'f', 0, '24h', 0, '{\"job\":\"a\\\"b\"}', 5, 10),"
+		" ('batch_2', 'org-1', '/v1', 'f', 0, '24h', 0, NULL, 9, 10),"
+		" ('batch_3', 'org-1', '/v1', 'f', 0, '24h', 0,"
+		"  '{\"job\":\"x\",\"job\":\"a\\\"b\"}', 3, 10),"
+		" ('batch_4', 'org-1', '/v1', 'f', 0, '24h', 0, '{\"job\":\"x\"}', 4, 10);"
+		"INSERT INTO progress (batch) SELECT id FROM batch");
+	MUST(store_open(dir, &store, &err));
+	assert_int_equal(listed(&q), 4);
+	q.created_after = 3;
+	q.created_before = 9;
+	assert_int_equal(listed(&q), 2);
+	q.created_after = q.created_before = 0;
+	q.labels = &label;
+	q.label_count = 1;
+	assert_int_equal(listed(&q), 2);
+	q.statuses = 1u << BATCH_FAILED;
+	assert_int_equal(listed(&q), 0);
 }
 
 /* D1: a database that was used before there were ids gets one, and a new one has none yet. */
@@ -343,6 +387,7 @@ int main(void)
 		IN_SCRATCH(a_migration_is_all_or_nothing),
 		IN_SCRATCH(version_1_gains_weights),
 		IN_SCRATCH(version_1_gains_an_order),
+		IN_SCRATCH(version_1_gains_filters),
 		IN_SCRATCH(a_used_database_gains_a_directory_id),
 		IN_SCRATCH(a_new_database_has_no_directory),
 		IN_SCRATCH(version_1_gains_what_an_organization_has),
