@@ -11,6 +11,8 @@
 #define OVERRIDE_BYTES_MAX 16384u
 #define HOURS_BYTES 96u
 
+#define BATCH_MODELS_MAX 64u /* that the lines of a batch may name (mixed_models) */
+
 /* Minutes after midnight; to <= from: over midnight. */
 struct batch_hours {
 	unsigned from_min, to_min;

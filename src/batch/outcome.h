@@ -31,7 +31,7 @@ const char *outcome_fault_code(enum outcome_fault fault);
 struct outcome {
 	struct outcome *next;
 	void *owner;       /* the batch's run: opaque here */
-	void *slot;        /* dispatch's: what it takes until it is durable */
+	void *slot, *flow; /* dispatch's: what it takes until it is durable */
 	uint64_t record;   /* number in the index, from 0 */
 	uint32_t attempts; /* requests sent, from 1 */
 	enum outcome_fault fault;

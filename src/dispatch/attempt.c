@@ -226,6 +226,7 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 	}
 	outcome_fill(l, t, e, o);
 	o->slot = slot_hand_on(&l->slot);
+	o->flow = l->flow;
 	l->flow->ended++;
 	schedule_ended(l->flow->model->schedule, &l->scheduled,
 		       (double)(e->attempt->ended_us - e->attempt->sent_us) / 1000,

@@ -166,11 +166,14 @@ void flow_free(struct flow *f)
 	free(f);
 }
 
-void flow_recorded(struct flow *f, const struct outcome *first)
+void flow_recorded(const struct outcome *first)
 {
+	struct dispatch *d = ((struct flow *)first->flow)->of;
+
+	/* a flow may be freed once its last outcome has come back */
 	for (const struct outcome *o = first; o != NULL; o = o->next)
-		slot_durable(o->slot, &f->slots);
-	client_wake(f->of->client);
+		slot_durable(o->slot, &((struct flow *)o->flow)->slots);
+	client_wake(d->client);
 }
 
 bool flow_is_busy(const struct flow *f)

@@ -67,8 +67,9 @@ void flow_drop(struct flow *f);
 /* NULL is fine. */
 void flow_free(struct flow *f);
 
-/* These outcomes of the flow, linked by `next`, are durable: more lines may be sent. */
-void flow_recorded(struct flow *f, const struct outcome *first);
+/* These outcomes, linked by `next`, of flows of the same dispatch, are durable: more lines may be
+ * sent. */
+void flow_recorded(const struct outcome *first);
 /* Whether lines were sent that are not durable yet. */
 bool flow_is_busy(const struct flow *f);
 void flow_progress(struct flow *f, struct flow_view *ret);

@@ -209,6 +209,21 @@ static bool explain_mixed(struct explainer *e, const struct index_record *r, str
 	return true;
 }
 
+static bool explain_too_many(struct explainer *e, const struct index_record *r, struct error *err)
+{
+	char model[QUOTE_BYTES];
+	unsigned most = e->rules->models_max != 0 ? e->rules->models_max : INDEX_NAMES_MAX;
+
+	if (!model_quote(e, r, model, err))
+		return false;
+	snprintf(
+		e->message, sizeof(e->message),
+		"The model '%s' for this request is one too many: the requests of a batch may name "
+		"%u models, each of at most %u bytes.",
+		model, most, INDEX_NAME_BYTES);
+	return true;
+}
+
 /* Contract 7.2, in its order: of several faults of a line the first is told. */
 static const struct {
 	uint32_t fault;
@@ -245,6 +260,7 @@ static const struct {
 	{ LINE_DUPLICATE_ID, "duplicate_custom_id", "custom_id", NULL, explain_duplicate },
 	{ FAULT_MODEL_UNSERVED, "model_not_found", "body.model", NULL, explain_unserved },
 	{ FAULT_MODEL_MIXED, "mismatched_model", "body.model", NULL, explain_mixed },
+	{ FAULT_MODEL_TOO_MANY, "too_many_models", "body.model", NULL, explain_too_many },
 };
 
 /* The place in the file of what is no JSON. */

@@ -31,6 +31,9 @@ struct judge {
 	bool reference_known;
 	uint16_t reference;
 	struct buf reference_text; /* raw, where it is INDEX_OTHER */
+	/* where they may name several: which good lines have named, and how many these are */
+	bool named[INDEX_NAMES_MAX];
+	unsigned named_count;
 
 	uint64_t count; /* findings so far */
 	uint64_t texts; /* so many of them are given to `each`; the others only counted */
@@ -137,6 +140,22 @@ static bool model_is_mixed(struct judge *j, const struct index_record *r, bool *
 	return !j->reference_text.failed || fail_memory(err);
 }
 
+/* Of several models each one that a good line names takes its place, in the order of the file. */
+static bool model_is_too_many(struct judge *j, uint16_t model)
+{
+	unsigned most = j->explainer.rules->models_max;
+
+	if (model >= j->explainer.summary->model_count)
+		return true; /* it cannot be told from others */
+	if (j->named[model])
+		return false;
+	if (most != 0 && j->named_count == most)
+		return true;
+	j->named[model] = true;
+	j->named_count++;
+	return false;
+}
+
 /* All that is wrong with a line in this batch. The models are looked at last and only in lines that
  * are good otherwise: the table names these faults last, too. */
 static bool line_judge(struct judge *j, const struct index_record *r, uint32_t *ret_faults,
@@ -155,6 +174,10 @@ static bool line_judge(struct judge *j, const struct index_record *r, uint32_t *
 		return false;
 	if (unserved) {
 		*ret_faults = FAULT_MODEL_UNSERVED;
+		return true;
+	}
+	if (j->explainer.rules->mixed_models) {
+		*ret_faults = model_is_too_many(j, r->model) ? FAULT_MODEL_TOO_MANY : 0;
 		return true;
 	}
 	if (!model_is_mixed(j, r, &mixed, err))
@@ -190,6 +213,16 @@ static bool lines_judge(struct judge *j, const struct index *ix, uint64_t first,
 
 /* ---- the file as a whole ---- */
 
+/* That the lines may name together. */
+static unsigned models_most(const struct judge *j)
+{
+	const struct verdict_rules *rules = j->explainer.rules;
+
+	if (!rules->mixed_models)
+		return 1;
+	return rules->models_max != 0 ? rules->models_max : INDEX_NAMES_MAX;
+}
+
 /* Whether the summary already shows that no line can be bad. */
 static bool summary_is_clean(const struct judge *j)
 {
@@ -200,7 +233,7 @@ static bool summary_is_clean(const struct judge *j)
 	for (unsigned i = 0; i < s->url_count; i++)
 		if (!j->url_fits[i])
 			return false;
-	return s->model_count <= 1 && !j->some_unserved;
+	return s->model_count <= models_most(j) && !j->some_unserved;
 }
 
 static void too_many(struct judge *j, const char *things, uint64_t held, uint64_t most,
@@ -345,6 +378,20 @@ static bool judge(const struct index *ix, const struct blob_reader *blob,
 	return ok;
 }
 
+/* That the good lines have named, if it is one; NULL: several, or one that is not listed. */
+static const char *model_of_all(const struct judge *j)
+{
+	const struct index_summary *s = j->explainer.summary;
+	unsigned i = 0;
+
+	if (!j->explainer.rules->mixed_models)
+		return j->reference_known && j->reference < s->model_count ? s->models[j->reference]
+									   : NULL;
+	while (i < s->model_count && !j->named[i])
+		i++;
+	return j->named_count == 1 ? s->models[i] : NULL;
+}
+
 bool verdict_bad_lines(const struct index *ix, const struct blob_reader *blob,
 		       const struct verdict_rules *rules, uint64_t first, bad_line_fn each,
 		       void *ctx, struct verdict_lines *ret, struct error *err)
@@ -357,11 +404,10 @@ bool verdict_bad_lines(const struct index *ix, const struct blob_reader *blob,
 	j.ctx = ctx;
 	bool clean = summary_is_clean(&j);
 	bool ok = clean || lines_judge(&j, ix, first, err);
-	*ret = (struct verdict_lines){ .bad = j.count };
-	if (clean && s->model_count == 1)
-		ret->model = s->models[0];
-	else if (j.reference_known && j.reference < s->model_count)
-		ret->model = s->models[j.reference];
+	*ret = (struct verdict_lines){
+		.bad = j.count,
+		.model = clean ? (s->model_count == 1 ? s->models[0] : NULL) : model_of_all(&j),
+	};
 	judge_done(&j);
 	return ok;
 }

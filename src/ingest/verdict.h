@@ -22,7 +22,9 @@ struct verdict_rules {
 	/* Says whether an upstream serves the model; NULL: unknown. */
 	bool (*model_served)(void *ctx, const char *model);
 	void *ctx;
-	const char *model; /* that all lines must name; NULL: that of the first good line */
+	const char *model;   /* that all lines must name; NULL: that of the first good line */
+	bool mixed_models;   /* lines may name several, which are listed in the index ... */
+	unsigned models_max; /* ... and no more than so many; 0: any number */
 };
 
 /* Texts of the finding are valid during the call; its fault is not told where the findings become
@@ -52,7 +54,8 @@ typedef bool (*bad_line_fn)(void *ctx, uint64_t number, const struct index_recor
 /* What is left of a file without its bad lines. */
 struct verdict_lines {
 	uint64_t bad;
-	const char *model; /* of the good ones, in the index; NULL: none that the summary lists */
+	/* of the good ones, in the index; NULL: they name several, or none that is listed */
+	const char *model;
 };
 
 /* For a batch that leaves out bad lines (contract 11.1): calls `each` for every bad one from number

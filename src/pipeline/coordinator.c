@@ -110,6 +110,7 @@ void coordinator_free(struct coordinator *c)
 	results_close(c->results);
 	open_files_close(&c->files);
 	worker_free(c->worker);
+	shares_done(&c->shares);
 	lessor_memory_free(c->lessor);
 	batch_done(&c->batch);
 	pthread_mutex_destroy(&c->lock);

@@ -12,6 +12,7 @@
 
 #include "pipeline/coordinator.h"
 #include "pipeline/lessor_memory.h"
+#include "pipeline/shares.h"
 #include "pipeline/worker.h"
 #include "results/results.h"
 
@@ -46,6 +47,7 @@ struct coordinator {
 	struct batch batch; /* as it was when loaded */
 	uint64_t lines;
 	struct open_files files;
+	struct shares shares; /* what the worker sends, where the lines name several models */
 
 	/* the turn's */
 	_Atomic int phase; /* enum phase; other threads only read it */

@@ -161,7 +161,7 @@ bool coordinator_open(struct coordinator *c, struct error *err)
 					 .usage = m->usage,
 					 .causes = m->causes };
 	if (!lessor_memory_open(c->lessor, c->lines, m->segments, m->journal_from, &sums, err) ||
-	    !journal_resume(c, err) || !skip_again(c, err))
+	    !journal_resume(c, err))
 		return false;
 	lessor_memory_found_all(c->lessor);
 	return true;
@@ -170,6 +170,7 @@ bool coordinator_open(struct coordinator *c, struct error *err)
 void coordinator_close(struct coordinator *c)
 {
 	results_close(TAKE(c->results));
+	shares_done(&c->shares);
 	open_files_close(&c->files);
 	lessor_memory_close(c->lessor);
 	c->input_lost = false;

@@ -61,13 +61,28 @@ static unsigned org_weight(struct coordinator *c)
 	return weight;
 }
 
+/* A batch of several models is sent as a flow of each (contract 11.1, mixed_models). */
+static bool shares_renew(struct coordinator *c, struct error *err)
+{
+	if (!c->batch.options.mixed_models || c->batch.model != NULL)
+		return true;
+	if (!open_files_pin(&c->files, err))
+		return false;
+	bool ok = shares_make(c->files.input.index, c->lessor, c->merged.segments,
+			      segments_of(c->lines), &c->shares, err);
+	open_files_unpin(&c->files);
+	return ok && worker_room(c->worker, c->shares.n, err);
+}
+
 /* Wakes the worker beside it up. */
-static void span_send(struct coordinator *c)
+static bool span_send(struct coordinator *c, struct error *err)
 {
 	const struct index_summary *s = index_summary(c->files.input.index);
 	const char *path = endpoint_path(slice_of(c->batch.endpoint));
 	uint64_t rest_lines = c->lines - lessor_memory_ended(c->lessor);
 
+	if (!shares_renew(c, err))
+		return false;
 	struct flow_config task = {
 		.endpoint = path != NULL ? path : c->batch.endpoint, /* a later version's */
 		.model = c->batch.model,
@@ -79,17 +94,17 @@ static void span_send(struct coordinator *c)
 		.suspended = coordinator_pause_begin(c),
 	};
 	memcpy(task.org, c->batch.org, sizeof(task.org));
-	if (worker_start(c->worker, &task))
+	if (worker_start(c->worker, &task, c->shares.of, c->shares.n))
 		log_info("batch.started", kv_str("batch", c->id), kv_u64("lines", c->lines),
 			 kv_u64("ended_before", c->lines - rest_lines));
+	return true;
 }
 
 /* Offers the span: at first, and again when its lease was given back or lost. */
-static void span_offer(struct coordinator *c)
+static bool span_offer(struct coordinator *c, struct error *err)
 {
 	lessor_memory_offer(c->lessor);
-	if (worker_is_idle(c->worker) && lessor_memory_is_free(c->lessor))
-		span_send(c);
+	return !worker_is_idle(c->worker) || !lessor_memory_is_free(c->lessor) || span_send(c, err);
 }
 
 /* Asks for the span; true once it is not lent, and the worker beside it has let go of it. */
@@ -135,7 +150,7 @@ static bool step_validate(struct coordinator *c, struct error *err)
 
 static bool step_open(struct coordinator *c, struct error *err)
 {
-	if (!coordinator_open(c, err))
+	if (!coordinator_open(c, err) || !skip_again(c, err))
 		return false;
 	goes_on(c);
 	open_files_add(&c->files);
@@ -181,10 +196,8 @@ static bool step_run(struct coordinator *c, struct error *err)
 		return true;
 	}
 	worker_renew(c->worker, sys.monotonic_ms());
-	if (!coordinator_pause_look(c, err))
-		return false;
-	span_offer(c);
-	if (!coordinator_merge(c, EARLY_NO, &c->at_once, err))
+	if (!coordinator_pause_look(c, err) || !span_offer(c, err) ||
+	    !coordinator_merge(c, EARLY_NO, &c->at_once, err))
 		return false;
 	goes_on(c);
 	if (c->damaged)

@@ -127,6 +127,16 @@ bool input_look(struct input *in, uint64_t record, struct line_look *ret, struct
 	return true;
 }
 
+bool input_model(struct input *in, uint64_t record, uint16_t *ret, struct error *err)
+{
+	struct index_record r;
+
+	if (!record_get(in, record, &r, err))
+		return false;
+	*ret = r.model;
+	return true;
+}
+
 bool input_line(struct input *in, uint64_t record, struct buf *to, struct request_line *ret,
 		struct error *err)
 {

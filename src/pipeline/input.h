@@ -1,8 +1,8 @@
 /* input.h: the input file of one batch: its bytes and its line index. Knows no batch.
  *
- * Its descriptors may be closed for a while (open_files.h): a reader pins them. input_look() and
- * input_line() share a cache of index records and are the dispatch thread's; the rest may be called
- * by any thread. */
+ * Its descriptors may be closed for a while (open_files.h): a reader pins them. input_look(),
+ * input_model() and input_line() share a cache of index records and are the dispatch thread's; the
+ * rest may be called by any thread. */
 #pragma once
 
 #include "base/buf.h"
@@ -37,6 +37,8 @@ uint64_t input_lines(const struct input *in);
 /* What the schedule wants to know of a line. */
 MUST_USE bool input_look(struct input *in, uint64_t record, struct line_look *ret,
 			 struct error *err);
+/* The number of the line's model in the index (index.h). */
+MUST_USE bool input_model(struct input *in, uint64_t record, uint16_t *ret, struct error *err);
 /* Reads the line into `to`; *ret points there. */
 MUST_USE bool input_line(struct input *in, uint64_t record, struct buf *to,
 			 struct request_line *ret, struct error *err);

@@ -153,6 +153,14 @@ struct segment_bounds lessor_memory_bounds(struct lessor_memory *l, uint64_t seg
 	return bounds;
 }
 
+bool lessor_memory_cursor(struct lessor_memory *l, uint64_t segment, struct segment_cursor *ret)
+{
+	pthread_mutex_lock(&l->lock);
+	bool found = segment_set_cursor(l->set, segment, ret);
+	pthread_mutex_unlock(&l->lock);
+	return found;
+}
+
 uint64_t lessor_memory_journal_from(struct lessor_memory *l, uint64_t first_segment)
 {
 	pthread_mutex_lock(&l->lock);

@@ -75,6 +75,7 @@ void lessor_memory_sums(struct lessor_memory *l, struct ended_sums *ret);
 uint64_t lessor_memory_ended(struct lessor_memory *l); /* lines */
 
 /* Of the segment set (segment_set.h). */
+bool lessor_memory_cursor(struct lessor_memory *l, uint64_t segment, struct segment_cursor *ret);
 struct segment_bounds lessor_memory_bounds(struct lessor_memory *l, uint64_t segment);
 uint64_t lessor_memory_journal_from(struct lessor_memory *l, uint64_t first_segment);
 void lessor_memory_merged(struct lessor_memory *l, uint64_t end_segment);

@@ -144,6 +144,7 @@ bool skip_again(struct coordinator *c, struct error *err)
 		.profile = PROFILE_KIMI,
 		.endpoint = c->batch.endpoint,
 		.model = c->batch.model,
+		.mixed_models = c->batch.options.mixed_models,
 	};
 	struct verdict_lines lines;
 
@@ -151,7 +152,9 @@ bool skip_again(struct coordinator *c, struct error *err)
 		return true;
 	if (!lines_skip(&s, &rules, c->merged.segments * SEGMENT_LINES, &lines, err))
 		return false;
-	if (s.put > 0)
-		log_warn("batch.skipped_again", kv_str("batch", c->id), kv_u64("lines", s.put));
+	if (s.put == 0)
+		return true;
+	lessor_memory_found_all(c->lessor);
+	log_warn("batch.skipped_again", kv_str("batch", c->id), kv_u64("lines", s.put));
 	return true;
 }

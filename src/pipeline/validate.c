@@ -19,6 +19,8 @@ static void too_many_tell(const struct coordinator *c, const char *model, const 
 {
 	char message[512], code[32];
 
+	if (model == NULL)
+		model = "batches of several models";
 	snprintf(code, sizeof(code), "%s_limit_exceeded", what);
 	snprintf(message, sizeof(message),
 		 "Enqueued %s limit reached for %s in organization %s. Limit: %llu enqueued %ss. "
@@ -28,7 +30,8 @@ static void too_many_tell(const struct coordinator *c, const char *model, const 
 	finding_json_one(errors, &(struct finding){ .code = code, .message = message });
 }
 
-/* Contract 7.2, token_limit_exceeded and request_limit_exceeded: only if configured. */
+/* Contract 7.2, token_limit_exceeded and request_limit_exceeded: only if configured. `model` NULL:
+ * what waits in other batches without one, that is of several models. */
 static bool enqueued_judge(struct coordinator *c, const char *model, uint64_t tokens,
 			   struct buf *errors, struct error *err)
 {
@@ -69,7 +72,7 @@ static bool bad_lines_skip(struct coordinator *c, const struct verdict_rules *ru
 }
 
 /* Judges the input; `errors` stays empty when it is good. *ret_model: of all lines that will run,
- * in the index; NULL: it is not listed there. */
+ * in the index; NULL: they name several, or one that is not listed there. */
 static bool input_judge(struct coordinator *c, struct buf *errors, const char **ret_model,
 			struct error *err)
 {
@@ -90,6 +93,8 @@ static bool input_judge(struct coordinator *c, struct buf *errors, const char **
 	rules.endpoint = c->batch.endpoint;
 	rules.model_served = model_served;
 	rules.ctx = c->env->dispatch;
+	rules.mixed_models = c->batch.options.mixed_models;
+	rules.models_max = BATCH_MODELS_MAX;
 	uint64_t count;
 	if (!verdict_errors(c->files.input.index, c->files.input.blob, &rules, errors, &count, err))
 		return false;
@@ -98,7 +103,7 @@ static bool input_judge(struct coordinator *c, struct buf *errors, const char **
 	if (count > 0 && c->batch.options.skip_invalid &&
 	    !bad_lines_skip(c, &rules, count, errors, ret_model, err))
 		return false;
-	if (errors->n > 0 || *ret_model == NULL)
+	if (errors->n > 0 || (*ret_model == NULL && !rules.mixed_models))
 		return true;
 	return enqueued_judge(c, *ret_model, s->body_bytes / BYTES_PER_TOKEN, errors, err);
 }

@@ -1,28 +1,45 @@
 /* worker.c: see worker.h. */
-#include "pipeline/worker.h"
-
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "pipeline/worker_impl.h"
 
-enum worker_state { WORKER_IDLE, WORKER_SENDING, WORKER_ENDING };
+/* ---- making ---- */
 
-struct worker {
-	struct worker_config config;
-	struct flow *flow; /* its lines in dispatch */
+static struct part *part_new(struct worker *w, struct error *err)
+{
+	struct part *p = calloc(1, sizeof(*p));
 
-	/* set while idle */
-	struct span_lease lease; /* until_ms, renew_ms: under the lock */
+	if (p == NULL) {
+		(void)fail_memory(err);
+		return NULL;
+	}
+	p->of = w;
+	if (!flow_new(w->config.dispatch, &p->flow, err)) {
+		free(p);
+		return NULL;
+	}
+	return p;
+}
 
-	uint64_t next_segment; /* to hand out; dispatch thread */
-	bool recording;        /* the recorder has the files pinned; its own */
+bool worker_room(struct worker *w, unsigned shares, struct error *err)
+{
+	struct part *last = w->parts;
 
-	pthread_mutex_t lock; /* for `state` */
-	enum worker_state state;
-};
+	for (unsigned n = 1; n < shares; n++) {
+		if (last->next == NULL) {
+			struct part *p = part_new(w, err);
+			if (p == NULL)
+				return false;
+			last->next = p;
+		}
+		last = last->next;
+	}
+	return true;
+}
 
 bool worker_new(const struct worker_config *config, struct worker **ret, struct error *err)
 {
@@ -30,11 +47,12 @@ bool worker_new(const struct worker_config *config, struct worker **ret, struct 
 
 	if (w == NULL)
 		return fail_memory(err);
-	if (!flow_new(config->dispatch, &w->flow, err)) {
+	w->config = *config;
+	w->parts = part_new(w, err);
+	if (w->parts == NULL) {
 		free(w);
 		return false;
 	}
-	w->config = *config;
 	pthread_mutex_init(&w->lock, NULL);
 	*ret = w;
 	return true;
@@ -44,17 +62,53 @@ void worker_free(struct worker *w)
 {
 	if (w == NULL)
 		return;
-	flow_free(w->flow);
+	for (struct part *p = w->parts, *next; p != NULL; p = next) {
+		next = p->next;
+		flow_free(p->flow);
+		free(p);
+	}
 	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
 
 /* ---- the lease ---- */
 
-bool worker_start(struct worker *w, const struct flow_config *task)
+/* Under the lock. */
+static void parts_begin(struct worker *w, const struct flow_config *task,
+			const struct worker_share *shares, unsigned n)
+{
+	unsigned i = 0;
+
+	for (struct part *p = w->parts; p != NULL; p = p->next, i++) {
+		p->used = i < (n > 0 ? n : 1);
+		p->shared = i < n;
+		p->share = p->shared ? shares[i]
+				     : (struct worker_share){ .model = task->model,
+							      .rest_lines = task->rest_lines,
+							      .rest_bytes = task->rest_bytes };
+		p->next_segment = w->lease.first_segment;
+		p->left = p->share.rest_lines;
+		w->open += p->used;
+	}
+	assert(i >= n);
+}
+
+static void part_open(struct part *p, const struct flow_config *task)
+{
+	struct flow_config flow = *task;
+
+	flow.owner = p;
+	flow.id = p->of->config.batch_id;
+	flow.model = p->share.model;
+	flow.rest_lines = p->share.rest_lines;
+	flow.rest_bytes = p->share.rest_bytes;
+	flow_open(p->flow, &flow);
+}
+
+bool worker_start(struct worker *w, const struct flow_config *task,
+		  const struct worker_share *shares, unsigned n)
 {
 	const struct lessor *lessor = &w->config.lessor;
-	struct flow_config flow = *task;
 	struct span_lease lease;
 
 	if (!lessor->ops->take(lessor->ctx, &lease))
@@ -62,13 +116,21 @@ bool worker_start(struct worker *w, const struct flow_config *task)
 	pthread_mutex_lock(&w->lock);
 	assert(w->state == WORKER_IDLE);
 	w->lease = lease;
-	w->next_segment = lease.first_segment;
-	flow.owner = w;
-	flow.id = w->config.batch_id;
+	w->open = 0;
+	parts_begin(w, task, shares, n);
 	w->state = WORKER_SENDING;
 	pthread_mutex_unlock(&w->lock);
-	flow_open(w->flow, &flow);
+	for (struct part *p = w->parts; p != NULL; p = part_next(p))
+		if (p->used)
+			part_open(p, task);
 	return true;
+}
+
+static void parts_drop(struct worker *w)
+{
+	for (struct part *p = w->parts; p != NULL; p = part_next(p))
+		if (p->used)
+			flow_drop(p->flow);
 }
 
 /* False: it was ending, or idle. */
@@ -85,7 +147,7 @@ static bool sending_end(struct worker *w)
 void worker_recall(struct worker *w)
 {
 	if (sending_end(w))
-		flow_drop(w->flow);
+		parts_drop(w);
 }
 
 static void lease_lost(struct worker *w)
@@ -94,7 +156,7 @@ static void lease_lost(struct worker *w)
 		return;
 	log_warn("span.lost", kv_str("batch", w->config.batch_id), kv_u64("span", w->lease.span),
 		 kv_u64("epoch", w->lease.epoch));
-	flow_drop(w->flow);
+	parts_drop(w);
 }
 
 bool worker_renew_is_due(struct worker *w, uint64_t now_ms)
@@ -126,8 +188,10 @@ void worker_renew(struct worker *w, uint64_t now_ms)
 void worker_suspend(struct worker *w, bool suspended)
 {
 	pthread_mutex_lock(&w->lock);
-	if (w->state == WORKER_SENDING) /* under the lock: never after the drop */
-		flow_suspend(w->flow, suspended);
+	bool sending = w->state == WORKER_SENDING; /* under the lock: never after the drop */
+	for (struct part *p = w->parts; sending && p != NULL; p = part_next(p))
+		if (p->used)
+			flow_suspend(p->flow, suspended);
 	pthread_mutex_unlock(&w->lock);
 }
 
@@ -137,7 +201,7 @@ void worker_abandon(struct worker *w)
 	bool has = w->state != WORKER_IDLE;
 	pthread_mutex_unlock(&w->lock);
 	if (has)
-		flow_drop(w->flow);
+		parts_drop(w);
 }
 
 /* ---- what it does at the moment ---- */
@@ -152,34 +216,82 @@ bool worker_is_idle(struct worker *w)
 
 bool worker_is_busy(struct worker *w)
 {
-	return flow_is_busy(w->flow);
-}
+	bool busy = false;
 
-void worker_look(struct worker *w, struct flow_view *ret)
-{
-	if (worker_is_idle(w))
-		*ret = (struct flow_view){ 0 };
-	else
-		flow_progress(w->flow, ret);
+	for (struct part *p = w->parts; p != NULL && !busy; p = part_next(p))
+		busy = flow_is_busy(p->flow);
+	return busy;
 }
 
 /* ---- for dispatch ---- */
 
+/* Marks the lines of other models as done. *ret_any: some are left. */
+static bool others_hide(struct part *p, struct segment_cursor *cursor, bool *ret_any,
+			struct error *err)
+{
+	struct input *in = &p->of->config.files->input;
+	uint16_t model;
+
+	*ret_any = false;
+	for (uint32_t i = 0; i < cursor->lines; i++) {
+		if (bit_get(cursor->done, i))
+			continue;
+		if (!input_model(in, cursor->first + i, &model, err))
+			return false;
+		if (model == p->share.number)
+			*ret_any = true;
+		else
+			bit_set(cursor->done, i);
+	}
+	return true;
+}
+
+static bool segment_share(struct part *p, struct segment_cursor *cursor, bool *ret_any,
+			  struct error *err)
+{
+	struct open_files *files = p->of->config.files;
+
+	if (!open_files_pin(files, err))
+		return false;
+	bool ok = others_hide(p, cursor, ret_any, err);
+	open_files_unpin(files);
+	return ok;
+}
+
+static void on_fault(void *owner, const struct error *err)
+{
+	const struct worker *w = ((const struct part *)owner)->of;
+
+	log_fault("batch.input_unreadable", err, kv_str("batch", w->config.batch_id));
+	w->config.ops->fault(w->config.ctx);
+}
+
 static bool on_segment_next(void *owner, struct segment_cursor *ret)
 {
-	struct worker *w = owner;
+	struct part *p = owner;
+	struct worker *w = p->of;
 	const struct lessor *lessor = &w->config.lessor;
 	const uint64_t end = w->lease.first_segment + w->lease.segments;
 	bool found = false;
+	struct error err;
 
-	while (!found && w->next_segment < end)
-		found = lessor->ops->segment(lessor->ctx, &w->lease, w->next_segment++, ret);
+	while (!found && p->next_segment < end) {
+		uint64_t segment = p->next_segment++;
+
+		if (p->shared && !bit_get(p->share.segments, (uint32_t)segment))
+			continue;
+		found = lessor->ops->segment(lessor->ctx, &w->lease, segment, ret);
+		if (found && p->shared && !segment_share(p, ret, &found, &err)) {
+			on_fault(p, &err); /* no line of it may be taken for one of this model */
+			return false;
+		}
+	}
 	return found;
 }
 
 static bool on_look(void *owner, uint64_t record, struct line_look *ret)
 {
-	struct worker *w = owner;
+	struct worker *w = ((struct part *)owner)->of;
 	struct error err;
 
 	if (!open_files_pin(w->config.files, &err))
@@ -192,7 +304,7 @@ static bool on_look(void *owner, uint64_t record, struct line_look *ret)
 static bool on_line_read(void *owner, uint64_t record, struct buf *to, struct request_line *ret,
 			 struct error *err)
 {
-	struct worker *w = owner;
+	struct worker *w = ((struct part *)owner)->of;
 
 	if (!open_files_pin(w->config.files, err))
 		return false;
@@ -201,28 +313,27 @@ static bool on_line_read(void *owner, uint64_t record, struct buf *to, struct re
 	return ok;
 }
 
+/* From here on it is one of the batch's lines: they share a journal. */
 static void on_ended(void *ctx, struct outcome *o)
 {
-	struct worker *w = o->owner;
+	struct part *p = o->owner;
 
 	(void)ctx;
-	recorder_push(w->config.recorder, o);
+	p->left -= p->left > 0;
+	o->owner = p->of;
+	recorder_push(p->of->config.recorder, o);
 }
 
+/* While the process ends a part may be dropped twice. */
 static void on_dropped(void *owner)
 {
-	struct worker *w = owner;
+	struct worker *w = ((struct part *)owner)->of;
 
-	if (!*w->config.closing)
+	if (*w->config.closing)
+		return;
+	assert(w->open > 0);
+	if (--w->open == 0)
 		recorder_flush(w->config.recorder, w);
-}
-
-static void on_fault(void *owner, const struct error *err)
-{
-	struct worker *w = owner;
-
-	log_fault("batch.input_unreadable", err, kv_str("batch", w->config.batch_id));
-	w->config.ops->fault(w->config.ctx);
 }
 
 const struct dispatch_ops worker_dispatch_ops = {
@@ -267,7 +378,7 @@ static void on_durable(void *ctx, void *owner, const struct outcome *first)
 	assert(w->recording); /* or the journal may have been closed meanwhile */
 	bool held = lessor->ops->settle(lessor->ctx, &w->lease, first);
 	recording_end(w);
-	flow_recorded(w->flow, first);
+	flow_recorded(first);
 	if (!held)
 		lease_lost(w);
 }
@@ -279,7 +390,7 @@ static void on_given_up(void *ctx, void *owner, const struct outcome *first)
 
 	(void)ctx;
 	recording_end(w);
-	flow_recorded(w->flow, first);
+	flow_recorded(first);
 }
 
 static bool on_ends(void *owner)

@@ -53,9 +53,22 @@ MUST_USE bool worker_new(const struct worker_config *config, struct worker **ret
 			 struct error *err);
 void worker_free(struct worker *w); /* idle, or abandoned and all threads ended. NULL is fine */
 
-/* Takes a lease and begins to send: `task`, but for its owner and id. False: there is none to take.
- * Only an idle one. May wait, as the lessor does. */
-bool worker_start(struct worker *w, const struct flow_config *task);
+/* The lines of one model, which go out as a flow of their own (contract 11.1, mixed_models). The
+ * owner's, until the worker is idle. */
+struct worker_share {
+	const char *model;               /* NULL: it is not known */
+	uint16_t number;                 /* in the index: lines of others are not in it */
+	uint64_t rest_lines, rest_bytes; /* as in flow_config */
+	const uint8_t *segments;         /* bit set: some of its lines stand there */
+};
+
+/* Makes room for so many shares. Only an idle one. */
+MUST_USE bool worker_room(struct worker *w, unsigned shares, struct error *err);
+/* Takes a lease and begins to send: `task`, but for its owner and id; and where there are shares, a
+ * flow for each, with what they say in the place of what `task` does. False: there is no lease to
+ * take. Only an idle one. May wait, as the lessor does. */
+bool worker_start(struct worker *w, const struct flow_config *task,
+		  const struct worker_share *shares, unsigned n);
 /* Drops what is in flight; gives the lease back when all that was answered is durable. */
 void worker_recall(struct worker *w);
 /* No new line while suspended. Of no effect unless it sends. */
@@ -72,9 +85,9 @@ void worker_abandon(struct worker *w);
 bool worker_is_idle(struct worker *w);
 /* Whether lines are in flight. Any thread. */
 bool worker_is_busy(struct worker *w);
-/* A moment of the sending; all 0 while nothing is sent. */
+/* A moment of the sending, of all shares together; all 0 while nothing is sent. */
 void worker_look(struct worker *w, struct flow_view *ret);
 
-/* The owner of a batch, for dispatch and recorder, is its worker. */
+/* The owner of a line is, for the recorder, its worker. */
 extern const struct dispatch_ops worker_dispatch_ops;
 extern const struct recorder_ops worker_recorder_ops;

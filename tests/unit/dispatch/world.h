@@ -98,7 +98,7 @@ static void world_durable(struct world *w, struct outcome *o)
 {
 	if (w->forgets)
 		buf_free(&o->body);
-	flow_recorded(((struct world_batch *)o->owner)->flow, o);
+	flow_recorded(o);
 }
 
 static void world_ended(void *ctx, struct outcome *o)

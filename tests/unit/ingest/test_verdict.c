@@ -85,6 +85,40 @@ static void a_line_that_is_no_json_has_a_reason(void **state)
 	ingested_close(&f);
 }
 
+static bool note_bad(void *ctx, uint64_t number, const struct index_record *r,
+		     const struct finding *f, struct error *err)
+{
+	(void)err;
+	assert_int_equal(r->line, f->line);
+	assert_null(f->fault);
+	found_n += (size_t)snprintf(found + found_n, sizeof(found) - found_n,
+				    "%llu: ", (unsigned long long)number);
+	note(ctx, f);
+	return true;
+}
+
+static void check_bad(const struct verdict_rules *rules, const char *text, uint64_t first,
+		      const char *want, const char *model)
+{
+	struct ingested f = ingested_text(text);
+	struct verdict_lines lines;
+	struct error err;
+	uint64_t bad = 0;
+
+	found_n = 0;
+	found[0] = '\0';
+	assert_true(verdict_bad_lines(f.index, f.blob, rules, first, note_bad, NULL, &lines, &err));
+	assert_string_equal(found, want);
+	for (size_t i = 0; i < found_n; i++)
+		bad += found[i] == '\n';
+	assert_int_equal(lines.bad, bad);
+	if (model == NULL)
+		assert_null(lines.model);
+	else
+		assert_string_equal(lines.model, model);
+	ingested_close(&f);
+}
+
 /* ---- each row ---- */
 
 static void good_files_have_none(void **state)
@@ -379,6 +413,37 @@ static void one_model_a_batch(void **state)
 	      "mismatched_model 2 body.model The model 'M' for this request does not match the rest of "
 	      "the batch. Each batch must contain requests for a single model.\n"
 	      "invalid_json_line 3 - This line is not parseable as valid JSON.\n");
+}
+
+/* Contract 11.1, mixed_models: so many models, and no more, in the order in which good lines name
+ * them. */
+static void several_models_a_batch(void **state)
+{
+	struct verdict_rules several = kimi;
+	char text[2000];
+
+	(void)state;
+	several.mixed_models = true;
+	several.models_max = 2;
+	check(&several, MODEL("a", "m") "\n" MODEL("b", "n") "\n" MODEL("c", "m"), "");
+	check(&several,
+	      "{\"custom_id\":1,\"body\":{\"model\":\"bad\",\"messages\":[]}}\n" MODEL(
+		      "a", "m") "\n" MODEL("b", "n") "\n" MODEL("c", "o") "\n" MODEL("d", "n"),
+	      "invalid_type 1 custom_id Invalid type for 'custom_id': expected a string.\n"
+	      "too_many_models 4 body.model The model 'o' for this request is one too many: the "
+	      "requests of a batch may name 2 models, each of at most 256 bytes.\n");
+	check_bad(&several, MODEL("a", "m") "\n" MODEL("b", "n"), 0, "", NULL);
+	check_bad(&several, "x\n" MODEL("b", "n"), 0,
+		  "0: invalid_json_line 1 - This line is not parseable as valid JSON.\n", "n");
+	several.models_max = 0;
+	check(&several, MODEL("a", "m") "\n" MODEL("b", "n") "\n" MODEL("c", "o"), "");
+	/* one that is not listed cannot be told from others */
+	snprintf(text, sizeof(text), MODEL("a", "m") "\n" MODEL("b", "%0300d"), 1);
+	snprintf(found + sizeof(found) / 2, 1000,
+		 "too_many_models 2 body.model The model '%0128d...' for this request is one too "
+		 "many: the requests of a batch may name 256 models, each of at most 256 bytes.\n",
+		 0);
+	check(&several, text, strdupa(found + sizeof(found) / 2));
 }
 
 /* Names that the summary does not list, for they are too long or hold a NUL. */
@@ -712,40 +777,6 @@ static void quoted_lines_need_not_be_in_a_file(void **state)
 
 /* ---- a batch that leaves out bad lines (11.1) ---- */
 
-static bool note_bad(void *ctx, uint64_t number, const struct index_record *r,
-		     const struct finding *f, struct error *err)
-{
-	(void)err;
-	assert_int_equal(r->line, f->line);
-	assert_null(f->fault);
-	found_n += (size_t)snprintf(found + found_n, sizeof(found) - found_n,
-				    "%llu: ", (unsigned long long)number);
-	note(ctx, f);
-	return true;
-}
-
-static void check_bad(const struct verdict_rules *rules, const char *text, uint64_t first,
-		      const char *want, const char *model)
-{
-	struct ingested f = ingested_text(text);
-	struct verdict_lines lines;
-	struct error err;
-	uint64_t bad = 0;
-
-	found_n = 0;
-	found[0] = '\0';
-	assert_true(verdict_bad_lines(f.index, f.blob, rules, first, note_bad, NULL, &lines, &err));
-	assert_string_equal(found, want);
-	for (size_t i = 0; i < found_n; i++)
-		bad += found[i] == '\n';
-	assert_int_equal(lines.bad, bad);
-	if (model == NULL)
-		assert_null(lines.model);
-	else
-		assert_string_equal(lines.model, model);
-	ingested_close(&f);
-}
-
 static void bad_lines_and_the_model_of_the_others(void **state)
 {
 #define NO_JSON "This line is not parseable as valid JSON.\n"
@@ -807,6 +838,7 @@ int main(void)
 		cmocka_unit_test(an_endpoint_that_the_profile_lacks),
 		cmocka_unit_test(background_mode),
 		cmocka_unit_test(one_model_a_batch),
+		cmocka_unit_test(several_models_a_batch),
 		cmocka_unit_test(models_with_odd_names),
 		cmocka_unit_test(models_that_nobody_serves),
 		cmocka_unit_test(the_first_fault_in_the_order_of_the_table),

@@ -199,12 +199,18 @@ static inline void overwrite(const char *name, off_t at, const char *with)
 
 /* ---- dispatch ---- */
 
+#define FLOWS_MAX 4u
+
 struct flow {
 	struct flow_config config; /* that it was opened with */
+	struct flow_view view;     /* what it shows, where the test says so */
+	bool has_view;
 };
 
 static struct {
-	struct flow *flow;     /* that was opened; NULL: none, or dropped */
+	struct flow *flow;            /* the first that is open; NULL: none is */
+	struct flow *open[FLOWS_MAX]; /* all of them, in the order of opening */
+	unsigned open_n;
 	struct flow_view view; /* what it shows */
 	unsigned added, dropped;
 	bool suspended;
@@ -232,9 +238,10 @@ void flow_free(struct flow *f)
 
 void flow_open(struct flow *f, const struct flow_config *config)
 {
-	assert_null(fake.flow);
-	f->config = *config;
-	fake.flow = f;
+	assert_true(fake.open_n < FLOWS_MAX);
+	*f = (struct flow){ .config = *config };
+	fake.open[fake.open_n++] = f;
+	fake.flow = fake.open[0];
 	fake.suspended = config->suspended;
 	fake.added++;
 }
@@ -242,21 +249,26 @@ void flow_open(struct flow *f, const struct flow_config *config)
 /* Nothing is in flight but what a test has in its hand. */
 void flow_drop(struct flow *f)
 {
-	assert_ptr_equal(fake.flow, f);
-	fake.flow = NULL;
+	unsigned i = 0;
+
+	while (i < fake.open_n && fake.open[i] != f)
+		i++;
+	assert_true(i < fake.open_n);
+	memmove(&fake.open[i], &fake.open[i + 1], (fake.open_n - i - 1) * sizeof(struct flow *));
+	fake.open_n--;
+	fake.flow = fake.open_n > 0 ? fake.open[0] : NULL;
 	fake.dropped++;
 	worker_dispatch_ops.dropped(f->config.owner);
 }
 
 void flow_suspend(struct flow *f, bool suspended)
 {
-	assert_ptr_equal(fake.flow, f);
+	assert_non_null(f->config.owner);
 	fake.suspended = suspended;
 }
 
-void flow_recorded(struct flow *f, const struct outcome *first)
+void flow_recorded(const struct outcome *first)
 {
-	(void)f;
 	for (const struct outcome *o = first; o != NULL; o = o->next)
 		fake.recorded++;
 }
@@ -269,8 +281,7 @@ bool flow_is_busy(const struct flow *f)
 
 void flow_progress(struct flow *f, struct flow_view *ret)
 {
-	(void)f;
-	*ret = fake.view;
+	*ret = f->has_view ? f->view : fake.view;
 }
 
 bool dispatch_serves(struct dispatch *d, const char *model)
@@ -280,14 +291,14 @@ bool dispatch_serves(struct dispatch *d, const char *model)
 	return fake.serves;
 }
 
-/* The records that the batch hands out, all segments of it. */
-static inline unsigned fake_records(uint64_t to[static LINES_MAX])
+/* The records that the flow hands out, all segments of it. */
+static inline unsigned fake_records_of(const struct flow *f, uint64_t to[static LINES_MAX])
 {
 	struct segment_cursor cursor;
 	unsigned n = 0;
 
-	assert_non_null(fake.flow);
-	while (worker_dispatch_ops.segment_next(fake.flow->config.owner, &cursor))
+	assert_non_null(f);
+	while (worker_dispatch_ops.segment_next(f->config.owner, &cursor))
 		for (uint32_t i = 0; i < cursor.lines; i++)
 			if (!bit_get(cursor.done, i)) {
 				assert_true(n < LINES_MAX);
@@ -296,15 +307,20 @@ static inline unsigned fake_records(uint64_t to[static LINES_MAX])
 	return n;
 }
 
+static inline unsigned fake_records(uint64_t to[static LINES_MAX])
+{
+	return fake_records_of(fake.flow, to);
+}
+
 /* Reads the line and ends it with that status. */
-static inline void fake_answer(uint64_t record, int status)
+static inline void fake_answer_of(const struct flow *f, uint64_t record, int status)
 {
 	AUTO(buf_free) struct buf bytes = BUF(1 << 16);
 	struct request_line line;
 
-	assert_non_null(fake.flow);
-	MUST(worker_dispatch_ops.line_read(fake.flow->config.owner, record, &bytes, &line, &err));
-	struct outcome *o = outcome_new(fake.flow->config.owner, record, line.custom_id);
+	assert_non_null(f);
+	MUST(worker_dispatch_ops.line_read(f->config.owner, record, &bytes, &line, &err));
+	struct outcome *o = outcome_new(f->config.owner, record, line.custom_id);
 	assert_non_null(o);
 	o->attempts = 1;
 	o->http_status = status;
@@ -312,6 +328,11 @@ static inline void fake_answer(uint64_t record, int status)
 	buf_text(&o->body,
 		 "{\"id\":\"x\",\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}");
 	worker_dispatch_ops.ended(NULL, o);
+}
+
+static inline void fake_answer(uint64_t record, int status)
+{
+	fake_answer_of(fake.flow, record, status);
 }
 
 static inline void all_recorded(void)

@@ -132,7 +132,7 @@ static void test_it_hands_out_what_it_was_lent_and_settles_what_ended(void **sta
 	uint64_t records[LINES_MAX];
 	struct ended_sums sums;
 
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	assert_string_equal(fake.flow->config.endpoint, task.endpoint);
 	assert_int_equal(fake_records(records), LINES);
 	fake_answer(2, 200);
@@ -151,7 +151,7 @@ static void test_without_a_lease_nothing_is_sent(void **state)
 	struct span_lease other;
 
 	assert_true(w.lessor.ops->take(w.lessor.ctx, &other));
-	assert_false(worker_start(w.worker, &task));
+	assert_false(worker_start(w.worker, &task, NULL, 0));
 	assert_int_equal(fake.added, 0);
 	assert_true(worker_is_idle(w.worker));
 }
@@ -159,7 +159,7 @@ static void test_without_a_lease_nothing_is_sent(void **state)
 static void test_asked_back_it_settles_what_was_answered_and_gives_back(void **state)
 {
 	(void)state;
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	fake_answer(1, 200);
 	worker_recall(w.worker);
 	worker_recall(w.worker); /* of no further effect */
@@ -176,11 +176,11 @@ static void test_a_lease_taken_again_leaves_out_what_has_ended(void **state)
 	(void)state;
 	uint64_t records[LINES_MAX] = { 0 };
 
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	fake_answer(1, 200);
 	worker_recall(w.worker);
 	WAIT_UNTIL(w.idle == 1);
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	assert_int_equal(fake_records(records), LINES - 1);
 	assert_int_equal(records[0], 0);
 	assert_int_equal(records[1], 2);
@@ -192,7 +192,7 @@ static void test_a_lost_lease_drops_what_is_in_flight_and_settles_nothing(void *
 	(void)state;
 	struct span_lease other;
 
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	time_passes(LEASE_MS / 1000);
 	assert_true(w.lessor.ops->take(w.lessor.ctx, &other));
 	fake_answer(0, 200);
@@ -211,7 +211,7 @@ static void test_a_lease_is_renewed_in_time(void **state)
 	struct span_lease other;
 
 	assert_false(worker_renew_is_due(w.worker, UINT64_MAX)); /* it has none */
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	assert_false(worker_renew_is_due(w.worker, sys.monotonic_ms()));
 	for (unsigned i = 0; i < 10; i++) {
 		time_passes(LEASE_MS / 1000 / 2);
@@ -229,7 +229,7 @@ static void test_a_lease_that_cannot_be_renewed_ends_the_sending(void **state)
 	(void)state;
 	struct span_lease other;
 
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	worker_renew(w.worker, sys.monotonic_ms()); /* not due: it is not asked */
 	time_passes(LEASE_MS / 1000);
 	assert_true(w.lessor.ops->take(w.lessor.ctx, &other));
@@ -242,7 +242,7 @@ static void test_a_lease_that_cannot_be_renewed_ends_the_sending(void **state)
 static void test_a_full_disk_holds_lines_up_and_loses_none(void **state)
 {
 	(void)state;
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	world_sys.disk_full = true;
 	fake_answer(0, 200);
 	WAIT_UNTIL(recorder_stalled(world.recorder));
@@ -257,7 +257,7 @@ static void test_a_full_disk_holds_lines_up_and_loses_none(void **state)
 static void test_of_a_batch_that_ends_a_full_disk_does_not_hold_the_lease(void **state)
 {
 	(void)state;
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	world_sys.disk_full = true;
 	w.ends = true;
 	fake_answer(0, 200);
@@ -274,7 +274,7 @@ static void test_a_fault_of_the_input_is_told(void **state)
 	struct request_line line;
 	char name[PATH_MAX];
 
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	snprintf(name, sizeof(name), "%s/files/%s.jsonl", world.dir, world.file_id);
 	assert_int_equal(truncate(name, 10), 0);
 	assert_false(worker_dispatch_ops.line_read(fake.flow->config.owner, 2, &to, &line, &err));
@@ -286,7 +286,7 @@ static void test_it_is_suspended_only_while_it_sends(void **state)
 {
 	(void)state;
 	worker_suspend(w.worker, true);
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	assert_false(fake.suspended);
 	worker_suspend(w.worker, true);
 	assert_true(fake.suspended);
@@ -299,7 +299,7 @@ static void test_what_it_says_of_itself(void **state)
 
 	worker_look(w.worker, &view);
 	assert_int_equal(view.stall, STALL_NONE);
-	assert_true(worker_start(w.worker, &task));
+	assert_true(worker_start(w.worker, &task, NULL, 0));
 	fake.view.running = 2;
 	fake.view.stall = STALL_DOWN;
 	snprintf(fake.view.text, sizeof(fake.view.text), "as the test says");
