@@ -35,6 +35,11 @@ void client_connections(struct client *c, unsigned most)
 	c->ops->connections(c, most);
 }
 
+void client_guard(struct client *c, client_guard_fn guard)
+{
+	c->ops->guard(c, guard);
+}
+
 struct client_route *client_route_new(struct client *c, const char *url, const struct tls_pem *tls)
 {
 	return c->ops->route_new(c, url, tls);

@@ -139,6 +139,11 @@ struct exchange {
 	void *state; /* the implementation's */
 };
 
+/* Asked with each address before a connection to it is made. NULL: it may be made; else why not,
+ * static. */
+struct sockaddr;
+typedef const char *(*client_guard_fn)(const struct sockaddr *address);
+
 struct client {
 	const struct client_ops *ops;
 };
@@ -167,6 +172,11 @@ void client_deliver(struct client *c);
 void client_wake(struct client *c);
 /* How many idle connections are kept, for four seconds each at most. */
 void client_connections(struct client *c, unsigned most);
+/* From now on connections are made only where `guard` lets them: it is asked with the very address
+ * that is connected to, so nothing between look-up and connection changes it. An exchange none of
+ * whose addresses may be used ends as EXCHANGE_UNREACHABLE, `said` is the guard's. A guarded client
+ * uses no proxy, since a proxy connects where it likes. Before any route is made. */
+void client_guard(struct client *c, client_guard_fn guard);
 
 /* ---- routes ---- */
 
@@ -208,6 +218,7 @@ struct client_ops {
 	void (*deliver)(struct client *c);
 	void (*wake)(struct client *c);
 	void (*connections)(struct client *c, unsigned most);
+	void (*guard)(struct client *c, client_guard_fn guard);
 	struct client_route *(*route_new)(struct client *c, const char *url,
 					  const struct tls_pem *tls);
 	void (*route_free)(struct client_route *r);

@@ -46,6 +46,11 @@ static void curl_client_connections(struct client *c, unsigned most)
 	curl_multi_setopt(curl_client_of(c)->multi, CURLMOPT_MAXCONNECTS, (long)most);
 }
 
+static void curl_client_guard(struct client *c, client_guard_fn guard)
+{
+	curl_client_of(c)->guard = guard;
+}
+
 static const struct client_ops curl_ops = {
 	.close = curl_client_close,
 	.wait = curl_client_wait,
@@ -53,6 +58,7 @@ static const struct client_ops curl_ops = {
 	.deliver = curl_client_deliver,
 	.wake = curl_client_wake,
 	.connections = curl_client_connections,
+	.guard = curl_client_guard,
 	.route_new = curl_route_new,
 	.route_free = curl_route_free,
 	.open = curl_exchange_open,

@@ -207,7 +207,7 @@ bool curl_exchange_open(struct exchange *x, const struct exchange_setup *s)
 	c->get = s->get;
 	c->head = BUF(HEAD_MAX);
 	headers_write(c, s);
-	c->easy = curl_loop_handle((struct curl_client *)x->client);
+	c->easy = curl_loop_handle((struct curl_client *)x->client, c);
 	if (c->easy != NULL && curl_route_set(c->easy, c->route) && callbacks_set(c, s) &&
 	    setup_set(c, s) && haste_set(c, false) && look_up_set(c, false))
 		return true;
@@ -252,6 +252,7 @@ bool curl_exchange_start(struct exchange *x, const struct exchange_request *rq)
 	c->has_head = false;
 	c->refused = false;
 	c->malformed = NULL;
+	c->kept_off = NULL;
 	buf_clear(&c->head);
 	return request_set(c, rq) && curl_loop_start((struct curl_client *)x->client, c->easy);
 }
@@ -297,6 +298,8 @@ void curl_exchange_over(struct curl_exchange *c, CURLcode code)
 	r.how = curl_fault_end(c, code, r.status);
 	if (c->malformed != NULL)
 		r.said = c->malformed;
+	else if (r.how == EXCHANGE_UNREACHABLE && c->kept_off != NULL)
+		r.said = c->kept_off;
 	else if (code != CURLE_OK)
 		r.said = curl_fault_sentence(code, c->said, c->of->sent > 0);
 	curl_exchange_stop(c->of);

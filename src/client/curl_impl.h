@@ -22,6 +22,7 @@ struct curl_client {
 	size_t started_n, started_cap;
 	bool holds;                    /* some of them may wait for the connection of another */
 	struct x509_store_st *machine; /* the machine's CA certificates; NULL: not needed yet */
+	client_guard_fn guard;         /* NULL: any address will do */
 	unsigned farewells; /* peers that have said that they will send no more, not heeded yet */
 	int epoll_fd, wake_fd;
 	struct socket_watch *sockets; /* by descriptor */
@@ -48,6 +49,7 @@ struct curl_exchange {
 	bool has_head;              /* the owner has been told of the head */
 	bool refused;               /* its owner takes no more of the body */
 	const char *malformed;      /* why the head is none; NULL: it is one */
+	const char *kept_off;       /* why the guard refused an address; NULL: it did not */
 	char said[CURL_ERROR_SIZE]; /* libcurl's sentence about its end */
 	struct buf head;            /* lines of the answer's head, as they came */
 	struct curl_slist headers[];
@@ -61,8 +63,8 @@ void curl_loop_close(struct curl_client *w);
 void curl_loop_wait(struct curl_client *w, int timeout_ms, bool *ret_woken);
 void curl_loop_due(struct curl_client *w);
 void curl_loop_wake(const struct curl_client *w);
-/* A handle whose sockets the loop watches; NULL: no memory. */
-CURL *curl_loop_handle(struct curl_client *w);
+/* A handle for `c` whose sockets the loop watches; NULL: no memory. */
+CURL *curl_loop_handle(struct curl_client *w, struct curl_exchange *c);
 MUST_USE bool curl_loop_start(struct curl_client *w, CURL *easy);
 void curl_loop_stop(struct curl_client *w, CURL *easy);
 /* The next exchange that libcurl is done with; NULL: none. */

@@ -51,7 +51,13 @@ static bool sockets_reserve(struct curl_client *w, int fd)
 static curl_socket_t on_socket_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 {
 	(void)purpose;
-	struct curl_client *w = arg;
+	struct curl_exchange *c = arg;
+	struct curl_client *w = (struct curl_client *)c->of->client;
+	const char *why = w->guard != NULL ? w->guard(&address->addr) : NULL;
+	if (why != NULL) {
+		c->kept_off = why;
+		return CURL_SOCKET_BAD;
+	}
 	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 	if (fd >= 0 && sockets_reserve(w, fd))
 		w->sockets[fd] = (struct socket_watch){ .connection = true };
@@ -245,14 +251,14 @@ void curl_loop_wake(const struct curl_client *w)
 
 /* ---- handles ---- */
 
-CURL *curl_loop_handle(struct curl_client *w)
+CURL *curl_loop_handle(struct curl_client *w, struct curl_exchange *c)
 {
 	CURL *easy = curl_easy_init();
 
 	if (easy == NULL)
 		return NULL;
 	if (curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, on_socket_open) == CURLE_OK &&
-	    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, w) == CURLE_OK &&
+	    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, c) == CURLE_OK &&
 	    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETFUNCTION, on_socket_close) == CURLE_OK &&
 	    curl_easy_setopt(easy, CURLOPT_CLOSESOCKETDATA, w) == CURLE_OK &&
 	    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L) == CURLE_OK &&

@@ -86,7 +86,7 @@ static bool route_proxy(struct curl_route *r, const char *proxy)
 static bool route_make(struct curl_client *w, const char *url, const struct tls_pem *tls,
 		       struct curl_route *r)
 {
-	const char *proxy = proxy_of(url);
+	const char *proxy = w->guard == NULL ? proxy_of(url) : NULL;
 
 	r->base.client = &w->base;
 	r->https = strncmp(url, "https:", 6) == 0;

@@ -206,6 +206,12 @@ static void fake_connections(struct client *c, unsigned most)
 	(void)most;
 }
 
+static void fake_guard(struct client *c, client_guard_fn guard)
+{
+	(void)c;
+	(void)guard;
+}
+
 static void fake_close(struct client *c)
 {
 	struct client_fake *w = fake_of(c);
@@ -372,6 +378,7 @@ static const struct client_ops fake_ops = {
 	.deliver = fake_deliver,
 	.wake = fake_wake,
 	.connections = fake_connections,
+	.guard = fake_guard,
 	.route_new = fake_route_new,
 	.route_free = fake_route_free,
 	.open = fake_open,

@@ -508,6 +508,62 @@ static void a_proxy_is_named_without_its_password(void **state)
 	client_close(c);
 }
 
+/* ---- a guard ---- */
+
+static _Atomic unsigned guarded;
+
+static const char *loopback_alone(const struct sockaddr *address)
+{
+	const struct sockaddr_in *at = (const struct sockaddr_in *)address;
+
+	guarded++;
+	return at->sin_addr.s_addr == htonl(INADDR_LOOPBACK) ? NULL : "another machine";
+}
+
+/* (12) The guard sees what is connected to, after the look-up, each time. */
+static void a_guard_judges_the_address_that_is_connected_to(void **state)
+{
+	const struct exchange_request anew = { .fresh = true, .look_up = true };
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .get = true });
+	client_guard(a.client, loopback_alone);
+	guarded = 0;
+	assert_int_equal(ask_with(&a, &anew), EXCHANGE_WHOLE);
+	moves_to = inet_addr("127.0.0.2");
+	assert_int_equal(ask_with(&a, &anew), EXCHANGE_UNREACHABLE);
+	assert_string_equal(a.said, "another machine");
+	assert_int_equal(a.exchange.sent, 0);
+	assert_int_equal(accepted, 1);
+	moves_to = inet_addr("127.0.0.1");
+	assert_int_equal(ask_with(&a, &anew), EXCHANGE_WHOLE);
+	assert_int_equal(accepted, 2);
+	assert_int_equal(guarded, 3);
+	ask_close(&a);
+}
+
+/* A proxy would connect where it likes. */
+static void a_guarded_client_uses_no_proxy(void **state)
+{
+	struct client_route *route;
+	struct client *client;
+	struct error err;
+
+	(void)state;
+	setenv("http_proxy", "http://127.0.0.1:9", 1);
+	assert_true(client_open(&client, &err));
+	route = client_route_new(client, "http://elsewhere.test/", &(struct tls_pem){ 0 });
+	assert_string_not_equal(route->by_way, "");
+	client_route_free(route);
+	client_guard(client, loopback_alone);
+	route = client_route_new(client, "http://elsewhere.test/", &(struct tls_pem){ 0 });
+	assert_string_equal(route->by_way, "");
+	client_route_free(route);
+	client_close(client);
+	unsetenv("http_proxy");
+}
+
 static void waking(void **state)
 {
 	struct client *c;
@@ -541,6 +597,8 @@ int main(void)
 		cmocka_unit_test(never_processed),
 		cmocka_unit_test(a_sentence_is_about_the_end),
 		cmocka_unit_test(a_proxy_is_named_without_its_password),
+		cmocka_unit_test(a_guard_judges_the_address_that_is_connected_to),
+		cmocka_unit_test(a_guarded_client_uses_no_proxy),
 		cmocka_unit_test(waking),
 	};
 
