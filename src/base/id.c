@@ -109,6 +109,21 @@ void id_key(char ret[static ID_SIZE])
 	make_base62(ret, "key_", 24);
 }
 
+void id_event(char ret[static ID_SIZE])
+{
+	make_hex(ret, "evt_");
+}
+
+void id_delivery(char ret[static ID_SIZE])
+{
+	make_hex(ret, "wh_");
+}
+
+void id_endpoint(char ret[static ID_SIZE])
+{
+	make_hex(ret, "we_");
+}
+
 void id_secret(char ret[static 64])
 {
 	make_base62(ret, "sk-", 48);

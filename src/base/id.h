@@ -14,6 +14,9 @@ void id_batch_request(char ret[static ID_SIZE]); /* batch_req_ + 24 base62 */
 void id_request(char ret[static ID_SIZE]);       /* req_ + 32 hex */
 void id_org(char ret[static ID_SIZE]);           /* org- + 24 base62 */
 void id_key(char ret[static ID_SIZE]);           /* key_ + 24 base62: names a key, is not the key */
+void id_event(char ret[static ID_SIZE]);         /* evt_ + 32 hex */
+void id_delivery(char ret[static ID_SIZE]);      /* wh_ + 32 hex */
+void id_endpoint(char ret[static ID_SIZE]);      /* we_ + 32 hex: of webhooks */
 void id_secret(char ret[static 64]);             /* sk- + 48 base62: the API key itself */
 
 /* SHA-256 of `secret` in lower-case hex: all that is stored of a key. */

@@ -305,7 +305,7 @@ static bool batch_move(struct db *db, const char *id, unsigned from, enum batch_
 		     err))
 		return false;
 	*ret_moved = changes > 0;
-	return true;
+	return !*ret_moved || !batch_is_final(to) || outbox_fill(db, id, to, now, err);
 }
 
 bool store_batch_move(struct store *s, const char *id, unsigned from, enum batch_status to,

@@ -23,6 +23,7 @@ static const char *const migrations[] = {
 	text_007_options,
 	text_008_hold,
 	text_009_filters,
+	text_010_webhooks,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

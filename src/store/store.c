@@ -189,7 +189,12 @@ bool txn_commit(struct txn *t, struct error *err)
 
 	if (fault != 0)
 		return fail_sys(err, fault, "failpoint store.commit");
-	return sql_run(t->db, SQL_commit, VALUES(), NULL, err);
+	if (!sql_run(t->db, SQL_commit, VALUES(), NULL, err))
+		return false;
+	struct store *s = t->db->store;
+	if (s->outbox_filled && s->outbox != NULL)
+		s->outbox(s->outbox_ctx);
+	return true;
 }
 
 void txn_end(struct txn *t)
@@ -200,5 +205,6 @@ void txn_end(struct txn *t)
 		return;
 	if (!sqlite3_get_autocommit(t->db->handle))
 		(void)!sql_run(t->db, SQL_rollback, VALUES(), NULL, &ignored);
+	t->db->store->outbox_filled = false;
 	turn_end(t->db->store);
 }

@@ -32,6 +32,9 @@ struct store {
 	struct db *idle; /* idle readers */
 	struct db readers[READERS];
 	struct key_cache keys;
+	bool outbox_filled;        /* by the transaction that is under way: its thread has it */
+	void (*outbox)(void *ctx); /* webhooks.h; NULL: nobody is to be told */
+	void *outbox_ctx;
 };
 
 /* How long a write waits for another process. */
@@ -82,3 +85,12 @@ MUST_USE bool file_find(struct db *db, const char *org, const char *id, int64_t 
 
 /* The columns of the view batch_whole. On failure nothing in *ret is left to free. */
 MUST_USE bool batch_read(struct query *q, struct batch *ret, struct error *err);
+
+/* ---- webhooks.c, deliveries.c ---- */
+
+/* NOT_FOUND if the endpoint is not, or is another organization's. */
+MUST_USE bool webhook_is_there(struct db *db, const char *org, const char *id, struct error *err);
+/* The batch has come to the final state `type`: makes a delivery for each endpoint that is to be
+ * told. Of the writer, in the transaction that moves the batch. */
+MUST_USE bool outbox_fill(struct db *db, const char *batch, enum batch_status type, int64_t now,
+			  struct error *err);

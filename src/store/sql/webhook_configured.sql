@@ -1,0 +1,2 @@
+-- Ids of the configuration's endpoints.
+SELECT id FROM webhook_endpoint WHERE configured

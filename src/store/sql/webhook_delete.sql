@@ -1,0 +1,2 @@
+-- Index: id.
+DELETE FROM webhook_endpoint WHERE id = ?1
