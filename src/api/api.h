@@ -8,6 +8,7 @@
 #include "ingest/ingest.h"
 #include "pipeline/pipeline.h"
 #include "store/store.h"
+#include "webhook/webhook.h"
 
 struct api;
 
@@ -21,7 +22,9 @@ struct api_config {
 	bool first_line_checked;    /* an upload whose first line is not JSON is refused */
 	uint64_t input_expires_after_s; /* of uploads without expires_after; 0: never */
 	uint64_t result_expires_after_s;
-	const char *version; /* of the program, for /metrics; static */
+	struct webhooks *webhooks;      /* that deliver what the store holds; borrowed */
+	uint64_t webhook_endpoints_max; /* of an organization; 0: any number */
+	const char *version;            /* of the program, for /metrics; static */
 };
 
 MUST_USE bool api_open(const struct api_config *config, struct store *store, struct blobs *blobs,

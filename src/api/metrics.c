@@ -160,6 +160,35 @@ static void write_memory(struct buf *to, const struct metrics_figures *f)
 	prometheus_write(to, limit_metrics, ARRAY_LEN(limit_metrics), &limit);
 }
 
+static const struct metric webhook_attempt_metrics[] = {
+	{ "lowtide_webhook_attempts_total", "counter",
+	  "Attempts to send an event to its receiver, by how they ended.",
+	  COLUMN(struct webhook_row, attempts) },
+};
+
+static const struct metric webhook_metrics[] = {
+	{ "lowtide_webhook_given_up_total", "counter",
+	  "Events that their receiver did not take in 72 hours.", F(webhooks.given_up) },
+	{ "lowtide_webhook_under_way", "gauge", "Attempts under way.", F(webhooks.under_way) },
+	{ "lowtide_webhook_oldest_seconds", "gauge",
+	  "Age of the oldest event that its receiver has not taken; 0: there is none.",
+	  F(webhooks.oldest_s) },
+};
+
+static void write_webhooks(struct buf *to, const struct metrics_figures *f)
+{
+	struct webhook_row rows[WEBHOOK_ENDS];
+
+	for (unsigned i = 0; i < WEBHOOK_ENDS; i++)
+		rows[i] = (struct webhook_row){ webhook_end_names[i], f->webhooks.attempts[i] };
+	const struct metric_rows ends = METRIC_ROWS(rows, WEBHOOK_ENDS,
+						    LABEL_OF("result", struct webhook_row, result));
+	const struct metric_rows all = METRIC_ROWS(f, 1);
+
+	prometheus_write(to, webhook_attempt_metrics, ARRAY_LEN(webhook_attempt_metrics), &ends);
+	prometheus_write(to, webhook_metrics, ARRAY_LEN(webhook_metrics), &all);
+}
+
 static const struct metric online_metrics[] = {
 	{ "lowtide_online_requests", "gauge", "Online requests that have not ended.",
 	  COLUMN(struct scheduling_view, online_requests) },
@@ -181,6 +210,7 @@ void metrics_write(struct buf *to, const struct metrics_figures *f, const struct
 	write_models(to, v);
 	write_memory(to, f);
 	write_online(to, v);
+	write_webhooks(to, f);
 }
 
 /* ---- figures ---- */
@@ -266,6 +296,7 @@ static void figures_read(struct metrics_figures *f, struct request *rq)
 	f->fds_max = most_fds();
 	f->http_connections = http_connections(rq->http);
 	answers_read(f, rq->api);
+	webhooks_figures(rq->api->config.webhooks, &f->webhooks);
 	memory_read(f, rq->api->budget);
 }
 

@@ -17,6 +17,11 @@ struct memory_row {
 	uint64_t bytes;
 };
 
+struct webhook_row {
+	const char *result; /* webhook_end_names */
+	uint64_t attempts;
+};
+
 /* All that is shown but for what dispatch does. */
 struct metrics_figures {
 	const char *version;
@@ -28,6 +33,7 @@ struct metrics_figures {
 	char routes[ROUTES_MAX][96]; /* that `answers` names */
 	struct memory_row memory[BUDGET_KINDS];
 	uint64_t memory_limit_bytes;
+	struct webhook_figures webhooks;
 };
 
 bool metrics_get(struct request *rq, struct http_response *r, struct error *err);

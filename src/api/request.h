@@ -8,7 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 
-#define ROUTES_MAX 40
+#define ROUTES_MAX 80
 
 /* Answers by route and first digit of the status; the last row: no route. */
 typedef _Atomic uint64_t answer_counts[ROUTES_MAX + 1][6];
@@ -39,6 +39,7 @@ struct request {
 	uint64_t began_ms;
 	struct key key;      /* whose call it is; empty where a route needs no key */
 	char object_id[256]; /* from the path; one that was longer names nothing either */
+	char part_id[256];   /* likewise, the second id in a path */
 	struct claim claim;
 	struct buf body;         /* of a JSON route, or of one that is passed on */
 	struct upload *upload;   /* of an upload */

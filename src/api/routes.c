@@ -12,6 +12,8 @@
 #include "api/online.h"
 #include "api/scheduling.h"
 #include "api/upload.h"
+#include "api/webhook_endpoints.h"
+#include "api/webhook_test.h"
 
 static const struct route routes[] = {
 	{ "GET", "/", .work = HTTP_INSTANT, .handle = health_about },
@@ -55,6 +57,20 @@ static const struct route routes[] = {
 	  .handle = online_handle },
 	{ "GET", "/v1/models", .work = HTTP_INSTANT, .handle = models_list },
 	{ "GET", "/v1/models/{rest}", .work = HTTP_INSTANT, .handle = models_get },
+	{ "POST", "/v1/webhook_endpoints", BODY_JSON, .work = HTTP_WRITE,
+	  .handle = webhooks_create },
+	{ "GET", "/v1/webhook_endpoints", .work = HTTP_LIST, .handle = webhooks_list },
+	{ "GET", "/v1/webhook_endpoints/{id}", .handle = webhooks_get },
+	{ "POST", "/v1/webhook_endpoints/{id}", BODY_JSON, .work = HTTP_WRITE,
+	  .handle = webhooks_update },
+	{ "DELETE", "/v1/webhook_endpoints/{id}", .work = HTTP_WRITE, .handle = webhooks_delete },
+	{ "POST", "/v1/webhook_endpoints/{id}/rotate_secret", BODY_JSON, .work = HTTP_WRITE,
+	  .handle = webhooks_rotate_secret },
+	{ "POST", "/v1/webhook_endpoints/{id}/test", BODY_JSON, .handle = webhook_test },
+	{ "GET", "/v1/webhook_endpoints/{id}/deliveries", .work = HTTP_LIST,
+	  .handle = webhooks_deliveries },
+	{ "POST", "/v1/webhook_endpoints/{id}/deliveries/{id}/replay", BODY_JSON,
+	  .work = HTTP_WRITE, .handle = webhooks_replay },
 	{ "GET", "/metrics", .work = HTTP_INSTANT, .handle = metrics_get },
 	{ "GET", "/v1/lowtide/scheduling", .work = HTTP_INSTANT, .handle = scheduling_get },
 };
@@ -82,18 +98,20 @@ static struct slice take_segment(const char **path)
 }
 
 /* An id is one segment that is not empty; its form is not checked here (2.2). */
-static bool path_matches(const char *pattern, const char *path, struct slice *ret_id)
+static bool path_matches(const char *pattern, const char *path, struct slice ids[static 2])
 {
-	*ret_id = SLICE("");
+	unsigned n = 0;
+
+	ids[0] = ids[1] = SLICE("");
 	while (*pattern == '/' && *path == '/') {
 		if (strcmp(pattern, "/{rest}") == 0) {
-			*ret_id = slice_of(path + 1); /* a model's name may hold slashes */
-			return ret_id->n > 0;
+			ids[n] = slice_of(path + 1); /* a model's name may hold slashes */
+			return ids[n].n > 0;
 		}
 		struct slice want = take_segment(&pattern);
 		struct slice given = take_segment(&path);
 		if (slice_is(want, "{id}") && given.n > 0)
-			*ret_id = given;
+			ids[n++] = given;
 		else if (!slice_eq(want, given))
 			return false;
 	}
@@ -132,16 +150,17 @@ bool route_find(struct request *rq, struct http_response *r, struct error *err)
 {
 	const char *method = http_method(rq->http), *path = http_path(rq->http);
 	AUTO(allowed_done) struct allowed allowed = { BUF(64), BUF(64) };
-	struct slice id;
+	struct slice ids[2];
 
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
 		const struct route *route = &routes[i];
 		if ((route->kimi && !rq->api->config.kimi_calls) ||
-		    !path_matches(route->path, path, &id))
+		    !path_matches(route->path, path, ids))
 			continue;
 		if (is_method(route, method)) {
 			rq->route = route;
-			snprintf(rq->object_id, sizeof(rq->object_id), "%.*s", SLICE_ARG(id));
+			snprintf(rq->object_id, sizeof(rq->object_id), "%.*s", SLICE_ARG(ids[0]));
+			snprintf(rq->part_id, sizeof(rq->part_id), "%.*s", SLICE_ARG(ids[1]));
 			return true;
 		}
 		allow(&allowed, route->method);

@@ -13,7 +13,7 @@ enum route_body {
 
 struct route {
 	const char *method;
-	const char *path; /* "{id}" stands for one segment, "{rest}" for one or more */
+	const char *path; /* "{id}" stands for one segment, at most twice; "{rest}" for one or more */
 	enum route_body body;
 	bool creates;        /* may be repeated by a client (2.4); refused while draining */
 	const char *name;    /* "POST /v1/files": what repeated calls are kept under */
@@ -23,7 +23,7 @@ struct route {
 	route_fn handle;
 };
 
-/* Finds the route and sets rq->route and rq->object_id. NOT_FOUND for a path without a route;
+/* Finds the route and sets rq->route and the ids in `rq`. NOT_FOUND for a path without a route;
  * METHOD, with Allow, for a method that the path does not have. HEAD goes wherever GET goes. */
 MUST_USE bool route_find(struct request *rq, struct http_response *r, struct error *err);
 /* All of them, at most ROUTES_MAX. */

@@ -238,6 +238,15 @@ struct window_rule config_windows(const struct config *c)
 	};
 }
 
+struct webhooks_config config_webhooks(const struct config *c)
+{
+	return (struct webhooks_config){
+		.allow_private = c->webhooks_private,
+		.timeout_ms = c->webhook_timeout_s * 1000,
+		.user_agent = "lowtide",
+	};
+}
+
 struct api_config config_api(const struct config *c)
 {
 	return (struct api_config){
@@ -252,6 +261,7 @@ struct api_config config_api(const struct config *c)
 		.missing_input_refused = c->missing_file == MISSING_FILE_REFUSE,
 		.kimi_calls = c->kimi_calls,
 		.version = lowtide_version,
+		.webhook_endpoints_max = c->webhook_endpoints,
 		.first_line_checked = c->first_line,
 		.input_expires_after_s = c->input_files_s,
 		.result_expires_after_s = c->result_files_s,

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "pipeline/pipeline.h"
 #include "upstream/config.h"
+#include "webhook/webhook.h"
 
 /* Where a value comes from; a later one wins over an earlier one. */
 enum layer { LAYER_DEFAULT, LAYER_FILE, LAYER_ENVIRONMENT, LAYER_FLAG };
@@ -64,8 +65,10 @@ struct config {
 	int missing_file; /* enum missing_file */
 	uint64_t input_files_s, result_files_s, lost_s, sweep_s;
 	char *ca_file, *cert_file, *key_file; /* of upstreams that name none of their own */
-	int log_level;                        /* enum log_level */
-	int log_format;                       /* enum log_format */
+	bool webhooks_private;
+	uint64_t webhook_timeout_s, webhook_endpoints;
+	int log_level;  /* enum log_level */
+	int log_format; /* enum log_format */
 	struct upstream_setting *upstreams;
 	size_t upstream_count;
 
@@ -116,6 +119,7 @@ struct pipeline_config config_pipeline(const struct config *c);
 struct api_config config_api(const struct config *c);
 struct window_rule config_windows(const struct config *c);
 /* The rules by which the server, `run` and `check` judge a file and its lines. */
+struct webhooks_config config_webhooks(const struct config *c);
 struct ingest_limits config_limits(const struct config *c);
 struct verdict_rules config_rules(const struct config *c);
 

@@ -27,6 +27,7 @@ struct server {
 	int listen_fd; /* -1: not listening, or taken over by `http` */
 	int lock_fd;   /* -1: not locked */
 	struct store *store;
+	struct webhooks *webhooks;
 	struct blobs *blobs;
 	struct pipeline *pipeline;
 	struct api *api;
@@ -125,19 +126,27 @@ static bool open_http(struct server *s, const struct config *c, struct error *er
 	return http_server_open(&http, &s->http, err);
 }
 
+static bool open_api(struct server *s, const struct config *c, struct error *err)
+{
+	struct api_config api = config_api(c);
+
+	api.webhooks = s->webhooks;
+	return api_open(&api, s->store, s->blobs, s->pipeline, &s->api, err);
+}
+
 static bool server_open(struct server *s, const struct config *c,
 			const struct pipeline_config *pipeline, bool adopt, struct error *err)
 {
-	struct api_config api = config_api(c);
+	struct webhooks_config webhooks = config_webhooks(c);
 
 	return listen_first(s, c, err) && data_dir_make(c->data, err) &&
 	       data_dir_lock(c->data, &s->lock_fd, err) && data_dir_check(c->data, adopt, err) &&
 	       store_open(c->data, &s->store, err) &&
 	       data_dir_join(c->data, s->store, adopt, err) &&
+	       webhooks_open(&webhooks, s->store, &s->webhooks, err) &&
 	       blobs_open(c->data, &s->blobs, err) &&
 	       pipeline_open(c->data, pipeline, s->store, s->blobs, &s->pipeline, err) &&
-	       api_open(&api, s->store, s->blobs, s->pipeline, &s->api, err) && first_key(s, err) &&
-	       open_http(s, c, err);
+	       open_api(s, c, err) && first_key(s, err) && open_http(s, c, err);
 }
 
 /* "http://127.0.0.1:8000": what people and scripts look for. */
@@ -161,6 +170,7 @@ static void server_drain(struct server *s)
 {
 	api_drain(s->api);
 	pipeline_drain(s->pipeline);
+	webhooks_drain(s->webhooks); /* what ends meanwhile is delivered still */
 	http_server_quiesce(s->http);
 }
 
@@ -175,6 +185,7 @@ static void server_close(struct server *s, const struct config *c)
 		api_close(s->api);
 	if (s->pipeline != NULL)
 		pipeline_close(s->pipeline);
+	webhooks_close(s->webhooks);
 	if (s->blobs != NULL && !data_dir_leave(c->data, s->store, &err))
 		log_fault("data.not_left", &err);
 	if (s->blobs != NULL)

@@ -147,6 +147,13 @@ const struct setting settings[] = {
 	{ "tls.key_file", SETTING_TEXT, AT(key_file), BOTH(NULL), AT_RELOAD,
 	  .about = "its private key; if not set, cert_file holds the key as well" },
 
+	{ "webhooks.allow_private", SETTING_SWITCH, AT(webhooks_private), BOTH("false"),
+	  .about = "also send events to http URLs and to private addresses" },
+	{ "webhooks.timeout", SETTING_DURATION, AT(webhook_timeout_s), BOTH("15s"), FROM_TO(1, 300),
+	  .about = "how long one attempt to send an event may take" },
+	{ "webhooks.max_endpoints", SETTING_COUNT, AT(webhook_endpoints), BOTH("20"),
+	  FROM_TO(1, 10000), .zero = "no limit", .about = "webhook endpoints of an organization" },
+
 	{ "log.level", SETTING_CHOICE, AT(log_level), BOTH("info"), .words = log_level_words,
 	  AT_RELOAD, .about = "least level that is logged (to standard error)" },
 	{ "log.format", SETTING_CHOICE, AT(log_format), BOTH("text"), .words = log_format_words,

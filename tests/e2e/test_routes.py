@@ -18,6 +18,12 @@ ROUTES = [
     ("batches/batch_abc/cancel", {"POST"}),
     ("batches/batch_abc/hold", {"POST"}),
     ("batches/batch_abc/resume", {"POST"}),
+    ("webhook_endpoints", {"GET", "POST"}),
+    ("webhook_endpoints/we_abc", {"GET", "POST", "DELETE"}),
+    ("webhook_endpoints/we_abc/rotate_secret", {"POST"}),
+    ("webhook_endpoints/we_abc/test", {"POST"}),
+    ("webhook_endpoints/we_abc/deliveries", {"GET"}),
+    ("webhook_endpoints/we_abc/deliveries/wh_abc/replay", {"POST"}),
 ]
 GOOD = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 
@@ -172,6 +178,10 @@ def test_2_2_ids_in_paths_are_opaque(api, given):
         ("POST", f"batches/{given}/cancel"),
         ("POST", f"batches/{given}/hold"),
         ("POST", f"batches/{given}/resume"),
+        ("GET", f"webhook_endpoints/{given}"),
+        ("POST", f"webhook_endpoints/{given}/test"),
+        ("GET", f"webhook_endpoints/{given}/deliveries"),
+        ("POST", f"webhook_endpoints/{given}/deliveries/{given}/replay"),
     ):
         url = httpx.URL(api.server.base_url + "/" + path)
         response = api.http.request(method, url)

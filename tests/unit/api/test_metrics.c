@@ -87,7 +87,17 @@ static const char expected[] = HEAD("lowtide_build_info", "gauge",
 	HEAD("lowtide_online_requests", "gauge", "Online requests that have not ended.")          //
 	"lowtide_online_requests 6\n"                                                             //
 	HEAD("lowtide_online_waiting", "gauge", "Of these, those that wait for an upstream.")     //
-	"lowtide_online_waiting 5\n";
+	"lowtide_online_waiting 5\n" HEAD(
+		"lowtide_webhook_attempts_total", "counter",
+		"Attempts to send an event to its receiver, by how they ended.") "lowtide_webhook_attempts_total{result=\"taken\"} 7\n"
+										 "lowtide_webhook_attempts_total{result=\"answered\"} 0\n"
+										 "lowtide_webhook_attempts_total{result=\"timeout\"} 2\n"
+										 "lowtide_webhook_attempts_total{result=\"unreachable\"} 0\n" HEAD("lowtide_webhook_given_up_total", "counter", "Events that their receiver did not take in 72 hours.") "lowtide_webhook_given_up_total 1\n" HEAD(
+											 "lowtide_webhook_under_way",
+											 "gauge",
+											 "Attempts under way.") "lowtide_webhook_under_way 3\n" HEAD("lowtide_webhook_oldest_seconds",
+																		     "gauge",
+																		     "Age of the oldest event that its receiver has not taken; 0: there is none.") "lowtide_webhook_oldest_seconds 90\n";
 
 static void the_whole_text(void **state)
 {
@@ -101,6 +111,10 @@ static void the_whole_text(void **state)
 		.answers = { { "GET /metrics", "2xx", 12 }, { "other", "4xx", 1 } },
 		.answer_count = 2,
 		.memory_limit_bytes = 65536,
+		.webhooks = { .attempts = { [WEBHOOK_TAKEN] = 7, [WEBHOOK_TIMEOUT] = 2 },
+			      .given_up = 1,
+			      .under_way = 3,
+			      .oldest_s = 90 },
 	};
 	AUTO(buf_free) struct buf to = BUF(16384);
 

@@ -6,13 +6,13 @@
 
 static void check(const char *pattern, const char *path, const char *id)
 {
-	struct slice found;
+	struct slice found[2];
 
-	bool ok = path_matches(pattern, path, &found);
+	bool ok = path_matches(pattern, path, found);
 	if (ok != (id != NULL))
 		fail_msg("%s and %s", pattern, path);
 	if (ok && id != NULL)
-		assert_true(slice_is(found, id));
+		assert_true(slice_is(found[0], id));
 }
 
 static void paths(void **state)
@@ -41,6 +41,19 @@ static void paths(void **state)
 	check("/v1/models/{rest}", "/v1/modelsx", NULL);
 }
 
+static void two_ids(void **state)
+{
+	static const char pattern[] = "/v1/x/{id}/parts/{id}/replay";
+	struct slice ids[2];
+
+	(void)state;
+	assert_true(path_matches(pattern, "/v1/x/a/parts/b/replay", ids));
+	assert_true(slice_is(ids[0], "a") && slice_is(ids[1], "b"));
+	assert_false(path_matches(pattern, "/v1/x/a/parts//replay", ids));
+	assert_true(path_matches("/v1/x/{id}", "/v1/x/a", ids));
+	assert_int_equal(ids[1].n, 0);
+}
+
 static void what_needs_a_key(void **state)
 {
 	(void)state;
@@ -55,12 +68,12 @@ static void what_needs_a_key(void **state)
 /* Every route of the table is found by its own path, and none twice. */
 static void routes_do_not_overlap(void **state)
 {
-	struct slice id;
+	struct slice ids[2];
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
 		for (size_t k = 0; k < ARRAY_LEN(routes); k++)
-			if (path_matches(routes[k].path, routes[i].path, &id) &&
+			if (path_matches(routes[k].path, routes[i].path, ids) &&
 			    strcmp(routes[i].method, routes[k].method) == 0)
 				assert_int_equal(i, k);
 }
@@ -69,6 +82,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(paths),
+		cmocka_unit_test(two_ids),
 		cmocka_unit_test(what_needs_a_key),
 		cmocka_unit_test(routes_do_not_overlap),
 	};

@@ -318,11 +318,11 @@ static void keys_are_suggested(void **state)
 	assert_suggested("retention.quux",
 			 "allowed here: retention.input_files, retention.result_files, "
 			 "retention.lost, retention.sweep");
-	assert_suggested("webhooks",
+	assert_suggested("plugins",
 			 "allowed here: listen, data, profile, upstreams, execution, online, "
-			 "limits, validation, retention, tls, log");
+			 "limits, validation, retention, tls, webhooks, log");
 	assert_suggested("", "allowed here: listen, data, profile, upstreams, execution, online, "
-			     "limits, validation, retention, tls, log");
+			     "limits, validation, retention, tls, webhooks, log");
 }
 
 static void assert_variable_suggested(const char *wrong, const char *expected)
