@@ -7,8 +7,10 @@
 
 #include "api/number.h"
 #include "base/attr.h"
+#include "batch/override.h"
 
 #define ERROR_VALUE_BYTES 200 /* of what a client gave, in a message */
+#define MODEL_BYTES 256       /* of a name, with its quotes */
 #define TOKENS_MAX INT64_C(1000000000000000000)
 
 static bool fail_value(const struct member *m, const char *supported, struct error *err)
@@ -115,6 +117,46 @@ static bool read_token_budget(const struct member *m, struct batch_options *o, s
 	return read_whole(m, TOKENS_MAX, &o->token_budget, err);
 }
 
+/* A switch that is refused in a line, too (contract 7.1). */
+static bool check_off(const struct member *m, const struct override *o, const char *name,
+		      struct error *err)
+{
+	struct slice value;
+	enum json_type type = override_member(o, name, &value);
+
+	return type == JSON_BAD || type == JSON_FALSE || type == JSON_NULL ||
+	       fail_param(err, m->path, "invalid_value",
+			  "Invalid value for '%s': '%s' can only be false in a batch.", m->path,
+			  name);
+}
+
+static bool check_model(const struct member *m, const struct override *o, struct error *err)
+{
+	struct slice value;
+	enum json_type type = override_member(o, "model", &value);
+
+	if (type == JSON_BAD || (type == JSON_STRING && value.n > 2 && value.n < MODEL_BYTES))
+		return true;
+	return fail_param(err, m->path, type == JSON_STRING ? "invalid_value" : "invalid_type",
+			  "Invalid value for '%s': 'model' has to be the name of a model.",
+			  m->path);
+}
+
+static bool check_override(const struct member *m, const char *text, struct error *err)
+{
+	unsigned n;
+	struct override *o = override_new(text, &n);
+
+	if (o == NULL)
+		return fail_param(err, m->path, "object_above_max_properties",
+				  "Invalid '%s': too many members, where %u are allowed.", m->path,
+				  OVERRIDE_MEMBERS_MAX);
+	bool ok = check_model(m, o, err) && check_off(m, o, "stream", err) &&
+		  check_off(m, o, "background", err);
+	override_free(o);
+	return ok;
+}
+
 static bool read_override(const struct member *m, struct batch_options *o, struct error *err)
 {
 	if (m->type != JSON_OBJECT)
@@ -127,7 +169,7 @@ static bool read_override(const struct member *m, struct batch_options *o, struc
 	if (o->override == NULL)
 		return fail_memory(err);
 	o->override[json_copy_one_line(m->text, o->override)] = '\0';
-	return true;
+	return check_override(m, o->override, err);
 }
 
 static const struct {

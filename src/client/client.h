@@ -121,10 +121,11 @@ struct exchange_setup {
 
 /* What one request has of its own. */
 struct exchange_request {
-	struct slice body; /* of a POST */
-	bool fresh;        /* on a new connection: those that are kept may all be dead */
-	bool look_up;      /* the server's name anew; else an address is good for a minute */
-	bool hasty;        /* little time to connect (1 s, with TLS or a proxy 3 s); else 10 s */
+	struct slice body;   /* of a POST */
+	bool fresh;          /* on a new connection: those that are kept may all be dead */
+	bool look_up;        /* the server's name anew; else an address is good for a minute */
+	bool hasty;          /* little time to connect (1 s, with TLS or a proxy 3 s); else 10 s */
+	uint64_t timeout_ms; /* as the setup's, for this request; 0: the setup's */
 };
 
 struct exchange {

@@ -156,6 +156,12 @@ static bool callbacks_set(struct curl_exchange *c, const struct exchange_setup *
 		 curl_easy_setopt(easy, CURLOPT_HEADERDATA, c) == CURLE_OK));
 }
 
+static bool timeout_set(struct curl_exchange *c, uint64_t timeout_ms)
+{
+	c->timeout_ms = timeout_ms;
+	return curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms) == CURLE_OK;
+}
+
 static bool setup_set(struct curl_exchange *c, const struct exchange_setup *s)
 {
 	CURL *easy = c->easy;
@@ -163,7 +169,7 @@ static bool setup_set(struct curl_exchange *c, const struct exchange_setup *s)
 
 	/* "identity" is what is asked for; libcurl decodes what comes coded all the same */
 	return curl_easy_setopt(easy, CURLOPT_HTTPHEADER, &c->headers[0]) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)s->timeout_ms) == CURLE_OK &&
+	       timeout_set(c, s->timeout_ms) &&
 	       curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, SILENT_BYTES_PER_S) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, silence_s) == CURLE_OK &&
 	       (s->get || curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK) &&
@@ -205,6 +211,7 @@ bool curl_exchange_open(struct exchange *x, const struct exchange_setup *s)
 	c->of = x;
 	c->route = (const struct curl_route *)s->route;
 	c->get = s->get;
+	c->setup_timeout_ms = s->timeout_ms;
 	c->head = BUF(HEAD_MAX);
 	headers_write(c, s);
 	c->easy = curl_loop_handle((struct curl_client *)x->client, c);
@@ -234,10 +241,12 @@ bool curl_exchange_url(struct exchange *x, const char *url)
 static bool request_set(struct curl_exchange *c, const struct exchange_request *rq)
 {
 	const char *body = rq->body.n > 0 ? rq->body.p : "";
+	uint64_t timeout_ms = rq->timeout_ms > 0 ? rq->timeout_ms : c->setup_timeout_ms;
 
 	if ((c->fresh != rq->fresh && !fresh_set(c, rq->fresh)) ||
 	    (c->look_up != rq->look_up && !look_up_set(c, rq->look_up)) ||
-	    (c->hasty != rq->hasty && !haste_set(c, rq->hasty)))
+	    (c->hasty != rq->hasty && !haste_set(c, rq->hasty)) ||
+	    (c->timeout_ms != timeout_ms && !timeout_set(c, timeout_ms)))
 		return false;
 	return c->get || (curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, body) == CURLE_OK &&
 			  curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE,

@@ -44,7 +44,8 @@ struct curl_exchange {
 	struct exchange *of;
 	const struct curl_route *route;
 	CURL *easy;
-	bool fresh, look_up, hasty; /* as they are set */
+	bool fresh, look_up, hasty;            /* as they are set */
+	uint64_t setup_timeout_ms, timeout_ms; /* of all requests · as it is set */
 	bool get;
 	bool has_head;              /* the owner has been told of the head */
 	bool refused;               /* its owner takes no more of the body */

@@ -116,6 +116,7 @@ static bool line_start(struct line_transfer *t, const struct line *l)
 		.fresh = l->trials.fresh,
 		.look_up = l->slot.probe,
 		.hasty = l->slot.probe,
+		.timeout_ms = l->flow->line_timeout_ms,
 	};
 	return line_transfer_url(t, l->flow->endpoint) &&
 	       exchange_start(&t->transfer.exchange, &rq);
@@ -367,7 +368,7 @@ static void line_put_back(struct line *l, uint64_t now_us)
 static bool line_judge(struct dispatch *d, struct line *l, const struct attempt_end *e,
 		       struct judgement *ret, uint64_t *ret_due_ms)
 {
-	const struct trials_limits limits = { d->config.max_attempts, d->config.patience_ms };
+	const struct trials_limits limits = { l->flow->max_attempts, d->config.patience_ms };
 	struct lane *lane = l->lane;
 	struct trials_view view;
 

@@ -135,6 +135,9 @@ void flow_open(struct flow *f, const struct flow_config *config)
 	f->id = config->id;
 	f->endpoint = config->endpoint;
 	f->model_name = config->model != NULL ? config->model : "";
+	f->max_attempts = config->max_attempts > 0 ? config->max_attempts
+						   : f->of->config.max_attempts;
+	f->line_timeout_ms = config->line_timeout_ms;
 	f->entry = (struct schedule_batch){ .batch = f,
 					    .org_weight = config->org_weight,
 					    .expires_at = config->expires_at,

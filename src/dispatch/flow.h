@@ -40,6 +40,9 @@ struct flow_config {
 	uint64_t rest_bytes; /* of their bodies, about */
 	bool prefixes;       /* some lines share a prefix */
 	bool suspended;      /* from the beginning */
+	/* of a line; 0: as dispatch is configured */
+	unsigned max_attempts;
+	uint64_t line_timeout_ms;
 };
 
 /* A moment of a flow; all 0 before it was opened. `running` and `retried` are of the call, the rest

@@ -20,6 +20,8 @@ struct flow {
 	/* the owner's until it is opened, then constant */
 	void *owner;
 	const char *id, *endpoint, *model_name; /* model_name "": none is known */
+	unsigned max_attempts;                  /* of a line */
+	uint64_t line_timeout_ms;               /* 0: the exchange's */
 
 	/* any thread */
 	struct mail mail;

@@ -12,6 +12,7 @@
 #include "base/attr.h"
 #include "base/json.h"
 #include "batch/endpoint.h"
+#include "batch/override.h"
 #include "ingest/explain.h"
 
 #define EMBEDDINGS "/v1/embeddings"
@@ -26,6 +27,7 @@ struct judge {
 	uint32_t fatal;                 /* flags and FAULT_* that make a line bad in this batch */
 	bool unserved[INDEX_NAMES_MAX];
 	bool some_unserved;
+	bool model_set; /* the override names the model of all lines */
 
 	/* the model that the lines must name: of the first line that has no other fault */
 	bool reference_known;
@@ -168,7 +170,7 @@ static bool line_judge(struct judge *j, const struct index_record *r, uint32_t *
 		return false;
 	if (url_wrong)
 		*ret_faults |= FAULT_URL_WRONG;
-	if (*ret_faults != 0)
+	if (*ret_faults != 0 || j->model_set)
 		return true;
 	if (!model_is_unserved(j, r, &unserved, err))
 		return false;
@@ -228,12 +230,13 @@ static bool summary_is_clean(const struct judge *j)
 {
 	const struct index_summary *s = j->explainer.summary;
 
-	if ((s->flags_any & j->fatal) != 0 || s->url_overflow || s->model_overflow)
+	if ((s->flags_any & j->fatal) != 0 || s->url_overflow ||
+	    (s->model_overflow && !j->model_set))
 		return false;
 	for (unsigned i = 0; i < s->url_count; i++)
 		if (!j->url_fits[i])
 			return false;
-	return s->model_count <= models_most(j) && !j->some_unserved;
+	return j->model_set || (s->model_count <= models_most(j) && !j->some_unserved);
 }
 
 static void too_many(struct judge *j, const char *things, uint64_t held, uint64_t most,
@@ -262,6 +265,48 @@ static void endpoint_judge(struct judge *j)
 				   .message = j->explainer.message });
 }
 
+/* Kimi's rule, of what the override sets. */
+static void sampling_judge(struct judge *j)
+{
+	static const char *const names[] = { "temperature", "top_p", "n", "presence_penalty",
+					     "frequency_penalty" };
+	const struct override *o = j->explainer.rules->override;
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct slice value;
+		enum json_type type = override_member(o, names[i], &value);
+		if (type == JSON_BAD || type == JSON_NULL)
+			continue;
+		snprintf(j->explainer.message, sizeof(j->explainer.message),
+			 "The parameter '%s' cannot be set in a batch: leave it out.", names[i]);
+		tell(j, &(struct finding){ .code = "invalid_value",
+					   .param = "lowtide.override",
+					   .message = j->explainer.message });
+		return;
+	}
+}
+
+/* What would be wrong with each line is told once (contract 11.1). */
+static bool override_judge(struct judge *j, struct error *err)
+{
+	const struct verdict_rules *rules = j->explainer.rules;
+	AUTO(auto_free) char *model = override_text(rules->override, "model");
+
+	if (j->model_set && model == NULL)
+		return fail_memory(err);
+	if (model != NULL && rules->model_served != NULL &&
+	    !rules->model_served(rules->ctx, model)) {
+		snprintf(j->explainer.message, sizeof(j->explainer.message),
+			 "The provided model '%.128s' is not supported by the Batch API.", model);
+		tell(j, &(struct finding){ .code = "model_not_found",
+					   .param = "body.model",
+					   .message = j->explainer.message });
+	}
+	if (rules->refuse_sampling && !satisfied(j))
+		sampling_judge(j);
+	return true;
+}
+
 static bool file_judge(struct judge *j, const struct index *ix, struct error *err)
 {
 	const struct index_summary *s = j->explainer.summary;
@@ -273,6 +318,8 @@ static bool file_judge(struct judge *j, const struct index *ix, struct error *er
 		return true;
 	}
 	endpoint_judge(j);
+	if (!override_judge(j, err))
+		return false;
 	too_many(j, "lines", s->lines, j->explainer.rules->lines_max, "limits.lines_per_file");
 	if (strcmp(j->explainer.endpoint, EMBEDDINGS) == 0)
 		too_many(j, "inputs over all its lines", s->inputs, j->explainer.rules->inputs_max,
@@ -305,6 +352,22 @@ static const char *endpoint_of(const struct verdict_rules *rules, const struct i
 	return CHAT;
 }
 
+static bool sets(const struct verdict_rules *rules, const char *name)
+{
+	struct slice value;
+
+	return override_member(rules->override, name, &value) != JSON_BAD;
+}
+
+/* What the override sets is not missed, nor is the line's own looked at (contract 11.1). */
+static uint32_t overridden_flags(const struct verdict_rules *rules)
+{
+	return (sets(rules, "model") ? LINE_MODEL_MISSING : 0) |
+	       (sets(rules, "messages") ? LINE_MESSAGES_MISSING : 0) |
+	       (sets(rules, "stream") ? LINE_STREAM : 0) |
+	       (sets(rules, "background") ? LINE_BACKGROUND : 0);
+}
+
 static uint32_t fatal_flags(const struct verdict_rules *rules, const char *endpoint)
 {
 	uint32_t fatal = LINE_NOT_JSON | LINE_NOT_OBJECT | LINE_TOO_LONG | LINE_CUSTOM_ID_MISSING |
@@ -320,7 +383,7 @@ static uint32_t fatal_flags(const struct verdict_rules *rules, const char *endpo
 		fatal |= LINE_MESSAGES_MISSING;
 	if (strcmp(endpoint, RESPONSES) == 0)
 		fatal |= LINE_BACKGROUND;
-	return fatal;
+	return fatal & ~overridden_flags(rules);
 }
 
 static void judge_init(struct judge *j, const struct index *ix, const struct blob_reader *blob,
@@ -339,9 +402,11 @@ static void judge_init(struct judge *j, const struct index *ix, const struct blo
 		.reference_text = BUF(UINT32_MAX),
 	};
 	j->fatal = fatal_flags(rules, j->explainer.endpoint);
+	j->model_set = sets(rules, "model");
 	for (unsigned i = 0; i < s->url_count; i++)
 		j->url_fits[i] = url_fits(j, slice_of(s->urls[i]));
-	for (unsigned i = 0; i < s->model_count && rules->model_served != NULL; i++) {
+	for (unsigned i = 0; i < s->model_count && rules->model_served != NULL && !j->model_set;
+	     i++) {
 		j->unserved[i] = !rules->model_served(rules->ctx, s->models[i]);
 		j->some_unserved |= j->unserved[i];
 	}

@@ -10,6 +10,8 @@
 #include "blob/blob.h"
 #include "ingest/index.h"
 
+struct override;
+
 struct verdict_rules {
 	enum profile profile;
 	const char *endpoint; /* of the batch; NULL: the first line's url (lowtide check) */
@@ -25,6 +27,7 @@ struct verdict_rules {
 	const char *model;   /* that all lines must name; NULL: that of the first good line */
 	bool mixed_models;   /* lines may name several, which are listed in the index ... */
 	unsigned models_max; /* ... and no more than so many; 0: any number */
+	const struct override *override; /* what is set in each body; NULL: nothing is */
 };
 
 /* Texts of the finding are valid during the call; its fault is not told where the findings become

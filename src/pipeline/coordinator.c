@@ -112,6 +112,8 @@ void coordinator_free(struct coordinator *c)
 	worker_free(c->worker);
 	shares_done(&c->shares);
 	lessor_memory_free(c->lessor);
+	override_free(c->override);
+	free(c->override_model);
 	batch_done(&c->batch);
 	pthread_mutex_destroy(&c->lock);
 	free(c);

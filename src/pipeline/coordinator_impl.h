@@ -10,6 +10,7 @@
  *	coordinator_turn.c   when it has its turn; what other threads ask of it */
 #pragma once
 
+#include "batch/override.h"
 #include "pipeline/coordinator.h"
 #include "pipeline/lessor_memory.h"
 #include "pipeline/shares.h"
@@ -47,7 +48,9 @@ struct coordinator {
 	struct batch batch; /* as it was when loaded */
 	uint64_t lines;
 	struct open_files files;
-	struct shares shares; /* what the worker sends, where the lines name several models */
+	struct shares shares;      /* what the worker sends, where the lines name several models */
+	struct override *override; /* of its options; NULL: none */
+	char *override_model;      /* that it sets; NULL: none */
 
 	/* the turn's */
 	_Atomic int phase; /* enum phase; other threads only read it */

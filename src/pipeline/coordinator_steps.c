@@ -1,6 +1,7 @@
 /* coordinator_steps.c: a batch from phase to phase; coordinator.h has the picture, `steps` each
  * edge. All of it runs in the coordinator's turn. */
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
@@ -74,6 +75,12 @@ static bool shares_renew(struct coordinator *c, struct error *err)
 	return ok && worker_room(c->worker, c->shares.n, err);
 }
 
+/* An option of the batch, which the configuration bounds. */
+static uint64_t at_most(uint64_t asked, uint64_t most)
+{
+	return asked < most ? asked : most;
+}
+
 /* Wakes the worker beside it up. */
 static bool span_send(struct coordinator *c, struct error *err)
 {
@@ -92,7 +99,13 @@ static bool span_send(struct coordinator *c, struct error *err)
 		.rest_bytes = s->body_bytes / c->lines * rest_lines,
 		.prefixes = s->prefixes,
 		.suspended = coordinator_pause_begin(c),
+		.max_attempts = (unsigned)at_most(c->batch.options.max_attempts,
+						  c->env->config->max_attempts),
+		.line_timeout_ms = at_most(c->batch.options.line_timeout_s * 1000,
+					   c->env->config->line_timeout_ms),
 	};
+	if (c->override != NULL)
+		task.rest_bytes += override_bytes(c->override) * rest_lines;
 	memcpy(task.org, c->batch.org, sizeof(task.org));
 	if (worker_start(c->worker, &task, c->shares.of, c->shares.n))
 		log_info("batch.started", kv_str("batch", c->id), kv_u64("lines", c->lines),
@@ -119,10 +132,33 @@ static bool span_is_back(struct coordinator *c)
 
 /* ---- the steps ---- */
 
+/* While nothing of it is sent. */
+static bool override_read(struct coordinator *c, struct error *err)
+{
+	struct slice model;
+	unsigned n;
+
+	c->files.input.override = NULL;
+	free(TAKE(c->override_model));
+	override_free(TAKE(c->override));
+	if (c->batch.options.override == NULL)
+		return true;
+	c->override = override_new(c->batch.options.override, &n);
+	if (c->override == NULL)
+		return fail_memory(err);
+	c->files.input.override = c->override;
+	if (override_member(c->override, "model", &model) == JSON_BAD)
+		return true;
+	c->override_model = override_text(c->override, "model");
+	return c->override_model != NULL || fail_memory(err);
+}
+
 static bool step_load(struct coordinator *c, struct error *err)
 {
 	batch_done(&c->batch);
 	if (!store_batch_get(c->env->store, NULL, c->id, &c->batch, err))
+		return false;
+	if (!override_read(c, err))
 		return false;
 	enum batch_status status = c->batch.status;
 	c->hold = c->batch.hold;

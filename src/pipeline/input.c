@@ -6,9 +6,12 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "batch/override.h"
 #include "ingest/ingest.h"
 #include "pipeline/lost_data.h"
 
+/* By what is set in it. Only one that names the same member many times could grow by more. */
+#define BODY_GROWS_MAX (1u << 20)
 #define CACHE_RECORDS 64 /* read at once; dispatch goes through them in order */
 
 /* ---- opening ---- */
@@ -124,6 +127,30 @@ bool input_look(struct input *in, uint64_t record, struct line_look *ret, struct
 	if (!record_get(in, record, &r, err))
 		return false;
 	*ret = (struct line_look){ .body_bytes = r.body_length, .prefix = r.prefix };
+	if (in->override != NULL)
+		ret->body_bytes += (uint32_t)override_bytes(in->override);
+	return true;
+}
+
+/* The index has counted the line's own `input`. */
+static bool override_line(const struct input *in, struct buf *to, struct request_line *line,
+			  struct error *err)
+{
+	AUTO(buf_free) struct buf body = BUF(line->body.n + BODY_GROWS_MAX);
+	size_t id_at = (size_t)(line->custom_id.p - to->p);
+	struct slice value;
+
+	if (!override_apply(in->override, line->body, &body))
+		return body.no_memory ? fail_memory(err)
+				      : fail_sys(err, E2BIG, "a body with its override");
+	size_t at = to->n;
+	buf_add(to, buf_slice(&body));
+	if (to->failed)
+		return fail_memory(err);
+	line->custom_id.p = to->p + id_at;
+	line->body = (struct slice){ to->p + at, to->n - at };
+	if (override_member(in->override, "input", &value) != JSON_BAD)
+		line->inputs = 0;
 	return true;
 }
 
@@ -154,7 +181,7 @@ bool input_line(struct input *in, uint64_t record, struct buf *to, struct reques
 	ret->custom_id = (struct slice){ to->p + r.custom_id_offset, r.custom_id_length };
 	ret->body = (struct slice){ to->p + r.body_offset, r.body_length };
 	ret->inputs = r.inputs;
-	return true;
+	return in->override == NULL || override_line(in, to, ret, err);
 }
 
 bool input_custom_id(const struct input *in, uint64_t record, struct buf *to)

@@ -11,10 +11,13 @@
 #include "blob/blob.h"
 #include "ingest/index.h"
 
+struct override;
+
 struct input {
 	/* set by the owner before input_open() */
 	struct blobs *blobs;
-	const char *file_id, *batch_id; /* the second for the log */
+	const char *file_id, *batch_id;  /* the second for the log */
+	const struct override *override; /* set in each body; NULL: nothing is. Before it is read */
 	/* our own: zero at first */
 	struct blob_reader *blob; /* NULL: not open, or lost */
 	struct index *index;      /* NULL: it is not open, or lost */
@@ -39,7 +42,8 @@ MUST_USE bool input_look(struct input *in, uint64_t record, struct line_look *re
 			 struct error *err);
 /* The number of the line's model in the index (index.h). */
 MUST_USE bool input_model(struct input *in, uint64_t record, uint16_t *ret, struct error *err);
-/* Reads the line into `to`; *ret points there. */
+/* Reads the line into `to`; *ret points there. What is set in each body makes another of it, which
+ * stands behind the line. */
 MUST_USE bool input_line(struct input *in, uint64_t record, struct buf *to,
 			 struct request_line *ret, struct error *err);
 /* The raw custom_id, appended to `to`; false when it cannot be read. */

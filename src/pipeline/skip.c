@@ -145,6 +145,7 @@ bool skip_again(struct coordinator *c, struct error *err)
 		.endpoint = c->batch.endpoint,
 		.model = c->batch.model,
 		.mixed_models = c->batch.options.mixed_models,
+		.override = c->override,
 	};
 	struct verdict_lines lines;
 

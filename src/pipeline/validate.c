@@ -67,12 +67,13 @@ static bool bad_lines_skip(struct coordinator *c, const struct verdict_rules *ru
 	}
 	log_info("batch.lines_skipped", kv_str("batch", c->id), kv_u64("lines", lines.bad));
 	buf_clear(errors);
-	*ret_model = lines.model;
+	if (c->override_model == NULL)
+		*ret_model = lines.model;
 	return true;
 }
 
 /* Judges the input; `errors` stays empty when it is good. *ret_model: of all lines that will run,
- * in the index; NULL: they name several, or one that is not listed there. */
+ * in the index or the override; NULL: they name several, or one that is not listed there. */
 static bool input_judge(struct coordinator *c, struct buf *errors, const char **ret_model,
 			struct error *err)
 {
@@ -95,11 +96,14 @@ static bool input_judge(struct coordinator *c, struct buf *errors, const char **
 	rules.ctx = c->env->dispatch;
 	rules.mixed_models = c->batch.options.mixed_models;
 	rules.models_max = BATCH_MODELS_MAX;
+	rules.override = c->override;
 	uint64_t count;
 	if (!verdict_errors(c->files.input.index, c->files.input.blob, &rules, errors, &count, err))
 		return false;
 	const struct index_summary *s = index_summary(c->files.input.index);
-	*ret_model = s->model_count == 1 ? s->models[0] : NULL;
+	*ret_model = c->override_model != NULL ? c->override_model
+		     : s->model_count == 1     ? s->models[0]
+					       : NULL;
 	if (count > 0 && c->batch.options.skip_invalid &&
 	    !bad_lines_skip(c, &rules, count, errors, ret_model, err))
 		return false;

@@ -329,7 +329,8 @@ static bool fake_start(struct exchange *x, const struct exchange_request *rq)
 	const struct fake_answer *a = &f->answer;
 	f->rest = slice_of(a->body != NULL ? a->body : "");
 	f->due_ms = a->after_ms == FAKE_NEVER ? FAKE_NEVER : now + a->after_ms;
-	f->dead_ms = f->timeout_ms > 0   ? now + f->timeout_ms
+	f->dead_ms = rq->timeout_ms > 0  ? now + rq->timeout_ms
+		     : f->timeout_ms > 0 ? now + f->timeout_ms
 		     : f->silence_ms > 0 ? now + f->silence_ms
 					 : FAKE_NEVER;
 	f->has_head = is_of_connecting(a->how);

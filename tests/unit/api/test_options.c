@@ -27,11 +27,11 @@ static void all_members_are_taken(void **state)
 	(void)state;
 	assert_true(
 		given("{\"on_invalid_line\":\"sk\\u0069p\",\"mixed_models\":true,"
-		     "\"output_order\":\"completion\",\"max_attempts\":3,\"line_timeout_s\":60,"
-		     "\"canary\":10,\"not_before\":1800000000,"
-		     "\"hours\":\"22:00-06:00 Europe\\/Berlin\",\"token_budget\":9007199254740993,"
-		     "\"override\":{\"model\":\"m\",\n \"n\" : 1.0}}",
-		     &o, &err));
+		      "\"output_order\":\"completion\",\"max_attempts\":3,\"line_timeout_s\":60,"
+		      "\"canary\":10,\"not_before\":1800000000,"
+		      "\"hours\":\"22:00-06:00 Europe\\/Berlin\",\"token_budget\":9007199254740993,"
+		      "\"override\":{\"model\":\"m\",\n \"n\" : 1.0}}",
+		      &o, &err));
 	assert_true(o.skip_invalid && o.mixed_models && o.by_completion);
 	assert_int_equal(o.max_attempts, 3);
 	assert_int_equal(o.line_timeout_s, 60);
@@ -93,6 +93,12 @@ static void others_are_refused(void **state)
 		  "integer_above_max_value" },
 		{ "{\"override\":[]}", "lowtide.override", "invalid_type" },
 		{ "{\"override\":\"{}\"}", "lowtide.override", "invalid_type" },
+		{ "{\"override\":{\"stream\":true}}", "lowtide.override", "invalid_value" },
+		{ "{\"override\":{\"str\\u0065am\":1}}", "lowtide.override", "invalid_value" },
+		{ "{\"override\":{\"background\":true}}", "lowtide.override", "invalid_value" },
+		{ "{\"override\":{\"model\":\"\"}}", "lowtide.override", "invalid_value" },
+		{ "{\"override\":{\"model\":null}}", "lowtide.override", "invalid_type" },
+		{ "{\"override\":{\"model\":7}}", "lowtide.override", "invalid_type" },
 	};
 	struct batch_options o;
 
@@ -120,6 +126,14 @@ static void an_override_is_bounded(void **state)
 	memcpy(text + n + OVERRIDE_BYTES_MAX, "\"}}", 4);
 	assert_false(given(text, &o, &err));
 	assert_string_equal(err.param, "lowtide.override");
+	n = snprintf(text, sizeof(text), "{\"override\":{");
+	for (int i = 0; i <= 64; i++)
+		n += snprintf(text + n, sizeof(text) - (size_t)n, "%s\"%d\":0", i > 0 ? "," : "",
+			      i);
+	snprintf(text + n, sizeof(text) - (size_t)n, "}}");
+	assert_false(given(text, &o, &err));
+	assert_string_equal(err.code, "object_above_max_properties");
+	batch_options_done(&o);
 }
 
 /* Two creates are the same only if their options are (contract 2.4). */

@@ -431,6 +431,16 @@ static void one_that_takes_too_long(void **state)
 	answer = "HTTP/1.1 200 OK\r\n";
 	assert_int_equal(ask(&a), EXCHANGE_TIMEOUT);
 	ask_close(&a);
+	/* a time of its own, for one request */
+	ask_open(&a, &(struct exchange_setup){ .timeout_ms = 60000 });
+	answer = "HTTP/1.1 200 OK\r\n";
+	assert_true(exchange_start(&a.exchange, &(struct exchange_request){ .timeout_ms = 50 }));
+	while (a.dones == 0)
+		ask_turn(&a);
+	assert_int_equal(a.how, EXCHANGE_TIMEOUT);
+	answer = plain;
+	assert_int_equal(ask(&a), EXCHANGE_WHOLE);
+	ask_close(&a);
 }
 
 /* ---- what codes mean ---- */

@@ -286,6 +286,53 @@ static void no_answer_in_time_is_a_fault(void **state)
 	world_close(&w);
 }
 
+static void fail_first_lines(const struct request *rq, struct fake_answer *ret)
+{
+	if (rq->line == 0)
+		*ret = fails;
+}
+
+/* 11.1, max_attempts: of one batch, while another's are as configured. */
+static void a_batch_may_have_attempts_of_its_own(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	servers.of[0].answer.after_ms = 100;
+	servers.of[0].choose = fail_first_lines;
+	struct world_batch *once = world_batch_as(&w, "m", 40, sys.now_s() + 86400,
+						  &(struct flow_config){ .max_attempts = 1 });
+	struct world_batch *usual = world_batch(&w, 40);
+	world_run(&w, 10000);
+	assert_int_equal(once->ended + usual->ended, 80);
+	assert_int_equal(once->outcomes[0]->attempts, 1);
+	assert_int_equal(usual->outcomes[0]->attempts, 2);
+	assert_int_equal(once->outcomes[0]->http_status, 500);
+	world_close(&w);
+}
+
+/* 11.1, line_timeout_s: exchanges are used again for lines of other batches. */
+static void a_batch_may_have_a_time_out_of_its_own(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	servers.of[0].answer.after_ms = 4000;
+	struct world_batch *hasty = world_batch_as(
+		&w, "m", 4, sys.now_s() + 86400, &(struct flow_config){ .line_timeout_ms = 1000 });
+	struct world_batch *usual = world_batch(&w, 4);
+	world_run(&w, 60000);
+	assert_int_equal(usual->ended, 4);
+	for (unsigned i = 0; i < 4; i++)
+		assert_int_equal(usual->outcomes[i]->fault, OUTCOME_ANSWERED);
+	for (unsigned i = 0; i < 4; i++)
+		if (hasty->outcomes[i] != NULL)
+			assert_int_equal(hasty->outcomes[i]->fault, OUTCOME_TIMEOUT);
+	world_close(&w);
+}
+
 static void an_upstream_that_is_not_there_costs_no_attempt(void **state)
 {
 	struct flow_view v;
@@ -447,6 +494,8 @@ int main(void)
 		cmocka_unit_test(a_dead_connection_is_excused_once),
 		cmocka_unit_test(a_200_that_is_no_answer_is_a_fault),
 		cmocka_unit_test(no_answer_in_time_is_a_fault),
+		cmocka_unit_test(a_batch_may_have_attempts_of_its_own),
+		cmocka_unit_test(a_batch_may_have_a_time_out_of_its_own),
 		cmocka_unit_test(an_upstream_that_is_not_there_costs_no_attempt),
 		cmocka_unit_test(a_slot_is_free_when_its_line_is_answered),
 		cmocka_unit_test(what_is_not_durable_is_bounded_over_all_upstreams),

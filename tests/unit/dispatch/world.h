@@ -201,8 +201,9 @@ static inline void world_open(struct world *w, fake_script script, void *ctx)
 
 /* ---- batches ---- */
 
-static inline struct world_batch *world_batch_until(struct world *w, const char *model,
-						    unsigned lines, int64_t expires_at)
+/* `more`: what of it is other than usual. */
+static inline struct world_batch *world_batch_as(struct world *w, const char *model, unsigned lines,
+						 int64_t expires_at, const struct flow_config *more)
 {
 	struct world_batch *b = &w->batches[w->batch_count];
 	struct error err;
@@ -220,10 +221,18 @@ static inline struct world_batch *world_batch_until(struct world *w, const char 
 		.expires_at = expires_at,
 		.rest_lines = lines,
 		.rest_bytes = 100ull * lines,
+		.max_attempts = more->max_attempts,
+		.line_timeout_ms = more->line_timeout_ms,
 	};
 	assert_true(flow_new(w->dispatch, &b->flow, &err));
 	flow_open(b->flow, &config);
 	return b;
+}
+
+static inline struct world_batch *world_batch_until(struct world *w, const char *model,
+						    unsigned lines, int64_t expires_at)
+{
+	return world_batch_as(w, model, lines, expires_at, &(struct flow_config){ 0 });
 }
 
 static inline struct world_batch *world_batch_of(struct world *w, const char *model, unsigned lines)

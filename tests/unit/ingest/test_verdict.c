@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "base/json.h"
+#include "batch/override.h"
 #include "blob_fake.h"
 #include "ingest/verdict.h"
 
@@ -800,6 +801,47 @@ static void bad_lines_and_the_model_of_the_others(void **state)
 		  "0: invalid_json_line 1 - " NO_JSON "1: " MIXED("m"), "n");
 }
 
+static bool is_served(void *ctx, const char *model)
+{
+	(void)ctx;
+	return strcmp(model, "served") == 0;
+}
+
+/* 11.1, override: what is set in each body is not missed in a line, and judged once. */
+static void what_is_overridden_is_no_fault_of_a_line(void **state)
+{
+#define LINE(id, body) "{\"custom_id\":\"" id "\"," METHOD "," URL ",\"body\":" body "}\n"
+	static const char mixed[] = MODEL("a", "m") "\n" MODEL("b", "n") "\n" LINE(
+		"c", "{\"messages\":[]}") LINE("d", "{\"model\":7,\"messages\":[]}");
+	struct verdict_rules rules = kimi;
+	unsigned n;
+
+	(void)state;
+	struct override *model = override_new("{\"model\":\"served\"}", &n),
+			*other = override_new("{\"model\":\"other\",\"top_p\":1}", &n),
+			*messages = override_new("{\"messages\":[],\"stream\":false}", &n);
+	rules.model_served = is_served;
+	rules.override = model;
+	check(&rules, mixed, "");
+	check_bad(&rules, mixed, 0, "", NULL);
+	check(&rules, LINE("a", "{\"stream\":true}"),
+	      "invalid_request 1 body.messages Messages parameter is required.\n");
+	rules.override = other;
+	rules.refuse_sampling = true;
+	check(&rules, mixed,
+	      "model_not_found 0 body.model The provided model 'other' is not supported by the Batch "
+	      "API.\ninvalid_value 0 lowtide.override The parameter 'top_p' cannot be set in a "
+	      "batch: leave it out.\n");
+	rules = kimi;
+	rules.override = messages;
+	check(&rules, LINE("a", "{\"model\":\"m\",\"stream\":true}"), "");
+	check(&rules, LINE("a", "{\"stream\":true}"),
+	      "invalid_request 1 body.model Model parameter is required.\n");
+	override_free(model);
+	override_free(other);
+	override_free(messages);
+}
+
 static bool refuse(void *ctx, uint64_t number, const struct index_record *r,
 		   const struct finding *f, struct error *err)
 {
@@ -850,6 +892,7 @@ int main(void)
 		cmocka_unit_test(a_good_file_is_judged_by_its_summary),
 		cmocka_unit_test(quoted_lines_need_not_be_in_a_file),
 		cmocka_unit_test(bad_lines_and_the_model_of_the_others),
+		cmocka_unit_test(what_is_overridden_is_no_fault_of_a_line),
 		cmocka_unit_test(who_hears_of_bad_lines_may_end_it),
 	};
 

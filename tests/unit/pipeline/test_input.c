@@ -2,6 +2,8 @@
  * outside its line is not believed. */
 #include "pipeline_unit.h"
 
+#include "batch/override.h"
+
 #define LINES 100u /* more than are cached */
 
 static struct input in;
@@ -64,6 +66,30 @@ static void test_a_line_says_how_many_inputs_it_has(void **state)
 	MUST(input_line(&other, 0, &to, &line, &err));
 	assert_int_equal(line.inputs, 3);
 	input_close(&other);
+}
+
+/* 11.1, override: another body stands behind the line; the custom_id is still the line's. */
+static void test_a_body_is_set(void **state)
+{
+	static const char expected[] = "{\"model\":\"m-2\",\"messages\":[{\"role\":\"user\","
+				       "\"content\":\"3\"}],\"input\":[1]}";
+	AUTO(buf_free) struct buf to = BUF(1 << 16);
+	struct request_line line;
+	struct line_look plain, set;
+	unsigned n;
+
+	(void)state;
+	struct override *o = override_new("{\"input\":[1],\"model\":\"m-2\"}", &n);
+	MUST(input_open(&in, 0, &err));
+	MUST(input_look(&in, 3, &plain, &err));
+	in.override = o;
+	MUST(input_look(&in, 3, &set, &err));
+	assert_int_equal(set.body_bytes, plain.body_bytes + override_bytes(o));
+	MUST(input_line(&in, 3, &to, &line, &err));
+	assert_true(slice_is(line.custom_id, "c-3"));
+	assert_true(slice_is(line.body, expected));
+	assert_int_equal(line.inputs, 0); /* to be counted in the body */
+	override_free(o);
 }
 
 static void test_what_the_schedule_wants_to_know(void **state)
@@ -142,6 +168,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_lines_are_read_in_any_order),
 		TEST(test_a_line_says_how_many_inputs_it_has),
+		TEST(test_a_body_is_set),
 		TEST(test_what_the_schedule_wants_to_know),
 		TEST(test_a_custom_id_is_read_without_its_line),
 		TEST(test_it_goes_on_after_it_was_let_go),
