@@ -65,11 +65,11 @@ static bool finish(struct config *c, struct error *err)
 		const struct setting *s = &settings[i];
 		const char *text = effective_text(c, s);
 		/* Its text was checked when it was given, so only memory can be short. */
-		if (s->type != SETTING_UPSTREAMS && text != NULL &&
+		if (s->type != SETTING_UPSTREAMS && s->type != SETTING_WEBHOOKS && text != NULL &&
 		    !setting_read(s, text, setting_member(s, c)))
 			return fail_memory(err);
 	}
-	return check_windows(c, err) && upstreams_finish(c, err);
+	return check_windows(c, err) && upstreams_finish(c, err) && webhooks_finish(c, err);
 }
 
 static bool load(struct config *c, const char *file, const struct config_flag *flags,
@@ -80,6 +80,11 @@ static bool load(struct config *c, const char *file, const struct config_flag *f
 		return fail_memory(err);
 	return (file == NULL || config_read_file(c, err)) && config_read_environment(c, err) &&
 	       config_read_flags(c, flags, flag_count, err) && finish(c, err);
+}
+
+bool config_read_keys(struct config *c, struct error *err)
+{
+	return upstreams_read_keys(c, err) && webhooks_read_keys(c, err);
 }
 
 bool config_load(const char *file, const struct config_flag *flags, size_t flag_count,
@@ -95,6 +100,7 @@ bool config_load(const char *file, const struct config_flag *flags, size_t flag_
 void config_done(struct config *c)
 {
 	upstreams_clear(c);
+	webhooks_clear(c);
 	for (size_t i = 0; c->given != NULL && i < setting_count; i++)
 		free(c->given[i].text);
 	free(c->given);
@@ -102,6 +108,7 @@ void config_done(struct config *c)
 	free(c->ca_file);
 	free(c->cert_file);
 	free(c->key_file);
+	free(c->webhook_ca_file);
 	free(c->file);
 	*c = (struct config){ 0 };
 }
@@ -176,6 +183,8 @@ void config_print(const struct config *c, FILE *to)
 		print_origin(c, s, to);
 		if (upstreams)
 			print_upstreams(c, to);
+		if (s->type == SETTING_WEBHOOKS)
+			webhooks_print(c, to);
 	}
 }
 
@@ -244,6 +253,9 @@ struct webhooks_config config_webhooks(const struct config *c)
 		.allow_private = c->webhooks_private,
 		.timeout_ms = c->webhook_timeout_s * 1000,
 		.user_agent = "lowtide",
+		.tls.ca = c->ready_webhook_ca,
+		.endpoints = c->ready_webhooks,
+		.endpoint_count = c->webhook_count,
 	};
 }
 

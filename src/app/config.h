@@ -45,6 +45,16 @@ struct upstream_setting {
 	struct origin origin;
 };
 
+/* An entry of `webhooks.endpoints`, as written. */
+struct webhook_setting {
+	char *name, *url;
+	char *org;                               /* its name; NULL: all */
+	char **event_types;                      /* NULL-ended; NULL: all */
+	char *secret, *secret_env, *secret_file; /* one of them */
+	uint64_t given;
+	struct origin origin;
+};
+
 struct config {
 	/* one member a setting, see the table in settings.c */
 	struct address listen;
@@ -67,6 +77,9 @@ struct config {
 	char *ca_file, *cert_file, *key_file; /* of upstreams that name none of their own */
 	bool webhooks_private;
 	uint64_t webhook_timeout_s, webhook_endpoints;
+	char *webhook_ca_file;
+	struct webhook_setting *webhooks;
+	size_t webhook_count;
 	int log_level;  /* enum log_level */
 	int log_format; /* enum log_format */
 	struct upstream_setting *upstreams;
@@ -75,6 +88,9 @@ struct config {
 	/* the upstreams as the pipeline takes them, once config_read_keys() has been called;
 	 * copies */
 	struct upstream_config *ready_upstreams;
+	/* likewise; `org` is the organization's name, not its id */
+	struct webhook_endpoint *ready_webhooks;
+	char *ready_webhook_ca; /* NULL: the machine's */
 
 	struct given *given; /* what each setting was given, in the table's order */
 	char *file;          /* path of the YAML file, or NULL */
@@ -100,9 +116,12 @@ MUST_USE bool config_load(const char *file, const struct config_flag *flags, siz
 			  struct config *ret, struct error *err);
 void config_done(struct config *c);
 
-/* Reads the upstreams' keys and certificates from where the settings say they are. A failure names
+/* Reads the keys and certificates of upstreams, and secrets of webhooks, from where the settings say they are. A failure names
  * that place and never shows what was in it. */
 MUST_USE bool config_read_keys(struct config *c, struct error *err);
+
+/* Whether both have the same webhooks.endpoints, once their secrets were read. */
+bool config_webhooks_same(const struct config *a, const struct config *b);
 
 /* Logs a warning for each variable LOWTIDE_… that names no setting: a typing error, most likely. */
 void config_warn_environment(const struct config *c);
@@ -119,6 +138,7 @@ struct pipeline_config config_pipeline(const struct config *c);
 struct api_config config_api(const struct config *c);
 struct window_rule config_windows(const struct config *c);
 /* The rules by which the server, `run` and `check` judge a file and its lines. */
+/* Its endpoints' `org` is a name: serve.c puts the id in its place. */
 struct webhooks_config config_webhooks(const struct config *c);
 struct ingest_limits config_limits(const struct config *c);
 struct verdict_rules config_rules(const struct config *c);

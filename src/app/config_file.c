@@ -93,41 +93,41 @@ static bool read_models(struct reader *r, const struct setting *s, const char *k
 	return true;
 }
 
-/* An entry of `upstreams`, and the group in it whose members are read; NULL: its own. */
-struct upstream_entry {
-	struct upstream_setting *upstream;
+/* An entry of a list, and the group in it whose members are read; NULL: its own. */
+struct entry_place {
+	const struct entry_kind *kind;
+	struct config_entry entry;
 	const char *group;
 };
 
-/* One member of it; `ctx` is a struct upstream_entry. */
-static bool read_upstream_member(struct reader *r, void *ctx, const char *name,
-				 const struct origin *at, const yaml_node_t *value)
+/* One member of it; `ctx` is a struct entry_place. */
+static bool read_entry_member(struct reader *r, void *ctx, const char *name,
+			      const struct origin *at, const yaml_node_t *value)
 {
-	const struct upstream_entry *in = ctx;
-	struct upstream_setting *u = in->upstream;
+	const struct entry_place *in = ctx;
+	const struct entry_kind *kind = in->kind;
 	char key[128];
 
 	snprintf(key, sizeof(key), "%s%s%.80s", in->group != NULL ? in->group : "",
 		 in->group != NULL ? "." : "", name);
-	const struct setting *s = setting_find(upstream_settings, upstream_setting_count, key);
+	const struct setting *s = setting_find(kind->table, kind->count, key);
 	const char *text = scalar_text(value);
 
-	if (s == NULL && setting_is_group(upstream_settings, upstream_setting_count, key)) {
+	if (s == NULL && setting_is_group(kind->table, kind->count, key)) {
 		if (value->type == YAML_MAPPING_NODE)
-			return each_member(r, value, read_upstream_member,
-					   &(struct upstream_entry){ u, key });
+			return each_member(r, value, read_entry_member,
+					   &(struct entry_place){ kind, in->entry, key });
 		return (text != NULL && text[0] == '\0') ||
 		       fail_at(r->err, at, key,
 			       "this is a group: its settings stand below it, indented");
 	}
 	if (s == NULL)
-		return fail_unknown(upstream_settings, upstream_setting_count, at, key, r->err);
-	void *member = setting_member(s, u);
-	uint64_t bit = UINT64_C(1) << (s - upstream_settings);
-	if (u->given & bit)
+		return fail_unknown(kind->table, kind->count, at, key, r->err);
+	void *member = setting_member(s, in->entry.members);
+	uint64_t bit = UINT64_C(1) << (s - kind->table);
+	if (*in->entry.given & bit)
 		return fail_at(r->err, at, key, "given twice");
-	u->given |= bit;
-	u->has_priority |= member == &u->priority;
+	*in->entry.given |= bit;
 	if (s->type == SETTING_NAMES)
 		return read_models(r, s, key, value, member);
 	if (text == NULL)
@@ -135,22 +135,28 @@ static bool read_upstream_member(struct reader *r, void *ctx, const char *name,
 	return setting_read(s, text, member) || fail_text(s, at, key, text, r->err);
 }
 
-static bool read_upstreams(struct reader *r, const struct setting *s, const struct origin *at,
-			   const yaml_node_t *list)
+static bool read_entries(struct reader *r, const struct setting *s, const struct origin *at,
+			 const yaml_node_t *list)
 {
+	const struct entry_kind upstreams = { upstream_settings, upstream_setting_count, "a url",
+					      upstream_entry_add };
+	const struct entry_kind webhooks = { webhook_settings, webhook_setting_count,
+					     "a name, a url and a secret", webhook_entry_add };
+	const struct entry_kind *kind = s->type == SETTING_UPSTREAMS ? &upstreams : &webhooks;
+
 	given_of(r->config, s)->origin = *at;
 	const yaml_node_item_t *item = list->data.sequence.items.start;
 	for (; item < list->data.sequence.items.top; item++) {
 		const yaml_node_t *node = yaml_document_get_node(r->document, *item);
 		struct origin entry_at = origin_of(r, node);
+		struct entry_place in = { .kind = kind };
 		if (node->type != YAML_MAPPING_NODE)
 			return fail_at(r->err, &entry_at, s->key,
-				       "an entry of the list is a group with at least a url");
-		struct upstream_setting *u = upstream_add(r->config, &entry_at);
-		if (u == NULL)
+				       "an entry of the list is a group with at least %s",
+				       kind->wanted);
+		if (!kind->add(r->config, &entry_at, &in.entry))
 			return fail_memory(r->err);
-		if (!each_member(r, node, read_upstream_member,
-				 &(struct upstream_entry){ u, NULL }))
+		if (!each_member(r, node, read_entry_member, &in))
 			return false;
 	}
 	return true;
@@ -165,9 +171,10 @@ static bool read_setting(struct reader *r, const struct setting *s, const struct
 	if (g->origin.layer == LAYER_FILE)
 		return fail_at(r->err, at, s->key, "given twice, first on line %" PRIu64,
 			       g->origin.line);
-	if (s->type == SETTING_UPSTREAMS && value->type == YAML_SEQUENCE_NODE)
-		return read_upstreams(r, s, at, value);
-	if (s->type == SETTING_UPSTREAMS && text != NULL)
+	bool is_list = s->type == SETTING_UPSTREAMS || s->type == SETTING_WEBHOOKS;
+	if (is_list && value->type == YAML_SEQUENCE_NODE)
+		return read_entries(r, s, at, value);
+	if (is_list && text != NULL)
 		return fail_text(s, at, s->key, text, r->err);
 	if (text == NULL)
 		return fail_value(s, at, s->key, node_kind(value), r->err);

@@ -34,7 +34,18 @@ bool fail_value(const struct setting *s, const struct origin *origin, const char
 bool fail_text(const struct setting *s, const struct origin *origin, const char *key,
 	       const char *text, struct error *err);
 
+/* ---- config_keys.c: `setting` names the place in messages, which never show what was in it ---- */
+
+MUST_USE bool key_from_variable(const struct origin *at, const char *setting, const char *variable,
+				char **ret, struct error *err);
+MUST_USE bool key_from_file(const struct origin *at, const char *setting, const char *path,
+			    char **ret, struct error *err);
+
 /* ---- config_tls.c ---- */
+
+/* The CA certificates that the setting `key`, `path` or NULL, names. */
+MUST_USE bool tls_ca_read(const struct config *c, const char *key, const char *path, char **ret,
+			  struct error *err);
 
 /* Whether the TLS settings of an upstream fit together; its defaults are set. */
 MUST_USE bool tls_settings_check(const struct upstream_setting *u, struct error *err);
@@ -43,7 +54,38 @@ MUST_USE bool tls_settings_check(const struct upstream_setting *u, struct error 
 MUST_USE bool tls_files_read(const struct config *c, const struct upstream_setting *u,
 			     struct tls_pem *ret, struct error *err);
 
+/* ---- lists of the file whose entries are groups of settings ---- */
+
+/* A new entry: what setting_member() takes, and a bit for each member that was given. */
+struct config_entry {
+	void *members;
+	uint64_t *given;
+};
+/* What a list's entries are. */
+struct entry_kind {
+	const struct setting *table;
+	size_t count;
+	const char *wanted; /* "a url" */
+	/* False: no memory. */
+	bool (*add)(struct config *c, const struct origin *origin, struct config_entry *ret);
+};
+
+/* ---- config_webhooks.c ---- */
+
+MUST_USE bool webhook_entry_add(struct config *c, const struct origin *origin,
+				struct config_entry *ret);
+/* Checks the entries. */
+MUST_USE bool webhooks_finish(struct config *c, struct error *err);
+/* Reads their secrets, and the CA certificates. */
+MUST_USE bool webhooks_read_keys(struct config *c, struct error *err);
+void webhooks_print(const struct config *c, FILE *to);
+void webhooks_clear(struct config *c);
+
 /* ---- config_upstreams.c ---- */
+
+MUST_USE bool upstream_entry_add(struct config *c, const struct origin *origin,
+				 struct config_entry *ret);
+MUST_USE bool upstreams_read_keys(struct config *c, struct error *err);
 
 /* A new entry; NULL: no memory. */
 struct upstream_setting *upstream_add(struct config *c, const struct origin *origin);

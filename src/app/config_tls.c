@@ -81,6 +81,20 @@ static bool ca_read(const struct tls_file *ca, struct tls_pem *ret, struct error
 		(tls_ca_check(ret->ca, why, sizeof(why)) || fail_file(ca, why, err)));
 }
 
+bool tls_ca_read(const struct config *c, const char *key, const char *path, char **ret,
+		 struct error *err)
+{
+	const struct tls_file ca = { path, key, origin_of_all(c, key) };
+	struct tls_pem pem = { 0 };
+
+	if (!ca_read(&ca, &pem, err)) {
+		tls_pem_done(&pem);
+		return false;
+	}
+	*ret = pem.ca;
+	return true;
+}
+
 /* Without a file of its own the key stands in the certificate's. */
 static bool pair_read(const struct tls_file *cert, const struct tls_file *key, struct tls_pem *ret,
 		      struct error *err)

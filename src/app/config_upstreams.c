@@ -1,6 +1,4 @@
 /* config_upstreams.c: the list of upstreams: what it must be, and where its keys come from. */
-#include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +39,15 @@ void upstreams_clear(struct config *c)
 	free(c->upstreams);
 	c->upstreams = NULL;
 	c->upstream_count = 0;
+}
+
+bool upstream_entry_add(struct config *c, const struct origin *origin, struct config_entry *ret)
+{
+	struct upstream_setting *u = upstream_add(c, origin);
+
+	if (u != NULL)
+		*ret = (struct config_entry){ u, &u->given };
+	return u != NULL;
 }
 
 struct upstream_setting *upstream_add(struct config *c, const struct origin *origin)
@@ -175,8 +182,16 @@ static bool name_default(struct upstream_setting *u, size_t i, struct error *err
 	return u->name != NULL || fail_memory(err);
 }
 
+static bool is_given(const struct upstream_setting *u, const char *key)
+{
+	const struct setting *s = setting_find(upstream_settings, upstream_setting_count, key);
+
+	return (u->given >> (s - upstream_settings) & 1) != 0;
+}
+
 static bool defaults_take(struct upstream_setting *u, struct error *err)
 {
+	u->has_priority = is_given(u, "priority");
 	for (size_t i = 0; i < upstream_setting_count; i++) {
 		const struct setting *s = &upstream_settings[i];
 		const char *initial = s->initial[PROFILE_KIMI]; /* the same in both */
@@ -200,60 +215,6 @@ bool upstreams_finish(struct config *c, struct error *err)
 
 /* ---- keys of the upstreams ---- */
 
-/* A key goes into a header line: printable, no spaces. */
-static bool key_valid(const char *key)
-{
-	if (key[0] == '\0')
-		return false;
-	for (const char *p = key; *p != '\0'; p++)
-		if (*p <= ' ' || *p > '~')
-			return false;
-	return true;
-}
-
-static bool key_from_variable(const struct upstream_setting *u, char **ret, struct error *err)
-{
-	const char *key = getenv(u->api_key_env);
-
-	if (key == NULL || key[0] == '\0')
-		return fail_at(err, &u->origin, "api_key_env",
-			       "the environment variable %.80s is not set", u->api_key_env);
-	if (!key_valid(key))
-		return fail_at(err, &u->origin, "api_key_env",
-			       "what the environment variable %.80s holds is no key: it has spaces "
-			       "or characters outside of ASCII",
-			       u->api_key_env);
-	*ret = strdup(key);
-	return *ret != NULL || fail_memory(err);
-}
-
-static void close_file(FILE **file)
-{
-	if (*file != NULL)
-		fclose(*file);
-}
-
-static bool key_from_file(const struct upstream_setting *u, char **ret, struct error *err)
-{
-	AUTO(close_file) FILE *file = fopen(u->api_key_file, "re");
-	char key[4096];
-
-	if (file == NULL)
-		return fail_at(err, &u->origin, "api_key_file", "cannot read %.200s: %s",
-			       u->api_key_file, strerror(errno));
-	size_t n = fread(key, 1, sizeof(key) - 1, file);
-	while (n > 0 && isspace((unsigned char)key[n - 1]))
-		n--;
-	key[n] = '\0';
-	if (ferror(file) || strlen(key) != n || !key_valid(key))
-		(void)!fail_at(err, &u->origin, "api_key_file",
-			       "%.200s does not hold a key alone on one line", u->api_key_file);
-	else if ((*ret = strdup(key)) == NULL)
-		(void)!fail_memory(err);
-	explicit_bzero(key, sizeof(key));
-	return *ret != NULL;
-}
-
 /* All members but the key and the certificates. The strings stay those of `u`. */
 static struct upstream_config ready_of(const struct config *c, const struct upstream_setting *u)
 {
@@ -274,7 +235,7 @@ static struct upstream_config ready_of(const struct config *c, const struct upst
 	};
 }
 
-bool config_read_keys(struct config *c, struct error *err)
+bool upstreams_read_keys(struct config *c, struct error *err)
 {
 	keys_forget(c);
 	c->ready_upstreams = calloc(c->upstream_count + 1, sizeof(*c->ready_upstreams));
@@ -286,9 +247,13 @@ bool config_read_keys(struct config *c, struct error *err)
 		const struct upstream_config shared = ready_of(c, u);
 		if (!upstream_config_copy(&shared, ready))
 			return fail_memory(err);
-		if (u->api_key_env != NULL && !key_from_variable(u, &ready->api_key, err))
+		if (u->api_key_env != NULL &&
+		    !key_from_variable(&u->origin, "api_key_env", u->api_key_env, &ready->api_key,
+				       err))
 			return false;
-		if (u->api_key_file != NULL && !key_from_file(u, &ready->api_key, err))
+		if (u->api_key_file != NULL &&
+		    !key_from_file(&u->origin, "api_key_file", u->api_key_file, &ready->api_key,
+				   err))
 			return false;
 		if (!tls_files_read(c, u, &ready->tls, err))
 			return false;

@@ -47,6 +47,8 @@ void reload_left(const struct config *a, const struct config *b, char *to, size_
 	to[0] = '\0';
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
+		if (s->type == SETTING_WEBHOOKS && !config_webhooks_same(a, b))
+			name_add(to, size, s->key);
 		if (!s->at_reload &&
 		    !setting_same(s, (const char *)a + s->at, (const char *)b + s->at))
 			name_add(to, size, s->key);

@@ -27,6 +27,7 @@ struct server {
 	int listen_fd; /* -1: not listening, or taken over by `http` */
 	int lock_fd;   /* -1: not locked */
 	struct store *store;
+	struct webhook_endpoint *endpoints; /* the configuration's */
 	struct webhooks *webhooks;
 	struct blobs *blobs;
 	struct pipeline *pipeline;
@@ -126,6 +127,29 @@ static bool open_http(struct server *s, const struct config *c, struct error *er
 	return http_server_open(&http, &s->http, err);
 }
 
+/* The configuration names organizations; one that is not there yet is made, so that a first start
+ * can name it. */
+static bool open_webhooks(struct server *s, const struct config *c, struct error *err)
+{
+	struct webhooks_config config = config_webhooks(c);
+	struct org org;
+
+	s->endpoints = calloc(config.endpoint_count + 1, sizeof(*s->endpoints));
+	if (s->endpoints == NULL)
+		return fail_memory(err);
+	for (size_t i = 0; i < config.endpoint_count; i++) {
+		struct webhook_endpoint *e = &s->endpoints[i];
+		*e = config.endpoints[i];
+		if (e->org[0] == '\0')
+			continue;
+		if (!store_org_ensure(s->store, config.endpoints[i].org, sys.now_s(), &org, err))
+			return false;
+		memcpy(e->org, org.id, sizeof(e->org));
+	}
+	config.endpoints = s->endpoints;
+	return webhooks_open(&config, s->store, &s->webhooks, err);
+}
+
 static bool open_api(struct server *s, const struct config *c, struct error *err)
 {
 	struct api_config api = config_api(c);
@@ -137,13 +161,10 @@ static bool open_api(struct server *s, const struct config *c, struct error *err
 static bool server_open(struct server *s, const struct config *c,
 			const struct pipeline_config *pipeline, bool adopt, struct error *err)
 {
-	struct webhooks_config webhooks = config_webhooks(c);
-
 	return listen_first(s, c, err) && data_dir_make(c->data, err) &&
 	       data_dir_lock(c->data, &s->lock_fd, err) && data_dir_check(c->data, adopt, err) &&
 	       store_open(c->data, &s->store, err) &&
-	       data_dir_join(c->data, s->store, adopt, err) &&
-	       webhooks_open(&webhooks, s->store, &s->webhooks, err) &&
+	       data_dir_join(c->data, s->store, adopt, err) && open_webhooks(s, c, err) &&
 	       blobs_open(c->data, &s->blobs, err) &&
 	       pipeline_open(c->data, pipeline, s->store, s->blobs, &s->pipeline, err) &&
 	       open_api(s, c, err) && first_key(s, err) && open_http(s, c, err);
@@ -186,6 +207,7 @@ static void server_close(struct server *s, const struct config *c)
 	if (s->pipeline != NULL)
 		pipeline_close(s->pipeline);
 	webhooks_close(s->webhooks);
+	free(s->endpoints);
 	if (s->blobs != NULL && !data_dir_leave(c->data, s->store, &err))
 		log_fault("data.not_left", &err);
 	if (s->blobs != NULL)

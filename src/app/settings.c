@@ -147,8 +147,13 @@ const struct setting settings[] = {
 	{ "tls.key_file", SETTING_TEXT, AT(key_file), BOTH(NULL), AT_RELOAD,
 	  .about = "its private key; if not set, cert_file holds the key as well" },
 
+	{ "webhooks.endpoints", SETTING_WEBHOOKS, AT(webhooks), BOTH(NULL),
+	  .about = "where events go, beside the endpoints that organizations have made" },
 	{ "webhooks.allow_private", SETTING_SWITCH, AT(webhooks_private), BOTH("false"),
 	  .about = "also send events to http URLs and to private addresses" },
+	{ "webhooks.ca_file", SETTING_TEXT, AT(webhook_ca_file), BOTH(NULL),
+	  .about = "CA certificates (PEM) to verify receivers of events against; if not set, the "
+		   "machine's" },
 	{ "webhooks.timeout", SETTING_DURATION, AT(webhook_timeout_s), BOTH("15s"), FROM_TO(1, 300),
 	  .about = "how long one attempt to send an event may take" },
 	{ "webhooks.max_endpoints", SETTING_COUNT, AT(webhook_endpoints), BOTH("20"),
@@ -199,6 +204,23 @@ const struct setting upstream_settings[] = {
 	  .about = "send nothing new to it and let its requests in flight end" },
 };
 const size_t upstream_setting_count = ARRAY_LEN(upstream_settings);
+
+#undef AT
+#define AT(member) .at = offsetof(struct webhook_setting, member)
+
+const struct setting webhook_settings[] = {
+	{ "name", SETTING_TEXT, AT(name), .about = "its name, unique, in the log" },
+	{ "url", SETTING_TEXT, AT(url), .about = "where events are sent" },
+	{ "org", SETTING_TEXT, AT(org),
+	  .about = "the organization whose events are sent; if not set, those of all" },
+	{ "event_types", SETTING_NAMES, AT(event_types),
+	  .about = "the types of events that are sent; if not set, all" },
+	{ "secret", SETTING_TEXT, AT(secret), .about = "what events are signed with" },
+	{ "secret_env", SETTING_TEXT, AT(secret_env),
+	  .about = "environment variable that holds it" },
+	{ "secret_file", SETTING_TEXT, AT(secret_file), .about = "file that holds it" },
+};
+const size_t webhook_setting_count = ARRAY_LEN(webhook_settings);
 
 /* ---- finding keys ---- */
 
@@ -302,6 +324,11 @@ void setting_describe(const struct setting *s, char *to, size_t size)
 		break;
 	case SETTING_UPSTREAMS:
 		snprintf(to, size, "a list of upstreams, each with at least a url");
+		break;
+	case SETTING_WEBHOOKS:
+		snprintf(to, size,
+			 "a list of endpoints in the configuration file, each with at least a "
+			 "name, a url and a secret");
 		break;
 	}
 }
@@ -418,6 +445,7 @@ bool setting_read(const struct setting *s, const char *text, void *member)
 		return signed_parse(s, text, member);
 	case SETTING_NAMES:
 	case SETTING_UPSTREAMS: /* lists: config.c reads their parts */
+	case SETTING_WEBHOOKS:
 		break;
 	}
 	return false;
@@ -467,6 +495,7 @@ bool setting_same(const struct setting *s, const void *a, const void *b)
 		return *(const int64_t *)a == *(const int64_t *)b;
 	case SETTING_NAMES:
 	case SETTING_UPSTREAMS:
+	case SETTING_WEBHOOKS:
 		break;
 	}
 	return true;

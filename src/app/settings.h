@@ -20,6 +20,7 @@ enum setting_type {                  /* the member it is kept in */
 		    SETTING_SIZE,    /* uint64_t, bytes */
 		    SETTING_DURATION,  /* uint64_t, seconds */
 		    SETTING_UPSTREAMS, /* the list of upstreams; a mere text is a URL */
+		    SETTING_WEBHOOKS,  /* the list of webhook endpoints; only in the file */
 };
 
 /* What a COUNT is kept as when it is given as its word `automatic`. */
@@ -45,6 +46,9 @@ extern const size_t setting_count;
 /* Of struct upstream_setting: the members of an entry of `upstreams`. */
 extern const struct setting upstream_settings[];
 extern const size_t upstream_setting_count;
+/* Of struct webhook_setting: likewise of `webhooks.endpoints`. */
+extern const struct setting webhook_settings[];
+extern const size_t webhook_setting_count;
 
 /* NULL if there is none of that key. */
 const struct setting *setting_find(const struct setting *table, size_t count, const char *key);

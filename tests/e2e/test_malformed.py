@@ -243,6 +243,11 @@ def test_path_like_ids(kimi, path):
         assert b"root:" not in body and b"SQLite" not in body
 
 
+HOOK = json.dumps(
+    {"name": "a", "url": "https://example.com/x?y=z", "event_types": ["batch.completed"]}
+).encode()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_16_26_fuzz(kimi, seed):
     """Good requests with a few bytes changed, cut or doubled."""
@@ -255,6 +260,10 @@ def test_16_26_fuzz(kimi, seed):
         request("GET", "/v1/files?limit=10&after=file-x&order=asc&purpose=batch", kimi.key),
         request("GET", "/v1/files/file-x/content", kimi.key, ["Range: bytes=0-10"]),
         head(kimi, "Transfer-Encoding: chunked") + CHUNKED,
+        request("POST", "/v1/webhook_endpoints", kimi.key, [], HOOK),
+        request("POST", "/v1/webhook_endpoints/we_x/rotate_secret", kimi.key, [], b"{}"),
+        request("GET", "/v1/webhook_endpoints/we_x/deliveries?limit=3&after=wh_x", kimi.key),
+        request("POST", "/v1/webhook_endpoints/we_x/deliveries/wh_x/replay", kimi.key),
     ]
     for _ in range(120):
         data = bytearray(rng.choice(seeds))

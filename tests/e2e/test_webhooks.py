@@ -476,6 +476,60 @@ def test_12_the_database_with_the_secrets_is_the_owners_alone(hooked):
             assert os.stat(path).st_mode & 0o077 == 0
 
 
+# ---- the configuration's endpoints ----
+
+
+def test_12_endpoints_of_the_configuration(serve, on_server, receivers, tmp_path):
+    """Of one organization or of all; the secret given there, in a variable, in a file."""
+    to_all, to_ours, failed = receivers(), receivers(), receivers()
+    secrets = ["whsec_" + base64.b64encode(bytes([n]) * 32).decode() for n in range(3)]
+    (tmp_path / "secret").write_text(secrets[2] + "\n")
+    config = tmp_path / "hooks.yaml"
+
+    def write(*endpoints):
+        config.write_text("webhooks: " + json.dumps({"endpoints": endpoints}) + "\n")
+
+    every = {"name": "all", "url": to_all.url + "?q=hidden", "secret": secrets[0]}
+    ours = {"name": "ours", "url": to_ours.url, "org": "org-ours", "secret_env": "HOOK_SECRET"}
+    some = {
+        "name": "some", "url": failed.url, "secret_file": str(tmp_path / "secret"),
+        "event_types": ["batch.failed"],
+    }  # fmt: skip
+    write(every, ours, some)
+    api = serve(
+        settings=PRIVATE, env={"HOOK_SECRET": secrets[1]}, args=["--config", str(config)]
+    )
+    one = on_server(api.server, api.server.new_key("org-ours"))
+    done, theirs = ends(one, "completed"), ends(api, "completed")
+    wrong = ends(api, "failed")
+    to_all.wait(3)
+    failed.wait(1)
+    assert {r.batch for r in to_all.requests} == {done["id"], theirs["id"], wrong["id"]}
+    to_ours.wait(1)
+    assert [r.batch for r in to_ours.requests] == [done["id"]]
+    assert [r.batch for r in failed.requests] == [wrong["id"]]
+    for receiver, secret in zip((to_all, to_ours, failed), secrets, strict=True):
+        unwrap(receiver.requests[0], secret)
+    # they are the operator's: no organization sees them, or its own limit counts them
+    assert one.http.get("webhook_endpoints").json()["data"] == []
+    check_error(one.http.get("webhook_endpoints/we_config_all"), "kimi", 404)
+    check_error(one.http.delete("webhook_endpoints/we_config_all"), "kimi", 404)
+    # a reload says that a restart is needed; one that is gone is sent nothing more
+    write(ours)
+    api.server.reload()
+    wait_until(lambda: "config.restart_needed" in api.server.log(), "the log says so")
+    assert "webhooks.endpoints" in api.server.log()
+    api.server.restart()
+    done = ends(one, "completed")
+    to_ours.wait(2)
+    assert to_ours.requests[1].batch == done["id"] and len(to_all.requests) == 3
+    for n in (1, 2):
+        log = (api.server.directory / f"stderr.{n}").read_text()
+        assert not any(secret in log for secret in secrets) and "hidden" not in log
+    data = b"".join(p.read_bytes() for p in api.server.data.glob("meta.db*"))
+    assert not any(secret.encode() in data for secret in secrets)
+
+
 # ---- the test call, the log, replay ----
 
 

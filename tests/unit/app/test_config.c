@@ -700,6 +700,109 @@ static void windows(void **state)
 	assert_true(!rule.only_24h && rule.seconds_and_minutes);
 }
 
+/* ---- webhooks.endpoints (contract 12) ---- */
+
+#define SECRET "whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c="
+
+static void endpoints_of_webhooks(void **state)
+{
+	struct config c, other;
+	struct error err;
+
+	(void)state;
+	setenv("HOOK_SECRET", SECRET, 1);
+	load_good("webhooks:\n"
+		  "  endpoints:\n"
+		  "    - {name: one, url: 'https://example.com/x?token=1', secret: " SECRET "}\n"
+		  "    - name: two-2\n"
+		  "      url: https://example.org\n"
+		  "      org: ours\n"
+		  "      event_types: [batch.failed, batch.expired]\n"
+		  "      secret_env: HOOK_SECRET\n",
+		  &c);
+	assert_true(config_read_keys(&c, &err));
+	struct webhooks_config w = config_webhooks(&c);
+	assert_int_equal(w.endpoint_count, 2);
+	assert_string_equal(w.endpoints[0].id, "we_config_one");
+	assert_string_equal(w.endpoints[0].org, "");
+	assert_string_equal(w.endpoints[0].url, "https://example.com/x?token=1");
+	assert_string_equal(w.endpoints[0].secret, SECRET);
+	assert_int_equal(w.endpoints[0].event_types, WEBHOOK_ALL_TYPES);
+	assert_string_equal(w.endpoints[1].org, "ours");
+	assert_string_equal(w.endpoints[1].secret, SECRET);
+	assert_int_equal(w.endpoints[1].event_types, 1u << BATCH_FAILED | 1u << BATCH_EXPIRED);
+	load_good("webhooks: {endpoints: [{name: one, url: 'https://x.example', secret: " SECRET
+		  "}]}",
+		  &other);
+	assert_true(config_read_keys(&other, &err));
+	assert_true(config_webhooks_same(&c, &c));
+	assert_false(config_webhooks_same(&c, &other));
+	config_done(&other);
+	/* printed without the secrets and the query */
+	char *text = NULL;
+	size_t size = 0;
+	FILE *to = open_memstream(&text, &size);
+	config_print(&c, to);
+	fclose(to);
+	assert_null(strstr(text, "Rdva"));
+	assert_null(strstr(text, "token=1"));
+	assert_non_null(strstr(text, "  one: https://example.com/x, org: any, secret: given here"));
+	assert_non_null(strstr(text, "two-2: https://example.org, org: ours, secret: HOOK_SECRET"));
+	free(text);
+	config_done(&c);
+	unsetenv("HOOK_SECRET");
+}
+
+#define HOOK(members) "webhooks:\n  endpoints:\n    - {" members "}\n"
+
+static void mistakes_in_endpoints_of_webhooks(void **state)
+{
+	static const struct {
+		const char *text, *expected;
+	} cases[] = {
+		{ HOOK("url: 'https://a.b', secret: " SECRET),
+		  "3: webhooks.endpoints: this entry has no name" },
+		{ HOOK("name: a b, url: 'https://a.b', secret: " SECRET),
+		  "3: webhooks.endpoints: 'a b' is no name" },
+		{ HOOK("name: a, secret: " SECRET),
+		  "3: webhooks.endpoints: this entry has no url" },
+		{ HOOK("name: a, url: 'http://a.b', secret: " SECRET),
+		  "3: webhooks.endpoints: the url of 'a': it does not begin with https" },
+		{ HOOK("name: a, url: 'https://10.0.0.1', secret: " SECRET),
+		  "3: webhooks.endpoints: the url of 'a': its address is private" },
+		{ HOOK("name: a, url: 'https://a.b'"),
+		  "3: webhooks.endpoints: the secret of 'a' comes from one of" },
+		{ HOOK("name: a, url: 'https://a.b', secret: x, secret_env: Y"),
+		  "3: webhooks.endpoints: the secret of 'a' comes from one of" },
+		{ HOOK("name: a, url: 'https://a.b', secret: x, event_types: [batch.done]"),
+		  "3: webhooks.endpoints: 'batch.done' is no type" },
+		{ HOOK("name: a, url: 'https://a.b', secret: x, event_types: batch.failed"),
+		  "3: event_types: 'batch.failed' is not a list" },
+		{ HOOK("name: a, urls: b"), "3: urls: there is no setting of that name" },
+		{ "webhooks:\n  endpoints: x\n",
+		  "2: webhooks.endpoints: 'x' is not a list of endpoints" },
+		{ "webhooks:\n  endpoints: [x]\n",
+		  "2: webhooks.endpoints: an entry of the list is a group with at least a name" },
+	};
+	struct config c;
+	struct error err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+		assert_mistakes(cases[i].text, cases[i].expected);
+	load_good(HOOK("name: a, url: 'https://a.b', secret: geheim"), &c);
+	assert_false(config_read_keys(&c, &err));
+	assert_non_null(strstr(err.message, "is not whsec_"));
+	assert_null(strstr(err.message, "geheim"));
+	config_done(&c);
+	load_good(
+		"webhooks: {allow_private: true, endpoints: [{name: a, url: 'http://10.0.0.1/x', secret: " SECRET
+		"}]}",
+		&c);
+	assert_true(config_read_keys(&c, &err));
+	config_done(&c);
+}
+
 /* ---- the example file ---- */
 
 static char *example_read(void)
@@ -719,7 +822,7 @@ static void uncomment(char *text)
 {
 	for (char *line = text; line != NULL && *line != '\0';) {
 		char *p = line + strspn(line, " ");
-		if (p[0] == '#' && isalpha((unsigned char)p[1]))
+		if (p[0] == '#' && (isalpha((unsigned char)p[1]) || p[1] == '-'))
 			memmove(p, p + 1, strlen(p));
 		line = strchr(line, '\n');
 		line = line != NULL ? line + 1 : NULL;
@@ -766,7 +869,7 @@ static void the_example_has_every_setting_with_its_default(void **state)
 	uncomment(text);
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
-		if (s->type == SETTING_UPSTREAMS)
+		if (s->type == SETTING_UPSTREAMS || s->type == SETTING_WEBHOOKS)
 			continue;
 		const char *line = example_line(text, s->key);
 		const char *value = strchr(line, ':') + 2;
@@ -792,6 +895,14 @@ static void the_example_has_every_setting_with_its_default(void **state)
 			 dot != NULL ? dot + 1 : upstream_settings[i].key);
 		if (strstr(text, member) == NULL)
 			fail_msg("upstreams: %s is not in the example", upstream_settings[i].key);
+	}
+	for (size_t i = 0; i < webhook_setting_count; i++) {
+		char member[64];
+		snprintf(member, sizeof(member), "%s: ", webhook_settings[i].key);
+		const char *webhooks = strstr(text, "\nwebhooks:\n");
+		assert_non_null(webhooks);
+		if (strstr(webhooks, member) == NULL)
+			fail_msg("webhooks: %s is not in the example", webhook_settings[i].key);
 	}
 	free(text);
 }
@@ -826,6 +937,11 @@ static void the_example_is_good_without_its_comments(void **state)
 	file_key = strstr(text, "api_key_file:"); /* of the two places for the key one */
 	assert_non_null(file_key);
 	*file_key = '#';
+	for (int i = 0; i < 2; i++) { /* of the three places for the secret one */
+		char *other = strstr(text, i == 0 ? "secret_env:" : "secret_file:");
+		assert_non_null(other);
+		*other = '#';
+	}
 	char *url = strstr(text, "http://127.0.0.1:8080/v1\n"); /* which has no certificates */
 	assert_non_null(url);
 	memcpy(url, "https://127.0.0.1:8080/v", 24);
@@ -833,6 +949,7 @@ static void the_example_is_good_without_its_comments(void **state)
 	assert_string_equal(c.upstreams[0].ca_file, "/etc/lowtide/company-ca.pem");
 	assert_string_equal(c.upstreams[0].api_key_env, "UPSTREAM_API_KEY");
 	assert_non_null(c.upstreams[0].models);
+	assert_int_equal(c.webhook_count, 1);
 	for (size_t i = 0; i < setting_count; i++)
 		assert_false(config_is_default(&c, settings[i].key));
 	config_done(&c);
@@ -868,6 +985,8 @@ int main(void)
 		cmocka_unit_test(an_upstream_by_url_has_its_key_in_a_variable),
 		cmocka_unit_test(a_printed_config_holds_no_key),
 		cmocka_unit_test(windows),
+		cmocka_unit_test(endpoints_of_webhooks),
+		cmocka_unit_test(mistakes_in_endpoints_of_webhooks),
 		cmocka_unit_test(the_example_has_every_setting_with_its_default),
 		cmocka_unit_test(the_example_is_good_in_both_profiles),
 		cmocka_unit_test(the_example_is_good_without_its_comments),
