@@ -16,6 +16,7 @@
 #include "api/auth.h"
 #include "api/errors.h"
 #include "api/health.h"
+#include "api/operator.h"
 #include "api/routes.h"
 #include "api/upload.h"
 #include "base/duration.h"
@@ -41,6 +42,7 @@ static void request_answered(struct request *rq, struct http_response *r)
 		.began_ms = rq->began_ms,
 	};
 
+	operator_log(rq, r->status);
 	answer_finish(&a, r);
 }
 
@@ -128,7 +130,7 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 {
 	if (route_needs_key(http_path(rq->http)) && !auth_check(rq, err))
 		return false;
-	if (!route_find(rq, r, err))
+	if (!route_find(rq, r, err) || !operator_admits(rq, err))
 		return false;
 	http_set_work(rq->http, rq->route->work);
 	if ((rq->route->creates || rq->route->online) && !health_takes_work(rq, err))
@@ -272,7 +274,7 @@ static bool request_run(struct request *rq, struct http_response *r, struct erro
 {
 	if (rq->body.failed)
 		return rq->body.no_memory ? fail_memory(err) : fail_too_large(rq, err);
-	if (!rq->route->handle(rq, r, err))
+	if (!operator_scope(rq, err) || !rq->route->handle(rq, r, err))
 		return false;
 	/* A route that answers later fills `r` in another thread, perhaps at this very moment. */
 	return rq->later || !r->body.failed || fail_memory(err);
@@ -286,8 +288,10 @@ static void on_handle(void *ctx, struct http_request *q, struct http_response *r
 	(void)ctx;
 	if (!request_run(rq, r, &err))
 		error_answer(rq, r, &err);
-	else if (rq->later)
+	else if (rq->later) {
+		operator_log(rq, 0);
 		return;
+	}
 	repeat_end(rq); /* before the client can know, and call again */
 	request_answered(rq, r);
 }

@@ -40,7 +40,7 @@ bool auth_check(struct request *rq, struct error *err)
 				    : "Invalid Authentication");
 	id_secret_hash(key, hash);
 	if (store_key_find(rq->api->store, hash, &rq->key, err))
-		return !rq->key.suspended ||
+		return !rq->key.suspended || rq->key.is_operator ||
 		       fail(err, ERR_FORBIDDEN,
 			    "The organization '%s' is suspended by the operator of this server.",
 			    rq->key.org_name);

@@ -77,6 +77,13 @@ bool member_require(const struct member *m, enum json_type type, struct error *e
 	return m->type == type || fail_type(err, path, type, m->type, m->text);
 }
 
+bool member_bool(const struct member *m, bool *ret, struct error *err)
+{
+	*ret = m->type == JSON_TRUE;
+	return member_absent(m) || m->type == JSON_TRUE || m->type == JSON_FALSE ||
+	       fail_type(err, member_path(m), JSON_TRUE, m->type, m->text);
+}
+
 bool member_text(const struct member *m, char **ret, size_t *ret_bytes, struct error *err)
 {
 	struct slice raw = { m->text.p + 1, m->text.n - 2 }; /* without its quotes */

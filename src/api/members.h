@@ -27,5 +27,7 @@ MUST_USE bool member_require(const struct member *m, enum json_type type, struct
 /* INVALID invalid_type, with `path` as the member's name. */
 MUST_USE bool fail_type(struct error *err, const char *path, enum json_type expected,
 			enum json_type got, struct slice text);
+/* true or false; false where it is absent. INVALID invalid_type. */
+MUST_USE bool member_bool(const struct member *m, bool *ret, struct error *err);
 /* The decoded text of a string member, malloc'ed; a NUL stands behind it, and may stand in it. */
 MUST_USE bool member_text(const struct member *m, char **ret, size_t *ret_bytes, struct error *err);

@@ -10,6 +10,7 @@
 #include "api/metrics.h"
 #include "api/models.h"
 #include "api/online.h"
+#include "api/operator.h"
 #include "api/scheduling.h"
 #include "api/upload.h"
 #include "api/webhook_endpoints.h"
@@ -27,12 +28,14 @@ static const struct route routes[] = {
 	{ "GET", "/v1/files/{id}/content", .handle = content_get },
 	{ "POST", "/v1/batches", BODY_JSON, .creates = true, .name = "POST /v1/batches",
 	  .work = HTTP_WRITE, .handle = batches_create },
-	{ "GET", "/v1/batches", .work = HTTP_LIST, .handle = batches_list },
-	{ "GET", "/v1/batches/{id}", .handle = batches_get },
-	{ "POST", "/v1/batches/{id}/cancel", BODY_JSON, .work = HTTP_WRITE,
+	{ "GET", "/v1/batches", .work = HTTP_LIST, .keys = KEYS_FOR_AN_ORG,
+	  .handle = batches_list },
+	{ "GET", "/v1/batches/{id}", .keys = KEYS_FOR_AN_ORG, .handle = batches_get },
+	{ "POST", "/v1/batches/{id}/cancel", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_FOR_AN_ORG,
 	  .handle = batches_cancel },
-	{ "POST", "/v1/batches/{id}/hold", BODY_JSON, .work = HTTP_WRITE, .handle = batches_hold },
-	{ "POST", "/v1/batches/{id}/resume", BODY_JSON, .work = HTTP_WRITE,
+	{ "POST", "/v1/batches/{id}/hold", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_FOR_AN_ORG,
+	  .handle = batches_hold },
+	{ "POST", "/v1/batches/{id}/resume", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_FOR_AN_ORG,
 	  .handle = batches_resume },
 	/* passed on, whatever the profile */
 	{ "POST", "/v1/chat/completions", BODY_RAW, .online = true, .work = HTTP_PASS,
@@ -55,8 +58,9 @@ static const struct route routes[] = {
 	  .work = HTTP_PASS, .handle = online_handle },
 	{ "GET", "/v1/users/me/balance", .online = true, .kimi = true, .work = HTTP_PASS,
 	  .handle = online_handle },
-	{ "GET", "/v1/models", .work = HTTP_INSTANT, .handle = models_list },
-	{ "GET", "/v1/models/{rest}", .work = HTTP_INSTANT, .handle = models_get },
+	{ "GET", "/v1/models", .work = HTTP_INSTANT, .keys = KEYS_OF_ALL, .handle = models_list },
+	{ "GET", "/v1/models/{rest}", .work = HTTP_INSTANT, .keys = KEYS_OF_ALL,
+	  .handle = models_get },
 	{ "POST", "/v1/webhook_endpoints", BODY_JSON, .work = HTTP_WRITE,
 	  .handle = webhooks_create },
 	{ "GET", "/v1/webhook_endpoints", .work = HTTP_LIST, .handle = webhooks_list },
@@ -72,7 +76,21 @@ static const struct route routes[] = {
 	{ "POST", "/v1/webhook_endpoints/{id}/deliveries/{id}/replay", BODY_JSON,
 	  .work = HTTP_WRITE, .handle = webhooks_replay },
 	{ "GET", "/metrics", .work = HTTP_INSTANT, .handle = metrics_get },
-	{ "GET", "/v1/lowtide/scheduling", .work = HTTP_INSTANT, .handle = scheduling_get },
+	{ "GET", "/v1/lowtide/scheduling", .work = HTTP_INSTANT, .keys = KEYS_OF_ALL,
+	  .handle = scheduling_get },
+	{ "GET", "/v1/lowtide/orgs", .work = HTTP_LIST, .keys = KEYS_OF_OPERATOR,
+	  .handle = operator_orgs },
+	{ "GET", "/v1/lowtide/orgs/{id}", .keys = KEYS_OF_OPERATOR, .handle = operator_org },
+	{ "POST", "/v1/lowtide/orgs/{id}/suspend", BODY_JSON, .work = HTTP_WRITE,
+	  .keys = KEYS_OF_OPERATOR, .handle = operator_suspend },
+	{ "POST", "/v1/lowtide/orgs/{id}/resume", BODY_JSON, .work = HTTP_WRITE,
+	  .keys = KEYS_OF_OPERATOR, .handle = operator_resume },
+	{ "GET", "/v1/lowtide/keys", .work = HTTP_LIST, .keys = KEYS_OF_OPERATOR,
+	  .handle = operator_keys },
+	{ "POST", "/v1/lowtide/keys", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_OF_OPERATOR,
+	  .handle = operator_key_create },
+	{ "DELETE", "/v1/lowtide/keys/{id}", .work = HTTP_WRITE, .keys = KEYS_OF_OPERATOR,
+	  .handle = operator_key_delete },
 };
 _Static_assert(ARRAY_LEN(routes) <= ROUTES_MAX, "the figures have a row for each route");
 

@@ -11,6 +11,15 @@ enum route_body {
 	BODY_RAW,  /* any bytes up to the limit of a line, collected in rq->body */
 };
 
+/* Whose keys may make the call (contract 13.1). An operator's key is refused unless the route says
+ * otherwise. */
+enum route_keys {
+	KEYS_OF_ORGS,
+	KEYS_FOR_AN_ORG, /* an operator's as well, which says whose call it is: ?org=NAME */
+	KEYS_OF_OPERATOR,
+	KEYS_OF_ALL,
+};
+
 struct route {
 	const char *method;
 	const char *path; /* "{id}" stands for one segment, at most twice; "{rest}" for one or more */
@@ -20,6 +29,7 @@ struct route {
 	bool online;         /* passed on to an upstream; refused while draining */
 	enum http_work work; /* what `handle` may wait for */
 	bool kimi;           /* only if the configuration has kimi_calls */
+	enum route_keys keys;
 	route_fn handle;
 };
 

@@ -14,6 +14,7 @@ struct key_arguments {
 	const char *org;
 	bool init;
 	bool cancel;
+	bool is_operator;
 };
 
 static bool is(const char *action, const char *name)
@@ -47,6 +48,9 @@ static error_t parse_key(int key, char *arg, struct argp_state *state)
 	case OPTION_CANCEL:
 		a->cancel = true;
 		return 0;
+	case OPTION_OPERATOR:
+		a->is_operator = true;
+		return 0;
 	case ARGP_KEY_ARG:
 		place = word_place(a);
 		if (place == NULL)
@@ -68,13 +72,17 @@ static int usage(const char *command, const char *uses)
 
 static int key_action(const struct key_arguments *a, const char *data)
 {
-	static const char create[] = "lowtide key create --org NAME [--data DIR] [--init]";
+	static const char create[] =
+		"lowtide key create --org NAME|--operator [--data DIR] [--init]";
 	static const char list[] = "lowtide key list [--org NAME] [--data DIR]";
 	static const char revoke[] = "lowtide key revoke [KEY] [--data DIR]";
 
 	if (is(a->action, "create"))
-		return a->org != NULL && a->subject == NULL ? key_create(data, a->init, a->org)
-							    : usage("lowtide key", create);
+		return (a->org != NULL || a->is_operator) && a->subject == NULL
+			       ? key_create(data, a->init, a->org, a->is_operator)
+			       : usage("lowtide key", create);
+	if (a->is_operator)
+		return usage("lowtide key", create);
 	if (is(a->action, "list"))
 		return a->subject == NULL ? key_list(data, a->org) : usage("lowtide key", list);
 	if (is(a->action, "revoke"))
@@ -129,6 +137,9 @@ int command_key(int argc, char **argv)
 	static const struct argp_option options[] = {
 		DATA_ROW,
 		OPTION("org", OPTION_ORG, "NAME", "the organization that the key belongs to"),
+		OPTION("operator", OPTION_OPERATOR, NULL,
+		       "with create: a key for /v1/lowtide/orgs and keys, and for the batches of every "
+		       "organization; it reads no files and sends no requests"),
 		INIT_ROW,
 		CONFIG_ROW,
 		HELP_ROWS,
@@ -138,7 +149,7 @@ int command_key(int argc, char **argv)
 		.argp = {
 			.options = options,
 			.parser = parse_key,
-			.args_doc = "create --org NAME\nlist [--org NAME]\nrevoke [KEY]",
+			.args_doc = "create --org NAME\ncreate --operator\nlist [--org NAME]\nrevoke [KEY]",
 			.doc = "API keys: make one, list them, revoke one. Also while the server runs.\v"
 			       "'create' makes the organization if there is none and prints the key and "
 			       "nothing else; it is not kept and cannot be shown again. KEY is an id as "
@@ -177,7 +188,7 @@ int command_org(int argc, char **argv)
 			       "uploads, open_batches or online; a VALUE of 0 is no limit, 'default' the "
 			       "configured one; without KEY it prints them. 'suspend' refuses an organization's keys and sends "
 			       "no new lines of its batches, until 'resume'; a server that runs follows "
-			       "within a second or two. Windows do not stop meanwhile. Exit code: 0 done, 1 it "
+			       "at once. Windows do not stop meanwhile. Exit code: 0 done, 1 it "
 			       "could not be done, such as with a name that is not there, 2 wrong use.",
 		},
 		.act = act_org,

@@ -12,6 +12,7 @@ enum option_key {
 	OPTION_ADOPT = 256, /* above every character: no short form */
 	OPTION_ALL,
 	OPTION_CANCEL,
+	OPTION_OPERATOR,
 	OPTION_CHECK,
 	OPTION_DATA,
 	OPTION_DELETE,

@@ -60,7 +60,7 @@ static bool first_key_add(struct server *s, const char *chosen, struct error *er
 {
 	struct error why;
 
-	if (key_add(s->store, FIRST_ORG, chosen, &why))
+	if (key_add(s->store, FIRST_ORG, chosen, false, &why))
 		return true;
 	if (why.kind == ERR_INVALID)
 		return fail(err, ERR_INVALID, "%s in the environment: %s", FIRST_KEY_VARIABLE,
@@ -87,7 +87,7 @@ static bool first_key(struct server *s, struct error *err)
 	id_secret(secret);
 	bool good = first_key_print(secret, err);
 	(void)failpoint("key.printed");
-	good = good && key_add(s->store, FIRST_ORG, secret, err);
+	good = good && key_add(s->store, FIRST_ORG, secret, false, err);
 	explicit_bzero(secret, sizeof(secret));
 	return good;
 }

@@ -131,6 +131,14 @@ void id_secret(char ret[static 64])
 	explicit_bzero(&pool, sizeof(pool));
 }
 
+void id_secret_hint(const char *secret, char ret[static 16])
+{
+	size_t n = strlen(secret) / 4;
+
+	snprintf(ret, 16, "%.*s…", n < SECRET_HINT_CHARACTERS ? (int)n : SECRET_HINT_CHARACTERS,
+		 secret);
+}
+
 void id_secret_hash(struct slice secret, char ret[static 65])
 {
 	unsigned char digest[SHA256_DIGEST_LENGTH];

@@ -19,6 +19,10 @@ void id_delivery(char ret[static ID_SIZE]);      /* wh_ + 32 hex */
 void id_endpoint(char ret[static ID_SIZE]);      /* we_ + 32 hex: of webhooks */
 void id_secret(char ret[static 64]);             /* sk- + 48 base62: the API key itself */
 
+/* Enough of a key to tell it from others, and too little to be of use: "sk-AbCd…". */
+#define SECRET_HINT_CHARACTERS 7
+void id_secret_hint(const char *secret, char ret[static 16]);
+
 /* SHA-256 of `secret` in lower-case hex: all that is stored of a key. */
 void id_secret_hash(struct slice secret, char ret[static 65]);
 

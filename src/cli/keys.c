@@ -19,16 +19,7 @@
 
 #define SECRET_MAX 255
 #define LIMIT_MOST (UINT64_C(1) << 50)
-#define HINT_CHARACTERS 7
 #define SECRET_SHORT 16 /* below it a key that people chose themselves can be guessed */
-
-/* Enough of a key to tell it from others, and too little to be of use: "sk-AbCd…". */
-static void hint_make(const char *secret, char ret[static 16])
-{
-	size_t n = strlen(secret) / 4;
-
-	snprintf(ret, 16, "%.*s…", n < HINT_CHARACTERS ? (int)n : HINT_CHARACTERS, secret);
-}
 
 static bool secret_check(const char *secret, struct error *err)
 {
@@ -62,18 +53,21 @@ static bool org_name_check(const char *name, struct error *err)
 	return true;
 }
 
-bool key_add(struct store *store, const char *org, const char *secret, struct error *err)
+bool key_add(struct store *store, const char *org, const char *secret, bool is_operator,
+	     struct error *err)
 {
-	char hash[65], hint[16];
+	struct key key = { .created_at = sys.now_s(), .is_operator = is_operator };
 	struct org owner;
-	int64_t now = sys.now_s();
+	char hash[65];
 
 	if (!secret_check(secret, err) || !org_name_check(org, err))
 		return false;
 	id_secret_hash(slice_of(secret), hash);
-	hint_make(secret, hint);
-	return store_org_ensure(store, org, now, &owner, err) &&
-	       store_key_create(store, owner.id, hash, hint, now, err);
+	id_secret_hint(secret, key.hint);
+	if (!store_org_ensure(store, org, key.created_at, &owner, err))
+		return false;
+	memcpy(key.org, owner.id, sizeof(key.org));
+	return store_key_create(store, &key, hash, err);
 }
 
 /* ---- commands: open the store, do one thing, say how it went ---- */
@@ -115,14 +109,15 @@ static void date_format(int64_t at, char to[static 32])
 	strftime(to, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
-int key_create(const char *data_dir, bool init, const char *org)
+int key_create(const char *data_dir, bool init, const char *org, bool is_operator)
 {
 	struct store *store = NULL;
 	char secret[64];
 	struct error err;
 
 	id_secret(secret);
-	bool good = open_store(data_dir, init, &store, &err) && key_add(store, org, secret, &err);
+	bool good = open_store(data_dir, init, &store, &err) &&
+		    key_add(store, org != NULL ? org : OPERATOR_ORG, secret, is_operator, &err);
 	if (good)
 		puts(secret);
 	return done(store, good, &err);
@@ -160,9 +155,10 @@ static bool print_keys(struct store *store, const char *org, struct error *err)
 	for (size_t i = 0; i < n; i++) {
 		date_format(keys[i].created_at, created);
 		date_format(keys[i].revoked_at, revoked);
-		printf("%s  %-10s  created %s  %s%s  %s\n", keys[i].id, keys[i].hint, created,
+		printf("%s  %-10s  created %s  %s%s  %s%s\n", keys[i].id, keys[i].hint, created,
 		       keys[i].revoked_at != 0 ? "revoked " : "in force",
-		       keys[i].revoked_at != 0 ? revoked : "", keys[i].org_name);
+		       keys[i].revoked_at != 0 ? revoked : "",
+		       keys[i].is_operator ? "operator  " : "", keys[i].org_name);
 	}
 	return true;
 }
@@ -188,7 +184,7 @@ static bool revoke_named(struct store *store, const char *name, struct error *er
 	id_secret_hash(slice_of(name), hash);
 	if (store_key_find(store, hash, &key, err))
 		return store_key_revoke(store, key.id, sys.now_s(), err);
-	snprintf(hint, sizeof(hint), "%.*s…", HINT_CHARACTERS, name);
+	snprintf(hint, sizeof(hint), "%.*s…", SECRET_HINT_CHARACTERS, name);
 	if (err->kind != ERR_BAD_KEY || store_key_revoke(store, hint, sys.now_s(), err))
 		return err->kind == ERR_BAD_KEY;
 	if (err->kind == ERR_NOT_FOUND)

@@ -8,8 +8,9 @@
 
 /* Makes a random key of the organization `org`, which is made if there is none. The key is printed
  * on standard output and kept nowhere. `init`: a directory that holds no data becomes a data
- * directory; without it such a directory is taken for a typing error. */
-int key_create(const char *data_dir, bool init, const char *org);
+ * directory; without it such a directory is taken for a typing error. `is_operator`: a key of the
+ * operator (contract 13.1); `org` may then be NULL: OPERATOR_ORG. */
+int key_create(const char *data_dir, bool init, const char *org, bool is_operator);
 /* `org` NULL: of all organizations. */
 int key_list(const char *data_dir, const char *org);
 /* `id`: as key_list shows it, the key itself, or its first characters; NULL or "-": is read from
@@ -18,8 +19,8 @@ int key_revoke(const char *data_dir, const char *id);
 int org_create(const char *data_dir, bool init, const char *name);
 int org_list(const char *data_dir);
 /* Suspends the organization: its keys are refused, its batches get no new lines; with `cancel` they
- * are cancelled. Or resumes the organization. A server on the same directory follows within a
- * second or two. */
+ * are cancelled. Or resumes the organization. A server on the same directory follows at
+ * once. */
 int org_suspend(const char *data_dir, const char *name, bool cancel);
 int org_resume(const char *data_dir, const char *name);
 /* `limit` as written, "uploads=5" or "bytes=10GB" (0: none) or "online=default" (as configured);
@@ -31,4 +32,5 @@ int org_weight(const char *data_dir, const char *name, const char *weight);
 /* ---- for the server's first start ---- */
 
 /* Makes `secret` a key of the organization named `org`, which is made if there is none. */
-MUST_USE bool key_add(struct store *store, const char *org, const char *secret, struct error *err);
+MUST_USE bool key_add(struct store *store, const char *org, const char *secret, bool is_operator,
+		      struct error *err);

@@ -21,7 +21,7 @@
 #define WORKERS 2
 #define WINDOW_CHECK_MS 200
 #define RESUME_WAIT_MS 2000
-#define SUSPENDED_CHECK_MS 1000
+#define SUSPENDED_CHECK_MS 100
 #define CANCEL_AT_ONCE 64
 
 struct pipeline {

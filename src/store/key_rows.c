@@ -37,5 +37,6 @@ bool key_read(struct query *q, struct key *ret, struct error *err)
 	ret->created_at = query_int(q);
 	ret->revoked_at = query_int(q);
 	ret->suspended = query_int(q) != 0;
+	ret->is_operator = query_int(q) != 0;
 	return query_row_ok(q, err);
 }

@@ -68,6 +68,13 @@ bool store_org_create(struct store *s, const char *name, int64_t now, struct org
 	return true;
 }
 
+bool store_org_get(struct store *s, const char *name, struct org *ret, struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+
+	return org_find(db, name, ret, err);
+}
+
 bool store_org_list(struct store *s, struct org **ret, size_t *ret_n, struct error *err)
 {
 	AUTO(reader_return) struct db *db = reader_borrow(s);
@@ -180,21 +187,21 @@ bool store_orgs_suspended(struct store *s, const char *org_id, char (**ret)[ID_S
 
 /* ---- keys ---- */
 
-bool store_key_create(struct store *s, const char *org, const char *hash, const char *hint,
-		      int64_t now, struct error *err)
+bool store_key_create(struct store *s, struct key *k, const char *hash, struct error *err)
 {
 	AUTO(txn_end) struct txn t = { 0 };
-	char id[ID_SIZE];
 	int64_t known;
 
-	id_key(id);
+	id_key(k->id);
 	if (!txn_begin(&t, s, err) ||
-	    !sql_number(t.db, SQL_org_known, VALUES(txt(org)), &known, err))
+	    !sql_number(t.db, SQL_org_known, VALUES(txt(k->org)), &known, err))
 		return false;
 	if (!known)
-		return fail(err, ERR_NOT_FOUND, "No organization found with id '%s'.", org);
+		return fail(err, ERR_NOT_FOUND, "No organization found with id '%s'.", k->org);
 	return sql_run(t.db, SQL_key_insert,
-		       VALUES(txt(id), txt(org), txt(hash), txt(hint), num(now)), NULL, err) &&
+		       VALUES(txt(k->id), txt(k->org), txt(hash), txt(k->hint), num(k->created_at),
+			      num(k->is_operator)),
+		       NULL, err) &&
 	       txn_commit(&t, err);
 }
 

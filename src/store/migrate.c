@@ -24,6 +24,7 @@ static const char *const migrations[] = {
 	text_008_hold,
 	text_009_filters,
 	text_010_webhooks,
+	text_011_operator,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

@@ -50,6 +50,7 @@ struct org {
 	uint64_t keys;        /* not revoked */
 };
 #define ORG_WEIGHT_MAX 1000u
+#define OPERATOR_ORG "operator" /* whose the operator's keys are, unless somebody says otherwise */
 
 /* What one organization may have (contract 13.1); 0: any number. LIMIT_AS_CONFIGURED: it has no
  * limit of its own. */
@@ -72,6 +73,7 @@ struct key {
 	int64_t created_at;
 	int64_t revoked_at;         /* 0: in force */
 	bool suspended;             /* its organization is: it may do nothing */
+	bool is_operator;           /* looks after all organizations (contract 13.1) */
 	int64_t limits[ORG_LIMITS]; /* its organization's own; of a key that store_key_find gave */
 };
 
@@ -81,6 +83,8 @@ MUST_USE bool store_org_ensure(struct store *s, const char *name, int64_t now, s
 /* INVALID if there is one of that name. */
 MUST_USE bool store_org_create(struct store *s, const char *name, int64_t now, struct org *ret,
 			       struct error *err);
+/* NOT_FOUND if no organization is named so. */
+MUST_USE bool store_org_get(struct store *s, const char *name, struct org *ret, struct error *err);
 /* A malloc'ed array. */
 MUST_USE bool store_org_list(struct store *s, struct org **ret, size_t *ret_n, struct error *err);
 /* NOT_FOUND if no organization is named so, INVALID if `weight` is not from 1 to ORG_WEIGHT_MAX. It
@@ -92,7 +96,7 @@ MUST_USE bool store_org_weight(struct store *s, const char *org_id, unsigned *re
 			       struct error *err);
 /* From `at` on the organization is suspended: its keys may do nothing, its batches get no new
  * lines; with `cancel` they are cancelled as well, by the pipeline of the process that serves,
- * which learns of it within a second. `at` 0: the organization is resumed. NOT_FOUND if none is
+ * which learns of it within a tenth of a second. `at` 0: the organization is resumed. NOT_FOUND if none is
  * named so. A repeated call is no error. */
 MUST_USE bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cancel,
 				struct error *err);
@@ -107,10 +111,10 @@ MUST_USE bool store_org_limits(struct store *s, const char *org_id, int64_t ret[
  * malloc'ed array. */
 MUST_USE bool store_orgs_suspended(struct store *s, const char *org_id, char (**ret)[ID_SIZE],
 				   size_t *ret_n, struct error *err);
-/* Makes a key of the organization `org`; `hash` is id_secret_hash() of it. The same hash again is
- * no error and changes nothing (bootstrap key). */
-MUST_USE bool store_key_create(struct store *s, const char *org, const char *hash, const char *hint,
-			       int64_t now, struct error *err);
+/* Makes the key *k: its organization's id, hint, time and whether it is the operator's are the
+ * caller's, the id is set here. `hash` is id_secret_hash() of it. The same hash again is no error
+ * and changes nothing (bootstrap key). */
+MUST_USE bool store_key_create(struct store *s, struct key *k, const char *hash, struct error *err);
 /* `org` NULL: of all. A malloc'ed array. */
 MUST_USE bool store_key_list(struct store *s, const char *org, struct key **ret, size_t *ret_n,
 			     struct error *err);

@@ -51,6 +51,18 @@ def test_16_21_lists_and_cursors(two):
     assert len(a.http.get("batches").json()["data"]) == 2
 
 
+def test_16_21_org_in_the_query_is_the_operators_alone(two):
+    """13.1: an ordinary key gains nothing by it, whether the organization exists or not."""
+    a, b, _, batches = two
+    for org in ("default", "no such organization", ""):
+        for batch in batches:
+            for method, path in (("GET", ""), ("POST", "/cancel"), ("POST", "/hold"), ("POST", "/resume")):
+                response = b.http.request(method, f"batches/{batch['id']}{path}", params={"org": org})
+                check_error(response, b.profile, 404)
+        assert b.http.get("batches", params={"org": org}).json()["data"] == []
+    assert a.get(batches[1]["id"])["status"] == "in_progress"
+
+
 def test_16_21_input_file(two):
     """As if it did not exist: refused (kimi), failed (openai)."""
     _, b, files, _ = two

@@ -37,6 +37,13 @@ bool pipeline_cancel(struct pipeline *p, const char *org, const char *batch_id, 
 	return true;
 }
 
+bool pipeline_hold(struct pipeline *p, const char *org, const char *batch_id, bool held,
+		   bool *ret_final, bool *ret_changed, struct error *err)
+{
+	*ret_changed = held;
+	return pipeline_cancel(p, org, batch_id, ret_final, err);
+}
+
 void pipeline_view(struct pipeline *p, struct batch_view *v)
 {
 	(void)p;
@@ -88,7 +95,9 @@ static int setup(void **state)
 	limits_open(&api->limits);
 	assert_true(store_open(dir, &api->store, &err) && blobs_open(dir, &api->blobs, &err));
 	assert_true(store_org_ensure(api->store, "ours", fixed_now(), &org, &err));
-	assert_true(store_key_create(api->store, org.id, "hash", "sk-h", fixed_now(), &err));
+	key = (struct key){ .hint = "sk-h", .created_at = fixed_now() };
+	memcpy(key.org, org.id, sizeof(key.org));
+	assert_true(store_key_create(api->store, &key, "hash", &err));
 	assert_true(store_key_find(api->store, "hash", &key, &err));
 	return 0;
 }

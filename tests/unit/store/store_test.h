@@ -57,6 +57,17 @@ static inline int teardown(void **state)
 	return 0;
 }
 
+/* A key to make. Another call makes it anew. */
+static inline struct key *key_of(const char *org, const char *hint)
+{
+	static struct key key;
+
+	key = (struct key){ .created_at = NOW };
+	snprintf(key.org, sizeof(key.org), "%s", org);
+	snprintf(key.hint, sizeof(key.hint), "%s", hint);
+	return &key;
+}
+
 /* What stands in the tables, where the interface does not tell. */
 static inline int64_t number_of(const char *sql)
 {

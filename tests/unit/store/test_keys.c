@@ -3,7 +3,10 @@
 
 static void put_key(const struct org *org, const char *hash, const char *hint, int64_t now)
 {
-	MUST(store_key_create(store, org->id, hash, hint, now, &err));
+	struct key key = *key_of(org->id, hint);
+
+	key.created_at = now;
+	MUST(store_key_create(store, &key, hash, &err));
 }
 
 static void an_organization_is_made_once(void **state)
@@ -125,7 +128,7 @@ static void a_key_needs_an_organization(void **state)
 	uint64_t n;
 
 	(void)state;
-	FAILS(store_key_create(store, "org-none", "hash", "sk-1", NOW, &err), NOT_FOUND);
+	FAILS(store_key_create(store, key_of("org-none", "sk-1"), "hash", &err), NOT_FOUND);
 	MUST(store_key_count(store, &n, &err));
 	assert_int_equal(n, 0);
 }
@@ -298,7 +301,7 @@ static void another_process_is_seen_at_once(void **state)
 	for (int i = 0; i < 20; i++) {
 		char hash[16];
 		snprintf(hash, sizeof(hash), "hash-%d", i);
-		MUST(store_key_create(other, ours.id, hash, "sk-1", NOW, &err));
+		MUST(store_key_create(other, key_of(ours.id, "sk-1"), hash, &err));
 		MUST(store_key_find(store, hash, &key, &err));
 		MUST(store_key_find(store, hash, &key, &err));
 		MUST(store_key_revoke(other, key.id, NOW, &err));

@@ -88,7 +88,7 @@ static void rows_put(void)
 	call = (struct call){ .route = "POST /v1/files" };
 	snprintf(call.idempotency_key, sizeof(call.idempotency_key), "again");
 	memset(call.fingerprint, 'f', 64);
-	MUST(store_key_create(store, ours.id, "hash", "sk-h", NOW, &err));
+	MUST(store_key_create(store, key_of(ours.id, "sk-h"), "hash", &err));
 	struct key key;
 	MUST(store_key_find(store, "hash", &key, &err));
 	memcpy(call.key, key.id, sizeof(call.key));
@@ -213,7 +213,7 @@ static bool org_weight(void)
 
 static bool key_create(void)
 {
-	return store_key_create(store, ours.id, "other hash", "sk-o", NOW, &err);
+	return store_key_create(store, key_of(ours.id, "sk-o"), "other hash", &err);
 }
 
 static bool key_list(void)
