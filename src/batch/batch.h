@@ -76,7 +76,8 @@ struct counts {
  * databases. */
 enum batch_hold {
 	BATCH_GOES_ON = 0,
-	BATCH_HELD = 1, /* a client asked for it */
+	BATCH_HELD = 1,   /* a client asked for it */
+	BATCH_CANARY = 2, /* its canary has ended (contract 11.1) */
 };
 
 /* A batch, as the store keeps it. Timestamps are Unix seconds, 0: not set. `metadata`, `model`,
@@ -97,6 +98,7 @@ struct batch {
 	char retried_from[ID_SIZE];     /* the batch whose lines it runs again; "": none */
 	enum batch_hold hold;           /* while it is validating or in progress */
 	int64_t held_at;                /* since when; 0: it is not */
+	bool canary_over;               /* the lines of its canary have ended, and it was held */
 	struct counts counts;           /* of what is merged; whole once final */
 	struct usage usage;             /* likewise */
 	char output_file_id[ID_SIZE];   /* "": null. Shown only once the state is final */

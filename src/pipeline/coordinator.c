@@ -144,7 +144,10 @@ void coordinator_check_lease(struct coordinator *c, uint64_t now_ms)
 	bool takes = c->phase == PHASE_RUNNING && worker_is_idle(c->worker) &&
 		     lessor_memory_is_free(c->lessor);
 
-	if (takes || worker_renew_is_due(c->worker, now_ms))
+	bool canary = c->phase == PHASE_RUNNING && c->canary &&
+		      lessor_memory_ended(c->lessor) >= c->batch.options.canary;
+
+	if (takes || canary || worker_renew_is_due(c->worker, now_ms))
 		coordinator_kick(c);
 }
 
@@ -167,7 +170,14 @@ static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
 	}
 	if (row->hold != BATCH_GOES_ON && !all_ended) {
 		time_format(row->held_at, since);
-		snprintf(message, STALL_TEXT_BYTES, "held since %s, until it is resumed", since);
+		if (row->hold == BATCH_CANARY)
+			snprintf(message, STALL_TEXT_BYTES,
+				 "its canary of %llu lines has ended: held since %s, until it is "
+				 "resumed",
+				 (unsigned long long)row->options.canary, since);
+		else
+			snprintf(message, STALL_TEXT_BYTES, "held since %s, until it is resumed",
+				 since);
 		return STALL_HELD;
 	}
 	if (c->held_up || recorder_stalled(c->env->recorder)) {
@@ -214,7 +224,8 @@ void coordinator_view(struct coordinator *c, struct batch_view *v)
 	v->stall = stall_of(c, &v->row, &sending, sums.all, v->stall_message);
 	pthread_mutex_unlock(&c->lock);
 	v->certificate = sending.certificate;
-	v->eta_at = sending.eta_at;
+	/* after its canary it waits for a person */
+	v->eta_at = c->canary || v->row.hold != BATCH_GOES_ON ? 0 : sending.eta_at;
 	v->at_risk = sending.at_risk;
 	v->queue_position = sending.queue_position;
 	v->rate_per_s = sending.rate_per_s;

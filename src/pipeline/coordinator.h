@@ -81,8 +81,8 @@ void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], siz
 void coordinator_hold_look(struct coordinator *c, bool held);
 /* Ends the batch if its window is over. Only while the time is good. */
 void coordinator_check_window(struct coordinator *c, int64_t now_s);
-/* Wakes it up if its worker's lease is to be renewed, or its span can be taken again. Does not
- * wait. */
+/* Wakes it up if its worker's lease is to be renewed, its span can be taken again, or its canary may
+ * have ended. Does not wait. */
 void coordinator_check_lease(struct coordinator *c, uint64_t now_ms);
 /* Lays the numbers of this moment over those of the store. */
 void coordinator_view(struct coordinator *c, struct batch_view *v);

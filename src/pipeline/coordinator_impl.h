@@ -2,7 +2,7 @@
  *
  *	coordinator.c        makes it, joins it with lessor, worker and files, shows it to a client
  *	coordinator_steps.c  moves it from phase to phase
- *	coordinator_pause.c  whether it sends at the moment
+ *	coordinator_pause.c  whether it sends at the moment, and whether only its canary
  *	validate.c           judges a new batch
  *	skip.c               the bad lines of one that leaves them out
  *	coordinator_merge.c  makes the result files and ends the batch
@@ -63,8 +63,10 @@ struct coordinator {
 	unsigned opening_tries;  /* that failed since it was to end */
 	bool damaged;            /* a line that had ended has no record any more: reopen */
 	unsigned reopened;
-	enum batch_hold hold; /* as the store had it at the last look */
-	bool paused_sent;     /* what the worker was told last */
+	enum batch_hold hold;  /* as the store had it at the last look */
+	bool paused_sent;      /* what the worker was told last */
+	_Atomic bool canary;   /* only the lines of its canary are sent, and then it is held */
+	uint64_t canary_ended; /* so many of them, in their order, have */
 
 	pthread_mutex_t lock; /* for all below */
 	int64_t expires_at;
@@ -101,6 +103,11 @@ void coordinator_held_up_tell(struct coordinator *c, const char *doing, const st
 bool coordinator_pause_begin(struct coordinator *c);
 /* Reads what may have changed, and tells the worker. */
 MUST_USE bool coordinator_pause_look(struct coordinator *c, struct error *err);
+
+/* Before RUNNING: whether its canary is to run first. */
+void coordinator_canary_begin(struct coordinator *c);
+/* Holds the batch once its canary has ended; then all its other lines may be sent. */
+MUST_USE bool coordinator_canary_look(struct coordinator *c, struct error *err);
 
 /* ---- validate.c ---- */
 

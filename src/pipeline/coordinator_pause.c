@@ -1,9 +1,11 @@
 /* coordinator_pause.c: whether a batch that has lines to send sends them: not while its organization
- * is suspended, nor while it is held. Lines in flight end. All of it runs in the coordinator's
+ * is suspended, nor while it is held; and of its canary first, which then holds it. Lines in flight end. All of it runs in the coordinator's
  * turn. */
 #include <assert.h>
 
 #include "base/log.h"
+#include "base/sys.h"
+#include "batch/canary.h"
 #include "pipeline/coordinator_impl.h"
 
 static bool is_suspended(struct coordinator *c)
@@ -61,6 +63,48 @@ static bool hold_read(struct coordinator *c, bool *ret_read, struct error *err)
 	return true;
 }
 
+/* ---- its canary ---- */
+
+void coordinator_canary_begin(struct coordinator *c)
+{
+	assert(coordinator_in_turn(c));
+	c->canary_ended = 0;
+	c->canary = !c->batch.canary_over && canary_holds(c->batch.options.canary, c->lines);
+}
+
+static bool canary_has_ended(struct coordinator *c)
+{
+	const uint64_t n = c->batch.options.canary;
+
+	while (c->canary_ended < n &&
+	       lessor_memory_has_ended(c->lessor, canary_record(c->canary_ended, n, c->lines)))
+		c->canary_ended++;
+	return c->canary_ended == n;
+}
+
+/* A crash before the row says it leaves a canary all of whose lines have ended: it is found so again,
+ * and nothing is sent in between. */
+bool coordinator_canary_look(struct coordinator *c, struct error *err)
+{
+	bool changed;
+
+	assert(coordinator_in_turn(c));
+	if (!c->canary || !canary_has_ended(c))
+		return true;
+	if (!store_batch_hold(c->env->store, c->id, BATCH_CANARY, sys.now_s(), &changed, err))
+		return false;
+	log_info("batch.canary_ended", kv_str("batch", c->id), kv_str("org", c->batch.org),
+		 kv_u64("lines", c->batch.options.canary));
+	c->batch.canary_over = true;
+	c->canary = false;
+	c->hold = BATCH_CANARY;
+	coordinator_hold_look(c, true); /* it may be resumed already */
+	worker_recall(c->worker);       /* nothing is in flight: it begins again, with all lines */
+	return true;
+}
+
+/* ---- what it is told ---- */
+
 bool coordinator_pause_look(struct coordinator *c, struct error *err)
 {
 	bool told; /* by the call: the worker may think otherwise */
@@ -73,9 +117,10 @@ bool coordinator_pause_look(struct coordinator *c, struct error *err)
 	c->paused_sent = paused;
 	log_info(paused ? stall_words(STALL_HELD)->log : "batch.goes_on", kv_str("batch", c->id),
 		 kv_str("org", c->batch.org),
-		 kv_str("why", !paused           ? ""
-			       : is_suspended(c) ? "its organization is suspended"
-						 : "a client asked for it"));
+		 kv_str("why", !paused                   ? ""
+			       : is_suspended(c)         ? "its organization is suspended"
+			       : c->hold == BATCH_CANARY ? "its canary has ended"
+							 : "a client asked for it"));
 	worker_suspend(c->worker, paused);
 	return true;
 }

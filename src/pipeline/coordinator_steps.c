@@ -90,6 +90,7 @@ static bool span_send(struct coordinator *c, struct error *err)
 
 	if (!shares_renew(c, err))
 		return false;
+	worker_canary(c->worker, c->canary ? c->batch.options.canary : 0, c->lines);
 	struct flow_config task = {
 		.endpoint = path != NULL ? path : c->batch.endpoint, /* a later version's */
 		.model = c->batch.model,
@@ -104,8 +105,12 @@ static bool span_send(struct coordinator *c, struct error *err)
 		.line_timeout_ms = at_most(c->batch.options.line_timeout_s * 1000,
 					   c->env->config->line_timeout_ms),
 	};
+	if (c->canary && c->batch.options.canary < rest_lines) {
+		task.rest_bytes = task.rest_bytes / rest_lines * c->batch.options.canary;
+		task.rest_lines = c->batch.options.canary;
+	}
 	if (c->override != NULL)
-		task.rest_bytes += override_bytes(c->override) * rest_lines;
+		task.rest_bytes += override_bytes(c->override) * task.rest_lines;
 	memcpy(task.org, c->batch.org, sizeof(task.org));
 	if (worker_start(c->worker, &task, c->shares.of, c->shares.n))
 		log_info("batch.started", kv_str("batch", c->id), kv_u64("lines", c->lines),
@@ -190,6 +195,7 @@ static bool step_open(struct coordinator *c, struct error *err)
 		return false;
 	goes_on(c);
 	open_files_add(&c->files);
+	coordinator_canary_begin(c);
 	coordinator_move(c, PHASE_RUNNING);
 	bool all_ended = lessor_memory_ended(c->lessor) == c->lines;
 	if (c->batch.status == BATCH_CANCELLING)
@@ -232,8 +238,8 @@ static bool step_run(struct coordinator *c, struct error *err)
 		return true;
 	}
 	worker_renew(c->worker, sys.monotonic_ms());
-	if (!coordinator_pause_look(c, err) || !span_offer(c, err) ||
-	    !coordinator_merge(c, EARLY_NO, &c->at_once, err))
+	if (!coordinator_canary_look(c, err) || !coordinator_pause_look(c, err) ||
+	    !span_offer(c, err) || !coordinator_merge(c, EARLY_NO, &c->at_once, err))
 		return false;
 	goes_on(c);
 	if (c->damaged)

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "batch/canary.h"
 #include "pipeline/worker_impl.h"
 
 /* ---- making ---- */
@@ -72,6 +73,13 @@ void worker_free(struct worker *w)
 }
 
 /* ---- the lease ---- */
+
+void worker_canary(struct worker *w, uint64_t n, uint64_t lines)
+{
+	assert(worker_is_idle(w));
+	w->canary = n;
+	w->canary_lines = lines;
+}
 
 /* Under the lock. */
 static void parts_begin(struct worker *w, const struct flow_config *task,
@@ -225,6 +233,19 @@ bool worker_is_busy(struct worker *w)
 
 /* ---- for dispatch ---- */
 
+/* Marks the lines that are not of the canary as done. False: none is left. */
+static bool canary_leave(const struct worker *w, struct segment_cursor *cursor)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < cursor->lines; i++)
+		if (!canary_has(cursor->first + i, w->canary, w->canary_lines))
+			bit_set(cursor->done, i);
+		else if (!bit_get(cursor->done, i))
+			any = true;
+	return any;
+}
+
 /* Marks the lines of other models as done. *ret_any: some are left. */
 static bool others_hide(struct part *p, struct segment_cursor *cursor, bool *ret_any,
 			struct error *err)
@@ -280,7 +301,8 @@ static bool on_segment_next(void *owner, struct segment_cursor *ret)
 
 		if (p->shared && !bit_get(p->share.segments, (uint32_t)segment))
 			continue;
-		found = lessor->ops->segment(lessor->ctx, &w->lease, segment, ret);
+		found = lessor->ops->segment(lessor->ctx, &w->lease, segment, ret) &&
+			(w->canary == 0 || canary_leave(w, ret));
 		if (found && p->shared && !segment_share(p, ret, &found, &err)) {
 			on_fault(p, &err); /* no line of it may be taken for one of this model */
 			return false;

@@ -64,6 +64,9 @@ struct worker_share {
 
 /* Makes room for so many shares. Only an idle one. */
 MUST_USE bool worker_room(struct worker *w, unsigned shares, struct error *err);
+/* From its next start on it sends of the batch's `lines` the canary's `n` alone (batch/canary.h);
+ * 0: all. Only an idle one. */
+void worker_canary(struct worker *w, uint64_t n, uint64_t lines);
 /* Takes a lease and begins to send: `task`, but for its owner and id; and where there are shares, a
  * flow for each, with what they say in the place of what `task` does. False: there is no lease to
  * take. Only an idle one. May wait, as the lessor does. */

@@ -27,7 +27,8 @@ struct worker {
 	struct part *parts; /* the first: there is one at least */
 
 	/* set while idle */
-	struct span_lease lease; /* until_ms, renew_ms: under the lock */
+	struct span_lease lease;       /* until_ms, renew_ms: under the lock */
+	uint64_t canary, canary_lines; /* lines of it that are sent, of so many; 0: all */
 
 	unsigned open;  /* parts that have not been dropped; dispatch thread, once it has started */
 	bool recording; /* the recorder has the files pinned; its own */

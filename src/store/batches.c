@@ -73,6 +73,7 @@ bool batch_read(struct query *q, struct batch *ret, struct error *err)
 	ret->options.override = query_text_copy(q);
 	ret->hold = (enum batch_hold)query_int(q);
 	ret->held_at = query_int(q);
+	ret->canary_over = query_int(q) != 0;
 	if (query_row_ok(q, err))
 		return true;
 	batch_done(ret);

@@ -25,6 +25,7 @@ static const char *const migrations[] = {
 	text_009_filters,
 	text_010_webhooks,
 	text_011_operator,
+	text_012_canary,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

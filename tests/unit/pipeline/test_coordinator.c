@@ -584,6 +584,96 @@ static void test_a_held_batch_ends_with_its_window_and_when_all_has_ended(void *
 	assert_int_equal(status(), BATCH_EXPIRED);
 }
 
+/* A batch of LINES lines of which `n` run first. */
+static void batch_of_canary(uint64_t n)
+{
+	upload_lines(LINES);
+	batch_begin_as(&(struct batch_options){ .canary = n });
+}
+
+/* The records that are handed out, and no other. */
+static void assert_handed_out(unsigned n, uint64_t first)
+{
+	uint64_t records[LINES_MAX];
+
+	assert_int_equal(fake_records(records), n);
+	for (unsigned i = 0; i < n; i++)
+		assert_int_equal(records[i], first + i);
+}
+
+/* 11.1, canary */
+static void test_a_canary_runs_first_and_holds_the_batch(void **state)
+{
+	(void)state;
+	batch_of_canary(1);
+	assert_handed_out(1, 1); /* the one in the middle */
+	assert_int_equal(fake.flow->config.rest_lines, 1);
+	assert_int_equal(view().stall, STALL_NONE);
+	answer(1);
+	coordinator_check_lease(w.c, world_sys.ms);
+	TURNS_UNTIL(fake.added == 2); /* begun again, with all lines */
+	assert_true(fake.suspended);
+	struct batch_view v = view();
+	assert_int_equal(v.stall, STALL_HELD);
+	assert_non_null(strstr(v.stall_message, "canary of 1 lines"));
+	restart();
+	assert_true(fake.suspended);
+	assert_int_equal(view().stall, STALL_HELD);
+	hold(false);
+	turns_take();
+	assert_false(fake.suspended);
+	answer(0);
+	answer(2);
+	to_the_end();
+	assert_int_equal(status(), BATCH_COMPLETED);
+}
+
+static void test_a_canary_goes_on_after_a_restart(void **state)
+{
+	(void)state;
+	batch_of_canary(2);
+	uint64_t records[LINES_MAX];
+	assert_int_equal(fake_records(records), 2);
+	answer(records[0]);
+	restart();
+	assert_int_equal(fake_records(records), 1);
+	answer(records[0]);
+	restart(); /* before anybody has seen that it has ended */
+	TURNS_UNTIL(fake.suspended);
+	assert_int_equal(view().stall, STALL_HELD);
+	assert_int_equal(view().row.counts.completed, 2);
+}
+
+static void test_a_canary_of_all_lines_holds_nothing(void **state)
+{
+	(void)state;
+	batch_of_canary(LINES);
+	assert_handed_out(LINES, 0);
+	for (uint64_t i = 0; i < LINES; i++)
+		answer(i);
+	to_the_end();
+	assert_int_equal(status(), BATCH_COMPLETED);
+}
+
+/* It is held by a client meanwhile: who resumes it then has seen the canary's answers. */
+static void test_a_canary_that_ends_while_it_is_held(void **state)
+{
+	(void)state;
+	batch_of_canary(1);
+	hold(true);
+	turns_take();
+	answer(1);
+	coordinator_check_lease(w.c, world_sys.ms);
+	TURNS_UNTIL(fake.added == 2);
+	assert_non_null(strstr(view().stall_message, "canary"));
+	hold(false);
+	turns_take();
+	assert_false(fake.suspended);
+	coordinator_check_lease(w.c, world_sys.ms);
+	turns_take();
+	assert_false(fake.suspended);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -620,6 +710,10 @@ int main(void)
 		TEST(test_the_last_of_two_calls_that_overtake_each_other_counts),
 		TEST(test_a_held_batch_stays_held_across_a_restart),
 		TEST(test_a_batch_that_is_held_while_validating_begins_held),
+		TEST(test_a_canary_runs_first_and_holds_the_batch),
+		TEST(test_a_canary_goes_on_after_a_restart),
+		TEST(test_a_canary_of_all_lines_holds_nothing),
+		TEST(test_a_canary_that_ends_while_it_is_held),
 		TEST(test_a_held_batch_ends_with_its_window_and_when_all_has_ended),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

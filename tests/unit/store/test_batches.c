@@ -810,6 +810,12 @@ static void a_batch_is_held_and_goes_on(void **state)
 	assert_int_equal(got.hold, BATCH_GOES_ON);
 	assert_int_equal(got.held_at, 0);
 	batch_done(&got);
+	assert_false(got.canary_over);
+	MUST(store_batch_hold(store, b.id, BATCH_CANARY, NOW + 3, &changed, &err));
+	MUST(store_batch_hold(store, b.id, BATCH_GOES_ON, NOW + 3, &changed, &err));
+	MUST(store_batch_get(store, NULL, b.id, &got, &err));
+	assert_true(got.canary_over && got.hold == BATCH_GOES_ON);
+	batch_done(&got);
 	MUST(store_batch_cancel_early(store, b.id, NOW, &moved, &err));
 	MUST(store_batch_hold(store, b.id, BATCH_HELD, NOW + 4, &changed, &err));
 	assert_false(changed);
