@@ -21,8 +21,8 @@
  *
  * Ownership: exchanges are closed before their route is freed, and routes are freed before the
  * client is closed. What exchange_open(), exchange_url() and client_route_new() are given is
- * copied, but for the ops, which are static, and the route. A request's body is borrowed until
- * `done` or exchange_stop().
+ * copied, but for the ops, which are static, and the route. A request's body and header are borrowed
+ * until `done` or exchange_stop().
  *
  * Cost: a request on an exchange that is open allocates nothing, and options that have not changed
  * since the request before are not set again. A connection that is kept alive costs no epoll_ctl()
@@ -126,6 +126,8 @@ struct exchange_request {
 	bool look_up;        /* the server's name anew; else an address is good for a minute */
 	bool hasty;          /* little time to connect (1 s, with TLS or a proxy 3 s); else 10 s */
 	uint64_t timeout_ms; /* as the setup's, for this request; 0: the setup's */
+	/* One more header, as the line "name: value"; NULL: none. Borrowed as the body is. */
+	const char *header;
 };
 
 struct exchange {

@@ -201,6 +201,15 @@ static bool fresh_set(struct curl_exchange *c, bool fresh)
 	return curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, fresh ? 1L : 0L) == CURLE_OK;
 }
 
+/* `header`, which may be NULL, and then those of the exchange. */
+static bool header_set(struct curl_exchange *c, const char *header)
+{
+	struct curl_slist *first = header != NULL ? &c->more : &c->headers[0];
+
+	c->more = (struct curl_slist){ (char *)header, &c->headers[0] };
+	return curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, first) == CURLE_OK;
+}
+
 bool curl_exchange_open(struct exchange *x, const struct exchange_setup *s)
 {
 	struct curl_exchange *c = calloc(1, sizeof(*c) + headers_bytes(s));
@@ -246,7 +255,8 @@ static bool request_set(struct curl_exchange *c, const struct exchange_request *
 	if ((c->fresh != rq->fresh && !fresh_set(c, rq->fresh)) ||
 	    (c->look_up != rq->look_up && !look_up_set(c, rq->look_up)) ||
 	    (c->hasty != rq->hasty && !haste_set(c, rq->hasty)) ||
-	    (c->timeout_ms != timeout_ms && !timeout_set(c, timeout_ms)))
+	    (c->timeout_ms != timeout_ms && !timeout_set(c, timeout_ms)) ||
+	    (c->more.data != rq->header && !header_set(c, rq->header)))
 		return false;
 	return c->get || (curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, body) == CURLE_OK &&
 			  curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE,

@@ -53,6 +53,7 @@ struct curl_exchange {
 	const char *kept_off;       /* why the guard refused an address; NULL: it did not */
 	char said[CURL_ERROR_SIZE]; /* libcurl's sentence about its end */
 	struct buf head;            /* lines of the answer's head, as they came */
+	struct curl_slist more;     /* a request's own header, before the others */
 	struct curl_slist headers[];
 };
 

@@ -313,6 +313,7 @@ static void fake_ask(struct fake_exchange *f, const struct exchange_request *rq)
 		.fresh = rq->fresh,
 		.look_up = rq->look_up,
 		.hasty = rq->hasty,
+		.header = rq->header,
 		.at_ms = fake_ms(),
 	};
 

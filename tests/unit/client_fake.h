@@ -18,6 +18,7 @@ struct fake_request {
 	size_t header_count;
 	struct slice body;
 	bool fresh, look_up, hasty;
+	const char *header; /* the request's own; NULL: none */
 	uint64_t at_ms; /* of the fake's clock */
 };
 

@@ -320,6 +320,30 @@ static void what_is_sent_is_what_was_given(void **state)
 	ask_close(&a);
 }
 
+/* A request's own header goes with it, beside those of the exchange, and not with the next. */
+static void a_header_of_one_request(void **state)
+{
+	const struct header one = { SLICE("X-One"), SLICE("1") };
+	char text[sizeof(heard_last)], own[] = "traceparent: 00-ab";
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .headers = &one, .header_count = 1 });
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(ask_with(&a, &(struct exchange_request){ .header = own }),
+				 EXCHANGE_WHOLE);
+		assert_non_null(strstr(heard_get(text), "\r\ntraceparent: 00-ab\r\nX-One: 1\r\n"));
+		assert_int_equal(ask(&a), EXCHANGE_WHOLE);
+		assert_null(strstr(heard_get(text), "traceparent"));
+		assert_non_null(strstr(text, "\r\nX-One: 1\r\n"));
+	}
+	ask_with(&a, &(struct exchange_request){ .header = own });
+	own[sizeof(own) - 2] = 'c'; /* the same place, another text */
+	ask_with(&a, &(struct exchange_request){ .header = own });
+	assert_non_null(strstr(heard_get(text), "\r\ntraceparent: 00-ac\r\n"));
+	ask_close(&a);
+}
+
 static void what_has_come_is_told(void **state)
 {
 	struct ask a;
@@ -597,6 +621,7 @@ int main(void)
 		cmocka_unit_test(a_name_that_has_moved_is_found),
 		cmocka_unit_test(a_connection_is_used_again_for_four_seconds),
 		cmocka_unit_test(what_is_sent_is_what_was_given),
+		cmocka_unit_test(a_header_of_one_request),
 		cmocka_unit_test(what_has_come_is_told),
 		cmocka_unit_test(a_head_that_is_none),
 		cmocka_unit_test(a_connection_that_breaks),
