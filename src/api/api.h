@@ -11,6 +11,7 @@
 #include "webhook/webhook.h"
 
 struct api;
+struct tracer;
 
 struct api_config {
 	enum profile profile;
@@ -25,6 +26,7 @@ struct api_config {
 	struct webhooks *webhooks;      /* that deliver what the store holds; borrowed */
 	uint64_t webhook_endpoints_max; /* of an organization; 0: any number */
 	const char *version;            /* of the program, for /metrics; static */
+	struct tracer *tracer;          /* the caller's; NULL: nothing is traced */
 };
 
 MUST_USE bool api_open(const struct api_config *config, struct store *store, struct blobs *blobs,

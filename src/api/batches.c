@@ -7,6 +7,7 @@
 #include "api/objects.h"
 #include "api/paging.h"
 #include "base/sys.h"
+#include "trace/context.h"
 
 #define LIMIT_MAX 100
 #define LIMIT_DEFAULT 20
@@ -94,6 +95,18 @@ static bool batch_make(struct request *rq, struct batch *b, struct http_response
 	return true;
 }
 
+/* The trace that the client is in: the batch's span will be below its. What is malformed counts for
+ * nothing. */
+static void trace_read(const struct request *rq, struct batch *ret)
+{
+	const char *given = http_request_header(rq->http, "traceparent");
+	struct trace_context c;
+
+	_Static_assert(sizeof(ret->traceparent) == TRACEPARENT_BYTES + 1, "it fits");
+	if (given != NULL && trace_context_read(slice_of(given), &c))
+		trace_context_write(&c, ret->traceparent);
+}
+
 bool batches_create(struct request *rq, struct http_response *r, struct error *err)
 {
 	AUTO(batch_done) struct batch b = { .status = BATCH_VALIDATING };
@@ -106,6 +119,7 @@ bool batches_create(struct request *rq, struct http_response *r, struct error *e
 	memcpy(b.org, rq->key.org, sizeof(b.org));
 	b.created_at = sys.now_s();
 	b.expires_at = b.created_at + (int64_t)window_s;
+	trace_read(rq, &b);
 	create_content(&b, &content);
 	if (content.failed)
 		return fail_memory(err);

@@ -11,6 +11,7 @@
 #include "api/prometheus.h"
 #include "api/routes.h"
 #include "dispatch/dispatch.h"
+#include "trace/tracer.h"
 
 /* ---- the process, with the names that Prometheus clients use everywhere, and HTTP ---- */
 
@@ -189,6 +190,19 @@ static void write_webhooks(struct buf *to, const struct metrics_figures *f)
 	prometheus_write(to, webhook_metrics, ARRAY_LEN(webhook_metrics), &all);
 }
 
+static const struct metric trace_metrics[] = {
+	{ "lowtide_trace_spans_total", "counter", "Spans of traces, by what became of them.",
+	  F(spans_sent), LABEL("result", "sent") },
+	{ .value = F(spans_dropped), LABEL("result", "dropped") },
+};
+
+static void write_traces(struct buf *to, const struct metrics_figures *f)
+{
+	const struct metric_rows one = METRIC_ROWS(f, 1);
+
+	prometheus_write(to, trace_metrics, ARRAY_LEN(trace_metrics), &one);
+}
+
 static const struct metric online_metrics[] = {
 	{ "lowtide_online_requests", "gauge", "Online requests that have not ended.",
 	  COLUMN(struct scheduling_view, online_requests) },
@@ -211,6 +225,7 @@ void metrics_write(struct buf *to, const struct metrics_figures *f, const struct
 	write_memory(to, f);
 	write_online(to, v);
 	write_webhooks(to, f);
+	write_traces(to, f);
 }
 
 /* ---- figures ---- */
@@ -287,6 +302,14 @@ static void memory_read(struct metrics_figures *f, const struct budget *b)
 	f->memory_limit_bytes = b->limit;
 }
 
+static void traces_read(struct metrics_figures *f, const struct tracer *t)
+{
+	struct tracer_counts counts = tracer_counts(t);
+
+	f->spans_sent = counts.sent;
+	f->spans_dropped = counts.dropped;
+}
+
 static void figures_read(struct metrics_figures *f, struct request *rq)
 {
 	f->version = rq->api->config.version;
@@ -295,6 +318,7 @@ static void figures_read(struct metrics_figures *f, struct request *rq)
 	f->fds = open_fds();
 	f->fds_max = most_fds();
 	f->http_connections = http_connections(rq->http);
+	traces_read(f, rq->api->config.tracer);
 	answers_read(f, rq->api);
 	webhooks_figures(rq->api->config.webhooks, &f->webhooks);
 	memory_read(f, rq->api->budget);

@@ -34,6 +34,7 @@ struct metrics_figures {
 	struct memory_row memory[BUDGET_KINDS];
 	uint64_t memory_limit_bytes;
 	struct webhook_figures webhooks;
+	uint64_t spans_sent, spans_dropped;
 };
 
 bool metrics_get(struct request *rq, struct http_response *r, struct error *err);

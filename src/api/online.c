@@ -19,6 +19,7 @@
 #include "batch/weight.h"
 #include "dispatch/online.h"
 #include "http/fields.h"
+#include "trace/tracer.h"
 
 struct passed_call {
 	struct online online;
@@ -28,13 +29,23 @@ struct passed_call {
 	struct http_stream *stream;
 	struct buf body;
 	char *model, *endpoint;
+	struct span *span; /* NULL: it is not traced; else: */
+	uint64_t left;     /* of the answer's body; UINT64_MAX: its length is not known */
 	bool has_head;
 	uint64_t began_ms;
 	char id[ID_SIZE], org[ID_SIZE];
 };
 
+/* One that has not ended by now has lost its client, which may have taken all of the answer before;
+ * without a stream it has not begun. */
 static void call_free(struct passed_call *c)
 {
+	if (c->span != NULL && c->stream != NULL) {
+		if (!c->has_head || c->left > 0)
+			span_fail(c->span, "client_gone");
+		span_end(c->api->config.tracer, TAKE(c->span));
+	}
+	span_drop(c->span);
 	headers_free(&c->online.headers);
 	buf_free(&c->body);
 	free(c->model);
@@ -106,17 +117,35 @@ static void receive_header(void *ctx, const char *name, const char *value)
 	r->list[r->n++] = (struct header){ slice_of(name), slice_of(value) };
 }
 
-static bool forward_headers(struct headers *to, const struct received *r)
+/* A request that is traced has our span before the upstream's, and that below the client's. */
+static bool is_replaced(const struct passed_call *c, struct slice name)
 {
+	return c->span != NULL && field_is(name, "traceparent");
+}
+
+static bool trace_header_add(struct passed_call *c)
+{
+	char value[TRACEPARENT_BYTES + 1];
+
+	if (c->span == NULL)
+		return true;
+	trace_context_write(span_context(c->span), value);
+	return headers_add(&c->online.headers, SLICE("traceparent"), slice_of(value));
+}
+
+static bool forward_headers(struct passed_call *c, const struct received *r)
+{
+	struct headers *to = &c->online.headers;
+
 	for (size_t i = 0; i < r->n; i++) {
 		const struct header *h = &r->list[i];
 		if (!header_is_end_to_end(r->list, r->n, h->name) ||
-		    field_is_one_of(h->name, not_sent))
+		    field_is_one_of(h->name, not_sent) || is_replaced(c, h->name))
 			continue;
 		if (!headers_add(to, h->name, h->value))
 			return false;
 	}
-	return true;
+	return trace_header_add(c);
 }
 
 static bool copy_headers(struct passed_call *c, const struct http_request *http, struct error *err)
@@ -125,7 +154,7 @@ static bool copy_headers(struct passed_call *c, const struct http_request *http,
 	struct received r = { 0 };
 
 	http_each_header(http, receive_header, &r);
-	bool ok = !r.failed && forward_headers(to, &r);
+	bool ok = !r.failed && forward_headers(c, &r);
 	free(r.list);
 	if (ok && !c->online.get && header_find(to->list, to->n, "Content-Type") == NULL)
 		ok = headers_add(to, SLICE("Content-Type"), SLICE("application/json"));
@@ -174,10 +203,54 @@ static bool find_model(struct passed_call *c, struct error *err)
 	return true;
 }
 
+/* ---- its span, with tracing alone ---- */
+
+/* Below the client's, which may say that this trace is not recorded. */
+static void span_begin(struct passed_call *c, const struct request *rq)
+{
+	const char *given = http_request_header(rq->http, "traceparent");
+	struct trace_context parent = { 0 };
+	char name[128];
+
+	if (given != NULL)
+		(void)trace_context_read(slice_of(given), &parent);
+	const struct trace_context own = trace_context_new(&parent);
+	snprintf(name, sizeof(name), "%s %s", rq->route->method, rq->route->path);
+	c->span = span_start(name, SPAN_SERVER, &own, &parent);
+	span_text(c->span, ATTR_METHOD, slice_of(rq->route->method));
+	span_text(c->span, ATTR_ROUTE, slice_of(rq->route->path));
+	span_text(c->span, ATTR_OPERATION, slice_of(trace_operation(rq->route->path)));
+	span_text(c->span, ATTR_ORG, slice_of(rq->key.org));
+	span_text(c->span, ATTR_REQUEST, slice_of(rq->id));
+}
+
+static void span_head(struct span *s, int status)
+{
+	char text[12];
+
+	span_event(s, "answer_begins");
+	span_number(s, ATTR_STATUS, status);
+	if (status < 500)
+		return;
+	snprintf(text, sizeof(text), "%d", status);
+	span_fail(s, text);
+}
+
+static void span_over(struct passed_call *c, enum online_end how)
+{
+	if (c->has_head && how != ONLINE_WHOLE)
+		span_fail(c->span, "broken");
+	span_end(c->api->config.tracer, TAKE(c->span));
+}
+
 /* ---- the answer ---- */
 
 static void finish_head(struct passed_call *c, struct http_response *r, uint64_t length)
 {
+	if (c->span != NULL) {
+		c->left = length;
+		span_head(c->span, r->status);
+	}
 	struct answered a = {
 		.api = c->api,
 		.route = c->route,
@@ -217,7 +290,10 @@ static bool on_body(void *ctx, struct slice piece)
 {
 	struct passed_call *c = ctx;
 
-	return http_stream_write(c->stream, piece);
+	bool taken = http_stream_write(c->stream, piece);
+	if (taken && c->span != NULL && c->left != UINT64_MAX)
+		c->left -= piece.n < c->left ? piece.n : c->left;
+	return taken;
 }
 
 /* Contract 2.3. */
@@ -260,6 +336,8 @@ static void on_end(void *ctx, enum online_end how)
 	struct error err;
 
 	if (c->has_head) {
+		if (c->span != NULL)
+			span_over(c, how);
 		http_stream_end(c->stream, how == ONLINE_WHOLE);
 		return;
 	}
@@ -270,6 +348,8 @@ static void on_end(void *ctx, enum online_end how)
 	AUTO(buf_free) struct buf body = r.body;
 	r.body = BUF(0);
 	finish_head(c, &r, body.n);
+	if (c->span != NULL)
+		span_over(c, ONLINE_WHOLE);
 	bool written = !body.failed && http_stream_write(c->stream, buf_slice(&body));
 	http_stream_end(c->stream, written);
 }
@@ -325,8 +405,13 @@ static bool call_fill(struct passed_call *c, struct request *rq, struct error *e
 	c->online.get = rq->route->body == BODY_NONE;
 	c->online.body = buf_slice(&c->body);
 	c->online.units = body_units(c->online.body, c->route->path, 0);
-	return copy_endpoint(c, rq->http, err) && copy_headers(c, rq->http, err) &&
-	       find_model(c, err);
+	if (rq->api->config.tracer != NULL)
+		span_begin(c, rq);
+	if (!copy_endpoint(c, rq->http, err) || !copy_headers(c, rq->http, err) ||
+	    !find_model(c, err))
+		return false;
+	span_text(c->span, ATTR_MODEL, c->online.model);
+	return true;
 }
 
 bool online_handle(struct request *rq, struct http_response *r, struct error *err)

@@ -105,6 +105,7 @@ void config_done(struct config *c)
 		free(c->given[i].text);
 	free(c->given);
 	free(c->data);
+	free(c->tracing_endpoint);
 	free(c->ca_file);
 	free(c->cert_file);
 	free(c->key_file);

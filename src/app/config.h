@@ -80,8 +80,10 @@ struct config {
 	char *webhook_ca_file;
 	struct webhook_setting *webhooks;
 	size_t webhook_count;
-	int log_level;  /* enum log_level */
-	int log_format; /* enum log_format */
+	char *tracing_endpoint;  /* NULL: nothing is traced */
+	uint64_t tracing_sample; /* one line in so many; 0: none */
+	int log_level;           /* enum log_level */
+	int log_format;          /* enum log_format */
 	struct upstream_setting *upstreams;
 	size_t upstream_count;
 

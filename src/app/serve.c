@@ -17,6 +17,8 @@
 #include "cli/keys.h"
 #include "cli/report.h"
 #include "cli/signals.h"
+#include "client/client.h"
+#include "trace/tracer.h"
 
 #define HTTP_THREADS 4
 #define BODY_RATE_S 60 /* limits.body_rate is a mean over so long */
@@ -30,6 +32,7 @@ struct server {
 	struct webhook_endpoint *endpoints; /* the configuration's */
 	struct webhooks *webhooks;
 	struct blobs *blobs;
+	struct tracer *tracer; /* NULL: nothing is traced */
 	struct pipeline *pipeline;
 	struct api *api;
 	struct http_server *http;
@@ -150,12 +153,31 @@ static bool open_webhooks(struct server *s, const struct config *c, struct error
 	return webhooks_open(&config, s->store, &s->webhooks, err);
 }
 
-static bool open_api(struct server *s, const struct config *c, struct error *err)
+static bool open_tracer(struct server *s, const struct config *c, struct error *err)
 {
+	struct client *client;
+
+	if (c->tracing_endpoint == NULL)
+		return true;
+	return client_open(&client, err) &&
+	       tracer_open(&(struct tracer_config){ .endpoint = c->tracing_endpoint,
+						    .version = lowtide_version,
+						    .sample = (unsigned)c->tracing_sample,
+						    .client = client },
+			   &s->tracer, err);
+}
+
+/* Pipeline and API, and what both are given. */
+static bool open_stages(struct server *s, const struct config *c,
+			const struct pipeline_config *given, struct error *err)
+{
+	struct pipeline_config pipeline = *given;
 	struct api_config api = config_api(c);
 
+	pipeline.tracer = api.tracer = s->tracer;
 	api.webhooks = s->webhooks;
-	return api_open(&api, s->store, s->blobs, s->pipeline, &s->api, err);
+	return pipeline_open(c->data, &pipeline, s->store, s->blobs, &s->pipeline, err) &&
+	       api_open(&api, s->store, s->blobs, s->pipeline, &s->api, err);
 }
 
 static bool server_open(struct server *s, const struct config *c,
@@ -165,9 +187,8 @@ static bool server_open(struct server *s, const struct config *c,
 	       data_dir_lock(c->data, &s->lock_fd, err) && data_dir_check(c->data, adopt, err) &&
 	       store_open(c->data, &s->store, err) &&
 	       data_dir_join(c->data, s->store, adopt, err) && open_webhooks(s, c, err) &&
-	       blobs_open(c->data, &s->blobs, err) &&
-	       pipeline_open(c->data, pipeline, s->store, s->blobs, &s->pipeline, err) &&
-	       open_api(s, c, err) && first_key(s, err) && open_http(s, c, err);
+	       blobs_open(c->data, &s->blobs, err) && open_tracer(s, c, err) &&
+	       open_stages(s, c, pipeline, err) && first_key(s, err) && open_http(s, c, err);
 }
 
 /* "http://127.0.0.1:8000": what people and scripts look for. */
@@ -208,6 +229,7 @@ static void server_close(struct server *s, const struct config *c)
 		pipeline_close(s->pipeline);
 	webhooks_close(s->webhooks);
 	free(s->endpoints);
+	tracer_close(s->tracer);
 	if (s->blobs != NULL && !data_dir_leave(c->data, s->store, &err))
 		log_fault("data.not_left", &err);
 	if (s->blobs != NULL)

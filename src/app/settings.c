@@ -159,6 +159,12 @@ const struct setting settings[] = {
 	{ "webhooks.max_endpoints", SETTING_COUNT, AT(webhook_endpoints), BOTH("20"),
 	  FROM_TO(1, 10000), .zero = "no limit", .about = "webhook endpoints of an organization" },
 
+	{ "tracing.endpoint", SETTING_URL, AT(tracing_endpoint), BOTH(NULL),
+	  .about = "OpenTelemetry collector that takes traces by OTLP over HTTP; if not set, "
+		   "nothing is traced" },
+	{ "tracing.sample", SETTING_COUNT, AT(tracing_sample), BOTH("100"), FROM_TO(1, 1000000000),
+	  .zero = "no lines", .about = "one line of a batch in so many is traced" },
+
 	{ "log.level", SETTING_CHOICE, AT(log_level), BOTH("info"), .words = log_level_words,
 	  AT_RELOAD, .about = "least level that is logged (to standard error)" },
 	{ "log.format", SETTING_CHOICE, AT(log_format), BOTH("text"), .words = log_format_words,

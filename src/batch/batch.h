@@ -80,6 +80,8 @@ enum batch_hold {
 	BATCH_CANARY = 2, /* its canary has ended (contract 11.1) */
 };
 
+#define BATCH_TRACEPARENT_SIZE 56
+
 /* A batch, as the store keeps it. Timestamps are Unix seconds, 0: not set. `metadata`, `model`,
  * `errors`, `causes` and `options.override` are malloc'ed and NULL when null; batch_done() frees
  * them. */
@@ -95,13 +97,16 @@ struct batch {
 	int64_t at[BATCH_STATUS_COUNT]; /* when the state was entered; [VALIDATING] unused */
 	int64_t output_expires_after_s; /* 0: never, or the configured default */
 	struct batch_options options;   /* as asked for (contract 11.1) */
-	char retried_from[ID_SIZE];     /* the batch whose lines it runs again; "": none */
-	enum batch_hold hold;           /* while it is validating or in progress */
-	int64_t held_at;                /* since when; 0: it is not */
-	bool canary_over;               /* the lines of its canary have ended, and it was held */
-	struct counts counts;           /* of what is merged; whole once final */
-	struct usage usage;             /* likewise */
-	char output_file_id[ID_SIZE];   /* "": null. Shown only once the state is final */
+	/* The trace that it is made in, as a header `traceparent` that is well formed; "": none. For
+	 * the insert alone: store_batch_trace() reads it. */
+	char traceparent[BATCH_TRACEPARENT_SIZE];
+	char retried_from[ID_SIZE];   /* the batch whose lines it runs again; "": none */
+	enum batch_hold hold;         /* while it is validating or in progress */
+	int64_t held_at;              /* since when; 0: it is not */
+	bool canary_over;             /* the lines of its canary have ended, and it was held */
+	struct counts counts;         /* of what is merged; whole once final */
+	struct usage usage;           /* likewise */
+	char output_file_id[ID_SIZE]; /* "": null. Shown only once the state is final */
 	char error_file_id[ID_SIZE];
 	char *model;    /* of all lines, or NULL */
 	char *metadata; /* JSON text of the object as given */

@@ -19,6 +19,7 @@
 #include "dispatch/progress.h"
 #include "dispatch/target.h"
 #include "dispatch/thread.h"
+#include "trace/tracer.h"
 
 static uint32_t random_u32(void)
 {
@@ -117,9 +118,25 @@ static bool line_start(struct line_transfer *t, const struct line *l)
 		.look_up = l->slot.probe,
 		.hasty = l->slot.probe,
 		.timeout_ms = l->flow->line_timeout_ms,
+		.header = span_header(l->spans.attempt),
 	};
 	return line_transfer_url(t, l->flow->endpoint) &&
 	       exchange_start(&t->transfer.exchange, &rq);
+}
+
+/* It is one of those that are traced. */
+static void line_trace(struct dispatch *d, struct line *l, const struct lane *lane)
+{
+	const struct flow *f = l->flow;
+
+	line_spans_send(&l->spans, d->config.tracer,
+			&(struct line_sending){ .batch = &f->trace,
+						.batch_id = f->id,
+						.endpoint = f->endpoint,
+						.model = lane->model->name,
+						.record = l->scheduled.record,
+						.number = l->trials.sent + 1,
+						.upstream = lane->upstream });
 }
 
 static void line_sent(struct lane *lane, struct line *l, uint64_t now_ms)
@@ -162,7 +179,10 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 				 .alone = l->retry.goes_alone,
 				 .units = units };
 	l->up = breaker_is_up(&lane->circuit.breaker) && breaker_is_up(&u->circuit.breaker);
+	if (l->flow->trace.sampled && tracer_samples(d->config.tracer, l->scheduled.record))
+		line_trace(d, l, lane);
 	if (!line_start(t, l)) {
+		line_spans_unsend(&l->spans);
 		line_transfer_give(t);
 		return false;
 	}
@@ -232,6 +252,7 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 	schedule_ended(l->flow->model->schedule, &l->scheduled,
 		       (double)(e->attempt->ended_us - e->attempt->sent_us) / 1000,
 		       e->attempt->tokens.input + e->attempt->tokens.output);
+	line_spans_end(&l->spans, e->attempt, o->fault, o->attempts);
 	line_free(l);
 	d->ops.ended(d->ctx, o);
 }
@@ -356,6 +377,7 @@ static void line_put_back(struct line *l, uint64_t now_us)
 	struct line_transfer *t = l->transfer;
 
 	line_detach(l);
+	line_spans_unsend(&l->spans);
 	throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
 	limit_batch_gone(l->lane->limit, &l->mark, now_us);
 	slot_drop(&l->slot);
@@ -404,7 +426,9 @@ static void line_done(struct exchange *x, const struct exchange_result *r)
 	if (end.how == EXCHANGE_UNREACHABLE)
 		line_unsent(l);
 	line_transfer_read(t, &end, &facts);
-	if (line_judge(d, l, &end, &j, &due_ms)) {
+	bool over = line_judge(d, l, &end, &j, &due_ms);
+	line_spans_answer(&l->spans, &end, j.blame);
+	if (over) {
 		breaker_probe_at(&l->lane->circuit.breaker, end.ended_us / 1000 + BREAKER_PROBE_MS);
 		line_end(d, l, t, &(struct line_end){ &end, &j });
 	} else {

@@ -23,6 +23,7 @@
 
 struct client;
 struct dispatch;
+struct tracer;
 
 struct dispatch_config {
 	unsigned max_attempts;
@@ -30,6 +31,7 @@ struct dispatch_config {
 	uint64_t patience_ms;     /* execution.patience (contract 8.3) */
 	uint64_t response_bytes_max;
 	unsigned online_waiting_max; /* online requests that wait for room upstream; 0: any */
+	struct tracer *tracer;       /* the caller's; NULL: nothing is traced */
 	struct budget *budget;       /* the caller's; NULL: memory is not counted */
 	struct client *client;       /* taken over, whether opening succeeds or not */
 };

@@ -134,6 +134,7 @@ void flow_open(struct flow *f, const struct flow_config *config)
 	f->owner = config->owner;
 	f->id = config->id;
 	f->endpoint = config->endpoint;
+	f->trace = config->trace;
 	f->model_name = config->model != NULL ? config->model : "";
 	f->max_attempts = config->max_attempts > 0 ? config->max_attempts
 						   : f->of->config.max_attempts;

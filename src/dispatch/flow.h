@@ -21,6 +21,7 @@
 #include "base/id.h"
 #include "batch/outcome.h"
 #include "batch/stall.h"
+#include "trace/context.h"
 
 struct dispatch;
 struct flow;
@@ -43,6 +44,8 @@ struct flow_config {
 	/* of a line; 0: as dispatch is configured */
 	unsigned max_attempts;
 	uint64_t line_timeout_ms;
+
+	struct trace_context trace; /* the batch's span; zeroed: it is not traced */
 };
 
 /* A moment of a flow; all 0 before it was opened. `running` and `retried` are of the call, the rest

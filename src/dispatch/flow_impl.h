@@ -22,6 +22,7 @@ struct flow {
 	const char *id, *endpoint, *model_name; /* model_name "": none is known */
 	unsigned max_attempts;                  /* of a line */
 	uint64_t line_timeout_ms;               /* 0: the exchange's */
+	struct trace_context trace;             /* the batch's span; zeroed: it is not traced */
 
 	/* any thread */
 	struct mail mail;

@@ -55,6 +55,7 @@ void line_free(struct line *l)
 	retry_release(&f->model->retry);
 	if (f->lines == NULL && f->probed)
 		flow_hold(f, false); /* no line of it is left to be tried again: a new one is */
+	line_spans_drop(&l->spans);
 	free(l);
 }
 

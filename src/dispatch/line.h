@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dispatch/line_spans.h"
 #include "dispatch/retry.h"
 #include "dispatch/trials.h"
 #include "limit/limit.h"
@@ -34,6 +35,7 @@ struct line {
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */
 	struct limit_mark mark;
+	struct line_spans spans;
 };
 
 /* The process ends when memory is out (base/memory.h). */

@@ -7,7 +7,8 @@
  *	skip.c               the bad lines of one that leaves them out
  *	coordinator_merge.c  makes the result files and ends the batch
  *	coordinator_open.c   opens what is on disk
- *	coordinator_turn.c   when it has its turn; what other threads ask of it */
+ *	coordinator_turn.c   when it has its turn; what other threads ask of it
+ *	batch_trace.c        its span */
 #pragma once
 
 #include "batch/override.h"
@@ -16,6 +17,7 @@
 #include "pipeline/shares.h"
 #include "pipeline/worker.h"
 #include "results/results.h"
+#include "trace/context.h"
 
 /* In the order of its life, but for REOPENING. What it says of itself before RUNNING is what the
  * store has. */
@@ -67,6 +69,7 @@ struct coordinator {
 	bool paused_sent;      /* what the worker was told last */
 	_Atomic bool canary;   /* only the lines of its canary are sent, and then it is held */
 	uint64_t canary_ended; /* so many of them, in their order, have */
+	struct trace_context trace, trace_parent; /* its span; zeroed: it is not traced */
 
 	pthread_mutex_t lock; /* for all below */
 	int64_t expires_at;
@@ -108,6 +111,12 @@ MUST_USE bool coordinator_pause_look(struct coordinator *c, struct error *err);
 void coordinator_canary_begin(struct coordinator *c);
 /* Holds the batch once its canary has ended; then all its other lines may be sent. */
 MUST_USE bool coordinator_canary_look(struct coordinator *c, struct error *err);
+/* ---- batch_trace.c ---- */
+
+/* Whether it is traced, and as what: sets c->trace. */
+void batch_trace_begin(struct coordinator *c);
+/* It is final: its span and those of its phases are sent. */
+void batch_trace_end(struct coordinator *c);
 
 /* ---- validate.c ---- */
 

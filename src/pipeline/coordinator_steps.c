@@ -104,6 +104,7 @@ static bool span_send(struct coordinator *c, struct error *err)
 						  c->env->config->max_attempts),
 		.line_timeout_ms = at_most(c->batch.options.line_timeout_s * 1000,
 					   c->env->config->line_timeout_ms),
+		.trace = c->trace,
 	};
 	if (c->canary && c->batch.options.canary < rest_lines) {
 		task.rest_bytes = task.rest_bytes / rest_lines * c->batch.options.canary;
@@ -167,6 +168,7 @@ static bool step_load(struct coordinator *c, struct error *err)
 		return false;
 	enum batch_status status = c->batch.status;
 	c->hold = c->batch.hold;
+	batch_trace_begin(c);
 	if (batch_is_final(status)) {
 		coordinator_move(c, PHASE_GONE);
 		return true;
@@ -425,5 +427,6 @@ void coordinator_work(void *arg)
 		coordinator_turn_end(c, next == NEXT_LATER ? RETRY_MS : 0);
 		return;
 	}
+	batch_trace_end(c);
 	c->env->ended(c->env->ctx, c);
 }

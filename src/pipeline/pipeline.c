@@ -332,6 +332,7 @@ static bool stages_open(struct pipeline *p, struct error *err)
 		.line_timeout_ms = p->config.line_timeout_ms,
 		.response_bytes_max = p->config.response_bytes_max,
 		.online_waiting_max = p->config.online_waiting_max,
+		.tracer = p->config.tracer,
 		.budget = &p->budget,
 		.client = client,
 	};

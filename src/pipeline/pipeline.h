@@ -15,6 +15,7 @@
 #include "store/store.h"
 
 struct pipeline;
+struct tracer;
 
 struct pipeline_config {
 	const struct upstream_config *upstreams;
@@ -28,6 +29,7 @@ struct pipeline_config {
 	unsigned online_waiting_max; /* see dispatch.h */
 	struct verdict_rules rules;  /* of every batch; endpoint and model_served are its own */
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
+	struct tracer *tracer; /* the caller's; NULL: nothing is traced */
 	/* retention */
 	uint64_t result_expires_after_s; /* 0: never */
 	uint64_t lost_after_s;           /* what is in lost/ goes; 0: never */

@@ -17,7 +17,7 @@
 #define NO_BLOCK (-1)
 
 /* Numbers from `from` on and below `below`. */
-struct span {
+struct list_span {
 	int64_t from, below;
 };
 
@@ -171,7 +171,7 @@ static bool next_block(struct batch_search *s, int64_t at, struct batch_block *r
 
 /* ---- finding ---- */
 
-static bool search_all(struct batch_search *s, const struct span *span, struct error *err)
+static bool search_all(struct batch_search *s, const struct list_span *span, struct error *err)
 {
 	AUTO(query_done)
 	struct query q = query(s->db, SQL_batch_list,
@@ -190,8 +190,8 @@ static bool search_all(struct batch_search *s, const struct span *span, struct e
 }
 
 /* Takes what belongs to the span of the batches of a block. */
-static bool take_block(struct batch_search *s, const struct batch_block *b, const struct span *span,
-		       struct error *err)
+static bool take_block(struct batch_search *s, const struct batch_block *b,
+		       const struct list_span *span, struct error *err)
 {
 	for (int bit = (1 << BLOCK_BITS) - 1; bit >= 0 && s->n < s->wanted; bit--) {
 		int64_t number = (b->number << BLOCK_BITS) + bit;
@@ -202,7 +202,7 @@ static bool take_block(struct batch_search *s, const struct batch_block *b, cons
 	return true;
 }
 
-static bool search_span(struct batch_search *s, const struct span *span, struct error *err)
+static bool search_span(struct batch_search *s, const struct list_span *span, struct error *err)
 {
 	struct batch_block b = { .number = (span->below - 1) >> BLOCK_BITS };
 
@@ -222,7 +222,7 @@ static bool search_span(struct batch_search *s, const struct span *span, struct 
 
 /* The span of numbers that the time asked for has in the latest run below *run, which becomes that
  * run; *ret_found false: there is no such run. */
-static bool next_span(struct batch_search *s, int64_t *run, struct span *ret, bool *ret_found,
+static bool next_span(struct batch_search *s, int64_t *run, struct list_span *ret, bool *ret_found,
 		      struct error *err)
 {
 	const struct batch_query *q = s->q;
@@ -247,7 +247,7 @@ static bool next_span(struct batch_search *s, int64_t *run, struct span *ret, bo
 /* Finds the batches of the page, and one more if there are more. */
 static bool search(struct batch_search *s, int64_t below, struct error *err)
 {
-	struct span span = { .from = 1, .below = below };
+	struct list_span span = { .from = 1, .below = below };
 	int64_t run = INT64_MAX;
 	bool found;
 

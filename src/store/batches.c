@@ -123,6 +123,12 @@ static bool batch_insert(struct db *db, const struct batch *b, bool input_missin
 	       sql_run(db, SQL_progress_insert, VALUES(txt(b->id)), NULL, err);
 }
 
+static bool trace_insert(struct db *db, const struct batch *b, struct error *err)
+{
+	return b->traceparent[0] == '\0' ||
+	       sql_run(db, SQL_trace_insert, VALUES(txt(b->id), txt(b->traceparent)), NULL, err);
+}
+
 static bool room_for_open(struct db *db, const char *org, uint64_t open_max, struct error *err)
 {
 	int64_t open;
@@ -152,7 +158,7 @@ bool store_batch_insert(struct store *s, const struct batch *b, const struct cal
 		memcpy(id, b->id, sizeof(id));
 		if (!find_input(t.db, b, input_may_miss, &missing, err) ||
 		    !room_for_open(t.db, b->org, open_max, err) ||
-		    !batch_insert(t.db, b, missing, err) ||
+		    !batch_insert(t.db, b, missing, err) || !trace_insert(t.db, b, err) ||
 		    !call_record(t.db, call, b->id, b->created_at, err) || !txn_commit(&t, err))
 			return false;
 		failpoint("batch.after_insert");
@@ -175,6 +181,21 @@ bool store_batch_get(struct store *s, const char *org, const char *id, struct ba
 	if (!found)
 		return fail(err, ERR_NOT_FOUND, "No batch found with id '%s'.", id);
 	return batch_read(&q, ret, err);
+}
+
+bool store_batch_trace(struct store *s, const char *id, char ret[static BATCH_TRACEPARENT_SIZE],
+		       struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done) struct query q = query(db, SQL_trace_get, VALUES(txt(id)));
+	bool found;
+
+	ret[0] = '\0';
+	if (!query_step(&q, &found, err))
+		return false;
+	if (found)
+		query_text(&q, ret, BATCH_TRACEPARENT_SIZE);
+	return !found || query_row_ok(&q, err);
 }
 
 bool store_batches_open(struct store *s, char (**ret)[ID_SIZE], size_t *ret_n, struct error *err)

@@ -26,6 +26,7 @@ static const char *const migrations[] = {
 	text_010_webhooks,
 	text_011_operator,
 	text_012_canary,
+	text_013_trace,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

@@ -212,6 +212,9 @@ MUST_USE bool store_batch_insert(struct store *s, const struct batch *b, const s
 /* `org` NULL: any organization. batch_done(ret) is the caller's. */
 MUST_USE bool store_batch_get(struct store *s, const char *org, const char *id, struct batch *ret,
 			      struct error *err);
+/* The traceparent that the batch was inserted with; "": without one. */
+MUST_USE bool store_batch_trace(struct store *s, const char *id,
+				char ret[static BATCH_TRACEPARENT_SIZE], struct error *err);
 /* A pair of `metadata`, UTF-8. */
 struct batch_label {
 	const char *key, *value;

@@ -7,12 +7,29 @@
 #include "base/sys.h"
 #include "trace/span_impl.h"
 
-uint64_t trace_now_ns(void)
+/* ---- time ---- */
+
+#define STEP_NS INT64_C(100000000)
+
+/* The wall clock's time at a moment of the monotonic one. All spans go by one distance between the
+ * two, so that what lies within another does so to the microsecond; it is taken anew after a step of
+ * the wall clock. */
+static uint64_t wall_ns(uint64_t monotonic_us)
 {
+	static _Atomic int64_t distance_ns;
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+	int64_t monotonic_ns = (int64_t)monotonic_us * 1000, kept = distance_ns;
+	int64_t distance = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - monotonic_ns;
+	if (distance - kept > STEP_NS || kept - distance > STEP_NS)
+		distance_ns = kept = distance;
+	return (uint64_t)(monotonic_ns + kept);
+}
+
+uint64_t trace_now_ns(void)
+{
+	return wall_ns(sys.monotonic_us());
 }
 
 /* ---- begin ---- */
@@ -38,10 +55,12 @@ struct span *span_start_at(const char *name, enum span_kind kind, const struct t
 struct span *span_start(const char *name, enum span_kind kind, const struct trace_context *own,
 			const struct trace_context *parent)
 {
-	struct span *s = span_start_at(name, kind, own, parent, trace_now_ns());
+	uint64_t now_us = sys.monotonic_us();
+	struct span *s = own->sampled ? span_start_at(name, kind, own, parent, wall_ns(now_us))
+				      : NULL;
 
 	if (s != NULL)
-		s->start_us = sys.monotonic_us();
+		s->start_us = now_us;
 	return s;
 }
 

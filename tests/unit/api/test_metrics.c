@@ -97,7 +97,11 @@ static const char expected[] = HEAD("lowtide_build_info", "gauge",
 											 "gauge",
 											 "Attempts under way.") "lowtide_webhook_under_way 3\n" HEAD("lowtide_webhook_oldest_seconds",
 																		     "gauge",
-																		     "Age of the oldest event that its receiver has not taken; 0: there is none.") "lowtide_webhook_oldest_seconds 90\n";
+																		     "Age of the oldest event that its receiver has not taken; 0: there is none.") "lowtide_webhook_oldest_seconds 90\n" HEAD("lowtide_trace_spans_total",
+																																	      "counter",
+																																	      "Spans of traces, by what became of them.") //
+	"lowtide_trace_spans_total{result=\"sent\"} 7\n" //
+	"lowtide_trace_spans_total{result=\"dropped\"} 8\n";
 
 static void the_whole_text(void **state)
 {
@@ -115,6 +119,8 @@ static void the_whole_text(void **state)
 			      .given_up = 1,
 			      .under_way = 3,
 			      .oldest_s = 90 },
+		.spans_sent = 7,
+		.spans_dropped = 8,
 	};
 	AUTO(buf_free) struct buf to = BUF(16384);
 

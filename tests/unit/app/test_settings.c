@@ -43,7 +43,8 @@ static void every_default_is_allowed(void **state)
 	for (size_t i = 0; i < setting_count; i++)
 		for (int profile = PROFILE_KIMI; profile <= PROFILE_OPENAI; profile++) {
 			const char *text = settings[i].initial[profile];
-			bool may_lack = settings[i].type == SETTING_TEXT &&
+			bool may_lack = (settings[i].type == SETTING_TEXT ||
+					 settings[i].type == SETTING_URL) &&
 					settings[i].initial[PROFILE_KIMI] ==
 						settings[i].initial[PROFILE_OPENAI];
 			if (settings[i].type == SETTING_UPSTREAMS ||
@@ -321,9 +322,9 @@ static void keys_are_suggested(void **state)
 			 "retention.lost, retention.sweep");
 	assert_suggested("plugins",
 			 "allowed here: listen, data, profile, upstreams, execution, online, "
-			 "limits, validation, retention, tls, webhooks, log");
+			 "limits, validation, retention, tls, webhooks, tracing, log");
 	assert_suggested("", "allowed here: listen, data, profile, upstreams, execution, online, "
-			     "limits, validation, retention, tls, webhooks, log");
+			     "limits, validation, retention, tls, webhooks, tracing, log");
 }
 
 static void assert_variable_suggested(const char *wrong, const char *expected)

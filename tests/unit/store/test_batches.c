@@ -102,6 +102,24 @@ static void a_batch_reads_back_whole(void **state)
 	batch_done(&got);
 }
 
+static void the_trace_that_it_was_made_in(void **state)
+{
+	static const char given[] = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+	struct batch with = batch_of(&ours, NOW), without = put_batch(&ours, NOW);
+	char id[ID_SIZE], traceparent[BATCH_TRACEPARENT_SIZE];
+
+	(void)state;
+	strcpy(with.traceparent, given);
+	MUST(store_batch_insert(store, &with, NULL, false, 0, id, &err));
+	reopen();
+	MUST(store_batch_trace(store, with.id, traceparent, &err));
+	assert_string_equal(traceparent, given);
+	MUST(store_batch_trace(store, without.id, traceparent, &err));
+	assert_string_equal(traceparent, "");
+	MUST(store_batch_trace(store, "batch_x", traceparent, &err));
+	assert_string_equal(traceparent, "");
+}
+
 static void others_batches_are_not_found(void **state)
 {
 	struct batch b = put_batch(&ours, NOW), got;
@@ -855,6 +873,7 @@ int main(void)
 		WITH_STORE(a_batch_is_held_and_goes_on),
 		WITH_STORE(the_batches_of_a_suspended_organization_are_to_be_cancelled),
 		WITH_STORE(a_batch_reads_back_whole),
+		WITH_STORE(the_trace_that_it_was_made_in),
 		WITH_STORE(others_batches_are_not_found),
 		WITH_STORE(the_input_must_be_there),
 		WITH_STORE(a_missing_input_is_noted_where_it_may_miss),
