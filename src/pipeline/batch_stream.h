@@ -1,0 +1,20 @@
+/* batch_stream.h: what a page of a batch's lines, in the order in which they ended, is read from:
+ * while the batch runs, at the moment when it ends, and after. Private to pipeline/. */
+#pragma once
+
+#include "pipeline/batch_table.h"
+#include "pipeline/pipeline.h"
+
+struct batch_stream_call {
+	const char *data_dir;
+	struct store *store;
+	struct blobs *blobs;
+	struct batch_table *table;
+	struct budget_use *memory;
+	uint64_t after;
+	unsigned limit;
+};
+
+/* pipeline_results() */
+MUST_USE bool batch_stream(const struct batch_stream_call *call, struct batch *b,
+			   struct pipeline_page *ret, struct error *err);
