@@ -11,6 +11,7 @@
 #include "api/models.h"
 #include "api/online.h"
 #include "api/operator.h"
+#include "api/results.h"
 #include "api/scheduling.h"
 #include "api/upload.h"
 #include "api/webhook_endpoints.h"
@@ -31,6 +32,7 @@ static const struct route routes[] = {
 	{ "GET", "/v1/batches", .work = HTTP_LIST, .keys = KEYS_FOR_AN_ORG,
 	  .handle = batches_list },
 	{ "GET", "/v1/batches/{id}", .keys = KEYS_FOR_AN_ORG, .handle = batches_get },
+	{ "GET", "/v1/batches/{id}/results", .handle = results_get },
 	{ "POST", "/v1/batches/{id}/cancel", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_FOR_AN_ORG,
 	  .handle = batches_cancel },
 	{ "POST", "/v1/batches/{id}/hold", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_FOR_AN_ORG,

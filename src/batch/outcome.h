@@ -42,6 +42,7 @@ struct outcome {
 	struct answer_facts facts;
 	char request_id[128]; /* the upstream's x-request-id, "": none */
 	/* set while it is recorded */
+	uint32_t number; /* in the order of ending, from 1; 0: not yet */
 	uint64_t journal_at; /* where its journal record stands, and its size */
 	uint64_t journal_bytes;
 	bool success; /* it is a line of the output file */

@@ -62,6 +62,8 @@ struct blobs_ops {
 	bool (*create)(struct blobs *blobs, struct blob_writer **ret, struct error *err);
 	bool (*append)(struct blobs *blobs, const char *id, uint64_t keep_bytes,
 		       struct blob_appender **ret, struct error *err);
+	bool (*take)(struct blobs *blobs, const char *path, const char *id, enum blob_kind kind,
+		     struct error *err);
 	bool (*remove)(struct blobs *blobs, const char *id, struct error *err);
 	bool (*lose)(struct blobs *blobs, const char *id, int64_t at, struct error *err);
 	bool (*sweep)(struct blobs *blobs, blob_standing_fn standing, void *ctx, int64_t at,

@@ -75,6 +75,12 @@ bool blob_open(struct blobs *blobs, const char *id, enum blob_kind kind, struct 
 	return blobs->ops->open(blobs, id, kind, ret, err);
 }
 
+bool blob_take(struct blobs *blobs, const char *path, const char *id, enum blob_kind kind,
+	       struct error *err)
+{
+	return blobs->ops->take(blobs, path, id, kind, err);
+}
+
 bool blob_remove(struct blobs *blobs, const char *id, struct error *err)
 {
 	if (is_lent(blobs, id))

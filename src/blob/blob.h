@@ -97,6 +97,11 @@ MUST_USE struct blob_reader *blob_writer_end(struct blob_writer *w);
 /* Removes the temporary file and frees `w`. NULL is fine. */
 void blob_abort(struct blob_writer *w);
 
+/* The file at `path`, whose bytes are synced and which is in the data directory, becomes a blob: it
+ * has its new name alone, or after a crash either. NOT_FOUND: there is no such file. */
+MUST_USE bool blob_take(struct blobs *blobs, const char *path, const char *id, enum blob_kind kind,
+			struct error *err);
+
 /* ---- grow by appending: the result files of a running batch ----
  *
  *	0 ......... kept ......... synced ......... appended

@@ -77,6 +77,20 @@ static void disk_close(struct blobs *blobs)
 	free(blobs);
 }
 
+/* crash: either name, durably (the directories are not synced): the owner takes it again. */
+static bool disk_take(struct blobs *blobs, const char *path, const char *id, enum blob_kind kind,
+		      struct error *err)
+{
+	char name[PATH_MAX];
+
+	if (!disk_path((struct disk *)blobs, id, kind, name, err))
+		return false;
+	if (sys.rename(path, name) == 0)
+		return true;
+	return errno == ENOENT ? disk_not_found(id, err)
+			       : fail_sys(err, errno, "renaming %s to %s", path, name);
+}
+
 /* ---- removing ---- */
 
 static bool disk_remove(struct blobs *blobs, const char *id, struct error *err)
@@ -178,6 +192,7 @@ static const struct blobs_ops disk_ops = {
 	.open = disk_open,
 	.create = disk_create,
 	.append = disk_append,
+	.take = disk_take,
 	.remove = disk_remove,
 	.lose = disk_lose,
 	.sweep = disk_sweep,

@@ -169,6 +169,7 @@ static bool line_keep(struct walk *w, struct slice line, struct error *err)
 		.output = count_of(u.output),
 		.reasoning = count_of(u.reasoning),
 		.total = count_of(u.total),
+		.number = journal_number_take(w->journal),
 	};
 	if (!journal_encode_line(&about, line, &w->records))
 		return fail_memory(err);

@@ -9,19 +9,22 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdatomic.h>
 #include <sys/stat.h>
 #include <xxhash.h>
 
 #include "base/sys.h"
 
 #define MAGIC "LTJOURNL"
-#define VERSION 1u
+#define VERSION 2u
+#define VERSION_WITHOUT_NUMBERS 1u /* else the same: the number is 0 */
 #define SCAN_BYTES (256u << 10)
 
 struct journal {
 	int fd;
-	uint64_t end;        /* where the next record goes */
-	uint64_t synced_end; /* everything below is durable */
+	uint64_t end;            /* where the next record goes */
+	uint64_t synced_end;     /* everything below is durable */
+	_Atomic uint32_t number; /* the last one that was taken */
 	char path[512];
 };
 
@@ -137,8 +140,7 @@ static bool may_be_record(const struct journal_scan *s, const char *bytes, uint6
 		return false;
 	memcpy(&h, bytes, sizeof(h));
 	return (h.kind == JOURNAL_OUTPUT || h.kind == JOURNAL_ERROR) && h.zero == 0 &&
-	       h.zero2 == 0 && h.length > 0 && h.record < s->records &&
-	       h.length <= s->end - at - sizeof(h);
+	       h.length > 0 && h.record < s->records && h.length <= s->end - at - sizeof(h);
 }
 
 /* Moves *at on to where a record may begin; *ret_found false at the end. */
@@ -206,8 +208,8 @@ bool journal_scan_next(struct journal_scan *s, struct journal_head *ret, uint64_
 /* ---- opening ---- */
 
 /* Replays from `from` on; *ret_end is behind the last whole record. */
-static bool replay(struct journal_scan *s, uint64_t from, journal_fn each, void *ctx,
-		   struct journal_found *found, uint64_t *ret_end, struct error *err)
+static bool replay(struct journal *j, struct journal_scan *s, uint64_t from, journal_fn each,
+		   void *ctx, struct journal_found *found, uint64_t *ret_end, struct error *err)
 {
 	struct journal_head head;
 	uint64_t at;
@@ -222,6 +224,7 @@ static bool replay(struct journal_scan *s, uint64_t from, journal_fn each, void 
 		if (at > *ret_end && found->damaged_bytes == 0)
 			found->damaged_at = *ret_end;
 		found->damaged_bytes += at - *ret_end;
+		journal_number_raise(j, head.number);
 		each(ctx, &head, at);
 		*ret_end = at + sizeof(head) + head.length;
 	}
@@ -238,7 +241,7 @@ static bool header_write(struct journal *j, struct error *err)
 	return true;
 }
 
-enum header { HEADER_OURS, HEADER_NONE, HEADER_OF_ANOTHER_VERSION };
+enum header { HEADER_OURS, HEADER_OLD, HEADER_NONE, HEADER_OF_ANOTHER_VERSION };
 
 static bool header_read(const struct journal *j, uint64_t size, enum header *ret, struct error *err)
 {
@@ -252,7 +255,9 @@ static bool header_read(const struct journal *j, uint64_t size, enum header *ret
 		return fail_sys(err, errno, "reading %s", j->path);
 	memcpy(&version, header + 8, sizeof(version));
 	if (memcmp(header, MAGIC, 8) == 0)
-		*ret = version == VERSION ? HEADER_OURS : HEADER_OF_ANOTHER_VERSION;
+		*ret = version == VERSION                   ? HEADER_OURS
+		       : version == VERSION_WITHOUT_NUMBERS ? HEADER_OLD
+							    : HEADER_OF_ANOTHER_VERSION;
 	return true;
 }
 
@@ -307,7 +312,7 @@ static bool journal_recover(struct journal *j, uint64_t size, uint64_t from, uin
 
 	if (s == NULL)
 		return fail_memory(err);
-	bool ok = replay(s, from, each, ctx, found, &end, err);
+	bool ok = replay(j, s, from, each, ctx, found, &end, err);
 	journal_scan_free(s);
 	if (!ok)
 		return false;
@@ -335,9 +340,13 @@ static bool journal_start(struct journal *j, uint64_t from, uint64_t records, jo
 		return false;
 	if (header == HEADER_OF_ANOTHER_VERSION)
 		return fail_sys(err, ENOTSUP, "%s is of another version of lowtide", j->path);
+	/* A crash in here leaves either version, and both read the same. */
+	if (header == HEADER_OLD && !header_write(j, err))
+		return false;
 	if (header == HEADER_NONE && (size <= JOURNAL_START || size <= from)) {
 		if (!journal_begin(j, err))
 			return false;
+		found->begun = true;
 		header = HEADER_OURS;
 		size = size < JOURNAL_START ? size : JOURNAL_START;
 		j->end = j->synced_end = JOURNAL_START;
@@ -349,28 +358,50 @@ static bool journal_start(struct journal *j, uint64_t from, uint64_t records, jo
 	return journal_recover(j, size, from, records, header, each, ctx, found, err);
 }
 
-bool journal_open(const char *path, uint64_t from, uint64_t records, journal_fn each, void *ctx,
-		  struct journal **ret, struct journal_found *ret_found, struct error *err)
+static bool file_open(const char *path, int flags, struct journal **ret, struct error *err)
 {
 	struct journal *j = calloc(1, sizeof(*j));
 
 	if (j == NULL)
 		return fail_memory(err);
 	j->fd = -1;
-	*ret_found = (struct journal_found){ 0 };
 	bool ok = slice_copy(slice_of(path), j->path, sizeof(j->path)) ||
 		  fail_sys(err, ENAMETOOLONG, "opening %s", path);
 	if (ok) {
-		j->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		j->fd = open(path, flags | O_CLOEXEC, 0600);
 		ok = j->fd >= 0 || fail_sys(err, errno, "opening %s", path);
 	}
-	if (from < JOURNAL_START)
-		from = JOURNAL_START;
-	if (!ok || !journal_start(j, from, records, each, ctx, ret_found, err)) {
+	if (!ok) {
 		journal_close(j);
 		return false;
 	}
 	*ret = j;
+	return true;
+}
+
+bool journal_open(const char *path, uint64_t from, uint64_t records, journal_fn each, void *ctx,
+		  struct journal **ret, struct journal_found *ret_found, struct error *err)
+{
+	struct journal *j;
+
+	*ret_found = (struct journal_found){ 0 };
+	if (!file_open(path, O_RDWR | O_CREAT, &j, err))
+		return false;
+	if (from < JOURNAL_START)
+		from = JOURNAL_START;
+	if (!journal_start(j, from, records, each, ctx, ret_found, err)) {
+		journal_close(j);
+		return false;
+	}
+	*ret = j;
+	return true;
+}
+
+bool journal_open_to_read(const char *path, uint64_t end, struct journal **ret, struct error *err)
+{
+	if (!file_open(path, O_RDONLY, ret, err))
+		return false;
+	(*ret)->end = (*ret)->synced_end = end;
 	return true;
 }
 
@@ -397,6 +428,31 @@ bool journal_take_up(struct journal *j, struct error *err)
 		return true;
 	j->fd = open(j->path, O_RDWR | O_CLOEXEC);
 	return j->fd >= 0 || fail_sys(err, errno, "opening %s again", j->path);
+}
+
+/* ---- numbers ---- */
+
+uint32_t journal_number_take(struct journal *j)
+{
+	return ++j->number;
+}
+
+uint32_t journal_number_last(const struct journal *j)
+{
+	return j->number;
+}
+
+void journal_number_raise(struct journal *j, uint32_t last)
+{
+	uint32_t now = j->number;
+
+	while (now < last && !atomic_compare_exchange_weak(&j->number, &now, last))
+		;
+}
+
+void journal_number_back(struct journal *j, uint32_t taken, uint32_t last)
+{
+	(void)atomic_compare_exchange_strong(&j->number, &taken, last);
 }
 
 /* ---- writing ---- */
@@ -434,6 +490,7 @@ bool journal_encode(struct outcome *o, struct buf *to)
 	head.http_status = cause_code(o->fault, o->http_status);
 	head.kind = o->success ? JOURNAL_OUTPUT : JOURNAL_ERROR;
 	head.attempts = o->attempts;
+	head.number = o->number;
 	/* what is counted now is what a restart will count */
 	o->usage = (struct usage){ clamp_u32(o->usage.input), clamp_u32(o->usage.cached),
 				   clamp_u32(o->usage.output), clamp_u32(o->usage.reasoning),

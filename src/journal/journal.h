@@ -5,7 +5,7 @@
  *	+--------------------------+
  *	| "LTJOURNL", version      |  16 bytes
  *	+--------------------------+
- *	| head, 48 bytes           |  check, length, record, status, kind, attempts, token counts
+ *	| head, 48 bytes           |  check, length, record, status, kind, attempts, tokens, number
  *	| the result line with LF  |  `length` bytes
  *	+--------------------------+
  *	| head ...                 |  in the order in which the lines ended
@@ -14,13 +14,18 @@
  * once its record is synced, not when the upstream answered. Records behind the synced end may be
  * torn by a crash: what follows the last one that checks is cut off at the next opening.
  *
+ * A record's `number` is the place of its line in the order of ending (contract 11.3). It stands in
+ * the head and is not counted out from the file, so that damage does not move the numbers of the
+ * lines behind it.
+ *
  * Damage costs the records that it hit and no others. Behind bytes that make no record the next one
- * is looked for, byte by byte. What is taken for one has a plausible head (kind, zeros, a record
+ * is looked for, byte by byte. What is taken for one has a plausible head (kind, a zero, a record
  * number of the batch, a length that ends in the file), a line that begins as one does, and the
  * check over both. Nothing in a line looks like that by design or by malice: result lines are JSON,
- * which has no zero bytes, and a head has five at fixed places.
+ * which has no zero bytes, and a head has one at a fixed place.
  *
- * Threads: append, sync and rewind belong to the recorder; reading below the synced end is free. */
+ * Threads: append, sync and rewind belong to the recorder; reading below the synced end is free,
+ * and so is taking numbers. */
 #pragma once
 
 #include <stdint.h>
@@ -42,7 +47,7 @@ struct journal_head {
 	uint8_t zero;
 	uint32_t attempts;
 	uint32_t input, cached, output, reasoning, total; /* tokens */
-	uint32_t zero2;
+	uint32_t number; /* in the order of ending, from 1; 0: none (before version 2) */
 };
 _Static_assert(sizeof(struct journal_head) == 48, "the journal's record head is 48 bytes");
 
@@ -56,6 +61,7 @@ struct journal_found {
 	uint64_t torn_bytes;    /* of a torn tail, cut off: a crash, no damage */
 	uint64_t damaged_bytes; /* that make no record, before the last one that does; they stay */
 	uint64_t damaged_at;    /* offset of the first of these */
+	bool begun;             /* there was none; the directory has been synced */
 	uint64_t missing_bytes; /* by which the file was shorter than `from` */
 };
 
@@ -67,6 +73,10 @@ struct journal_found {
 MUST_USE bool journal_open(const char *path, uint64_t from, uint64_t records, journal_fn each,
 			   void *ctx, struct journal **ret, struct journal_found *ret_found,
 			   struct error *err);
+/* Another's journal, to be read up to `end` while its owner writes on: it changes nothing. ENOENT in
+ * err->sys: there is none any more. */
+MUST_USE bool journal_open_to_read(const char *path, uint64_t end, struct journal **ret,
+				   struct error *err);
 void journal_close(struct journal *j); /* NULL is fine */
 /* Closes the file and keeps the rest, while nothing is appended or read; what was appended has been
  * synced. NULL is fine. */
@@ -74,8 +84,19 @@ void journal_let_go(struct journal *j);
 /* Opens it again; it goes on where it was. */
 MUST_USE bool journal_take_up(struct journal *j, struct error *err);
 
-/* Formats `o` as a record at the end of `to` (see outcome_line), and sets what o says of it but
- * journal_at. False (and `to` as it was) when memory is out or the line is over 2^31 bytes. */
+/* ---- numbers ---- */
+
+/* The next number in the order of ending. Any thread. */
+uint32_t journal_number_take(struct journal *j);
+/* The last that was taken, or that opening found; 0: none. */
+uint32_t journal_number_last(const struct journal *j);
+/* Numbers up to `last` are taken: by lines that have no record. */
+void journal_number_raise(struct journal *j, uint32_t last);
+/* Gives back all that were taken behind `last`, unless others were taken behind `taken`. */
+void journal_number_back(struct journal *j, uint32_t taken, uint32_t last);
+
+/* Formats `o`, which has a number, as a record at the end of `to` (see outcome_line), and sets what
+ * o says of it but journal_at. False (and `to` as it was) when memory is out or the line is over 2^31 bytes. */
 MUST_USE bool journal_encode(struct outcome *o, struct buf *to);
 /* The same of a result line that is there already, with its LF: `about` has what is known of it but
  * check and length. */

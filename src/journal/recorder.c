@@ -102,6 +102,8 @@ static bool journal_write(struct recorder *r, struct journal *j, struct outcome 
 	buf_clear(&r->buffer);
 	for (struct outcome *o = first; o != end; o = o->next) {
 		size_t before = r->buffer.n;
+		if (o->number == 0) /* a group that is written again keeps its numbers */
+			o->number = journal_number_take(j);
 		o->journal_at = journal_end(j) + before;
 		if (!journal_encode(o, &r->buffer))
 			return fail_memory(err);

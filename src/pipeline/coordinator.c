@@ -96,6 +96,8 @@ bool coordinator_new(struct coordinator_env *env, const char *batch_id, struct c
 	c->env = env;
 	c->work_fn = coordinator_work;
 	(void)slice_copy(slice_of(batch_id), c->id, sizeof(c->id));
+	snprintf(c->order_path, sizeof(c->order_path), "%s/batches/%s.order", env->data_dir,
+		 batch_id);
 	pthread_mutex_init(&c->lock, NULL);
 	if (!parts_new(c, err)) {
 		coordinator_free(c);
@@ -203,6 +205,26 @@ static void ended_view(const struct ended_sums *sums, struct batch_view *v)
 	c->expired = c->cancelled = 0; /* not before the state is final */
 	v->row.usage = sums->usage;
 	v->causes = sums->causes;
+}
+
+/* The lessor first: what is merged in between is found in both places, else it were in neither. */
+void coordinator_stream(struct coordinator *c, uint32_t after, struct coordinator_stream *ret)
+{
+	struct shown shown;
+
+	*ret = (struct coordinator_stream){ 0 };
+	if (coordinator_is_new(c))
+		return;
+	lessor_memory_shown(c->lessor, after + 1, &shown);
+	pthread_mutex_lock(&c->lock);
+	*ret = (struct coordinator_stream){
+		.last = shown.last,
+		.output_bytes = c->merged_bytes.output,
+		.error_bytes = c->merged_bytes.error,
+		.journal_at = shown.from.at,
+		.journal_end = shown.journal_end,
+	};
+	pthread_mutex_unlock(&c->lock);
 }
 
 void coordinator_view(struct coordinator *c, struct batch_view *v)

@@ -84,5 +84,14 @@ void coordinator_check_window(struct coordinator *c, int64_t now_s);
 /* Wakes it up if its worker's lease is to be renewed, its span can be taken again, or its canary may
  * have ended. Does not wait. */
 void coordinator_check_lease(struct coordinator *c, uint64_t now_ms);
+/* What a page of its stream can be read from (contract 11.3), but for the files. `last` 0: it has
+ * not read yet what is on disk. */
+struct coordinator_stream {
+	uint32_t last;
+	uint64_t output_bytes, error_bytes;
+	uint64_t journal_at, journal_end;
+};
+/* For the lines behind number `after`. Does not wait. */
+void coordinator_stream(struct coordinator *c, uint32_t after, struct coordinator_stream *ret);
 /* Lays the numbers of this moment over those of the store. */
 void coordinator_view(struct coordinator *c, struct batch_view *v);

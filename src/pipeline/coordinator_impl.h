@@ -58,6 +58,12 @@ struct coordinator {
 	_Atomic int phase; /* enum phase; other threads only read it */
 	struct merge_state merged;
 	struct results *results; /* NULL but in a step that opens or merges */
+	char order_path[512];
+	struct {
+		uint32_t last;         /* while there is no journal to ask */
+		uint32_t before;       /* the last number before this merge */
+		uint32_t taken, count; /* in this merge: the last, and how many */
+	} numbers;
 	_Atomic bool held_up;    /* disk or database refuse, and the log says so */
 	bool at_once;            /* the step has more to do and no reason to wait */
 	bool input_lost;         /* what is done can be given out, and no more */
@@ -72,6 +78,9 @@ struct coordinator {
 	struct trace_context trace, trace_parent; /* its span; zeroed: it is not traced */
 
 	pthread_mutex_t lock; /* for all below */
+	struct {
+		uint64_t output, error;
+	} merged_bytes; /* as in `merged`, for readers of the stream */
 	int64_t expires_at;
 	enum early_end early;
 	char fault[256]; /* for errors.data, when that is EARLY_FAILED */
@@ -92,6 +101,9 @@ void coordinator_turn_begin(struct coordinator *c);
 void coordinator_turn_end(struct coordinator *c, uint64_t retry_ms);
 /* Whether its turn is under way: for assertions of what belongs to the turn. */
 bool coordinator_in_turn(struct coordinator *c);
+
+/* `c->merged` is in the store: readers may read so far. */
+void coordinator_merged_show(struct coordinator *c);
 
 /* ---- coordinator_steps.c ---- */
 
@@ -147,6 +159,8 @@ MUST_USE bool coordinator_open(struct coordinator *c, struct error *err);
 /* Undoes both, so that they can be tried again. */
 void coordinator_close(struct coordinator *c);
 void coordinator_journal_path(const struct coordinator *c, char *to, size_t size);
+/* Opens the result files as `c->merged` says. */
+MUST_USE bool coordinator_results_open(struct coordinator *c, struct error *err);
 
 /* ---- coordinator_merge.c ---- */
 

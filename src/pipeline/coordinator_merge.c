@@ -31,6 +31,54 @@ static bool custom_id(void *ctx, uint64_t record, struct buf *to)
 	return input_custom_id(&c->files.input, record, to);
 }
 
+/* ---- numbers in the order of ending, of lines that got none in the journal ---- */
+
+static uint32_t number_last(const struct coordinator *c)
+{
+	const struct journal *j = c->files.journal;
+
+	return j != NULL ? journal_number_last(j) : c->numbers.last;
+}
+
+/* What got one is not shown before the merge is durable, and so nothing behind it. */
+static uint32_t number_give(void *ctx)
+{
+	struct coordinator *c = ctx;
+
+	if (c->numbers.count == 0) {
+		c->numbers.before = number_last(c);
+		lessor_memory_hide(c->lessor, c->numbers.before);
+	}
+	c->numbers.count++;
+	c->numbers.taken = c->files.journal != NULL ? journal_number_take(c->files.journal)
+						    : ++c->numbers.last;
+	return c->numbers.taken;
+}
+
+static void numbers_keep(struct coordinator *c)
+{
+	if (c->numbers.count > 0)
+		lessor_memory_show(c->lessor, c->numbers.taken);
+	c->numbers.count = 0;
+}
+
+/* The merge failed. Numbers that others have overtaken stay unused: holes. */
+static void numbers_back(struct coordinator *c)
+{
+	bool own = c->numbers.taken - c->numbers.before == c->numbers.count;
+
+	if (c->numbers.count == 0)
+		return;
+	if (c->files.journal == NULL)
+		c->numbers.last = c->numbers.before;
+	else if (own)
+		journal_number_back(c->files.journal, c->numbers.taken, c->numbers.before);
+	lessor_memory_show(c->lessor, 0);
+	c->numbers.count = 0;
+}
+
+/* ---- merging ---- */
+
 static bool segments_append(struct coordinator *c, enum outcome_fault missing,
 			    struct merge_state *m, struct error *err)
 {
@@ -44,6 +92,7 @@ static bool segments_append(struct coordinator *c, enum outcome_fault missing,
 			.journal_at = s.journal_at,
 			.journal_end = s.journal_end,
 			.missing = missing,
+			.number = number_give,
 		};
 		if (!results_append(c->results, c->files.journal, &todo, custom_id, c, m,
 				    &c->damaged, err))
@@ -96,9 +145,7 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 	*ret_more = false;
 	if (!merge_ready(c, missing))
 		return true;
-	if (c->results == NULL &&
-	    !results_open(c->env->blobs, c->batch.output_file_id, c->batch.error_file_id,
-			  &c->merged, &c->results, err))
+	if (c->results == NULL && !coordinator_results_open(c, err))
 		return false;
 	if (!open_files_pin(&c->files, err))
 		return false;
@@ -106,12 +153,15 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 	open_files_unpin(&c->files);
 	if (!ok) {
 		results_rewind(c->results, &c->merged);
+		numbers_back(c);
 		return false;
 	}
 	assert(m.segments >= c->merged.segments && m.journal_from >= c->merged.journal_from);
 	results_keep(c->results, &m);
 	(void)failpoint("results.after_commit");
 	c->merged = m;
+	coordinator_merged_show(c); /* first: the journal may not be looked at any more for them */
+	numbers_keep(c);
 	lessor_memory_merged(c->lessor, m.segments);
 	*ret_more = !c->damaged && m.segments < segments_of(c->lines);
 	return true;
@@ -185,11 +235,27 @@ static void journal_done(struct coordinator *c)
 	}
 }
 
+/* The order goes where the files are, with which it is deleted. */
+static void order_done(struct coordinator *c)
+{
+	const struct merge_state *m = &c->merged;
+	const char *home = m->output_lines > 0  ? c->batch.output_file_id
+			   : m->error_lines > 0 ? c->batch.error_file_id
+						: NULL;
+	struct error err;
+
+	(void)failpoint("order.before_home");
+	if (!order_move_home(c->env->blobs, c->order_path, home, &err))
+		log_fault("order.not_moved", &err, kv_str("batch", c->id));
+	(void)failpoint("order.after_home");
+}
+
 /* The batch is final and its files are there: the journal, and a result file without lines, are
  * spare. A crash before this leaves them behind: pipeline_open() removes journals of batches
- * that are final, and empty blobs that no row names. */
+ * that are final, and empty blobs that no row names, and takes the order to the files. */
 static void spare_files_remove(struct coordinator *c)
 {
+	order_done(c);
 	if (c->merged.output_lines == 0)
 		spare_remove(c, c->batch.output_file_id);
 	if (c->merged.error_lines == 0)

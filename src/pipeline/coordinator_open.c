@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/sys.h"
@@ -52,6 +53,18 @@ static bool input_resume(struct coordinator *c, struct error *err)
 	return true;
 }
 
+bool coordinator_results_open(struct coordinator *c, struct error *err)
+{
+	const struct results_files files = {
+		.blobs = c->env->blobs,
+		.output_id = c->batch.output_file_id,
+		.error_id = c->batch.error_file_id,
+		.order_path = c->order_path,
+	};
+
+	return results_open(&files, &c->merged, &c->results, err);
+}
+
 /* A result file that is gone, or shorter than its row says, is made anew from the journal, which
  * keeps the records of all lines until the batch is final. What is left of the files goes to
  * lost/. A crash before the row is reset leaves files that are missing: as before. After it,
@@ -69,8 +82,17 @@ static bool results_remake(struct coordinator *c, const struct error *why, struc
 	if (!store_merge_put(c->env->store, c->id, &none, err))
 		return false;
 	c->merged = none;
-	return results_open(c->env->blobs, c->batch.output_file_id, c->batch.error_file_id,
-			    &c->merged, &c->results, err);
+	return coordinator_results_open(c, err);
+}
+
+/* 0: there is none. */
+static uint64_t journal_bytes(const struct coordinator *c)
+{
+	char path[512];
+	struct stat st;
+
+	coordinator_journal_path(c, path, sizeof(path));
+	return stat(path, &st) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 /* Result files may be longer than their rows: a crash in a merge, whose lines stand in the
@@ -80,29 +102,64 @@ static bool tails_keep(struct coordinator *c, struct error *err)
 {
 	const struct merge_state *m = &c->merged;
 	int64_t at = coordinator_lost_at(c->env);
-	char path[512];
-	struct stat st;
 
-	coordinator_journal_path(c, path, sizeof(path));
-	if (stat(path, &st) == 0 && st.st_size > JOURNAL_START &&
-	    (uint64_t)st.st_size > m->journal_from)
+	if (journal_bytes(c) > JOURNAL_START && journal_bytes(c) > m->journal_from)
 		return true;
 	return blob_lose_tail(c->env->blobs, c->batch.output_file_id, m->output_bytes, at, err) &&
 	       blob_lose_tail(c->env->blobs, c->batch.error_file_id, m->error_bytes, at, err);
 }
 
-static bool results_resume(struct coordinator *c, struct error *err)
+static void order_lost_tell(const struct coordinator *c, const struct error *why)
+{
+	log_write_error(LOG_WARN, "order.lost", why, LOG_FIELDS(kv_str("batch", c->id)));
+}
+
+/* The order of lines that are merged can be had from the journal alone. Where that is gone as well
+ * the lines are not run again for it: they stand in the result files, and not in the stream. */
+static bool order_replace(struct coordinator *c, struct error *err)
+{
+	struct error why;
+	bool begins = c->merged.output_bytes + c->merged.error_bytes == 0, created;
+	struct order *o;
+
+	if (begins || journal_bytes(c) >= c->merged.journal_from ||
+	    access(c->order_path, F_OK) == 0)
+		return true;
+	(void)fail_sys(&why, ENOENT, "there is no %s, and no journal", c->order_path);
+	order_lost_tell(c, &why);
+	if (!order_open(c->order_path, true, &o, &created, err))
+		return false;
+	bool ok = order_sync(o, err);
+	order_close(o);
+	return ok;
+}
+
+static bool order_resume(struct coordinator *c, uint32_t *ret_last, struct error *err)
+{
+	if (results_recover(c->results, &c->merged, NULL, NULL, ret_last, err))
+		return true;
+	if (err->sys != EBADMSG || journal_bytes(c) >= c->merged.journal_from)
+		return false;
+	order_lost_tell(c, err);
+	return true;
+}
+
+static bool results_resume(struct coordinator *c, uint32_t *ret_last, struct error *err)
 {
 	struct error why;
 
-	if (!store_merge_get(c->env->store, c->id, &c->merged, err) || !tails_keep(c, err))
+	*ret_last = 0;
+
+	if (!store_merge_get(c->env->store, c->id, &c->merged, err) || !tails_keep(c, err) ||
+	    !order_replace(c, err))
 		return false;
 	bool sane = c->merged.segments <= segments_of(c->lines) ||
 		    fail_sys(&why, EBADMSG, "%s: more segments merged than there are", c->id);
-	if (sane && results_open(c->env->blobs, c->batch.output_file_id, c->batch.error_file_id,
-				 &c->merged, &c->results, &why))
+	if (sane && coordinator_results_open(c, &why) && order_resume(c, ret_last, &why))
 		return true;
+	results_close(TAKE(c->results));
 	*err = why;
+	*ret_last = 0;
 	return data_is_lost(&why) && results_remake(c, &why, err);
 }
 
@@ -128,13 +185,14 @@ static bool journal_replace(struct coordinator *c, const char *path, const struc
 			 strrchr(path, '/') + 1, err);
 }
 
-static bool journal_resume(struct coordinator *c, struct error *err)
+static bool journal_resume(struct coordinator *c, bool *ret_begun, struct error *err)
 {
 	char path[512];
 	struct error why;
 	struct journal_found found;
 	uint64_t from = c->merged.journal_from;
 
+	*ret_begun = false;
 	if (c->journal_unreadable)
 		return true;
 	coordinator_journal_path(c, path, sizeof(path));
@@ -149,19 +207,40 @@ static bool journal_resume(struct coordinator *c, struct error *err)
 	}
 	if (ok)
 		journal_tell(c, &found);
+	*ret_begun = ok && found.begun;
 	return ok;
+}
+
+/* `last` is the greatest number in the order. */
+static bool numbers_resume(struct coordinator *c, uint32_t last, bool journal_begun,
+			   struct error *err)
+{
+	char dir[512];
+
+	if (c->files.journal != NULL)
+		journal_number_raise(c->files.journal, last);
+	c->numbers.last = last;
+	lessor_memory_show(c->lessor, last);
+	coordinator_merged_show(c);
+	if (journal_begun || !results_order_is_new(c->results))
+		return true;
+	snprintf(dir, sizeof(dir), "%s/batches", c->env->data_dir);
+	return sys_sync_dir(dir) || fail_sys(err, errno, "syncing %s", dir);
 }
 
 bool coordinator_open(struct coordinator *c, struct error *err)
 {
-	if (!input_resume(c, err) || !results_resume(c, err))
+	uint32_t last;
+	bool begun;
+
+	if (!input_resume(c, err) || !results_resume(c, &last, err))
 		return false;
 	const struct merge_state *m = &c->merged;
 	const struct ended_sums sums = { .counts = m->counts,
 					 .usage = m->usage,
 					 .causes = m->causes };
 	if (!lessor_memory_open(c->lessor, c->lines, m->segments, m->journal_from, &sums, err) ||
-	    !journal_resume(c, err))
+	    !journal_resume(c, &begun, err) || !numbers_resume(c, last, begun, err))
 		return false;
 	lessor_memory_found_all(c->lessor);
 	return true;

@@ -1,5 +1,6 @@
 /* coordinator_turn.c: when a coordinator has its turn, and what other threads ask of it, for its
- * turn to do: to end early, to be suspended, to be held. All under the lock. */
+ * turn to do: to end early, to be suspended, to be held; what readers of its stream may read. All
+ * under the lock. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,16 @@ bool coordinator_in_turn(struct coordinator *c)
 	bool in_turn = c->turn == TURN_WORKING || c->turn == TURN_WORKING_AGAIN;
 	pthread_mutex_unlock(&c->lock);
 	return in_turn;
+}
+
+/* ---- what a reader of its stream may read ---- */
+
+void coordinator_merged_show(struct coordinator *c)
+{
+	pthread_mutex_lock(&c->lock);
+	c->merged_bytes.output = c->merged.output_bytes;
+	c->merged_bytes.error = c->merged.error_bytes;
+	pthread_mutex_unlock(&c->lock);
 }
 
 /* ---- to end early ---- */

@@ -17,6 +17,12 @@ struct lessor_memory {
 	struct segment_set *set; /* NULL: closed */
 	struct ended_sums sums;  /* but for `lines` and `all`: the set knows */
 	bool offered;
+	/* the order of ending */
+	struct journal_marks marks;
+	uint32_t shown;  /* numbers up to here are durable */
+	uint32_t merged; /* likewise, but for those of records that are not settled yet */
+	bool hides;      /* of these only those up to `hidden` are shown */
+	uint32_t hidden;
 	/* the one span */
 	bool lent;
 	uint64_t epoch; /* of its latest lease */
@@ -44,6 +50,7 @@ void lessor_memory_free(struct lessor_memory *l)
 	if (l == NULL)
 		return;
 	segment_set_free(l->set);
+	journal_marks_clear(&l->marks);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
@@ -72,8 +79,21 @@ void lessor_memory_close(struct lessor_memory *l)
 	assert(!l->lent);
 	l->offered = false;
 	segment_set_free(TAKE(l->set));
+	journal_marks_clear(&l->marks);
+	l->shown = l->merged = 0;
+	l->hides = false;
 	l->sums = (struct ended_sums){ 0 };
 	pthread_mutex_unlock(&l->lock);
+}
+
+/* A record with that number is durable. Under the lock. */
+static void number_note(struct lessor_memory *l, uint32_t number, uint64_t at)
+{
+	if (number == 0)
+		return; /* of a journal before version 2: it gets one when it is merged */
+	journal_marks_add(&l->marks, (struct journal_mark){ number, at });
+	if (number > l->shown)
+		l->shown = number;
 }
 
 /* A line has ended. True: it is the first that failed so. Under the lock. */
@@ -98,6 +118,7 @@ void lessor_memory_found(void *ctx, const struct journal_head *head, uint64_t at
 				     head->total };
 
 	pthread_mutex_lock(&l->lock);
+	number_note(l, head->number, at);
 	if (segment_set_has(l->set, head->record) &&
 	    segment_set_end_line(l->set, head->record, at, sizeof(*head) + head->length))
 		(void)sums_add(&l->sums, head, &usage);
@@ -173,6 +194,48 @@ void lessor_memory_merged(struct lessor_memory *l, uint64_t end_segment)
 {
 	pthread_mutex_lock(&l->lock);
 	segment_set_merge(l->set, end_segment);
+	journal_marks_forget(&l->marks, segment_set_journal_from(l->set, end_segment));
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* ---- the order of ending ---- */
+
+void lessor_memory_shown(struct lessor_memory *l, uint32_t number, struct shown *ret)
+{
+	pthread_mutex_lock(&l->lock);
+	*ret = (struct shown){ .last = l->shown };
+	if (l->hides && l->hidden < l->shown)
+		ret->last = l->hidden;
+	if (l->set != NULL) {
+		ret->from = journal_marks_find(&l->marks, number);
+		ret->journal_end = segment_set_journal_end(l->set);
+	}
+	pthread_mutex_unlock(&l->lock);
+}
+
+/* Nothing is on its way to the journal. Under the lock. */
+static void merged_show(struct lessor_memory *l)
+{
+	if (l->merged > l->shown)
+		l->shown = l->merged;
+}
+
+void lessor_memory_hide(struct lessor_memory *l, uint32_t last)
+{
+	pthread_mutex_lock(&l->lock);
+	l->hides = true;
+	l->hidden = last;
+	pthread_mutex_unlock(&l->lock);
+}
+
+void lessor_memory_show(struct lessor_memory *l, uint32_t last)
+{
+	pthread_mutex_lock(&l->lock);
+	l->hides = false;
+	if (last > l->merged)
+		l->merged = last;
+	if (!l->lent)
+		merged_show(l);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -287,6 +350,7 @@ static void line_settle(struct lessor_memory *l, const struct outcome *o, bool *
 
 	assert(fresh); /* a line ended twice: a mistake of ours, never of the world's */
 	(void)fresh;
+	number_note(l, o->number, o->journal_at);
 	if (sums_add(&l->sums, &head, &o->usage))
 		*new_cause = true;
 	if (segment_set_bounds(l->set, o->record / SEGMENT_LINES).finished)
@@ -318,6 +382,7 @@ static bool on_give_back(void *ctx, const struct span_lease *lease)
 	bool held = lease_holds(l, lease);
 	if (held) {
 		l->lent = false;
+		merged_show(l);
 		l->watch.returned(l->ctx);
 	}
 	pthread_mutex_unlock(&l->lock);

@@ -12,6 +12,7 @@
 #include "batch/batch.h"
 #include "batch/causes.h"
 #include "journal/journal.h"
+#include "pipeline/journal_marks.h"
 #include "pipeline/lessor.h"
 #include "pipeline/segment_set.h"
 
@@ -42,6 +43,23 @@ MUST_USE bool lessor_memory_new(const char *batch, uint64_t lease_ms,
 				const struct lessor_watch *watch, void *ctx,
 				struct lessor_memory **ret, struct error *err);
 void lessor_memory_free(struct lessor_memory *l); /* NULL is fine */
+
+/* ---- the order of ending (contract 11.3); any thread ---- */
+
+/* What may be shown of it. */
+struct shown {
+	uint32_t last;            /* numbers up to here are durable, for good */
+	struct journal_mark from; /* where to look for `number` in the journal; at 0: not there */
+	uint64_t journal_end;     /* behind the last record that may be shown */
+};
+/* All 0 before lessor_memory_open(). */
+void lessor_memory_shown(struct lessor_memory *l, uint32_t number, struct shown *ret);
+/* Numbers behind `last` are not shown until lessor_memory_show(): they are given to lines in a merge
+ * that is not durable yet, which more recent ones must not overtake. */
+void lessor_memory_hide(struct lessor_memory *l, uint32_t last);
+/* Nothing is hidden. Numbers up to `last` are given, and those of merged lines durable (0: that says
+ * nothing new): shown once those of records before them are durable, too. */
+void lessor_memory_show(struct lessor_memory *l, uint32_t last);
 
 /* As a worker sees it. */
 struct lessor lessor_memory_lessor(struct lessor_memory *l);

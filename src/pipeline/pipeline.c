@@ -11,6 +11,7 @@
 #include "base/sys.h"
 #include "base/wall.h"
 #include "client/client.h"
+#include "pipeline/batch_stream.h"
 #include "pipeline/batch_table.h"
 #include "pipeline/cancel.h"
 #include "pipeline/coordinator.h"
@@ -128,6 +129,22 @@ void pipeline_view(struct pipeline *p, struct batch_view *v)
 	batch_done(&v->row);
 	v->row = newer;
 	view_stored(v);
+}
+
+bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t after, unsigned limit,
+		      struct pipeline_page *ret, struct error *err)
+{
+	const struct batch_stream_call call = {
+		.data_dir = p->data_dir,
+		.store = p->env.store,
+		.blobs = p->env.blobs,
+		.table = &p->batches,
+		.memory = budget_use(&p->budget, BUDGET_STREAMS),
+		.after = after,
+		.limit = limit,
+	};
+
+	return batch_stream(&call, b, ret, err);
 }
 
 /* ---- organizations that the operator suspends: `lowtide org`, in another process ---- */

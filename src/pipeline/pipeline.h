@@ -71,5 +71,17 @@ struct budget *pipeline_budget(struct pipeline *p);
  * here. Of a batch that has ended since its row was read, that is read again. */
 void pipeline_view(struct pipeline *p, struct batch_view *v);
 
+/* A page of the lines of a batch in the order in which they ended (contract 11.3): behind the first
+ * `after`, at most `limit`. `b` is the batch as the store has it, and read again if it has ended
+ * since. May wait for the disk. NOT_FOUND if a result file was deleted or has expired. */
+struct stream;
+struct pipeline_page {
+	struct stream *stream; /* results/stream.h; the caller's; NULL: there are no lines now */
+	uint64_t last;         /* number of its last line: the next `after` */
+	bool incomplete;       /* lines follow, or may */
+};
+MUST_USE bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t after, unsigned limit,
+			       struct pipeline_page *ret, struct error *err);
+
 /* Wakes the sweep: a file was deleted, its blob may go. */
 void pipeline_sweep(struct pipeline *p);

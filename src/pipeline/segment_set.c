@@ -155,6 +155,11 @@ uint64_t segment_set_journal_from(const struct segment_set *set, uint64_t first)
 	return from;
 }
 
+uint64_t segment_set_journal_end(const struct segment_set *set)
+{
+	return set->journal_end;
+}
+
 void segment_set_merge(struct segment_set *set, uint64_t end)
 {
 	assert(end >= set->merged && end <= set->count);

@@ -52,5 +52,7 @@ bool segment_set_cursor(const struct segment_set *set, uint64_t n, struct segmen
 struct segment_bounds segment_set_bounds(const struct segment_set *set, uint64_t n);
 /* Offset of the journal from which a record of segment `first` or a later one may stand. */
 uint64_t segment_set_journal_from(const struct segment_set *set, uint64_t first);
+/* Behind the last durable record that was told of. */
+uint64_t segment_set_journal_end(const struct segment_set *set);
 /* The segments before `end` are in the result files. */
 void segment_set_merge(struct segment_set *set, uint64_t end);

@@ -53,6 +53,7 @@ static bool record_put(struct skipping *s, uint64_t number, struct slice custom_
 		.record = (uint32_t)number,
 		.http_status = cause_of_finding(finding),
 		.kind = JOURNAL_ERROR,
+		.number = journal_number_take(s->journal),
 	};
 	struct journal_head head;
 	uint64_t at = journal_end(s->journal) + s->records.n;

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "blob/lost.h"
+#include "results/order.h"
 
 #define SWEEP_AT_ONCE 64
 
@@ -81,13 +82,29 @@ static enum blob_standing standing_of_blob(void *ctx, const char *id)
 	return known ? BLOB_KNOWN : deleted ? BLOB_DELETED : BLOB_UNKNOWN;
 }
 
-/* The batch whose journal has that name; false if no journal of ours has. */
-static bool batch_of_journal(const char *name, char id[static ID_SIZE])
+/* The batch whose journal, or order of lines, has that name; false if it is no file of ours. */
+static bool batch_of_name(const char *name, char id[static ID_SIZE], bool *ret_order)
 {
 	const char *dot = strrchr(name, '.');
 
-	return dot != NULL && strcmp(dot, ".journal") == 0 &&
+	if (dot == NULL)
+		return false;
+	*ret_order = strcmp(dot, ".order") == 0;
+	return (*ret_order || strcmp(dot, ".journal") == 0) &&
 	       slice_copy((struct slice){ name, (size_t)(dot - name) }, id, ID_SIZE);
+}
+
+/* That of a batch that is final goes to its result files, if they are still there. */
+static void order_sweep(struct sweep *s, const struct batch *b, const char *path)
+{
+	const char *home = order_home(b);
+	bool known = false, deleted;
+	struct error err;
+
+	if ((home == NULL || store_blob_known(s->store, home, &known, &deleted, &err)) &&
+	    order_move_home(s->blobs, path, known ? home : NULL, &err))
+		return;
+	log_fault("order.not_moved", &err, kv_str("batch", b->id));
 }
 
 /* The journal of a batch that is final was left by a crash right after the end, and goes; that of a
@@ -98,19 +115,22 @@ static bool journal_sweep(struct sweep *s, const char *dir, const char *name, ui
 	char path[800], id[ID_SIZE];
 	struct batch b;
 	struct error missing;
+	bool order;
 
-	if (!batch_of_journal(name, id))
+	if (!batch_of_name(name, id, &order))
 		return true;
 	if (!store_batch_get(s->store, NULL, id, &b, &missing)) {
 		if (missing.kind != ERR_NOT_FOUND)
 			return true; /* the next start asks again */
-		++*lost;
+		*lost += !order;
 		return lost_take(s->data_dir, s->lost_at, "batches", name, err);
 	}
 	bool spare = batch_is_final(b.status);
-	batch_done(&b);
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
-	if (spare && unlink(path) != 0)
+	if (spare && order)
+		order_sweep(s, &b, path);
+	batch_done(&b);
+	if (spare && !order && unlink(path) != 0)
 		log_warn("journal.unlink_failed", kv_str("batch", id), kv_int("errno", errno));
 	return true;
 }

@@ -18,6 +18,8 @@ struct sink {
 
 struct results {
 	struct sink output, error;
+	struct order *order; /* NULL: none is kept */
+	bool order_is_new;
 	struct journal_check *check;
 	char *scratch; /* COPY_BYTES */
 };
@@ -28,8 +30,23 @@ struct place {
 	struct journal_head head;
 };
 
-bool results_open(struct blobs *blobs, const char *output_id, const char *error_id,
-		  const struct merge_state *m, struct results **ret, struct error *err)
+static bool files_open(struct results *r, const struct results_files *f,
+		       const struct merge_state *m, struct error *err)
+{
+	bool begins = m->output_bytes + m->error_bytes == 0;
+
+	/* A crash after this leaves empty files of a batch that is in progress: they are opened
+	 * here again. Their names are durable before bytes in them count, that is before the first
+	 * segment does. */
+	return blob_append_open(f->blobs, f->output_id, m->output_bytes, &r->output.file, err) &&
+	       blob_append_open(f->blobs, f->error_id, m->error_bytes, &r->error.file, err) &&
+	       (!begins || blobs_sync(f->blobs, err)) &&
+	       (f->order_path == NULL ||
+		order_open(f->order_path, begins, &r->order, &r->order_is_new, err));
+}
+
+bool results_open(const struct results_files *files, const struct merge_state *m,
+		  struct results **ret, struct error *err)
 {
 	struct results *r = calloc(1, sizeof(*r));
 
@@ -41,13 +58,7 @@ bool results_open(struct blobs *blobs, const char *output_id, const char *error_
 	bool ok = r->check != NULL && r->scratch != NULL;
 	if (!ok)
 		fail_memory(err);
-	/* A crash after this leaves empty files of a batch that is in progress: they are opened
-	 * here again. Their names are durable before bytes in them count, that is before the first
-	 * segment does. */
-	ok = ok && blob_append_open(blobs, output_id, m->output_bytes, &r->output.file, err) &&
-	     blob_append_open(blobs, error_id, m->error_bytes, &r->error.file, err) &&
-	     (m->segments > 0 || blobs_sync(blobs, err));
-	if (!ok) {
+	if (!ok || !files_open(r, files, m, err)) {
 		results_close(r);
 		return false;
 	}
@@ -62,11 +73,24 @@ void results_close(struct results *r)
 		return;
 	blob_append_close(r->output.file);
 	blob_append_close(r->error.file);
+	order_close(r->order);
 	buf_free(&r->output.pending);
 	buf_free(&r->error.pending);
 	journal_check_free(r->check);
 	free(r->scratch);
 	free(r);
+}
+
+bool results_recover(struct results *r, const struct merge_state *m, order_fn each, void *ctx,
+		     uint32_t *ret_last, struct error *err)
+{
+	*ret_last = 0;
+	return r->order == NULL || order_recover(r->order, m, each, ctx, ret_last, err);
+}
+
+bool results_order_is_new(const struct results *r)
+{
+	return r->order_is_new;
 }
 
 void results_rewind(struct results *r, const struct merge_state *m)
@@ -96,6 +120,12 @@ static bool sink_flush(struct sink *s, struct error *err)
 		return false;
 	buf_clear(&s->pending);
 	return true;
+}
+
+/* Where its next line will stand. */
+static uint64_t sink_end(const struct sink *s)
+{
+	return blob_appended_bytes(s->file) + s->pending.n;
 }
 
 /* A piece of a line, at most COPY_BYTES. */
@@ -259,28 +289,53 @@ struct append {
 	custom_id_fn custom_id;
 	void *ctx;
 	struct place *places;
+	struct order_note *notes; /* where each line went, one after the other */
+	size_t noted;
 	bool searched; /* the places are all that there are; else a bad one asks for the search */
 	struct merge_state sums;
 };
+
+/* A line was appended to `to`, at `at`. */
+static void line_note(struct append *a, const struct sink *to, uint64_t at, uint64_t record,
+		      uint32_t number)
+{
+	if (a->r->order == NULL)
+		return;
+	if (number == 0)
+		number = a->segment->number(a->ctx);
+	a->notes[a->noted++] = (struct order_note){
+		number,
+		{ .place = at | (to == &a->r->error ? ORDER_ERROR : 0),
+		  .length = (uint32_t)(sink_end(to) - at),
+		  .record = (uint32_t)record },
+	};
+}
 
 /* Appends what became of line `i` of the segment and counts it. */
 static bool line_settle(struct append *a, uint32_t i, bool *ret_bad, struct error *err)
 {
 	const struct place *place = &a->places[i];
+	const struct sink *to = place->head.kind == JOURNAL_OUTPUT ? &a->r->output : &a->r->error;
 	enum outcome_fault missing = a->segment->missing;
+	uint64_t record = a->segment->first + i, at = sink_end(to);
 	bool good = false;
 
 	if (place->at != 0 && !line_append(a->r, a->j, place, &good, err))
 		return false;
 	if (good) {
 		sums_add(&a->sums, &place->head);
+		line_note(a, to, at, record, place->head.number);
 		return true;
 	}
 	*ret_bad = missing == OUTCOME_ANSWERED || (place->at != 0 && !a->searched);
 	if (*ret_bad)
 		return true;
-	sums_add_missing(&a->sums, missing, a->segment->first + i);
-	return missing_append(a->r, a->segment->first + i, missing, a->custom_id, a->ctx, err);
+	sums_add_missing(&a->sums, missing, record);
+	at = sink_end(&a->r->error);
+	if (!missing_append(a->r, record, missing, a->custom_id, a->ctx, err))
+		return false;
+	line_note(a, &a->r->error, at, record, 0);
+	return true;
 }
 
 /* The lines in their order, up to a bad one. */
@@ -289,6 +344,7 @@ static bool lines_settle(struct append *a, const struct merge_state *m, bool *re
 {
 	*ret_bad = false;
 	a->sums = *m;
+	a->noted = 0;
 	for (uint32_t i = 0; i < a->segment->lines && !*ret_bad; i++)
 		if (!line_settle(a, i, ret_bad, err))
 			return false;
@@ -317,15 +373,17 @@ bool results_append(struct results *r, const struct journal *j,
 		    struct merge_state *m, bool *ret_damaged, struct error *err)
 {
 	AUTO(auto_free) struct place *places = calloc(segment->lines, sizeof(*places));
-	struct append a = { r, j, segment, custom_id, ctx, .places = places };
+	AUTO(auto_free) struct order_note *notes = calloc(segment->lines, sizeof(*notes));
+	struct append a = { r, j, segment, custom_id, ctx, .places = places, .notes = notes };
 
-	if (places == NULL)
+	if (places == NULL || notes == NULL)
 		return fail_memory(err);
 	if (!segment_settle(&a, m, ret_damaged, err))
 		return false;
 	if (*ret_damaged)
 		return true;
-	if (!sink_flush(&r->output, err) || !sink_flush(&r->error, err))
+	if (!sink_flush(&r->output, err) || !sink_flush(&r->error, err) ||
+	    (r->order != NULL && !order_put(r->order, notes, a.noted, err)))
 		return false;
 	a.sums.output_bytes = blob_appended_bytes(r->output.file);
 	a.sums.output_lines = r->output.lines;
@@ -338,7 +396,8 @@ bool results_append(struct results *r, const struct journal *j,
 bool results_sync(struct results *r, struct error *err)
 {
 	(void)failpoint("results.before_sync");
-	bool ok = blob_append_sync(r->output.file, err) && blob_append_sync(r->error.file, err);
+	bool ok = blob_append_sync(r->output.file, err) && blob_append_sync(r->error.file, err) &&
+		  (r->order == NULL || order_sync(r->order, err));
 	(void)failpoint("results.after_sync");
 	return ok;
 }

@@ -1,6 +1,7 @@
 /* results.h: the output and the error file of one batch. Finished segments are appended in input
  * order, so the files are sorted by line, each byte is copied once, and a batch ends in the time of
- * its last segments whatever its size.
+ * its last segments whatever its size. Where each line went, by its number in the order of ending,
+ * is noted beside them (order.h).
  *
  * What is appended counts once merge_state says so (store_merge_put). A crash before that leaves
  * bytes behind the recorded length: results_open() cuts them and the segment is merged again.
@@ -13,14 +14,25 @@
 #include "batch/segment.h"
 #include "blob/blob.h"
 #include "journal/journal.h"
+#include "results/order.h"
 #include "store/store.h"
 
 struct results;
 
-/* Opens both files at the lengths that `m` says. */
-MUST_USE bool results_open(struct blobs *blobs, const char *output_id, const char *error_id,
-			   const struct merge_state *m, struct results **ret, struct error *err);
+struct results_files {
+	struct blobs *blobs;
+	const char *output_id, *error_id;
+	const char *order_path; /* outlives the results; NULL: no order is kept */
+};
+/* Opens the files at the lengths that `m` says. */
+MUST_USE bool results_open(const struct results_files *files, const struct merge_state *m,
+			   struct results **ret, struct error *err);
 void results_close(struct results *r); /* NULL is fine */
+/* After a restart: order_recover() of the order. Nothing where none is kept. */
+MUST_USE bool results_recover(struct results *r, const struct merge_state *m, order_fn each,
+			      void *ctx, uint32_t *ret_last, struct error *err);
+/* The order was made by results_open(): its name is not durable yet. */
+bool results_order_is_new(const struct results *r);
 
 /* One segment to append. */
 struct results_segment {
@@ -32,6 +44,8 @@ struct results_segment {
 	 * _BATCH_FAILED. OUTCOME_ANSWERED: all lines have one, unless the journal has been damaged
 	 * since they ended. */
 	enum outcome_fault missing;
+	/* Gives the next number to a line whose record has none, or that has no record. */
+	uint32_t (*number)(void *ctx);
 };
 /* Gives the raw custom_id of a record, for the lines that are missing: appended to `to`; false when
  * it cannot be read (then it is null). */
@@ -45,7 +59,7 @@ MUST_USE bool results_append(struct results *r, const struct journal *j,
 			     const struct results_segment *segment, custom_id_fn custom_id,
 			     void *ctx, struct merge_state *m, bool *ret_damaged,
 			     struct error *err);
-/* Makes what was appended durable: before `m` goes to the store. */
+/* Makes what was appended durable, and its order: before `m` goes to the store. */
 MUST_USE bool results_sync(struct results *r, struct error *err);
 /* `m` is in the store: what it counts is never rewound. */
 void results_keep(struct results *r, const struct merge_state *m);

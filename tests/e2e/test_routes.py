@@ -15,6 +15,7 @@ ROUTES = [
     ("files/file-abc/content", {"GET"}),
     ("batches", {"GET", "POST"}),
     ("batches/batch_abc", {"GET"}),
+    ("batches/batch_abc/results", {"GET"}),
     ("batches/batch_abc/cancel", {"POST"}),
     ("lowtide/orgs", {"GET"}),
     ("lowtide/orgs/x", {"GET"}),

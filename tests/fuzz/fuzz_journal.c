@@ -166,7 +166,7 @@ static void try(const uint8_t *data, size_t size)
 /* As the layout in journal.h says: a start, and records that check, but for each fourth. */
 static void mend(uint8_t *data, size_t size)
 {
-	static const uint32_t version = 1;
+	static const uint32_t version = 2;
 	struct journal_head head;
 	unsigned n = 0;
 
@@ -181,7 +181,6 @@ static void mend(uint8_t *data, size_t size)
 		head.length = 1 + head.length % (most < 300 ? (uint32_t)most : 300);
 		head.kind = 1 + head.kind % 2;
 		head.zero = 0;
-		head.zero2 = 0;
 		memcpy(data + at, &head, sizeof(head));
 		data[at + sizeof(head)] = '{'; /* as a result line begins */
 		head.check = XXH3_64bits(data + at + sizeof(head.check),

@@ -332,9 +332,27 @@ static void fake_close(struct blobs *blobs)
 	free(f);
 }
 
+/* Of a small file. */
+static bool fake_take(struct blobs *blobs, const char *path, const char *id, enum blob_kind kind,
+		      struct error *err)
+{
+	char bytes[65536];
+	FILE *file = fopen(path, "r");
+
+	if (fails(fake_of(blobs), "taking", err))
+		return false;
+	assert(file != NULL);
+	struct fake_blob *blob = blob_make(fake_of(blobs), id, kind);
+	buf_clear(&blob->bytes);
+	put_at(&blob->bytes, 0, (struct slice){ bytes, fread(bytes, 1, sizeof(bytes), file) });
+	blob->durable = blob->bytes.n;
+	fclose(file);
+	return remove(path) == 0;
+}
+
 static const struct blobs_ops fake_ops = {
-	fake_open, fake_create, fake_append, fake_remove,
-	fake_lose, fake_sweep,  fake_sync,   fake_close,
+	fake_open, fake_create, fake_append, fake_take, fake_remove,
+	fake_lose, fake_sweep,	fake_sync,   fake_close,
 };
 
 struct blobs *blob_fake_new(void)

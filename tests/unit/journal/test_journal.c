@@ -517,7 +517,7 @@ static void another_file_is_refused(void **state)
 	assert_int_equal(err.kind, ERR_INTERNAL);
 	assert_int_equal(err.sys, EBADMSG);
 	assert_null(j);
-	overwrite(path, 0, "LTJOURNL\2\0\0\0\0\0\0\0", 16); /* of a later version */
+	overwrite(path, 0, "LTJOURNL\3\0\0\0\0\0\0\0", 16); /* of a later version */
 	assert_false(journal_open(path, JOURNAL_START, LINES, on_record, &f, &j, &cut, &err));
 	assert_int_equal(err.sys, ENOTSUP);
 	assert_null(j);

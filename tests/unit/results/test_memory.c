@@ -53,6 +53,21 @@ static void journal_fill(void)
 	assert_true(journal_sync(journal, &err));
 }
 
+static uint32_t number(void *ctx)
+{
+	(void)ctx;
+	return LINES + 1;
+}
+
+static bool open_files(const struct merge_state *m, struct results **ret, struct error *err)
+{
+	static char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/b.order", dir);
+	const struct results_files files = { blobs, OUTPUT_ID, ERROR_ID, path };
+	return results_open(&files, m, ret, err);
+}
+
 static bool custom_id(void *ctx, uint64_t record, struct buf *to)
 {
 	(void)ctx;
@@ -67,6 +82,7 @@ static bool merge(struct results *r, struct merge_state *m, struct error *err)
 		.journal_at = JOURNAL_START,
 		.journal_end = journal_end(journal),
 		.missing = OUTCOME_EXPIRED,
+		.number = number,
 	};
 	bool damaged = false;
 	bool ok = results_append(r, journal, &segment, custom_id, NULL, m, &damaged, err) &&
@@ -117,8 +133,7 @@ static void merging(void **state)
 		struct merge_state m = { 0 }, none = { 0 };
 		struct results *r = NULL;
 		memory_fail(&s);
-		bool ok = results_open(blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err) &&
-			  merge(r, &m, &err);
+		bool ok = open_files(&m, &r, &err) && merge(r, &m, &err);
 		memory_restore(&s);
 		assert_true(ok == !s.fired);
 		if (!ok) {
@@ -127,7 +142,7 @@ static void merging(void **state)
 			if (r != NULL)
 				results_rewind(r, &m);
 			else
-				assert_true(results_open(blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+				assert_true(open_files(&m, &r, &err));
 			assert_true(merge(r, &m, &err));
 		}
 		results_close(r);

@@ -11,6 +11,7 @@
 
 struct world {
 	char *dir;
+	char order_path[PATH_MAX];
 	struct blobs *blobs;
 	struct journal *journal;
 };
@@ -20,6 +21,24 @@ static void nothing(void *ctx, const struct journal_head *head, uint64_t at)
 	(void)ctx;
 	(void)head;
 	(void)at;
+}
+
+static uint32_t numbers_given;
+
+/* Of lines without a record: behind those that have one. */
+static uint32_t number(void *ctx)
+{
+	(void)ctx;
+	return 1000000 + ++numbers_given;
+}
+
+static bool open_files(struct world *w, const struct merge_state *m, struct results **ret,
+		       struct error *err)
+{
+	const struct results_files files = { w->blobs, OUTPUT_ID, ERROR_ID, w->order_path };
+
+	numbers_given = 0;
+	return results_open(&files, m, ret, err);
 }
 
 static bool custom_id(void *ctx, uint64_t record, struct buf *to)
@@ -42,6 +61,7 @@ static void journal_fill(struct world *w, unsigned lines, unsigned skip, size_t 
 		struct outcome *o = outcome_new(NULL, record, slice_of(id));
 		struct buf group = BUF(8 << 20);
 		o->attempts = 2;
+		o->number = journal_number_take(w->journal);
 		o->http_status = record % 5 == 0 ? 404 : 200;
 		o->body = BUF(4 << 20);
 		buf_text(&o->body,
@@ -65,6 +85,7 @@ static void world_open(struct world *w)
 	w->dir = scratch_dir_new();
 	assert_true(blobs_open(w->dir, &w->blobs, &err));
 	snprintf(path, sizeof(path), "%s/b.journal", w->dir);
+	snprintf(w->order_path, sizeof(w->order_path), "%.4000s/b.order", w->dir);
 	assert_true(
 		journal_open(path, JOURNAL_START, 10000, nothing, NULL, &w->journal, &found, &err));
 }
@@ -100,6 +121,47 @@ static unsigned lines_ascending(const struct world *w, const char *id)
 	return n;
 }
 
+static struct blob_reader *reader_of(const char *path)
+{
+	struct blob_reader *reader;
+	struct error err;
+	int fd = open(path, O_RDONLY);
+	assert_true(fd >= 0);
+	assert_true(blob_reader_of_file(fd, path, &reader, &err));
+	return reader;
+}
+
+/* The number that the `k`-th record of journal_fill() has, from 0, is that of its line in the order:
+ * its bytes in the result files begin as that line does. */
+static void order_is_that_of_the_journal(struct world *w, unsigned lines,
+					 const struct merge_state *m)
+{
+	struct blob_reader *order = reader_of(w->order_path), *files[2];
+	struct error err;
+	assert_true(blob_open(w->blobs, OUTPUT_ID, BLOB_DATA, &files[0], &err));
+	assert_true(blob_open(w->blobs, ERROR_ID, BLOB_DATA, &files[1], &err));
+	for (unsigned k = 0; k < lines; k++) {
+		struct order_entry e;
+		char line[100] = "", want[40];
+		size_t n;
+		assert_true(order_read(order, k + 1, &e, 1, &n, &err));
+		assert_int_equal(n, 1);
+		assert_true(order_counts(&e, m->output_bytes, m->error_bytes));
+		assert_int_equal(e.record, (k * 7u + 3u) % lines);
+		bool error = (e.place & ORDER_ERROR) != 0;
+		assert_int_equal(error, e.record % 5 == 0);
+		assert_true(blob_read_at(files[error], e.place & ~ORDER_ERROR, line, 90, &err));
+		snprintf(want, sizeof(want), "\"custom_id\":\"id-%u\"", e.record);
+		assert_non_null(strstr(line, want));
+		uint64_t last = (e.place & ~ORDER_ERROR) + e.length - 1;
+		assert_true(blob_read_at(files[error], last, line, 1, &err));
+		assert_int_equal(line[0], '\n');
+	}
+	blob_reader_close(order);
+	blob_reader_close(files[0]);
+	blob_reader_close(files[1]);
+}
+
 static bool merge(struct world *w, struct results *r, unsigned lines, enum outcome_fault missing,
 		  struct merge_state *m, struct error *err)
 {
@@ -111,6 +173,7 @@ static bool merge(struct world *w, struct results *r, unsigned lines, enum outco
 			.journal_at = JOURNAL_START,
 			.journal_end = journal_end(w->journal),
 			.missing = missing,
+			.number = number,
 		};
 		bool damaged;
 		if (!results_append(r, w->journal, &s, custom_id, NULL, m, &damaged, err))
@@ -130,7 +193,7 @@ static void sorted_and_counted(void **state)
 	struct merge_state m = { 0 };
 	world_open(&w);
 	journal_fill(&w, 2501, UINT32_MAX, 10);
-	assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+	assert_true(open_files(&w, &m, &r, &err));
 	assert_true(merge(&w, r, 2501, OUTCOME_ANSWERED, &m, &err));
 	results_close(r);
 	assert_int_equal(lines_ascending(&w, OUTPUT_ID), 2000);
@@ -139,6 +202,7 @@ static void sorted_and_counted(void **state)
 	assert_int_equal(m.counts.failed, 501);
 	assert_int_equal(m.counts.retried, 2501);
 	assert_int_equal(m.usage.total, 6000);
+	order_is_that_of_the_journal(&w, 2501, &m);
 	world_close(&w);
 }
 
@@ -151,7 +215,7 @@ static void missing_lines_are_written(void **state)
 	struct merge_state m = { 0 };
 	world_open(&w);
 	journal_fill(&w, 100, 42, 10);
-	assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+	assert_true(open_files(&w, &m, &r, &err));
 	assert_true(merge(&w, r, 100, OUTCOME_EXPIRED, &m, &err));
 	results_close(r);
 	assert_int_equal(m.counts.expired, 1);
@@ -192,7 +256,7 @@ static void damage_costs_the_line_that_it_hit(void **state)
 		world_open(&w);
 		journal_fill(&w, 4, UINT32_MAX, hits[i].padding);
 		byte_set(&w, hits[i].at, hits[i].at == JOURNAL_START + 12 ? 1 : 'Q');
-		assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+		assert_true(open_files(&w, &m, &r, &err));
 		struct results_segment s = { .lines = 4,
 					     .journal_at = JOURNAL_START,
 					     .journal_end = journal_end(w.journal) };
@@ -217,10 +281,12 @@ static void without_a_journal_all_lines_are_missing(void **state)
 	struct results *r;
 	struct error err;
 	struct merge_state m = { 0 };
-	struct results_segment s = { .lines = 10, .missing = OUTCOME_BATCH_FAILED };
+	struct results_segment s = { .lines = 10,
+				     .missing = OUTCOME_BATCH_FAILED,
+				     .number = number };
 	bool damaged;
 	world_open(&w);
-	assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+	assert_true(open_files(&w, &m, &r, &err));
 	assert_true(results_append(r, NULL, &s, custom_id, NULL, &m, &damaged, &err));
 	results_close(r);
 	assert_false(damaged);
@@ -241,7 +307,7 @@ static void any_single_fault_is_healed_by_doing_it_again(void **state)
 		world_open(&w);
 		journal_fill(&w, 1500, UINT32_MAX, 200);
 		sys_fail_nth(nth, ENOSPC);
-		bool ok = results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err) &&
+		bool ok = open_files(&w, &m, &r, &err) &&
 			  merge(&w, r, 1500, OUTCOME_ANSWERED, &m, &err);
 		fired = sys_restore();
 		assert_int_equal(ok, !fired);
@@ -249,12 +315,13 @@ static void any_single_fault_is_healed_by_doing_it_again(void **state)
 			/* nothing was recorded in the store: as after a crash */
 			results_close(r);
 			m = none;
-			assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+			assert_true(open_files(&w, &m, &r, &err));
 			assert_true(merge(&w, r, 1500, OUTCOME_ANSWERED, &m, &err));
 		}
 		results_close(r);
 		assert_int_equal(lines_ascending(&w, OUTPUT_ID), 1200);
 		assert_int_equal(lines_ascending(&w, ERROR_ID), 300);
+		order_is_that_of_the_journal(&w, 1500, &m);
 		world_close(&w);
 	}
 }
@@ -295,8 +362,7 @@ static void results_need_no_files(void **state)
 		struct results *r = NULL;
 		struct error err;
 		blob_fake_fail_nth(w.blobs, nth, ENOSPC);
-		bool ok = results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err) &&
-			  all_merged(&w, r, &m, &err);
+		bool ok = open_files(&w, &m, &r, &err) && all_merged(&w, r, &m, &err);
 		fired = blob_fake_restore(w.blobs);
 		assert_int_equal(ok, !fired);
 		if (r != NULL && !ok) {
@@ -304,7 +370,7 @@ static void results_need_no_files(void **state)
 			m = none;
 			assert_true(all_merged(&w, r, &m, &err));
 		} else if (!ok) {
-			assert_true(results_open(w.blobs, OUTPUT_ID, ERROR_ID, &m, &r, &err));
+			assert_true(open_files(&w, &m, &r, &err));
 			assert_true(all_merged(&w, r, &m, &err));
 		}
 		results_close(r);
