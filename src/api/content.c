@@ -3,16 +3,28 @@
 #include "api/content.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "api/conditions.h"
 #include "api/filename.h"
+#include "api/number.h"
+#include "api/results.h"
 #include "base/log.h"
 #include "base/sys.h"
 
+#define ETAG_SIZE 96
+#define SKIP_BYTES (256u << 10)
+
 /* A blob never changes under its id, so what names its bytes may be either. */
-static void make_etag(const struct file *f, char to[static 72])
+static void make_etag(const struct file *f, uint64_t skip, char to[static ETAG_SIZE])
 {
-	snprintf(to, 72, "\"%s\"", f->sha256[0] != '\0' ? f->sha256 : f->id);
+	const char *name = f->sha256[0] != '\0' ? f->sha256 : f->id;
+
+	if (skip > 0)
+		snprintf(to, ETAG_SIZE, "\"%s-%llu\"", name, (unsigned long long)skip);
+	else
+		snprintf(to, ETAG_SIZE, "\"%s\"", name);
 }
 
 static ssize_t source_read(void *ctx, uint64_t at, void *to, size_t n)
@@ -59,6 +71,59 @@ static bool open_bytes(struct request *rq, const struct file *f, struct http_fil
 	return true;
 }
 
+/* Contract 11.3. Of other files a `skip` means nothing. */
+static bool skip_query(const struct http_request *q, const struct file *f, uint64_t *ret,
+		       struct error *err)
+{
+	const char *text = http_query(q, "skip");
+	int64_t n = 0;
+
+	*ret = 0;
+	if (text == NULL || f->purpose != PURPOSE_BATCH_OUTPUT)
+		return true;
+	if (!number_read("skip", slice_of(text), 0, INT64_MAX - 1, &n, err))
+		return false;
+	*ret = (uint64_t)n;
+	return true;
+}
+
+/* Goes over `lines` line ends in `piece`, and counts them down; how far it got. */
+static size_t lines_pass(const char *piece, size_t n, uint64_t *lines)
+{
+	size_t at = 0;
+
+	while (*lines > 0 && at < n) {
+		const char *end = memchr(piece + at, '\n', n - at);
+		if (end == NULL)
+			return n;
+		at = (size_t)(end - piece) + 1;
+		--*lines;
+	}
+	return at;
+}
+
+/* Leaves out the first `skip` lines of `file`. */
+static bool skip_lines(const struct file *f, uint64_t skip, struct http_file *file,
+		       struct error *err)
+{
+	AUTO(auto_free) char *piece = skip > 0 ? malloc(SKIP_BYTES) : NULL;
+	uint64_t at = skip > 0 && skip >= f->lines ? file->length : 0;
+	size_t got;
+
+	if (skip > 0 && piece == NULL)
+		return fail_memory(err);
+	while (skip > 0 && at < file->length) {
+		if (!blob_read_upto(file->ctx, at, piece, SKIP_BYTES, &got, err))
+			return false;
+		if (got == 0)
+			return fail(err, ERR_INTERNAL, "The content of this file is damaged.");
+		at += lines_pass(piece, got, &skip);
+	}
+	file->offset = at;
+	file->length -= at;
+	return true;
+}
+
 static void add_name(struct http_response *r, const struct file *f)
 {
 	AUTO(buf_free) struct buf value = BUF(4096);
@@ -89,7 +154,7 @@ static bool answer_range(const struct http_request *q, const char *etag, struct 
 		break;
 	}
 	r->status = 206;
-	r->file.offset = offset;
+	r->file.offset += offset;
 	r->file.length = length;
 	http_header(r, "Content-Range", "bytes %llu-%llu/%llu", (unsigned long long)offset,
 		    (unsigned long long)(offset + length - 1), (unsigned long long)size);
@@ -101,12 +166,16 @@ bool content_get(struct request *rq, struct http_response *r, struct error *err)
 	const struct http_request *q = rq->http;
 	bool get = strcmp(http_method(q), "GET") == 0;
 	struct file f;
-	char etag[72];
+	char etag[ETAG_SIZE];
+	uint64_t skip;
 
 	if (!store_file_get(rq->api->store, rq->key.org, rq->object_id, sys.now_s(), &f, err) ||
-	    !open_bytes(rq, &f, &r->file, err))
+	    !skip_query(q, &f, &skip, err) || !open_bytes(rq, &f, &r->file, err) ||
+	    !skip_lines(&f, skip, &r->file, err))
 		return false;
-	make_etag(&f, etag);
+	make_etag(&f, skip, etag);
+	if (f.purpose == PURPOSE_BATCH_OUTPUT)
+		results_headers(r, false, f.lines);
 	r->content_type = "application/octet-stream";
 	http_header(r, "Accept-Ranges", "bytes");
 	http_header(r, "Vary", "Accept-Encoding");

@@ -26,6 +26,7 @@ struct file {
 	int64_t created_at; /* Unix s */
 	int64_t expires_at; /* Unix s, 0: never */
 	char sha256[65];    /* hex of the content; "" for result files */
+	uint64_t lines;     /* of a result file; else 0 */
 	char filename[512]; /* as the client gave it, without directories */
 };
 

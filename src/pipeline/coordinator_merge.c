@@ -170,13 +170,15 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 /* ---- the end ---- */
 
 static void result_file(const struct coordinator *c, const char *id, const char *what,
-			uint64_t bytes, int64_t now, struct file *ret)
+			uint64_t bytes, uint64_t lines, int64_t now, struct file *ret)
 {
 	uint64_t expires_s = c->batch.output_expires_after_s > 0
 				     ? (uint64_t)c->batch.output_expires_after_s
 				     : c->env->config->result_expires_after_s;
 
-	*ret = (struct file){ .purpose = PURPOSE_BATCH_OUTPUT, .bytes = bytes, .created_at = now };
+	*ret = (struct file){
+		.purpose = PURPOSE_BATCH_OUTPUT, .bytes = bytes, .lines = lines, .created_at = now
+	};
 	memcpy(ret->id, id, sizeof(ret->id));
 	memcpy(ret->org, c->batch.org, sizeof(ret->org));
 	ret->expires_at = expires_s > 0 ? now + (int64_t)expires_s : 0;
@@ -190,8 +192,10 @@ static bool finish_as(struct coordinator *c, enum batch_status to, const char *e
 	int64_t now = sys.now_s();
 	const struct merge_state *m = &c->merged;
 
-	result_file(c, c->batch.output_file_id, "output", m->output_bytes, now, &output);
-	result_file(c, c->batch.error_file_id, "error", m->error_bytes, now, &error);
+	result_file(c, c->batch.output_file_id, "output", m->output_bytes, m->output_lines, now,
+		    &output);
+	result_file(c, c->batch.error_file_id, "error", m->error_bytes, m->error_lines, now,
+		    &error);
 	return store_batch_finish(c->env->store, c->id, to, m, m->output_lines > 0 ? &output : NULL,
 				  m->error_lines > 0 ? &error : NULL,
 				  to == BATCH_FAILED ? errors : NULL, now, ret_moved, err);

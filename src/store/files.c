@@ -33,6 +33,7 @@ static bool file_read(struct query *q, struct file *ret, struct error *err)
 	ret->expires_at = query_int(q);
 	query_text(q, ret->sha256, sizeof(ret->sha256));
 	query_text(q, ret->filename, sizeof(ret->filename));
+	ret->lines = query_u64(q);
 	return query_row_ok(q, err);
 }
 
@@ -41,7 +42,8 @@ bool file_insert(struct db *db, const struct file *f, struct error *err)
 	return sql_run(db, SQL_file_insert,
 		       VALUES(txt(f->id), txt(f->org), txt(file_purpose_name(f->purpose)),
 			      num((int64_t)f->bytes), num(f->created_at),
-			      num_or_null(f->expires_at), txt(f->sha256), txt(f->filename)),
+			      num_or_null(f->expires_at), txt(f->sha256), txt(f->filename),
+			      num((int64_t)f->lines)),
 		       NULL, err);
 }
 

@@ -27,6 +27,7 @@ static const char *const migrations[] = {
 	text_011_operator,
 	text_012_canary,
 	text_013_trace,
+	text_014_lines,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

@@ -182,6 +182,7 @@ def test_2_2_ids_in_paths_are_opaque(api, given):
         ("DELETE", f"files/{given}"),
         ("GET", f"batches/{given}"),
         ("POST", f"batches/{given}/cancel"),
+        ("GET", f"batches/{given}/results"),
         ("POST", f"batches/{given}/hold"),
         ("POST", f"batches/{given}/resume"),
         ("GET", f"webhook_endpoints/{given}"),

@@ -226,6 +226,59 @@ def test_11_3_a_reader_in_the_middle_while_the_batch_ends(serve, own_upstream):
     assert body == b"".join(check_sum(api, done)[:6000])
 
 
+# ---- content of a result file ----
+
+
+def test_11_3_skip_of_a_result_file(api):
+    """As doubleword's client goes on with a download: skip = X-Last-Line of what it has."""
+    mark = fresh()
+    lines = [line(f"{n}", f"{mark}-{n}" + (" | status:400" if n % 4 == 0 else "")) for n in range(40)]
+    batch = api.run(lines)
+    for name, count in (("output_file_id", 30), ("error_file_id", 10)):
+        path = f"files/{batch[name]}/content"
+        whole = api.http.get(path)
+        rows = whole.content.splitlines(keepends=True)
+        assert len(rows) == count
+        etags = set()
+        for skip in (0, 1, 7, count - 1, count, count + 1, 10**15):
+            response = api.http.get(path, params={"skip": skip})
+            assert response.content == b"".join(rows[skip:]), skip
+            assert response.headers["x-incomplete"] == "false"
+            assert int(response.headers["x-last-line"]) == count
+            assert int(response.headers["content-length"]) == len(response.content)
+            etags.add(response.headers["etag"])
+            again = api.http.get(
+                path, params={"skip": skip}, headers={"If-None-Match": response.headers["etag"]}
+            )
+            assert again.status_code == 304
+            assert again.headers["x-last-line"] == str(count)
+        assert len(etags) == 7 and whole.headers["etag"] in etags
+        part = api.http.get(path, params={"skip": 3}, headers={"Range": "bytes=5-24"})
+        rest = b"".join(rows[3:])
+        assert part.status_code == 206 and part.content == rest[5:25]
+        assert part.headers["content-range"] == f"bytes 5-24/{len(rest)}"
+        assert part.headers["x-last-line"] == str(count)
+        packed = api.http.get(path, params={"skip": 3}, headers={"Accept-Encoding": "gzip"})
+        assert packed.content == rest and packed.headers["x-last-line"] == str(count)
+        head = api.http.head(path, params={"skip": 3})
+        assert head.headers["content-length"] == str(len(rest))
+    for wrong, code in (
+        ("-1", "integer_below_min_value"),
+        ("x", "invalid_type"),
+        ("", "invalid_type"),
+        ("9" * 30, "integer_above_max_value"),
+    ):
+        response = api.http.get(path, params={"skip": wrong})
+        check_error(response, api.profile, 400, code, "skip")
+
+
+def test_11_3_skip_means_nothing_of_an_input_file(api):
+    data = numbered(fresh(), 5)
+    response = api.http.get(f"files/{api.upload(data)}/content?skip=2")
+    assert response.content.count(b"\n") == 5
+    assert "x-last-line" not in response.headers and "x-incomplete" not in response.headers
+
+
 # ---- ends before its lines have ----
 
 

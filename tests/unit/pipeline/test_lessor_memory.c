@@ -291,6 +291,50 @@ static void test_a_journal_says_again_what_had_ended(void **state)
 	assert_true(bit_get(cursor.done, 1));
 }
 
+static uint32_t shown(uint32_t number)
+{
+	struct shown s;
+
+	lessor_memory_shown(memory, number, &s);
+	return s.last;
+}
+
+/* Contract 11.3: a line is shown once it is durable, and none before those with smaller numbers. */
+static void test_lines_are_shown_in_the_order_of_their_numbers(void **state)
+{
+	(void)state;
+	struct shown s;
+
+	assert_int_equal(shown(1), 0);
+	lessor_memory_found(memory, &(struct journal_head){ .length = 52, .number = 1 }, 16);
+	lessor_memory_found(memory,
+			    &(struct journal_head){ .length = 52, .record = 1, .number = 3 }, 116);
+	lessor_memory_shown(memory, 2, &s);
+	assert_int_equal(s.last, 3);
+	assert_int_equal(s.from.at, 16);
+	assert_int_equal(s.journal_end, 216);
+	struct span_lease lease = take();
+	/* a merge gives 4 and 5 while 6 becomes durable */
+	lessor_memory_hide(memory, 3);
+	lessor_memory_found(memory,
+			    &(struct journal_head){ .length = 52, .record = 2, .number = 6 }, 216);
+	assert_int_equal(shown(4), 3);
+	lessor_memory_show(memory, 5);
+	assert_int_equal(shown(4), 6);
+	/* a merge gives 8 while 7 is on its way to the journal */
+	lessor_memory_hide(memory, 6);
+	lessor_memory_show(memory, 8);
+	assert_int_equal(shown(7), 6);
+	assert_true(lessor.ops->give_back(lessor.ctx, &lease));
+	assert_int_equal(shown(7), 8);
+	/* one that fails gives nothing */
+	lessor_memory_hide(memory, 8);
+	lessor_memory_show(memory, 0);
+	assert_int_equal(shown(9), 8);
+	lessor_memory_close(memory);
+	assert_int_equal(shown(1), 0);
+}
+
 static void test_what_is_merged_is_not_lent(void **state)
 {
 	(void)state;
@@ -323,6 +367,7 @@ int main(void)
 		TEST(without_end, test_a_finished_segment_is_told),
 		TEST(without_end, test_what_was_given_back_settles_no_more),
 		TEST(without_end, test_a_journal_says_again_what_had_ended),
+		TEST(without_end, test_lines_are_shown_in_the_order_of_their_numbers),
 		TEST(without_end, test_what_is_merged_is_not_lent),
 		TEST(with_end, test_an_old_epoch_is_refused),
 		TEST(with_end, test_a_lease_that_is_renewed_in_time_is_kept),
