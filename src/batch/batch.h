@@ -95,6 +95,7 @@ struct batch {
 	char completion_window[24]; /* as asked for */
 	enum batch_status status;
 	int64_t created_at, expires_at;
+	int64_t changed; /* number of its last change of state, of all its organization's */
 	int64_t at[BATCH_STATUS_COUNT]; /* when the state was entered; [VALIDATING] unused */
 	int64_t output_expires_after_s; /* 0: never, or the configured default */
 	struct batch_options options;   /* as asked for (contract 11.1) */

@@ -74,6 +74,7 @@ bool batch_read(struct query *q, struct batch *ret, struct error *err)
 	ret->hold = (enum batch_hold)query_int(q);
 	ret->held_at = query_int(q);
 	ret->canary_over = query_int(q) != 0;
+	ret->changed = query_int(q);
 	if (query_row_ok(q, err))
 		return true;
 	batch_done(ret);
@@ -162,6 +163,7 @@ bool store_batch_insert(struct store *s, const struct batch *b, const struct cal
 		    !call_record(t.db, call, b->id, b->created_at, err) || !txn_commit(&t, err))
 			return false;
 		failpoint("batch.after_insert");
+		batch_tell(&t, b->id);
 	}
 	memcpy(ret_id, id, sizeof(id));
 	return true;
@@ -340,6 +342,16 @@ bool store_batch_move(struct store *s, const char *id, unsigned from, enum batch
 		return false;
 	if (*ret_moved && to == BATCH_CANCELLING)
 		failpoint("cancel.after_cancelling");
+	if (*ret_moved)
+		batch_tell(&t, id);
+	return true;
+}
+
+static bool commit_and_tell(struct txn *t, const char *id, struct error *err)
+{
+	if (!txn_commit(t, err))
+		return false;
+	batch_tell(t, id);
 	return true;
 }
 
@@ -360,7 +372,7 @@ bool store_batch_start(struct store *s, const char *id, uint64_t total, uint64_t
 		     NULL, err))
 		return false;
 	failpoint("batch.before_in_progress");
-	return txn_commit(&t, err);
+	return commit_and_tell(&t, id, err);
 }
 
 bool store_batch_fail(struct store *s, const char *id, const char *errors, int64_t now,
@@ -374,7 +386,7 @@ bool store_batch_fail(struct store *s, const char *id, const char *errors, int64
 	if (!*ret_moved)
 		return true;
 	return sql_run(t.db, SQL_batch_errors, VALUES(txt(id), txt(errors)), NULL, err) &&
-	       txn_commit(&t, err);
+	       commit_and_tell(&t, id, err);
 }
 
 bool store_batch_hold(struct store *s, const char *id, enum batch_hold hold, int64_t now,
@@ -406,7 +418,7 @@ bool store_batch_cancel_early(struct store *s, const char *id, int64_t now, bool
 	if (!*ret_moved)
 		return true;
 	return batch_move(t.db, id, 1u << BATCH_CANCELLING, BATCH_CANCELLED, now, ret_moved, err) &&
-	       txn_commit(&t, err);
+	       commit_and_tell(&t, id, err);
 }
 
 /* The result files' rows, and their ids in the batch; NULL: a file without lines is none. */
@@ -443,5 +455,6 @@ bool store_batch_finish(struct store *s, const char *id, enum batch_status to,
 	if (!txn_commit(&t, err))
 		return false;
 	failpoint("batch.after_final");
+	batch_tell(&t, id);
 	return true;
 }

@@ -28,6 +28,7 @@ static const char *const migrations[] = {
 	text_012_canary,
 	text_013_trace,
 	text_014_lines,
+	text_015_changed,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

@@ -130,7 +130,16 @@ static bool turn_wait(struct store *s)
 	return ours;
 }
 
-static void turn_end(struct store *s)
+void turn_take(struct store *s)
+{
+	pthread_mutex_lock(&s->turn_lock);
+	while (s->writing)
+		pthread_cond_wait(&s->turn_free, &s->turn_lock);
+	s->writing = true;
+	pthread_mutex_unlock(&s->turn_lock);
+}
+
+void turn_end(struct store *s)
 {
 	pthread_mutex_lock(&s->turn_lock);
 	s->writing = false;

@@ -247,6 +247,36 @@ MUST_USE bool store_batches_open(struct store *s, char (**ret)[ID_SIZE], size_t 
  * to be. A malloc'ed array. */
 MUST_USE bool store_batches_to_cancel(struct store *s, unsigned max, char (**ret)[ID_SIZE],
 				      size_t *ret_n, struct error *err);
+/* ---- changes of state ----
+ *
+ * Each change has a number (batch.changed), greater than those before it in its organization, taken
+ * in the transaction of the change. It survives a restart. */
+
+/* Who is told that a batch was made or has moved. Both are called with the store's turn, in the
+ * order of the commits, after each: so briefly, without calls of the store. */
+struct batch_watch {
+	bool (*wanted)(void *ctx); /* false: `moved` is left out */
+	/* `row` as it was right after the change; its texts change hands. NULL: a change could not
+	 * be read, which the log says. */
+	void (*moved)(void *ctx, struct batch *row);
+	void *ctx;
+};
+/* One at a time; NULL: none from now on, no call is under way on return. May wait for a write. */
+void store_watch(struct store *s, const struct batch_watch *watch);
+
+/* The number of the organization's last change; 0: none. */
+MUST_USE bool store_changed_last(struct store *s, const char *org, int64_t *ret, struct error *err);
+struct changed_query {
+	const char *org;
+	int64_t after, up_to; /* numbers: above the one, to the other */
+	bool open_only;       /* leave out what is final */
+	size_t limit;
+};
+/* The batches whose last change is in that range, in its order, into `to`, which has room for
+ * `limit`; batch_done() each. */
+MUST_USE bool store_batches_changed(struct store *s, const struct changed_query *asked,
+				    struct batch *to, size_t *ret_n, struct error *err);
+
 /* Requests and (estimated) tokens still to do in an organization's batches of `model` that are
  * not final, `except` left out. */
 MUST_USE bool store_batches_enqueued(struct store *s, const char *org, const char *model,

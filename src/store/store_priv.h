@@ -35,6 +35,7 @@ struct store {
 	bool outbox_filled;        /* by the transaction that is under way: its thread has it */
 	void (*outbox)(void *ctx); /* webhooks.h; NULL: nobody is to be told */
 	void *outbox_ctx;
+	struct batch_watch watch; /* changed and called by the thread that has the turn */
 };
 
 /* How long a write waits for another process. */
@@ -53,6 +54,9 @@ struct txn {
 MUST_USE bool txn_begin(struct txn *t, struct store *s, struct error *err);
 /* Durable when true; rolled back when false. */
 MUST_USE bool txn_commit(struct txn *t, struct error *err);
+/* Waits until it is this thread's turn to write, and ends that: for what is no transaction. */
+void turn_take(struct store *s);
+void turn_end(struct store *s);
 /* Rolls back what is not committed and releases the writer. */
 void txn_end(struct txn *t);
 
@@ -73,6 +77,16 @@ MUST_USE bool org_limits_read(struct db *db, const char *org_id, int64_t ret[sta
 			      struct error *err);
 /* The columns of key_find and key_list. */
 MUST_USE bool key_read(struct query *q, struct key *ret, struct error *err);
+
+/* ---- batches.c ---- */
+
+/* The columns of the view batch_whole. On failure nothing in *ret is left to free. */
+MUST_USE bool batch_read(struct query *q, struct batch *ret, struct error *err);
+
+/* ---- watch.c ---- */
+
+/* The batch was made or moved: tells who watches. After the commit, before txn_end(). */
+void batch_tell(const struct txn *t, const char *id);
 
 /* ---- files.c ---- */
 
