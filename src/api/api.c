@@ -15,6 +15,7 @@
 
 #include "api/auth.h"
 #include "api/errors.h"
+#include "api/events.h"
 #include "api/health.h"
 #include "api/operator.h"
 #include "api/routes.h"
@@ -372,6 +373,10 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	api->routes = routes_table(&api->route_count);
 	pthread_mutex_init(&api->claims.lock, NULL);
 	limits_open(&api->limits);
+	if (!events_open(api, &api->events, err)) {
+		api_close(api);
+		return false;
+	}
 	*ret = api;
 	return true;
 }
@@ -380,6 +385,7 @@ void api_close(struct api *api)
 {
 	if (api == NULL)
 		return;
+	events_close(api->events);
 	pthread_mutex_destroy(&api->claims.lock);
 	limits_close(&api->limits);
 	free(api);
@@ -388,4 +394,5 @@ void api_close(struct api *api)
 void api_drain(struct api *api)
 {
 	atomic_store(&api->draining, true);
+	events_drain(api->events);
 }

@@ -2,22 +2,18 @@
 #include "api/batches.h"
 
 #include "api/create.h"
+#include "api/events.h"
 #include "api/filter.h"
 #include "api/members.h"
 #include "api/objects.h"
 #include "api/paging.h"
+#include "api/show.h"
 #include "base/sys.h"
 #include "trace/context.h"
 
 #define LIMIT_MAX 100
 #define LIMIT_DEFAULT 20
 #define OPEN_BATCHES_RETRY_S 60
-
-static void batch_answer(struct request *rq, struct batch_view *v, struct buf *to)
-{
-	pipeline_view(rq->api->pipeline, v);
-	batch_write(to, v);
-}
 
 /* ---- create ---- */
 
@@ -132,13 +128,26 @@ bool batches_create(struct request *rq, struct http_response *r, struct error *e
 
 /* ---- get, list ---- */
 
-bool batches_get(struct request *rq, struct http_response *r, struct error *err)
+static bool batch_answer(struct request *rq, struct http_response *r, struct error *err)
 {
 	AUTO(batch_view_done) struct batch_view v = { 0 };
 
 	if (!store_batch_get(rq->api->store, rq->key.org, rq->object_id, &v.row, err))
 		return false;
-	batch_answer(rq, &v, &r->body);
+	batch_show(rq->api, &v, &r->body);
+	return true;
+}
+
+bool batches_get(struct request *rq, struct http_response *r, struct error *err)
+{
+	AUTO(batch_view_done) struct batch_view v = { 0 };
+	bool waits;
+
+	if (!store_batch_get(rq->api->store, rq->key.org, rq->object_id, &v.row, err) ||
+	    !events_wait(rq, &v.row, &waits, r, err))
+		return false;
+	if (!waits)
+		batch_show(rq->api, &v, &r->body);
 	return true;
 }
 
@@ -234,7 +243,7 @@ bool batches_cancel(struct request *rq, struct http_response *r, struct error *e
 	if (!check_no_body(buf_slice(&rq->body), err) ||
 	    !pipeline_cancel(rq->api->pipeline, rq->key.org, rq->object_id, &final, err))
 		return false;
-	return final ? fail_final(rq, "cancel", r, err) : batches_get(rq, r, err);
+	return final ? fail_final(rq, "cancel", r, err) : batch_answer(rq, r, err);
 }
 
 /* Contract 11.3. Who did it is in the log. */
@@ -252,7 +261,7 @@ static bool batch_hold(struct request *rq, bool held, struct http_response *r, s
 		log_info(held ? "batch.hold_asked" : "batch.resume_asked",
 			 kv_str("batch", rq->object_id), kv_str("org", rq->key.org),
 			 kv_str("key", rq->key.id));
-	return batches_get(rq, r, err);
+	return batch_answer(rq, r, err);
 }
 
 bool batches_hold(struct request *rq, struct http_response *r, struct error *err)

@@ -9,11 +9,12 @@
 
 #define UPLOADS_RETRY_S 2
 #define ONLINE_RETRY_S 1
+#define LISTENERS_RETRY_S 5
 
 struct org_under_way {
 	struct org_under_way *next;
 	char org[ID_SIZE];
-	uint64_t uploads, online;
+	uint64_t uploads, online, listeners;
 	struct file_use reserved;
 };
 
@@ -73,7 +74,7 @@ static void entry_drop(struct limits *l, const char *org)
 {
 	struct org_under_way **at = place_of(l, org), *entry = *at;
 
-	if (entry->uploads > 0 || entry->online > 0)
+	if (entry->uploads > 0 || entry->online > 0 || entry->listeners > 0)
 		return;
 	*at = entry->next;
 	free(entry);
@@ -131,6 +132,15 @@ bool limits_online_begin(struct request *rq, struct http_response *r, struct err
 	return begin(rq, &kind, r, err);
 }
 
+bool limits_listener_begin(struct request *rq, struct http_response *r, struct error *err)
+{
+	static const struct kind kind = { offsetof(struct org_under_way, listeners),
+					  LIMIT_LISTENERS, "calls that wait for events",
+					  LISTENERS_RETRY_S };
+
+	return begin(rq, &kind, r, err);
+}
+
 void limits_upload_end(struct limits *l, const char *org, const struct file_use *reserved)
 {
 	pthread_mutex_lock(&l->lock);
@@ -146,6 +156,14 @@ void limits_online_end(struct limits *l, const char *org)
 {
 	pthread_mutex_lock(&l->lock);
 	entry_known(l, org)->online--;
+	entry_drop(l, org);
+	pthread_mutex_unlock(&l->lock);
+}
+
+void limits_listener_end(struct limits *l, const char *org)
+{
+	pthread_mutex_lock(&l->lock);
+	entry_known(l, org)->listeners--;
 	entry_drop(l, org);
 	pthread_mutex_unlock(&l->lock);
 }

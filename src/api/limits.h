@@ -31,12 +31,14 @@ void limits_open(struct limits *l);
 /* Nothing is under way any more. */
 void limits_close(struct limits *l);
 
-/* An upload, an online request begins: RATE_LIMIT, with Retry-After in `r`, for one too many. */
+/* An upload, an online request, a listener (events.h) begins: RATE_LIMIT, with Retry-After in `r`, for one too many. */
 MUST_USE bool limits_upload_begin(struct request *rq, struct http_response *r, struct error *err);
 MUST_USE bool limits_online_begin(struct request *rq, struct http_response *r, struct error *err);
-/* The upload, the online request is over; what the upload had reserved is released. */
+MUST_USE bool limits_listener_begin(struct request *rq, struct http_response *r, struct error *err);
+/* The upload, the online request, the listener is over; what the upload had reserved is released. */
 void limits_upload_end(struct limits *l, const char *org, const struct file_use *reserved);
 void limits_online_end(struct limits *l, const char *org);
+void limits_listener_end(struct limits *l, const char *org);
 
 /* Reserves `more` for an upload that has begun: INVALID file_quota_exceeded where the
  * organization's files, and what its uploads have reserved, leave no room for it. Reads the

@@ -13,12 +13,15 @@
 /* Answers by route and first digit of the status; the last row: no route. */
 typedef _Atomic uint64_t answer_counts[ROUTES_MAX + 1][6];
 
+struct events;
+
 struct api {
 	struct api_config config;
 	struct store *store;
 	struct blobs *blobs;
 	struct pipeline *pipeline;
 	struct claims claims;
+	struct events *events;
 	struct limits limits;
 	atomic_bool draining;
 	answer_counts answers;

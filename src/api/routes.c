@@ -5,6 +5,7 @@
 
 #include "api/batches.h"
 #include "api/content.h"
+#include "api/events.h"
 #include "api/files.h"
 #include "api/health.h"
 #include "api/metrics.h"
@@ -33,6 +34,7 @@ static const struct route routes[] = {
 	  .handle = batches_list },
 	{ "GET", "/v1/batches/{id}", .keys = KEYS_FOR_AN_ORG, .handle = batches_get },
 	{ "GET", "/v1/batches/{id}/results", .handle = results_get },
+	{ "GET", "/v1/batches/{id}/events", .keys = KEYS_FOR_AN_ORG, .handle = events_batch },
 	{ "POST", "/v1/batches/{id}/cancel", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_FOR_AN_ORG,
 	  .handle = batches_cancel },
 	{ "POST", "/v1/batches/{id}/hold", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_FOR_AN_ORG,
@@ -78,6 +80,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/webhook_endpoints/{id}/deliveries/{id}/replay", BODY_JSON,
 	  .work = HTTP_WRITE, .handle = webhooks_replay },
 	{ "GET", "/metrics", .work = HTTP_INSTANT, .handle = metrics_get },
+	{ "GET", "/v1/lowtide/events", .keys = KEYS_FOR_AN_ORG, .handle = events_org },
 	{ "GET", "/v1/lowtide/scheduling", .work = HTTP_INSTANT, .keys = KEYS_OF_ALL,
 	  .handle = scheduling_get },
 	{ "GET", "/v1/lowtide/orgs", .work = HTTP_LIST, .keys = KEYS_OF_OPERATOR,

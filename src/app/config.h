@@ -70,7 +70,7 @@ struct config {
 	uint64_t line_bytes, window_min_s, window_max_s;
 	uint64_t enqueued_requests, enqueued_tokens, connections, memory;
 	uint64_t head_timeout_s, body_rate_bytes;
-	uint64_t org_uploads, org_open_batches, org_online;
+	uint64_t org_uploads, org_open_batches, org_online, org_listeners;
 	bool strict_lines, refuse_sampling, first_line;
 	int missing_file; /* enum missing_file */
 	uint64_t input_files_s, result_files_s, lost_s, sweep_s;

@@ -204,6 +204,9 @@ struct http_stream_ops {
  * http_stream_release(). NULL: no memory (then `handle` answers as usual). */
 struct http_stream *http_later(struct http_request *q, const struct http_stream_ops *ops,
 			       void *ctx);
+/* It holds up to so many bytes that the client has not taken, instead of STREAM_BYTES. Before
+ * begin. */
+void http_stream_bound(struct http_stream *s, size_t bytes);
 /* Status and headers (r->body and r->file stay empty; r is emptied). `length` of the body,
  * UINT64_MAX: not known. */
 void http_stream_begin(struct http_stream *s, struct http_response *r, uint64_t length);

@@ -43,6 +43,7 @@ struct http_stream {
 	bool sending;    /* and then, ended but not OVER, in answers->sending */
 	bool refused;    /* a piece found no room: `room` is due */
 	uint64_t length; /* of the body; UINT64_MAX: not known */
+	size_t bound;    /* bytes that it holds at most, but for one piece */
 	struct buf held; /* from `sent` on not taken by libmicrohttpd yet */
 	size_t sent;
 	uint64_t taken; /* bytes, by libmicrohttpd */
@@ -143,10 +144,18 @@ struct http_stream *http_later(struct http_request *q, const struct http_stream_
 	s->request = q;
 	s->refs = 2;
 	s->handling = true;
+	s->bound = STREAM_BYTES;
 	s->held = BUF_OF(PIECE_MAX, q->server->streams);
 	q->stream = s;
 	peers_stream(q->server->peers, q->peer, &peer_ops, s);
 	return s;
+}
+
+void http_stream_bound(struct http_stream *s, size_t bytes)
+{
+	pthread_mutex_lock(&s->lock);
+	s->bound = bytes;
+	pthread_mutex_unlock(&s->lock);
 }
 
 void http_stream_begin(struct http_stream *s, struct http_response *r, uint64_t length)
@@ -176,7 +185,7 @@ static bool hold(struct http_stream *s, struct slice piece)
 	if (s->state == OVER || s->gone || s->ended)
 		return false;
 	if (waiting > 0 &&
-	    (waiting + piece.n > STREAM_BYTES || !budget_has(s->held.use, piece.n, 0))) {
+	    (waiting + piece.n > s->bound || !budget_has(s->held.use, piece.n, 0))) {
 		s->refused = true;
 		return false;
 	}
@@ -261,7 +270,7 @@ static ssize_t on_read(void *cls, uint64_t at, char *to, size_t size)
 	(void)at;
 	pthread_mutex_lock(&s->lock);
 	ssize_t n = take(s, to, size);
-	bool room = s->refused && waiting_bytes(s) <= STREAM_BYTES / 2;
+	bool room = s->refused && waiting_bytes(s) <= s->bound / 2;
 	if (room)
 		s->refused = false;
 	pthread_mutex_unlock(&s->lock);

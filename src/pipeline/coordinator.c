@@ -252,3 +252,28 @@ void coordinator_view(struct coordinator *c, struct batch_view *v)
 	v->queue_position = sending.queue_position;
 	v->rate_per_s = sending.rate_per_s;
 }
+
+bool coordinator_pulse(struct coordinator *c, struct batch_pulse *ret)
+{
+	char message[STALL_TEXT_BYTES];
+	struct flow_view sending;
+
+	if (c->phase < PHASE_RUNNING)
+		return false;
+	worker_look(c->worker, &sending);
+	uint64_t ended = lessor_memory_ended(c->lessor);
+	const struct batch row = { .hold = (enum batch_hold)c->hold };
+	pthread_mutex_lock(&c->lock);
+	enum batch_stall stall = stall_of(c, &row, &sending, ended == c->lines, message);
+	pthread_mutex_unlock(&c->lock);
+	*ret = (struct batch_pulse){
+		.id = c->id,
+		.org = c->batch.org,
+		.ended = ended,
+		.running = sending.running,
+		.queue_position = sending.queue_position,
+		.stall = stall,
+		.at_risk = sending.at_risk,
+	};
+	return true;
+}

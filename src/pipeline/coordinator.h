@@ -93,5 +93,7 @@ struct coordinator_stream {
 };
 /* For the lines behind number `after`. Does not wait. */
 void coordinator_stream(struct coordinator *c, uint32_t after, struct coordinator_stream *ret);
+/* See pipeline.h; false: it does not run yet. */
+bool coordinator_pulse(struct coordinator *c, struct batch_pulse *ret);
 /* Lays the numbers of this moment over those of the store. */
 void coordinator_view(struct coordinator *c, struct batch_view *v);

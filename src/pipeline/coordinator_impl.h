@@ -71,7 +71,8 @@ struct coordinator {
 	unsigned opening_tries;  /* that failed since it was to end */
 	bool damaged;            /* a line that had ended has no record any more: reopen */
 	unsigned reopened;
-	enum batch_hold hold;  /* as the store had it at the last look */
+	/* enum batch_hold, as the store had it at the last look; other threads only read it */
+	_Atomic int hold;
 	bool paused_sent;      /* what the worker was told last */
 	_Atomic bool canary;   /* only the lines of its canary are sent, and then it is held */
 	uint64_t canary_ended; /* so many of them, in their order, have */

@@ -147,6 +147,48 @@ bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t after, unsig
 	return batch_stream(&call, b, ret, err);
 }
 
+/* Lines that end after the row's moment count; what a final state alone has does not. */
+void pipeline_view_at(struct pipeline *p, struct batch_view *v)
+{
+	struct batch newer;
+	struct error err;
+
+	*v = (struct batch_view){ .row = v->row };
+	view_stored(v);
+	if (batch_is_final(v->row.status) || v->row.status == BATCH_VALIDATING || view_live(p, v))
+		return;
+	if (!store_batch_get(p->env.store, NULL, v->row.id, &newer, &err))
+		return;
+	v->row.counts.completed = newer.counts.completed;
+	v->row.counts.failed = newer.counts.failed;
+	v->row.counts.retried = newer.counts.retried;
+	v->row.usage = newer.usage;
+	causes_parse(newer.causes, &v->causes);
+	v->pending = v->row.counts.total - newer.counts.completed - newer.counts.failed;
+	batch_done(&newer);
+}
+
+struct pulses_call {
+	pulse_fn each;
+	void *ctx;
+};
+
+static void on_pulse(void *ctx, struct coordinator *c)
+{
+	const struct pulses_call *call = ctx;
+	struct batch_pulse pulse;
+
+	if (coordinator_pulse(c, &pulse))
+		call->each(call->ctx, &pulse);
+}
+
+void pipeline_pulses(struct pipeline *p, pulse_fn each, void *ctx)
+{
+	struct pulses_call call = { each, ctx };
+
+	batch_table_each(&p->batches, on_pulse, &call);
+}
+
 /* ---- organizations that the operator suspends: `lowtide org`, in another process ---- */
 
 struct suspended_call {

@@ -83,5 +83,20 @@ struct pipeline_page {
 MUST_USE bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t after, unsigned limit,
 			       struct pipeline_page *ret, struct error *err);
 
+/* The same for a row of an earlier moment: its state and its times stay, whatever it is now. */
+void pipeline_view_at(struct pipeline *p, struct batch_view *v);
+
+/* What moves a batch that runs here, in short: something has changed where any of it differs. */
+struct batch_pulse {
+	const char *id, *org; /* borrowed for the call */
+	uint64_t ended, running;
+	unsigned queue_position;
+	enum batch_stall stall;
+	bool at_risk;
+};
+/* Calls `each` for every batch that runs here; brief, and without calls of the pipeline. */
+typedef void (*pulse_fn)(void *ctx, const struct batch_pulse *pulse);
+void pipeline_pulses(struct pipeline *p, pulse_fn each, void *ctx);
+
 /* Wakes the sweep: a file was deleted, its blob may go. */
 void pipeline_sweep(struct pipeline *p);

@@ -4,7 +4,7 @@
 const char *const org_limit_names[ORG_LIMITS] = {
 	[LIMIT_FILES] = "files",     [LIMIT_BYTES] = "bytes",
 	[LIMIT_UPLOADS] = "uploads", [LIMIT_OPEN_BATCHES] = "open_batches",
-	[LIMIT_ONLINE] = "online",
+	[LIMIT_ONLINE] = "online",   [LIMIT_LISTENERS] = "listeners",
 };
 
 bool org_limits_read(struct db *db, const char *org_id, int64_t ret[static ORG_LIMITS],

@@ -60,6 +60,7 @@ enum org_limit {
 	LIMIT_UPLOADS,
 	LIMIT_OPEN_BATCHES,
 	LIMIT_ONLINE,
+	LIMIT_LISTENERS,
 	ORG_LIMITS
 };
 extern const char *const org_limit_names[ORG_LIMITS];

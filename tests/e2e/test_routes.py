@@ -30,6 +30,8 @@ ROUTES = [
     ("webhook_endpoints/we_abc/test", {"POST"}),
     ("webhook_endpoints/we_abc/deliveries", {"GET"}),
     ("webhook_endpoints/we_abc/deliveries/wh_abc/replay", {"POST"}),
+    ("batches/batch_abc/events", {"GET"}),
+    ("lowtide/events", {"GET"}),
 ]
 GOOD = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 

@@ -50,6 +50,18 @@ void pipeline_view(struct pipeline *p, struct batch_view *v)
 	*v = (struct batch_view){ .row = v->row, .stall = STALL_PAUSED };
 }
 
+void pipeline_view_at(struct pipeline *p, struct batch_view *v)
+{
+	pipeline_view(p, v);
+}
+
+void pipeline_pulses(struct pipeline *p, pulse_fn each, void *ctx)
+{
+	(void)p;
+	(void)each;
+	(void)ctx;
+}
+
 void pipeline_sweep(struct pipeline *p)
 {
 	(void)p;

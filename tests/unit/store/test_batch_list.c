@@ -247,11 +247,11 @@ static void make_many(void)
 			 " WHERE i < %d)"
 			 "INSERT INTO batch (id, org, endpoint, input_file_id, input_missing,"
 			 " completion_window, output_expires_after_s, metadata, created_at,"
-			 " expires_at, status, sequence)"
+			 " expires_at, status, sequence, changed)"
 			 "SELECT printf('batch_%%032x', i), '%s', '/v1/chat/completions', 'f', 0,"
 			 " '24h', 0, json_object('half', (i %% 2) || '', 'other', (i %% 2) || '',"
 			 " 'all', 'x', 'rare', (i %% 1000) || '', 'one', i || ''),"
-			 " %lld + i, %lld, iif(i %% 10000 = 5, 5, 4 + 2 * (i %% 2)), i FROM n;"
+			 " %lld + i, %lld, iif(i %% 10000 = 5, 5, 4 + 2 * (i %% 2)), i, i FROM n;"
 			 "INSERT INTO progress (batch) SELECT id FROM batch",
 			 MANY, ours.id, (long long)NOW, (long long)NOW + DAY) > 0);
 	MUST(db_exec(&store->writer, sql, &err));
