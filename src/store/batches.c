@@ -1,6 +1,7 @@
 /* batches.c: batches, the moves between their states, and how far they are. */
 #include <assert.h>
 
+#include "base/log.h"
 #include "base/sys.h"
 #include "store/store_priv.h"
 
@@ -143,6 +144,35 @@ static bool room_for_open(struct db *db, const char *org, uint64_t open_max, str
 		    "An organization may have %llu batches that have not ended "
 		    "(limits.org.open_batches). Please try again when some have.",
 		    (unsigned long long)open_max);
+}
+
+/* ---- who watches ---- */
+
+static bool row_find(struct db *db, const char *id, struct batch *ret, struct error *err)
+{
+	AUTO(query_done) struct query q = query(db, SQL_batch_get, VALUES(txt(id), txt(NULL)));
+	bool found;
+
+	if (!query_step(&q, &found, err))
+		return false;
+	return found ? batch_read(&q, ret, err) : fail(err, ERR_NOT_FOUND, "No batch %s.", id);
+}
+
+/* Tells who watches, after the commit and before txn_end(): the turn is still this thread's, so nothing has moved since the commit. */
+static void batch_tell(const struct txn *t, const char *id)
+{
+	const struct batch_watch *watch = &t->db->store->watch;
+	struct batch row;
+	struct error err;
+
+	if (watch->moved == NULL || !watch->wanted(watch->ctx))
+		return;
+	if (row_find(t->db, id, &row, &err)) {
+		watch->moved(watch->ctx, &row);
+		return;
+	}
+	log_fault("store.change_not_told", &err, kv_str("batch", id));
+	watch->moved(watch->ctx, NULL);
 }
 
 bool store_batch_insert(struct store *s, const struct batch *b, const struct call *call,

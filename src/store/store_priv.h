@@ -83,11 +83,6 @@ MUST_USE bool key_read(struct query *q, struct key *ret, struct error *err);
 /* The columns of the view batch_whole. On failure nothing in *ret is left to free. */
 MUST_USE bool batch_read(struct query *q, struct batch *ret, struct error *err);
 
-/* ---- watch.c ---- */
-
-/* The batch was made or moved: tells who watches. After the commit, before txn_end(). */
-void batch_tell(const struct txn *t, const char *id);
-
 /* ---- files.c ---- */
 
 MUST_USE bool file_insert(struct db *db, const struct file *f, struct error *err);

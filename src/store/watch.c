@@ -1,7 +1,4 @@
 /* watch.c: who is told of changes, and what changed since. */
-#include <stdlib.h>
-
-#include "base/log.h"
 #include "store/store_priv.h"
 
 void store_watch(struct store *s, const struct batch_watch *watch)
@@ -9,33 +6,6 @@ void store_watch(struct store *s, const struct batch_watch *watch)
 	turn_take(s);
 	s->watch = watch != NULL ? *watch : (struct batch_watch){ 0 };
 	turn_end(s);
-}
-
-static bool row_find(struct db *db, const char *id, struct batch *ret, struct error *err)
-{
-	AUTO(query_done) struct query q = query(db, SQL_batch_get, VALUES(txt(id), txt(NULL)));
-	bool found;
-
-	if (!query_step(&q, &found, err))
-		return false;
-	return found ? batch_read(&q, ret, err) : fail(err, ERR_NOT_FOUND, "No batch %s.", id);
-}
-
-/* The turn is still this thread's, so nothing has moved since the commit. */
-void batch_tell(const struct txn *t, const char *id)
-{
-	const struct batch_watch *watch = &t->db->store->watch;
-	struct batch row;
-	struct error err;
-
-	if (watch->moved == NULL || !watch->wanted(watch->ctx))
-		return;
-	if (row_find(t->db, id, &row, &err)) {
-		watch->moved(watch->ctx, &row);
-		return;
-	}
-	log_fault("store.change_not_told", &err, kv_str("batch", id));
-	watch->moved(watch->ctx, NULL);
 }
 
 /* ---- what changed ---- */
