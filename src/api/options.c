@@ -7,6 +7,7 @@
 
 #include "api/number.h"
 #include "base/attr.h"
+#include "batch/opening.h"
 #include "batch/override.h"
 
 #define ERROR_VALUE_BYTES 200 /* of what a client gave, in a message */
@@ -97,18 +98,22 @@ static bool read_hours(const struct member *m, struct batch_options *o, struct e
 {
 	AUTO(auto_free) char *text = NULL;
 	struct batch_hours hours;
+	struct opening opening; /* whether there is such a zone */
 	size_t n;
 
 	if (m->type != JSON_STRING)
 		return fail_type(err, m->path, JSON_STRING, m->type, m->text);
 	if (!member_text(m, &text, &n, err))
 		return false;
-	if (batch_hours_read((struct slice){ text, n }, &hours) &&
-	    slice_copy((struct slice){ text, n }, o->hours, sizeof(o->hours)))
+	bool good = batch_hours_read((struct slice){ text, n }, &hours) &&
+		    slice_copy((struct slice){ text, n }, o->hours, sizeof(o->hours));
+	if (good && !opening_read(o, &opening, &good, err))
+		return false;
+	if (good)
 		return true;
 	return fail_value(m,
 			  "two times of day, with a zone or without, such as '22:00-06:00' or "
-			  "'22:00-06:00 Europe/Berlin'",
+			  "'22:00-06:00 Europe/Berlin' (a name of the tz database)",
 			  err);
 }
 

@@ -145,7 +145,8 @@ void flow_open(struct flow *f, const struct flow_config *config)
 					    .rest_lines = config->rest_lines,
 					    .rest_bytes = config->rest_bytes,
 					    .prefixes = config->prefixes,
-					    .suspended = config->suspended };
+					    .suspended = config->suspended,
+					    .opening = config->opening };
 	memcpy(f->entry.org, config->org, sizeof(f->entry.org));
 	mail_post(&f->of->mailbox, &f->mail, on_mail, FLOW_ASK_ADD);
 }

@@ -35,12 +35,13 @@ struct flow_config {
 
 	/* what the schedule goes by (schedule.h) */
 	char org[ID_SIZE];
-	unsigned org_weight; /* from 1 */
-	int64_t expires_at;  /* Unix s */
-	uint64_t rest_lines; /* that have not ended */
-	uint64_t rest_bytes; /* of their bodies, about */
-	bool prefixes;       /* some lines share a prefix */
-	bool suspended;      /* from the beginning */
+	unsigned org_weight;           /* from 1 */
+	int64_t expires_at;            /* Unix s */
+	uint64_t rest_lines;           /* that have not ended */
+	uint64_t rest_bytes;           /* of their bodies, about */
+	bool prefixes;                 /* some lines share a prefix */
+	bool suspended;                /* from the beginning */
+	const struct opening *opening; /* when it may send; the owner suspends it. NULL: always */
 	/* of a line; 0: as dispatch is configured */
 	unsigned max_attempts;
 	uint64_t line_timeout_ms;

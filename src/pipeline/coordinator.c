@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "base/sys.h"
 #include "pipeline/coordinator_impl.h"
 
 /* ---- what lessor, worker and files ask and tell ---- */
@@ -155,6 +156,21 @@ void coordinator_check_lease(struct coordinator *c, uint64_t now_ms)
 
 /* ---- what a client is shown ---- */
 
+/* The contract has no word of its own for it: `held`, and until when. */
+static void closed_text(const struct coordinator *c, const struct batch *row,
+			char message[static STALL_TEXT_BYTES])
+{
+	char next[TIME_TEXT_BYTES];
+	int64_t now = sys.now_s();
+
+	time_format(opening_next(&c->opening, now), next);
+	if (now < row->options.not_before)
+		snprintf(message, STALL_TEXT_BYTES, "no line is sent before %s", next);
+	else
+		snprintf(message, STALL_TEXT_BYTES, "lines are sent at its hours, %s: from %s on",
+			 row->options.hours, next);
+}
+
 static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
 				 const struct flow_view *view, bool all_ended,
 				 char message[static STALL_TEXT_BYTES])
@@ -180,6 +196,10 @@ static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
 		else
 			snprintf(message, STALL_TEXT_BYTES, "held since %s, until it is resumed",
 				 since);
+		return STALL_HELD;
+	}
+	if (c->closed && !all_ended) {
+		closed_text(c, row, message);
 		return STALL_HELD;
 	}
 	if (c->held_up || recorder_stalled(c->env->recorder)) {
@@ -247,7 +267,8 @@ void coordinator_view(struct coordinator *c, struct batch_view *v)
 	pthread_mutex_unlock(&c->lock);
 	v->certificate = sending.certificate;
 	/* after its canary it waits for a person */
-	v->eta_at = c->canary || v->row.hold != BATCH_GOES_ON ? 0 : sending.eta_at;
+	bool until_asked = c->canary || v->row.hold != BATCH_GOES_ON || c->suspended;
+	v->eta_at = until_asked ? 0 : sending.eta_at;
 	v->at_risk = sending.at_risk;
 	v->queue_position = sending.queue_position;
 	v->rate_per_s = sending.rate_per_s;

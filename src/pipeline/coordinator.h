@@ -79,6 +79,8 @@ void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], siz
 /* It was held or resumed in the store. Held, it sends nothing from now on; what is so in the end the
  * turn finds out. Any thread. */
 void coordinator_hold_look(struct coordinator *c, bool held);
+/* Wakes it up if the hours in which it may send begin or end. */
+void coordinator_check_hours(struct coordinator *c, int64_t now_s);
 /* Ends the batch if its window is over. Only while the time is good. */
 void coordinator_check_window(struct coordinator *c, int64_t now_s);
 /* Wakes it up if its worker's lease is to be renewed, its span can be taken again, or its canary may

@@ -51,6 +51,7 @@ struct coordinator {
 	uint64_t lines;
 	struct open_files files;
 	struct shares shares;      /* what the worker sends, where the lines name several models */
+	struct opening opening;    /* when it may send; constant while the worker does */
 	struct override *override; /* of its options; NULL: none */
 	char *override_model;      /* that it sets; NULL: none */
 
@@ -74,6 +75,7 @@ struct coordinator {
 	/* enum batch_hold, as the store had it at the last look; other threads only read it */
 	_Atomic int hold;
 	bool paused_sent;      /* what the worker was told last */
+	_Atomic bool closed;   /* it was outside its hours then */
 	_Atomic bool canary;   /* only the lines of its canary are sent, and then it is held */
 	uint64_t canary_ended; /* so many of them, in their order, have */
 	struct trace_context trace, trace_parent; /* its span; zeroed: it is not traced */

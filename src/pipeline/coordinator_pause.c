@@ -1,5 +1,5 @@
 /* coordinator_pause.c: whether a batch that has lines to send sends them: not while its organization
- * is suspended, nor while it is held; and of its canary first, which then holds it. Lines in flight end. All of it runs in the coordinator's
+ * is suspended, nor while it is held or outside its hours; and of its canary first, which then holds it. Lines in flight end. All of it runs in the coordinator's
  * turn. */
 #include <assert.h>
 
@@ -18,7 +18,8 @@ static bool is_suspended(struct coordinator *c)
 
 static bool is_paused(struct coordinator *c)
 {
-	return is_suspended(c) || c->hold != BATCH_GOES_ON;
+	c->closed = !opening_is_open(&c->opening, sys.now_s());
+	return is_suspended(c) || c->hold != BATCH_GOES_ON || c->closed;
 }
 
 static void suspended_read(struct coordinator *c)
@@ -105,6 +106,14 @@ bool coordinator_canary_look(struct coordinator *c, struct error *err)
 
 /* ---- what it is told ---- */
 
+static const char *why_paused(struct coordinator *c)
+{
+	return is_suspended(c)            ? "its organization is suspended"
+	       : c->hold == BATCH_CANARY  ? "its canary has ended"
+	       : c->hold != BATCH_GOES_ON ? "a client asked for it"
+					  : "it is outside its hours";
+}
+
 bool coordinator_pause_look(struct coordinator *c, struct error *err)
 {
 	bool told; /* by the call: the worker may think otherwise */
@@ -116,11 +125,7 @@ bool coordinator_pause_look(struct coordinator *c, struct error *err)
 		return true;
 	c->paused_sent = paused;
 	log_info(paused ? stall_words(STALL_HELD)->log : "batch.goes_on", kv_str("batch", c->id),
-		 kv_str("org", c->batch.org),
-		 kv_str("why", !paused                   ? ""
-			       : is_suspended(c)         ? "its organization is suspended"
-			       : c->hold == BATCH_CANARY ? "its canary has ended"
-							 : "a client asked for it"));
+		 kv_str("org", c->batch.org), kv_str("why", paused ? why_paused(c) : ""));
 	worker_suspend(c->worker, paused);
 	return true;
 }

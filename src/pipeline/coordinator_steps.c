@@ -1,6 +1,7 @@
 /* coordinator_steps.c: a batch from phase to phase; coordinator.h has the picture, `steps` each
  * edge. All of it runs in the coordinator's turn. */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,7 @@ static bool span_send(struct coordinator *c, struct error *err)
 		.rest_bytes = s->body_bytes / c->lines * rest_lines,
 		.prefixes = s->prefixes,
 		.suspended = coordinator_pause_begin(c),
+		.opening = opening_closes(&c->opening) ? &c->opening : NULL,
 		.max_attempts = (unsigned)at_most(c->batch.options.max_attempts,
 						  c->env->config->max_attempts),
 		.line_timeout_ms = at_most(c->batch.options.line_timeout_s * 1000,
@@ -159,12 +161,20 @@ static bool override_read(struct coordinator *c, struct error *err)
 	return c->override_model != NULL || fail_memory(err);
 }
 
+static bool hours_read(struct coordinator *c, struct error *err)
+{
+	bool known;
+
+	return opening_read(&c->batch.options, &c->opening, &known, err) &&
+	       (known || fail_sys(err, EINVAL, "the zone of '%s'", c->batch.options.hours));
+}
+
 static bool step_load(struct coordinator *c, struct error *err)
 {
 	batch_done(&c->batch);
 	if (!store_batch_get(c->env->store, NULL, c->id, &c->batch, err))
 		return false;
-	if (!override_read(c, err))
+	if (!override_read(c, err) || !hours_read(c, err))
 		return false;
 	enum batch_status status = c->batch.status;
 	c->hold = c->batch.hold;

@@ -304,6 +304,7 @@ static void on_times(void *ctx, struct coordinator *c)
 	const struct times_call *call = ctx;
 
 	coordinator_check_lease(c, call->now_ms);
+	coordinator_check_hours(c, call->now_s);
 	if (call->good)
 		coordinator_check_window(c, call->now_s);
 }

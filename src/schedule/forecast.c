@@ -25,9 +25,27 @@
 
 /* ---- what the rest takes ---- */
 
-static double batch_left_ms(const struct schedule *s, const struct schedule_batch *b)
+static double left_ms_of(const struct schedule *s, const struct schedule_batch *b)
 {
+	if (b->opening != NULL && b->expires_at > s->now_s)
+		return (double)opening_between(b->opening, s->now_s, b->expires_at) * 1000;
 	return ((double)b->expires_at - (double)s->now_s) * 1000;
+}
+
+/* It is outside its hours, and goes on by itself. */
+static bool waits_for_hours(const struct schedule *s, const struct schedule_batch *b)
+{
+	return b->suspended && b->opening != NULL && !opening_is_open(b->opening, s->now_s);
+}
+
+/* Seconds from now until it has been sending for so long. */
+static double sent_for_s(const struct schedule *s, const struct schedule_batch *b, double ms)
+{
+	double seconds = fmin(ceil(ms / 1000), 1e15);
+
+	if (b->opening == NULL)
+		return seconds;
+	return (double)opening_after(b->opening, s->now_s, (int64_t)seconds) - (double)s->now_s;
 }
 
 /* Slots times milliseconds. */
@@ -40,6 +58,7 @@ static void batch_expect(const struct schedule *s, struct schedule_batch *b)
 {
 	double lines = (double)(b->rest_lines + b->ended);
 
+	b->left_ms = left_ms_of(s, b);
 	b->each_ms = estimate_line_ms(s, b);
 	b->alone_ms = s->slots > 0 ? batch_work(b) / s->slots : 0;
 	if (b->alone_ms < b->each_ms && b->rest_lines > 0)
@@ -62,13 +81,12 @@ static int by_deadline(const void *pa, const void *pb)
 	return a->serial < b->serial ? -1 : 1;
 }
 
-static bool batch_overtakes(const struct schedule *s, const struct schedule_batch *small,
-			    const struct schedule_batch *large)
+static bool batch_overtakes(const struct schedule_batch *small, const struct schedule_batch *large)
 {
 	bool known = small->each_ms > 0 && large->each_ms > 0;
 	double a = known ? batch_work(small) : (double)small->rest_lines;
 	double b = known ? batch_work(large) : (double)large->rest_lines;
-	bool lost = large->alone_ms > batch_left_ms(s, large); /* whichever goes first */
+	bool lost = large->alone_ms > large->left_ms; /* whichever goes first */
 
 	return a * SMALL_PART <= b && (lost || small->alone_ms <= large->slack_ms / 2);
 }
@@ -78,8 +96,8 @@ static void batch_place(struct schedule *s, size_t first, size_t at, double befo
 {
 	struct schedule_batch *b = s->all[at];
 
-	b->slack_ms = batch_left_ms(s, b) - b->alone_ms - before_ms;
-	for (; at > first && batch_overtakes(s, b, s->all[at - 1]); at--) {
+	b->slack_ms = b->left_ms - b->alone_ms - before_ms;
+	for (; at > first && batch_overtakes(b, s->all[at - 1]); at--) {
 		s->all[at] = s->all[at - 1];
 		s->all[at]->slack_ms -= b->alone_ms; /* the next small one finds less */
 		b->slack_ms += s->all[at]->alone_ms;
@@ -199,10 +217,10 @@ static int by_window_end(const void *pa, const void *pb)
 	return a->at < b->at ? -1 : 1;
 }
 
-static bool batch_misses(const struct schedule *s, const struct schedule_batch *b)
+static bool batch_misses(const struct schedule_batch *b)
 {
 	return b->each_ms > 0 && b->rest_lines > 0 && !b->suspended &&
-	       b->finish_ms * LATE_MARGIN + b->each_ms + LATE_MARGIN_MS > batch_left_ms(s, b);
+	       b->finish_ms * LATE_MARGIN + b->each_ms + LATE_MARGIN_MS > b->left_ms;
 }
 
 /* Those that miss their end as things stand, and those that have precedence already: the
@@ -214,7 +232,7 @@ static bool late_choose(struct schedule *s)
 	double before_ms = 0;
 
 	for (size_t i = 0; i < s->n; i++)
-		if (s->all[i]->late || batch_misses(s, s->all[i]))
+		if (s->all[i]->late || batch_misses(s->all[i]))
 			s->others[n++] = s->all[i];
 	qsort(s->others, n, sizeof(struct schedule_batch *), by_window_end);
 	s->late_n = 0;
@@ -222,7 +240,7 @@ static bool late_choose(struct schedule *s)
 		struct schedule_batch *b = s->others[i];
 		double need_ms = before_ms + b->alone_ms;
 		need_ms = b->late_before ? need_ms * LATE_STAYS - b->each_ms : need_ms * LATE_HOPE;
-		b->late = need_ms <= batch_left_ms(s, b);
+		b->late = need_ms <= b->left_ms;
 		if (!b->late)
 			continue;
 		before_ms += batch_work(b) / s->slots;
@@ -253,6 +271,28 @@ static void late_renew(struct schedule *s)
 
 /* ---- the forecast ---- */
 
+/* The time that one outside its hours will take from when they begin: alone, or beside what the
+ * others have left by then. */
+static void waiting_expect(struct schedule *s)
+{
+	double others_ms = 0, weight = 0;
+
+	for (size_t i = 0; i < s->n; i++)
+		if (!s->all[i]->suspended)
+			others_ms = fmax(others_ms, s->all[i]->finish_ms);
+	for (const struct schedule_org *o = s->orgs; o != NULL; o = o->all_next)
+		weight += o->last != NULL ? o->weight : 0;
+	for (size_t i = 0; i < s->n; i++) {
+		struct schedule_batch *b = s->all[i];
+		if (!waits_for_hours(s, b))
+			continue;
+		double opens_ms = (double)(opening_next(b->opening, s->now_s) - s->now_s) * 1000;
+		double beside_ms = fmax(others_ms - opens_ms, 0);
+		double share = (weight + b->in->weight) / b->in->weight;
+		b->finish_ms = fmin(b->alone_ms * share, b->alone_ms + beside_ms);
+	}
+}
+
 static unsigned late_position(const struct schedule *s, const struct schedule_batch *b)
 {
 	unsigned before = 0;
@@ -266,14 +306,15 @@ static void batch_tell(const struct schedule *s, struct schedule_batch *b, bool 
 		       unsigned before)
 {
 	bool known = s->slots > 0 && b->each_ms > 0;
-	double left_ms = batch_left_ms(s, b);
-	double end_ms = b->suspended ? b->alone_ms : b->finish_ms; /* at the least */
+	double left_ms = b->left_ms;
+	bool goes_on = !b->suspended || waits_for_hours(s, b);
+	double end_ms = goes_on ? b->finish_ms : b->alone_ms; /* at the least */
 	struct schedule_forecast f = { .eta_s = -1 };
 
 	if (b->rest_lines == 0)
 		f.eta_s = 0;
-	else if (moves && known && !b->suspended)
-		f.eta_s = (int64_t)fmin(ceil(b->finish_ms / 1000), 1e15);
+	else if (moves && known && goes_on)
+		f.eta_s = (int64_t)fmin(sent_for_s(s, b, b->finish_ms), 1e15);
 	f.at_risk = b->rest_lines > 0 && (left_ms <= 0 || (known && end_ms > left_ms));
 	f.queue_position = b->in_flight > 0 || b->spent ? 0 : before;
 	b->forecast = f;
@@ -291,6 +332,7 @@ void schedule_forecast(struct schedule *s, double slots, int64_t now_s)
 		return;
 	schedule_order(s);
 	late_renew(s);
+	waiting_expect(s);
 	for (size_t i = 0; i < s->late_n; i++)
 		late += s->late[i]->listed;
 	for (size_t i = 0; i < s->n; i++) {

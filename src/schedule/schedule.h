@@ -37,6 +37,7 @@
 #include "base/attr.h"
 #include "base/id.h"
 #include "batch/line.h"
+#include "batch/opening.h"
 #include "batch/segment.h"
 
 struct schedule;
@@ -60,7 +61,7 @@ struct schedule_ops {
 /* What is expected of a batch; set by schedule_forecast(). */
 struct schedule_forecast {
 	int64_t eta_s; /* seconds from now until its last line ends; -1: cannot be told, as
-	                          * of one that is suspended */
+	                          * of one that is suspended, but for its hours */
 	bool at_risk;  /* eta_s is after its window's end */
 	unsigned queue_position; /* batches that are served before it gets a slot; 0: it has one */
 };
@@ -75,7 +76,8 @@ struct schedule_batch {
 	uint64_t rest_lines; /* that have not ended */
 	uint64_t rest_bytes; /* of their bodies, about */
 	bool prefixes;       /* some lines of its file share a prefix: worth a window */
-	bool suspended;      /* by the operator; then schedule_suspend() */
+	bool suspended;      /* no turns for it, whoever says so; then schedule_suspend() */
+	const struct opening *opening; /* when it may send; outside, it is suspended. NULL: always */
 
 	/* the schedule's own, readable by dispatch */
 	struct schedule_forecast forecast;
@@ -98,6 +100,7 @@ struct schedule_batch {
 	int64_t effective_deadline_ms;
 	/* of the last forecast, see forecast.c */
 	double each_ms, alone_ms, finish_ms, slack_ms, virtual_end;
+	double left_ms; /* of its window in which it may send */
 };
 
 enum schedule_cache {

@@ -601,6 +601,67 @@ static void assert_handed_out(unsigned n, uint64_t first)
 		assert_int_equal(records[i], first + i);
 }
 
+/* 11.1, not_before: the clock opens it. */
+static void test_nothing_is_sent_before_its_time(void **state)
+{
+	(void)state;
+	upload_lines(LINES);
+	batch_begin_as(&(struct batch_options){ .not_before = NOW + 100 });
+	assert_true(fake.suspended);
+	assert_int_equal(fake.flow->config.opening->not_before, NOW + 100);
+	assert_int_equal(view().stall, STALL_HELD);
+	assert_string_equal(view().stall_message, "no line is sent before 2025-06-15T15:08:20Z");
+	time_passes(99);
+	coordinator_check_hours(w.c, world_sys.s);
+	turns_take();
+	assert_true(fake.suspended);
+	restart();
+	assert_true(fake.suspended);
+	hold(true);
+	turns_take();
+	time_passes(1);
+	coordinator_check_hours(w.c, world_sys.s);
+	turns_take();
+	assert_true(fake.suspended); /* held as well */
+	hold(false);
+	turns_take();
+	assert_false(fake.suspended);
+	assert_int_equal(view().stall, STALL_NONE);
+}
+
+/* 11.1, hours: 15:06:40 UTC is the beginning. */
+static void test_lines_are_sent_at_its_hours(void **state)
+{
+	struct batch_options o = { 0 };
+
+	(void)state;
+	snprintf(o.hours, sizeof(o.hours), "15:00-15:08 Etc/UTC");
+	upload_lines(LINES);
+	batch_begin_as(&o);
+	assert_false(fake.suspended);
+	time_passes(79);
+	coordinator_check_hours(w.c, world_sys.s);
+	turns_take();
+	assert_false(fake.suspended);
+	time_passes(1);
+	coordinator_check_hours(w.c, world_sys.s);
+	turns_take();
+	assert_true(fake.suspended);
+	assert_string_equal(view().stall_message,
+			    "lines are sent at its hours, 15:00-15:08 Etc/UTC: from "
+			    "2025-06-16T15:00:00Z on");
+	answer(0); /* it was in flight */
+	time_passes(DAY - 480);
+	coordinator_check_window(w.c, world_sys.s); /* the window has not stopped, nor ended */
+	coordinator_check_hours(w.c, world_sys.s);
+	turns_take();
+	assert_false(fake.suspended);
+	time_passes(400);
+	coordinator_check_window(w.c, world_sys.s);
+	to_the_end();
+	assert_int_equal(status(), BATCH_EXPIRED);
+}
+
 /* 11.1, canary */
 static void test_a_canary_runs_first_and_holds_the_batch(void **state)
 {
@@ -710,6 +771,8 @@ int main(void)
 		TEST(test_the_last_of_two_calls_that_overtake_each_other_counts),
 		TEST(test_a_held_batch_stays_held_across_a_restart),
 		TEST(test_a_batch_that_is_held_while_validating_begins_held),
+		TEST(test_nothing_is_sent_before_its_time),
+		TEST(test_lines_are_sent_at_its_hours),
 		TEST(test_a_canary_runs_first_and_holds_the_batch),
 		TEST(test_a_canary_goes_on_after_a_restart),
 		TEST(test_a_canary_of_all_lines_holds_nothing),

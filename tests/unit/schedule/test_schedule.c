@@ -1,5 +1,6 @@
 /* test_schedule.c: whose turn it is. Properties over many seeds, and the scenarios that were
  * promised. */
+#include "base/zone.h"
 #include "schedule/sim.h"
 
 #include "schedule/schedule_impl.h"
@@ -746,6 +747,59 @@ static void forecast_leaves_out_what_is_suspended(void **state)
 	}
 }
 
+/* 11.1, hours: the end counts them, the window does not stop, and what waits for them is in nobody's
+ * way. */
+static void forecast_counts_hours(void **state)
+{
+	(void)state;
+	struct opening late = { .not_before = 10000 };
+	struct sim sim;
+	struct fake *f[] = { fake_new("a", 4000), fake_new("a", 4000) };
+	sim_open(&sim, 8, 1);
+	f[0]->b.opening = &late;
+	f[0]->b.expires_at = 20000;
+	f[0]->b.suspended = true; /* as its owner has it */
+	f[1]->b.expires_at = 100000;
+	for (int i = 0; i < 2; i++)
+		schedule_add(sim.schedule, &f[i]->b);
+	for (int i = 0; i < 400; i++)
+		sim_step(&sim);
+	sim_forecast(&sim);
+	/* the other has the server until then: 3,600 lines at 8 a second */
+	assert_about((double)f[1]->b.forecast.eta_s, 450, 0.05);
+	assert_int_equal(f[1]->b.forecast.queue_position, 0);
+	/* 500 s of its own from its time on */
+	assert_about((double)f[0]->b.forecast.eta_s, 10000 - sim.now_ms / 1000 + 500, 0.01);
+	assert_false(f[0]->b.forecast.at_risk);
+	late.not_before = 19800; /* too late for its window's end */
+	sim_forecast(&sim);
+	assert_true(f[0]->b.forecast.at_risk);
+	late.not_before = 60; /* beside the other: half of the slots until that ends */
+	sim_forecast(&sim);
+	assert_about((double)f[0]->b.forecast.eta_s, 60 - sim.now_ms / 1000 + 940, 0.02);
+	/* and when it runs, its end is that of its hours again */
+	late = (struct opening){ .has_hours = true,
+				 .hours = { .from_min = 0, .to_min = 5, .zone = "" } };
+	const struct zone *utc;
+	bool known;
+	struct error err;
+	assert_true(zone_find("Etc/UTC", &utc, &known, &err));
+	if (known) {
+		late.zone = utc;
+		schedule_suspend(sim.schedule, &f[0]->b, false);
+		schedule_suspend(sim.schedule, &f[1]->b, true);
+		sim_forecast(&sim); /* 250 s are left of today, 250 s wait for tomorrow */
+		assert_true(f[0]->b.forecast.eta_s > 86000);
+		assert_true(f[0]->b.forecast.at_risk);
+		schedule_suspend(sim.schedule, &f[1]->b, false);
+	}
+	while (sim_step(&sim))
+		;
+	assert_int_equal(f[0]->ended, 4000);
+	f[0]->b.opening = NULL;
+	sim_close(&sim, f, 2);
+}
+
 static void forecast_tells_positions_and_standstill(void **state)
 {
 	(void)state;
@@ -798,6 +852,7 @@ int main(void)
 		cmocka_unit_test(overtaking_uses_up_slack),
 		cmocka_unit_test(forecast_says_when_each_one_ends),
 		cmocka_unit_test(forecast_leaves_out_what_is_suspended),
+		cmocka_unit_test(forecast_counts_hours),
 		cmocka_unit_test(forecast_tells_positions_and_standstill),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
