@@ -214,7 +214,7 @@ static bool rule_parse(const char *text, struct rule *ret)
 
 /* ---- the file ---- */
 
-struct header {
+struct zone_header {
 	uint64_t utc, standard, leaps, transitions, types, names;
 };
 
@@ -229,7 +229,7 @@ static uint64_t be(const unsigned char *p, int bytes)
 
 #define HEADER_BYTES 44u
 
-static bool header_read(const unsigned char *p, size_t n, struct header *ret)
+static bool header_read(const unsigned char *p, size_t n, struct zone_header *ret)
 {
 	if (n < HEADER_BYTES || memcmp(p, "TZif", 4) != 0)
 		return false;
@@ -244,7 +244,7 @@ static bool header_read(const unsigned char *p, size_t n, struct header *ret)
 	       ret->standard < 256;
 }
 
-static uint64_t data_bytes(const struct header *h, uint64_t time_bytes)
+static uint64_t data_bytes(const struct zone_header *h, uint64_t time_bytes)
 {
 	return h->transitions * (time_bytes + 1) + h->types * 6 + h->names +
 	       h->leaps * (time_bytes + 4) + h->standard + h->utc;
@@ -255,7 +255,7 @@ static int64_t type_offset_s(const unsigned char *types, uint64_t number)
 	return (int32_t)be(types + number * 6, 4);
 }
 
-static struct zone *block_read(const unsigned char *p, const struct header *h)
+static struct zone *block_read(const unsigned char *p, const struct zone_header *h)
 {
 	const unsigned char *numbers = p + h->transitions * 8;
 	const unsigned char *types = numbers + h->transitions;
@@ -296,7 +296,7 @@ static bool footer_read(const char *p, size_t n, struct zone *z)
 struct zone *zone_parse(const void *bytes, size_t n)
 {
 	const unsigned char *p = bytes;
-	struct header h;
+	struct zone_header h;
 
 	if (!header_read(p, n, &h) || p[4] < '2')
 		return NULL;
