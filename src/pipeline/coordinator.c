@@ -110,6 +110,7 @@ bool coordinator_new(struct coordinator_env *env, const char *batch_id, struct c
 
 void coordinator_free(struct coordinator *c)
 {
+	free(c->settled);
 	results_close(c->results);
 	open_files_close(&c->files);
 	worker_free(c->worker);

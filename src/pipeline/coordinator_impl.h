@@ -59,6 +59,7 @@ struct coordinator {
 	_Atomic int phase; /* enum phase; other threads only read it */
 	struct merge_state merged;
 	struct results *results; /* NULL but in a step that opens or merges */
+	uint8_t *settled; /* output_order "completion": bit a line, in the result files; else NULL */
 	char order_path[512];
 	struct {
 		uint32_t last;         /* while there is no journal to ask */

@@ -94,6 +94,10 @@ static bool segments_append(struct coordinator *c, enum outcome_fault missing,
 			.missing = missing,
 			.number = number_give,
 		};
+		if (c->settled != NULL) { /* only what has no record is left */
+			todo.settled = c->settled + s.first / 8;
+			todo.journal_at = todo.journal_end = 0;
+		}
 		if (!results_append(c->results, c->files.journal, &todo, custom_id, c, m,
 				    &c->damaged, err))
 			return false;
@@ -106,12 +110,53 @@ static bool segments_append(struct coordinator *c, enum outcome_fault missing,
 	return true;
 }
 
+/* Where the records end that may be merged; 0: there is no journal. */
+static uint64_t records_end(struct coordinator *c)
+{
+	struct shown shown;
+
+	lessor_memory_shown(c->lessor, 1, &shown);
+	return c->files.journal != NULL ? shown.journal_end : 0;
+}
+
+/* Output order "completion": the journal's records in turn, and, when there are no more, the lines
+ * that have none. *ret_run, which is the caller's to free, says which were taken. */
+static bool records_append(struct coordinator *c, enum outcome_fault missing, struct merge_state *m,
+			   struct results_run **ret_run, struct error *err)
+{
+	uint64_t end = records_end(c);
+	uint64_t from = m->journal_from < JOURNAL_START ? JOURNAL_START : m->journal_from;
+
+	if (from >= end)
+		return (missing == OUTCOME_ANSWERED && lessor_memory_ended(c->lessor) < c->lines) ||
+		       segments_append(c, missing, m, err);
+	struct results_run *run = calloc(1, sizeof(*run));
+	*ret_run = run;
+	if (run == NULL)
+		return fail_memory(err);
+	run->from = from;
+	run->end = end;
+	run->records = c->lines;
+	run->settled = c->settled;
+	run->number = number_give;
+	run->ctx = c;
+	bool ok = results_append_run(c->results, c->files.journal, run, m, err);
+	m->journal_from = run->from;
+	return ok;
+}
+
 static bool merge_ready(struct coordinator *c, enum outcome_fault missing)
 {
-	if (c->merged.segments == segments_of(c->lines))
+	const struct merge_state *m = &c->merged;
+
+	if (m->segments == segments_of(c->lines))
 		return false;
-	return missing != OUTCOME_ANSWERED ||
-	       lessor_memory_bounds(c->lessor, c->merged.segments).finished;
+	if (c->settled != NULL && missing == OUTCOME_ANSWERED) {
+		uint64_t ended = lessor_memory_ended(c->lessor);
+		return ended == c->lines ||
+		       ended - m->output_lines - m->error_lines >= SEGMENT_LINES;
+	}
+	return missing != OUTCOME_ANSWERED || lessor_memory_bounds(c->lessor, m->segments).finished;
 }
 
 static void causes_complete(const struct coordinator *c, struct causes *causes)
@@ -123,12 +168,14 @@ static void causes_complete(const struct coordinator *c, struct causes *causes)
 }
 
 static bool merge_durably(struct coordinator *c, enum outcome_fault missing, struct merge_state *m,
-			  struct error *err)
+			  struct results_run **ret_run, struct error *err)
 {
-	if (!segments_append(c, missing, m, err))
+	if (!(c->settled != NULL ? records_append(c, missing, m, ret_run, err)
+				 : segments_append(c, missing, m, err)))
 		return false;
 	causes_complete(c, &m->causes);
-	m->journal_from = lessor_memory_journal_from(c->lessor, m->segments);
+	if (c->settled == NULL)
+		m->journal_from = lessor_memory_journal_from(c->lessor, m->segments);
 	return results_sync(c->results, err) && store_merge_put(c->env->store, c->id, m, err);
 }
 
@@ -139,6 +186,7 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 		       struct error *err)
 {
 	enum outcome_fault missing = endings[early].missing;
+	AUTO(auto_free) struct results_run *run = NULL;
 	struct merge_state m = c->merged;
 
 	assert(coordinator_in_turn(c));
@@ -149,21 +197,24 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 		return false;
 	if (!open_files_pin(&c->files, err))
 		return false;
-	bool ok = merge_durably(c, missing, &m, err);
+	bool ok = merge_durably(c, missing, &m, &run, err);
 	open_files_unpin(&c->files);
 	if (!ok) {
 		results_rewind(c->results, &c->merged);
+		if (run != NULL)
+			results_run_undo(run);
 		numbers_back(c);
 		return false;
 	}
 	assert(m.segments >= c->merged.segments && m.journal_from >= c->merged.journal_from);
 	results_keep(c->results, &m);
 	(void)failpoint("results.after_commit");
+	bool moved = m.segments > c->merged.segments || m.journal_from > c->merged.journal_from;
 	c->merged = m;
 	coordinator_merged_show(c); /* first: the journal may not be looked at any more for them */
 	numbers_keep(c);
 	lessor_memory_merged(c->lessor, m.segments);
-	*ret_more = !c->damaged && m.segments < segments_of(c->lines);
+	*ret_more = moved && !c->damaged && m.segments < segments_of(c->lines);
 	return true;
 }
 

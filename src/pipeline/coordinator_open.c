@@ -122,7 +122,7 @@ static bool order_replace(struct coordinator *c, struct error *err)
 	bool begins = c->merged.output_bytes + c->merged.error_bytes == 0, created;
 	struct order *o;
 
-	if (begins || journal_bytes(c) >= c->merged.journal_from ||
+	if (begins || c->settled != NULL || journal_bytes(c) >= c->merged.journal_from ||
 	    access(c->order_path, F_OK) == 0)
 		return true;
 	(void)fail_sys(&why, ENOENT, "there is no %s, and no journal", c->order_path);
@@ -134,11 +134,32 @@ static bool order_replace(struct coordinator *c, struct error *err)
 	return ok;
 }
 
+static void on_settled(void *ctx, uint32_t number, const struct order_entry *e)
+{
+	struct coordinator *c = ctx;
+
+	(void)number;
+	if (e->record < c->lines)
+		bit_set(c->settled + e->record / 8, e->record % 8);
+}
+
+/* By completion: which lines stand in the files is known from the order alone. */
+static bool settled_begin(struct coordinator *c, struct error *err)
+{
+	free(TAKE(c->settled));
+	if (!c->batch.options.by_completion)
+		return true;
+	c->settled = calloc(1, c->lines / 8 + SEGMENT_LINES / 8);
+	return c->settled != NULL || fail_memory(err);
+}
+
 static bool order_resume(struct coordinator *c, uint32_t *ret_last, struct error *err)
 {
-	if (results_recover(c->results, &c->merged, NULL, NULL, ret_last, err))
+	order_fn each = c->settled != NULL ? on_settled : NULL;
+
+	if (results_recover(c->results, &c->merged, each, c, ret_last, err))
 		return true;
-	if (err->sys != EBADMSG || journal_bytes(c) >= c->merged.journal_from)
+	if (c->settled != NULL || err->sys != EBADMSG || journal_bytes(c) >= c->merged.journal_from)
 		return false;
 	order_lost_tell(c, err);
 	return true;
@@ -150,8 +171,8 @@ static bool results_resume(struct coordinator *c, uint32_t *ret_last, struct err
 
 	*ret_last = 0;
 
-	if (!store_merge_get(c->env->store, c->id, &c->merged, err) || !tails_keep(c, err) ||
-	    !order_replace(c, err))
+	if (!store_merge_get(c->env->store, c->id, &c->merged, err) || !settled_begin(c, err) ||
+	    !tails_keep(c, err) || !order_replace(c, err))
 		return false;
 	bool sane = c->merged.segments <= segments_of(c->lines) ||
 		    fail_sys(&why, EBADMSG, "%s: more segments merged than there are", c->id);
@@ -160,7 +181,7 @@ static bool results_resume(struct coordinator *c, uint32_t *ret_last, struct err
 	results_close(TAKE(c->results));
 	*err = why;
 	*ret_last = 0;
-	return data_is_lost(&why) && results_remake(c, &why, err);
+	return data_is_lost(&why) && settled_begin(c, err) && results_remake(c, &why, err);
 }
 
 static void journal_tell(const struct coordinator *c, const struct journal_found *found)
@@ -239,8 +260,10 @@ bool coordinator_open(struct coordinator *c, struct error *err)
 	const struct ended_sums sums = { .counts = m->counts,
 					 .usage = m->usage,
 					 .causes = m->causes };
-	if (!lessor_memory_open(c->lessor, c->lines, m->segments, m->journal_from, &sums, err) ||
-	    !journal_resume(c, &begun, err) || !numbers_resume(c, last, begun, err))
+	if (!lessor_memory_open(c->lessor, c->lines, m->segments, m->journal_from, &sums, err))
+		return false;
+	lessor_memory_settled(c->lessor, c->settled, m->journal_from);
+	if (!journal_resume(c, &begun, err) || !numbers_resume(c, last, begun, err))
 		return false;
 	lessor_memory_found_all(c->lessor);
 	return true;

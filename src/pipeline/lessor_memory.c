@@ -111,6 +111,16 @@ static bool sums_add(struct ended_sums *sums, const struct journal_head *head,
 	return !success && causes_add(&sums->causes, head->http_status, head->record);
 }
 
+void lessor_memory_settled(struct lessor_memory *l, const uint8_t *settled, uint64_t journal_from)
+{
+	pthread_mutex_lock(&l->lock);
+	uint64_t at = journal_from < JOURNAL_START ? JOURNAL_START : journal_from;
+	for (uint64_t i = 0; settled != NULL && i < segment_set_lines(l->set); i++)
+		if (bit_get(settled + i / 8, i % 8) && segment_set_has(l->set, i))
+			(void)segment_set_end_line(l->set, i, at, 0);
+	pthread_mutex_unlock(&l->lock);
+}
+
 void lessor_memory_found(void *ctx, const struct journal_head *head, uint64_t at)
 {
 	struct lessor_memory *l = ctx;

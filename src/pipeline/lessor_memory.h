@@ -73,6 +73,9 @@ MUST_USE bool lessor_memory_open(struct lessor_memory *l, uint64_t lines, uint64
 				 struct error *err);
 /* Forgets all that lessor_memory_open() and what followed told. Nothing is lent. */
 void lessor_memory_close(struct lessor_memory *l);
+/* Lines that stand in the result files though their segments are not merged: `settled`, a bit a
+ * line, NULL for none. Their sums were given at the opening. */
+void lessor_memory_settled(struct lessor_memory *l, const uint8_t *settled, uint64_t journal_from);
 /* A record of the journal (journal_fn; `ctx` is the lessor): its line has ended, if it is not
  * merged. */
 void lessor_memory_found(void *ctx, const struct journal_head *head, uint64_t at);

@@ -287,6 +287,7 @@ struct append {
 	const struct journal *j;
 	const struct results_segment *segment;
 	custom_id_fn custom_id;
+	uint32_t (*number)(void *ctx);
 	void *ctx;
 	struct place *places;
 	struct order_note *notes; /* where each line went, one after the other */
@@ -299,10 +300,8 @@ struct append {
 static void line_note(struct append *a, const struct sink *to, uint64_t at, uint64_t record,
 		      uint32_t number)
 {
-	if (a->r->order == NULL)
-		return;
-	if (number == 0)
-		number = a->segment->number(a->ctx);
+	if (number == 0 && a->r->order != NULL)
+		number = a->number(a->ctx);
 	a->notes[a->noted++] = (struct order_note){
 		number,
 		{ .place = at | (to == &a->r->error ? ORDER_ERROR : 0),
@@ -320,6 +319,9 @@ static bool line_settle(struct append *a, uint32_t i, bool *ret_bad, struct erro
 	uint64_t record = a->segment->first + i, at = sink_end(to);
 	bool good = false;
 
+	*ret_bad = false;
+	if (a->segment->settled != NULL && bit_get(a->segment->settled, i))
+		return true;
 	if (place->at != 0 && !line_append(a->r, a->j, place, &good, err))
 		return false;
 	if (good) {
@@ -368,29 +370,118 @@ static bool segment_settle(struct append *a, const struct merge_state *m, bool *
 	return places_search(a->j, a->segment, a->places, err) && lines_settle(a, m, ret_bad, err);
 }
 
+/* All of it is written; `m` says so. */
+static bool append_end(struct append *a, struct merge_state *m, struct error *err)
+{
+	struct results *r = a->r;
+
+	if (!sink_flush(&r->output, err) || !sink_flush(&r->error, err) ||
+	    (r->order != NULL && !order_put(r->order, a->notes, a->noted, err)))
+		return false;
+	a->sums.output_bytes = blob_appended_bytes(r->output.file);
+	a->sums.output_lines = r->output.lines;
+	a->sums.error_bytes = blob_appended_bytes(r->error.file);
+	a->sums.error_lines = r->error.lines;
+	*m = a->sums;
+	return true;
+}
+
 bool results_append(struct results *r, const struct journal *j,
 		    const struct results_segment *segment, custom_id_fn custom_id, void *ctx,
 		    struct merge_state *m, bool *ret_damaged, struct error *err)
 {
 	AUTO(auto_free) struct place *places = calloc(segment->lines, sizeof(*places));
 	AUTO(auto_free) struct order_note *notes = calloc(segment->lines, sizeof(*notes));
-	struct append a = { r, j, segment, custom_id, ctx, .places = places, .notes = notes };
+	struct append a = { .r = r,
+			    .j = j,
+			    .segment = segment,
+			    .custom_id = custom_id,
+			    .number = segment->number,
+			    .ctx = ctx,
+			    .places = places,
+			    .notes = notes };
 
 	if (places == NULL || notes == NULL)
 		return fail_memory(err);
 	if (!segment_settle(&a, m, ret_damaged, err))
 		return false;
-	if (*ret_damaged)
-		return true;
-	if (!sink_flush(&r->output, err) || !sink_flush(&r->error, err) ||
-	    (r->order != NULL && !order_put(r->order, notes, a.noted, err)))
-		return false;
-	a.sums.output_bytes = blob_appended_bytes(r->output.file);
-	a.sums.output_lines = r->output.lines;
-	a.sums.error_bytes = blob_appended_bytes(r->error.file);
-	a.sums.error_lines = r->error.lines;
-	*m = a.sums;
+	return *ret_damaged || append_end(&a, m, err);
+}
+
+/* ---- in the order of the journal ---- */
+
+/* The next records of the run that check, of lines that are not settled. */
+static bool run_find(struct append *a, struct results_run *run, struct error *err)
+{
+	struct journal_scan *s = journal_scan_new(a->j, run->from, run->end, run->records);
+	struct journal_head head = { 0 };
+	bool found = true, ok = true;
+	uint64_t at = 0;
+
+	run->n = 0;
+	if (s == NULL)
+		return fail_memory(err);
+	while (ok && found && run->n < RESULTS_RUN_LINES) {
+		ok = journal_scan_next(s, &head, &at, &found, err);
+		run->from = ok && found ? at + sizeof(head) + head.length : run->end;
+		uint8_t *settled = run->settled + head.record / 8;
+		if (!ok || !found || bit_get(settled, head.record % 8))
+			continue;
+		bit_set(settled, head.record % 8);
+		a->places[run->n] = (struct place){ at, head };
+		run->taken[run->n++] = head.record;
+	}
+	journal_scan_free(s);
+	return ok;
+}
+
+static void bit_clear(uint8_t *bits, uint32_t i)
+{
+	bits[i / 8] &= (uint8_t) ~(1u << (i % 8));
+}
+
+void results_run_undo(struct results_run *run)
+{
+	for (size_t i = 0; i < run->n; i++)
+		bit_clear(run->settled, run->taken[i]);
+	run->n = 0;
+}
+
+static bool run_append(struct append *a, struct results_run *run, struct error *err)
+{
+	for (size_t i = 0; i < run->n; i++) {
+		const struct place *place = &a->places[i];
+		bool output = place->head.kind == JOURNAL_OUTPUT, good;
+		const struct sink *to = output ? &a->r->output : &a->r->error;
+		uint64_t at = sink_end(to);
+		if (!line_append(a->r, a->j, place, &good, err))
+			return false;
+		if (!good) { /* damaged since it was found */
+			bit_clear(run->settled, place->head.record);
+			continue;
+		}
+		sums_add(&a->sums, &place->head);
+		line_note(a, to, at, place->head.record, place->head.number);
+	}
 	return true;
+}
+
+bool results_append_run(struct results *r, const struct journal *j, struct results_run *run,
+			struct merge_state *m, struct error *err)
+{
+	AUTO(auto_free) struct place *places = calloc(RESULTS_RUN_LINES, sizeof(*places));
+	AUTO(auto_free) struct order_note *notes = calloc(RESULTS_RUN_LINES, sizeof(*notes));
+	struct append a = { .r = r,
+			    .j = j,
+			    .number = run->number,
+			    .ctx = run->ctx,
+			    .places = places,
+			    .notes = notes,
+			    .sums = *m };
+
+	if (places == NULL || notes == NULL)
+		return fail_memory(err);
+	return run_find(&a, run, err) && run_append(&a, run, err) && append_end(&a, m, err);
 }
 
 bool results_sync(struct results *r, struct error *err)

@@ -1,6 +1,7 @@
 /* results.h: the output and the error file of one batch. Finished segments are appended in input
  * order, so the files are sorted by line, each byte is copied once, and a batch ends in the time of
- * its last segments whatever its size. Where each line went, by its number in the order of ending,
+ * its last segments whatever its size; or, where the batch asks for it, in the order in which lines
+ * ended (results_append_run()). Where each line went, by its number in the order of ending,
  * is noted beside them (order.h).
  *
  * What is appended counts once merge_state says so (store_merge_put). A crash before that leaves
@@ -44,6 +45,8 @@ struct results_segment {
 	 * _BATCH_FAILED. OUTCOME_ANSWERED: all lines have one, unless the journal has been damaged
 	 * since they ended. */
 	enum outcome_fault missing;
+	/* Bit a line: it stands in the files already, and is left as it is. NULL: none does. */
+	const uint8_t *settled;
 	/* Gives the next number to a line whose record has none, or that has no record. */
 	uint32_t (*number)(void *ctx);
 };
@@ -59,6 +62,23 @@ MUST_USE bool results_append(struct results *r, const struct journal *j,
 			     const struct results_segment *segment, custom_id_fn custom_id,
 			     void *ctx, struct merge_state *m, bool *ret_damaged,
 			     struct error *err);
+/* Lines in the order of their records in the journal (output_order "completion"). */
+#define RESULTS_RUN_LINES (16u * SEGMENT_LINES)
+struct results_run {
+	uint64_t from, end; /* between them stand the records; `from` moves on */
+	uint64_t records;   /* lines of the batch */
+	uint8_t *settled; /* bit a line: it stands in the files; set for those that are appended */
+	uint32_t (*number)(void *ctx); /* as of a segment */
+	void *ctx;
+	uint32_t taken[RESULTS_RUN_LINES]; /* records whose bits were set */
+	size_t n;
+};
+/* Appends at most RESULTS_RUN_LINES of them, each line once; a record that does not check is passed
+ * over. On failure, and whenever the merge fails: results_rewind(m) and results_run_undo(). */
+MUST_USE bool results_append_run(struct results *r, const struct journal *j,
+				 struct results_run *run, struct merge_state *m, struct error *err);
+/* Takes back the bits. */
+void results_run_undo(struct results_run *run);
 /* Makes what was appended durable, and its order: before `m` goes to the store. */
 MUST_USE bool results_sync(struct results *r, struct error *err);
 /* `m` is in the store: what it counts is never rewound. */

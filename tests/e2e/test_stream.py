@@ -49,6 +49,14 @@ def read(api, batch, after=None, limit=None, **more):
 KEYS = {"id", "custom_id", "response", "error"}
 
 
+def wait_ended(api, batch, count):
+    def ended():
+        counts = api.get(batch["id"])["request_counts"]
+        return counts["completed"] + counts["failed"] == count
+
+    wait_until(ended, f"{count} lines have ended", 90)
+
+
 def read_all(api, batch, rng=None):
     """All that there is, in pages of any size."""
     lines, incomplete = [], True
@@ -103,7 +111,7 @@ def test_11_3_in_the_order_in_which_they_ended(api, own_upstream, serve):
     lines += [line(f"{mark}-{n}", f"{mark}-{n}") for n in range(1, 60)]
     lines += [line(f"{mark}-{n}", f"{mark}-{n} | status:400") for n in range(60, 64)]
     batch = api.create(lines)
-    wait_until(lambda: read(api, batch)[2] == 63, "all but the held line are there")
+    wait_ended(api, batch, 63)
     seen, incomplete, last = read(api, batch)
     assert incomplete and f"{mark}-0" not in ids(seen)
     assert read(api, batch, 20, 10) == (seen[20:30], True, 30)
@@ -210,9 +218,7 @@ def test_11_3_a_reader_in_the_middle_while_the_batch_ends(serve, own_upstream):
     lines = [line(f"{mark}-0", f"{mark}-0 | hold:{mark}")]
     lines += numbered(mark + "x", 6000, pad="p" * 2000)
     batch = api.create(lines)
-    wait_until(
-        lambda: api.get(batch["id"])["request_counts"]["completed"] == 6000, "all but one", 60
-    )
+    wait_ended(api, batch, 6000)
     path = f"/v1/batches/{batch['id']}/results?limit=6000"
     with Raw(api.server, receive_bytes=4096) as raw:
         raw.send(request("GET", path, api.key))
@@ -436,8 +442,142 @@ def test_11_3_a_disk_that_refuses_the_order(crashing, own_upstream, failpoints, 
         or api.get(batch["id"])["status"] == "finalizing",
         "it is held up",
     )
-    wait_until(lambda: read(api, batch, count)[2] == count, "the stream has all of it")
+    wait_ended(api, batch, count)
     seen, _ = read_all(api, batch)
     full.unlink()
     batch = api.wait(batch, "completed")
     assert len(check_sum(api, batch, seen)) == count == len(seen)
+
+
+# ---- output_order "completion" (11.1) ----
+
+COMPLETION = {"lowtide": {"output_order": "completion"}}
+
+
+def check_completion(api, batch, seen=()):
+    """Both files are in the order of the stream."""
+    whole = check_sum(api, batch, seen)
+    for name, success in (("output_file_id", True), ("error_file_id", False)):
+        want = [one for one in whole if is_success(one) == success]
+        have = api.content(batch[name]).splitlines(keepends=True) if batch[name] else []
+        assert have == want
+    return whole
+
+
+def is_success(one):
+    response = json.loads(one)["response"]
+    return response is not None and response["status_code"] == 200
+
+
+def test_11_1_files_in_the_order_of_completion(serve, own_upstream):
+    """A slow line holds up neither stream nor files."""
+    api = serve(settings={"execution.concurrency": 8})
+    mark, count = fresh(), 4000
+    lines = [line(f"{mark}-0", f"{mark}-0 | hold:{mark}")]
+    lines += [
+        line(f"{mark}-{n}", f"{mark}-{n}" + (" | status:400" if n % 9 == 0 else ""))
+        for n in range(1, count)
+    ]
+    batch = api.create(lines, **COMPLETION)
+    wait_ended(api, batch, count - 1)
+    sizes = lambda: [path.stat().st_size for path in api.server.data.glob("files/file-*.jsonl")]
+    wait_until(lambda: sorted(sizes())[-2] > 100_000, "what has ended is merged")
+    seen, _ = read_all(api, batch)
+    own_upstream.release(mark)
+    batch = api.wait(batch, "completed")
+    whole = check_completion(api, batch, seen)
+    assert ids(whole)[-1] == f"{mark}-0"
+    assert sorted(ids(whole)) == sorted(f"{mark}-{n}" for n in range(count))
+
+
+@pytest.mark.parametrize(
+    ("point", "nth"),
+    [
+        ("results.before_sync", 2),
+        ("order.after_sync", 1),
+        ("order.after_sync", 3),
+        ("results.after_commit", 1),
+        ("results.after_commit", 2),
+        ("batch.after_final", 1),
+        ("order.after_home", 1),
+    ],
+)
+def test_11_1_by_completion_killed_at_a_point(crashing, own_upstream, failpoints, point, nth):
+    api = crashing()
+    api.server.start(env={"LOWTIDE_FAILPOINTS": f"{point}=kill@{nth}"})
+    mark, count = fresh(), 5000
+    batch = api.create(numbered(mark, count, "slow:0.001"), **COMPLETION)
+    seen = []
+    with contextlib.suppress(httpx.TransportError):
+        while True:
+            seen += read(api, batch, len(seen), 300)[0]
+    api.server.wait_killed()
+    api.server.start()
+    batch = api.wait(batch, "completed", seconds=120)
+    whole = check_completion(api, batch, seen)
+    assert sorted(ids(whole)) == sorted(f"{mark}-{n}" for n in range(count))
+    assert own_upstream.sent(mark) <= count + 1024 + CONCURRENCY
+    assert batch["request_counts"] == {"total": count, "completed": count, "failed": 0}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_11_1_by_completion_killed_at_random_and_cancelled(crashing, own_upstream, seed):
+    rng = random.Random(seed)
+    api = crashing()
+    api.server.start()
+    mark, count = fresh(), 20_000
+    batch = api.create(numbered(mark, count, "slow:0.005"), **COMPLETION)
+    reader = Reader(rng)
+    for _ in range(4):
+        end = time.monotonic() + rng.uniform(0.3, 1)
+        while time.monotonic() < end:
+            reader.look(api, batch)
+        api.server.kill()
+        api.server.start()
+    api.cancel(batch)
+    batch = api.wait(batch, "cancelled", seconds=120)
+    whole = check_completion(api, batch, reader.seen)
+    assert sorted(ids(whole)) == sorted(f"{mark}-{n}" for n in range(count))
+    done = batch["request_counts"]["completed"]
+    assert [is_success(one) for one in whole] == [True] * done + [False] * (count - done)
+
+
+def test_11_1_by_completion_a_lost_result_file(crashing, own_upstream):
+    """Made anew from the journal, in the same order."""
+    api = crashing()
+    api.server.start()
+    mark, count = fresh(), 3000
+    lines = [line(f"{mark}-0", f"{mark}-0 | hold:{mark}")]
+    lines += numbered(mark + "x", count)
+    batch = api.create(lines, **COMPLETION)
+    wait_ended(api, batch, count)
+    seen, _ = read_all(api, batch)
+    api.server.kill()
+    (order,) = api.server.data.glob("batches/*.order")
+    order.unlink()
+    api.server.start()
+    own_upstream.release(mark)
+    batch = api.wait(batch, "completed", seconds=60)
+    check_completion(api, batch, seen)
+    assert own_upstream.sent(mark + "x") == count, "nothing runs again"
+    assert "results.remade" in api.server.log()
+
+
+def test_11_3_a_lost_order_is_made_anew(crashing, own_upstream):
+    """In input order, too: the stream is as it was."""
+    api = crashing()
+    api.server.start()
+    mark, count = fresh(), 3000
+    lines = numbered(mark, count) + [line("last", f"{mark}-last | hold:{mark}")]
+    batch = api.create(lines)
+    wait_ended(api, batch, count)
+    seen, _ = read_all(api, batch)
+    api.server.kill()
+    (order,) = api.server.data.glob("batches/*.order")
+    order.write_bytes(order.read_bytes()[:5000])
+    api.server.start()
+    assert read_all(api, batch)[0] == seen
+    own_upstream.release(mark)
+    batch = api.wait(batch, "completed", seconds=60)
+    check_sum(api, batch, seen)
+    assert own_upstream.sent(mark) == count + 2, "only what was in flight runs again"

@@ -326,6 +326,67 @@ static void any_single_fault_is_healed_by_doing_it_again(void **state)
 	}
 }
 
+/* Output order "completion": all records of the journal in turn, in one merge. */
+static bool run_all(struct world *w, struct results *r, struct results_run *run,
+		    struct merge_state *m, struct error *err)
+{
+	run->from = JOURNAL_START;
+	run->end = journal_end(w->journal);
+	return results_append_run(r, w->journal, run, m, err) && results_sync(r, err);
+}
+
+static void a_run_is_in_the_order_of_the_journal(void **state)
+{
+	(void)state;
+	bool fired = true;
+	for (int nth = 1; fired; nth++) {
+		struct results_run *run = calloc(1, sizeof(*run));
+		uint8_t settled[1500 / 8 + 1] = { 0 }, none[sizeof(settled)] = { 0 };
+		struct merge_state m = { 0 }, nothing_merged = { 0 };
+		struct results *r = NULL;
+		struct world w;
+		struct error err;
+		assert_non_null(run);
+		run->records = 1500;
+		run->settled = settled;
+		run->number = number;
+		world_open(&w);
+		journal_fill(&w, 1500, UINT32_MAX, 200);
+		assert_true(open_files(&w, &m, &r, &err));
+		sys_fail_nth(nth, ENOSPC);
+		bool ok = run_all(&w, r, run, &m, &err);
+		fired = sys_restore();
+		assert_int_equal(ok, !fired);
+		if (!ok) {
+			m = nothing_merged;
+			results_rewind(r, &m);
+			results_run_undo(run);
+			assert_memory_equal(settled, none, sizeof(none));
+			assert_true(run_all(&w, r, run, &m, &err));
+		}
+		assert_int_equal(run->from, run->end);
+		assert_int_equal(m.output_lines, 1200);
+		assert_int_equal(m.error_lines, 300);
+		assert_int_equal(m.counts.completed, 1200);
+		order_is_that_of_the_journal(&w, 1500, &m);
+		/* what is settled is left as it is; the next line stands behind the one before */
+		struct merge_state before = m;
+		assert_true(run_all(&w, r, run, &m, &err));
+		assert_memory_equal(&m, &before, sizeof(m));
+		struct results_segment s = { .lines = 1024, .settled = settled };
+		bool damaged;
+		assert_true(results_append(r, w.journal, &s, custom_id, NULL, &m, &damaged, &err));
+		assert_false(damaged);
+		assert_memory_equal(&m, &before, sizeof(m));
+		settled[7] &= 0xFE; /* one that had ended and has no record */
+		assert_true(results_append(r, w.journal, &s, custom_id, NULL, &m, &damaged, &err));
+		assert_true(damaged);
+		results_close(r);
+		free(run);
+		world_close(&w);
+	}
+}
+
 /* What a power cut would leave of a result file. */
 static struct buf durable(const struct world *w, const char *id)
 {
@@ -401,6 +462,7 @@ int main(void)
 		cmocka_unit_test(damage_costs_the_line_that_it_hit),
 		cmocka_unit_test(without_a_journal_all_lines_are_missing),
 		cmocka_unit_test(any_single_fault_is_healed_by_doing_it_again),
+		cmocka_unit_test(a_run_is_in_the_order_of_the_journal),
 		cmocka_unit_test(results_need_no_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
