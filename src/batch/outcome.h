@@ -15,7 +15,8 @@
 	X(INVALID, "invalid_upstream_response") /* 2xx that is no answer, or too large */         \
 	X(EXPIRED, "batch_expired")                                                               \
 	X(CANCELLED, "batch_cancelled")                                                           \
-	X(BATCH_FAILED, "batch_failed") /* a fault of the service itself */
+	X(BATCH_FAILED, "batch_failed") /* a fault of the service itself */                       \
+	X(SPENT, "token_budget_exceeded")
 
 enum outcome_fault {
 	OUTCOME_ANSWERED, /* there is an HTTP answer, whatever its status */
@@ -42,7 +43,7 @@ struct outcome {
 	struct answer_facts facts;
 	char request_id[128]; /* the upstream's x-request-id, "": none */
 	/* set while it is recorded */
-	uint32_t number; /* in the order of ending, from 1; 0: not yet */
+	uint32_t number;     /* in the order of ending, from 1; 0: not yet */
 	uint64_t journal_at; /* where its journal record stands, and its size */
 	uint64_t journal_bytes;
 	bool success; /* it is a line of the output file */

@@ -17,6 +17,7 @@
 #include "dispatch/line.h"
 #include "dispatch/line_transfer.h"
 #include "dispatch/progress.h"
+#include "dispatch/spending.h"
 #include "dispatch/target.h"
 #include "dispatch/thread.h"
 #include "trace/tracer.h"
@@ -173,6 +174,10 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	t->line = l;
 	assert(l->slot.state == SLOT_FREE);
 	unsigned units = body_units(t->text.body, l->flow->endpoint, t->text.inputs);
+	if (!spending_admits(d, l, t->text.body, units)) {
+		line_transfer_give(t);
+		return true; /* it waits */
+	}
 	l->slot = (struct slot){ .lane = &lane->slots,
 				 .batch = &l->flow->slots,
 				 .probe = lane_open_circuit(lane),
@@ -182,6 +187,7 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	if (l->flow->trace.sampled && tracer_samples(d->config.tracer, l->scheduled.record))
 		line_trace(d, l, lane);
 	if (!line_start(t, l)) {
+		spending_back(l);
 		line_spans_unsend(&l->spans);
 		line_transfer_give(t);
 		return false;
@@ -204,6 +210,7 @@ static void line_detach(struct line *l)
 	if (t->transfer.exchange.under_way)
 		exchange_stop(&t->transfer.exchange); /* the upstream sees it */
 	l->transfer = NULL;
+	spending_back(l);
 	slot_answered(&l->slot);
 }
 
@@ -246,6 +253,8 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 		return;
 	}
 	outcome_fill(l, t, e, o);
+	if (o->fault == OUTCOME_ANSWERED && o->http_status < 300)
+		spending_took(l, e->attempt->tokens.input + e->attempt->tokens.output);
 	o->slot = slot_hand_on(&l->slot);
 	o->flow = l->flow;
 	l->flow->ended++;

@@ -49,6 +49,9 @@ struct dispatch_ops {
 	void (*ended)(void *ctx, struct outcome *o);
 	/* Nothing of the flow is in flight any more and nothing will be: the owner may free it. */
 	void (*dropped)(void *owner);
+	/* The batch's budget of tokens is used up, and nothing of it is in flight. Of a flow that
+	 * has one. */
+	void (*spent)(void *owner);
 	/* The input cannot be read: no more lines of this batch are sent. */
 	void (*fault)(void *owner, const struct error *err);
 };

@@ -65,7 +65,7 @@ static void hold_each(void *ctx, struct schedule_batch *entry)
 	struct flow *f = entry->batch;
 	bool held = *(const bool *)ctx;
 
-	if (f->probed && !f->faulted)
+	if (f->probed && !f->faulted && !f->spent_up)
 		schedule_hold(f->model->schedule, entry, held);
 }
 

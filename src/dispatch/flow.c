@@ -10,6 +10,7 @@
 #include "dispatch/flow_impl.h"
 #include "dispatch/line.h"
 #include "dispatch/serving.h"
+#include "dispatch/spending.h"
 #include "dispatch/stall.h"
 #include "dispatch/thread.h"
 
@@ -69,6 +70,7 @@ static void flow_end(struct dispatch *d, struct flow *f)
 		schedule_remove(m->schedule, &f->entry);
 		while (f->lines != NULL)
 			line_drop(f->lines);
+		spending_leave(f);
 		assert(m->batches > 0);
 		m->batches--;
 		m->idle_since_ms = sys.monotonic_ms();
@@ -139,6 +141,7 @@ void flow_open(struct flow *f, const struct flow_config *config)
 	f->max_attempts = config->max_attempts > 0 ? config->max_attempts
 						   : f->of->config.max_attempts;
 	f->line_timeout_ms = config->line_timeout_ms;
+	f->spending = config->spending;
 	f->entry = (struct schedule_batch){ .batch = f,
 					    .org_weight = config->org_weight,
 					    .expires_at = config->expires_at,

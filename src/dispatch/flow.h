@@ -25,6 +25,7 @@
 
 struct dispatch;
 struct flow;
+struct spending;
 
 /* The texts are the owner's and outlive the flow. */
 struct flow_config {
@@ -42,6 +43,7 @@ struct flow_config {
 	bool prefixes;                 /* some lines share a prefix */
 	bool suspended;                /* from the beginning */
 	const struct opening *opening; /* when it may send; the owner suspends it. NULL: always */
+	struct spending *spending;     /* its budget of tokens, other flows' as well; NULL: none */
 	/* of a line; 0: as dispatch is configured */
 	unsigned max_attempts;
 	uint64_t line_timeout_ms;

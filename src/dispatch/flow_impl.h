@@ -22,6 +22,7 @@ struct flow {
 	const char *id, *endpoint, *model_name; /* model_name "": none is known */
 	unsigned max_attempts;                  /* of a line */
 	uint64_t line_timeout_ms;               /* 0: the exchange's */
+	struct spending *spending;              /* NULL: it has no budget */
 	struct trace_context trace;             /* the batch's span; zeroed: it is not traced */
 
 	/* any thread */
@@ -37,6 +38,8 @@ struct flow {
 	struct schedule_batch entry;
 	struct line *lines; /* in flight or waiting to be sent again */
 	unsigned waiting;
+	bool spent_up; /* a line does not fit into the budget: see spending.h */
+	struct flow *next_spent_up;
 	bool probed;           /* it failed a probe: others' turn first */
 	bool faulted;          /* its input cannot be read: nothing more is sent */
 	char failed_text[224]; /* what the line that failed last was told */

@@ -18,7 +18,7 @@ void flow_hold(struct flow *f, bool probed)
 	assert(on_dispatch_thread());
 	f->probed = probed;
 	schedule_hold(f->model->schedule, &f->entry,
-		      probed || f->waiting >= FLOW_WAITING_MAX || f->faulted);
+		      probed || f->waiting >= FLOW_WAITING_MAX || f->faulted || f->spent_up);
 }
 
 struct line *line_new(struct model *m, const struct schedule_line *scheduled)

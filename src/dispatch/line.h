@@ -31,7 +31,8 @@ struct line {
 	uint32_t retried; /* what of its attempts is in its flow's `retried` */
 	struct retry_entry retry;
 	struct slot slot;
-	bool up; /* the server was, when the line was sent: see trials.h */
+	uint64_t expected; /* tokens, of a budget, while in flight; 0: see spending.h */
+	bool up;           /* the server was, when the line was sent: see trials.h */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */
 	struct limit_mark mark;

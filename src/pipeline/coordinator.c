@@ -29,6 +29,15 @@ static void on_fault(void *ctx)
 	coordinator_fail_rest(ctx, "The stored input of this batch could not be read.");
 }
 
+static void on_spent(void *ctx)
+{
+	struct coordinator *c = ctx;
+
+	log_info("batch.budget_spent", kv_str("batch", c->id),
+		 kv_u64("token_budget", c->batch.options.token_budget));
+	coordinator_end(c, EARLY_SPENT);
+}
+
 static bool on_ends(void *ctx)
 {
 	return coordinator_early(ctx) != EARLY_NO;
@@ -57,7 +66,9 @@ static const struct lessor_watch lessor_watch = {
 	.returned = on_finished, /* either way it has another look */
 	.line_number = on_line_number,
 };
-static const struct worker_ops worker_ops = { .fault = on_fault, .ends = on_ends, .idle = on_idle };
+static const struct worker_ops worker_ops = {
+	.fault = on_fault, .spent = on_spent, .ends = on_ends, .idle = on_idle
+};
 static const struct open_files_ops open_files_ops = { .busy = on_busy, .starved = on_starved };
 
 static bool parts_new(struct coordinator *c, struct error *err)

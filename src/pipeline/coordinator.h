@@ -69,7 +69,7 @@ bool coordinator_is_new(struct coordinator *c);
 struct coordinator **coordinator_next(struct coordinator *c); /* link of the pipeline's table */
 
 /* Why a batch ends before its lines have: they are filled, and its last state says it. */
-enum early_end { EARLY_NO, EARLY_EXPIRED, EARLY_CANCELLED, EARLY_FAILED };
+enum early_end { EARLY_NO, EARLY_EXPIRED, EARLY_CANCELLED, EARLY_FAILED, EARLY_SPENT };
 
 /* Ends the batch early; the first to ask says why. Any thread. */
 void coordinator_end(struct coordinator *c, enum early_end why);

@@ -12,6 +12,7 @@
 #pragma once
 
 #include "batch/override.h"
+#include "dispatch/spending.h"
 #include "pipeline/coordinator.h"
 #include "pipeline/lessor_memory.h"
 #include "pipeline/shares.h"
@@ -52,6 +53,7 @@ struct coordinator {
 	struct open_files files;
 	struct shares shares;      /* what the worker sends, where the lines name several models */
 	struct opening opening;    /* when it may send; constant while the worker does */
+	struct spending spending;  /* of its token budget; dispatch's while the worker sends */
 	struct override *override; /* of its options; NULL: none */
 	char *override_model;      /* that it sets; NULL: none */
 

@@ -22,6 +22,7 @@ static const struct {
 	[EARLY_EXPIRED] = { OUTCOME_EXPIRED, BATCH_EXPIRED },
 	[EARLY_CANCELLED] = { OUTCOME_CANCELLED, BATCH_CANCELLED },
 	[EARLY_FAILED] = { OUTCOME_BATCH_FAILED, BATCH_FAILED },
+	[EARLY_SPENT] = { OUTCOME_SPENT, BATCH_COMPLETED },
 };
 
 static bool custom_id(void *ctx, uint64_t record, struct buf *to)

@@ -88,6 +88,7 @@ static bool span_send(struct coordinator *c, struct error *err)
 	const struct index_summary *s = index_summary(c->files.input.index);
 	const char *path = endpoint_path(slice_of(c->batch.endpoint));
 	uint64_t rest_lines = c->lines - lessor_memory_ended(c->lessor);
+	struct ended_sums sums;
 
 	if (!shares_renew(c, err))
 		return false;
@@ -108,6 +109,12 @@ static bool span_send(struct coordinator *c, struct error *err)
 					   c->env->config->line_timeout_ms),
 		.trace = c->trace,
 	};
+	if (c->batch.options.token_budget > 0) {
+		lessor_memory_sums(c->lessor, &sums);
+		spending_begin(&c->spending, c->batch.options.token_budget,
+			       sums.usage.input + sums.usage.output);
+		task.spending = &c->spending;
+	}
 	if (c->canary && c->batch.options.canary < rest_lines) {
 		task.rest_bytes = task.rest_bytes / rest_lines * c->batch.options.canary;
 		task.rest_lines = c->batch.options.canary;
@@ -212,6 +219,9 @@ static bool step_open(struct coordinator *c, struct error *err)
 	bool all_ended = lessor_memory_ended(c->lessor) == c->lines;
 	if (c->batch.status == BATCH_CANCELLING)
 		coordinator_end(c, EARLY_CANCELLED);
+	/* its budget was used up before a crash */
+	if (c->batch.status == BATCH_FINALIZING && !all_ended && c->batch.options.token_budget > 0)
+		coordinator_end(c, EARLY_SPENT);
 	if (c->input_lost && !all_ended)
 		coordinator_fail_rest(c, LOST_TEXT);
 	if (c->env->time_is_good(c->env->ctx))
@@ -245,7 +255,8 @@ static bool step_run(struct coordinator *c, struct error *err)
 	enum early_end early = c->early;
 	pthread_mutex_unlock(&c->lock);
 	if (all_ended || early != EARLY_NO) {
-		bool finalizes = early == EARLY_NO && c->batch.status == BATCH_IN_PROGRESS;
+		bool finalizes = (early == EARLY_NO || early == EARLY_SPENT) &&
+				 c->batch.status == BATCH_IN_PROGRESS;
 		coordinator_move(c, finalizes ? PHASE_FINALIZING : PHASE_STOPPING);
 		return true;
 	}

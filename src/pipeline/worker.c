@@ -287,6 +287,13 @@ static void on_fault(void *owner, const struct error *err)
 	w->config.ops->fault(w->config.ctx);
 }
 
+static void on_spent(void *owner)
+{
+	const struct worker *w = ((const struct part *)owner)->of;
+
+	w->config.ops->spent(w->config.ctx);
+}
+
 static bool on_segment_next(void *owner, struct segment_cursor *ret)
 {
 	struct part *p = owner;
@@ -364,6 +371,7 @@ const struct dispatch_ops worker_dispatch_ops = {
 	.line_read = on_line_read,
 	.ended = on_ended,
 	.dropped = on_dropped,
+	.spent = on_spent,
 	.fault = on_fault,
 };
 

@@ -29,6 +29,8 @@ struct worker;
 struct worker_ops {
 	/* The input cannot be read: no more lines are sent. Dispatch thread. */
 	void (*fault)(void *ctx);
+	/* Its budget of tokens is used up: no more lines are sent. Dispatch thread. */
+	void (*spent)(void *ctx);
 	/* Whether the batch is to end. Recorder thread, while the disk refuses. */
 	bool (*ends)(void *ctx);
 	/* The worker has let go of its lease, or had lost it, and may take another. Under the

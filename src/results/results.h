@@ -41,8 +41,8 @@ struct results_segment {
 	uint32_t lines;
 	uint64_t journal_at,
 		journal_end; /* between them stand all its journal records; equal: none */
-	/* What becomes of a line without a record that checks: OUTCOME_EXPIRED, _CANCELLED or
-	 * _BATCH_FAILED. OUTCOME_ANSWERED: all lines have one, unless the journal has been damaged
+	/* What becomes of a line without a record that checks: OUTCOME_EXPIRED, _CANCELLED,
+	 * _BATCH_FAILED or _SPENT. OUTCOME_ANSWERED: all lines have one, unless the journal has been damaged
 	 * since they ended. */
 	enum outcome_fault missing;
 	/* Bit a line: it stands in the files already, and is left as it is. NULL: none does. */

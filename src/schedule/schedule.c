@@ -452,6 +452,12 @@ void schedule_suspend(struct schedule *s, struct schedule_batch *b, bool suspend
 		batch_list(s, b);
 }
 
+bool schedule_expects(const struct schedule *s, const struct schedule_batch *b, double *ret)
+{
+	*ret = estimate_output_tokens(s, b);
+	return s->output_tokens != 0;
+}
+
 void schedule_each(struct schedule *s, void (*each)(void *ctx, struct schedule_batch *b), void *ctx)
 {
 	for (size_t i = 0; i < s->n; i++)

@@ -172,6 +172,10 @@ void schedule_put_off(struct schedule *s, struct schedule_line *l);
  * their order. */
 void schedule_forecast(struct schedule *s, double slots, int64_t now_s);
 
+/* Tokens of an answer to a line of the batch, beyond those of its prompt that its body's size says:
+ * by those that ended lately. False: nothing is known of the model. */
+bool schedule_expects(const struct schedule *s, const struct schedule_batch *b, double *ret);
+
 /* Calls `each` for every batch that is in. */
 void schedule_each(struct schedule *s, void (*each)(void *ctx, struct schedule_batch *b),
 		   void *ctx);

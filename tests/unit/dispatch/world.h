@@ -28,7 +28,7 @@ struct world_batch {
 	const char *model;
 	unsigned lines, lent;
 	bool dropped;
-	unsigned faults;
+	unsigned faults, spent;
 	const char *body; /* of its lines; NULL: {"model":"m","batch":0,"line":3} */
 	int unreadable;   /* errno with which reading a line fails; 0: it does not */
 	/* how they ended, by record */
@@ -137,6 +137,11 @@ static void world_dropped(void *owner)
 	((struct world_batch *)owner)->dropped = true;
 }
 
+static void world_spent(void *owner)
+{
+	((struct world_batch *)owner)->spent++;
+}
+
 static void world_fault(void *owner, const struct error *err)
 {
 	struct world_batch *b = owner;
@@ -173,6 +178,7 @@ static inline void world_open_with(struct world *w, fake_script script, void *ct
 		.line_read = world_line_read,
 		.ended = world_ended,
 		.dropped = world_dropped,
+		.spent = world_spent,
 		.fault = world_fault,
 	};
 	struct error err;
@@ -223,6 +229,7 @@ static inline struct world_batch *world_batch_as(struct world *w, const char *mo
 		.rest_bytes = 100ull * lines,
 		.max_attempts = more->max_attempts,
 		.line_timeout_ms = more->line_timeout_ms,
+		.spending = more->spending,
 	};
 	assert_true(flow_new(w->dispatch, &b->flow, &err));
 	flow_open(b->flow, &config);

@@ -601,6 +601,43 @@ static void assert_handed_out(unsigned n, uint64_t first)
 		assert_int_equal(records[i], first + i);
 }
 
+/* 11.1, token_budget: what is left is told so, and the batch has completed. */
+static void test_a_budget_that_is_used_up_completes_the_batch(void **state)
+{
+	(void)state;
+	upload_lines(LINES);
+	batch_begin_as(&(struct batch_options){ .token_budget = 5 });
+	assert_int_equal(fake.flow->config.spending->budget, 5);
+	assert_int_equal(fake.flow->config.spending->spent, 0);
+	answer(1);
+	restart();
+	assert_int_equal(fake.flow->config.spending->spent, 3); /* by the journal */
+	worker_dispatch_ops.spent(fake.flow->config.owner);
+	to_the_end();
+	assert_int_equal(status(), BATCH_COMPLETED);
+	assert_counts(1, 2, 0, 0);
+	assert_non_null(strstr(result(true), "\"code\":\"token_budget_exceeded\""));
+	assert_true(row().at[BATCH_FINALIZING] > 0);
+}
+
+/* As it is after a crash between the two states. */
+static void test_a_crash_after_the_budget_was_used_up(void **state)
+{
+	bool moved;
+
+	(void)state;
+	upload_lines(LINES);
+	batch_begin_as(&(struct batch_options){ .token_budget = 5 });
+	answer(0);
+	MUST(store_batch_move(world.store, w.batch_id, 1u << BATCH_IN_PROGRESS, BATCH_FINALIZING,
+			      world_sys.s, &moved, &err));
+	restart();
+	to_the_end();
+	assert_int_equal(fake.added, 0);
+	assert_int_equal(status(), BATCH_COMPLETED);
+	assert_counts(1, 2, 0, 0);
+}
+
 /* 11.1, not_before: the clock opens it. */
 static void test_nothing_is_sent_before_its_time(void **state)
 {
@@ -771,6 +808,8 @@ int main(void)
 		TEST(test_the_last_of_two_calls_that_overtake_each_other_counts),
 		TEST(test_a_held_batch_stays_held_across_a_restart),
 		TEST(test_a_batch_that_is_held_while_validating_begins_held),
+		TEST(test_a_budget_that_is_used_up_completes_the_batch),
+		TEST(test_a_crash_after_the_budget_was_used_up),
 		TEST(test_nothing_is_sent_before_its_time),
 		TEST(test_lines_are_sent_at_its_hours),
 		TEST(test_a_canary_runs_first_and_holds_the_batch),

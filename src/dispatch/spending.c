@@ -1,0 +1,150 @@
+/* spending.c: see spending.h. */
+#include "dispatch/spending.h"
+
+#include <assert.h>
+
+#include "base/json.h"
+#include "base/sys.h"
+#include "dispatch/dispatch_impl.h"
+#include "dispatch/flow_impl.h"
+#include "dispatch/line.h"
+#include "dispatch/model.h"
+#include "dispatch/thread.h"
+
+#define BYTES_PER_TOKEN 4u
+#define NOT_SAID UINT64_MAX
+
+void spending_begin(struct spending *s, uint64_t budget, uint64_t spent)
+{
+	*s = (struct spending){ .budget = budget, .spent = spent };
+}
+
+/* ---- what a line may take ---- */
+
+/* Of an answer, by the body's own words: the most of those that endpoints know. */
+static uint64_t body_tokens_max(struct slice body)
+{
+	uint64_t most = NOT_SAID, n;
+	struct slice key, value;
+	struct json j;
+
+	json_init(&j, body);
+	if (json_next(&j) != JSON_OBJECT)
+		return NOT_SAID;
+	while (json_member(&j, &key)) {
+		bool named = json_key_is(key, "max_tokens") ||
+			     json_key_is(key, "max_completion_tokens") ||
+			     json_key_is(key, "max_output_tokens");
+		if (!json_skip(&j, &value))
+			break;
+		if (named && json_whole(value, &n) && (most == NOT_SAID || n > most))
+			most = n;
+	}
+	return most;
+}
+
+static uint64_t line_expects(const struct line *l, struct slice body, unsigned units)
+{
+	const struct flow *f = l->flow;
+	uint64_t prompt = body.n / BYTES_PER_TOKEN + 1, most = body_tokens_max(body);
+	double output;
+
+	if (most != NOT_SAID)
+		most = most < UINT32_MAX ? most * units : UINT32_MAX;
+	if (!schedule_expects(f->model->schedule, &f->entry, &output))
+		return most != NOT_SAID ? prompt + most : NOT_SAID;
+	if (most != NOT_SAID && output > (double)most)
+		output = (double)most;
+	double tokens = (double)prompt + output;
+	return tokens > 1 ? (uint64_t)tokens : 1;
+}
+
+/* ---- flows that wait ---- */
+
+static void flow_stop(struct flow *f)
+{
+	struct spending *s = f->spending;
+
+	if (f->spent_up)
+		return;
+	f->spent_up = true;
+	f->next_spent_up = s->waiting;
+	s->waiting = f;
+	flow_hold(f, f->probed);
+}
+
+void spending_leave(struct flow *f)
+{
+	struct flow **at = f->spent_up ? &f->spending->waiting : NULL;
+
+	if (at == NULL)
+		return;
+	while (*at != f)
+		at = &(*at)->next_spent_up;
+	*at = f->next_spent_up;
+	f->spent_up = false;
+}
+
+/* Lines that were put off are due, and new ones may come: whether they fit is asked again. */
+static void flows_release(struct spending *s)
+{
+	uint64_t now_ms = sys.monotonic_ms();
+
+	while (s->waiting != NULL) {
+		struct flow *f = s->waiting;
+
+		spending_leave(f);
+		flow_hold(f, f->probed);
+		for (struct line *l = f->lines; l != NULL && !f->entry.suspended; l = l->next)
+			if (l->retry.place != RETRY_OUT && l->retry.due_ms == RETRY_PARKED)
+				retry_move(&f->model->retry, &l->retry, now_ms);
+	}
+}
+
+/* ---- lines ---- */
+
+bool spending_admits(struct dispatch *d, struct line *l, struct slice body, unsigned units)
+{
+	struct spending *s = l->flow->spending;
+
+	assert(on_dispatch_thread() && l->expected == 0);
+	if (s == NULL)
+		return true;
+	uint64_t expected = line_expects(l, body, units), taken = s->spent + s->expected;
+	bool alone = expected == NOT_SAID;
+	if (alone)
+		expected = body.n / BYTES_PER_TOKEN + 1;
+	if (!s->over && taken + expected <= s->budget && (!alone || s->in_flight == 0)) {
+		l->expected = expected;
+		s->expected += expected;
+		s->in_flight++;
+		return true;
+	}
+	bool over = s->in_flight == 0 && !s->over;
+	s->over = s->over || over;
+	flow_stop(l->flow);
+	line_wait(l, RETRY_PARKED);
+	if (over)
+		d->ops.spent(l->flow->owner);
+	return false;
+}
+
+void spending_took(const struct line *l, uint64_t tokens)
+{
+	if (l->flow->spending != NULL)
+		l->flow->spending->spent += tokens > 0 ? tokens : l->scheduled.tokens;
+}
+
+void spending_back(struct line *l)
+{
+	struct spending *s = l->flow->spending;
+
+	if (s == NULL || l->expected == 0)
+		return;
+	assert(s->in_flight > 0 && s->expected >= l->expected);
+	s->expected -= l->expected;
+	s->in_flight--;
+	l->expected = 0;
+	if (!s->over)
+		flows_release(s);
+}
