@@ -16,7 +16,7 @@
 #define DAY_S INT64_C(86400)
 
 /* A day of the year on which the offset changes, and when. */
-struct change {
+struct zone_change {
 	enum { CHANGE_MONTH, CHANGE_JULIAN, CHANGE_DAY } kind;
 	int month, week, day;
 	int64_t time_s; /* of the local clock before the change */
@@ -25,7 +25,7 @@ struct change {
 struct rule {
 	int64_t standard_s, summer_s; /* east of UTC */
 	bool has_summer;
-	struct change begin, end; /* of the summer time */
+	struct zone_change begin, end; /* of the summer time */
 };
 
 struct zone {
@@ -76,7 +76,7 @@ static int days_in(int64_t year, int month)
 }
 
 /* The local time of a change in that year, as seconds since 1970 of a clock that knows no zone. */
-static int64_t change_local_s(const struct change *c, int64_t year)
+static int64_t change_local_s(const struct zone_change *c, int64_t year)
 {
 	int64_t day = days_of(year, 1, 1);
 
@@ -161,9 +161,9 @@ static bool rule_time(const char **at, int64_t *ret_s)
 }
 
 /* ",M3.5.0/2", ",J60", ",59" */
-static bool rule_change(const char **at, struct change *ret)
+static bool rule_change(const char **at, struct zone_change *ret)
 {
-	*ret = (struct change){ .time_s = 2 * INT64_C(3600) };
+	*ret = (struct zone_change){ .time_s = 2 * INT64_C(3600) };
 	if (*(*at)++ != ',')
 		return false;
 	if (**at == 'M') {
