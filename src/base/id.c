@@ -94,6 +94,16 @@ void id_batch_request(char ret[static ID_SIZE])
 	make_base62(ret, "batch_req_", 24);
 }
 
+void id_upload(char ret[static ID_SIZE])
+{
+	make_hex(ret, "upload_");
+}
+
+void id_part(char ret[static ID_SIZE])
+{
+	make_hex(ret, "part_");
+}
+
 void id_request(char ret[static ID_SIZE])
 {
 	make_hex(ret, "req_");

@@ -11,6 +11,8 @@
 void id_file(char ret[static ID_SIZE]);          /* file- + 24 base62 */
 void id_batch(char ret[static ID_SIZE]);         /* batch_ + 32 hex */
 void id_batch_request(char ret[static ID_SIZE]); /* batch_req_ + 24 base62 */
+void id_upload(char ret[static ID_SIZE]);        /* upload_ + 32 hex */
+void id_part(char ret[static ID_SIZE]);          /* part_ + 32 hex */
 void id_request(char ret[static ID_SIZE]);       /* req_ + 32 hex */
 void id_org(char ret[static ID_SIZE]);           /* org- + 24 base62 */
 void id_key(char ret[static ID_SIZE]);           /* key_ + 24 base62: names a key, is not the key */

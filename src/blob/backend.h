@@ -53,7 +53,7 @@ struct blob_appender {
 	const struct blob_appender_ops *ops;
 	uint64_t bytes; /* where the next ones go; at the opening the kind's */
 	uint64_t kept;  /* never rewound below */
-	bool dirty;     /* not as it was synced */
+	bool dirty;     /* not as it was synced; at the opening the kind's: it cut the blob */
 };
 
 struct blobs_ops {

@@ -123,14 +123,15 @@ static struct disk_writer *writer_of(struct blob_writer *w)
 	return (struct disk_writer *)w;
 }
 
-static void start_write_back(struct disk_writer *d, int fd, uint64_t written)
+/* *handed_over: up to where it has been started. */
+static void start_write_back(uint64_t *handed_over, int fd, uint64_t written)
 {
-	if (written < d->handed_over + WRITE_BACK_BYTES)
+	if (written < *handed_over + WRITE_BACK_BYTES)
 		return;
 	/* Advice only. If it fails, the fsync has more to do, and it reports any real error. */
-	(void)!sync_file_range(fd, (off_t)d->handed_over, (off_t)(written - d->handed_over),
+	(void)!sync_file_range(fd, (off_t)*handed_over, (off_t)(written - *handed_over),
 			       SYNC_FILE_RANGE_WRITE);
-	d->handed_over = written;
+	*handed_over = written;
 }
 
 static bool writer_write_at(struct blob_writer *w, uint64_t at, struct slice bytes,
@@ -140,7 +141,7 @@ static bool writer_write_at(struct blob_writer *w, uint64_t at, struct slice byt
 
 	if (!sys_pwrite_all(fd, bytes.p, bytes.n, (off_t)at))
 		return fail_sys(err, errno, "writing %s", w->back->name);
-	start_write_back(writer_of(w), fd, at + bytes.n);
+	start_write_back(&writer_of(w)->handed_over, fd, at + bytes.n);
 	return true;
 }
 
@@ -247,7 +248,8 @@ bool blob_unnamed_create(struct blob_writer **ret, struct error *err)
 struct disk_appender {
 	struct blob_appender appender; /* first */
 	int fd;
-	uint64_t end; /* no byte was written behind it */
+	uint64_t end;         /* no byte was written behind it */
+	uint64_t handed_over; /* up to here write-back has been started */
 	char path[];
 };
 
@@ -265,6 +267,7 @@ static bool appender_append(struct blob_appender *a, struct slice bytes, struct 
 		d->end = end;
 	if (!sys_pwrite_all(d->fd, bytes.p, bytes.n, (off_t)a->bytes))
 		return fail_sys(err, errno, "writing %s", d->path);
+	start_write_back(&d->handed_over, d->fd, end);
 	return true;
 }
 
@@ -291,7 +294,7 @@ static void appender_close(struct blob_appender *a)
 static const struct blob_appender_ops appender_ops = { appender_append, appender_sync,
 						       appender_close };
 
-static bool cut_to(int fd, const char *path, uint64_t keep_bytes, struct error *err)
+static bool cut_to(int fd, const char *path, uint64_t keep_bytes, bool *ret_cut, struct error *err)
 {
 	struct stat st;
 
@@ -300,9 +303,10 @@ static bool cut_to(int fd, const char *path, uint64_t keep_bytes, struct error *
 	if ((uint64_t)st.st_size < keep_bytes)
 		return fail_sys(err, EBADMSG, "%s has %lld bytes, %llu were acknowledged", path,
 				(long long)st.st_size, (unsigned long long)keep_bytes);
+	*ret_cut = (uint64_t)st.st_size > keep_bytes;
 	/* crash: the old tail may be back. It still stands behind `keep_bytes`, so the next opening
 	 * cuts it again. */
-	if ((uint64_t)st.st_size > keep_bytes && sys.ftruncate(fd, (off_t)keep_bytes) != 0)
+	if (*ret_cut && sys.ftruncate(fd, (off_t)keep_bytes) != 0)
 		return fail_sys(err, errno, "cutting %s to %llu bytes", path,
 				(unsigned long long)keep_bytes);
 	return true;
@@ -318,7 +322,7 @@ static bool appender_new(int fd, const char *path, uint64_t keep_bytes, struct b
 		return fail_memory(err);
 	d->appender = (struct blob_appender){ .ops = &appender_ops, .bytes = keep_bytes };
 	d->fd = fd;
-	d->end = keep_bytes;
+	d->end = d->handed_over = keep_bytes;
 	memcpy(d->path, path, path_bytes);
 	*ret = &d->appender;
 	return true;
@@ -338,9 +342,12 @@ bool disk_append(struct blobs *blobs, const char *id, uint64_t keep_bytes,
 	int fd = open(path, O_RDWR | O_CLOEXEC | create, BLOB_MODE);
 	if (fd < 0)
 		return fail_sys(err, errno, "opening %s", path);
-	if (!cut_to(fd, path, keep_bytes, err) || !appender_new(fd, path, keep_bytes, ret, err)) {
+	bool cut;
+	if (!cut_to(fd, path, keep_bytes, &cut, err) ||
+	    !appender_new(fd, path, keep_bytes, ret, err)) {
 		close(fd);
 		return false;
 	}
+	(*ret)->dirty = cut; /* the next sync makes the cut durable */
 	return true;
 }

@@ -9,8 +9,6 @@
  * name first: then data under a name has an index. */
 #include "ingest/ingest.h"
 
-#include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -20,11 +18,10 @@
 #include "base/json.h"
 #include "base/sys.h"
 #include "ingest/duplicates.h"
+#include "ingest/feed.h"
+#include "ingest/hashes.h"
 #include "ingest/index_writer.h"
 #include "ingest/line.h"
-
-/* A chunk is written, hashed and scanned in pieces that stay in the processor's cache meanwhile. */
-#define PIECE_BYTES (128u << 10)
 
 /* A long line's carry is given back at once: one upload may hold it, a hundred may not. */
 #define CARRY_KEPT_BYTES (64u << 10)
@@ -38,8 +35,7 @@ struct ingest {
 	const struct blob_reader *bytes_read; /* reads them again; NULL: forgone */
 	struct index_writer *index;           /* NULL: forgone */
 	struct duplicates *duplicates;
-	EVP_MD_CTX *sha256;
-	char sha256_hex[65];
+	struct hashes hashes;
 	/* Keys the hashes of custom_ids: no file can be prepared in which they all collide. */
 	unsigned char hash_key[XXH3_SECRET_SIZE_MIN];
 
@@ -109,11 +105,9 @@ bool ingest_size_check(const struct ingest_limits *limits, uint64_t bytes, struc
 
 static bool common_open(struct ingest *in, struct error *err)
 {
-	in->sha256 = EVP_MD_CTX_new();
-	if (in->sha256 == NULL || EVP_DigestInit_ex(in->sha256, EVP_sha256(), NULL) != 1)
-		return fail_memory(err);
 	random_bytes(in->hash_key, sizeof(in->hash_key));
-	return index_writer_open(in->blobs, &in->index, err) &&
+	return hashes_open(&in->hashes, in->limits.md5, err) &&
+	       index_writer_open(in->blobs, &in->index, err) &&
 	       duplicates_open(in->blobs, &in->duplicates, err);
 }
 
@@ -155,6 +149,15 @@ bool ingest_open(struct blobs *blobs, const struct ingest_limits *limits, struct
 	return true;
 }
 
+bool ingest_open_beside(struct blobs *blobs, const struct blob_reader *file,
+			const struct ingest_limits *limits, struct ingest **ret, struct error *err)
+{
+	if (!ingest_new(blobs, limits, ret, err))
+		return false;
+	(*ret)->bytes_read = file;
+	return true;
+}
+
 void ingest_abort(struct ingest *in)
 {
 	if (in == NULL)
@@ -162,7 +165,7 @@ void ingest_abort(struct ingest *in)
 	blob_abort(in->data);
 	index_writer_close(in->index);
 	duplicates_close(in->duplicates);
-	EVP_MD_CTX_free(in->sha256);
+	hashes_close(&in->hashes);
 	buf_free(&in->carry);
 	budget_give(in->limits.use, in->charged);
 	free(in);
@@ -322,8 +325,8 @@ static bool piece_take(struct ingest *in, struct slice piece, struct error *err)
 {
 	if (in->data != NULL && !blob_write(in->data, piece, err))
 		return false;
-	if (EVP_DigestUpdate(in->sha256, piece.p, piece.n) != 1)
-		return fail_sys(err, 0, "sha256 of an upload");
+	if (!hashes_update(&in->hashes, piece, err))
+		return false;
 	in->bytes += piece.n;
 	bool ok = in->index == NULL || lines_find(in, piece, err);
 	charge_renew(in);
@@ -343,6 +346,33 @@ bool ingest_write(struct ingest *in, struct slice bytes, struct error *err)
 		bytes.n -= piece.n;
 	}
 	return true;
+}
+
+static bool feed_take(struct ingest *in, struct feed *feed, struct error *err)
+{
+	struct slice piece = { NULL, PIECE_BYTES };
+
+	while (piece.n == PIECE_BYTES && !is_full(in))
+		if (!feed_next(feed, &piece, err) || !ingest_write(in, piece, err))
+			return false;
+	return true;
+}
+
+bool ingest_read(struct ingest *in, const struct blob_reader *from, struct error *err)
+{
+	struct feed *feed;
+	/* Of a file that is read in part, what is read ahead is not to be hashed. */
+	EVP_MD_CTX *lent = in->limits.lines_max == 0 ? hashes_lend(&in->hashes) : NULL;
+	bool ok = feed_open(from, lent, &feed, err);
+
+	if (ok) {
+		budget_charge(in->limits.use, FEED_BYTES);
+		ok = feed_take(in, feed, err);
+		feed_close(feed);
+		budget_give(in->limits.use, FEED_BYTES);
+	}
+	in->hashes.lent = NULL;
+	return ok;
 }
 
 /* ---- the end ---- */
@@ -373,27 +403,15 @@ static bool duplicate_mark(void *ctx, uint64_t number, struct error *err)
 	return index_writer_mark(in->index, number, LINE_DUPLICATE_ID, err);
 }
 
-static bool sha256_end(struct ingest *in, struct error *err)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned n;
-
-	if (EVP_DigestFinal_ex(in->sha256, digest, &n) != 1)
-		return fail_sys(err, 0, "sha256 of an upload");
-	for (unsigned i = 0; i < n; i++)
-		snprintf(in->sha256_hex + 2 * i, 3, "%02x", digest[i]);
-	return true;
-}
-
 bool ingest_finish(struct ingest *in, struct error *err)
 {
 	struct duplicates_io io = { custom_id_read, duplicate_mark, in };
 
 	if (in->index == NULL)
-		return sha256_end(in, err);
+		return hashes_end(&in->hashes, err);
 	if (in->line_seen > 0 && !carry_end(in, err)) /* no LF at the end */
 		return false;
-	return sha256_end(in, err) && duplicates_resolve(in->duplicates, &io, err) &&
+	return hashes_end(&in->hashes, err) && duplicates_resolve(in->duplicates, &io, err) &&
 	       index_writer_finish(in->index, err) &&
 	       (in->data == NULL || blob_sync(in->data, err));
 }
@@ -405,7 +423,12 @@ uint64_t ingest_bytes(const struct ingest *in)
 
 const char *ingest_sha256(const struct ingest *in)
 {
-	return in->sha256_hex;
+	return in->hashes.sha256_hex;
+}
+
+const char *ingest_md5(const struct ingest *in)
+{
+	return in->hashes.md5_hex;
 }
 
 const struct index_summary *ingest_summary(const struct ingest *in)
@@ -438,20 +461,6 @@ bool ingest_commit(struct ingest *in, const char *id, struct error *err)
 
 /* ---- a file that stays where it is ---- */
 
-static bool file_read(struct ingest *in, struct error *err)
-{
-	AUTO(auto_free) char *piece = malloc(PIECE_BYTES);
-	size_t n = PIECE_BYTES;
-
-	if (piece == NULL)
-		return fail_memory(err);
-	while (n == PIECE_BYTES && !is_full(in))
-		if (!blob_read_upto(in->bytes_read, in->bytes, piece, PIECE_BYTES, &n, err) ||
-		    !ingest_write(in, (struct slice){ piece, n }, err))
-			return false;
-	return true;
-}
-
 static bool index_of_file(struct ingest *in, const char *id, struct index **ret, struct error *err)
 {
 	struct blobs *blobs = in->blobs;
@@ -472,13 +481,12 @@ bool ingest_file(struct blobs *blobs, const struct blob_reader *file,
 {
 	struct ingest *in;
 
-	if (!ingest_new(blobs, limits, &in, err))
+	if (!ingest_open_beside(blobs, file, limits, &in, err))
 		return false;
-	in->bytes_read = file;
-	if (!file_read(in, err) || !ingest_finish(in, err)) {
+	if (!ingest_read(in, file, err) || !ingest_finish(in, err)) {
 		ingest_abort(in);
 		return false;
 	}
-	memcpy(ret_sha256, in->sha256_hex, sizeof(in->sha256_hex));
+	memcpy(ret_sha256, in->hashes.sha256_hex, sizeof(in->hashes.sha256_hex));
 	return index_of_file(in, id, ret_index, err);
 }

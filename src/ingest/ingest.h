@@ -1,10 +1,11 @@
 /* ingest.h: the one pass over the bytes of an upload: blob, sha256, line index, duplicate check.
  *
  *	ingest_open -> ingest_write, as the bytes arrive -> ingest_finish -> ingest_commit
- *	                                                 \-> ingest_abort at any time before commit
+ *	ingest_open_beside -> ingest_read, a blob that is there \-> ingest_abort at any time before
  *
  * Memory: fixed buffers, one line where it straddles two writes (at most `line_bytes`), 2 MiB of
- * custom_id hashes; more hashes than that are spilled to disk as sorted runs and merged.
+ * custom_id hashes; more hashes than that are spilled to disk as sorted runs and merged; half a MiB
+ * of what ingest_read() reads ahead.
  * Belongs to one thread at a time. */
 #pragma once
 
@@ -21,6 +22,7 @@ struct ingest_limits {
 	uint64_t file_bytes;    /* 0: none. Over it ingest_write fails as ingest_size_check does */
 	uint64_t lines_max;     /* 0: all. ingest_file() stops after so many request lines */
 	uint64_t line_bytes;    /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */
+	bool md5;               /* ingest_md5() will be asked for */
 	struct budget_use *use; /* that the ingest's memory is charged to; NULL: none */
 };
 
@@ -30,10 +32,18 @@ MUST_USE bool ingest_size_check(const struct ingest_limits *limits, uint64_t byt
 
 MUST_USE bool ingest_open(struct blobs *blobs, const struct ingest_limits *limits,
 			  struct ingest **ret, struct error *err);
+/* An ingest that writes no bytes: they stand in `file`, which has to outlive it, and stay there; only
+ * the index gets a name. */
+MUST_USE bool ingest_open_beside(struct blobs *blobs, const struct blob_reader *file,
+				 const struct ingest_limits *limits, struct ingest **ret,
+				 struct error *err);
 /* Whether there is memory for what `bytes` more may take of it (base/budget.h). */
 bool ingest_room(struct ingest *in, size_t bytes);
 /* After a failure the ingest is spent: only ingest_abort may follow. */
 MUST_USE bool ingest_write(struct ingest *in, struct slice bytes, struct error *err);
+/* The bytes of `from` to its end, as if they were written; another thread reads them ahead and hashes
+ * them. Stops after limits.lines_max request lines. Blocks for as long as that takes. */
+MUST_USE bool ingest_read(struct ingest *in, const struct blob_reader *from, struct error *err);
 /* The last line, the duplicate check, fsync of blob and index. Blocks: worker threads only. */
 MUST_USE bool ingest_finish(struct ingest *in, struct error *err);
 /* The upload is not to be stored: what is written is removed, bytes to come are counted and hashed
@@ -42,6 +52,7 @@ void ingest_forgo(struct ingest *in);
 /* After ingest_finish. Owned by `in`. */
 uint64_t ingest_bytes(const struct ingest *in);
 const char *ingest_sha256(const struct ingest *in); /* hex */
+const char *ingest_md5(const struct ingest *in);    /* hex; "" where limits.md5 is not set */
 const struct index_summary *ingest_summary(const struct ingest *in);
 /* Gives blob and index the name `id`, durable on return, and frees `in`, whatever the outcome. */
 MUST_USE bool ingest_commit(struct ingest *in, const char *id, struct error *err);

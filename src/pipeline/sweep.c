@@ -28,12 +28,8 @@ static bool blobs_spare_remove(struct sweep *s, size_t *ret_n, struct error *err
 	/* A crash in between leaves a blob that is asked for again, or a row whose blob is gone and
 	 * is asked for again: both end the same way. The sync is for the row that is forgotten some
 	 * day: a blob that came back then would belong to no row. */
-	if (*ret_n > 0 && !blobs_sync(s->blobs, err))
-		return false;
-	for (size_t i = 0; i < *ret_n; i++)
-		if (!store_blob_gone(s->store, ids[i], err))
-			return false;
-	return true;
+	return *ret_n == 0 ||
+	       (blobs_sync(s->blobs, err) && store_blobs_gone(s->store, ids, *ret_n, err));
 }
 
 static bool lost_expire(struct sweep *s, int64_t now, struct error *err)

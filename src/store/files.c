@@ -67,8 +67,7 @@ static bool fail_no_file(struct error *err, const char *id)
 
 /* ---- one file ---- */
 
-static bool file_use(struct db *db, const char *org, int64_t now, struct file_use *ret,
-		     struct error *err)
+bool file_use(struct db *db, const char *org, int64_t now, struct file_use *ret, struct error *err)
 {
 	AUTO(query_done) struct query q = query(db, SQL_file_usage, VALUES(txt(org), num(now)));
 	bool row;
@@ -240,6 +239,8 @@ bool store_sweep(struct store *s, int64_t now, int64_t *ret_next, struct error *
 
 	if (!txn_begin(&t, s, err) ||
 	    !sql_run(t.db, SQL_file_expire, VALUES(num(now)), NULL, err) ||
+	    !sql_run(t.db, SQL_upload_expire, VALUES(num(now)), NULL, err) ||
+	    !sql_run(t.db, SQL_upload_forget, VALUES(num(now - UPLOAD_KEPT_S)), NULL, err) ||
 	    !sql_run(t.db, SQL_file_forget, VALUES(num(now - TOMBSTONE_KEPT_S)), NULL, err) ||
 	    !sql_run(t.db, SQL_call_forget, VALUES(num(now - CALL_KEPT_S)), NULL, err) ||
 	    !sql_number(t.db, SQL_file_next_expiry, VALUES(), &next, err) || !txn_commit(&t, err))
@@ -266,12 +267,17 @@ bool store_blobs_spare(struct store *s, char (*ids)[ID_SIZE], size_t max, size_t
 	return false;
 }
 
-bool store_blob_gone(struct store *s, const char *id, struct error *err)
+bool store_blobs_gone(struct store *s, const char (*ids)[ID_SIZE], size_t n, struct error *err)
 {
 	AUTO(txn_end) struct txn t = { 0 };
 
-	return txn_begin(&t, s, err) && sql_run(t.db, SQL_blob_gone, VALUES(txt(id)), NULL, err) &&
-	       txn_commit(&t, err);
+	if (!txn_begin(&t, s, err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (!sql_run(t.db, SQL_blob_gone, VALUES(txt(ids[i])), NULL, err) ||
+		    !sql_run(t.db, SQL_spare_gone, VALUES(txt(ids[i])), NULL, err))
+			return false;
+	return txn_commit(&t, err);
 }
 
 bool store_blob_known(struct store *s, const char *id, bool *ret_known, bool *ret_deleted,

@@ -29,6 +29,7 @@ static const char *const migrations[] = {
 	text_013_trace,
 	text_014_lines,
 	text_015_changed,
+	text_016_uploads,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

@@ -33,7 +33,9 @@
 	X(file_insert) X(file_get) X(file_usage) X(file_cursor)                                    \
 	X(file_list_desc) X(file_list_asc) X(file_list_purpose_desc) X(file_list_purpose_asc)      \
 	X(file_delete) X(file_expire) X(file_next_expiry) X(file_forget)                           \
-	X(blob_spare) X(blob_gone) X(blob_known)                                                   \
+	X(blob_spare) X(blob_gone) X(blob_known) X(spare_gone)                                     \
+	X(upload_insert) X(upload_get) X(upload_count) X(upload_grow) X(upload_end)                \
+	X(upload_expire) X(upload_forget) X(part_insert) X(part_get)                               \
 	X(batch_insert) X(batch_get) X(batch_cursor) X(batch_list) X(batch_list_open)              \
 	X(batch_enqueued) X(batch_open_count) X(batch_to_cancel) X(batch_move) X(batch_validated) X(batch_errors) X(batch_results) X(batch_hold) \
 	X(batch_numbered) X(batch_run) X(status_block) X(label_block) X(label_find)                \

@@ -75,6 +75,7 @@ struct key {
 	int64_t revoked_at;         /* 0: in force */
 	bool suspended;             /* its organization is: it may do nothing */
 	bool is_operator;           /* looks after all organizations (contract 13.1) */
+	uint64_t uploads;           /* its organization's uploads in parts that are pending */
 	int64_t limits[ORG_LIMITS]; /* its organization's own; of a key that store_key_find gave */
 };
 
@@ -151,7 +152,8 @@ struct file_quota {
 	uint64_t files_max, bytes_max; /* an organization's input files; 0: none */
 };
 
-/* What an organization has of input files. A row, however many they are. */
+/* What an organization has of input files, each pending upload in parts (uploads.h) among them. A
+ * row, however many they are. */
 struct file_use {
 	uint64_t files, bytes;
 };
@@ -186,16 +188,20 @@ MUST_USE bool store_file_list(struct store *s, const struct file_query *q, struc
 			      size_t *ret_n, bool *ret_more, struct error *err);
 MUST_USE bool store_file_delete(struct store *s, const char *org, const char *id, int64_t now,
 				struct error *err);
-/* Marks what has expired at `now` as deleted, forgets calls older than 24 h and tombstones older
- * than 24 h whose blob is gone; *ret_next is the earliest expires_at to come, 0: none. */
+/* Marks what has expired at `now` as deleted, ends pending uploads that have; forgets calls older than
+ * 24 h, uploads that ended before that, and tombstones older than 24 h whose blob is gone; *ret_next
+ * is the earliest expires_at of a file to come, 0: none. */
 MUST_USE bool store_sweep(struct store *s, int64_t now, int64_t *ret_next, struct error *err);
 /* Ids of blobs that may go: their file is deleted and no batch that is not final reads or writes
- * them. At most `max`; the caller removes the blobs and then calls store_blob_gone for each. */
+ * them, or they were of an upload that has ended. At most `max`; the caller removes the blobs and
+ * then calls store_blobs_gone(). */
 MUST_USE bool store_blobs_spare(struct store *s, char (*ids)[ID_SIZE], size_t max, size_t *ret_n,
 				struct error *err);
-MUST_USE bool store_blob_gone(struct store *s, const char *id, struct error *err);
-/* *ret_known: a blob of that id belongs to a file whose blob is not gone, or to a batch's result
- * files while it is not final. *ret_deleted: the file is deleted, and its blob was removed. For the
+MUST_USE bool store_blobs_gone(struct store *s, const char (*ids)[ID_SIZE], size_t n,
+			       struct error *err);
+/* *ret_known: a blob of that id belongs to a file whose blob is not gone, to a batch's result files
+ * while it is not final, or to a pending upload. *ret_deleted: the file is deleted, and its blob was
+ * removed; or store_blobs_spare() would name it. For the
  * sweep at start. */
 MUST_USE bool store_blob_known(struct store *s, const char *id, bool *ret_known, bool *ret_deleted,
 			       struct error *err);

@@ -63,6 +63,7 @@ void txn_end(struct txn *t);
 /* ---- calls.c ---- */
 
 #define CALL_KEPT_S (24 * 3600)
+#define UPLOAD_KEPT_S (24 * 3600) /* of uploads.c: from its end on */
 
 /* store_call_find() on a connection; `call` may be NULL, which repeats nothing. */
 MUST_USE bool call_find(struct db *db, const struct call *call, int64_t now,
@@ -86,6 +87,9 @@ MUST_USE bool batch_read(struct query *q, struct batch *ret, struct error *err);
 /* ---- files.c ---- */
 
 MUST_USE bool file_insert(struct db *db, const struct file *f, struct error *err);
+/* store_file_use() on a connection. */
+MUST_USE bool file_use(struct db *db, const char *org, int64_t now, struct file_use *ret,
+		       struct error *err);
 /* store_file_get() on a connection, but *ret_found false instead of NOT_FOUND. */
 MUST_USE bool file_find(struct db *db, const char *org, const char *id, int64_t now,
 			struct file *ret, bool *ret_found, struct error *err);

@@ -103,6 +103,14 @@ static inline struct file put_file(const struct org *org, int64_t created_at)
 	return f;
 }
 
+static inline bool take_blob(const char *id)
+{
+	char ids[1][ID_SIZE];
+
+	snprintf(ids[0], ID_SIZE, "%s", id);
+	return store_blobs_gone(store, ids, 1, &err);
+}
+
 /* On an input file that is there. */
 static inline struct batch batch_of(const struct org *org, int64_t created_at)
 {

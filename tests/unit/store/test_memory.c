@@ -1,6 +1,7 @@
 /* Memory runs out, ours or SQLite's, in every call of store.h: what failed has changed nothing,
  * what did not is right, and the next call is as if nothing had been. */
 #include "memory_fault_sqlite.h"
+#include "store/uploads.h"
 #include "store_test.h"
 
 #include "base/duration.h"
@@ -27,7 +28,8 @@ static uint64_t table_mixed(uint64_t hash, const char *table)
 	char sql[128];
 	int code;
 
-	snprintf(sql, sizeof(sql), "SELECT * FROM %s ORDER BY 1, 2", table);
+	/* spare_blob has one column */
+	snprintf(sql, sizeof(sql), "SELECT *, 0 FROM %s ORDER BY 1, 2", table);
 	assert_int_equal(sqlite3_prepare_v2(store->writer.handle, sql, -1, &rows, NULL), 0);
 	while ((code = sqlite3_step(rows)) == SQLITE_ROW)
 		for (int i = 0; i < sqlite3_column_count(rows); i++)
@@ -58,9 +60,21 @@ static uint64_t database(void)
 static struct file input, other, gone;
 static struct batch fresh, waiting, running;
 static struct file output, errors;
+static struct upload_row pending;
+static struct upload_part part;
 static struct merge_state merged;
 static struct call call;
 static uint64_t told; /* by the call */
+
+static struct upload_row upload_of(const struct org *org)
+{
+	struct upload_row u = { .bytes = 9, .created_at = NOW, .expires_at = NOW + DAY };
+
+	id_upload(u.id);
+	id_file(u.blob);
+	memcpy(u.org, org->id, sizeof(u.org));
+	return u;
+}
 
 static void rows_put(void)
 {
@@ -84,6 +98,13 @@ static void rows_put(void)
 	errors.purpose = PURPOSE_BATCH_OUTPUT;
 	MUST(store_batch_start(store, running.id, 10, 1000, "m", output.id, errors.id, NOW + 2,
 			       &moved, &err));
+	pending = upload_of(&ours);
+	MUST(store_upload_insert(store, &pending, &(struct file_quota){ 0 }, 0, NULL, id, &err));
+	part = (struct upload_part){ .bytes = 7 };
+	id_part(part.id);
+	memcpy(part.blob, part.id, sizeof(part.blob));
+	MUST(store_part_insert(store, ours.id, pending.id, &part, &(struct file_quota){ 0 }, NOW,
+			       &err));
 	merged = (struct merge_state){ .segments = 1, .counts.completed = 3, .usage.total = 9 };
 	call = (struct call){ .route = "POST /v1/files" };
 	snprintf(call.idempotency_key, sizeof(call.idempotency_key), "again");
@@ -317,7 +338,7 @@ static bool blobs_spare(void)
 
 static bool blob_gone(void)
 {
-	return store_blob_gone(store, gone.id, &err);
+	return take_blob(gone.id);
 }
 
 static bool blob_known(void)
@@ -328,6 +349,59 @@ static bool blob_known(void)
 	if (ok)
 		tell(&known, sizeof(known));
 	return ok;
+}
+
+static bool upload_insert(void)
+{
+	struct file_quota quota = { 100, 1000000 };
+	struct upload_row u = upload_of(&ours);
+	char id[ID_SIZE];
+
+	return store_upload_insert(store, &u, &quota, 10, &call, id, &err);
+}
+
+static bool upload_get(void)
+{
+	struct upload_row u;
+	bool ok = store_upload_get(store, ours.id, pending.id, NOW, &u, &err);
+
+	if (ok)
+		tell(&u.received, sizeof(u.received));
+	return ok;
+}
+
+static bool part_insert(void)
+{
+	struct file_quota quota = { 100, 1000000 };
+	struct upload_part p = { .bytes = 20 };
+
+	memcpy(p.blob, pending.blob, sizeof(p.blob));
+	id_part(p.id);
+	return store_part_insert(store, ours.id, pending.id, &p, &quota, NOW, &err);
+}
+
+static bool parts_get(void)
+{
+	struct upload_part p = part;
+	bool ok = store_parts_get(store, pending.id, &p, 1, &err);
+
+	if (ok)
+		tell(&p.bytes, sizeof(p.bytes));
+	return ok;
+}
+
+static bool upload_complete(void)
+{
+	char list[65] = "list";
+
+	return store_upload_complete(store, pending.id, &other, list, &err);
+}
+
+static bool upload_cancel(void)
+{
+	struct upload_row u;
+
+	return store_upload_cancel(store, ours.id, pending.id, NOW, &u, &err);
 }
 
 static bool directory_put(void)
@@ -508,6 +582,12 @@ static const struct {
 	{ "blobs_spare", blobs_spare, READS },
 	{ "blob_gone", blob_gone, WRITES },
 	{ "blob_known", blob_known, READS },
+	{ "upload_insert", upload_insert, WRITES },
+	{ "upload_get", upload_get, READS },
+	{ "part_insert", part_insert, WRITES },
+	{ "parts_get", parts_get, READS },
+	{ "upload_complete", upload_complete, WRITES },
+	{ "upload_cancel", upload_cancel, WRITES },
 	{ "directory_get", directory_get, READS },
 	{ "directory_put", directory_put, WRITES },
 	{ "batch_insert", batch_insert_one, WRITES },
@@ -587,7 +667,7 @@ static void sweep_case(size_t c)
 			before = database();
 		}
 		MUST(store_key_count(store, &now, &err)); /* readers and writer are free again */
-		MUST(store_blob_gone(store, "file-none", &err));
+		MUST(take_blob("file-none"));
 	}
 	end();
 }
