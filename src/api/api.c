@@ -18,6 +18,7 @@
 #include "api/events.h"
 #include "api/health.h"
 #include "api/operator.h"
+#include "api/part.h"
 #include "api/routes.h"
 #include "api/upload.h"
 #include "base/duration.h"
@@ -136,9 +137,9 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 	http_set_work(rq->http, rq->route->work);
 	if ((rq->route->creates || rq->route->online) && !health_takes_work(rq, err))
 		return false;
-	if (rq->route->creates && !repeat_begin(rq, rq->route->name, r, err))
+	if (rq->route->name != NULL && !repeat_begin(rq, rq->route->name, r, err))
 		return false;
-	if ((rq->route->body == BODY_JSON || rq->route->body == BODY_FORM) &&
+	if (rq->route->body != BODY_NONE && rq->route->body != BODY_RAW &&
 	    !check_coding(rq, r, err))
 		return false;
 	switch (rq->route->body) {
@@ -148,6 +149,8 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 		return body_begin(rq, raw_bytes_max(rq->api), err);
 	case BODY_FORM:
 		return upload_begin(rq, r, err);
+	case BODY_PART:
+		return part_begin(rq, r, err);
 	case BODY_NONE:
 		break;
 	}
@@ -214,6 +217,7 @@ static bool request_room(struct request *rq, size_t bytes)
 		return body_room(rq, bytes);
 	case BODY_FORM:
 		return upload_room(rq, bytes);
+	case BODY_PART: /* it takes none beyond the piece */
 	case BODY_NONE:
 		break;
 	}
@@ -269,6 +273,8 @@ static void on_body(void *ctx, struct http_request *q, struct slice piece)
 		buf_add(&rq->body, piece);
 	else if (rq->route->body == BODY_FORM)
 		upload_body(rq, piece);
+	else if (rq->route->body == BODY_PART)
+		part_body(rq, piece);
 }
 
 static bool request_run(struct request *rq, struct http_response *r, struct error *err)
@@ -318,6 +324,7 @@ static void on_end(void *ctx, struct http_request *q)
 	if (rq == NULL)
 		return;
 	upload_free(rq->upload);
+	part_free(rq->part);
 	repeat_end(rq);
 	buf_free(&rq->body);
 	budget_give(budget_use(rq->api->budget, BUDGET_STREAMS), rq->charged_bytes);
@@ -372,6 +379,7 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	api->budget = pipeline_budget(pipeline);
 	api->routes = routes_table(&api->route_count);
 	pthread_mutex_init(&api->claims.lock, NULL);
+	pthread_mutex_init(&api->upload_claims.lock, NULL);
 	limits_open(&api->limits);
 	if (!events_open(api, &api->events, err)) {
 		api_close(api);
@@ -387,6 +395,7 @@ void api_close(struct api *api)
 		return;
 	events_close(api->events);
 	pthread_mutex_destroy(&api->claims.lock);
+	pthread_mutex_destroy(&api->upload_claims.lock);
 	limits_close(&api->limits);
 	free(api);
 }

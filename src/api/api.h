@@ -17,6 +17,7 @@ struct api_config {
 	enum profile profile;
 	struct window_rule windows;
 	struct ingest_limits limits;
+	uint64_t upload_bytes;           /* of a file that is uploaded in parts; 0: any number */
 	uint64_t org_limits[ORG_LIMITS]; /* of an organization without its own; 0: any number */
 	bool missing_input_refused; /* create with an unknown file: 400 (kimi) or failed (openai) */
 	bool kimi_calls;            /* Kimi's calls that are answered at once are passed on */

@@ -73,27 +73,6 @@ static bool read_metadata(const struct member *m, struct batch *ret, struct erro
 	return member_require(m, JSON_OBJECT, err) && metadata_read(m->text, &ret->metadata, err);
 }
 
-static bool read_output_expiry(const struct member *m, struct batch *ret, struct error *err)
-{
-	struct member members[] = {
-		{ .name = "anchor", .path = "output_expires_after.anchor" },
-		{ .name = "seconds", .path = "output_expires_after.seconds" },
-	};
-	AUTO(text_done) struct text anchor = { 0 };
-
-	if (member_absent(m))
-		return true;
-	if (!member_require(m, JSON_OBJECT, err))
-		return false;
-	if (!members_find(m->text, members, ARRAY_LEN(members)))
-		return fail(err, ERR_INTERNAL, "A checked object could not be read again.");
-	return member_require(&members[0], JSON_STRING, err) &&
-	       member_require(&members[1], JSON_NUMBER, err) &&
-	       member_text(&members[0], &anchor.p, &anchor.n, err) &&
-	       expiry_anchor(members[0].path, text_slice(&anchor), err) &&
-	       expiry_seconds(members[1].path, members[1].text, &ret->output_expires_after_s, err);
-}
-
 bool create_read(struct slice body, const struct api_config *config, struct batch *ret,
 		 uint64_t *ret_window_s, struct error *err)
 {
@@ -118,7 +97,8 @@ bool create_read(struct slice body, const struct api_config *config, struct batc
 	       read_endpoint(text_slice(&endpoint), config->profile, ret, err) &&
 	       read_window(text_slice(&window), &config->windows, ret, ret_window_s, err) &&
 	       read_metadata(&m[METADATA], ret, err) &&
-	       read_output_expiry(&m[OUTPUT_EXPIRES_AFTER], ret, err) &&
+	       expiry_member(&m[OUTPUT_EXPIRES_AFTER], "output_expires_after.anchor",
+			     "output_expires_after.seconds", &ret->output_expires_after_s, err) &&
 	       options_read(&m[LOWTIDE], &ret->options, err) &&
 	       read_input_file_id(text_slice(&id), ret, err);
 }

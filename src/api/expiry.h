@@ -2,6 +2,7 @@
  * 5.1). */
 #pragma once
 
+#include "api/members.h"
 #include "base/attr.h"
 #include "base/error.h"
 
@@ -11,3 +12,7 @@ MUST_USE bool expiry_seconds(const char *param, struct slice seconds, int64_t *r
 			     struct error *err);
 /* The only anchor there is, `created_at`. */
 MUST_USE bool expiry_anchor(const char *param, struct slice anchor, struct error *err);
+/* Both, as the object `m`; absent or null leaves *ret_s alone. `anchor`, `seconds`: what `param` calls
+ * its members. */
+MUST_USE bool expiry_member(const struct member *m, const char *anchor, const char *seconds,
+			    int64_t *ret_s, struct error *err);

@@ -17,14 +17,14 @@ static const char *last_component(const char *path)
 	return name;
 }
 
-bool filename_read(const char *given, char *to, size_t size, struct error *err)
+bool filename_read(const char *param, const char *given, char *to, size_t size, struct error *err)
 {
 	struct slice left = slice_of(last_component(given));
 	AUTO(buf_free) struct buf name = BUF(size - 1);
 
 	if (left.n == 0)
-		return fail_param(err, "file", "missing_required_parameter",
-				  "Missing required parameter: 'file' needs a filename.");
+		return fail_param(err, param, "missing_required_parameter",
+				  "Missing required parameter: '%s' needs a filename.", param);
 	while (left.n > 0) {
 		bool valid;
 		size_t step = utf8_step(left.p, left.n, &valid);
@@ -38,10 +38,9 @@ bool filename_read(const char *given, char *to, size_t size, struct error *err)
 	if (name.no_memory)
 		return fail_memory(err);
 	if (name.failed || !slice_copy(buf_slice(&name), to, size))
-		return fail_param(
-			err, "file", "invalid_value",
-			"Invalid value for 'file': the filename is longer than %zu bytes.",
-			size - 1);
+		return fail_param(err, param, "invalid_value",
+				  "Invalid value for '%s': the filename is longer than %zu bytes.",
+				  param, size - 1);
 	return true;
 }
 

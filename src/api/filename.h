@@ -6,9 +6,10 @@
 #include "base/error.h"
 
 /* The last component of `given`, whatever kind of slash stands before it; bytes that are not UTF-8
- * become U+FFFD. INVALID, param `file`: nothing is left (as if no name was given), or it is longer
+ * become U+FFFD. INVALID, `param`: nothing is left (as if no name was given), or it is longer
  * than `size` - 1 bytes. */
-MUST_USE bool filename_read(const char *given, char *to, size_t size, struct error *err);
+MUST_USE bool filename_read(const char *param, const char *given, char *to, size_t size,
+			    struct error *err);
 /* INVALID unless it ends in .jsonl, in any case, or has no extension at all (contract 3.2). */
 MUST_USE bool filename_check(const char *name, struct error *err);
 /* The value of Content-Disposition (RFC 6266): a plain name in quotes, and where that cannot say it

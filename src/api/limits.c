@@ -14,7 +14,7 @@
 struct org_under_way {
 	struct org_under_way *next;
 	char org[ID_SIZE];
-	uint64_t uploads, online, listeners;
+	uint64_t uploads, parts, online, listeners;
 	struct file_use reserved;
 };
 
@@ -74,7 +74,7 @@ static void entry_drop(struct limits *l, const char *org)
 {
 	struct org_under_way **at = place_of(l, org), *entry = *at;
 
-	if (entry->uploads > 0 || entry->online > 0 || entry->listeners > 0)
+	if (entry->uploads > 0 || entry->parts > 0 || entry->online > 0 || entry->listeners > 0)
 		return;
 	*at = entry->next;
 	free(entry);
@@ -86,6 +86,7 @@ struct kind {
 	enum org_limit limit;
 	const char *what;
 	int retry_s;
+	uint64_t elsewhere; /* so many are counted in the store */
 };
 
 static uint64_t *counter(struct org_under_way *entry, const struct kind *kind)
@@ -101,11 +102,14 @@ static bool begin(struct request *rq, const struct kind *kind, struct http_respo
 
 	pthread_mutex_lock(&l->lock);
 	struct org_under_way *entry = entry_of(l, rq->key.org);
-	bool room = entry != NULL && (max == 0 || *counter(entry, kind) < max);
+	bool no_memory = entry == NULL;
+	bool room = !no_memory && (max == 0 || *counter(entry, kind) + kind->elsewhere < max);
 	if (room)
 		(*counter(entry, kind))++;
+	else if (!no_memory)
+		entry_drop(l, rq->key.org); /* it may be new */
 	pthread_mutex_unlock(&l->lock);
-	if (entry == NULL)
+	if (no_memory)
 		return fail_memory(err);
 	if (room)
 		return true;
@@ -118,25 +122,32 @@ static bool begin(struct request *rq, const struct kind *kind, struct http_respo
 
 bool limits_upload_begin(struct request *rq, struct http_response *r, struct error *err)
 {
-	static const struct kind kind = { offsetof(struct org_under_way, uploads), LIMIT_UPLOADS,
-					  "uploads", UPLOADS_RETRY_S };
+	const struct kind kind = { offsetof(struct org_under_way, uploads), LIMIT_UPLOADS,
+				   "uploads", UPLOADS_RETRY_S, rq->key.uploads };
+
+	return begin(rq, &kind, r, err);
+}
+
+bool limits_part_begin(struct request *rq, struct http_response *r, struct error *err)
+{
+	const struct kind kind = { offsetof(struct org_under_way, parts), LIMIT_UPLOADS,
+				   "parts of uploads", UPLOADS_RETRY_S, 0 };
 
 	return begin(rq, &kind, r, err);
 }
 
 bool limits_online_begin(struct request *rq, struct http_response *r, struct error *err)
 {
-	static const struct kind kind = { offsetof(struct org_under_way, online), LIMIT_ONLINE,
-					  "online requests", ONLINE_RETRY_S };
+	const struct kind kind = { offsetof(struct org_under_way, online), LIMIT_ONLINE,
+				   "online requests", ONLINE_RETRY_S, 0 };
 
 	return begin(rq, &kind, r, err);
 }
 
 bool limits_listener_begin(struct request *rq, struct http_response *r, struct error *err)
 {
-	static const struct kind kind = { offsetof(struct org_under_way, listeners),
-					  LIMIT_LISTENERS, "calls that wait for events",
-					  LISTENERS_RETRY_S };
+	const struct kind kind = { offsetof(struct org_under_way, listeners), LIMIT_LISTENERS,
+				   "calls that wait for events", LISTENERS_RETRY_S, 0 };
 
 	return begin(rq, &kind, r, err);
 }
@@ -148,6 +159,14 @@ void limits_upload_end(struct limits *l, const char *org, const struct file_use 
 	entry->uploads--;
 	entry->reserved.files -= reserved->files;
 	entry->reserved.bytes -= reserved->bytes;
+	entry_drop(l, org);
+	pthread_mutex_unlock(&l->lock);
+}
+
+void limits_part_end(struct limits *l, const char *org)
+{
+	pthread_mutex_lock(&l->lock);
+	entry_known(l, org)->parts--;
 	entry_drop(l, org);
 	pthread_mutex_unlock(&l->lock);
 }

@@ -3,7 +3,7 @@
  *
  * A quota counts an upload from its first byte: what has no row in the store yet is reserved here,
  * and released when the upload is over, whatever its end. A crash forgets reservations together
- * with the uploads. Any thread; a lock held for an instant, but limits_reserve() reads the store as
+ * with the uploads. (An upload in parts has a row from its beginning: store/uploads.h.) Any thread; a lock held for an instant, but limits_reserve() reads the store as
  * well. */
 #pragma once
 
@@ -31,12 +31,17 @@ void limits_open(struct limits *l);
 /* Nothing is under way any more. */
 void limits_close(struct limits *l);
 
-/* An upload, an online request, a listener (events.h) begins: RATE_LIMIT, with Retry-After in `r`, for one too many. */
+/* An upload, a part of one, an online request, a listener (events.h) begins: RATE_LIMIT, with
+ * Retry-After in `r`, for one too many. Uploads in parts that are pending count as uploads, as the request's key knows them (10 ms
+ * late); of their parts so many may come at once as uploads may be under way. */
 MUST_USE bool limits_upload_begin(struct request *rq, struct http_response *r, struct error *err);
+MUST_USE bool limits_part_begin(struct request *rq, struct http_response *r, struct error *err);
 MUST_USE bool limits_online_begin(struct request *rq, struct http_response *r, struct error *err);
 MUST_USE bool limits_listener_begin(struct request *rq, struct http_response *r, struct error *err);
-/* The upload, the online request, the listener is over; what the upload had reserved is released. */
+/* The upload, the part, the online request, the listener is over; what the upload had reserved is
+ * released. */
 void limits_upload_end(struct limits *l, const char *org, const struct file_use *reserved);
+void limits_part_end(struct limits *l, const char *org);
 void limits_online_end(struct limits *l, const char *org);
 void limits_listener_end(struct limits *l, const char *org);
 

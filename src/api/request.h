@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/repeat.h"
+#include "api/upload_claims.h"
 #include "base/error.h"
 #include "base/log.h"
 
@@ -22,6 +23,7 @@ struct api {
 	struct pipeline *pipeline;
 	struct claims claims;
 	struct events *events;
+	struct upload_claims upload_claims;
 	struct limits limits;
 	atomic_bool draining;
 	answer_counts answers;
@@ -32,6 +34,7 @@ struct api {
 };
 
 struct upload;
+struct part_form;
 
 /* From the headers to the answer. Belongs to one thread at a time, as http/server.h says. */
 struct request {
@@ -46,6 +49,7 @@ struct request {
 	struct claim claim;
 	struct buf body;         /* of a JSON route, or of one that is passed on */
 	struct upload *upload;   /* of an upload */
+	struct part_form *part;  /* of a part of one */
 	uint64_t waits_since_ms; /* for memory for its body; 0: it does not */
 	uint64_t charged_bytes;  /* for its connection, while it is online */
 	bool later; /* the route answers by http_later(): not with `r`, and on its own */

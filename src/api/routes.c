@@ -13,8 +13,11 @@
 #include "api/online.h"
 #include "api/operator.h"
 #include "api/results.h"
+#include "api/part.h"
 #include "api/scheduling.h"
 #include "api/upload.h"
+#include "api/upload_complete.h"
+#include "api/uploads.h"
 #include "api/webhook_endpoints.h"
 #include "api/webhook_test.h"
 
@@ -28,6 +31,13 @@ static const struct route routes[] = {
 	{ "GET", "/v1/files/{id}", .handle = files_get },
 	{ "DELETE", "/v1/files/{id}", .work = HTTP_WRITE, .handle = files_delete },
 	{ "GET", "/v1/files/{id}/content", .handle = content_get },
+	{ "POST", "/v1/uploads", BODY_JSON, .creates = true, .name = "POST /v1/uploads",
+	  .work = HTTP_WRITE, .handle = uploads_create },
+	{ "POST", "/v1/uploads/{id}/parts", BODY_PART, .creates = true, .work = HTTP_WRITE,
+	  .handle = part_handle },
+	{ "POST", "/v1/uploads/{id}/complete", BODY_JSON, .creates = true, .work = HTTP_LONG,
+	  .handle = upload_complete },
+	{ "POST", "/v1/uploads/{id}/cancel", .work = HTTP_WRITE, .handle = uploads_cancel },
 	{ "POST", "/v1/batches", BODY_JSON, .creates = true, .name = "POST /v1/batches",
 	  .work = HTTP_WRITE, .handle = batches_create },
 	{ "GET", "/v1/batches", .work = HTTP_LIST, .keys = KEYS_FOR_AN_ORG,

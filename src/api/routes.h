@@ -8,6 +8,7 @@ enum route_body {
 	BODY_NONE, /* a body is ignored */
 	BODY_JSON, /* collected in rq->body before `handle` */
 	BODY_FORM, /* the upload's own (upload.h) */
+	BODY_PART, /* a part of an upload's (part.h) */
 	BODY_RAW,  /* any bytes up to the limit of a line, collected in rq->body */
 };
 
@@ -24,8 +25,9 @@ struct route {
 	const char *method;
 	const char *path; /* "{id}" stands for one segment, at most twice; "{rest}" for one or more */
 	enum route_body body;
-	bool creates;        /* may be repeated by a client (2.4); refused while draining */
-	const char *name;    /* "POST /v1/files": what repeated calls are kept under */
+	bool creates;        /* refused while draining */
+	const char *name;    /* "POST /v1/files": what repeated calls are kept under (2.4); NULL:
+			      * they are not */
 	bool online;         /* passed on to an upstream; refused while draining */
 	enum http_work work; /* what `handle` may wait for */
 	bool kimi;           /* only if the configuration has kimi_calls */

@@ -11,14 +11,13 @@
 
 #include "api/expiry.h"
 #include "api/filename.h"
+#include "api/input_rules.h"
 #include "api/objects.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "http/multipart.h"
 #include "ingest/ingest.h"
 
-/* By how much a form may be longer than its file before its length alone says too large. */
-#define FORM_BYTES (64u << 10)
 #define FIELD_MAX 128 /* all values there are are shorter */
 #define RESERVE_BYTES (1u << 20)
 
@@ -62,14 +61,11 @@ static bool fail_missing(struct error *err, const char *name)
 static bool check_purpose(const struct upload *u, struct error *err)
 {
 	const struct field *purpose = &u->fields[PURPOSE];
-	struct slice text = buf_slice(&purpose->text);
 
 	if (!purpose->given)
 		return fail_missing(err, "purpose");
-	if (!purpose->text.failed && (slice_is(text, "batch") || slice_is(text, "batch-api")))
-		return true;
-	return fail_param(err, "purpose", "invalid_value",
-			  "Invalid purpose: only 'batch' accepted");
+	return input_purpose_check(purpose->text.failed ? SLICE("") : buf_slice(&purpose->text),
+				   err);
 }
 
 /* *ret_s: 0 if the client said nothing. */
@@ -84,13 +80,6 @@ static bool check_expiry(const struct upload *u, int64_t *ret_s, struct error *e
 		return fail_missing(err, anchor->given ? seconds->name : anchor->name);
 	return expiry_anchor(anchor->name, buf_slice(&anchor->text), err) &&
 	       expiry_seconds(seconds->name, buf_slice(&seconds->text), ret_s, err);
-}
-
-static bool check_size(const struct upload *u, struct error *err)
-{
-	if (ingest_bytes(u->ingest) > 0 || u->api->config.profile == PROFILE_OPENAI)
-		return true;
-	return fail(err, ERR_INVALID, "File size is zero, please confirm and re-upload the file");
 }
 
 /* Whether memory was out: then it is not known which fields the form lacks. */
@@ -190,7 +179,7 @@ static void file_begin(struct upload *u, const char *filename)
 	limits.use = budget_use(u->api->budget, BUDGET_UPLOADS);
 	u->files++;
 	bool ok = u->files == 1 &&
-		  filename_read(filename, u->filename, sizeof(u->filename), &u->fault) &&
+		  filename_read("file", filename, u->filename, sizeof(u->filename), &u->fault) &&
 		  filename_check(u->filename, &u->fault) &&
 		  (!u->fields[PURPOSE].given || check_purpose(u, &u->fault)) &&
 		  ingest_open(u->api->blobs, &limits, &u->ingest, &u->fault) &&
@@ -314,8 +303,6 @@ static void upload_content(const struct file *f, int64_t expires_after_s, struct
 static void describe_file(const struct request *rq, int64_t expires_after_s, struct file *to)
 {
 	const struct upload *u = rq->upload;
-	int64_t after_s = expires_after_s > 0 ? expires_after_s
-					      : (int64_t)rq->api->config.input_expires_after_s;
 
 	*to = (struct file){
 		.purpose = PURPOSE_BATCH,
@@ -326,28 +313,7 @@ static void describe_file(const struct request *rq, int64_t expires_after_s, str
 	memcpy(to->org, rq->key.org, sizeof(to->org));
 	memcpy(to->filename, u->filename, sizeof(to->filename));
 	memcpy(to->sha256, ingest_sha256(u->ingest), sizeof(to->sha256));
-	to->expires_at = after_s > 0 ? to->created_at + after_s : 0;
-}
-
-/* The option `first_line_checked`: an upload whose first line is not JSON is refused at once. */
-static bool check_first_line(struct api *api, const char *id, struct error *err)
-{
-	struct index *index;
-	struct index_record first;
-	struct blob_reader *file;
-
-	if (!api->config.first_line_checked)
-		return true;
-	if (!blob_open(api->blobs, id, BLOB_INDEX, &file, err) || !index_open(file, &index, err))
-		return false;
-	bool any = index_summary(index)->lines > 0;
-	bool ok = !any || index_read(index, 0, &first, 1, err);
-	index_close(index);
-	if (ok && any && (first.flags & (LINE_NOT_JSON | LINE_NOT_OBJECT)) != 0)
-		return fail(
-			err, ERR_INVALID,
-			"Invalid file format for Batch API. The first line is not a JSON object.");
-	return ok;
+	to->expires_at = input_expires_at(rq->api, to->created_at, expires_after_s);
 }
 
 /* The bytes lie under their name; without a row they have to go again. *ret_id is the file's, or
@@ -358,7 +324,7 @@ static bool enter_in_store(struct request *rq, const struct file *f, char ret_id
 	struct api *api = rq->api;
 	struct error ignored;
 
-	bool ok = check_first_line(api, f->id, err) &&
+	bool ok = input_first_line_check(api, f->id, err) &&
 		  store_file_insert(api->store, f, &rq->upload->quota, &rq->claim.call, ret_id,
 				    err);
 	if (ok && strcmp(ret_id, f->id) == 0)
@@ -391,7 +357,7 @@ static bool upload_finish(struct request *rq, struct http_response *r, struct er
 	u->no_memory = multipart_no_memory(u->form);
 	u->whole = multipart_close(TAKE(u->form));
 	if (!upload_judge(u, &expires_after_s, err) || !ingest_finish(u->ingest, err) ||
-	    !check_size(u, err))
+	    !input_empty_check(u->api, ingest_bytes(u->ingest), err))
 		return false;
 	describe_file(rq, expires_after_s, &f);
 	upload_content(&f, expires_after_s, &content);

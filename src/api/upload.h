@@ -3,6 +3,9 @@
 
 #include "api/request.h"
 
+/* By how much a form may be longer than its file before its length alone says too large. */
+#define FORM_BYTES (64u << 10)
+
 /* Headers are in. Loop thread. */
 MUST_USE bool upload_begin(struct request *rq, struct http_response *r, struct error *err);
 /* Whether there is memory for a piece of so many bytes. Loop thread, while no worker has the

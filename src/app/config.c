@@ -266,6 +266,7 @@ struct api_config config_api(const struct config *c)
 		.profile = (enum profile)c->profile,
 		.windows = config_windows(c),
 		.limits = config_limits(c),
+		.upload_bytes = c->upload_bytes,
 		.org_limits = { [LIMIT_FILES] = c->files_per_org,
 				[LIMIT_BYTES] = c->bytes_per_org,
 				[LIMIT_UPLOADS] = c->org_uploads,

@@ -66,7 +66,8 @@ struct config {
 	uint64_t max_waiting, client_timeout_s;
 	bool kimi_calls;
 	bool vendor_limits;
-	uint64_t file_bytes, lines_per_file, inputs_per_file, files_per_org, bytes_per_org;
+	uint64_t file_bytes, upload_bytes, lines_per_file, inputs_per_file, files_per_org,
+		bytes_per_org;
 	uint64_t line_bytes, window_min_s, window_max_s;
 	uint64_t enqueued_requests, enqueued_tokens, connections, memory;
 	uint64_t head_timeout_s, body_rate_bytes;

@@ -75,6 +75,8 @@ const struct setting settings[] = {
 	  .about = "the figures of the profile's vendor for limits without a value" },
 	{ "limits.file_bytes", SETTING_SIZE, AT(file_bytes), BOTH("8GB"), VENDOR("100MB", "200MB"),
 	  FROM_TO(1, ANY_COUNT), .zero = "no limit", .about = "one uploaded file" },
+	{ "limits.upload_bytes", SETTING_SIZE, AT(upload_bytes), BOTH("8GB"), FROM_TO(1, ANY_COUNT),
+	  .zero = "no limit", .about = "one file uploaded in parts" },
 	{ "limits.lines_per_file", SETTING_COUNT, AT(lines_per_file), BOTH("0"),
 	  VENDOR("0", "50000"), FROM_TO(1, ANY_COUNT), .zero = "no limit",
 	  .about = "lines of a batch" },

@@ -66,7 +66,7 @@ static void judge_name(struct findings *f)
 	char name[512];
 	struct error err;
 
-	if (filename_read(f->path, name, sizeof(name), &err) && filename_check(name, &err))
+	if (filename_read("file", f->path, name, sizeof(name), &err) && filename_check(name, &err))
 		return;
 	add_whole(f, "invalid_filename", err.message);
 }

@@ -49,6 +49,7 @@ static const struct {
 	[HTTP_READ] = { "api-read", 4, 1024 },     [HTTP_LIST] = { "api-list", 2, 128 },
 	[HTTP_WRITE] = { "api-write", 8, 512 },    [HTTP_INSTANT] = { "api", 4, 1024 },
 	[HTTP_PASS] = { "api-pass", 4, UINT_MAX }, [HTTP_PIECES] = { "api-body", 4, UINT_MAX },
+	[HTTP_LONG] = { "api-long", 2, 128 },
 };
 
 /* ---- the answer to what is no request (framing.h), of which libmicrohttpd knows nothing ---- */

@@ -37,6 +37,7 @@ enum http_work {
 	HTTP_READ,    /* reads of disk and database; the default */
 	HTTP_LIST,    /* reads of many rows */
 	HTTP_WRITE,   /* the database's write lock, an fsync */
+	HTTP_LONG,    /* reads of whole files, which take a second for each GB or more */
 	HTTP_INSTANT, /* nothing: memory, and the dispatch thread */
 	HTTP_PASS,    /* nothing either, but its body is read over */
 	HTTP_PIECES,  /* writes to disk, without fsync: the server's own, for pieces of bodies */

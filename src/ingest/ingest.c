@@ -85,20 +85,24 @@ bool ingest_room(struct ingest *in, size_t bytes)
 
 /* ---- limits ---- */
 
-bool ingest_size_check(const struct ingest_limits *limits, uint64_t bytes, struct error *err)
+bool ingest_size_fail(enum profile profile, uint64_t most, const char *setting, struct error *err)
 {
-	char most[24];
+	char text[24];
 
-	if (limits->file_bytes == 0 || bytes <= limits->file_bytes)
-		return true;
-	size_format(limits->file_bytes, most);
-	if (limits->profile == PROFILE_OPENAI)
-		return fail(err, ERR_INVALID,
-			    "File is too large. The limit is %s (limits.file_bytes).", most);
+	size_format(most, text);
+	if (profile == PROFILE_OPENAI)
+		return fail(err, ERR_INVALID, "File is too large. The limit is %s (%s).", text,
+			    setting);
 	return fail(err, ERR_INVALID,
 		    "File size is too large, max file size is %s, please confirm and re-upload the "
-		    "file (limits.file_bytes)",
-		    most);
+		    "file (%s)",
+		    text, setting);
+}
+
+bool ingest_size_check(const struct ingest_limits *limits, uint64_t bytes, struct error *err)
+{
+	return limits->file_bytes == 0 || bytes <= limits->file_bytes ||
+	       ingest_size_fail(limits->profile, limits->file_bytes, "limits.file_bytes", err);
 }
 
 /* ---- opening and closing ---- */

@@ -26,7 +26,9 @@ struct ingest_limits {
 	struct budget_use *use; /* that the ingest's memory is charged to; NULL: none */
 };
 
-/* Whether a file may have `bytes`; INVALID, in the words of contract 3.2, if not. */
+/* INVALID in the words of contract 3.2: a file of more than `most` bytes, which `setting` says. */
+bool ingest_size_fail(enum profile profile, uint64_t most, const char *setting, struct error *err);
+/* Whether a file may have `bytes`; so refused, if not. */
 MUST_USE bool ingest_size_check(const struct ingest_limits *limits, uint64_t bytes,
 				struct error *err);
 

@@ -198,7 +198,14 @@ def node(api, name, *args):
 
 @pytest.mark.parametrize(
     "name",
-    ["upload_to_delete.mjs", "paging.mjs", "cancel.mjs", "streamed_content.mjs", "errors.mjs"],
+    [
+        "upload_to_delete.mjs",
+        "uploads.mjs",
+        "paging.mjs",
+        "cancel.mjs",
+        "streamed_content.mjs",
+        "errors.mjs",
+    ],
 )
 def test_16_24_node(api, name):
     node(api, name)

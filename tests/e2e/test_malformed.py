@@ -246,6 +246,14 @@ def test_path_like_ids(kimi, path):
 HOOK = json.dumps(
     {"name": "a", "url": "https://example.com/x?y=z", "event_types": ["batch.completed"]}
 ).encode()
+UPLOAD = {
+    "bytes": 300,
+    "filename": "a.jsonl",
+    "mime_type": "application/jsonl",
+    "purpose": "batch",
+    "expires_after": {"anchor": "created_at", "seconds": 3600},
+}
+COMPLETE = json.dumps({"part_ids": ["part_" + "0" * 32], "md5": "0" * 32}).encode()
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -254,9 +262,18 @@ def test_16_26_fuzz(kimi, seed):
     rng = random.Random(seed)
     form = Multipart().add('name="purpose"', b"batch")
     form.add('name="file"; filename="in.jsonl"', jsonl([line("a"), line("b")]))
+    created = kimi.http.post("uploads", json=UPLOAD)
+    upload = f"/v1/uploads/{created.json()['id']}"
+    data = Multipart().add('name="data"; filename="x"', jsonl([line("a")]))
     seeds = [
         request("POST", "/v1/batches", kimi.key, ["Content-Type: application/json"], BODY),
         request("POST", "/v1/files", kimi.key, [f"Content-Type: {form.content_type}"], form.body()),
+        request("POST", "/v1/uploads", kimi.key, body=json.dumps(UPLOAD).encode()),
+        request(
+            "POST", f"{upload}/parts", kimi.key, [f"Content-Type: {data.content_type}"], data.body()
+        ),
+        request("POST", f"{upload}/complete", kimi.key, body=COMPLETE),
+        request("POST", f"{upload}/cancel", kimi.key),
         request("GET", "/v1/files?limit=10&after=file-x&order=asc&purpose=batch", kimi.key),
         request("GET", "/v1/files/file-x/content", kimi.key, ["Range: bytes=0-10"]),
         head(kimi, "Transfer-Encoding: chunked") + CHUNKED,

@@ -13,6 +13,10 @@ ROUTES = [
     ("files", {"GET", "POST"}),
     ("files/file-abc", {"GET", "DELETE"}),
     ("files/file-abc/content", {"GET"}),
+    ("uploads", {"POST"}),
+    ("uploads/upload_abc/parts", {"POST"}),
+    ("uploads/upload_abc/complete", {"POST"}),
+    ("uploads/upload_abc/cancel", {"POST"}),
     ("batches", {"GET", "POST"}),
     ("batches/batch_abc", {"GET"}),
     ("batches/batch_abc/results", {"GET"}),
@@ -37,7 +41,7 @@ GOOD = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PUT"])
-@pytest.mark.parametrize("path", ["x", "filess", "files/a/b", "batches/a/b", "batches/a/cancel/b"])
+@pytest.mark.parametrize("path", ["x", "filess", "files/a/b", "batches/a/b", "batches/a/cancel/b", "uploads/a"])
 def test_2_3_unknown_path(api, method, path):
     response = api.http.request(method, path)
     message = f"Invalid URL ({method} /v1/{path})"
@@ -99,8 +103,9 @@ TYPES_REFUSED = [
 @pytest.mark.parametrize("content_type", TYPES_REFUSED)
 def test_2_1_these_types_are_415(api, content_type):
     text = json.dumps({**GOOD, "input_file_id": "file-x"}).encode()
-    response = api.http.post("batches", content=text, headers={"Content-Type": content_type})
-    check_error(response, api.profile, 415, "unsupported_media_type")
+    for path in ("batches", "uploads", "uploads/upload_x/complete"):
+        response = api.http.post(path, content=text, headers={"Content-Type": content_type})
+        check_error(response, api.profile, 415, "unsupported_media_type")
 
 
 def test_2_3_json_over_one_mebibyte_is_413(api):
@@ -141,9 +146,10 @@ NOT_JSON = [
 
 @pytest.mark.parametrize("text", NOT_JSON, ids=lambda text: repr(text[:12]))
 def test_5_2_body_not_json(api, text):
-    response = api.http.post("batches", content=text)
-    message = "We could not parse the JSON body of your request."
-    check_error(response, api.profile, 400, message=message)
+    for path in ("batches", "uploads", "uploads/upload_x/complete"):
+        response = api.http.post(path, content=text)
+        message = "We could not parse the JSON body of your request."
+        check_error(response, api.profile, 400, message=message)
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"null", b'"text"', b"12"])
@@ -191,9 +197,15 @@ def test_2_2_ids_in_paths_are_opaque(api, given):
         ("POST", f"webhook_endpoints/{given}/test"),
         ("GET", f"webhook_endpoints/{given}/deliveries"),
         ("POST", f"webhook_endpoints/{given}/deliveries/{given}/replay"),
+        ("POST", f"uploads/{given}/cancel"),
+        ("POST", f"uploads/{given}/complete"),
+        ("POST", f"uploads/{given}/parts"),
     ):
         url = httpx.URL(api.server.base_url + "/" + path)
-        response = api.http.request(method, url)
+        more = {"json": {"part_ids": []}} if path.endswith("/complete") else {}
+        if path.endswith("/parts"):
+            more = {"files": {"data": ("x", b"y")}}
+        response = api.http.request(method, url, **more)
         assert response.status_code == 404, response.text
         check_error(response, api.profile, 404, param=ANY)
 

@@ -40,6 +40,27 @@ def test_16_21_every_route_with_an_id(two):
     assert a.get(batches[1]["id"])["status"] == "in_progress"
 
 
+def test_16_21_uploads(two):
+    """A's upload stays pending, and B cannot name A's parts either."""
+    a, b, _, _ = two
+    members = {"bytes": 3, "filename": "a.jsonl", "mime_type": "x", "purpose": "batch"}
+    upload, other = (one.http.post("uploads", json=members).json()["id"] for one in (a, b))
+    data = {"data": ("x", b"{}\n")}
+    part = a.http.post(f"uploads/{upload}/parts", files=data).json()["id"]
+    for path, more in (
+        ("parts", {"files": data}),
+        ("complete", {"json": {"part_ids": [part]}}),
+        ("cancel", {}),
+    ):
+        response = b.http.post(f"uploads/{upload}/{path}", **more)
+        message = f"No such Upload object: {upload}"
+        check_error(response, b.profile, 404, param="id", message=message)
+    response = b.http.post(f"uploads/{other}/complete", json={"part_ids": [part]})
+    check_error(response, b.profile, 400, "invalid_value", "part_ids")
+    response = a.http.post(f"uploads/{upload}/complete", json={"part_ids": [part]})
+    assert response.status_code == 200, response.text
+
+
 def test_16_21_lists_and_cursors(two):
     a, b, files, batches = two
     assert b.http.get("files").json()["data"] == []

@@ -23,12 +23,12 @@ static void only_the_last_component_is_taken(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		assert_true(filename_read(names[i].given, to, sizeof(to), &err));
+		assert_true(filename_read("file", names[i].given, to, sizeof(to), &err));
 		assert_string_equal(to, names[i].expected);
 	}
-	assert_false(filename_read("", to, sizeof(to), &err));
+	assert_false(filename_read("file", "", to, sizeof(to), &err));
 	assert_string_equal(err.code, "missing_required_parameter");
-	assert_false(filename_read("dir/", to, sizeof(to), &err));
+	assert_false(filename_read("file", "dir/", to, sizeof(to), &err));
 	assert_string_equal(err.param, "file");
 }
 
@@ -38,12 +38,13 @@ static void a_name_has_a_largest_size(void **state)
 	char to[8];
 
 	(void)state;
-	assert_true(filename_read("1234567", to, sizeof(to), &err));
+	assert_true(filename_read("file", "1234567", to, sizeof(to), &err));
 	assert_string_equal(to, "1234567");
-	assert_false(filename_read("12345678", to, sizeof(to), &err));
+	assert_false(filename_read("file", "12345678", to, sizeof(to), &err));
 	assert_int_equal(err.kind, ERR_INVALID);
-	assert_true(filename_read("a/very/long/path/1", to, sizeof(to), &err));
-	assert_false(filename_read("123456\xff", to, sizeof(to), &err)); /* grows to 9 bytes */
+	assert_true(filename_read("file", "a/very/long/path/1", to, sizeof(to), &err));
+	assert_false(
+		filename_read("file", "123456\xff", to, sizeof(to), &err)); /* grows to 9 bytes */
 }
 
 static void extensions(void **state)

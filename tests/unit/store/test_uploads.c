@@ -359,7 +359,7 @@ static void a_key_knows_how_many_are_pending(void **state)
 	struct key key;
 
 	(void)state;
-	MUST(store_key_create(store, ours.id, "h", "sk-h", NOW, &err));
+	MUST(store_key_create(store, key_of(ours.id, "sk-h"), "h", &err));
 	put_upload(&ours, 60);
 	put_upload(&theirs, 60);
 	MUST(store_key_find(store, "h", &key, &err));
