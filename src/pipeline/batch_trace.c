@@ -39,7 +39,7 @@ static void phase_trace(const struct coordinator *c, const struct batch *b,
 
 	if (from == 0)
 		return;
-	for (int next = status + 1; next < BATCH_STATUS_COUNT; next++)
+	for (int next = (int)status + 1; next < BATCH_STATUS_COUNT; next++)
 		if (b->at[next] >= from && ns_of(b->at[next]) < end_ns &&
 		    !batch_is_final((enum batch_status)next))
 			end_ns = ns_of(b->at[next]);
