@@ -31,8 +31,20 @@ static void new_batch_answer(const struct batch *b, struct buf *to)
 	batch_write(to, &v);
 }
 
-static bool first_answer_again(struct request *rq, const char *id, struct http_response *r,
-			       struct error *err)
+void batch_made(struct request *rq, const struct batch *b, struct http_response *r)
+{
+	pipeline_submit(rq->api->pipeline, b->id);
+	new_batch_answer(b, &r->body);
+}
+
+void batches_full(const struct error *err, struct http_response *r)
+{
+	if (err->kind == ERR_RATE_LIMIT)
+		http_header(r, "Retry-After", "%d", OPEN_BATCHES_RETRY_S);
+}
+
+bool batch_made_before(struct request *rq, const char *id, struct http_response *r,
+		       struct error *err)
 {
 	AUTO(batch_done) struct batch b = { 0 };
 
@@ -80,14 +92,12 @@ static bool batch_make(struct request *rq, struct batch *b, struct http_response
 		b->output_expires_after_s = (int64_t)api->config.result_expires_after_s;
 	if (!store_batch_insert(api->store, b, &rq->claim.call, !api->config.missing_input_refused,
 				limit_of(rq, LIMIT_OPEN_BATCHES), id, err)) {
-		if (err->kind == ERR_RATE_LIMIT)
-			http_header(r, "Retry-After", "%d", OPEN_BATCHES_RETRY_S);
+		batches_full(err, r);
 		return false;
 	}
 	if (strcmp(id, b->id) != 0)
-		return first_answer_again(rq, id, r, err);
-	pipeline_submit(api->pipeline, b->id);
-	new_batch_answer(b, &r->body);
+		return batch_made_before(rq, id, r, err);
+	batch_made(rq, b, r);
 	return true;
 }
 
@@ -122,7 +132,7 @@ bool batches_create(struct request *rq, struct http_response *r, struct error *e
 	if (!repeat_find(rq, buf_slice(&content), r, first, err))
 		return false;
 	if (first[0] != '\0')
-		return first_answer_again(rq, first, r, err);
+		return batch_made_before(rq, first, r, err);
 	return batch_make(rq, &b, r, err);
 }
 
@@ -215,6 +225,15 @@ bool batches_list(struct request *rq, struct http_response *r, struct error *err
 
 /* ---- cancel, hold, resume ---- */
 
+bool batch_refuse(struct request *rq, const char *verb, enum batch_status status,
+		  struct http_response *r, struct error *err)
+{
+	if (is_openai(rq))
+		http_header(r, "x-should-retry", "false"); /* SDKs retry a 409 by themselves */
+	return fail(err, is_openai(rq) ? ERR_CONFLICT : ERR_INVALID,
+		    "Cannot %s a batch with status '%s'.", verb, batch_status_name(status));
+}
+
 static bool fail_final(struct request *rq, const char *verb, struct http_response *r,
 		       struct error *err)
 {
@@ -222,10 +241,7 @@ static bool fail_final(struct request *rq, const char *verb, struct http_respons
 
 	if (!store_batch_get(rq->api->store, rq->key.org, rq->object_id, &b, err))
 		return false;
-	if (is_openai(rq))
-		http_header(r, "x-should-retry", "false"); /* SDKs retry a 409 by themselves */
-	return fail(err, is_openai(rq) ? ERR_CONFLICT : ERR_INVALID,
-		    "Cannot %s a batch with status '%s'.", verb, batch_status_name(b.status));
+	return batch_refuse(rq, verb, b.status, r, err);
 }
 
 /* Contract 5: no body, or an empty object. What an object holds is ignored. */

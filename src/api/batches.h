@@ -10,3 +10,16 @@ bool batches_get(struct request *rq, struct http_response *r, struct error *err)
 bool batches_cancel(struct request *rq, struct http_response *r, struct error *err);
 bool batches_hold(struct request *rq, struct http_response *r, struct error *err);
 bool batches_resume(struct request *rq, struct http_response *r, struct error *err);
+
+/* ---- for retry.c, which makes one too ---- */
+
+/* Of a batch that was just made: its row is durable. */
+void batch_made(struct request *rq, const struct batch *b, struct http_response *r);
+/* The answer of the call that made `id`. */
+MUST_USE bool batch_made_before(struct request *rq, const char *id, struct http_response *r,
+				struct error *err);
+/* There are too many that have not ended: when to come again. */
+void batches_full(const struct error *err, struct http_response *r);
+/* Fails: the state forbids the call (contract 6). */
+bool batch_refuse(struct request *rq, const char *verb, enum batch_status status,
+		  struct http_response *r, struct error *err);

@@ -103,6 +103,59 @@ bool create_read(struct slice body, const struct api_config *config, struct batc
 	       read_input_file_id(text_slice(&id), ret, err);
 }
 
+static bool text_inherit(char **to, const char *from, struct error *err)
+{
+	if (from == NULL)
+		return true;
+	*to = strdup(from);
+	return *to != NULL || fail_memory(err);
+}
+
+static bool read_window_again(const struct member *m, const struct api_config *config,
+			      const struct batch *parent, struct batch *ret, uint64_t *ret_window_s,
+			      struct error *err)
+{
+	AUTO(text_done) struct text window = { 0 };
+
+	if (member_absent(m))
+		return read_window(slice_of(parent->completion_window), &config->windows, ret,
+				   ret_window_s, err);
+	return member_require(m, JSON_STRING, err) && member_text(m, &window.p, &window.n, err) &&
+	       read_window(text_slice(&window), &config->windows, ret, ret_window_s, err);
+}
+
+static bool read_options_again(const struct member *m, const struct batch *parent,
+			       struct batch *ret, struct error *err)
+{
+	if (!member_absent(m))
+		return options_read(m, &ret->options, err);
+	ret->options = parent->options;
+	ret->options.override = NULL;
+	return text_inherit(&ret->options.override, parent->options.override, err);
+}
+
+bool create_read_again(struct slice body, const struct api_config *config,
+		       const struct batch *parent, struct batch *ret, uint64_t *ret_window_s,
+		       struct error *err)
+{
+	struct member m[] = {
+		{ .name = "completion_window" },
+		{ .name = "metadata" },
+		{ .name = "lowtide" },
+	};
+
+	if (body.n > 0 && !members_find(body, m, ARRAY_LEN(m)))
+		return fail(err, ERR_INVALID, "We could not parse the JSON body of your request.");
+	memcpy(ret->endpoint, parent->endpoint, sizeof(ret->endpoint));
+	ret->output_expires_after_s = parent->output_expires_after_s;
+	if (!read_window_again(&m[0], config, parent, ret, ret_window_s, err))
+		return false;
+	if (!(member_absent(&m[1]) ? text_inherit(&ret->metadata, parent->metadata, err)
+				   : read_metadata(&m[1], ret, err)))
+		return false;
+	return read_options_again(&m[2], parent, ret, err);
+}
+
 /* Each part ends in a NUL, which none of them holds. */
 void create_content(const struct batch *b, struct buf *to)
 {

@@ -169,6 +169,7 @@ static const struct json_member batch_members[] = {
 	{ "stall_reason", .write = put_stall_reason },
 	{ "stall_message", B(stall_message), FORM_NULL_IF_ZERO },
 	{ "top_errors", .write = put_causes },
+	{ "retried_from", B(row.retried_from), FORM_NULL_IF_ZERO },
 	{ .form = FORM_END },
 };
 

@@ -14,6 +14,7 @@
 #include "api/operator.h"
 #include "api/results.h"
 #include "api/part.h"
+#include "api/retry.h"
 #include "api/scheduling.h"
 #include "api/upload.h"
 #include "api/upload_complete.h"
@@ -43,6 +44,8 @@ static const struct route routes[] = {
 	{ "GET", "/v1/batches", .work = HTTP_LIST, .keys = KEYS_FOR_AN_ORG,
 	  .handle = batches_list },
 	{ "GET", "/v1/batches/{id}", .keys = KEYS_FOR_AN_ORG, .handle = batches_get },
+	{ "POST", "/v1/batches/{id}/retry", BODY_JSON, .creates = true,
+	  .name = "POST /v1/batches/{id}/retry", .work = HTTP_WRITE, .handle = batches_retry },
 	{ "GET", "/v1/batches/{id}/results", .handle = results_get },
 	{ "GET", "/v1/batches/{id}/events", .keys = KEYS_FOR_AN_ORG, .handle = events_batch },
 	{ "POST", "/v1/batches/{id}/cancel", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_FOR_AN_ORG,

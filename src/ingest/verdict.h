@@ -30,6 +30,18 @@ struct verdict_rules {
 	const struct override *override; /* what is set in each body; NULL: nothing is */
 };
 
+/* What makes a line bad whatever the settings are, in a batch that has begun: those in force may be
+ * others by now, and a line that was good stays so. `override`: that of the batch. */
+static inline struct verdict_rules verdict_rules_lasting(const struct batch *b,
+							 const struct override *override)
+{
+	return (struct verdict_rules){ .profile = PROFILE_KIMI,
+				       .endpoint = b->endpoint,
+				       .model = b->model,
+				       .mixed_models = b->options.mixed_models,
+				       .override = override };
+}
+
 /* Texts of the finding are valid during the call; its fault is not told where the findings become
  * JSON. */
 typedef void (*finding_fn)(void *ctx, const struct finding *finding);

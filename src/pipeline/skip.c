@@ -139,15 +139,7 @@ bool skip_first(struct coordinator *c, const struct verdict_rules *rules, struct
 bool skip_again(struct coordinator *c, struct error *err)
 {
 	struct skipping s = { .c = c, .journal = c->files.journal, .again = true };
-	/* What no settings allow: those in force may be others by now, and a line that was good
-	 * stays so. */
-	const struct verdict_rules rules = {
-		.profile = PROFILE_KIMI,
-		.endpoint = c->batch.endpoint,
-		.model = c->batch.model,
-		.mixed_models = c->batch.options.mixed_models,
-		.override = c->override,
-	};
+	const struct verdict_rules rules = verdict_rules_lasting(&c->batch, c->override);
 	struct verdict_lines lines;
 
 	if (!c->batch.options.skip_invalid || c->input_lost || c->files.journal == NULL)

@@ -199,6 +199,27 @@ bool store_batch_insert(struct store *s, const struct batch *b, const struct cal
 	return true;
 }
 
+bool store_batch_insert_with(struct store *s, const struct batch *b, const struct file *input,
+			     const struct file_quota *quota, const struct call *call,
+			     uint64_t open_max, char ret_id[static ID_SIZE], struct error *err)
+{
+	AUTO(txn_end) struct txn t = { 0 };
+	char id[ID_SIZE];
+
+	if (!txn_begin(&t, s, err) || !call_find(t.db, call, b->created_at, id, err))
+		return false;
+	if (id[0] == '\0') {
+		memcpy(id, b->id, sizeof(id));
+		if (!room_for_open(t.db, b->org, open_max, err) ||
+		    !file_add(t.db, input, quota, err) || !batch_insert(t.db, b, false, err) ||
+		    !call_record(t.db, call, b->id, b->created_at, err) || !txn_commit(&t, err))
+			return false;
+		failpoint("batch.after_insert");
+	}
+	memcpy(ret_id, id, sizeof(id));
+	return true;
+}
+
 /* ---- reading ---- */
 
 bool store_batch_get(struct store *s, const char *org, const char *id, struct batch *ret,

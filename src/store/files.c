@@ -124,6 +124,12 @@ static bool quota_has_room(struct db *db, const struct file *f, const struct fil
 	       file_quota_allows(quota, &use, &(struct file_use){ 1, f->bytes }, err);
 }
 
+bool file_add(struct db *db, const struct file *f, const struct file_quota *quota,
+	      struct error *err)
+{
+	return quota_has_room(db, f, quota, err) && file_insert(db, f, err);
+}
+
 bool store_file_insert(struct store *s, const struct file *f, const struct file_quota *quota,
 		       const struct call *call, char ret_id[static ID_SIZE], struct error *err)
 {
@@ -134,7 +140,7 @@ bool store_file_insert(struct store *s, const struct file *f, const struct file_
 		return false;
 	if (id[0] == '\0') {
 		memcpy(id, f->id, sizeof(id));
-		if (!quota_has_room(t.db, f, quota, err) || !file_insert(t.db, f, err) ||
+		if (!file_add(t.db, f, quota, err) ||
 		    !call_record(t.db, call, f->id, f->created_at, err) || !txn_commit(&t, err))
 			return false;
 	}

@@ -216,6 +216,12 @@ MUST_USE bool store_blob_known(struct store *s, const char *id, bool *ret_known,
 MUST_USE bool store_batch_insert(struct store *s, const struct batch *b, const struct call *call,
 				 bool input_may_miss, uint64_t open_max,
 				 char ret_id[static ID_SIZE], struct error *err);
+/* The same of a batch on an input that is made for it: both rows, or neither. The file's blob is
+ * durable; INVALID file_quota_exceeded as in store_file_insert. */
+MUST_USE bool store_batch_insert_with(struct store *s, const struct batch *b,
+				      const struct file *input, const struct file_quota *quota,
+				      const struct call *call, uint64_t open_max,
+				      char ret_id[static ID_SIZE], struct error *err);
 /* `org` NULL: any organization. batch_done(ret) is the caller's. */
 MUST_USE bool store_batch_get(struct store *s, const char *org, const char *id, struct batch *ret,
 			      struct error *err);

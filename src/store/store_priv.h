@@ -87,6 +87,9 @@ MUST_USE bool batch_read(struct query *q, struct batch *ret, struct error *err);
 /* ---- files.c ---- */
 
 MUST_USE bool file_insert(struct db *db, const struct file *f, struct error *err);
+/* The same, if the organization's quota (NULL: none) has room for it. */
+MUST_USE bool file_add(struct db *db, const struct file *f, const struct file_quota *quota,
+		       struct error *err);
 /* store_file_use() on a connection. */
 MUST_USE bool file_use(struct db *db, const char *org, int64_t now, struct file_use *ret,
 		       struct error *err);

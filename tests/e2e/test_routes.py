@@ -36,6 +36,7 @@ ROUTES = [
     ("webhook_endpoints/we_abc/deliveries/wh_abc/replay", {"POST"}),
     ("batches/batch_abc/events", {"GET"}),
     ("lowtide/events", {"GET"}),
+    ("batches/batch_abc/retry", {"POST"}),
 ]
 GOOD = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 
@@ -200,6 +201,7 @@ def test_2_2_ids_in_paths_are_opaque(api, given):
         ("POST", f"uploads/{given}/cancel"),
         ("POST", f"uploads/{given}/complete"),
         ("POST", f"uploads/{given}/parts"),
+        ("POST", f"batches/{given}/retry"),
     ):
         url = httpx.URL(api.server.base_url + "/" + path)
         more = {"json": {"part_ids": []}} if path.endswith("/complete") else {}
@@ -218,7 +220,7 @@ def test_2_3_no_such_file(api):
 
 
 def test_2_3_no_such_batch(api):
-    calls = (("GET", ""), ("POST", "/cancel"), ("POST", "/hold"), ("POST", "/resume"))
+    calls = (("GET", ""), ("POST", "/cancel"), ("POST", "/hold"), ("POST", "/resume"), ("POST", "/retry"))
     for method, path in calls:
         response = api.http.request(method, f"batches/batch_x{path}")
         message = "No batch found with id 'batch_x'."

@@ -32,7 +32,7 @@ def test_16_21_every_route_with_an_id(two):
                 check_error(response, b.profile, 404, param="id", message=message)
         a.file(file_id)
     for batch in batches:
-        calls = (("GET", ""), ("POST", "/cancel"), ("POST", "/hold"), ("POST", "/resume"))
+        calls = (("GET", ""), ("POST", "/cancel"), ("POST", "/hold"), ("POST", "/resume"), ("POST", "/retry"))
         for method, path in calls:
             response = b.http.request(method, f"batches/{batch['id']}{path}")
             message = f"No batch found with id '{batch['id']}'."

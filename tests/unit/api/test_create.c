@@ -211,6 +211,87 @@ static void content_tells_creates_apart(void **state)
 		buf_free(&content[i]);
 }
 
+/* ---- a retry (11.3): what it does not say is the parent's ---- */
+
+static void a_retry_takes_from_its_parent_what_it_does_not_say(void **state)
+{
+	static const char parent_body[] =
+		"{" GOOD "\"completion_window\":\"3d\",\"metadata\":{\"k\":\"v\"},\"lowtide\":"
+		"{\"on_invalid_line\":\"skip\",\"override\":{\"n\":1}},\"output_expires_after\":"
+		"{\"anchor\":\"created_at\",\"seconds\":3600}}";
+	static const char *const empty[] = { "", "{}", "{\"metadata\":null,\"lowtide\":null}" };
+	struct batch parent, b;
+	struct error err;
+	uint64_t window_s;
+
+	(void)state;
+	taken(&kimi, parent_body, &parent);
+	for (size_t i = 0; i < ARRAY_LEN(empty); i++) {
+		b = (struct batch){ 0 };
+		assert_true(
+			create_read_again(slice_of(empty[i]), &kimi, &parent, &b, &window_s, &err));
+		assert_int_equal(window_s, 3 * 86400);
+		assert_string_equal(b.endpoint, parent.endpoint);
+		assert_string_equal(b.completion_window, "3d");
+		assert_string_equal(b.metadata, "{\"k\":\"v\"}");
+		assert_int_equal(b.output_expires_after_s, 3600);
+		assert_true(b.options.skip_invalid);
+		assert_string_equal(b.options.override, "{\"n\":1}");
+		assert_ptr_not_equal(b.options.override, parent.options.override);
+		batch_done(&b);
+	}
+	b = (struct batch){ 0 };
+	assert_true(create_read_again(
+		SLICE("{\"completion_window\":\"1d\",\"metadata\":{},\"lowtide\":"
+		      "{\"mixed_models\":true},\"endpoint\":5,\"input_file_id\":[]}"),
+		&kimi, &parent, &b, &window_s, &err));
+	assert_string_equal(b.completion_window, "1d");
+	assert_string_equal(b.metadata, "{}");
+	assert_true(b.options.mixed_models);
+	assert_false(b.options.skip_invalid); /* `lowtide` is one member */
+	assert_null(b.options.override);
+	batch_done(&b);
+	batch_done(&parent);
+}
+
+static void a_retry_refuses_as_a_create_does(void **state)
+{
+	static const struct {
+		const char *body, *param, *code;
+	} bad[] = {
+		{ "[]", "", NULL },
+		{ "{", "", NULL },
+		{ "{\"completion_window\":1}", "completion_window", "invalid_type" },
+		{ "{\"completion_window\":\"1w\"}", "completion_window", "invalid_value" },
+		{ "{\"metadata\":\"x\"}", "metadata", "invalid_type" },
+		{ "{\"lowtide\":[]}", "lowtide", "invalid_type" },
+		{ "{\"lowtide\":{\"mixed_models\":1}}", "lowtide.mixed_models", "invalid_type" },
+	};
+	struct batch parent;
+	struct error err;
+	uint64_t window_s;
+
+	(void)state;
+	taken(&kimi, "{" GOOD WINDOW "}", &parent);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		struct batch b = { 0 };
+		assert_false(create_read_again(slice_of(bad[i].body), &kimi, &parent, &b, &window_s,
+					       &err));
+		assert_int_equal(err.kind, ERR_INVALID);
+		assert_string_equal(err.param, bad[i].param);
+		if (bad[i].code != NULL)
+			assert_string_equal(err.code, bad[i].code);
+		batch_done(&b);
+	}
+	/* the parent's window may have been allowed then, and not be now */
+	struct batch b = { 0 };
+	strcpy(parent.completion_window, "3d");
+	assert_false(create_read_again(SLICE(""), &openai, &parent, &b, &window_s, &err));
+	assert_string_equal(err.param, "completion_window");
+	batch_done(&b);
+	batch_done(&parent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,6 +302,8 @@ int main(void)
 		cmocka_unit_test(refuses_expiry),
 		cmocka_unit_test(messages_by_profile),
 		cmocka_unit_test(content_tells_creates_apart),
+		cmocka_unit_test(a_retry_takes_from_its_parent_what_it_does_not_say),
+		cmocka_unit_test(a_retry_refuses_as_a_create_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

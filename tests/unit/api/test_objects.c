@@ -55,7 +55,8 @@ static void a_new_batch(void **state)
 	       "\"total_tokens\":0},\"metadata\":null,"
 	       "\"lowtide\":{\"pending\":0,\"running\":0,\"expired\":0,\"cancelled\":0,"
 	       "\"retried\":0,\"rate_per_s\":0.000,\"eta_at\":null,\"at_risk\":false,"
-	       "\"queue_position\":0,\"stall_reason\":null,\"stall_message\":null,\"top_errors\":[]}}");
+	       "\"queue_position\":0,\"stall_reason\":null,\"stall_message\":null,\"top_errors\":[],"
+	       "\"retried_from\":null}}");
 }
 
 static void result_files_show_once_the_state_is_final(void **state)
@@ -80,6 +81,7 @@ static void a_batch_that_ran(void **state)
 	char model[] = "m", metadata[] = "{\"k\":\"v\"}", errors[] = "[{\"code\":null}]";
 	struct batch_view v = {
 		.row = { .status = BATCH_FAILED,
+			 .retried_from = "batch_0",
 			 .at = { [BATCH_IN_PROGRESS] = 1, [BATCH_FAILED] = 2 },
 			 .model = model,
 			 .metadata = metadata,
@@ -120,7 +122,7 @@ static void a_batch_that_ran(void **state)
 		 "\"rate_per_s\":2.500,\"eta_at\":99,\"at_risk\":true,\"queue_position\":8,"
 		 "\"stall_reason\":\"upstream_down\",\"stall_message\":\"HTTP 503\",\"top_errors\":[{\"code\":"
 		 "\"request_timeout\",\"count\":3,\"example_line\":4},{\"code\":\"404\",\"count\":1,"
-		 "\"example_line\":9}]}"),
+		 "\"example_line\":9}],\"retried_from\":\"batch_0\"}"),
 	};
 	struct buf to = BUF(4096);
 

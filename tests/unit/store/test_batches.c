@@ -805,6 +805,42 @@ static void an_organization_has_so_many_open_batches(void **state)
 	MUST(store_batch_insert(store, &b, NULL, false, 1, id, &err));
 }
 
+/* 11.3, retry: the child and its input are both there, or neither is. */
+static void a_batch_and_its_input_are_made_together(void **state)
+{
+	const struct file_quota none = { 1, 0 }, room = { 9, 0 };
+	struct batch b = batch_of(&ours, NOW), again = batch_of(&ours, NOW), got;
+	struct file f = { .purpose = PURPOSE_BATCH, .bytes = 5, .created_at = NOW }, found;
+	struct call call = { .route = "POST /v1/batches/{id}/retry" };
+	char id[ID_SIZE];
+
+	(void)state;
+	(void)put_batch(&ours, NOW);
+	id_file(f.id);
+	memcpy(f.org, ours.id, sizeof(f.org));
+	memcpy(b.input_file_id, f.id, sizeof(f.id));
+	strcpy(b.retried_from, "batch_0");
+	strcpy(call.idempotency_key, "once");
+	strcpy(call.fingerprint, "f");
+	FAILS(store_batch_insert_with(store, &b, &f, &none, &call, 0, id, &err), INVALID);
+	assert_string_equal(err.code, "file_quota_exceeded");
+	FAILS(store_batch_insert_with(store, &b, &f, &room, &call, 1, id, &err), RATE_LIMIT);
+	FAILS(store_file_get(store, NULL, f.id, NOW, &found, &err), NOT_FOUND);
+	FAILS(store_batch_get(store, NULL, b.id, &got, &err), NOT_FOUND);
+	MUST(store_batch_insert_with(store, &b, &f, &room, &call, 0, id, &err));
+	assert_string_equal(id, b.id);
+	MUST(store_file_get(store, ours.id, f.id, NOW, &found, &err));
+	MUST(store_batch_get(store, ours.id, b.id, &got, &err));
+	assert_string_equal(got.retried_from, "batch_0");
+	assert_string_equal(got.input_file_id, f.id);
+	assert_false(got.input_missing);
+	batch_done(&got);
+	id_file(f.id); /* the same call again makes nothing */
+	MUST(store_batch_insert_with(store, &again, &f, &room, &call, 0, id, &err));
+	assert_string_equal(id, b.id);
+	FAILS(store_file_get(store, NULL, f.id, NOW, &found, &err), NOT_FOUND);
+}
+
 /* 11.3: held and resumed while lines may be sent; anything else changes nothing. */
 static void a_batch_is_held_and_goes_on(void **state)
 {
@@ -870,6 +906,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(an_organization_has_so_many_open_batches),
+		WITH_STORE(a_batch_and_its_input_are_made_together),
 		WITH_STORE(a_batch_is_held_and_goes_on),
 		WITH_STORE(the_batches_of_a_suspended_organization_are_to_be_cancelled),
 		WITH_STORE(a_batch_reads_back_whole),
