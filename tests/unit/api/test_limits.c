@@ -14,6 +14,7 @@ static struct org ours, theirs;
 static struct api api;
 static struct file_quota quota;
 static int64_t own[ORG_LIMITS]; /* of every organization */
+static uint64_t pending;        /* uploads in parts, likewise */
 static struct error err;
 
 static int setup(void **state)
@@ -26,6 +27,7 @@ static int setup(void **state)
 	assert_true(store_org_ensure(store, "theirs", NOW, &theirs, &err));
 	api = (struct api){ .store = store };
 	quota = (struct file_quota){ 0 };
+	pending = 0;
 	for (unsigned i = 0; i < ORG_LIMITS; i++)
 		own[i] = LIMIT_AS_CONFIGURED;
 	limits_open(&api.limits);
@@ -52,6 +54,7 @@ static bool begins(const struct org *org, begin_fn begin)
 
 	memcpy(rq.key.org, org->id, sizeof(org->id));
 	memcpy(rq.key.limits, own, sizeof(own));
+	rq.key.uploads = pending;
 	http_response_init(&r);
 	bool ok = begin(&rq, &r, &err);
 	if (!ok) {
@@ -98,6 +101,25 @@ static void uploads_and_online_requests_are_so_many_at_once(void **state)
 	upload_ends(&ours, 0, 0);
 	upload_ends(&theirs, 0, 0);
 	limits_online_end(&api.limits, ours.id);
+}
+
+/* Contract 13.1: in the store, that is, while they are pending; of their parts as many at once. */
+static void uploads_in_parts_count_too(void **state)
+{
+	(void)state;
+	api.config.org_limits[LIMIT_UPLOADS] = 2;
+	pending = 1;
+	assert_true(begins(&ours, limits_upload_begin));
+	assert_false(begins(&ours, limits_upload_begin));
+	assert_true(begins(&ours, limits_part_begin));
+	assert_true(begins(&ours, limits_part_begin));
+	assert_false(begins(&ours, limits_part_begin));
+	assert_non_null(strstr(err.message, "parts of uploads at once (limits.org.uploads)"));
+	upload_ends(&ours, 0, 0);
+	limits_part_end(&api.limits, ours.id);
+	limits_part_end(&api.limits, ours.id);
+	pending = 2; /* what is refused leaves no entry */
+	assert_false(begins(&ours, limits_upload_begin));
 }
 
 /* Contract 13.1: `lowtide org limit` */
@@ -167,6 +189,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_STORE(uploads_and_online_requests_are_so_many_at_once),
+		WITH_STORE(uploads_in_parts_count_too),
 		WITH_STORE(an_organizations_own_limit_counts),
 		WITH_STORE(nothing_is_no_limit),
 		WITH_STORE(uploads_under_way_count_against_the_quota),
