@@ -336,6 +336,26 @@ def test_12_killed_at_a_point(serve, failpoints, receiver, name):
     assert one["id"] == sent[0].id
 
 
+def test_12_killed_before_a_secret_was_told(serve, failpoints, receiver):
+    """The endpoint is there, and its owner can give it another secret."""
+    api = serve(settings=PRIVATE, start=False)
+    api.server.start(env={"LOWTIDE_FAILPOINTS": "webhook.endpoint_made=kill"})
+    with pytest.raises(httpx.TransportError):
+        api.http.post("webhook_endpoints", json={**NAME, "url": receiver.url})
+    api.server.wait_killed()
+    api.server.start(env={"LOWTIDE_FAILPOINTS": "webhook.rotated=kill"})
+    (made,) = api.http.get("webhook_endpoints").json()["data"]
+    path = f"webhook_endpoints/{made['id']}/rotate_secret"
+    with pytest.raises(httpx.TransportError):
+        api.http.post(path)
+    api.server.wait_killed()
+    api.server.start()
+    told = check_endpoint(api.http.post(path).json(), secret=True)
+    ends(api, "completed")
+    (one,) = receiver.wait(1)
+    unwrap(one, told["signing_secret"])
+
+
 def test_12_killed_again_and_again(serve, receiver):
     """kill -9 at random moments, with several batches: each event comes, with one id each."""
     api = serve(settings=PRIVATE)
@@ -418,6 +438,22 @@ def test_12_the_address_that_a_name_leads_to(serve, receivers, tmp_path):
     api.server.restart()
     receiver.wait(1)
     delivered(api, made)
+
+
+def test_12_certificates_are_verified(serve, receivers, tmp_path):
+    """A receiver whose certificate nobody vouches for, or of another name, is sent nothing."""
+    ca, other = Authority(tmp_path), Authority(tmp_path, "another CA")
+    unknown, misnamed = receivers(other.server("127.0.0.1")), receivers(ca.server("elsewhere"))
+    good = receivers(ca.server("127.0.0.1"))
+    api = serve(settings={**PRIVATE, "webhooks.ca_file": ca.cert})
+    made = [endpoint(api, one.url) for one in (unknown, misnamed, good)]
+    ends(api, "completed")
+    delivered(api, made[2])
+    for one in made[:2]:
+        wait_until(lambda: deliveries(api, one)[0]["attempts"], "an attempt")  # noqa: B023
+        (log,) = deliveries(api, one)
+        assert log["status"] is None and "certificate" in log["error"].lower(), log
+    assert not unknown.requests and not misnamed.requests
 
 
 def test_12_proxies_are_used_only_where_any_address_may_be(serve, receiver):

@@ -5,6 +5,7 @@
 #include "store_test.h"
 
 #include "base/duration.h"
+#include "store/webhooks.h"
 
 /* ---- what stands in the database, and what a call told: as one number ---- */
 
@@ -64,6 +65,8 @@ static struct upload_row pending;
 static struct upload_part part;
 static struct merge_state merged;
 static struct call call;
+static struct webhook_endpoint hook; /* with something to be sent to it */
+static struct webhook_due hook_due;
 static uint64_t told; /* by the call */
 
 static struct upload_row upload_of(const struct org *org)
@@ -74,6 +77,34 @@ static struct upload_row upload_of(const struct org *org)
 	id_file(u.blob);
 	memcpy(u.org, org->id, sizeof(u.org));
 	return u;
+}
+
+static struct webhook_endpoint hook_of(const char *name)
+{
+	struct webhook_endpoint e = { .event_types = WEBHOOK_ALL_TYPES, .created_at = NOW };
+
+	id_endpoint(e.id);
+	memcpy(e.org, ours.id, sizeof(e.org));
+	snprintf(e.name, sizeof(e.name), "%s", name);
+	snprintf(e.url, sizeof(e.url), "https://example.com/");
+	snprintf(e.secret, sizeof(e.secret), "whsec_s");
+	return e;
+}
+
+static void hook_put(void)
+{
+	struct batch over = put_batch(&ours, NOW);
+	struct webhook_due *list;
+	size_t n;
+	bool moved;
+
+	hook = hook_of("one");
+	MUST(store_webhook_create(store, &hook, 0, &err));
+	MUST(store_batch_fail(store, over.id, "[]", NOW + 1, &moved, &err));
+	MUST(store_webhook_due(store, hook.id, 1, &list, &n, &err));
+	assert_int_equal(n, 1);
+	hook_due = list[0];
+	free(list);
 }
 
 static void rows_put(void)
@@ -550,6 +581,138 @@ static bool batch_finish(void)
 	       moved;
 }
 
+static bool webhook_create(void)
+{
+	struct webhook_endpoint e = hook_of("two");
+
+	return store_webhook_create(store, &e, 5, &err);
+}
+
+static bool webhook_get(void)
+{
+	struct webhook_endpoint e;
+	bool ok = store_webhook_get(store, ours.id, hook.id, &e, &err);
+
+	if (ok)
+		tell_text(e.name);
+	return ok;
+}
+
+static bool webhook_list(void)
+{
+	struct webhook_endpoint *list;
+	size_t n;
+	bool more;
+
+	if (!store_webhook_list(store, ours.id, NULL, 5, &list, &n, &more, &err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		tell_text(list[i].name);
+	free(list);
+	return true;
+}
+
+static bool webhook_update(void)
+{
+	const struct webhook_change change = { .url = "https://example.org/" };
+	struct webhook_endpoint e;
+
+	return store_webhook_update(store, ours.id, hook.id, &change, NOW + 2, &e, &err);
+}
+
+static bool webhook_rotate(void)
+{
+	struct webhook_endpoint e;
+
+	return store_webhook_rotate(store, ours.id, hook.id, "whsec_t", NOW + DAY, NOW, &e, &err);
+}
+
+static bool webhook_delete(void)
+{
+	return store_webhook_delete(store, ours.id, hook.id, &err);
+}
+
+static bool webhook_configure(void)
+{
+	struct webhook_endpoint e = hook_of("configured");
+
+	snprintf(e.id, sizeof(e.id), "we_config_one");
+	return store_webhook_configure(store, &e, 1, NOW, &err);
+}
+
+static bool delivery_list(void)
+{
+	struct webhook_delivery *list;
+	size_t n;
+	bool more;
+
+	if (!store_delivery_list(store, ours.id, hook.id, NULL, 5, &list, &n, &more, &err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		tell_text(list[i].id);
+	free(list);
+	return true;
+}
+
+static bool delivery_replay(void)
+{
+	struct webhook_delivery d;
+
+	return store_delivery_replay(store, ours.id, hook.id, hook_due.id, NOW + 9, &d, &err);
+}
+
+static bool webhooks_pending(void)
+{
+	char(*ids)[ID_SIZE];
+	size_t n;
+
+	if (!store_webhooks_pending(store, &ids, &n, &err))
+		return false;
+	tell(&n, sizeof(n));
+	free(ids);
+	return true;
+}
+
+static bool webhook_due(void)
+{
+	struct webhook_due *list;
+	size_t n;
+
+	if (!store_webhook_due(store, hook.id, 5, &list, &n, &err))
+		return false;
+	tell(&n, sizeof(n));
+	free(list);
+	return true;
+}
+
+static bool webhook_record(void)
+{
+	struct webhook_result r = {
+		.delivery = hook_due.id,
+		.endpoint = hook.id,
+		.status = 500,
+		.error = "no",
+		.next_at = NOW + 60,
+	};
+
+	return store_webhook_record(store, &r, 1, &err);
+}
+
+static bool outbox_shift(void)
+{
+	return store_outbox_shift(store, 7, NOW + DAY, &err);
+}
+
+static bool outbox_oldest(void)
+{
+	int64_t oldest;
+	bool ok = store_outbox_oldest(store, &oldest, &err);
+
+	if (ok)
+		tell(&oldest, sizeof(oldest));
+	return ok;
+}
+
 #define READS false
 #define WRITES true
 
@@ -557,6 +720,7 @@ static const struct {
 	const char *name;
 	bool (*run)(void);
 	bool writes;
+	bool hooked; /* beside an endpoint of webhooks: not all, because each row costs time */
 } cases[] = {
 	{ "org_ensure", org_ensure, WRITES },
 	{ "org_create", org_create, WRITES },
@@ -599,10 +763,24 @@ static const struct {
 	{ "merge_put", merge_put, WRITES },
 	{ "batch_move", batch_cancelling, WRITES },
 	{ "batch_start", batch_start, WRITES },
-	{ "batch_fail", batch_fail, WRITES },
+	{ "batch_fail", batch_fail, WRITES, .hooked = true },
 	{ "batch_cancel_early", batch_cancel_early, WRITES },
 	{ "batch_hold", batch_hold, WRITES },
 	{ "batch_finish", batch_finish, WRITES },
+	{ "webhook_create", webhook_create, WRITES, .hooked = true },
+	{ "webhook_get", webhook_get, READS, .hooked = true },
+	{ "webhook_list", webhook_list, READS, .hooked = true },
+	{ "webhook_update", webhook_update, WRITES, .hooked = true },
+	{ "webhook_rotate", webhook_rotate, WRITES, .hooked = true },
+	{ "webhook_delete", webhook_delete, WRITES, .hooked = true },
+	{ "webhook_configure", webhook_configure, WRITES, .hooked = true },
+	{ "delivery_list", delivery_list, READS, .hooked = true },
+	{ "delivery_replay", delivery_replay, WRITES, .hooked = true },
+	{ "webhooks_pending", webhooks_pending, READS, .hooked = true },
+	{ "webhook_due", webhook_due, READS, .hooked = true },
+	{ "webhook_record", webhook_record, WRITES, .hooked = true },
+	{ "outbox_shift", outbox_shift, WRITES, .hooked = true },
+	{ "outbox_oldest", outbox_oldest, READS, .hooked = true },
 };
 
 /* One run of case `c`; whether it did its work. A store that is new has caches to fill. */
@@ -624,12 +802,14 @@ static void fill(void)
 	rows_put();
 }
 
-static void begin(void)
+static void begin(size_t c)
 {
 	void *none = NULL;
 
 	setup(&none);
 	fill();
+	if (cases[c].hooked)
+		hook_put();
 }
 
 static void end(void)
@@ -647,7 +827,7 @@ static void sweep_case(size_t c)
 	struct memory_sweep s = MEMORY_SWEEP;
 	uint64_t before, answer = 0, now;
 
-	begin();
+	begin(c);
 	before = database();
 	while (memory_sweep_next(&s)) {
 		bool ok = run(c, &s, &now);
@@ -663,7 +843,7 @@ static void sweep_case(size_t c)
 			if (ok)
 				assert_true(after != before);
 			end();
-			begin();
+			begin(c);
 			before = database();
 		}
 		MUST(store_key_count(store, &now, &err)); /* readers and writer are free again */
