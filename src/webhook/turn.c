@@ -23,16 +23,13 @@ static bool told(struct webhooks *w, const char *doing, const struct error *err)
 
 void turn_begin(struct webhooks *w)
 {
-	w->clock_good = wall_is_good(wall_begin(&w->wall, 0, sys.now_s(), sys.monotonic_ms()));
+	(void)wall_begin(&w->wall, 0, sys.now_s(), sys.monotonic_ms());
 	w->shifts = true; /* the clock may have been far ahead when the process ended */
 }
 
 static void clock_look(struct webhooks *w)
 {
-	enum wall_look look = wall_look(&w->wall, sys.now_s(), sys.monotonic_ms());
-
-	w->clock_good = wall_is_good(look);
-	if (look != WALL_DOUBTED)
+	if (wall_look(&w->wall, sys.now_s(), sys.monotonic_ms()) != WALL_DOUBTED)
 		return;
 	w->shift_s += w->wall.off_s;
 	w->shifts = true;
@@ -71,15 +68,9 @@ static uint32_t random_number(void)
 	return number;
 }
 
-static int64_t next_attempt(const struct webhooks *w, const struct sending *s)
+static int64_t next_attempt(const struct webhooks *w, const struct webhook_due *d)
 {
-	const struct webhook_due *d = &s->due;
-	int64_t now = w->wall.wall_s;
-	uint32_t random = random_number();
-	int64_t next = attempts_next(d->began_at, d->attempts + 1, now, random);
-
-	/* Nothing is given up by a clock that nobody believes. */
-	return next == 0 && !w->clock_good ? now + attempts_wait_s(d->attempts + 1, random) : next;
+	return attempts_next(d->began_at, d->attempts + 1, w->wall.wall_s, random_number());
 }
 
 static void result_log(struct webhooks *w, const struct sending *s, const struct webhook_result *r)
@@ -131,7 +122,7 @@ static size_t results_make(const struct webhooks *w, struct webhook_result *to)
 			.status = s->status,
 			.latency_ms = s->latency_ms,
 			.error = s->how == WEBHOOK_TAKEN ? NULL : s->error,
-			.next_at = s->how == WEBHOOK_TAKEN ? 0 : next_attempt(w, s),
+			.next_at = s->how == WEBHOOK_TAKEN ? 0 : next_attempt(w, &s->due),
 		};
 	return n;
 }

@@ -9,7 +9,8 @@
  * WEBHOOK_ALL_MAX, half of which endpoints that fail cannot take.
  *
  * Where next_at says when, it is by the wall clock; when that steps (base/wall.h) all that is due
- * moves with it, and while it is in doubt no delivery is given up.
+ * moves with it: nothing is given up by a clock that was set ahead, nor waits for one that was set
+ * back.
  *
  * Two threads of its own: a client's loop (client/client.h), which waits for nothing but the
  * network, and the outbox's, which has the database. Calls from any thread; none blocks but on

@@ -34,7 +34,7 @@ struct webhooks {
 	struct wall wall;
 	int64_t shift_s; /* how far the clock has moved and what is due has not yet */
 	bool shifts;     /* it has, or nothing has looked whether something is due too late */
-	bool clock_good, fault_told;
+	bool fault_told;
 
 	/* the loop thread's */
 	struct sending *going; /* started, by next */
