@@ -148,3 +148,17 @@ void spending_back(struct line *l)
 	if (!s->over)
 		flows_release(s);
 }
+
+uint64_t spending_lines(const struct flow *f)
+{
+	const struct spending *s = f->spending;
+	const struct schedule_batch *b = &f->entry;
+	double output;
+
+	if (s == NULL || b->rest_lines == 0 || !schedule_expects(f->model->schedule, b, &output))
+		return 0;
+	double each = (double)b->rest_bytes / (double)b->rest_lines / BYTES_PER_TOKEN + output;
+	double left = s->budget > s->spent ? (double)(s->budget - s->spent) : 0;
+	double lines = each > 1 ? left / each : left;
+	return lines < 1 ? 1 : lines < (double)b->rest_lines ? (uint64_t)lines : 0;
+}

@@ -42,5 +42,8 @@ bool spending_admits(struct dispatch *d, struct line *l, struct slice body, unsi
 void spending_back(struct line *l);
 /* A line ended well, having taken so many tokens; 0: it is not known. */
 void spending_took(const struct line *l, uint64_t tokens);
+/* So many of the flow's lines will be sent, about, before the budget is used up: for the forecast.
+ * 0: all, or nothing can be told. */
+uint64_t spending_lines(const struct flow *f);
 /* The flow ends. */
 void spending_leave(struct flow *f);

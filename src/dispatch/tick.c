@@ -13,6 +13,7 @@
 #include "dispatch/learn.h"
 #include "dispatch/model.h"
 #include "dispatch/progress.h"
+#include "dispatch/spending.h"
 #include "dispatch/stall.h"
 #include "dispatch/target.h"
 #include "dispatch/thread.h"
@@ -26,6 +27,12 @@ static void forecast_each(void *ctx, struct schedule_batch *entry)
 {
 	(void)ctx;
 	flow_show_forecast(entry->batch);
+}
+
+static void lines_each(void *ctx, struct schedule_batch *entry)
+{
+	(void)ctx;
+	entry->lines_most = spending_lines(entry->batch);
 }
 
 static void rate_each(void *ctx, struct schedule_batch *entry)
@@ -64,6 +71,7 @@ static void model_tick(struct model *m, double seconds, uint64_t now_ms)
 	double share = m->slots < 1 ? 1 : seconds / (RATE_OVER_S / 2 + seconds);
 	m->slots += (now - m->slots) * share;
 	bool told = m->slots >= 0.5 && !model_settles(m, now_ms);
+	schedule_each(m->schedule, lines_each, NULL);
 	schedule_forecast(m->schedule, told ? m->slots : 0, sys.now_s());
 	schedule_each(m->schedule, forecast_each, NULL);
 	if (m->stall != STALL_NONE)

@@ -51,7 +51,9 @@ static double sent_for_s(const struct schedule *s, const struct schedule_batch *
 /* Slots times milliseconds. */
 static double batch_work(const struct schedule_batch *b)
 {
-	return (double)b->rest_lines * b->each_ms;
+	bool fewer = b->lines_most > 0 && b->lines_most < b->rest_lines;
+
+	return (double)(fewer ? b->lines_most : b->rest_lines) * b->each_ms;
 }
 
 static void batch_expect(const struct schedule *s, struct schedule_batch *b)

@@ -76,6 +76,7 @@ struct schedule_batch {
 	uint64_t rest_lines; /* that have not ended */
 	uint64_t rest_bytes; /* of their bodies, about */
 	bool prefixes;       /* some lines of its file share a prefix: worth a window */
+	uint64_t lines_most; /* of the rest, that will be sent, as far as is known; 0: all */
 	bool suspended;      /* no turns for it, whoever says so; then schedule_suspend() */
 	const struct opening *opening; /* when it may send; outside, it is suspended. NULL: always */
 

@@ -101,6 +101,29 @@ static void what_is_not_known_is_expected_to_be_all_that_is_allowed(void **state
 	world_close(&w);
 }
 
+/* 11.2: the end is that of what the budget lets run. */
+static void the_end_is_that_of_the_budget(void **state)
+{
+	struct flow_view v;
+	struct world w;
+
+	(void)state;
+	open_world(&w);
+	servers.of[0].answer.after_ms = 1000;
+	spending_begin(&spending, 600, 0);
+	struct world_batch *b = batch_of_budget(&w, "m", 2000, SMALL);
+	world_run(&w, 16500);
+	flow_progress(b->flow, &v);
+	int64_t eta_s = v.eta_at - sys.now_s();
+	assert_true(v.eta_at > 0);
+	uint64_t at_ms = world_ms();
+	while (b->spent == 0)
+		world_run(&w, 1000);
+	int64_t took_s = (int64_t)(world_ms() - at_ms) / 1000;
+	assert_in_range(eta_s + 5, took_s, took_s + 10);
+	world_close(&w);
+}
+
 /* 8.3: lines that fail take nothing, and are tried again within the budget. */
 static void a_line_that_fails_gives_its_tokens_back(void **state)
 {
@@ -164,6 +187,7 @@ int main(void)
 		cmocka_unit_test(a_budget_that_is_enough_changes_nothing),
 		cmocka_unit_test(sending_ends_before_the_budget_is_passed),
 		cmocka_unit_test(what_is_not_known_is_expected_to_be_all_that_is_allowed),
+		cmocka_unit_test(the_end_is_that_of_the_budget),
 		cmocka_unit_test(a_line_that_fails_gives_its_tokens_back),
 		cmocka_unit_test(the_flows_of_a_batch_share_it),
 		cmocka_unit_test(a_flow_that_waits_can_be_held_and_dropped),
