@@ -1,0 +1,167 @@
+/* estimate.c: see estimate.h. */
+#include "api/estimate.h"
+
+#include <stdio.h>
+
+#include "api/batches.h"
+#include "api/create.h"
+#include "api/layout.h"
+#include "base/sys.h"
+#include "batch/finding.h"
+#include "pipeline/estimate.h"
+
+/* The answer, as its table draws it. */
+struct answer {
+	const struct estimate *e;
+	uint64_t lines, input_tokens, output_tokens;
+	struct cost cost;
+	int64_t starts_at, eta_at; /* Unix s; 0: cannot be told */
+	bool at_risk;
+};
+
+#define A(member) COLUMN(struct answer, member)
+
+static void put_models(struct buf *to, const void *row)
+{
+	const struct answer *a = row;
+
+	buf_char(to, '[');
+	for (unsigned i = 0; i < a->e->model_count; i++) {
+		if (i > 0)
+			buf_char(to, ',');
+		buf_json_string(to, slice_of(a->e->models[i].name));
+	}
+	buf_char(to, ']');
+}
+
+static const struct json_member cost_members[] = {
+	{ "amount", A(cost.amount), .decimals = 6 },
+	{ "currency", A(cost.currency) },
+};
+
+static void put_cost(struct buf *to, const void *row)
+{
+	const struct answer *a = row;
+
+	if (a->cost.currency[0] == '\0')
+		buf_text(to, "null");
+	else
+		object_write(to, cost_members, ARRAY_LEN(cost_members), a);
+}
+
+static void put_errors(struct buf *to, const void *row)
+{
+	const struct answer *a = row;
+
+	if (a->e->errors.n == 0)
+		buf_text(to, "[]");
+	else
+		buf_add(to, buf_slice(&a->e->errors));
+}
+
+static const struct json_member members[] = {
+	{ "object", .literal = "\"batch.estimate\"" },
+	{ "lines", A(lines) },
+	{ "models", .write = put_models },
+	{ "input_tokens", A(input_tokens) },
+	{ "output_tokens", A(output_tokens) },
+	{ "cost", .write = put_cost },
+	{ "starts_at", A(starts_at), FORM_NULL_IF_ZERO },
+	{ "eta_at", A(eta_at), FORM_NULL_IF_ZERO },
+	{ "at_risk", A(at_risk) },
+	{ "errors", .write = put_errors },
+};
+
+/* Of all models together; not known where one has no price, or two are in different currencies. */
+static void cost_add(struct api *api, const struct estimate_model *m, bool *known, struct cost *sum)
+{
+	const struct usage usage = { .input = (uint64_t)(m->input_tokens + 0.5),
+				     .output = (uint64_t)(m->output_tokens + 0.5) };
+
+	*known = *known && prices_add(&api->prices, m->name, &usage, sum);
+}
+
+/* A batch that waits until a time begins then, and ends as much later. */
+static void times_fill(const struct batch *b, const struct estimate *e, struct answer *a)
+{
+	int64_t now = b->created_at, wait_s;
+
+	if (!e->told)
+		return;
+	a->starts_at = now + (int64_t)e->start_s;
+	wait_s = b->options.not_before - a->starts_at;
+	if (b->options.not_before == 0 || wait_s < 0)
+		wait_s = 0;
+	a->starts_at += wait_s;
+	a->eta_at = now + (int64_t)(e->end_s + 0.999) + wait_s;
+	a->at_risk = a->eta_at > b->expires_at;
+}
+
+static void answer_fill(struct api *api, const struct batch *b, const struct estimate *e,
+			struct answer *a)
+{
+	bool known = e->model_count > 0;
+	double input = 0, output = 0;
+
+	*a = (struct answer){ .e = e, .lines = e->lines };
+	for (unsigned i = 0; i < e->model_count; i++) {
+		input += e->models[i].input_tokens;
+		output += e->models[i].output_tokens;
+		cost_add(api, &e->models[i], &known, &a->cost);
+	}
+	if (!known)
+		a->cost = (struct cost){ 0 };
+	a->input_tokens = (uint64_t)(input + 0.5);
+	a->output_tokens = (uint64_t)(output + 0.5);
+	times_fill(b, e, a);
+}
+
+/* As the batch would fail (contract 7.2). */
+static bool input_is_missing(struct request *rq, const struct batch *b, struct http_response *r,
+			     struct error *err)
+{
+	AUTO(estimate_done) struct estimate e = { .errors = BUF(4096) };
+	char message[256];
+	struct answer a;
+
+	snprintf(message, sizeof(message),
+		 "Cannot find file %s, or organization %s does not have access to it.",
+		 b->input_file_id, rq->key.org);
+	finding_json_one(&e.errors, &(struct finding){ .code = "invalid_request",
+						       .param = "file_id",
+						       .message = message });
+	answer_fill(rq->api, b, &e, &a);
+	object_write(&r->body, members, ARRAY_LEN(members), &a);
+	return !e.errors.failed || fail_memory(err);
+}
+
+static bool estimate_answer(struct request *rq, const struct batch *b, struct http_response *r,
+			    struct error *err)
+{
+	AUTO(estimate_done) struct estimate e = { 0 };
+	unsigned weight;
+	struct answer a;
+
+	if (!store_org_weight(rq->api->store, rq->key.org, &weight, err) ||
+	    !pipeline_estimate(rq->api->pipeline, b, weight, &e, err))
+		return false;
+	answer_fill(rq->api, b, &e, &a);
+	object_write(&r->body, members, ARRAY_LEN(members), &a);
+	return true;
+}
+
+bool estimate_get(struct request *rq, struct http_response *r, struct error *err)
+{
+	AUTO(batch_done) struct batch b = { 0 };
+	uint64_t window_s;
+	bool missing;
+
+	if (!create_read(buf_slice(&rq->body), &rq->api->config, &b, &window_s, err))
+		return false;
+	memcpy(b.org, rq->key.org, sizeof(b.org));
+	b.created_at = sys.now_s();
+	b.expires_at = b.created_at + (int64_t)window_s;
+	if (!batch_input_check(rq, &b, &missing, err))
+		return false;
+	return missing ? input_is_missing(rq, &b, r, err) : estimate_answer(rq, &b, r, err);
+}
