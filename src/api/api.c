@@ -381,7 +381,9 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	pthread_mutex_init(&api->claims.lock, NULL);
 	pthread_mutex_init(&api->upload_claims.lock, NULL);
 	limits_open(&api->limits);
-	if (!events_open(api, &api->events, err)) {
+	prices_open(&api->prices);
+	if (!prices_set(&api->prices, config->prices, config->price_count, err) ||
+	    !events_open(api, &api->events, err)) {
 		api_close(api);
 		return false;
 	}
@@ -394,10 +396,16 @@ void api_close(struct api *api)
 	if (api == NULL)
 		return;
 	events_close(api->events);
+	prices_close(&api->prices);
 	pthread_mutex_destroy(&api->claims.lock);
 	pthread_mutex_destroy(&api->upload_claims.lock);
 	limits_close(&api->limits);
 	free(api);
+}
+
+bool api_prices(struct api *api, const struct price *list, size_t n, struct error *err)
+{
+	return prices_set(&api->prices, list, n, err);
 }
 
 void api_drain(struct api *api)

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/limits.h"
+#include "batch/price.h"
 #include "blob/blob.h"
 #include "http/server.h"
 #include "ingest/ingest.h"
@@ -26,8 +27,10 @@ struct api_config {
 	uint64_t result_expires_after_s;
 	struct webhooks *webhooks;      /* that deliver what the store holds; borrowed */
 	uint64_t webhook_endpoints_max; /* of an organization; 0: any number */
-	const char *version;            /* of the program, for /metrics; static */
-	struct tracer *tracer;          /* the caller's; NULL: nothing is traced */
+	const struct price *prices;     /* of models; copied */
+	size_t price_count;
+	const char *version;   /* of the program, for /metrics; static */
+	struct tracer *tracer; /* the caller's; NULL: nothing is traced */
 };
 
 MUST_USE bool api_open(const struct api_config *config, struct store *store, struct blobs *blobs,
@@ -35,5 +38,7 @@ MUST_USE bool api_open(const struct api_config *config, struct store *store, str
 void api_close(struct api *api);
 /* The callbacks for http_server_open, with `api` as their ctx. */
 struct http_app api_http_app(void);
+/* Takes over other prices; they are copied. Any thread. */
+MUST_USE bool api_prices(struct api *api, const struct price *list, size_t n, struct error *err);
 /* From now on /readyz and calls that create answer 503: the server is stopping. */
 void api_drain(struct api *api);

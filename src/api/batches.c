@@ -56,11 +56,13 @@ bool batch_made_before(struct request *rq, const char *id, struct http_response 
 
 /* Contract 1 and 5.2: a file of another purpose is refused; a missing one is, or fails the
  * batch. */
-static bool check_input(struct request *rq, const struct batch *b, struct error *err)
+bool batch_input_check(struct request *rq, const struct batch *b, bool *ret_missing,
+		       struct error *err)
 {
 	const struct api_config *config = &rq->api->config;
 	struct file f;
 
+	*ret_missing = false;
 	if (store_file_get(rq->api->store, rq->key.org, b->input_file_id, b->created_at, &f, err)) {
 		if (f.purpose == PURPOSE_BATCH)
 			return true;
@@ -72,6 +74,7 @@ static bool check_input(struct request *rq, const struct batch *b, struct error 
 	}
 	if (err->kind != ERR_NOT_FOUND)
 		return false;
+	*ret_missing = true;
 	if (!config->missing_input_refused)
 		return true;
 	return fail_param(err, "input_file_id", "invalid_value",
@@ -85,7 +88,9 @@ static bool batch_make(struct request *rq, struct batch *b, struct http_response
 	struct api *api = rq->api;
 	char id[ID_SIZE];
 
-	if (!check_input(rq, b, err))
+	bool missing;
+
+	if (!batch_input_check(rq, b, &missing, err))
 		return false;
 	id_batch(b->id);
 	if (b->output_expires_after_s == 0)
@@ -172,7 +177,7 @@ struct list_answer {
 static void list_put(struct request *rq, const struct batch_query *q, struct batch_view *v,
 		     struct list_answer *list, struct buf *to)
 {
-	pipeline_view(rq->api->pipeline, v);
+	batch_look(rq->api, v);
 	memcpy(list->found_last, v->row.id, sizeof(list->found_last));
 	if (q->statuses != 0 && !(q->statuses >> v->row.status & 1))
 		return;

@@ -4,6 +4,9 @@
 
 #include "api/request.h"
 
+/* Contract 1 and 5.2: a file of another purpose is refused; a missing one is, or *ret_missing. */
+MUST_USE bool batch_input_check(struct request *rq, const struct batch *b, bool *ret_missing,
+				struct error *err);
 bool batches_create(struct request *rq, struct http_response *r, struct error *err);
 bool batches_list(struct request *rq, struct http_response *r, struct error *err);
 bool batches_get(struct request *rq, struct http_response *r, struct error *err);

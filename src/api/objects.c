@@ -117,6 +117,21 @@ static void put_causes(struct buf *to, const void *row)
 	array_write(to, cause_members, ARRAY_LEN(cause_members), top, n, sizeof(top[0]));
 }
 
+static const struct json_member cost_members[] = {
+	{ "amount", COLUMN(struct batch_view, cost.amount), .decimals = 6 },
+	{ "currency", COLUMN(struct batch_view, cost.currency) },
+};
+
+static void put_cost(struct buf *to, const void *row)
+{
+	const struct batch_view *v = row;
+
+	if (v->cost.currency[0] == '\0')
+		buf_text(to, "null");
+	else
+		object_write(to, cost_members, ARRAY_LEN(cost_members), v);
+}
+
 /* Every member always; the states that have a time of their own in the order of the vendors'
  * objects. */
 static const struct json_member batch_members[] = {
@@ -168,6 +183,7 @@ static const struct json_member batch_members[] = {
 	{ "queue_position", B(queue_position), FORM_NULL_IF_NEGATIVE },
 	{ "stall_reason", .write = put_stall_reason },
 	{ "stall_message", B(stall_message), FORM_NULL_IF_ZERO },
+	{ "cost", .write = put_cost },
 	{ "top_errors", .write = put_causes },
 	{ "retried_from", B(row.retried_from), FORM_NULL_IF_ZERO },
 	{ .form = FORM_END },

@@ -24,6 +24,7 @@ struct api {
 	struct claims claims;
 	struct events *events;
 	struct upload_claims upload_claims;
+	struct prices prices;
 	struct limits limits;
 	atomic_bool draining;
 	answer_counts answers;

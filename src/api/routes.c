@@ -5,6 +5,7 @@
 
 #include "api/batches.h"
 #include "api/content.h"
+#include "api/estimate.h"
 #include "api/events.h"
 #include "api/files.h"
 #include "api/health.h"
@@ -41,6 +42,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/uploads/{id}/cancel", .work = HTTP_WRITE, .handle = uploads_cancel },
 	{ "POST", "/v1/batches", BODY_JSON, .creates = true, .name = "POST /v1/batches",
 	  .work = HTTP_WRITE, .handle = batches_create },
+	{ "POST", "/v1/batches/estimate", BODY_JSON, .work = HTTP_LIST, .handle = estimate_get },
 	{ "GET", "/v1/batches", .work = HTTP_LIST, .keys = KEYS_FOR_AN_ORG,
 	  .handle = batches_list },
 	{ "GET", "/v1/batches/{id}", .keys = KEYS_FOR_AN_ORG, .handle = batches_get },

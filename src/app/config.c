@@ -65,11 +65,13 @@ static bool finish(struct config *c, struct error *err)
 		const struct setting *s = &settings[i];
 		const char *text = effective_text(c, s);
 		/* Its text was checked when it was given, so only memory can be short. */
-		if (s->type != SETTING_UPSTREAMS && s->type != SETTING_WEBHOOKS && text != NULL &&
+		if (s->type != SETTING_UPSTREAMS && s->type != SETTING_PRICES &&
+		    s->type != SETTING_WEBHOOKS && text != NULL &&
 		    !setting_read(s, text, setting_member(s, c)))
 			return fail_memory(err);
 	}
-	return check_windows(c, err) && upstreams_finish(c, err) && webhooks_finish(c, err);
+	return check_windows(c, err) && upstreams_finish(c, err) && webhooks_finish(c, err) &&
+	       prices_finish(c, err);
 }
 
 static bool load(struct config *c, const char *file, const struct config_flag *flags,
@@ -101,6 +103,7 @@ void config_done(struct config *c)
 {
 	upstreams_clear(c);
 	webhooks_clear(c);
+	prices_clear(c);
 	for (size_t i = 0; c->given != NULL && i < setting_count; i++)
 		free(c->given[i].text);
 	free(c->given);
@@ -184,6 +187,8 @@ void config_print(const struct config *c, FILE *to)
 		print_origin(c, s, to);
 		if (upstreams)
 			print_upstreams(c, to);
+		if (s->type == SETTING_PRICES)
+			prices_print(c, to);
 		if (s->type == SETTING_WEBHOOKS)
 			webhooks_print(c, to);
 	}
@@ -275,6 +280,8 @@ struct api_config config_api(const struct config *c)
 				[LIMIT_LISTENERS] = c->org_listeners },
 		.missing_input_refused = c->missing_file == MISSING_FILE_REFUSE,
 		.kimi_calls = c->kimi_calls,
+		.prices = c->ready_prices,
+		.price_count = c->price_count,
 		.version = lowtide_version,
 		.webhook_endpoints_max = c->webhook_endpoints,
 		.first_line_checked = c->first_line,

@@ -55,6 +55,14 @@ struct webhook_setting {
 	struct origin origin;
 };
 
+/* An entry of `prices`, as written. */
+struct price_setting {
+	char *model, *currency;
+	uint64_t input, cached_input, output; /* millionths of the currency, a million tokens */
+	uint64_t given; /* a bit for each member that was given, in the table's order */
+	struct origin origin;
+};
+
 struct config {
 	/* one member a setting, see the table in settings.c */
 	struct address listen;
@@ -85,6 +93,9 @@ struct config {
 	uint64_t tracing_sample; /* one line in so many; 0: none */
 	int log_level;           /* enum log_level */
 	int log_format;          /* enum log_format */
+	struct price_setting *prices;
+	size_t price_count;
+	struct price *ready_prices; /* as the API takes them; the texts are those of `prices` */
 	struct upstream_setting *upstreams;
 	size_t upstream_count;
 

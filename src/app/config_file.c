@@ -142,7 +142,12 @@ static bool read_entries(struct reader *r, const struct setting *s, const struct
 					      upstream_entry_add };
 	const struct entry_kind webhooks = { webhook_settings, webhook_setting_count,
 					     "a name, a url and a secret", webhook_entry_add };
-	const struct entry_kind *kind = s->type == SETTING_UPSTREAMS ? &upstreams : &webhooks;
+	const struct entry_kind prices = { price_settings, price_setting_count,
+					   "a model, input, output and a currency",
+					   price_entry_add };
+	const struct entry_kind *kind = s->type == SETTING_UPSTREAMS ? &upstreams
+					: s->type == SETTING_PRICES  ? &prices
+								     : &webhooks;
 
 	given_of(r->config, s)->origin = *at;
 	const yaml_node_item_t *item = list->data.sequence.items.start;
@@ -171,7 +176,8 @@ static bool read_setting(struct reader *r, const struct setting *s, const struct
 	if (g->origin.layer == LAYER_FILE)
 		return fail_at(r->err, at, s->key, "given twice, first on line %" PRIu64,
 			       g->origin.line);
-	bool is_list = s->type == SETTING_UPSTREAMS || s->type == SETTING_WEBHOOKS;
+	bool is_list = s->type == SETTING_UPSTREAMS || s->type == SETTING_PRICES ||
+		       s->type == SETTING_WEBHOOKS;
 	if (is_list && value->type == YAML_SEQUENCE_NODE)
 		return read_entries(r, s, at, value);
 	if (is_list && text != NULL)

@@ -81,6 +81,15 @@ MUST_USE bool webhooks_read_keys(struct config *c, struct error *err);
 void webhooks_print(const struct config *c, FILE *to);
 void webhooks_clear(struct config *c);
 
+/* ---- config_prices.c ---- */
+
+MUST_USE bool price_entry_add(struct config *c, const struct origin *origin,
+			      struct config_entry *ret);
+/* Checks the entries, and makes of them what the API takes. */
+MUST_USE bool prices_finish(struct config *c, struct error *err);
+void prices_print(const struct config *c, FILE *to);
+void prices_clear(struct config *c);
+
 /* ---- config_upstreams.c ---- */
 
 MUST_USE bool upstream_entry_add(struct config *c, const struct origin *origin,

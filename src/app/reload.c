@@ -97,7 +97,8 @@ void reload_run(struct reload *r)
 		log_fault("config.reload_failed", &err);
 		return;
 	}
-	if (!pipeline_upstreams(r->pipeline, read.ready_upstreams, read.upstream_count, &err)) {
+	if (!api_prices(r->api, read.ready_prices, read.price_count, &err) ||
+	    !pipeline_upstreams(r->pipeline, read.ready_upstreams, read.upstream_count, &err)) {
 		log_fault("config.reload_failed", &err);
 		config_done(&read);
 		return;

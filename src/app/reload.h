@@ -13,6 +13,7 @@ struct reload {
 	const struct config *running; /* that the server started with; outlives this */
 	const struct config_source *source;
 	struct pipeline *pipeline;
+	struct api *api;
 	struct config newest; /* that was read last, where `reloaded` */
 	bool reloaded;
 };

@@ -245,7 +245,8 @@ static void server_close(struct server *s, const struct config *c)
 static void run_until_signal(struct server *s, const struct config *c,
 			     const struct config_source *source)
 {
-	struct reload reload = { .running = c, .source = source, .pipeline = s->pipeline };
+	struct reload reload = { .running = c, .source = source, .pipeline = s->pipeline,
+				 .api = s->api };
 	int number;
 
 	print_ready(s, c);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/duration.h"
+#include "batch/price.h"
 
 #define KB (UINT64_C(1) << 10)
 #define MB (UINT64_C(1) << 20)
@@ -38,6 +39,9 @@ const struct setting settings[] = {
 	  .about = "the vendor whose rules hold: Kimi or OpenAI" },
 	{ "upstreams", SETTING_UPSTREAMS, AT(upstreams), BOTH(NULL), AT_RELOAD,
 	  .about = "the OpenAI-compatible servers that answer lines" },
+
+	{ "prices", SETTING_PRICES, AT(prices), BOTH(NULL), AT_RELOAD,
+	  .about = "what tokens cost, by model; lowtide.cost is null for other models" },
 
 	{ "execution.concurrency", SETTING_COUNT, AT(concurrency), BOTH("auto"), FROM_TO(1, 10000),
 	  OR_AUTO, AT_RELOAD,
@@ -217,6 +221,19 @@ const struct setting upstream_settings[] = {
 const size_t upstream_setting_count = ARRAY_LEN(upstream_settings);
 
 #undef AT
+#define AT(member) .at = offsetof(struct price_setting, member)
+
+const struct setting price_settings[] = {
+	{ "model", SETTING_TEXT, AT(model), .about = "the model's name, as lines have it" },
+	{ "input", SETTING_PRICE, AT(input), .about = "a million tokens of prompts" },
+	{ "cached_input", SETTING_PRICE, AT(cached_input),
+	  .about = "a million of these that were cached; if not set, as input" },
+	{ "output", SETTING_PRICE, AT(output), .about = "a million tokens of answers" },
+	{ "currency", SETTING_TEXT, AT(currency), .about = "three capital letters, such as USD" },
+};
+const size_t price_setting_count = ARRAY_LEN(price_settings);
+
+#undef AT
 #define AT(member) .at = offsetof(struct webhook_setting, member)
 
 const struct setting webhook_settings[] = {
@@ -336,6 +353,16 @@ void setting_describe(const struct setting *s, char *to, size_t size)
 	case SETTING_UPSTREAMS:
 		snprintf(to, size, "a list of upstreams, each with at least a url");
 		break;
+	case SETTING_PRICE:
+		snprintf(to, size,
+			 "a number from 0 to 1000000 with at most six digits behind the point, "
+			 "such as 0.15");
+		break;
+	case SETTING_PRICES:
+		snprintf(to, size,
+			 "a list of prices in the configuration file, each with a model, input, "
+			 "output and a currency");
+		break;
 	case SETTING_WEBHOOKS:
 		snprintf(to, size,
 			 "a list of endpoints in the configuration file, each with at least a "
@@ -454,7 +481,10 @@ bool setting_read(const struct setting *s, const char *text, void *member)
 		return amount_parse(s, text, member);
 	case SETTING_SIGNED:
 		return signed_parse(s, text, member);
+	case SETTING_PRICE:
+		return price_parse(text, member);
 	case SETTING_NAMES:
+	case SETTING_PRICES:
 	case SETTING_UPSTREAMS: /* lists: config.c reads their parts */
 	case SETTING_WEBHOOKS:
 		break;
@@ -501,10 +531,12 @@ bool setting_same(const struct setting *s, const void *a, const void *b)
 	case SETTING_COUNT:
 	case SETTING_SIZE:
 	case SETTING_DURATION:
+	case SETTING_PRICE:
 		return *(const uint64_t *)a == *(const uint64_t *)b;
 	case SETTING_SIGNED:
 		return *(const int64_t *)a == *(const int64_t *)b;
 	case SETTING_NAMES:
+	case SETTING_PRICES:
 	case SETTING_UPSTREAMS:
 	case SETTING_WEBHOOKS:
 		break;

@@ -20,6 +20,8 @@ enum setting_type {                  /* the member it is kept in */
 		    SETTING_SIZE,    /* uint64_t, bytes */
 		    SETTING_DURATION,  /* uint64_t, seconds */
 		    SETTING_UPSTREAMS, /* the list of upstreams; a mere text is a URL */
+		    SETTING_PRICE,     /* uint64_t, millionths; of an entry of `prices` */
+		    SETTING_PRICES,    /* the list of prices; only in the file */
 		    SETTING_WEBHOOKS,  /* the list of webhook endpoints; only in the file */
 };
 
@@ -46,6 +48,9 @@ extern const size_t setting_count;
 /* Of struct upstream_setting: the members of an entry of `upstreams`. */
 extern const struct setting upstream_settings[];
 extern const size_t upstream_setting_count;
+/* Of struct price_setting: the members of an entry of `prices`. */
+extern const struct setting price_settings[];
+extern const size_t price_setting_count;
 /* Of struct webhook_setting: likewise of `webhooks.endpoints`. */
 extern const struct setting webhook_settings[];
 extern const size_t webhook_setting_count;

@@ -5,6 +5,7 @@
 
 #include "batch/batch.h"
 #include "batch/causes.h"
+#include "batch/price.h"
 #include "batch/stall.h"
 
 struct batch_view {
@@ -19,6 +20,7 @@ struct batch_view {
 	int64_t queue_position; /* batches before it; 0: it is running; -1: it is final */
 	double rate_per_s;      /* lines that end, lately */
 	struct causes causes;   /* why lines failed */
+	struct cost cost;       /* of the answers so far; set by who knows the prices */
 };
 
 static inline void batch_view_done(struct batch_view *v)

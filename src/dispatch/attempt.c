@@ -22,6 +22,8 @@
 #include "dispatch/thread.h"
 #include "trace/tracer.h"
 
+#define BODY_BYTES_PER_TOKEN 4.0 /* as the schedule counts the tokens of a body */
+
 static uint32_t random_u32(void)
 {
 	uint32_t r;
@@ -261,6 +263,9 @@ static void line_end(struct dispatch *d, struct line *l, struct line_transfer *t
 	schedule_ended(l->flow->model->schedule, &l->scheduled,
 		       (double)(e->attempt->ended_us - e->attempt->sent_us) / 1000,
 		       e->attempt->tokens.input + e->attempt->tokens.output);
+	if (e->attempt->tokens.input > 0)
+		model_learn(l->flow->model, l->scheduled.input_tokens * BODY_BYTES_PER_TOKEN,
+			    e->attempt->tokens.input, e->attempt->tokens.output);
 	line_spans_end(&l->spans, e->attempt, o->fault, o->attempts);
 	line_free(l);
 	d->ops.ended(d->ctx, o);

@@ -11,6 +11,7 @@
 #include "base/worker.h"
 #include "dispatch/dispatch_impl.h"
 #include "dispatch/fill.h"
+#include "dispatch/foresee.h"
 #include "dispatch/lane.h"
 #include "dispatch/loop.h"
 #include "dispatch/online_impl.h"
@@ -214,6 +215,37 @@ bool dispatch_view(struct dispatch *d, bool decisions, struct scheduling_view *r
 		   struct error *err)
 {
 	return dispatch_call(d, view_call, &(struct view_call){ decisions, ret }, err);
+}
+
+struct foresee_call {
+	const char *model;
+	const struct schedule_asked *asked;
+	struct foreseen *ret;
+};
+
+static bool foresee_call(struct dispatch *d, void *arg, struct error *err)
+{
+	const struct foresee_call *c = arg;
+	const struct model *m = model_find(d->models, c->model);
+	struct foreseen *f = c->ret;
+
+	(void)err;
+	*f = (struct foreseen){ 0 };
+	if (m == NULL)
+		return true;
+	f->learnt = m->learnt.lines;
+	if (m->learnt.input_tokens > 0)
+		f->bytes_per_token = m->learnt.body_bytes / m->learnt.input_tokens;
+	f->output_tokens = m->learnt.output_tokens;
+	f->told = m->slots >= 0.5 &&
+		  schedule_foresee(m->schedule, c->asked, m->slots, &f->start_s, &f->end_s);
+	return true;
+}
+
+bool dispatch_foresee(struct dispatch *d, const char *model, const struct schedule_asked *asked,
+		      struct foreseen *ret, struct error *err)
+{
+	return dispatch_call(d, foresee_call, &(struct foresee_call){ model, asked, ret }, err);
 }
 
 /* ---- opening and closing ---- */

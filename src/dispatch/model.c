@@ -37,6 +37,19 @@ struct model *model_find(struct model *first, const char *name)
 	return NULL;
 }
 
+#define LEARN_LINES 256u /* a line counts for one in so many */
+
+void model_learn(struct model *m, double body_bytes, uint64_t input_tokens, uint64_t output_tokens)
+{
+	struct model_learnt *l = &m->learnt;
+
+	l->lines++;
+	double weight = 1.0 / (double)(l->lines < LEARN_LINES ? l->lines : LEARN_LINES);
+	l->body_bytes += (body_bytes - l->body_bytes) * weight;
+	l->input_tokens += ((double)input_tokens - l->input_tokens) * weight;
+	l->output_tokens += ((double)output_tokens - l->output_tokens) * weight;
+}
+
 bool model_has_line(const struct model *m)
 {
 	return schedule_has_line(m->schedule) || retry_has_any(&m->retry);

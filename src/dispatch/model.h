@@ -18,6 +18,13 @@
 
 struct lane;
 
+/* What its lines took, lately, of those whose answers said their tokens: means. Forgotten with the
+ * model, and at a restart; learnt anew from the first lines. */
+struct model_learnt {
+	uint64_t lines;
+	double body_bytes, input_tokens, output_tokens; /* of a line */
+};
+
 struct model {
 	struct model *next;
 	char *name; /* "": lines that name none */
@@ -31,6 +38,7 @@ struct model {
 	bool batches_held;   /* some batch has failed its probe, and others take their turn first */
 	bool unlisted_told;  /* the log was told that no upstream lists it */
 	double answer_bytes; /* of its lines, lately; 0: none has come */
+	struct model_learnt learnt;
 	bool no_memory;      /* at the last look there was none for one more */
 	bool known;          /* some upstream lists or reports it */
 	bool labelled;       /* it has a label all the same */
@@ -56,6 +64,9 @@ struct model *model_find(struct model *first, const char *name);
 bool model_has_line(const struct model *m);
 /* Whether it has a label of its own in the figures. */
 bool model_is_told(const struct model *m);
+
+/* One more line has ended. */
+void model_learn(struct model *m, double body_bytes, uint64_t input_tokens, uint64_t output_tokens);
 
 /* Whether the name has one of the labels, or gets one now. */
 bool model_label_get(struct model_labels *labels, const char *name);

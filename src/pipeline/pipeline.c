@@ -15,6 +15,7 @@
 #include "pipeline/batch_table.h"
 #include "pipeline/cancel.h"
 #include "pipeline/coordinator.h"
+#include "pipeline/estimate.h"
 #include "pipeline/hold.h"
 #include "pipeline/sweep.h"
 #include "pipeline/worker.h"
@@ -166,6 +167,14 @@ void pipeline_view_at(struct pipeline *p, struct batch_view *v)
 	causes_parse(newer.causes, &v->causes);
 	v->pending = v->row.counts.total - newer.counts.completed - newer.counts.failed;
 	batch_done(&newer);
+}
+
+bool pipeline_estimate(struct pipeline *p, const struct batch *b, unsigned org_weight,
+		       struct estimate *ret, struct error *err)
+{
+	const struct estimate_call call = { p->env.blobs, p->env.dispatch, &p->config.rules };
+
+	return estimate_run(&call, b, org_weight, ret, err);
 }
 
 struct pulses_call {

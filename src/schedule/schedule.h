@@ -177,6 +177,19 @@ void schedule_forecast(struct schedule *s, double slots, int64_t now_s);
  * by those that ended lately. False: nothing is known of the model. */
 bool schedule_expects(const struct schedule *s, const struct schedule_batch *b, double *ret);
 
+/* A batch that could be added now. */
+struct schedule_asked {
+	const char *org;
+	unsigned org_weight;
+	int64_t expires_at; /* Unix s */
+	uint64_t lines, bytes;
+};
+/* What would become of it: when its first line is sent and its last one ends, in seconds from now.
+ * False: it cannot be told, since no line of the model has ended yet. `slots` as for
+ * schedule_forecast(), not 0. */
+MUST_USE bool schedule_foresee(const struct schedule *s, const struct schedule_asked *asked,
+			       double slots, double *ret_start_s, double *ret_end_s);
+
 /* Calls `each` for every batch that is in. */
 void schedule_each(struct schedule *s, void (*each)(void *ctx, struct schedule_batch *b),
 		   void *ctx);

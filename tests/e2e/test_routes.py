@@ -37,6 +37,7 @@ ROUTES = [
     ("batches/batch_abc/events", {"GET"}),
     ("lowtide/events", {"GET"}),
     ("batches/batch_abc/retry", {"POST"}),
+    ("batches/estimate", {"GET", "POST"}),
 ]
 GOOD = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
 

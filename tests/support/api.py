@@ -54,7 +54,7 @@ STALL_REASONS = (None, "upstream_429", "upstream_down", "upstream_refused", "onl
 LOWTIDE_COUNTS = {"pending", "running", "expired", "cancelled", "retried"}
 LOWTIDE_MEMBERS = LOWTIDE_COUNTS | {
     "stall_reason", "stall_message", "top_errors", "rate_per_s", "eta_at", "at_risk", "queue_position",
-    "retried_from",
+    "retried_from", "cost",
 }  # fmt: skip
 
 FILE_MEMBERS = {

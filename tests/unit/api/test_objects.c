@@ -55,7 +55,8 @@ static void a_new_batch(void **state)
 	       "\"total_tokens\":0},\"metadata\":null,"
 	       "\"lowtide\":{\"pending\":0,\"running\":0,\"expired\":0,\"cancelled\":0,"
 	       "\"retried\":0,\"rate_per_s\":0.000,\"eta_at\":null,\"at_risk\":false,"
-	       "\"queue_position\":0,\"stall_reason\":null,\"stall_message\":null,\"top_errors\":[],"
+	       "\"queue_position\":0,\"stall_reason\":null,\"stall_message\":null,"
+	       "\"cost\":null,\"top_errors\":[],"
 	       "\"retried_from\":null}}");
 }
 
@@ -120,7 +121,7 @@ static void a_batch_that_ran(void **state)
 		"\"metadata\":{\"k\":\"v\"}",
 		("{\"pending\":6,\"running\":7,\"expired\":3,\"cancelled\":4,\"retried\":5,"
 		 "\"rate_per_s\":2.500,\"eta_at\":99,\"at_risk\":true,\"queue_position\":8,"
-		 "\"stall_reason\":\"upstream_down\",\"stall_message\":\"HTTP 503\",\"top_errors\":[{\"code\":"
+		 "\"stall_reason\":\"upstream_down\",\"stall_message\":\"HTTP 503\",\"cost\":null,\"top_errors\":[{\"code\":"
 		 "\"request_timeout\",\"count\":3,\"example_line\":4},{\"code\":\"404\",\"count\":1,"
 		 "\"example_line\":9}],\"retried_from\":\"batch_0\"}"),
 	};

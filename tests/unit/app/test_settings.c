@@ -48,7 +48,8 @@ static void every_default_is_allowed(void **state)
 					settings[i].initial[PROFILE_KIMI] ==
 						settings[i].initial[PROFILE_OPENAI];
 			if (settings[i].type == SETTING_UPSTREAMS ||
-			    settings[i].type == SETTING_WEBHOOKS)
+			    settings[i].type == SETTING_WEBHOOKS ||
+			    settings[i].type == SETTING_PRICES)
 				assert_null(text);
 			else if (text == NULL && may_lack)
 				continue;
@@ -320,11 +321,13 @@ static void keys_are_suggested(void **state)
 	assert_suggested("retention.quux",
 			 "allowed here: retention.input_files, retention.result_files, "
 			 "retention.lost, retention.sweep");
-	assert_suggested("plugins",
-			 "allowed here: listen, data, profile, upstreams, execution, online, "
-			 "limits, validation, retention, tls, webhooks, tracing, log");
-	assert_suggested("", "allowed here: listen, data, profile, upstreams, execution, online, "
-			     "limits, validation, retention, tls, webhooks, tracing, log");
+	assert_suggested(
+		"plugins",
+		"allowed here: listen, data, profile, upstreams, prices, execution, online, "
+		"limits, validation, retention, tls, webhooks, tracing, log");
+	assert_suggested(
+		"", "allowed here: listen, data, profile, upstreams, prices, execution, online, "
+		    "limits, validation, retention, tls, webhooks, tracing, log");
 }
 
 static void assert_variable_suggested(const char *wrong, const char *expected)
