@@ -1,34 +1,12 @@
 /* results.c: see results.h. Merging a segment reads the heads of its stretch of the journal once,
  * notes where each line stands, and then copies the lines in input order. */
-#include "results/results.h"
+#include "results/results_impl.h"
 
 #include <errno.h>
 
 #include "base/sys.h"
 
-#define COPY_BYTES (256u << 10)
 #define SCAN_BYTES (64u << 10)
-
-/* One of the two files. */
-struct sink {
-	struct blob_appender *file; /* `pending` comes behind what was appended */
-	uint64_t lines;
-	struct buf pending;
-};
-
-struct results {
-	struct sink output, error;
-	struct order *order; /* NULL: none is kept */
-	bool order_is_new;
-	struct journal_check *check;
-	char *scratch; /* COPY_BYTES */
-};
-
-/* Where a line of the segment stands in the journal; at 0: nowhere. */
-struct place {
-	uint64_t at;
-	struct journal_head head;
-};
 
 static bool files_open(struct results *r, const struct results_files *f,
 		       const struct merge_state *m, struct error *err)
@@ -123,7 +101,7 @@ static bool sink_flush(struct sink *s, struct error *err)
 }
 
 /* Where its next line will stand. */
-static uint64_t sink_end(const struct sink *s)
+uint64_t results_sink_end(const struct sink *s)
 {
 	return blob_appended_bytes(s->file) + s->pending.n;
 }
@@ -219,8 +197,8 @@ static bool line_copy(struct results *r, const struct journal *j, const struct p
 }
 
 /* Appends the line at `place`; *ret_good false, and nothing appended, if it does not check. */
-static bool line_append(struct results *r, const struct journal *j, const struct place *place,
-			bool *ret_good, struct error *err)
+bool results_line_append(struct results *r, const struct journal *j, const struct place *place,
+			 bool *ret_good, struct error *err)
 {
 	struct sink *to = place->head.kind == JOURNAL_OUTPUT ? &r->output : &r->error;
 
@@ -256,7 +234,7 @@ static bool missing_append(struct results *r, uint64_t record, enum outcome_faul
 	return sink_put(&r->error, buf_slice(&line), err);
 }
 
-static void sums_add(struct merge_state *m, const struct journal_head *head)
+void results_sums_add(struct merge_state *m, const struct journal_head *head)
 {
 	if (head->kind == JOURNAL_OUTPUT)
 		m->counts.completed++;
@@ -281,31 +259,16 @@ static void sums_add_missing(struct merge_state *m, enum outcome_fault fault, ui
 	}
 }
 
-/* What appending one segment needs. */
-struct append {
-	struct results *r;
-	const struct journal *j;
-	const struct results_segment *segment;
-	custom_id_fn custom_id;
-	uint32_t (*number)(void *ctx);
-	void *ctx;
-	struct place *places;
-	struct order_note *notes; /* where each line went, one after the other */
-	size_t noted;
-	bool searched; /* the places are all that there are; else a bad one asks for the search */
-	struct merge_state sums;
-};
-
 /* A line was appended to `to`, at `at`. */
-static void line_note(struct append *a, const struct sink *to, uint64_t at, uint64_t record,
-		      uint32_t number)
+void results_line_note(struct append *a, const struct sink *to, uint64_t at, uint64_t record,
+		       uint32_t number)
 {
 	if (number == 0 && a->r->order != NULL)
 		number = a->number(a->ctx);
 	a->notes[a->noted++] = (struct order_note){
 		number,
 		{ .place = at | (to == &a->r->error ? ORDER_ERROR : 0),
-		  .length = (uint32_t)(sink_end(to) - at),
+		  .length = (uint32_t)(results_sink_end(to) - at),
 		  .record = (uint32_t)record },
 	};
 }
@@ -316,27 +279,27 @@ static bool line_settle(struct append *a, uint32_t i, bool *ret_bad, struct erro
 	const struct place *place = &a->places[i];
 	const struct sink *to = place->head.kind == JOURNAL_OUTPUT ? &a->r->output : &a->r->error;
 	enum outcome_fault missing = a->segment->missing;
-	uint64_t record = a->segment->first + i, at = sink_end(to);
+	uint64_t record = a->segment->first + i, at = results_sink_end(to);
 	bool good = false;
 
 	*ret_bad = false;
 	if (a->segment->settled != NULL && bit_get(a->segment->settled, i))
 		return true;
-	if (place->at != 0 && !line_append(a->r, a->j, place, &good, err))
+	if (place->at != 0 && !results_line_append(a->r, a->j, place, &good, err))
 		return false;
 	if (good) {
-		sums_add(&a->sums, &place->head);
-		line_note(a, to, at, record, place->head.number);
+		results_sums_add(&a->sums, &place->head);
+		results_line_note(a, to, at, record, place->head.number);
 		return true;
 	}
 	*ret_bad = missing == OUTCOME_ANSWERED || (place->at != 0 && !a->searched);
 	if (*ret_bad)
 		return true;
 	sums_add_missing(&a->sums, missing, record);
-	at = sink_end(&a->r->error);
+	at = results_sink_end(&a->r->error);
 	if (!missing_append(a->r, record, missing, a->custom_id, a->ctx, err))
 		return false;
-	line_note(a, &a->r->error, at, record, 0);
+	results_line_note(a, &a->r->error, at, record, 0);
 	return true;
 }
 
@@ -371,7 +334,7 @@ static bool segment_settle(struct append *a, const struct merge_state *m, bool *
 }
 
 /* All of it is written; `m` says so. */
-static bool append_end(struct append *a, struct merge_state *m, struct error *err)
+bool results_append_end(struct append *a, struct merge_state *m, struct error *err)
 {
 	struct results *r = a->r;
 
@@ -405,83 +368,7 @@ bool results_append(struct results *r, const struct journal *j,
 		return fail_memory(err);
 	if (!segment_settle(&a, m, ret_damaged, err))
 		return false;
-	return *ret_damaged || append_end(&a, m, err);
-}
-
-/* ---- in the order of the journal ---- */
-
-/* The next records of the run that check, of lines that are not settled. */
-static bool run_find(struct append *a, struct results_run *run, struct error *err)
-{
-	struct journal_scan *s = journal_scan_new(a->j, run->from, run->end, run->records);
-	struct journal_head head = { 0 };
-	bool found = true, ok = true;
-	uint64_t at = 0;
-
-	run->n = 0;
-	if (s == NULL)
-		return fail_memory(err);
-	while (ok && found && run->n < RESULTS_RUN_LINES) {
-		ok = journal_scan_next(s, &head, &at, &found, err);
-		run->from = ok && found ? at + sizeof(head) + head.length : run->end;
-		uint8_t *settled = run->settled + head.record / 8;
-		if (!ok || !found || bit_get(settled, head.record % 8))
-			continue;
-		bit_set(settled, head.record % 8);
-		a->places[run->n] = (struct place){ at, head };
-		run->taken[run->n++] = head.record;
-	}
-	journal_scan_free(s);
-	return ok;
-}
-
-static void bit_clear(uint8_t *bits, uint32_t i)
-{
-	bits[i / 8] &= (uint8_t) ~(1u << (i % 8));
-}
-
-void results_run_undo(struct results_run *run)
-{
-	for (size_t i = 0; i < run->n; i++)
-		bit_clear(run->settled, run->taken[i]);
-	run->n = 0;
-}
-
-static bool run_append(struct append *a, struct results_run *run, struct error *err)
-{
-	for (size_t i = 0; i < run->n; i++) {
-		const struct place *place = &a->places[i];
-		bool output = place->head.kind == JOURNAL_OUTPUT, good;
-		const struct sink *to = output ? &a->r->output : &a->r->error;
-		uint64_t at = sink_end(to);
-		if (!line_append(a->r, a->j, place, &good, err))
-			return false;
-		if (!good) { /* damaged since it was found */
-			bit_clear(run->settled, place->head.record);
-			continue;
-		}
-		sums_add(&a->sums, &place->head);
-		line_note(a, to, at, place->head.record, place->head.number);
-	}
-	return true;
-}
-
-bool results_append_run(struct results *r, const struct journal *j, struct results_run *run,
-			struct merge_state *m, struct error *err)
-{
-	AUTO(auto_free) struct place *places = calloc(RESULTS_RUN_LINES, sizeof(*places));
-	AUTO(auto_free) struct order_note *notes = calloc(RESULTS_RUN_LINES, sizeof(*notes));
-	struct append a = { .r = r,
-			    .j = j,
-			    .number = run->number,
-			    .ctx = run->ctx,
-			    .places = places,
-			    .notes = notes,
-			    .sums = *m };
-
-	if (places == NULL || notes == NULL)
-		return fail_memory(err);
-	return run_find(&a, run, err) && run_append(&a, run, err) && append_end(&a, m, err);
+	return *ret_damaged || results_append_end(&a, m, err);
 }
 
 bool results_sync(struct results *r, struct error *err)

@@ -255,7 +255,7 @@ static void what_a_crash_has_undone_is_cleared(void **state)
 	(void)state;
 	struct merge_state m;
 	struct error err;
-	uint32_t last;
+	uint32_t last = 0;
 
 	merge(LINES, 0, &m); /* number 200 stands first in the file, 1 last */
 	char line[3000];
@@ -278,7 +278,7 @@ static void a_torn_or_lost_order_is_told(void **state)
 	(void)state;
 	struct merge_state m;
 	struct error err;
-	uint32_t last;
+	uint32_t last = 0;
 
 	assert_false(recover(&(struct merge_state){ 0 }, &last, &err));
 	assert_int_equal(err.sys, ENOENT);
