@@ -64,7 +64,7 @@ static void on_idle(void *ctx)
 
 static const struct lessor_watch watch = { on_finished, on_returned, on_line_number };
 static const struct open_files_ops files_ops = { on_busy, on_starved };
-static const struct worker_ops worker_ops = { on_fault, on_ends, on_idle };
+static const struct worker_ops worker_ops = { .fault = on_fault, .ends = on_ends, .idle = on_idle };
 
 static void files_setup(void)
 {
