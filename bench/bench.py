@@ -133,8 +133,8 @@ class Server:
         settings = {
             "execution.concurrency": -(-IN_FLIGHT // names),
             "limits.file_bytes": 0,
-            "limits.bytes_per_org": 0,
-            "limits.files_per_org": 0,
+            "limits.org.bytes": 0,
+            "limits.org.files": 0,
             **more.get("settings", {}),
         }
         for name, value in settings.items():

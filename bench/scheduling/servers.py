@@ -218,7 +218,7 @@ class Lowtide(Program):
         command = [LOWTIDE, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.data]
         for upstream in upstreams:
             command += ["--upstream", upstream.url]
-        no_limits = dict.fromkeys(("file_bytes", "bytes_per_org", "files_per_org"), 0)
+        no_limits = dict.fromkeys(("file_bytes", "org.bytes", "org.files"), 0)
         named = {f"limits.{name}": value for name, value in no_limits.items()} | settings
         for setting, value in named.items():
             command += ["--set", f"{setting}={value}"]

@@ -21,6 +21,8 @@ void answer_finish(const struct answered *a, struct http_response *r)
 	http_header(r, "x-request-id", "%s", a->id);
 	http_header(r, "openai-processing-ms", "%llu", (unsigned long long)took_ms);
 	http_header(r, "openai-version", "%s", OPENAI_VERSION);
+	if (a->rate != NULL)
+		rate_headers(a->rate, r);
 	a->api->answers[route_number(a)][digit]++;
 	log_debug("http.request", kv_str("request", a->id), kv_str("method", a->method),
 		  kv_str("path", a->path), kv_int("status", r->status), kv_u64("took_ms", took_ms),

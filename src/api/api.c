@@ -42,6 +42,7 @@ static void request_answered(struct request *rq, struct http_response *r)
 		.path = http_path(rq->http),
 		.org = rq->key.org,
 		.began_ms = rq->began_ms,
+		.rate = &rq->rate,
 	};
 
 	operator_log(rq, r->status);
@@ -130,7 +131,8 @@ static uint64_t raw_bytes_max(const struct api *api)
 
 static bool request_admit(struct request *rq, struct http_response *r, struct error *err)
 {
-	if (route_needs_key(http_path(rq->http)) && !auth_check(rq, err))
+	if (route_needs_key(http_path(rq->http)) &&
+	    (!auth_check(rq, err) || !limits_call(rq, r, err)))
 		return false;
 	if (!route_find(rq, r, err) || !operator_admits(rq, err))
 		return false;

@@ -1,4 +1,5 @@
-/* limits.c: a small table of organizations; one that has nothing under way has no entry. */
+/* limits.c: a small table of organizations; one that has nothing under way, and whose calls are not
+ * counted, has no entry. */
 #include "api/limits.h"
 
 #include <assert.h>
@@ -10,12 +11,15 @@
 #define UPLOADS_RETRY_S 2
 #define ONLINE_RETRY_S 1
 #define LISTENERS_RETRY_S 5
+#define MINUTE_NS UINT64_C(60000000000)
+#define RETRY_S_MAX 60
 
 struct org_under_way {
 	struct org_under_way *next;
 	char org[ID_SIZE];
 	uint64_t uploads, parts, online, listeners;
 	struct file_use reserved;
+	uint64_t calls_ns; /* when none of its calls counts any more, by the monotonic clock */
 };
 
 void limits_open(struct limits *l)
@@ -25,14 +29,23 @@ void limits_open(struct limits *l)
 
 void limits_close(struct limits *l)
 {
+	for (unsigned i = 0; i < LIMITS_BUCKETS; i++) {
+		for (struct org_under_way *entry; (entry = l->orgs[i]) != NULL;) {
+			l->orgs[i] = entry->next;
+			free(entry);
+		}
+	}
 	pthread_mutex_destroy(&l->lock);
+}
+
+uint64_t limit_or_configured(const struct api *api, int64_t own, enum org_limit limit)
+{
+	return own == LIMIT_AS_CONFIGURED ? api->config.org_limits[limit] : (uint64_t)own;
 }
 
 uint64_t limit_of(const struct request *rq, enum org_limit limit)
 {
-	int64_t own = rq->key.limits[limit];
-
-	return own == LIMIT_AS_CONFIGURED ? rq->api->config.org_limits[limit] : (uint64_t)own;
+	return limit_or_configured(rq->api, rq->key.limits[limit], limit);
 }
 
 /* Where the entry of `org` is linked, or would be. Under the lock. */
@@ -74,7 +87,8 @@ static void entry_drop(struct limits *l, const char *org)
 {
 	struct org_under_way **at = place_of(l, org), *entry = *at;
 
-	if (entry->uploads > 0 || entry->parts > 0 || entry->online > 0 || entry->listeners > 0)
+	if (entry->uploads > 0 || entry->parts > 0 || entry->online > 0 || entry->listeners > 0 ||
+	    entry->calls_ns > 0)
 		return;
 	*at = entry->next;
 	free(entry);
@@ -209,4 +223,91 @@ bool limits_reserve(struct limits *l, struct store *store, const struct file_quo
 	}
 	pthread_mutex_unlock(&l->lock);
 	return room;
+}
+
+/* ---- calls a minute ---- */
+
+static uint64_t now_ns(void)
+{
+	return sys.monotonic_ms() * UINT64_C(1000000);
+}
+
+/* What is left at `now`, when the calls so far stop to count at `until`. */
+static struct call_rate rate_at(uint64_t limit, uint64_t until, uint64_t now)
+{
+	uint64_t behind = until > now ? until - now : 0, each = MINUTE_NS / limit;
+
+	if (each == 0)
+		each = 1;
+	return (struct call_rate){
+		.limit = limit,
+		.left = behind < MINUTE_NS ? (MINUTE_NS - behind) / each : 0,
+		.full_ms = behind / 1000000,
+	};
+}
+
+static bool fail_calls(const struct call_rate *rate, struct http_response *r, struct error *err)
+{
+	uint64_t each_ms = 60000 / rate->limit;
+	uint64_t wait_ms = rate->full_ms + each_ms > 60000 ? rate->full_ms + each_ms - 60000 : 0;
+	unsigned wait_s = (unsigned)(wait_ms / 1000) + 1;
+
+	http_header(r, "Retry-After", "%u", wait_s < RETRY_S_MAX ? wait_s : RETRY_S_MAX);
+	return fail(err, ERR_RATE_LIMIT,
+		    "An organization may make %llu calls a minute (limits.org.calls_per_minute). "
+		    "Please try again in %u s.",
+		    (unsigned long long)rate->limit, wait_s);
+}
+
+bool limits_call(struct request *rq, struct http_response *r, struct error *err)
+{
+	struct limits *l = &rq->api->limits;
+	uint64_t limit = limit_of(rq, LIMIT_CALLS_PER_MINUTE), now = now_ns();
+
+	rq->rate = (struct call_rate){ 0 };
+	if (limit == 0 || rq->key.is_operator)
+		return true;
+	pthread_mutex_lock(&l->lock);
+	struct org_under_way *entry = entry_of(l, rq->key.org);
+	bool room = false;
+	if (entry != NULL) {
+		rq->rate = rate_at(limit, entry->calls_ns, now);
+		room = rq->rate.left > 0;
+	}
+	if (room) {
+		uint64_t from = entry->calls_ns > now ? entry->calls_ns : now;
+		entry->calls_ns = from + MINUTE_NS / limit;
+		rq->rate = rate_at(limit, entry->calls_ns, now);
+	}
+	pthread_mutex_unlock(&l->lock);
+	if (entry == NULL)
+		return fail_memory(err);
+	return room || fail_calls(&rq->rate, r, err);
+}
+
+void rate_headers(const struct call_rate *rate, struct http_response *r)
+{
+	if (rate->limit == 0)
+		return;
+	http_header(r, "x-ratelimit-limit-requests", "%llu", (unsigned long long)rate->limit);
+	http_header(r, "x-ratelimit-remaining-requests", "%llu", (unsigned long long)rate->left);
+	http_header(r, "x-ratelimit-reset-requests", "%llu.%03llus",
+		    (unsigned long long)rate->full_ms / 1000,
+		    (unsigned long long)rate->full_ms % 1000);
+}
+
+void limits_look(struct limits *l, const char *org, uint64_t calls_max, struct limits_use *ret)
+{
+	*ret = (struct limits_use){ 0 };
+	pthread_mutex_lock(&l->lock);
+	const struct org_under_way *entry = *place_of(l, org);
+	if (entry != NULL) {
+		ret->uploads = entry->uploads;
+		ret->online = entry->online;
+		ret->listeners = entry->listeners;
+		ret->reserved = entry->reserved;
+	}
+	if (calls_max > 0)
+		ret->calls = rate_at(calls_max, entry != NULL ? entry->calls_ns : 0, now_ns());
+	pthread_mutex_unlock(&l->lock);
 }

@@ -1,5 +1,5 @@
 /* limits.h: what each organization has under way in this process, and how much it may have
- * (contract 13.1): uploads, the files and bytes that these will be, online requests.
+ * (contract 13.1): uploads, the files and bytes that these will be, online requests, calls a minute.
  *
  * A quota counts an upload from its first byte: what has no row in the store yet is reserved here,
  * and released when the upload is over, whatever its end. A crash forgets reservations together
@@ -23,13 +23,37 @@ struct limits {
 struct request;
 struct http_response;
 
+/* What is left of an organization's calls, for the headers of an answer; limit 0: any number. */
+struct call_rate {
+	uint64_t limit, left;
+	uint64_t full_ms; /* until as many as ever are left */
+};
+
 /* What the organization of the request may have: its own limit, else the configured one. 0: any
  * number. */
 uint64_t limit_of(const struct request *rq, enum org_limit limit);
+struct api;
+/* `own`, else the configured one. */
+uint64_t limit_or_configured(const struct api *api, int64_t own, enum org_limit limit);
 
 void limits_open(struct limits *l);
 /* Nothing is under way any more. */
 void limits_close(struct limits *l);
+
+/* A call begins: rq->rate says what is left, RATE_LIMIT with Retry-After that nothing is. Calls come
+ * back one after another, as many in a minute as the limit is; those that were not made in a minute
+ * may come at once. A restart forgets what was made. */
+MUST_USE bool limits_call(struct request *rq, struct http_response *r, struct error *err);
+/* x-ratelimit-limit-requests, -remaining-requests, -reset-requests; none without a limit. */
+void rate_headers(const struct call_rate *rate, struct http_response *r);
+
+/* What an organization has under way; `calls` by a limit of `calls_max`, 0: any number. */
+struct limits_use {
+	uint64_t uploads, online, listeners;
+	struct file_use reserved;
+	struct call_rate calls;
+};
+void limits_look(struct limits *l, const char *org, uint64_t calls_max, struct limits_use *ret);
 
 /* An upload, a part of one, an online request, a listener (events.h) begins: RATE_LIMIT, with
  * Retry-After in `r`, for one too many. Uploads in parts that are pending count as uploads, as the request's key knows them (10 ms

@@ -33,6 +33,7 @@ struct passed_call {
 	uint64_t left;     /* of the answer's body; UINT64_MAX: its length is not known */
 	bool has_head;
 	uint64_t began_ms;
+	struct call_rate rate;
 	char id[ID_SIZE], org[ID_SIZE];
 };
 
@@ -60,6 +61,14 @@ static const char *const not_sent[] = {
 	"Authorization",  "api-key",         "x-api-key", "Host",
 	"Content-Length", "Cookie",          "Expect",    "OpenAI-Organization",
 	"OpenAI-Project", "Idempotency-Key", NULL,
+};
+
+/* Not passed back where the organization has a limit of its own here. */
+static const char *const rate_fields[] = {
+	"x-ratelimit-limit-requests",
+	"x-ratelimit-remaining-requests",
+	"x-ratelimit-reset-requests",
+	NULL,
 };
 
 /* Headers of an answer that are not passed back, beside those of one connection (http/fields.h). */
@@ -259,6 +268,7 @@ static void finish_head(struct passed_call *c, struct http_response *r, uint64_t
 		.path = c->route->path,
 		.org = c->org,
 		.began_ms = c->began_ms,
+		.rate = &c->rate,
 	};
 
 	answer_finish(&a, r);
@@ -276,6 +286,8 @@ static void on_head(void *ctx, const struct exchange_head *h)
 	r.content_type = ""; /* the upstream's, if it gives one */
 	for (size_t i = 0; i < h->header_count; i++) {
 		struct slice name = h->headers[i].name;
+		if (c->rate.limit > 0 && field_is_one_of(name, rate_fields))
+			continue; /* those of this server stand there */
 		if (!header_is_end_to_end(h->headers, h->header_count, name) ||
 		    field_is_one_of(name, not_passed_back))
 			continue;
@@ -396,6 +408,7 @@ static bool call_fill(struct passed_call *c, struct request *rq, struct error *e
 	c->dispatch = pipeline_dispatch(rq->api->pipeline);
 	c->route = rq->route;
 	c->began_ms = rq->began_ms;
+	c->rate = rq->rate;
 	snprintf(c->id, sizeof(c->id), "%s", rq->id);
 	snprintf(c->org, sizeof(c->org), "%s", rq->key.org);
 	c->body = rq->body;

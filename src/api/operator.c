@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "api/layout.h"
+#include "api/limits_list.h"
 #include "api/members.h"
 #include "api/objects.h"
 #include "api/routes.h"
@@ -16,8 +17,10 @@ bool operator_admits(const struct request *rq, struct error *err)
 {
 	enum route_keys keys = rq->route->keys;
 
-	if (!route_needs_key(http_path(rq->http)) || keys == KEYS_OF_ALL ||
-	    keys == KEYS_FOR_AN_ORG || (keys == KEYS_OF_OPERATOR) == rq->key.is_operator)
+	bool open = rq->key.id[0] == '\0'; /* the route needs no key */
+
+	if (open || keys == KEYS_OF_ALL || keys == KEYS_FOR_AN_ORG ||
+	    (keys == KEYS_OF_OPERATOR) == rq->key.is_operator)
 		return true;
 	return fail(err, ERR_FORBIDDEN, "%s",
 		    rq->key.is_operator
@@ -54,7 +57,7 @@ bool operator_scope(struct request *rq, struct error *err)
 	if (!org_named(rq, name, &org, err))
 		return false;
 	memcpy(rq->key.org, org.id, sizeof(rq->key.org));
-	return true;
+	return store_org_limits(rq->api->store, org.id, rq->key.limits, err);
 }
 
 void operator_log(const struct request *rq, int status)
@@ -101,9 +104,17 @@ bool operator_org(struct request *rq, struct http_response *r, struct error *err
 {
 	struct org org;
 
-	if (!store_org_get(rq->api->store, rq->object_id, &org, err))
+	int64_t limits[ORG_LIMITS];
+
+	if (!store_org_get(rq->api->store, rq->object_id, &org, err) ||
+	    !store_org_limits(rq->api->store, org.id, limits, err))
 		return false;
-	object_write(&r->body, org_members, ARRAY_LEN(org_members), &org);
+	buf_char(&r->body, '{');
+	members_write(&r->body, org_members, ARRAY_LEN(org_members), &org);
+	buf_text(&r->body, ",\"limits\":");
+	if (!limits_write(rq, org.id, limits, &r->body, err))
+		return false;
+	buf_char(&r->body, '}');
 	return true;
 }
 

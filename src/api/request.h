@@ -48,6 +48,7 @@ struct request {
 	char object_id[256]; /* from the path; one that was longer names nothing either */
 	char part_id[256];   /* likewise, the second id in a path */
 	struct claim claim;
+	struct call_rate rate;   /* of its organization's calls */
 	struct buf body;         /* of a JSON route, or of one that is passed on */
 	struct upload *upload;   /* of an upload */
 	struct part_form *part;  /* of a part of one */
@@ -69,6 +70,7 @@ struct answered {
 	const struct route *route; /* NULL: none */
 	const char *id, *method, *path, *org;
 	uint64_t began_ms;
+	const struct call_rate *rate; /* NULL: its organization's calls are not counted */
 };
 void answer_finish(const struct answered *a, struct http_response *r);
 

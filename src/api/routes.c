@@ -9,6 +9,7 @@
 #include "api/events.h"
 #include "api/files.h"
 #include "api/health.h"
+#include "api/limits_list.h"
 #include "api/metrics.h"
 #include "api/models.h"
 #include "api/online.h"
@@ -98,6 +99,7 @@ static const struct route routes[] = {
 	{ "GET", "/v1/lowtide/events", .keys = KEYS_FOR_AN_ORG, .handle = events_org },
 	{ "GET", "/v1/lowtide/scheduling", .work = HTTP_INSTANT, .keys = KEYS_OF_ALL,
 	  .handle = scheduling_get },
+	{ "GET", "/v1/lowtide/limits", .keys = KEYS_FOR_AN_ORG, .handle = limits_get },
 	{ "GET", "/v1/lowtide/orgs", .work = HTTP_LIST, .keys = KEYS_OF_OPERATOR,
 	  .handle = operator_orgs },
 	{ "GET", "/v1/lowtide/orgs/{id}", .keys = KEYS_OF_OPERATOR, .handle = operator_org },

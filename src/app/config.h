@@ -74,12 +74,13 @@ struct config {
 	uint64_t max_waiting, client_timeout_s;
 	bool kimi_calls;
 	bool vendor_limits;
-	uint64_t file_bytes, upload_bytes, lines_per_file, inputs_per_file, files_per_org,
-		bytes_per_org;
+	uint64_t file_bytes, upload_bytes, lines_per_file, inputs_per_file;
 	uint64_t line_bytes, window_min_s, window_max_s;
 	uint64_t enqueued_requests, enqueued_tokens, connections, memory;
 	uint64_t head_timeout_s, body_rate_bytes;
 	uint64_t org_uploads, org_open_batches, org_online, org_listeners;
+	uint64_t org_files, org_bytes;
+	uint64_t org_enqueued_requests, org_enqueued_tokens, org_calls_per_minute;
 	bool strict_lines, refuse_sampling, first_line;
 	int missing_file; /* enum missing_file */
 	uint64_t input_files_s, result_files_s, lost_s, sweep_s;

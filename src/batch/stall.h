@@ -23,6 +23,8 @@
 	  "the upstream refuses, see above")                                                     \
 	/* disk or database refuse, descriptors are short, or the server is stopping */          \
 	X(PAUSED, "paused", "batch.paused", NULL, "paused, see the log")                         \
+	/* its organization's limits are used up */                                              \
+	X(QUOTA, "quota", "batch.over_quota", NULL, "over a limit of its organization")          \
 	/* it is held, or its organization is suspended by the operator */                       \
 	X(HELD, "held", "batch.held", NULL, "held")
 

@@ -214,6 +214,13 @@ static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
 		closed_text(c, row, message);
 		return STALL_HELD;
 	}
+	if (c->over_quota && !all_ended) {
+		snprintf(
+			message, STALL_TEXT_BYTES,
+			"its organization has as much enqueued as it may (limits.org.enqueued_requests, "
+			"enqueued_tokens)");
+		return STALL_QUOTA;
+	}
 	if (c->held_up || recorder_stalled(c->env->recorder)) {
 		snprintf(message, STALL_TEXT_BYTES, "the disk or the database refuses");
 		return STALL_PAUSED;

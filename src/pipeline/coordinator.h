@@ -44,6 +44,7 @@ struct coordinator_env {
 	uint64_t lease_ms;                 /* of a span, unless it is renewed; 0: without end */
 	struct log_storm held_up, resumed; /* the log's lines of batches that are, and that go on */
 	_Atomic bool closing;
+	_Atomic bool queue_limited; /* some organization has limits of what it has enqueued */
 	/* The batch has ended: takes the coordinator out of the table and frees it. */
 	void (*ended)(void *ctx, struct coordinator *c);
 	int64_t newest_s; /* the latest time that the store had seen at the start, Unix s */
@@ -76,6 +77,9 @@ void coordinator_end(struct coordinator *c, enum early_end why);
 /* Whether its organization is suspended (`orgs`: ids, sorted). A coordinator that has not read
  * its batch yet asks the store itself when it has. Any thread. */
 void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], size_t n);
+/* Whether it waits for its organization's limits (store_queue()); one that is not among `places` has
+ * come since and stays as it is. NULL: there are no limits. Any thread. */
+void coordinator_queue(struct coordinator *c, const struct queue_place *places, size_t n);
 /* It was held or resumed in the store. Held, it sends nothing from now on; what is so in the end the
  * turn finds out. Any thread. */
 void coordinator_hold_look(struct coordinator *c, bool held);

@@ -91,6 +91,7 @@ struct coordinator {
 	enum early_end early;
 	char fault[256]; /* for errors.data, when that is EARLY_FAILED */
 	bool suspended;  /* its organization is, by the operator */
+	bool over_quota; /* it waits for its organization's limits */
 	bool hold_stale; /* the store may have another `hold` */
 	enum turn turn;
 	struct work work;

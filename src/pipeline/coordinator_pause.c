@@ -1,6 +1,7 @@
 /* coordinator_pause.c: whether a batch that has lines to send sends them: not while its organization
- * is suspended, nor while it is held or outside its hours; and of its canary first, which then holds it. Lines in flight end. All of it runs in the coordinator's
- * turn. */
+ * is suspended, nor while it is held or outside its hours, nor while it waits for its organization's
+ * limits; and of its canary first, which then holds it. Lines in flight end. All of it runs in the
+ * coordinator's turn. */
 #include <assert.h>
 
 #include "base/log.h"
@@ -8,18 +9,19 @@
 #include "batch/canary.h"
 #include "pipeline/coordinator_impl.h"
 
-static bool is_suspended(struct coordinator *c)
-{
-	pthread_mutex_lock(&c->lock);
-	bool suspended = c->suspended;
-	pthread_mutex_unlock(&c->lock);
-	return suspended;
-}
-
-static bool is_paused(struct coordinator *c)
+/* Why it sends nothing, for the log; NULL: it sends. */
+static const char *why_paused(struct coordinator *c)
 {
 	c->closed = !opening_is_open(&c->opening, sys.now_s());
-	return is_suspended(c) || c->hold != BATCH_GOES_ON || c->closed;
+	pthread_mutex_lock(&c->lock);
+	bool suspended = c->suspended, over_quota = c->over_quota;
+	pthread_mutex_unlock(&c->lock);
+	return suspended                  ? "its organization is suspended"
+	       : c->hold == BATCH_CANARY  ? "its canary has ended"
+	       : c->hold != BATCH_GOES_ON ? "a client asked for it"
+	       : c->closed                ? "it is outside its hours"
+	       : over_quota               ? "its organization's limits are used up"
+					  : NULL;
 }
 
 static void suspended_read(struct coordinator *c)
@@ -32,6 +34,8 @@ static void suspended_read(struct coordinator *c)
 		log_fault("batch.suspended_unknown", &err, kv_str("batch", c->id));
 	pthread_mutex_lock(&c->lock);
 	c->suspended = n > 0;
+	/* Where there are limits it waits for the next look at them, a moment from now. */
+	c->over_quota = c->env->queue_limited;
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -39,7 +43,7 @@ bool coordinator_pause_begin(struct coordinator *c)
 {
 	assert(coordinator_in_turn(c));
 	suspended_read(c);
-	c->paused_sent = is_paused(c);
+	c->paused_sent = why_paused(c) != NULL;
 	return c->paused_sent;
 }
 
@@ -106,26 +110,19 @@ bool coordinator_canary_look(struct coordinator *c, struct error *err)
 
 /* ---- what it is told ---- */
 
-static const char *why_paused(struct coordinator *c)
-{
-	return is_suspended(c)            ? "its organization is suspended"
-	       : c->hold == BATCH_CANARY  ? "its canary has ended"
-	       : c->hold != BATCH_GOES_ON ? "a client asked for it"
-					  : "it is outside its hours";
-}
-
 bool coordinator_pause_look(struct coordinator *c, struct error *err)
 {
 	bool told; /* by the call: the worker may think otherwise */
 
 	if (!hold_read(c, &told, err))
 		return false;
-	bool paused = is_paused(c);
+	const char *why = why_paused(c);
+	bool paused = why != NULL;
 	if ((paused == c->paused_sent && !told) || worker_is_idle(c->worker))
 		return true;
 	c->paused_sent = paused;
 	log_info(paused ? stall_words(STALL_HELD)->log : "batch.goes_on", kv_str("batch", c->id),
-		 kv_str("org", c->batch.org), kv_str("why", paused ? why_paused(c) : ""));
+		 kv_str("org", c->batch.org), kv_str("why", paused ? why : ""));
 	worker_suspend(c->worker, paused);
 	return true;
 }

@@ -125,6 +125,29 @@ void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], siz
 	pthread_mutex_unlock(&c->lock);
 }
 
+/* ---- over its organization's limits ---- */
+
+static int place_compare(const void *id, const void *place)
+{
+	return strcmp(id, ((const struct queue_place *)place)->id);
+}
+
+void coordinator_queue(struct coordinator *c, const struct queue_place *places, size_t n)
+{
+	const struct queue_place *place = NULL;
+
+	if (n > 0)
+		place = bsearch(c->id, places, n, sizeof(*places), place_compare);
+	if (places != NULL && place == NULL)
+		return;
+	pthread_mutex_lock(&c->lock);
+	bool waits = place != NULL && place->waits, changed = c->over_quota != waits;
+	c->over_quota = waits;
+	if (changed && c->phase == PHASE_RUNNING)
+		kick_locked(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
 /* ---- held by a client ---- */
 
 void coordinator_hold_look(struct coordinator *c, bool held)

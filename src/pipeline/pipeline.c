@@ -24,6 +24,7 @@
 #define WINDOW_CHECK_MS 200
 #define RESUME_WAIT_MS 2000
 #define SUSPENDED_CHECK_MS 100
+#define QUEUE_LOOKS 4 /* so many of these for a look at the queues */
 #define CANCEL_AT_ONCE 64
 
 struct pipeline {
@@ -42,6 +43,7 @@ struct pipeline {
 	struct sweep sweep;
 	_Atomic bool sweep_is_asked;
 	bool suspended_failed; /* the last look at them did */
+	unsigned looks;
 };
 
 /* ---- batches come and go ---- */
@@ -224,6 +226,38 @@ static bool suspended_tell(struct pipeline *p, struct error *err)
 	return true;
 }
 
+/* ---- what waits for the limits of its organization ---- */
+
+struct queue_call {
+	const struct queue_place *places; /* NULL: there are no limits */
+	size_t n;
+};
+
+static void on_queue(void *ctx, struct coordinator *c)
+{
+	const struct queue_call *call = ctx;
+
+	coordinator_queue(c, call->places, call->n);
+}
+
+static bool queue_tell(struct pipeline *p, struct error *err)
+{
+	AUTO(auto_free) struct queue_place *places = NULL;
+	bool limited, was_limited = p->env.queue_limited;
+	size_t n;
+
+	if (!store_queue(p->env.store, &p->config.org_queue, &limited, &places, &n, err))
+		return false;
+	p->env.queue_limited = limited;
+	if (!limited && !was_limited)
+		return true;
+	struct queue_call call = { limited ? places : NULL, n };
+	batch_table_each(&p->batches, on_queue, &call);
+	return true;
+}
+
+/* ---- both, regularly: another process may change either ---- */
+
 /* A crash in between leaves batches that are asked for again. */
 static bool suspended_cancel(struct pipeline *p, struct error *err)
 {
@@ -246,7 +280,8 @@ static void check_suspended(void *arg)
 	struct pipeline *p = arg;
 	struct error err;
 
-	bool ok = suspended_tell(p, &err) && suspended_cancel(p, &err);
+	bool ok = suspended_tell(p, &err) && suspended_cancel(p, &err) &&
+		  (p->looks++ % QUEUE_LOOKS != 0 || queue_tell(p, &err));
 	if (!ok && !p->suspended_failed)
 		log_fault("pipeline.suspended_unknown", &err);
 	p->suspended_failed = !ok;
@@ -452,7 +487,7 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 		  fail_sys(err, ENAMETOOLONG, "opening %s", data_dir);
 	ok = ok && clock_begin(p, err) &&
 	     sweep_at_start(&p->sweep, coordinator_lost_at(&p->env), err) && stages_open(p, err) &&
-	     store_batches_open(store, &ids, &n, err);
+	     queue_tell(p, err) && store_batches_open(store, &ids, &n, err);
 	if (!ok) {
 		pipeline_close(p);
 		return false;

@@ -30,6 +30,7 @@ struct pipeline_config {
 	struct verdict_rules rules;  /* of every batch; endpoint and model_served are its own */
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
 	struct tracer *tracer; /* the caller's; NULL: nothing is traced */
+	struct org_queue org_queue; /* of an organization without its own; beyond it batches wait */
 	/* retention */
 	uint64_t result_expires_after_s; /* 0: never */
 	uint64_t lost_after_s;           /* what is in lost/ goes; 0: never */

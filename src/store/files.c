@@ -100,7 +100,7 @@ bool file_quota_allows(const struct file_quota *quota, const struct file_use *us
 		return fail_param(err, NULL, "file_quota_exceeded",
 				  "The number of files you have uploaded exceeded the max file "
 				  "count %llu, please delete previous uploaded files "
-				  "(limits.files_per_org)",
+				  "(limits.org.files)",
 				  (unsigned long long)quota->files_max);
 	if (quota->bytes_max == 0 || bytes <= quota->bytes_max)
 		return true;
@@ -108,7 +108,7 @@ bool file_quota_allows(const struct file_quota *quota, const struct file_use *us
 	return fail_param(err, NULL, "file_quota_exceeded",
 			  "The total size of the files you have uploaded exceeded the max "
 			  "size %s, please delete previous uploaded files "
-			  "(limits.bytes_per_org)",
+			  "(limits.org.bytes)",
 			  max);
 }
 

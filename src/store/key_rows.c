@@ -2,9 +2,15 @@
 #include "store/store_priv.h"
 
 const char *const org_limit_names[ORG_LIMITS] = {
-	[LIMIT_FILES] = "files",     [LIMIT_BYTES] = "bytes",
-	[LIMIT_UPLOADS] = "uploads", [LIMIT_OPEN_BATCHES] = "open_batches",
-	[LIMIT_ONLINE] = "online",   [LIMIT_LISTENERS] = "listeners",
+	[LIMIT_FILES] = "files",
+	[LIMIT_BYTES] = "bytes",
+	[LIMIT_UPLOADS] = "uploads",
+	[LIMIT_OPEN_BATCHES] = "open_batches",
+	[LIMIT_ONLINE] = "online",
+	[LIMIT_LISTENERS] = "listeners",
+	[LIMIT_ENQUEUED_REQUESTS] = "enqueued_requests",
+	[LIMIT_ENQUEUED_TOKENS] = "enqueued_tokens",
+	[LIMIT_CALLS_PER_MINUTE] = "calls_per_minute",
 };
 
 bool org_limits_read(struct db *db, const char *org_id, int64_t ret[static ORG_LIMITS],

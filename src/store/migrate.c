@@ -30,6 +30,7 @@ static const char *const migrations[] = {
 	text_014_lines,
 	text_015_changed,
 	text_016_uploads,
+	text_017_org_queue,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

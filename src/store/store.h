@@ -61,6 +61,9 @@ enum org_limit {
 	LIMIT_OPEN_BATCHES,
 	LIMIT_ONLINE,
 	LIMIT_LISTENERS,
+	LIMIT_ENQUEUED_REQUESTS,
+	LIMIT_ENQUEUED_TOKENS,
+	LIMIT_CALLS_PER_MINUTE,
 	ORG_LIMITS
 };
 extern const char *const org_limit_names[ORG_LIMITS];
@@ -295,6 +298,25 @@ MUST_USE bool store_batches_changed(struct store *s, const struct changed_query 
 MUST_USE bool store_batches_enqueued(struct store *s, const char *org, const char *model,
 				     const char *except, uint64_t *ret_requests,
 				     uint64_t *ret_tokens, struct error *err);
+
+/* What an organization has enqueued: open batches, their lines to do, and the estimated tokens of
+ * these. As a limit 0 is any number. */
+struct org_queue {
+	uint64_t batches, requests, tokens;
+	uint64_t uploads; /* in parts, pending; no limit is one of these */
+};
+MUST_USE bool store_org_queue(struct store *s, const char *org, struct org_queue *ret,
+			      struct error *err);
+/* A batch in progress. It waits if what its organization made before it is as much as the limits of
+ * enqueued requests and tokens allow: the organization's own, else the configured ones. */
+struct queue_place {
+	char id[ID_SIZE];
+	bool waits;
+};
+/* All of them, sorted by id; none where *ret_limited is false: no organization has such a limit. A
+ * malloc'ed array, or NULL. */
+MUST_USE bool store_queue(struct store *s, const struct org_queue *configured, bool *ret_limited,
+			  struct queue_place **ret, size_t *ret_n, struct error *err);
 
 /* How far the result files of a running batch are: what recovery starts from. */
 struct merge_state {

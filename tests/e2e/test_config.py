@@ -58,8 +58,7 @@ execution:
 limits:
   file_bytes: 10MB
   lines_per_file: 100
-  files_per_org: 5
-  bytes_per_org: 0
+  org: {{files: 5, bytes: 0, calls_per_minute: 100}}
   window_min: 1h
   window_max: 7d
 """

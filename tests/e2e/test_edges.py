@@ -63,7 +63,7 @@ def settled(look, seconds=10):
 
 
 def test_e9_unfinished_uploads_count_against_the_quota(serve):
-    api = serve(settings={"limits.bytes_per_org": "10MB"})
+    api = serve(settings={"limits.org.bytes": "10MB"})
     for announced in (None, 64 * MB):
         with unfinished(api, 6, 4, announced):
             assert settled(lambda: bytes_in_tmp(api)) <= 10 * MB
@@ -82,7 +82,7 @@ def test_e9_unfinished_uploads_count_against_the_quota(serve):
 
 
 def test_e9_files_under_way_count_too(serve):
-    api = serve(settings={"limits.files_per_org": 3})
+    api = serve(settings={"limits.org.files": 3})
     api.upload(b"{}")
     with unfinished(api, 2, 1):
         wait_until(lambda: bytes_in_tmp(api) >= 1.5 * MB, "both have begun")
@@ -92,7 +92,7 @@ def test_e9_files_under_way_count_too(serve):
 
 def test_2_4_a_repeated_upload_is_answered_though_the_quota_is_used_up(serve):
     """What counts from the first byte must not refuse the call that filled the quota when it comes again."""
-    api = serve(settings={"limits.bytes_per_org": "3MB"})
+    api = serve(settings={"limits.org.bytes": "3MB"})
     data = b'{"a":1}\n' * (5 * MB // 16)  # 2.5 MB: the second does not fit
     for headers in ({"Idempotency-Key": fresh()}, None):
         first = api.upload_raw(data, headers=headers)

@@ -307,13 +307,13 @@ def test_3_3_limit_of_our_own_is_8_gib(api):
 
 
 def test_3_2_file_quota(serve, profile):
-    api = serve(profile, {"limits.files_per_org": 3})
+    api = serve(profile, {"limits.org.files": 3})
     ids = [api.upload(DATA) for _ in range(3)]
     message = ANY
     if profile == "kimi":
         message = (
             "The number of files you have uploaded exceeded the max file count 3, "
-            "please delete previous uploaded files (limits.files_per_org)"
+            "please delete previous uploaded files (limits.org.files)"
         )
     before = api.server.blobs()
     answer = api.upload_raw(DATA)
@@ -325,7 +325,7 @@ def test_3_2_file_quota(serve, profile):
 
 
 def test_3_2_byte_quota(serve, profile):
-    api = serve(profile, {"limits.bytes_per_org": 5000})
+    api = serve(profile, {"limits.org.bytes": 5000})
     api.upload(b"x" * 3000)
     answer = api.upload_raw(b"x" * 2001)
     check_error(answer, profile, 400, "file_quota_exceeded", param=ANY)
@@ -333,7 +333,7 @@ def test_3_2_byte_quota(serve, profile):
 
 
 def test_3_2_quota_is_per_organization(serve, on_server):
-    api = serve(settings={"limits.files_per_org": 1})
+    api = serve(settings={"limits.org.files": 1})
     api.upload(DATA)
     assert api.upload_raw(DATA).status_code == 400
     on_server(api.server).upload(DATA)

@@ -546,7 +546,7 @@ def check_quota(response):
 
 def test_3_3_its_bytes_are_reserved_until_it_ends(serve):
     """From its beginning on, across a restart, until it is cancelled or completed."""
-    api = serve(settings={"limits.bytes_per_org": 1000, "retention.sweep": "1s"})
+    api = serve(settings={"limits.org.bytes": 1000, "retention.sweep": "1s"})
     upload = create(api, 600)
     check_quota(create_raw(api, 401))
     check_quota(api.upload_raw(b"x" * 401))
@@ -569,7 +569,7 @@ def test_3_3_its_bytes_are_reserved_until_it_ends(serve):
 
 
 def test_3_3_the_number_of_files(serve):
-    api = serve(settings={"limits.files_per_org": 2})
+    api = serve(settings={"limits.org.files": 2})
     create(api, 1)
     api.upload(b"{}\n")
     check_quota(create_raw(api, 1))
@@ -616,7 +616,7 @@ def test_2_3_a_full_disk_is_507(serve, failpoints, tmp_path):
 def test_4_expired_after_an_hour(serve, failpoints, tmp_path):
     """The next sweep removes what came, and gives the room back."""
     later = tmp_path / "later"
-    settings = {"limits.bytes_per_org": 150, "retention.sweep": "1s"}
+    settings = {"limits.org.bytes": 150, "retention.sweep": "1s"}
     api = serve(start=False, settings=settings)
     ahead = {"LOWTIDE_FAILPOINTS": f"clock=3590:{later}"}
     api.server.start(env=ahead)

@@ -4,6 +4,7 @@
 #include "api/limits.h"
 #include "api/request.h"
 #include "base/log.h"
+#include "base/sys.h"
 
 #define NOW INT64_C(1750000000)
 #define MB (UINT64_C(1) << 20)
@@ -185,6 +186,103 @@ static void files_that_are_there_and_uploads_count_together(void **state)
 
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
+/* ---- calls a minute ---- */
+
+static uint64_t fake_ms = 5000000;
+static uint64_t (*real_clock)(void);
+
+static uint64_t fake_clock(void)
+{
+	return fake_ms;
+}
+
+static struct call_rate rate;
+
+/* Whether one more call may be made; *ret_wait_s: Retry-After of one that may not. */
+static bool calls(const struct org *org, int64_t limit, int *ret_wait_s)
+{
+	struct request rq = { .api = &api };
+	struct http_response r;
+
+	memcpy(rq.key.org, org->id, sizeof(org->id));
+	memcpy(rq.key.limits, own, sizeof(own));
+	rq.key.limits[LIMIT_CALLS_PER_MINUTE] = limit;
+	http_response_init(&r);
+	bool ok = limits_call(&rq, &r, &err);
+	if (!ok) {
+		assert_int_equal(err.kind, ERR_RATE_LIMIT);
+		assert_string_equal(r.headers[0].name, "Retry-After");
+		*ret_wait_s = atoi(r.headers[0].value); // NOLINT(cert-err34-c)
+	}
+	rate = rq.rate;
+	http_response_done(&r);
+	return ok;
+}
+
+static int calls_setup(void **state)
+{
+	setup(state);
+	real_clock = sys.monotonic_ms;
+	sys.monotonic_ms = fake_clock;
+	return 0;
+}
+
+static int calls_teardown(void **state)
+{
+	(void)state;
+	sys.monotonic_ms = real_clock;
+	limits_close(&api.limits); /* what counts is let go with it */
+	store_close(store);
+	scratch_dir_remove(dir);
+	return 0;
+}
+
+/* 13.1: as many as the limit at once, then one in its part of a minute. */
+static void calls_come_back_one_after_another(void **state)
+{
+	int wait_s = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 30; i++) {
+		assert_true(calls(&ours, 30, &wait_s));
+		assert_int_equal(rate.limit, 30);
+		assert_int_equal(rate.left, 29 - i);
+		assert_int_equal(rate.full_ms, (i + 1) * 2000);
+	}
+	assert_false(calls(&ours, 30, &wait_s));
+	assert_in_range(wait_s, 1, 3);
+	assert_int_equal(rate.left, 0);
+	assert_true(calls(&theirs, 30, &wait_s));
+	fake_ms += 1999;
+	assert_false(calls(&ours, 30, &wait_s));
+	fake_ms += 1;
+	assert_true(calls(&ours, 30, &wait_s));
+	assert_false(calls(&ours, 30, &wait_s));
+	fake_ms += 60000; /* a pause saves a minute's, no more */
+	for (unsigned i = 0; i < 30; i++)
+		assert_true(calls(&ours, 30, &wait_s));
+	assert_false(calls(&ours, 30, &wait_s));
+}
+
+static void a_limit_of_calls_may_change_meanwhile(void **state)
+{
+	int wait_s = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 10; i++)
+		assert_true(calls(&ours, 10, &wait_s));
+	assert_false(calls(&ours, 10, &wait_s));
+	assert_true(calls(&ours, 0, &wait_s)); /* none */
+	assert_int_equal(rate.limit, 0);
+	assert_false(calls(&ours, 1, &wait_s));
+	assert_in_range(wait_s, 30, 60);
+	fake_ms += 60000;
+	assert_true(calls(&ours, 1, &wait_s));
+	assert_false(calls(&ours, 1, &wait_s));
+	assert_true(calls(&theirs, INT64_C(1) << 50, &wait_s));
+	assert_true(calls(&theirs, INT64_C(1) << 50, &wait_s));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -194,6 +292,10 @@ int main(void)
 		WITH_STORE(nothing_is_no_limit),
 		WITH_STORE(uploads_under_way_count_against_the_quota),
 		WITH_STORE(files_that_are_there_and_uploads_count_together),
+		cmocka_unit_test_setup_teardown(calls_come_back_one_after_another, calls_setup,
+						calls_teardown),
+		cmocka_unit_test_setup_teardown(a_limit_of_calls_may_change_meanwhile, calls_setup,
+						calls_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -99,10 +99,10 @@ static void the_profile_decides_defaults_wherever_it_stands(void **state)
 	struct config c;
 
 	(void)state;
-	load_good("limits:\n  files_per_org: 7\nprofile: openai\n", &c);
+	load_good("limits: {org: {files: 7}}\nprofile: openai\n", &c);
 	assert_int_equal(c.file_bytes, UINT64_C(8) << 30);
 	assert_int_equal(c.lines_per_file, 0);
-	assert_int_equal(c.files_per_org, 7);
+	assert_int_equal(c.org_files, 7);
 	assert_int_equal(c.input_files_s, 30 * 86400);
 	assert_true(c.strict_lines);
 	assert_int_equal(c.missing_file, MISSING_FILE_FAIL);
@@ -116,16 +116,16 @@ static void the_vendors_limits(void **state)
 	struct config c;
 
 	(void)state;
-	load_good("limits: {vendor: true, bytes_per_org: 5GB}", &c);
+	load_good("limits: {vendor: true, org: {bytes: 5GB}}", &c);
 	assert_int_equal(c.file_bytes, 100 << 20);
-	assert_int_equal(c.files_per_org, 1000);
-	assert_int_equal(c.bytes_per_org, UINT64_C(5) << 30);
+	assert_int_equal(c.org_files, 1000);
+	assert_int_equal(c.org_bytes, UINT64_C(5) << 30);
 	assert_int_equal(c.lines_per_file, 0);
 	assert_true(config_is_default(&c, "limits.file_bytes"));
 	config_done(&c);
 	load_good("limits: {vendor: true, lines_per_file: 0}\nprofile: openai\n", &c);
 	assert_int_equal(c.file_bytes, 200 << 20);
-	assert_int_equal(c.files_per_org, 0);
+	assert_int_equal(c.org_files, 0);
 	assert_int_equal(c.lines_per_file, 0);
 	assert_int_equal(c.inputs_per_file, 50000);
 	assert_int_equal(config_limits(&c).file_bytes, 200 << 20);

@@ -66,8 +66,8 @@ static void defaults_are_those_of_the_contract(void **state)
 	} contract[] = {
 		/* 3.3: a server of one's own has its own disk */
 		{ "limits.file_bytes", "8GB", "8GB" },
-		{ "limits.files_per_org", "0", "0" },
-		{ "limits.bytes_per_org", "0", "0" },
+		{ "limits.org.files", "0", "0" },
+		{ "limits.org.bytes", "0", "0" },
 		{ "limits.lines_per_file", "0", "0" },
 		{ "limits.inputs_per_file", "0", "0" },
 		{ "limits.vendor", "false", "false" },
@@ -95,8 +95,8 @@ static void the_vendors_figures(void **state)
 		const char *key, *kimi, *openai;
 	} contract[] = {
 		{ "limits.file_bytes", "100MB", "200MB" },
-		{ "limits.files_per_org", "1000", "0" },
-		{ "limits.bytes_per_org", "10GB", "0" },
+		{ "limits.org.files", "1000", "0" },
+		{ "limits.org.bytes", "10GB", "0" },
 		{ "limits.lines_per_file", "0", "50000" },
 		{ "limits.inputs_per_file", "0", "50000" },
 	};

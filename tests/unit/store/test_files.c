@@ -98,7 +98,7 @@ static void the_number_of_files_is_limited(void **state)
 	assert_string_equal(err.code, "file_quota_exceeded");
 	assert_string_equal(err.message, "The number of files you have uploaded exceeded the max "
 					 "file count 2, please delete previous uploaded files "
-					 "(limits.files_per_org)");
+					 "(limits.org.files)");
 	assert_string_equal(id, "untouched");
 	MUST(store_file_delete(store, ours.id, a.id, NOW + 20, &err));
 	MUST(store_file_insert(store, &c, &quota, NULL, id, &err));
