@@ -190,6 +190,35 @@ def test_11_1_a_cancel_drops_the_lines_of_every_model(api, upstream):
     upstream.release(mark)
 
 
+# ---- beside the other options of 11.1 ----
+
+
+def options(**more):
+    return {"lowtide": {"mixed_models": True, **more}}
+
+
+def test_11_1_a_canary_of_several_models(api, upstream):
+    batch = api.create(mixed(fresh(), 30), **options(canary=6))
+    batch = api.wait(batch, lambda seen: seen["lowtide"]["stall_reason"] == "held")
+    assert batch["request_counts"]["completed"] == 6
+    assert api.http.post(f"batches/{batch['id']}/resume").status_code == 200
+    assert api.wait(batch, "completed")["request_counts"]["completed"] == 30
+
+
+def test_11_1_a_budget_of_several_models_and_a_retry_of_the_rest(api, upstream):
+    batch = api.run(mixed(fresh(), 300), **options(token_budget=600))
+    done = batch["request_counts"]["completed"]
+    assert 0 < done < 300
+    response = api.http.post(f"batches/{batch['id']}/retry", json=options())
+    child = api.wait(api.created(response.json()), "completed")
+    assert child["request_counts"]["completed"] == 300 - done
+
+
+def test_11_1_an_override_makes_one_model_of_several(api, upstream):
+    batch = api.run(mixed(fresh(), 12), **options(override={"model": "m-9"}))
+    assert batch["request_counts"]["completed"] == 12 and batch["model"] == "m-9"
+
+
 # ---- kill -9 ----
 
 
