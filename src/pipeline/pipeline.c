@@ -164,6 +164,7 @@ void pipeline_view_at(struct pipeline *p, struct batch_view *v)
 		return;
 	v->row.counts.completed = newer.counts.completed;
 	v->row.counts.failed = newer.counts.failed;
+	v->row.counts.expired = v->row.counts.cancelled = 0; /* not before the state is final */
 	v->row.counts.retried = newer.counts.retried;
 	v->row.usage = newer.usage;
 	causes_parse(newer.causes, &v->causes);
