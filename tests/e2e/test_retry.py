@@ -224,7 +224,7 @@ def test_2_4_a_repeated_retry_makes_one_batch(api, upstream):
 
 
 def test_3_2_the_quota_of_files_holds(serve, own_upstream):
-    api = serve(settings={"limits.files_per_org": 2})
+    api = serve(settings={"limits.org.files": 2})
     parent, _, _ = some_fail(api, own_upstream, fresh())
     api.wait(retry(api, parent), "completed")
     error = check_error(retry_raw(api, parent), "kimi", 400, code="file_quota_exceeded")
