@@ -97,11 +97,6 @@ MUST_USE bool file_use(struct db *db, const char *org, int64_t now, struct file_
 MUST_USE bool file_find(struct db *db, const char *org, const char *id, int64_t now,
 			struct file *ret, bool *ret_found, struct error *err);
 
-/* ---- batches.c ---- */
-
-/* The columns of the view batch_whole. On failure nothing in *ret is left to free. */
-MUST_USE bool batch_read(struct query *q, struct batch *ret, struct error *err);
-
 /* ---- webhooks.c, deliveries.c ---- */
 
 /* NOT_FOUND if the endpoint is not, or is another organization's. */
