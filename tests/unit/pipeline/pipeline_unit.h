@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/worker.h"
 #include "batch/causes.h"
+#include "dispatch/foresee.h"
 #include "ingest/ingest.h"
 #include "pipeline/coordinator.h"
 #include "pipeline/lessor_memory.h"
@@ -289,6 +290,17 @@ bool dispatch_serves(struct dispatch *d, const char *model)
 	(void)d;
 	(void)model;
 	return fake.serves;
+}
+
+bool dispatch_foresee(struct dispatch *d, const char *model, const struct schedule_asked *asked,
+		      struct foreseen *ret, struct error *why)
+{
+	(void)d;
+	(void)model;
+	(void)asked;
+	(void)why;
+	*ret = (struct foreseen){ 0 };
+	return true;
 }
 
 /* The records that the flow hands out, all segments of it. */
