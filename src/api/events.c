@@ -46,7 +46,7 @@ static void on_moved(void *ctx, struct batch *row)
 		batch_done(row);
 }
 
-void events_tell(struct events *e, struct listener *l, bool closed)
+void events_tell(struct events *e, struct event_listener *l, bool closed)
 {
 	pthread_mutex_lock(&e->lock);
 	l->has_room = true;
@@ -62,7 +62,7 @@ void events_tell(struct events *e, struct listener *l, bool closed)
 
 /* Counted first: from here on changes are told, so what the thread then reads in the store misses
  * none. */
-static void events_add(struct events *e, struct listener *l)
+static void events_add(struct events *e, struct event_listener *l)
 {
 	e->listeners++;
 	pthread_mutex_lock(&e->lock);
@@ -181,8 +181,9 @@ static bool is_head(const struct request *rq)
 	return strcmp(http_method(rq->http), "HEAD") == 0;
 }
 
-static bool listen_for(struct request *rq, struct listener *l, struct error *err)
+static bool listen_for(struct request *rq, struct event_listener *l, struct error *err)
 {
+	l->tell = events_tell;
 	if (!listener_begin(l, rq, err)) {
 		listener_free(l);
 		return false;
@@ -201,7 +202,7 @@ static bool head_answer(struct http_response *r)
 bool events_batch(struct request *rq, struct http_response *r, struct error *err)
 {
 	AUTO(batch_done) struct batch b = { 0 };
-	struct listener *l;
+	struct event_listener *l;
 
 	if (!store_batch_get(rq->api->store, rq->key.org, rq->object_id, &b, err))
 		return false;
@@ -226,7 +227,7 @@ static bool read_last_id(struct request *rq, int64_t *ret, struct error *err)
 
 bool events_org(struct request *rq, struct http_response *r, struct error *err)
 {
-	struct listener *l;
+	struct event_listener *l;
 	int64_t after;
 
 	if (!read_last_id(rq, &after, err))
@@ -244,7 +245,7 @@ bool events_wait(struct request *rq, const struct batch *b, bool *ret_waits,
 		 struct http_response *r, struct error *err)
 {
 	const char *given = http_query(rq->http, "wait");
-	struct listener *l;
+	struct event_listener *l;
 	int64_t wait_s;
 
 	*ret_waits = false;

@@ -32,8 +32,8 @@ struct events {
 	bool missed; /* changes that could not be kept */
 	struct change *changes, **changes_end;
 	unsigned change_count;
-	struct listener *added; /* `next` */
-	struct listener *told;  /* `next_told` */
+	struct event_listener *added; /* `next` */
+	struct event_listener *told;  /* `next_told` */
 
 	/* the thread's own */
 	struct feeds feeds;
@@ -45,12 +45,12 @@ struct events {
 /* What the thread takes over in a turn. */
 struct events_news {
 	struct change *changes;
-	struct listener *added, *told;
+	struct event_listener *added, *told;
 	bool missed, draining;
 };
 
 /* A listener's `room` or `closed`. Any thread. */
-void events_tell(struct events *e, struct listener *l, bool closed);
+void events_tell(struct events *e, struct event_listener *l, bool closed);
 
 /* ---- events_turn.c ---- */
 

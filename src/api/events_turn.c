@@ -44,7 +44,7 @@ static struct event_text *text_now(struct events *e, const char *id, bool counts
 /* ---- an organization's listeners ---- */
 
 /* The next page of what changed, from the store. False: it cannot be read. */
-static bool catch_up(struct events *e, const struct feed_org *o, struct listener *l,
+static bool catch_up(struct events *e, const struct feed_org *o, struct event_listener *l,
 		     struct error *err)
 {
 	bool open_only = l->after < l->open_until;
@@ -76,7 +76,7 @@ static bool catch_up(struct events *e, const struct feed_org *o, struct listener
 }
 
 /* The first counts that it was not given. */
-static struct feed_batch *counts_next(const struct feed_org *o, const struct listener *l)
+static struct feed_batch *counts_next(const struct feed_org *o, const struct event_listener *l)
 {
 	struct feed_batch *b = o->newest;
 
@@ -88,7 +88,7 @@ static struct feed_batch *counts_next(const struct feed_org *o, const struct lis
 }
 
 /* A batch that cannot be told any more has told its end. */
-static void counts_give(struct events *e, struct listener *l, struct feed_batch *b)
+static void counts_give(struct events *e, struct event_listener *l, struct feed_batch *b)
 {
 	struct event_text *t = b->counts != NULL ? event_text_ref(b->counts) : NULL;
 	struct error err;
@@ -101,7 +101,7 @@ static void counts_give(struct events *e, struct listener *l, struct feed_batch 
 	event_text_unref(t);
 }
 
-static void org_serve(struct events *e, struct feed_org *o, struct listener *l)
+static void org_serve(struct events *e, struct feed_org *o, struct event_listener *l)
 {
 	struct feed_batch *b;
 	struct error err;
@@ -125,17 +125,17 @@ static void org_serve(struct events *e, struct feed_org *o, struct listener *l)
 
 static void org_serve_all(struct events *e, struct feed_org *o)
 {
-	for (struct listener *l = o->listeners; l != NULL; l = l->next)
+	for (struct event_listener *l = o->listeners; l != NULL; l = l->next)
 		org_serve(e, o, l);
 }
 
 static void batch_serve_all(struct feed_batch *b)
 {
-	for (struct listener *l = b->listeners; l != NULL; l = l->next)
+	for (struct event_listener *l = b->listeners; l != NULL; l = l->next)
 		feed_batch_serve(b, l);
 }
 
-static void serve(struct events *e, struct listener *l)
+static void serve(struct events *e, struct event_listener *l)
 {
 	struct feed_batch *b = feed_batch_find(&e->feeds, l->batch);
 	struct feed_org *o = feed_org_find(&e->feeds, l->org);
@@ -230,7 +230,7 @@ static void all_renew(struct events *e)
 
 /* ---- listeners come and go ---- */
 
-static bool batch_attach(struct events *e, struct listener *l, struct error *err)
+static bool batch_attach(struct events *e, struct event_listener *l, struct error *err)
 {
 	struct feed_org *o = feed_org_find(&e->feeds, l->org);
 	struct feed_batch *b = feed_batch_get(&e->feeds, l->batch, o);
@@ -255,7 +255,7 @@ static bool batch_attach(struct events *e, struct listener *l, struct error *err
 }
 
 /* An id that is not of this store's tells nothing. */
-static bool org_attach(struct events *e, struct listener *l, struct error *err)
+static bool org_attach(struct events *e, struct event_listener *l, struct error *err)
 {
 	struct feed_org *o = feed_org_get(&e->feeds, l->org);
 
@@ -279,9 +279,9 @@ static bool org_attach(struct events *e, struct listener *l, struct error *err)
 	return true;
 }
 
-static void drain_one(void *ctx, struct listener *l);
+static void drain_one(void *ctx, struct event_listener *l);
 
-static void attach(struct events *e, struct listener *l)
+static void attach(struct events *e, struct event_listener *l)
 {
 	struct error err;
 
@@ -296,17 +296,17 @@ static void attach(struct events *e, struct listener *l)
 	}
 }
 
-static void added_take(struct events *e, struct listener *l)
+static void added_take(struct events *e, struct event_listener *l)
 {
 	while (l != NULL) {
-		struct listener *next = l->next;
+		struct event_listener *next = l->next;
 		l->next = NULL;
 		attach(e, l);
 		l = next;
 	}
 }
 
-static void listener_gone(struct events *e, struct listener *l)
+static void listener_gone(struct events *e, struct event_listener *l)
 {
 	struct feed_batch *b = feed_batch_find(&e->feeds, l->batch);
 	struct feed_org *o = feed_org_find(&e->feeds, l->org);
@@ -322,11 +322,11 @@ static void listener_gone(struct events *e, struct listener *l)
 }
 
 /* What was added is attached by now. */
-static void told_take(struct events *e, struct listener *l)
+static void told_take(struct events *e, struct event_listener *l)
 {
 	while (l != NULL) {
 		pthread_mutex_lock(&e->lock);
-		struct listener *next = l->next_told;
+		struct event_listener *next = l->next_told;
 		l->told = false;
 		bool room = l->has_room, closed = l->closed;
 		l->has_room = false;
@@ -451,7 +451,7 @@ static void counts_look(struct events *e, uint64_t now_ms)
 /* ---- times ---- */
 
 /* A long poll is answered with what is now. */
-static void wait_answer(struct events *e, struct listener *l)
+static void wait_answer(struct events *e, struct event_listener *l)
 {
 	struct error err;
 	struct event_text *t = text_now(e, l->batch, true, &err);
@@ -463,7 +463,7 @@ static void wait_answer(struct events *e, struct listener *l)
 	event_text_unref(t);
 }
 
-static void look_one(void *ctx, struct listener *l)
+static void look_one(void *ctx, struct event_listener *l)
 {
 	struct events *e = ctx;
 	uint64_t now_ms = clock_ms();
@@ -476,7 +476,7 @@ static void look_one(void *ctx, struct listener *l)
 	listener_comment(l);
 }
 
-static void due_one(void *ctx, struct listener *l)
+static void due_one(void *ctx, struct event_listener *l)
 {
 	uint64_t *due_ms = ctx;
 
@@ -496,7 +496,7 @@ uint64_t events_due_ms(const struct events *e)
 
 /* ---- the end ---- */
 
-static void drain_one(void *ctx, struct listener *l)
+static void drain_one(void *ctx, struct event_listener *l)
 {
 	if (l->kind != LISTENER_WAIT)
 		listener_end(l);

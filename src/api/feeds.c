@@ -116,7 +116,7 @@ void feed_batch_push(struct feed_batch *b, struct event_text *t)
 	b->changed = t->changed;
 }
 
-void feed_batch_serve(struct feed_batch *b, struct listener *l)
+void feed_batch_serve(struct feed_batch *b, struct event_listener *l)
 {
 	if (b->n == 0)
 		return;
@@ -228,16 +228,17 @@ void feed_org_counted(struct feed_org *o, struct feed_batch *b)
 
 /* ---- all ---- */
 
-static void list_each(struct listener *l, void (*each)(void *ctx, struct listener *l), void *ctx)
+static void list_each(struct event_listener *l, void (*each)(void *ctx, struct event_listener *l),
+		      void *ctx)
 {
 	while (l != NULL) {
-		struct listener *next = l->next;
+		struct event_listener *next = l->next;
 		each(ctx, l);
 		l = next;
 	}
 }
 
-void feeds_each(struct feeds *f, void (*each)(void *ctx, struct listener *l), void *ctx)
+void feeds_each(struct feeds *f, void (*each)(void *ctx, struct event_listener *l), void *ctx)
 {
 	for (unsigned i = 0; i < FEED_BUCKETS; i++) {
 		for (struct feed_batch *b = f->batches[i]; b != NULL; b = b->next)

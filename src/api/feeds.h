@@ -21,7 +21,7 @@ struct feed_org;
 struct feed_batch {
 	struct feed_batch *next;
 	char id[ID_SIZE];
-	struct listener *listeners;
+	struct event_listener *listeners;
 	struct event_text *texts[FEED_STATES];
 	uint64_t serials[FEED_STATES];
 	unsigned n;
@@ -43,7 +43,7 @@ struct feed_batch {
 struct feed_org {
 	struct feed_org *next;
 	char id[ID_SIZE];
-	struct listener *listeners;
+	struct event_listener *listeners;
 	struct event_text *changes[FEED_CHANGES]; /* a ring, the oldest at `first` */
 	unsigned first, n;
 	size_t bytes;
@@ -68,7 +68,7 @@ void feed_batch_tidy(struct feeds *f, struct feed_batch *b);
 /* Its next event; takes a ref. */
 void feed_batch_push(struct feed_batch *b, struct event_text *t);
 /* Gives a listener of it all that it can take now. */
-void feed_batch_serve(struct feed_batch *b, struct listener *l);
+void feed_batch_serve(struct feed_batch *b, struct event_listener *l);
 /* It is in no organization's feed any more. */
 void feed_batch_leave(struct feed_batch *b);
 
@@ -86,4 +86,4 @@ struct event_text *feed_org_next(const struct feed_org *o, int64_t after);
 void feed_org_counted(struct feed_org *o, struct feed_batch *b);
 
 /* Calls `each` for every listener. */
-void feeds_each(struct feeds *f, void (*each)(void *ctx, struct listener *l), void *ctx);
+void feeds_each(struct feeds *f, void (*each)(void *ctx, struct event_listener *l), void *ctx);

@@ -6,13 +6,12 @@
 #include <stdlib.h>
 
 #include "api/errors.h"
-#include "api/events_impl.h"
 #include "api/routes.h"
 
 bool listener_new(struct request *rq, struct events *of, enum listener_kind kind,
-		  struct http_response *r, struct listener **ret, struct error *err)
+		  struct http_response *r, struct event_listener **ret, struct error *err)
 {
-	struct listener *l = calloc(1, sizeof(*l));
+	struct event_listener *l = calloc(1, sizeof(*l));
 
 	if (l == NULL)
 		return fail_memory(err);
@@ -31,7 +30,7 @@ bool listener_new(struct request *rq, struct events *of, enum listener_kind kind
 	return true;
 }
 
-void listener_free(struct listener *l)
+void listener_free(struct event_listener *l)
 {
 	limits_listener_end(&l->api->limits, l->org);
 	event_text_unref(l->text);
@@ -44,19 +43,19 @@ void listener_free(struct listener *l)
 
 static void on_room(void *ctx)
 {
-	struct listener *l = ctx;
+	struct event_listener *l = ctx;
 
-	events_tell(l->of, l, false);
+	l->tell(l->of, l, false);
 }
 
 static void on_closed(void *ctx)
 {
-	struct listener *l = ctx;
+	struct event_listener *l = ctx;
 
-	events_tell(l->of, l, true);
+	l->tell(l->of, l, true);
 }
 
-bool listener_begin(struct listener *l, struct request *rq, struct error *err)
+bool listener_begin(struct event_listener *l, struct request *rq, struct error *err)
 {
 	static const struct http_stream_ops ops = { .room = on_room, .closed = on_closed };
 
@@ -70,7 +69,7 @@ bool listener_begin(struct listener *l, struct request *rq, struct error *err)
 
 /* ---- lists ---- */
 
-void listener_link(struct listener *l, struct listener **list)
+void listener_link(struct event_listener *l, struct event_listener **list)
 {
 	l->next = *list;
 	l->at = list;
@@ -79,7 +78,7 @@ void listener_link(struct listener *l, struct listener **list)
 	*list = l;
 }
 
-void listener_unlink(struct listener *l)
+void listener_unlink(struct event_listener *l)
 {
 	if (l->at == NULL)
 		return;
@@ -92,7 +91,7 @@ void listener_unlink(struct listener *l)
 
 /* ---- the answer ---- */
 
-static void head(struct listener *l, struct http_response *r, uint64_t length)
+static void head(struct event_listener *l, struct http_response *r, uint64_t length)
 {
 	struct answered a = {
 		.api = l->api,
@@ -110,7 +109,7 @@ static void head(struct listener *l, struct http_response *r, uint64_t length)
 }
 
 /* Proxies are told not to hold events back. */
-static void head_of_events(struct listener *l)
+static void head_of_events(struct event_listener *l)
 {
 	struct http_response r;
 
@@ -121,7 +120,7 @@ static void head_of_events(struct listener *l)
 	head(l, &r, UINT64_MAX);
 }
 
-static void head_of_object(struct listener *l, uint64_t length)
+static void head_of_object(struct event_listener *l, uint64_t length)
 {
 	struct http_response r;
 
@@ -130,7 +129,7 @@ static void head_of_object(struct listener *l, uint64_t length)
 }
 
 /* What of the text it gets: a long poll the object alone. */
-static struct slice wanted(const struct listener *l)
+static struct slice wanted(const struct event_listener *l)
 {
 	struct slice all = buf_slice(&l->text->bytes);
 
@@ -139,7 +138,7 @@ static struct slice wanted(const struct listener *l)
 	return (struct slice){ all.p + l->sent, all.n - l->sent };
 }
 
-static void text_send(struct listener *l)
+static void text_send(struct event_listener *l)
 {
 	while (l->text != NULL && !l->full) {
 		struct slice rest = wanted(l);
@@ -158,12 +157,12 @@ static void text_send(struct listener *l)
 		listener_end(l);
 }
 
-bool listener_is_free(const struct listener *l)
+bool listener_is_free(const struct event_listener *l)
 {
 	return l->text == NULL && !l->full && !l->ended;
 }
 
-void listener_give(struct listener *l, struct event_text *t)
+void listener_give(struct event_listener *l, struct event_text *t)
 {
 	assert(listener_is_free(l));
 	if (!l->headed && l->kind == LISTENER_WAIT)
@@ -175,14 +174,14 @@ void listener_give(struct listener *l, struct event_text *t)
 	text_send(l);
 }
 
-void listener_go_on(struct listener *l)
+void listener_go_on(struct event_listener *l)
 {
 	l->full = false;
 	if (!l->ended)
 		text_send(l);
 }
 
-void listener_comment(struct listener *l)
+void listener_comment(struct event_listener *l)
 {
 	if (l->kind == LISTENER_WAIT || !listener_is_free(l))
 		return;
@@ -191,7 +190,7 @@ void listener_comment(struct listener *l)
 	l->full = !http_stream_write(l->stream, SLICE(": still here\n\n"));
 }
 
-void listener_end(struct listener *l)
+void listener_end(struct event_listener *l)
 {
 	if (l->ended)
 		return;
@@ -201,7 +200,7 @@ void listener_end(struct listener *l)
 	http_stream_end(l->stream, l->text == NULL || l->kind != LISTENER_WAIT);
 }
 
-void listener_fail(struct listener *l, const struct error *err)
+void listener_fail(struct event_listener *l, const struct error *err)
 {
 	struct http_response r;
 

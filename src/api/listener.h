@@ -23,9 +23,11 @@ enum listener_kind {
 	LISTENER_WAIT,  /* a long poll */
 };
 
-struct listener {
+struct event_listener {
 	/* constant from the start */
 	struct events *of;
+	/* A `room` or `closed`. Any thread; set before listener_begin(). */
+	void (*tell)(struct events *of, struct event_listener *l, bool closed);
 	struct api *api;
 	const struct route *route;
 	enum listener_kind kind;
@@ -34,11 +36,11 @@ struct listener {
 	struct http_stream *stream;
 
 	/* under the lock of the events (events_impl.h) */
-	struct listener *next_told;
+	struct event_listener *next_told;
 	bool told, has_room, closed;
 
 	/* the events thread's */
-	struct listener *next, **at;
+	struct event_listener *next, **at;
 	bool attached, headed, ended;
 	bool full;               /* the stream takes no more: `room` will come */
 	struct event_text *text; /* not given to the stream whole; NULL: it may get another */
@@ -54,26 +56,26 @@ struct listener {
 
 /* Of the request `rq`; counted among its organization's. RATE_LIMIT with Retry-After in `r`. */
 MUST_USE bool listener_new(struct request *rq, struct events *of, enum listener_kind kind,
-			   struct http_response *r, struct listener **ret, struct error *err);
+			   struct http_response *r, struct event_listener **ret, struct error *err);
 /* The request is answered by the listener from now on: its stream is begun. Then events_add(). */
-MUST_USE bool listener_begin(struct listener *l, struct request *rq, struct error *err);
+MUST_USE bool listener_begin(struct event_listener *l, struct request *rq, struct error *err);
 /* Before listener_begin(), or after its stream was closed. */
-void listener_free(struct listener *l);
+void listener_free(struct event_listener *l);
 
 /* ---- events thread ---- */
 
 /* Whether it can be given an event: it has none in hand and its stream takes more. */
-bool listener_is_free(const struct listener *l);
+bool listener_is_free(const struct event_listener *l);
 /* The next event; takes a ref of its own. A long poll is answered with it, and ends. */
-void listener_give(struct listener *l, struct event_text *t);
+void listener_give(struct event_listener *l, struct event_text *t);
 /* There is room again: goes on with what it has. */
-void listener_go_on(struct listener *l);
+void listener_go_on(struct event_listener *l);
 /* A line that clients ignore, and proxies see. */
-void listener_comment(struct listener *l);
+void listener_comment(struct event_listener *l);
 /* The stream ends after what it was given. Again is fine. */
-void listener_end(struct listener *l);
+void listener_end(struct event_listener *l);
 /* Without an event, where there can be none: an error's answer, or the stream breaks off. */
-void listener_fail(struct listener *l, const struct error *err);
+void listener_fail(struct event_listener *l, const struct error *err);
 /* Unlinks it from the list that it is in. */
-void listener_unlink(struct listener *l);
-void listener_link(struct listener *l, struct listener **list);
+void listener_unlink(struct event_listener *l);
+void listener_link(struct event_listener *l, struct event_listener **list);

@@ -11,23 +11,23 @@ static struct feeds feeds;
 /* ---- in the listener's place ---- */
 
 struct taker {
-	struct listener l;
+	struct event_listener l;
 	int64_t given[GIVEN_MAX];
 	bool counts[GIVEN_MAX];
 	unsigned n, room; /* that it takes before it is full */
 };
 
-static struct taker *taker_of(const struct listener *l)
+static struct taker *taker_of(const struct event_listener *l)
 {
 	return (struct taker *)((char *)l - offsetof(struct taker, l));
 }
 
-bool listener_is_free(const struct listener *l)
+bool listener_is_free(const struct event_listener *l)
 {
 	return !l->ended && taker_of(l)->n < taker_of(l)->room;
 }
 
-void listener_give(struct listener *l, struct event_text *t)
+void listener_give(struct event_listener *l, struct event_text *t)
 {
 	struct taker *k = taker_of(l);
 
@@ -37,7 +37,7 @@ void listener_give(struct listener *l, struct event_text *t)
 	l->headed = true;
 }
 
-void listener_end(struct listener *l)
+void listener_end(struct event_listener *l)
 {
 	l->ended = true;
 }
