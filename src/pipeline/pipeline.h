@@ -71,6 +71,8 @@ struct budget *pipeline_budget(struct pipeline *p);
 /* Lays the numbers of this moment over v->row, a batch as the store has it; all else of *v is set
  * here. Of a batch that has ended since its row was read, that is read again. */
 void pipeline_view(struct pipeline *p, struct batch_view *v);
+/* The same for a row of an earlier moment: its state and its times stay, whatever it is now. */
+void pipeline_view_at(struct pipeline *p, struct batch_view *v);
 
 /* A page of the lines of a batch in the order in which they ended (contract 11.3): behind the first
  * `after`, at most `limit`. `b` is the batch as the store has it, and read again if it has ended
@@ -83,9 +85,6 @@ struct pipeline_page {
 };
 MUST_USE bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t after, unsigned limit,
 			       struct pipeline_page *ret, struct error *err);
-
-/* The same for a row of an earlier moment: its state and its times stay, whatever it is now. */
-void pipeline_view_at(struct pipeline *p, struct batch_view *v);
 
 /* What moves a batch that runs here, in short: something has changed where any of it differs. */
 struct batch_pulse {
