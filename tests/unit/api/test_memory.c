@@ -55,17 +55,6 @@ void pipeline_view_at(struct pipeline *p, struct batch_view *v)
 	pipeline_view(p, v);
 }
 
-bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t after, unsigned limit,
-		      struct pipeline_page *ret, struct error *err)
-{
-	(void)p;
-	(void)b;
-	(void)after;
-	(void)limit;
-	(void)ret;
-	return fail(err, ERR_INTERNAL, "No results here.");
-}
-
 struct budget *pipeline_budget(struct pipeline *p)
 {
 	(void)p;
