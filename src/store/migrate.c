@@ -31,6 +31,7 @@ static const char *const migrations[] = {
 	text_015_changed,
 	text_016_uploads,
 	text_017_org_queue,
+	text_018_webhook_configured,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

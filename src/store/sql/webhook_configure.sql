@@ -1,4 +1,5 @@
 -- Makes or changes the configuration's endpoint ?1; ?2: its organization, NULL: all.
+-- Indexes: id; webhook_delivery_page, in which a new id is looked up.
 INSERT INTO webhook_endpoint
 	(id, org, configured, name, url, event_types, secret, created_at, updated_at)
 VALUES (?1, ?2, 1, ?3, ?4, ?5, '', ?6, ?6)

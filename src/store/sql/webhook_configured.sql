@@ -1,2 +1,2 @@
--- Ids of the configuration's endpoints.
+-- Ids of the configuration's endpoints. Index: webhook_endpoint_configured.
 SELECT id FROM webhook_endpoint WHERE configured

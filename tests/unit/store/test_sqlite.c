@@ -27,12 +27,25 @@ static char *plan_of(enum sql id)
 	return plan.p;
 }
 
+/* "SCAN pending" of the statement that makes those rows, one from the other: WITH RECURSIVE. */
+static bool is_of_its_own(enum sql id, const char *step)
+{
+	char table[64], head[96];
+
+	if (sscanf(step, "SCAN %63s", table) != 1)
+		return false;
+	snprintf(head, sizeof(head), "WITH RECURSIVE %s (", table);
+	return strstr(sqlite3_sql(store->writer.statements[id]), head) != NULL;
+}
+
 /* "SCAN batch USING INDEX batch_open" reads just what is wanted; a bare SCAN, all there is. A
  * temporary B-tree sorts what an index should have had in order. */
-static bool step_is_served(const char *step)
+static bool step_is_served(enum sql id, const char *step)
 {
 	if (strstr(step, "TEMP B-TREE") != NULL)
 		return false;
+	if (is_of_its_own(id, step))
+		return true;
 	return strncmp(step, "SCAN ", 5) != 0 || strcmp(step, "SCAN CONSTANT ROW") == 0 ||
 	       (strstr(step, " INDEX ") != NULL && strstr(step, "autoindex") == NULL);
 }
@@ -43,7 +56,7 @@ static void every_statement_is_served_by_an_index(void **state)
 	for (enum sql id = SQL_org_insert; id < SQL_COUNT; id++) {
 		char *plan = plan_of(id), *rest = plan, *step;
 		while ((step = strsep(&rest, "\n")) != NULL)
-			if (!step_is_served(step) && !may_scan(id))
+			if (!step_is_served(id, step) && !may_scan(id))
 				fail_msg("%s: %s", sql_name(id), step);
 		free(plan);
 	}
