@@ -211,6 +211,7 @@ class Lowtide(Program):
 
     def __init__(self, directory, upstreams, settings, fsync_ms=None, name="lowtide"):
         self.key = "sk-bench-" + secrets.token_hex(16)
+        self.operator = None  # an operator's key, made when it is needed
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/v1"
         self.data = directory / ("data" if name == "lowtide" else f"data-{name}")
@@ -237,7 +238,10 @@ class Lowtide(Program):
 
     def new_org(self, name):
         """A key of another organization."""
-        command = [LOWTIDE, "key", "create", "--data", self.data, "--org", name]
+        return self.new_key("--org", name)
+
+    def new_key(self, *whose):
+        command = [LOWTIDE, "key", "create", "--data", self.data, *whose]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     async def call(self, method, path, body=None, key=None):
@@ -289,7 +293,9 @@ class Lowtide(Program):
 
     async def lanes(self):
         """What GET /v1/lowtide/scheduling says of each upstream, with its models' highest limit."""
-        answer = await self.call("GET", "/v1/lowtide/scheduling")
+        if self.operator is None:
+            self.operator = await asyncio.to_thread(self.new_key, "--operator")
+        answer = await self.call("GET", "/v1/lowtide/scheduling", key=self.operator)
         found = []
         none = {"concurrency_limit": 0, "reason": "", "in_flight": 0}
         for upstream in answer["upstreams"]:

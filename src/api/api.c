@@ -134,7 +134,9 @@ static bool request_admit(struct request *rq, struct http_response *r, struct er
 	if (route_needs_key(http_path(rq->http)) &&
 	    (!auth_check(rq, err) || !limits_call(rq, r, err)))
 		return false;
-	if (!route_find(rq, r, err) || !operator_admits(rq, err))
+	if (!route_find(rq, r, err) ||
+	    (rq->route->keys == KEYS_OPTIONAL && !auth_check_given(rq, err)) ||
+	    !operator_admits(rq, err))
 		return false;
 	http_set_work(rq->http, rq->route->work);
 	if ((rq->route->creates || rq->route->online) && !health_takes_work(rq, err))

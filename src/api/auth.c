@@ -48,3 +48,8 @@ bool auth_check(struct request *rq, struct error *err)
 		return fail(err, ERR_BAD_KEY, "Incorrect API key provided");
 	return false;
 }
+
+bool auth_check_given(struct request *rq, struct error *err)
+{
+	return key_given(rq->http).n == 0 || auth_check(rq, err);
+}

@@ -10,6 +10,7 @@
 
 #include "api/prometheus.h"
 #include "api/routes.h"
+#include "api/scheduling.h"
 #include "dispatch/dispatch.h"
 #include "trace/tracer.h"
 
@@ -328,9 +329,10 @@ bool metrics_get(struct request *rq, struct http_response *r, struct error *err)
 {
 	AUTO(scheduling_view_done) struct scheduling_view view = { 0 };
 	struct metrics_figures figures = { 0 };
+	struct view_asked asked = scheduling_asked(rq, false);
 
 	figures_read(&figures, rq); /* memory as it is without the view */
-	if (!dispatch_view(pipeline_dispatch(rq->api->pipeline), false, &view, err))
+	if (!dispatch_view(pipeline_dispatch(rq->api->pipeline), &asked, &view, err))
 		return false;
 	r->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	metrics_write(&r->body, &figures, &view);

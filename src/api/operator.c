@@ -19,7 +19,7 @@ bool operator_admits(const struct request *rq, struct error *err)
 
 	bool open = rq->key.id[0] == '\0'; /* the route needs no key */
 
-	if (open || keys == KEYS_OF_ALL || keys == KEYS_FOR_AN_ORG ||
+	if (open || keys == KEYS_OF_ALL || keys == KEYS_OPTIONAL || keys == KEYS_FOR_AN_ORG ||
 	    (keys == KEYS_OF_OPERATOR) == rq->key.is_operator)
 		return true;
 	return fail(err, ERR_FORBIDDEN, "%s",
@@ -64,7 +64,8 @@ void operator_log(const struct request *rq, int status)
 {
 	const char *org = http_query(rq->http, "org");
 
-	if (!rq->key.is_operator)
+	if (!rq->key.is_operator ||
+	    (rq->route != NULL && rq->route->keys == KEYS_OPTIONAL)) /* a look at /metrics */
 		return;
 	log_info("operator.call", kv_str("key", rq->key.id), kv_str("hint", rq->key.hint),
 		 kv_str("method", http_method(rq->http)), kv_str("path", http_path(rq->http)),

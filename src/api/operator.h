@@ -11,7 +11,8 @@ MUST_USE bool operator_admits(const struct request *rq, struct error *err);
  * organization's: rq->key.org. INVALID without ?org=NAME, NOT_FOUND if none is named so. Reads the
  * store. */
 MUST_USE bool operator_scope(struct request *rq, struct error *err);
-/* The log's line of a call of an operator's key; none of any other. `status` 0: it is answered
+/* The log's line of a call of an operator's key; none of any other, and none of a look at /metrics,
+ * which is taken again and again. `status` 0: it is answered
  * later. */
 void operator_log(const struct request *rq, int status);
 

@@ -14,8 +14,8 @@
 #include "api/models.h"
 #include "api/online.h"
 #include "api/operator.h"
-#include "api/results.h"
 #include "api/part.h"
+#include "api/results.h"
 #include "api/retry.h"
 #include "api/scheduling.h"
 #include "api/upload.h"
@@ -95,7 +95,7 @@ static const struct route routes[] = {
 	  .handle = webhooks_deliveries },
 	{ "POST", "/v1/webhook_endpoints/{id}/deliveries/{id}/replay", BODY_JSON,
 	  .work = HTTP_WRITE, .handle = webhooks_replay },
-	{ "GET", "/metrics", .work = HTTP_INSTANT, .handle = metrics_get },
+	{ "GET", "/metrics", .work = HTTP_INSTANT, .keys = KEYS_OPTIONAL, .handle = metrics_get },
 	{ "GET", "/v1/lowtide/events", .keys = KEYS_FOR_AN_ORG, .handle = events_org },
 	{ "GET", "/v1/lowtide/scheduling", .work = HTTP_INSTANT, .keys = KEYS_OF_ALL,
 	  .handle = scheduling_get },

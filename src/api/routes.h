@@ -19,6 +19,7 @@ enum route_keys {
 	KEYS_FOR_AN_ORG, /* an operator's as well, which says whose call it is: ?org=NAME */
 	KEYS_OF_OPERATOR,
 	KEYS_OF_ALL,
+	KEYS_OPTIONAL, /* none is needed; one that is given says what the answer shows */
 };
 
 struct route {

@@ -95,6 +95,51 @@ static const struct json_member upstream_members[] = {
 	{ "lanes", .write = put_lanes },
 };
 
+/* ---- an organization's view: without any count that others are part of ---- */
+
+static const struct json_member own_lane_members[] = {
+	{ "model", COLUMN(struct view_lane, model) },
+	{ "concurrency_limit", COLUMN(struct view_lane, limit.requests), .decimals = 1 },
+	{ "reason", COLUMN(struct view_lane, limit.reason) },
+};
+
+static void put_own_lanes(struct buf *to, const void *row)
+{
+	const struct view_upstream *u = row;
+
+	array_write(to, own_lane_members, ARRAY_LEN(own_lane_members), u->lanes, u->lane_count,
+		    sizeof(*u->lanes));
+}
+
+static const struct json_member own_upstream_members[] = {
+	{ "name", U(name) },
+	{ "state", .write = put_state },
+	{ "lanes", .write = put_own_lanes },
+};
+
+/* Those that serve its models. */
+static void put_own_upstreams(struct buf *to, const struct scheduling_view *v)
+{
+	bool any = false;
+
+	buf_char(to, '[');
+	for (const struct view_upstream *u = v->upstreams; u != v->upstreams + v->upstream_count;
+	     u++) {
+		if (u->lane_count == 0)
+			continue;
+		buf_text(to, any ? "," : "");
+		object_write(to, own_upstream_members, ARRAY_LEN(own_upstream_members), u);
+		any = true;
+	}
+	buf_char(to, ']');
+}
+
+static const struct json_member own_model_members[] = {
+	{ "name", COLUMN(struct view_model, name) },
+	{ "batches", COLUMN(struct view_model, batches) },
+	{ "waiting_again", COLUMN(struct view_model, waiting_again) },
+};
+
 /* ---- all of it ---- */
 
 static const struct json_member model_members[] = {
@@ -108,15 +153,20 @@ static void put_upstreams(struct buf *to, const void *row)
 {
 	const struct scheduling_view *v = row;
 
-	array_write(to, upstream_members, ARRAY_LEN(upstream_members), v->upstreams,
-		    v->upstream_count, sizeof(*v->upstreams));
+	if (v->whose == VIEW_ORG)
+		put_own_upstreams(to, v);
+	else
+		array_write(to, upstream_members, ARRAY_LEN(upstream_members), v->upstreams,
+			    v->upstream_count, sizeof(*v->upstreams));
 }
 
 static void put_models(struct buf *to, const void *row)
 {
 	const struct scheduling_view *v = row;
+	bool own = v->whose == VIEW_ORG;
 
-	array_write(to, model_members, ARRAY_LEN(model_members), v->models,
+	array_write(to, own ? own_model_members : model_members,
+		    own ? ARRAY_LEN(own_model_members) : ARRAY_LEN(model_members), v->models,
 		    v->model_count + v->other_models, sizeof(*v->models));
 }
 
@@ -132,11 +182,22 @@ void scheduling_write(struct buf *to, const struct scheduling_view *v)
 	object_write(to, scheduling_members, ARRAY_LEN(scheduling_members), v);
 }
 
+struct view_asked scheduling_asked(const struct request *rq, bool decisions)
+{
+	bool keyless = rq->key.id[0] == '\0';
+	enum view_whose of_key = rq->key.is_operator ? VIEW_ALL : VIEW_ORG;
+
+	return (struct view_asked){ .whose = keyless ? VIEW_LISTED : of_key,
+				    .org = rq->key.org,
+				    .decisions = decisions };
+}
+
 bool scheduling_get(struct request *rq, struct http_response *r, struct error *err)
 {
 	AUTO(scheduling_view_done) struct scheduling_view view = { 0 };
+	struct view_asked asked = scheduling_asked(rq, rq->key.is_operator);
 
-	if (!dispatch_view(pipeline_dispatch(rq->api->pipeline), true, &view, err))
+	if (!dispatch_view(pipeline_dispatch(rq->api->pipeline), &asked, &view, err))
 		return false;
 	scheduling_write(&r->body, &view);
 	return true;

@@ -200,7 +200,7 @@ void dispatch_models(struct dispatch *d, struct buf *to)
 }
 
 struct view_call {
-	bool decisions;
+	const struct view_asked *asked;
 	struct scheduling_view *ret;
 };
 
@@ -208,13 +208,13 @@ static bool view_call(struct dispatch *d, void *arg, struct error *err)
 {
 	const struct view_call *c = arg;
 
-	return view_make(d, c->decisions, c->ret, err);
+	return view_make(d, c->asked, c->ret, err);
 }
 
-bool dispatch_view(struct dispatch *d, bool decisions, struct scheduling_view *ret,
+bool dispatch_view(struct dispatch *d, const struct view_asked *asked, struct scheduling_view *ret,
 		   struct error *err)
 {
-	return dispatch_call(d, view_call, &(struct view_call){ decisions, ret }, err);
+	return dispatch_call(d, view_call, &(struct view_call){ asked, ret }, err);
 }
 
 struct foresee_call {

@@ -7,6 +7,7 @@
 
 #include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/flow_impl.h"
 #include "dispatch/lane.h"
 #include "dispatch/model.h"
 #include "dispatch/target.h"
@@ -53,9 +54,53 @@ static const char *upstream_said(const struct upstream *u)
 	return u->circuit.said.text;
 }
 
-static bool lane_is_shown(const struct lane *lane)
+/* ---- whose models ---- */
+
+enum place {
+	PLACE_NONE,
+	PLACE_OTHERS, /* in the row that the others share; no lanes */
+	PLACE_OWN,    /* a row, and lanes */
+};
+
+static enum place model_place(const struct view_asked *asked, const struct model *m)
 {
-	return model_is_told(lane->model);
+	if (asked->whose == VIEW_ORG && schedule_batches_of(m->schedule, asked->org) == 0)
+		return PLACE_NONE;
+	if (!model_is_told(m) || (asked->whose == VIEW_LISTED && !m->known))
+		return PLACE_OTHERS;
+	return PLACE_OWN;
+}
+
+static bool lane_is_shown(const struct view_asked *asked, const struct lane *lane)
+{
+	return model_place(asked, lane->model) == PLACE_OWN;
+}
+
+struct own_count {
+	const char *org;
+	struct view_model *row;
+};
+
+static void own_each(void *ctx, struct schedule_batch *b)
+{
+	const struct own_count *own = ctx;
+
+	if (strcmp(b->org, own->org) != 0)
+		return;
+	own->row->batches++;
+	own->row->waiting_again += ((const struct flow *)b->batch)->waiting;
+}
+
+static void model_count(const struct view_asked *asked, const struct model *m,
+			struct view_model *row)
+{
+	row->slots += m->slots;
+	if (asked->whose == VIEW_ORG) {
+		schedule_each(m->schedule, own_each, &(struct own_count){ asked->org, row });
+		return;
+	}
+	row->batches += m->batches;
+	row->waiting_again += m->retry.waiting;
 }
 
 static unsigned lane_decisions(const struct lane *lane)
@@ -70,29 +115,30 @@ struct extent {
 	size_t upstreams, lanes, decisions, models, text_bytes;
 };
 
-static void upstream_count(const struct upstream *u, bool decisions, struct extent *e)
+static void upstream_count(const struct upstream *u, const struct view_asked *asked,
+			   struct extent *e)
 {
 	size_t name_bytes = strlen(u->config.name);
 
 	e->upstreams++;
 	e->text_bytes += name_bytes + strlen(upstream_said(u));
 	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream) {
-		if (!lane_is_shown(lane))
+		if (!lane_is_shown(asked, lane))
 			continue;
 		e->lanes++;
-		e->decisions += decisions ? lane_decisions(lane) : 0;
+		e->decisions += asked->decisions ? lane_decisions(lane) : 0;
 		e->text_bytes += strlen(lane->model->name);
 	}
 }
 
-static struct extent extent_of(const struct dispatch *d, bool decisions)
+static struct extent extent_of(const struct dispatch *d, const struct view_asked *asked)
 {
 	struct extent e = { .models = 1 }; /* the row that the others share */
 
 	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		upstream_count(u, decisions, &e);
+		upstream_count(u, asked, &e);
 	for (const struct model *m = d->models; m != NULL; m = m->next) {
-		if (!model_is_told(m))
+		if (model_place(asked, m) != PLACE_OWN)
 			continue;
 		e.models++;
 		e.text_bytes += strlen(m->name);
@@ -107,7 +153,7 @@ struct filling {
 	struct view_decision *decision;
 	struct view_model *model;
 	char *text, *end;
-	bool decisions;
+	const struct view_asked *asked;
 	uint64_t now_us;
 };
 
@@ -181,7 +227,7 @@ static void lane_view(struct filling *f, const struct lane *lane, struct slice u
 		.not_durable = slots_unrecorded(&lane->slots),
 		.limit = limit_view(&state),
 	};
-	if (f->decisions)
+	if (f->asked->decisions)
 		decisions_view(f, lane, to);
 }
 
@@ -230,7 +276,7 @@ static void upstream_view(struct filling *f, const struct upstream *u)
 	counts_view(&u->counts, to);
 	engine_view(u, f->now_us / 1000, to);
 	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
-		if (lane_is_shown(lane))
+		if (lane_is_shown(f->asked, lane))
 			lane_view(f, lane, to->name);
 	to->lane_count = (size_t)(f->lane - to->lanes);
 }
@@ -241,26 +287,28 @@ static void models_view(struct filling *f, const struct model *first, struct sch
 
 	to->models = f->model;
 	for (const struct model *m = first; m != NULL; m = m->next) {
-		bool told = model_is_told(m);
-		struct view_model *row = told ? f->model++ : &others;
-		if (told)
+		enum place place = model_place(f->asked, m);
+		if (place == PLACE_NONE)
+			continue;
+		struct view_model *row = place == PLACE_OWN ? f->model++ : &others;
+		if (place == PLACE_OWN)
 			*row = (struct view_model){ .name = text_copy(f, m->name) };
-		row->batches += m->batches;
-		row->slots += m->slots;
-		row->waiting_again += m->retry.waiting;
-		to->other_models = to->other_models || !told;
+		else
+			to->other_models = true;
+		model_count(f->asked, m, row);
 	}
 	to->model_count = (size_t)(f->model - to->models);
 	*f->model++ = others;
 }
 
-bool view_make(const struct dispatch *d, bool decisions, struct scheduling_view *ret,
-	       struct error *err)
+bool view_make(const struct dispatch *d, const struct view_asked *asked,
+	       struct scheduling_view *ret, struct error *err)
 {
-	struct extent extent = extent_of(d, decisions);
-	struct filling f = { .decisions = decisions, .now_us = sys.monotonic_us() };
+	struct extent extent = extent_of(d, asked);
+	struct filling f = { .asked = asked, .now_us = sys.monotonic_us() };
 	struct scheduling_view v = {
 		.at = sys.now_s(),
+		.whose = asked->whose,
 		.online_requests = d->online_count,
 		.online_waiting = d->online_waiting,
 		.memory = BUF_OF(VIEW_BYTES_MAX, budget_use(d->config.budget, BUDGET_CALLS)),

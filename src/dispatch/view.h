@@ -5,7 +5,7 @@
  *	upstreams[0]  upstreams[1]              in the order of the configuration, then those that
  *	  |  lanes      |  lanes                came with a reload; retired ones until they are idle
  *	  v             v
- *	lanes[0] lanes[1] lanes[2] ...          a model on an upstream: the models that have a label
+ *	lanes[0] lanes[1] lanes[2] ...          a model on an upstream: the models with a row
  *	  | decisions
  *	  v
  *	decisions[0..] ...
@@ -72,15 +72,35 @@ struct view_upstream {
 	size_t lane_count;
 };
 
+/* In the view of an organization `batches` and `waiting_again` are its own. */
 struct view_model {
 	struct slice name;
 	uint64_t batches;       /* in progress */
-	double slots;           /* for its lines, in use or free, lately */
+	double slots;           /* for all its lines, in use or free, lately */
 	uint64_t waiting_again; /* lines that failed and wait to be sent again */
+};
+
+/* Which models have rows of their own, as far as they have a label, and lanes (contract 13.1). All
+ * upstreams are in each view, with figures that are of all organizations. */
+enum view_whose {
+	VIEW_ALL,
+	/* those that upstreams list or report, which each key sees in GET /v1/models; the row of
+	 * the others counts the rest */
+	VIEW_LISTED,
+	/* those that the organization has batches of, in dispatch at this moment; the row of the
+	 * others counts such without a label, and of the rest there is nothing */
+	VIEW_ORG,
+};
+
+struct view_asked {
+	enum view_whose whose;
+	const char *org; /* VIEW_ORG: its id */
+	bool decisions;  /* the lanes' as well */
 };
 
 struct scheduling_view {
 	int64_t at; /* Unix s */
+	enum view_whose whose;
 	const struct view_upstream *upstreams;
 	size_t upstream_count;
 	const struct view_lane *lanes; /* of all upstreams */
@@ -94,8 +114,8 @@ struct scheduling_view {
 	struct buf memory;
 };
 
-/* Any thread; waits for a turn of the dispatch thread's loop. `decisions`: the lanes' as well.
- * False: no memory; *ret is not to be used then. */
-MUST_USE bool dispatch_view(struct dispatch *d, bool decisions, struct scheduling_view *ret,
-			    struct error *err);
+/* Any thread; waits for a turn of the dispatch thread's loop. False: no memory; *ret is not to be
+ * used then. */
+MUST_USE bool dispatch_view(struct dispatch *d, const struct view_asked *asked,
+			    struct scheduling_view *ret, struct error *err);
 void scheduling_view_done(struct scheduling_view *v);

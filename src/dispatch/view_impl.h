@@ -3,5 +3,5 @@
 
 #include "dispatch/view.h"
 
-MUST_USE bool view_make(const struct dispatch *d, bool decisions, struct scheduling_view *ret,
-			struct error *err);
+MUST_USE bool view_make(const struct dispatch *d, const struct view_asked *asked,
+			struct scheduling_view *ret, struct error *err);

@@ -458,6 +458,14 @@ bool schedule_expects(const struct schedule *s, const struct schedule_batch *b, 
 	return s->output_tokens != 0;
 }
 
+size_t schedule_batches_of(const struct schedule *s, const char *org)
+{
+	for (const struct schedule_org *o = s->orgs; o != NULL; o = o->all_next)
+		if (strcmp(o->id, org) == 0)
+			return o->batches;
+	return 0;
+}
+
 void schedule_each(struct schedule *s, void (*each)(void *ctx, struct schedule_batch *b), void *ctx)
 {
 	for (size_t i = 0; i < s->n; i++)

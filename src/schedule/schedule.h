@@ -190,6 +190,8 @@ struct schedule_asked {
 MUST_USE bool schedule_foresee(const struct schedule *s, const struct schedule_asked *asked,
 			       double slots, double *ret_start_s, double *ret_end_s);
 
+/* Batches of the organization that are in. */
+size_t schedule_batches_of(const struct schedule *s, const char *org);
 /* Calls `each` for every batch that is in. */
 void schedule_each(struct schedule *s, void (*each)(void *ctx, struct schedule_batch *b),
 		   void *ctx);

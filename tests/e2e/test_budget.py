@@ -127,8 +127,9 @@ def peak(api):
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10
 
 
-def metrics(api):
-    return api.http.get(f"{api.server.url}/metrics").text
+def metrics(api, key=None):
+    headers = {"Authorization": f"Bearer {key}"} if key else None
+    return api.http.get(f"{api.server.url}/metrics", headers=headers).text
 
 
 def charged(api):
@@ -388,11 +389,13 @@ def test_e14_model_names_that_clients_invent(serve, own_upstream):
         api.wait(batch, "in_progress")
     wait_until(lambda: own_upstream.in_flight >= 10, "lines are sent")
 
+    boss = api.server.operator_key()
+
     def counted():
-        return re.findall(r'^lowtide_batches\{model="([^"]*)"\} (\d+)$', metrics(api), re.M)
+        return re.findall(r'^lowtide_batches\{model="([^"]*)"\} (\d+)$', metrics(api, boss), re.M)
 
     wait_until(lambda: sum(int(n) for _, n in counted()) == len(names), "all batches are counted")
-    text = metrics(api)
+    text = metrics(api, boss)
     for series in re.findall(r"^# TYPE (lowtide_\w+) ", text, re.M):
         labels = re.findall(rf'^{series}\{{.*model="([^"]*)"', text, re.M)
         assert len(set(labels)) <= 34, series
@@ -400,7 +403,7 @@ def test_e14_model_names_that_clients_invent(serve, own_upstream):
     assert len(counts) == len(dict(counts)), "a label stands twice"
     assert sum(int(n) for _, n in counts) == len(names)
     assert dict(counts)["m-known"] == "1" and int(dict(counts)["(others)"]) >= 48
-    told = api.http.get("lowtide/scheduling").json()
+    told = api.http.get("lowtide/scheduling", headers={"Authorization": f"Bearer {boss}"}).json()
     assert len(told["models"]) <= 34 and len(told["upstreams"][0]["lanes"]) <= 33
     assert sum(one["batches"] for one in told["models"]) == len(names)
     own_upstream.everything = None

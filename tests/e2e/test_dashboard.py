@@ -67,9 +67,9 @@ def live(kimi, seen):
     """({metric: type}, {metric: labels of its series}) of a server that has had some work."""
     if not seen:
         batch = kimi.create(numbered(fresh(), 20, "slow:0.05"))
-        text = ""
+        key = {"Authorization": f"Bearer {kimi.server.operator_key()}"}
         while not seen.get("labels", {}).get("lowtide_concurrency_limit"):  # while lines run
-            text = httpx.get(f"{kimi.server.url}/metrics", trust_env=False).text
+            text = httpx.get(f"{kimi.server.url}/metrics", headers=key, trust_env=False).text
             seen["types"] = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
             labels = seen["labels"] = {name: set() for name in seen["types"]}
             for name, inside in re.findall(r"^([a-z_:]+)\{(.*)\} \S+$", text, re.M):

@@ -61,7 +61,7 @@ def test_13_1_limits_and_their_use(serve, profile):
     assert rows["open_batches"]["use"] == 1
     assert rows["enqueued_requests"]["limit"] == 1000 and rows["enqueued_requests"]["use"] == 7
     assert rows["enqueued_tokens"]["use"] > 0
-    boss = Api(api.server, program.run("key", "create", "--data", api.server.data, "--operator").stdout.strip())
+    boss = Api(api.server, api.server.operator_key())
     assert boss.http.get("lowtide/orgs/default").json()["limits"] == list(limits(boss, org="default").values())
     assert limits(boss, org="default")["bytes"]["limit"] == 1 << 30
     check_error(boss.http.get("lowtide/limits"), api.profile, 400, "missing_required_parameter", "org")
@@ -144,7 +144,7 @@ def test_13_1_the_python_client_waits_and_tries_again(serve):
 
 def test_13_1_the_operator_is_not_counted(serve):
     api = serve(settings={"limits.org.calls_per_minute": 2})
-    boss = Api(api.server, program.run("key", "create", "--data", api.server.data, "--operator").stdout.strip())
+    boss = Api(api.server, api.server.operator_key())
     for _ in range(10):
         assert boss.http.get("lowtide/orgs").status_code == 200
     boss.close()

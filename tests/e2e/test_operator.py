@@ -11,15 +11,10 @@ from support.jsonl import fresh, line
 from support.wire import wait_until
 
 
-def operator_key(server):
-    done = program.run("key", "create", "--data", server.data, "--operator")
-    return done.stdout.strip()
-
-
 @pytest.fixture
 def boss(api, on_server):
     """An operator's key on api's server."""
-    return on_server(api.server, operator_key(api.server))
+    return on_server(api.server, api.server.operator_key())
 
 
 def org_of(api, boss):
@@ -189,7 +184,7 @@ def online(api):
 def test_13_1_suspend_and_resume(api, boss, own_upstream, serve):
     """Its keys answer 403, no line is sent, its batches say why; at once, and across a kill."""
     api = serve(profile=api.profile, settings={"execution.concurrency": 2})
-    boss = Api(api.server, operator_key(api.server))
+    boss = Api(api.server, api.server.operator_key())
     other = Api(api.server, api.server.new_key("other"))
     batch = api.create([line(str(n), f"{fresh()} | slow:0.05") for n in range(200)])
     api.wait(batch, lambda b: b["request_counts"]["completed"] > 3)
@@ -237,7 +232,7 @@ def test_13_1_suspended_by_another_process_at_once(serve):
 
 def test_13_1_suspend_with_cancel(serve):
     api = serve()
-    boss = Api(api.server, operator_key(api.server))
+    boss = Api(api.server, api.server.operator_key())
     batch = api.create([line("a", f"{fresh()} | never")])
     api.wait(batch, "in_progress")
     answer = boss.http.post("lowtide/orgs/default/suspend", json={"cancel": True})
@@ -251,7 +246,7 @@ def test_13_1_suspend_with_cancel(serve):
 def test_13_1_each_call_is_in_the_log(serve):
     """Who, what, when; keys and bodies never."""
     api = serve()
-    key = operator_key(api.server)
+    key = api.server.operator_key()
     boss = Api(api.server, key)
     batch = api.create([line("a", f"{fresh()} | never")])
     boss.http.get("lowtide/orgs")
@@ -269,7 +264,7 @@ def test_13_1_each_call_is_in_the_log(serve):
 
 def test_13_1_a_revoked_operator(serve):
     api = serve()
-    key = operator_key(api.server)
+    key = api.server.operator_key()
     boss = Api(api.server, key)
     assert boss.http.get("lowtide/orgs").status_code == 200
     listing = program.run("key", "list", "--data", api.server.data).stdout

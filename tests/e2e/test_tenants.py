@@ -1,8 +1,13 @@
-"""Contract 2.1, 16.21: another organization's objects do not exist."""
+"""Contract 2.1, 16.21, 13.1: another organization's objects do not exist."""
 
+import json
+import re
+
+import httpx
 import pytest
 from support.api import check_error
 from support.jsonl import fresh, line
+from support.wire import wait_until
 
 
 @pytest.fixture
@@ -103,3 +108,66 @@ def test_two_keys_of_one_organization_share(api, on_server):
     batch = one.run([line("a", fresh())])
     assert two.get(batch["id"]) == batch
     assert two.content(batch["output_file_id"]) == one.content(batch["output_file_id"])
+
+
+# ---- 13.1: what the figures tell ----
+
+
+def metrics(api, key=None, **headers):
+    headers |= {"Authorization": f"Bearer {key}"} if key else {}
+    return httpx.get(f"{api.server.url}/metrics", headers=headers, trust_env=False)
+
+
+def models_in(text):
+    """{model: batches} of /metrics; no other series names a model that is not among them."""
+    named = set(re.findall(r'\bmodel="([^"]*)"', text))
+    counts = dict(re.findall(r'^lowtide_batches\{model="([^"]*)"\} (\d+)$', text, re.M))
+    assert named == set(counts)
+    return {model: int(n) for model, n in counts.items() if model != "(others)" or n != "0"}
+
+
+def test_13_1_figures_show_an_organization_what_is_its_own(serve, on_server, own_upstream):
+    """Two organizations with a model of each and one that both use, which the upstream lists."""
+    own_upstream.models = ["m-listed"]
+    a = serve()
+    b, idle = on_server(a.server), on_server(a.server)
+    boss = a.server.operator_key()
+    wait_until(lambda: '"id":"m-listed"' in a.http.get("models").text, "models are known")
+    gate = fresh()
+    batches = [
+        (api, api.create([line("x", f"{gate} | hold:{gate}", model=model)]))
+        for api, model in ((a, "m-of-a"), (a, "m-listed"), (b, "m-of-b"), (b, "m-listed"), (b, "m-listed"))
+    ]
+    everything = {"m-of-a": 1, "m-of-b": 1, "m-listed": 3}
+    wait_until(lambda: models_in(metrics(a, boss).text) == everything, "all of them run")
+
+    views = {a: {"m-of-a": 1, "m-listed": 1}, b: {"m-of-b": 1, "m-listed": 2}, idle: {}}
+    for api, own in views.items():
+        assert models_in(metrics(api, api.key).text) == own
+        shown = api.http.get("lowtide/scheduling").json()
+        assert set(shown) == {"object", "at", "upstreams", "models"}
+        assert {one["name"]: one["batches"] for one in shown["models"]} == own
+        for one in shown["models"]:
+            assert set(one) == {"name", "batches", "waiting_again"}
+        assert len(shown["upstreams"]) == (1 if own else 0), "those of its models"
+        for upstream in shown["upstreams"]:
+            assert set(upstream) == {"name", "state", "lanes"}
+            assert {lane["model"] for lane in upstream["lanes"]} <= set(own)
+            for lane in upstream["lanes"]:
+                assert set(lane) == {"model", "concurrency_limit", "reason"}
+        for other in {"m-of-a", "m-of-b"} - set(own):
+            assert other not in json.dumps(shown)
+
+    shown = a.http.get("lowtide/scheduling", headers={"Authorization": f"Bearer {boss}"}).json()
+    assert {one["name"]: one["batches"] for one in shown["models"]} == everything
+    assert all("decisions" in lane for one in shown["upstreams"] for lane in one["lanes"])
+    # without a key: what upstreams list, which GET /v1/models shows to all, and the rest as one
+    for text in (metrics(a).text, metrics(a, Authorization="").text):
+        assert models_in(text) == {"m-listed": 3, "(others)": 2}
+    assert models_in(metrics(a, **{"x-api-key": b.key}).text) == views[b]
+    assert metrics(a, "sk-wrong").status_code == 401
+    assert not re.search(r"operator\.call .*path=/metrics", a.server.log())
+
+    own_upstream.release(gate)
+    for api, batch in batches:
+        api.wait(batch, "completed")

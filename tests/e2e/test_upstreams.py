@@ -344,11 +344,12 @@ def test_8_2_many_refusals_fail_no_line(serve, own_upstream):
 def test_13_metrics_and_scheduling_tell_of_upstreams(serve, own_upstream):
     api = serve()
     api.run(numbered(fresh(), 100))
-    text = api.http.get(f"{api.server.url}/metrics", headers={"Authorization": ""}).text
+    key = {"Authorization": f"Bearer {api.server.operator_key()}"}
+    text = api.http.get(f"{api.server.url}/metrics", headers=key).text
     assert 'lowtide_upstream_up{upstream="default"} 1' in text
     assert 'lowtide_upstream_answers_total{upstream="default",result="2xx"} 100' in text
     assert 'lowtide_concurrency_limit{upstream="default",model="m-1"}' in text
-    shown = api.http.get("lowtide/scheduling").json()
+    shown = api.http.get("lowtide/scheduling", headers=key).json()
     (upstream,) = shown["upstreams"]
     (lane,) = upstream["lanes"]
     assert upstream["state"] == "flows" and lane["model"] == "m-1"

@@ -213,3 +213,7 @@ class Server:
         """A key of a new organization, or of `org`; made while the server runs."""
         org = org or "org-" + uuid.uuid4().hex[:12]
         return run("key", "create", "--data", self.data, "--org", org).stdout.strip()
+
+    def operator_key(self):
+        """A key of the operator; made while the server runs."""
+        return run("key", "create", "--data", self.data, "--operator").stdout.strip()

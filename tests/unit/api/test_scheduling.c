@@ -54,11 +54,53 @@ static void nothing_known(void **state)
 	is(&to, "{\"object\":\"lowtide.scheduling\",\"at\":1,\"upstreams\":[],\"models\":[]}");
 }
 
+/* An organization: where its models run, and no count that others are part of (13.1). */
+static void of_an_organization(void **state)
+{
+	struct scheduling_view v = unit_view;
+	struct view_upstream upstreams[3];
+	struct buf to = BUF(8192);
+
+	(void)state;
+	memcpy(upstreams, unit_upstreams, sizeof(unit_upstreams));
+	upstreams[2] = upstreams[1];
+	upstreams[1].lane_count = 0; /* it serves none of them */
+	v.whose = VIEW_ORG;
+	v.upstreams = upstreams;
+	v.upstream_count = 3;
+	scheduling_write(&to, &v);
+	is(&to, "{\"object\":\"lowtide.scheduling\",\"at\":1750000010,\"upstreams\":["
+		"{\"name\":\"a\",\"state\":\"throttled\",\"lanes\":["
+		"{\"model\":\"m \\\"1\\\"\",\"concurrency_limit\":8.2,\"reason\":\"growing\"},"
+		"{\"model\":\"m2\",\"concurrency_limit\":0.0,\"reason\":\"fixed\"}]},"
+		"{\"name\":\"b\",\"state\":\"draining\",\"lanes\":["
+		"{\"model\":\"m2\",\"concurrency_limit\":0.0,\"reason\":\"refused\"}]}],"
+		"\"models\":[{\"name\":\"m \\\"1\\\"\",\"batches\":3,\"waiting_again\":4},"
+		"{\"name\":\"(others)\",\"batches\":1,\"waiting_again\":0}]}");
+}
+
+static void what_a_key_may_see(void **state)
+{
+	struct request rq = { 0 };
+
+	(void)state;
+	assert_int_equal(scheduling_asked(&rq, false).whose, VIEW_LISTED);
+	rq.key = (struct key){ .id = "key_1", .org = "org-1" };
+	struct view_asked asked = scheduling_asked(&rq, true);
+	assert_int_equal(asked.whose, VIEW_ORG);
+	assert_string_equal(asked.org, "org-1");
+	assert_true(asked.decisions);
+	rq.key.is_operator = true;
+	assert_int_equal(scheduling_asked(&rq, false).whose, VIEW_ALL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_whole_object),
 		cmocka_unit_test(nothing_known),
+		cmocka_unit_test(of_an_organization),
+		cmocka_unit_test(what_a_key_may_see),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "dispatch/dispatch_impl.h"
+#include "dispatch/flow_impl.h"
 #include "dispatch/lane.h"
 #include "dispatch/target.h"
 #include "dispatch/thread.h"
@@ -74,8 +75,19 @@ static struct scheduling_view view_of(struct world *w, bool decisions)
 	struct scheduling_view v;
 	struct error err;
 
-	assert_true(view_make(&w->d, decisions, &v, &err));
+	assert_true(view_make(&w->d, &(struct view_asked){ .decisions = decisions }, &v, &err));
 	assert_true(w->budget.uses[BUDGET_CALLS].bytes > 0);
+	return v;
+}
+
+static struct scheduling_view view_for(struct world *w, enum view_whose whose, const char *org)
+{
+	struct scheduling_view v;
+	struct error err;
+
+	assert_true(view_make(&w->d, &(struct view_asked){ whose, org, false }, &v, &err));
+	assert_int_equal(v.whose, whose);
+	assert_int_equal(v.upstream_count, 2);
 	return v;
 }
 
@@ -140,6 +152,87 @@ static void models_and_the_others(void **state)
 	assert_false(v.other_models);
 	assert_true(slice_is(v.models[2].name, OTHER_MODELS) && v.models[2].batches == 0);
 	scheduling_view_done(&v);
+	world_free(&w);
+}
+
+/* Without a key: names that clients gave are among the others, also those that have a label. */
+static void models_that_upstreams_list(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	w.invented.labelled = true;
+	struct scheduling_view v = view_for(&w, VIEW_LISTED, NULL);
+	assert_int_equal(v.model_count, 1);
+	assert_true(slice_is(v.models[0].name, "m") && v.models[0].batches == 2);
+	assert_true(v.other_models && v.models[1].batches == 1);
+	assert_int_equal(v.lane_count, 2);
+	assert_true(slice_is(v.lanes[0].model, "m") && slice_is(v.lanes[1].model, "m"));
+	scheduling_view_done(&v);
+	world_free(&w);
+}
+
+static bool no_segment(void *batch, struct segment_cursor *ret)
+{
+	(void)batch;
+	(void)ret;
+	return false;
+}
+
+static bool no_look(void *batch, uint64_t record, struct line_look *ret)
+{
+	(void)batch;
+	(void)record;
+	(void)ret;
+	return false;
+}
+
+static void flow_make(struct flow *f, struct model *m, const char *org, unsigned waiting)
+{
+	*f = (struct flow){ .waiting = waiting, .entry = { .batch = f, .org_weight = 1 } };
+	snprintf(f->entry.org, sizeof(f->entry.org), "%s", org);
+	m->retry.waiting += waiting;
+	schedule_add(m->schedule, &f->entry);
+}
+
+static void models_of_an_organization(void **state)
+{
+	const struct schedule_ops ops = { .segment_next = no_segment, .look = no_look };
+	struct flow flows[3]; /* two of m, one of the model without a label */
+	struct world w;
+
+	(void)state;
+	world_make(&w);
+	w.labelled.schedule = schedule_open(&ops);
+	w.invented.schedule = schedule_open(&ops);
+	flow_make(&flows[0], &w.labelled, "org-a", 3);
+	flow_make(&flows[1], &w.labelled, "org-b", 4);
+	flow_make(&flows[2], &w.invented, "org-b", 5);
+
+	struct scheduling_view v = view_for(&w, VIEW_ORG, "org-a");
+	assert_true(v.model_count == 1 && !v.other_models && v.lane_count == 2);
+	assert_true(slice_is(v.models[0].name, "m"));
+	assert_true(v.models[0].batches == 1 && v.models[0].waiting_again == 3);
+	assert_true(v.models[1].batches == 0 && v.models[1].waiting_again == 0);
+	scheduling_view_done(&v);
+
+	v = view_for(&w, VIEW_ORG, "org-b");
+	assert_true(v.model_count == 1 && v.other_models && v.lane_count == 2);
+	assert_true(v.models[0].batches == 1 && v.models[0].waiting_again == 4);
+	assert_true(v.models[1].batches == 1 && v.models[1].waiting_again == 5);
+	scheduling_view_done(&v);
+
+	v = view_for(&w, VIEW_ORG, "org-c");
+	assert_true(v.model_count == 0 && !v.other_models && v.lane_count == 0);
+	assert_true(v.models[0].batches == 0);
+	scheduling_view_done(&v);
+
+	schedule_remove(w.labelled.schedule, &flows[0].entry);
+	schedule_remove(w.labelled.schedule, &flows[1].entry);
+	schedule_remove(w.invented.schedule, &flows[2].entry);
+	schedule_close(w.labelled.schedule);
+	schedule_close(w.invented.schedule);
 	world_free(&w);
 }
 
@@ -245,7 +338,7 @@ static void without_memory_it_fails(void **state)
 		struct scheduling_view v;
 		struct error err;
 		memory_fail(&s);
-		bool ok = view_make(&w.d, true, &v, &err);
+		bool ok = view_make(&w.d, &(struct view_asked){ .decisions = true }, &v, &err);
 		memory_restore(&s);
 		if (ok)
 			scheduling_view_done(&v);
@@ -261,6 +354,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(upstreams_and_their_lanes),
 		cmocka_unit_test(models_and_the_others),
+		cmocka_unit_test(models_that_upstreams_list),
+		cmocka_unit_test(models_of_an_organization),
 		cmocka_unit_test(the_last_decisions_the_oldest_first),
 		cmocka_unit_test(states_and_what_was_said),
 		cmocka_unit_test(metrics_of_an_engine),

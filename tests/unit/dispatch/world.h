@@ -294,7 +294,8 @@ static void *world_caller(void *arg)
 	if (c->list != NULL)
 		c->ok = dispatch_upstreams(c->world->dispatch, c->list, c->n, &c->err);
 	else
-		c->ok = dispatch_view(c->world->dispatch, true, c->view, &c->err);
+		c->ok = dispatch_view(c->world->dispatch, &(struct view_asked){ .decisions = true },
+				      c->view, &c->err);
 	c->done = true;
 	return NULL;
 }
