@@ -24,8 +24,8 @@ static const char *const fault_messages[] = {
 	[OUTCOME_CANCELLED] = "This request was not executed because the batch was cancelled.",
 	[OUTCOME_BATCH_FAILED] =
 		"This request could not be completed because of a fault of the batch server.",
-	[OUTCOME_SPENT] = "This request was not executed because the token budget of the batch is "
-			  "used up.",
+	[OUTCOME_SPENT] =
+		"This request was not executed because the batch's token budget is used up.",
 };
 
 const char *outcome_fault_code(enum outcome_fault fault)
