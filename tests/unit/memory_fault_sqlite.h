@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include "memory_fault.h"
+#include "no_sync.h"
 
 static sqlite3_mem_methods memory_sqlite;
 

@@ -98,12 +98,6 @@ static struct api the_api = { .claims.lock = PTHREAD_MUTEX_INITIALIZER };
 static struct api *const api = &the_api;
 static struct key key;
 
-static int no_sync(int fd)
-{
-	(void)fd;
-	return 0;
-}
-
 static int64_t fixed_now(void)
 {
 	return 1750000000;
@@ -124,7 +118,6 @@ static int setup(void **state)
 
 	(void)state;
 	log_set_level(LOG_OFF);
-	sys.fsync = no_sync;
 	sys.now_s = fixed_now;
 	dir = scratch_dir_new();
 	api->config = config;

@@ -1,5 +1,6 @@
 /* Lists of batches by filter: what is found, against a list that is filtered by hand; and what it
  * costs among 100,000 (contract 11.3). */
+#include "no_sync.h"
 #include "store_test.h"
 
 #define BIT(status) (1u << BATCH_##status)
