@@ -65,8 +65,14 @@ static bool part_id_read(const struct json *j, enum json_type type, size_t numbe
 static bool part_ids_read(struct completion *c, struct slice text, struct error *err)
 {
 	struct json j;
+	size_t count = json_array_count(text);
 
-	c->parts = calloc(json_array_count(text) + 1, sizeof(*c->parts));
+	if (count > UPLOAD_PARTS_MAX)
+		return fail_param(err, "part_ids", "invalid_value",
+				  "Invalid value for 'part_ids': an upload has at most %u parts, "
+				  "the list has %zu.",
+				  UPLOAD_PARTS_MAX, count);
+	c->parts = calloc(count + 1, sizeof(*c->parts));
 	if (c->parts == NULL)
 		return fail_memory(err);
 	json_init(&j, text);
@@ -129,7 +135,7 @@ static bool sizes_check(const struct completion *c, struct error *err)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < c->n; i++)
-		sum += c->parts[i].bytes; /* at most 64 MiB each, and 2^18 of them */
+		sum += c->parts[i].bytes; /* at most 64 MiB each, and 2^14 of them */
 	return sum == c->upload.bytes ||
 	       fail_param(err, "part_ids", "invalid_value",
 			  "The parts have %llu bytes together, the upload was announced with %llu.",

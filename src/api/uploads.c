@@ -52,6 +52,9 @@ void upload_write(struct buf *to, const struct upload_row *u, const struct file 
 
 enum { BYTES, FILENAME, MIME_TYPE, PURPOSE, EXPIRES_AFTER, MEMBER_COUNT };
 
+/* Whatever the setting: sums of them stay integers in the store. */
+#define BYTES_MAX (INT64_C(1) << 53)
+
 static bool read_bytes(const struct api *api, struct slice text, uint64_t *ret, struct error *err)
 {
 	uint64_t most = api->config.upload_bytes;
@@ -62,7 +65,8 @@ static bool read_bytes(const struct api *api, struct slice text, uint64_t *ret, 
 	*ret = (uint64_t)bytes;
 	if (most > 0 && *ret > most)
 		return ingest_size_fail(api->config.profile, most, "limits.upload_bytes", err);
-	return input_empty_check(api, *ret, err);
+	return number_read("bytes", text, 0, BYTES_MAX, &bytes, err) &&
+	       input_empty_check(api, *ret, err);
 }
 
 static bool read_filename(const struct member *m, struct upload_row *ret, struct error *err)

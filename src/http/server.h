@@ -37,7 +37,7 @@ enum http_work {
 	HTTP_READ,    /* reads of disk and database; the default */
 	HTTP_LIST,    /* reads of many rows */
 	HTTP_WRITE,   /* the database's write lock, an fsync */
-	HTTP_LONG,    /* reads of whole files, which take a second for each GB or more */
+	HTTP_LONG,    /* reads, and copies, of whole files: a second for each GB or more */
 	HTTP_INSTANT, /* nothing: memory, and the dispatch thread */
 	HTTP_PASS,    /* nothing either, but its body is read over */
 	HTTP_PIECES,  /* writes to disk, without fsync: the server's own, for pieces of bodies */
@@ -48,7 +48,7 @@ enum http_work {
 #define HTTP_PIECE_MIN (32u << 10)
 #define HTTP_COLLECTED_BYTES (32u << 20)
 
-#define HTTP_HEADERS_MAX 12
+#define HTTP_HEADERS_MAX 16
 #define HTTP_PASSED_BYTES_MAX (16u << 10)
 
 /* What a handler fills in; freed by the server. Begins as 200, an empty body, no file. */

@@ -40,10 +40,10 @@ static bool file_open(const char *path, struct blob_reader **ret, struct error *
 	return blob_reader_of_file(fd, path, ret, err);
 }
 
-static void path_make(const struct batch_stream_call *call, const struct batch *b,
-		      const char *suffix, char to[static 512])
+static void path_make(const char *data_dir, const struct batch *b, const char *suffix,
+		      char to[static 512])
 {
-	snprintf(to, 512, "%s/batches/%s%s", call->data_dir, b->id, suffix);
+	snprintf(to, 512, "%s/batches/%s%s", data_dir, b->id, suffix);
 }
 
 /* ---- while it runs ---- */
@@ -60,10 +60,10 @@ static bool running_open(const struct batch_stream_call *call, const struct batc
 	s->journal_at = now->journal_at;
 	s->journal_end = now->journal_end;
 	s->records = b->counts.total;
-	path_make(call, b, ".order", path);
+	path_make(call->data_dir, b, ".order", path);
 	if (!file_open(path, &s->order, err))
 		return false;
-	path_make(call, b, ".journal", path);
+	path_make(call->data_dir, b, ".journal", path);
 	return (now->journal_at == 0 ||
 		journal_open_to_read(path, now->journal_end, &s->journal, err)) &&
 	       (now->output_bytes == 0 ||
@@ -95,22 +95,21 @@ static bool result_open(const struct batch_stream_call *call, const struct batch
 	return true;
 }
 
-/* A batch whose end is this moment, or was cut off by a kill, has its order where it was. */
-static bool final_order_open(const struct batch_stream_call *call, const struct batch *b,
-			     struct blob_reader **ret, struct error *err)
+bool final_order_open(const char *data_dir, struct blobs *blobs, const struct batch *b,
+		      struct blob_reader **ret, struct error *err)
 {
 	char path[512];
 
-	if (blob_open(call->blobs, order_home(b), BLOB_INDEX, ret, err))
+	if (blob_open(blobs, order_home(b), BLOB_INDEX, ret, err))
 		return true;
 	if (err->kind != ERR_NOT_FOUND)
 		return false;
-	path_make(call, b, ".order", path);
+	path_make(data_dir, b, ".order", path);
 	if (file_open(path, ret, err))
 		return true;
 	if (err->sys != ENOENT)
 		return false;
-	if (blob_open(call->blobs, order_home(b), BLOB_INDEX, ret, err))
+	if (blob_open(blobs, order_home(b), BLOB_INDEX, ret, err))
 		return true; /* it was moved in between */
 	return err->kind == ERR_NOT_FOUND
 		       ? fail(err, ERR_NOT_FOUND,
@@ -127,7 +126,8 @@ static bool final_open(const struct batch_stream_call *call, const struct batch 
 	    !result_open(call, b, b->error_file_id, &s->error, &s->error_bytes, err))
 		return false;
 	return order_home(b) == NULL ||
-	       (final_order_open(call, b, &s->order, err) && order_last(s->order, &s->last, err));
+	       (final_order_open(call->data_dir, call->blobs, b, &s->order, err) &&
+		order_last(s->order, &s->last, err));
 }
 
 /* ---- either ---- */

@@ -18,3 +18,9 @@ struct batch_stream_call {
 /* pipeline_results() */
 MUST_USE bool batch_stream(const struct batch_stream_call *call, struct batch *b,
 			   struct pipeline_page *ret, struct error *err);
+
+/* The order of the lines of `b`, which is final and has a home for it (results/order.h). One whose
+ * end is this moment, or was cut off by a kill, has it where it was while it ran. NOT_FOUND: in
+ * neither place. */
+MUST_USE bool final_order_open(const char *data_dir, struct blobs *blobs, const struct batch *b,
+			       struct blob_reader **ret, struct error *err);

@@ -10,6 +10,7 @@
 #include "batch/override.h"
 #include "batch/segment.h"
 #include "ingest/verdict.h"
+#include "pipeline/batch_stream.h"
 #include "pipeline/input.h"
 #include "pipeline/lost_data.h"
 #include "results/order.h"
@@ -20,6 +21,7 @@
 
 struct leftover {
 	const struct batch *parent;
+	const char *data_dir;
 	struct blobs *blobs;
 	struct input input;
 	uint64_t records;
@@ -60,37 +62,43 @@ static void record_drop(struct leftover *r, uint64_t record)
 		r->left[record / 8] &= (uint8_t) ~(1u << (record % 8));
 }
 
-/* The lines of the output file are done. */
+static bool fail_output(struct error *err, const struct batch *parent, const char *what)
+{
+	return fail(err, ERR_INVALID,
+		    "%s '%s' of this batch is gone, and with it what says which of its lines are "
+		    "left.",
+		    what, parent->output_file_id);
+}
+
+/* The lines of the output file are done. An order that does not have all of them would have some run
+ * again. */
 static bool output_drop(struct leftover *r, const struct blob_reader *order, struct error *err)
 {
 	struct order_entry entries[ENTRIES_AT_ONCE];
 	size_t n = ENTRIES_AT_ONCE;
+	uint64_t dropped = 0;
 
 	for (uint64_t number = 1; n == ENTRIES_AT_ONCE; number += n) {
 		if (!order_read(order, (uint32_t)number, entries, ENTRIES_AT_ONCE, &n, err))
 			return false;
 		for (size_t i = 0; i < n; i++)
-			if (entries[i].length > 0 && (entries[i].place & ORDER_ERROR) == 0)
+			if (entries[i].length > 0 && (entries[i].place & ORDER_ERROR) == 0) {
 				record_drop(r, entries[i].record);
+				dropped++;
+			}
 	}
-	return true;
+	return dropped >= r->parent->counts.completed ||
+	       fail_output(err, r->parent, "The order of the lines in the output file");
 }
 
 static bool done_drop(struct leftover *r, struct error *err)
 {
-	const char *output_id = r->parent->output_file_id;
 	struct blob_reader *order;
 
-	if (output_id[0] == '\0')
+	if (r->parent->output_file_id[0] == '\0')
 		return true;
-	if (!blob_open(r->blobs, output_id, BLOB_INDEX, &order, err)) {
-		if (err->kind != ERR_NOT_FOUND)
-			return false;
-		return fail(err, ERR_INVALID,
-			    "The output file '%s' of this batch is gone, and with it what says "
-			    "which of its lines are left.",
-			    output_id);
-	}
+	if (!final_order_open(r->data_dir, r->blobs, r->parent, &order, err))
+		return err->kind == ERR_NOT_FOUND && fail_output(err, r->parent, "The output file");
 	bool ok = output_drop(r, order, err);
 	blob_reader_close(order);
 	return ok;
@@ -169,13 +177,14 @@ static bool left_find(struct leftover *r, struct error *err)
 	return done_drop(r, err) && bad_drop(r, err) && left_each(r, on_count, r, err);
 }
 
-bool leftover_open(struct blobs *blobs, const struct batch *parent, struct leftover **ret,
-		   struct error *err)
+bool leftover_open(const char *data_dir, struct blobs *blobs, const struct batch *parent,
+		   struct leftover **ret, struct error *err)
 {
 	struct leftover *r = calloc(1, sizeof(*r));
 
 	if (r == NULL)
 		return fail_memory(err);
+	r->data_dir = data_dir;
 	r->blobs = blobs;
 	r->parent = parent;
 	if (!input_get(r, err) || !left_find(r, err)) {

@@ -17,9 +17,9 @@
 struct leftover;
 
 /* `parent` is final, and outlives *ret. INVALID where its input, or its output file and so the
- * order, is gone. */
-MUST_USE bool leftover_open(struct blobs *blobs, const struct batch *parent, struct leftover **ret,
-			    struct error *err);
+ * order, is gone, or the order lacks lines of the output file. */
+MUST_USE bool leftover_open(const char *data_dir, struct blobs *blobs, const struct batch *parent,
+			    struct leftover **ret, struct error *err);
 /* Writes the lines that are left to `in`, in their order, as they stand in the input, an LF after
  * each. */
 MUST_USE bool leftover_copy(const struct leftover *r, struct ingest *in, struct error *err);

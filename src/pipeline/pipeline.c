@@ -17,6 +17,7 @@
 #include "pipeline/coordinator.h"
 #include "pipeline/estimate.h"
 #include "pipeline/hold.h"
+#include "pipeline/leftover.h"
 #include "pipeline/sweep.h"
 #include "pipeline/worker.h"
 
@@ -148,6 +149,12 @@ bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t after, unsig
 	};
 
 	return batch_stream(&call, b, ret, err);
+}
+
+bool pipeline_leftover(struct pipeline *p, const struct batch *parent, struct leftover **ret,
+		       struct error *err)
+{
+	return leftover_open(p->data_dir, p->env.blobs, parent, ret, err);
 }
 
 /* Lines that end after the row's moment count; what a final state alone has does not. */

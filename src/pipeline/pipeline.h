@@ -29,7 +29,7 @@ struct pipeline_config {
 	unsigned online_waiting_max; /* see dispatch.h */
 	struct verdict_rules rules;  /* of every batch; endpoint and model_served are its own */
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
-	struct tracer *tracer; /* the caller's; NULL: nothing is traced */
+	struct tracer *tracer;      /* the caller's; NULL: nothing is traced */
 	struct org_queue org_queue; /* of an organization without its own; beyond it batches wait */
 	/* retention */
 	uint64_t result_expires_after_s; /* 0: never */
@@ -85,6 +85,11 @@ struct pipeline_page {
 };
 MUST_USE bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t after, unsigned limit,
 			       struct pipeline_page *ret, struct error *err);
+
+/* leftover_open() of pipeline/leftover.h, in the pipeline's directory. */
+struct leftover;
+MUST_USE bool pipeline_leftover(struct pipeline *p, const struct batch *parent,
+				struct leftover **ret, struct error *err);
 
 /* What moves a batch that runs here, in short: something has changed where any of it differs. */
 struct batch_pulse {

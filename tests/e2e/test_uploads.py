@@ -422,6 +422,15 @@ def test_4_name_and_size_as_for_files(api):
     create(api, 8 << 30)
 
 
+def test_4_no_limit_has_an_end(serve):
+    """Sums of announced bytes stay integers, and no answer is a 500 for them."""
+    api = serve(settings={"limits.upload_bytes": 0, "limits.org.bytes": 0})
+    for _ in range(3):
+        create(api, 1 << 53)
+    for size in ((1 << 53) + 1, (1 << 63) - 1, 10**30):
+        check_error(create_raw(api, size), api.profile, 400, "integer_above_max_value", "bytes")
+
+
 BAD_COMPLETES = [
     ({}, "part_ids", "missing_required_parameter"),
     ({"part_ids": None}, "part_ids", "missing_required_parameter"),
@@ -430,6 +439,7 @@ BAD_COMPLETES = [
     ({"part_ids": ["x", 3]}, "part_ids[1]", "invalid_type"),
     ({"part_ids": [["x"]]}, "part_ids[0]", "invalid_type"),
     ({"part_ids": [None]}, "part_ids[0]", "invalid_type"),
+    ({"part_ids": ["x"] * 16385}, "part_ids", "invalid_value"),
     ({"part_ids": [], "md5": 3}, "md5", "invalid_type"),
     ({"part_ids": [], "md5": ""}, "md5", "invalid_value"),
     ({"part_ids": [], "md5": "g" * 32}, "md5", "invalid_value"),

@@ -2,7 +2,10 @@
  * retry). */
 #include "coordinator_unit.h"
 
+#include <unistd.h>
+
 #include "pipeline/leftover.h"
+#include "results/order.h"
 
 #define LINE(id) "{\"custom_id\":\"" id "\",\"body\":{\"model\":\"m\",\"messages\":[]}}"
 
@@ -20,7 +23,7 @@ static char *left(void)
 
 	batch_done(&parent);
 	parent = row();
-	MUST(leftover_open(world.blobs, &parent, &from, &err));
+	MUST(leftover_open(world.dir, world.blobs, &parent, &from, &err));
 	MUST(ingest_open(world.blobs, &limits, &in, &err));
 	MUST(leftover_copy(from, in, &err) && ingest_finish(in, &err));
 	assert_int_equal(ingest_bytes(in), leftover_bytes(from));
@@ -44,7 +47,7 @@ static void refused(const char *param, const char *words)
 
 	batch_done(&parent);
 	parent = row();
-	assert_false(leftover_open(world.blobs, &parent, &from, &err));
+	assert_false(leftover_open(world.dir, world.blobs, &parent, &from, &err));
 	assert_int_equal(err.kind, ERR_INVALID);
 	assert_string_equal(err.param, param);
 	assert_non_null(strstr(err.message, words));
@@ -175,6 +178,44 @@ static void test_what_is_gone_is_told(void **state)
 	batch_done(&b);
 }
 
+/* As between the commit of the end and the move of the order, or after a kill there. */
+static void test_the_order_may_still_be_where_it_was(void **state)
+{
+	(void)state;
+	char home[512], path[512];
+
+	batch_of_odd_lines();
+	for (unsigned i = 0; i < 5; i++)
+		fake_answer(i, i == 1 ? 200 : 422);
+	all_recorded();
+	to_the_end();
+	struct batch b = row();
+	snprintf(home, sizeof(home), "%s/files/%s.index", world.dir, b.output_file_id);
+	snprintf(path, sizeof(path), "%s/batches/%s.order", world.dir, b.id);
+	assert_int_equal(rename(home, path), 0);
+	assert_string_equal(left(),
+			    LINE("1") "\n" LINE("3") "  \r\n" LINE("4") "\n" LINE("5") "\n");
+	batch_done(&b);
+}
+
+static void test_an_order_without_all_lines_is_refused(void **state)
+{
+	(void)state;
+	char home[512];
+
+	batch_of_odd_lines();
+	for (unsigned i = 0; i < 5; i++)
+		fake_answer(i, i < 2 ? 200 : 422);
+	all_recorded();
+	to_the_end();
+	struct batch b = row();
+	snprintf(home, sizeof(home), "%s/files/%s.index", world.dir, b.output_file_id);
+	assert_int_equal(truncate(home, ORDER_ENTRY_BYTES),
+			 0); /* as coordinator_open.c begins one */
+	refused("", "The order of the lines");
+	batch_done(&b);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -188,6 +229,8 @@ int main(void)
 		TEST(test_nothing_is_left_of_one_that_was_judged_bad),
 		TEST(test_bad_lines_are_not_retried),
 		TEST(test_what_is_gone_is_told),
+		TEST(test_the_order_may_still_be_where_it_was),
+		TEST(test_an_order_without_all_lines_is_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
