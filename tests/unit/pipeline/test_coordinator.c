@@ -594,7 +594,7 @@ static void batch_of_canary(uint64_t n)
 /* The records that are handed out, and no other. */
 static void assert_handed_out(unsigned n, uint64_t first)
 {
-	uint64_t records[LINES_MAX];
+	uint64_t records[LINES_MAX] = { 0 };
 
 	assert_int_equal(fake_records(records), n);
 	for (unsigned i = 0; i < n; i++)

@@ -67,9 +67,9 @@ static void make_all(void)
 
 static bool has(const struct made *m, const struct batch_label *label)
 {
-	char letter = strcmp(label->key, "team") == 0    ? m->team
-		      : strcmp(label->key, "stage") == 0 ? m->stage
-							 : '\0';
+	int letter = strcmp(label->key, "team") == 0    ? m->team
+		     : strcmp(label->key, "stage") == 0 ? m->stage
+							: '\0';
 
 	return letter != '\0' && label->value[0] == letter && label->value[1] == '\0';
 }
