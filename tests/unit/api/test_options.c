@@ -50,8 +50,8 @@ static void nothing_is_as_usual(void **state)
 		"null",
 		"{}",
 		"{\"unknown\":[1]}",
-		"{\"on_invalid_line\":\"fail\",\"mixed_models\":false,\"output_order\":\"input\","
-		"\"max_attempts\":null,\"override\":null,\"hours\":null}",
+		"{\"on_invalid_line\":\"fail\",\"mixed_models\":false}",
+		"{\"output_order\":\"input\",\"override\":null,\"hours\":null}",
 	};
 	const struct batch_options usual = { 0 };
 	struct batch_options o;

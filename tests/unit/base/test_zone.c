@@ -18,7 +18,7 @@ static uint64_t seed = 1;
 static uint64_t any(uint64_t below)
 {
 	seed = seed * 6364136223846793005u + 1442695040888963407u;
-	return (seed >> 20) % below;
+	return below > 0 ? (seed >> 20) % below : 0;
 }
 
 static const struct zone *zone_of(const char *name)
