@@ -10,6 +10,8 @@
 #include "batch/finding.h"
 #include "pipeline/estimate.h"
 
+#define TOKENS_MOST 1e18
+
 /* The answer, as its table draws it. */
 struct answer {
 	const struct estimate *e;
@@ -72,11 +74,17 @@ static const struct json_member members[] = {
 	{ "errors", .write = put_errors },
 };
 
+/* Of all lines together. */
+static uint64_t tokens_whole(double tokens)
+{
+	return tokens < TOKENS_MOST ? (uint64_t)(tokens + 0.5) : (uint64_t)TOKENS_MOST;
+}
+
 /* Of all models together; not known where one has no price, or two are in different currencies. */
 static void cost_add(struct api *api, const struct estimate_model *m, bool *known, struct cost *sum)
 {
-	const struct usage usage = { .input = (uint64_t)(m->input_tokens + 0.5),
-				     .output = (uint64_t)(m->output_tokens + 0.5) };
+	const struct usage usage = { .input = tokens_whole(m->input_tokens),
+				     .output = tokens_whole(m->output_tokens) };
 
 	*known = *known && prices_add(&api->prices, m->name, &usage, sum);
 }
@@ -111,8 +119,8 @@ static void answer_fill(struct api *api, const struct batch *b, const struct est
 	}
 	if (!known)
 		a->cost = (struct cost){ 0 };
-	a->input_tokens = (uint64_t)(input + 0.5);
-	a->output_tokens = (uint64_t)(output + 0.5);
+	a->input_tokens = tokens_whole(input);
+	a->output_tokens = tokens_whole(output);
 	times_fill(b, e, a);
 }
 

@@ -152,6 +152,8 @@ static bool check_override(const struct member *m, const char *text, struct erro
 	unsigned n;
 	struct override *o = override_new(text, &n);
 
+	if (o == NULL && n <= OVERRIDE_MEMBERS_MAX)
+		return fail_memory(err); /* it is an object: it was read as one */
 	if (o == NULL)
 		return fail_param(err, m->path, "object_above_max_properties",
 				  "Invalid '%s': too many members, where %u are allowed.", m->path,

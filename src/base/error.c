@@ -105,3 +105,8 @@ bool fail_memory(struct error *err)
 {
 	return fail_sys(err, ENOMEM, "out of memory");
 }
+
+bool error_may_pass(const struct error *err)
+{
+	return err->sys == ENOMEM || err->sys == EMFILE || err->sys == ENFILE;
+}

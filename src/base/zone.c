@@ -255,14 +255,16 @@ static int64_t type_offset_s(const unsigned char *types, uint64_t number)
 	return (int32_t)be(types + number * 6, 4);
 }
 
-static struct zone *block_read(const unsigned char *p, const struct zone_header *h)
+/* *ret NULL: it is bad. False: memory is out. */
+static bool block_read(const unsigned char *p, const struct zone_header *h, struct zone **ret)
 {
 	const unsigned char *numbers = p + h->transitions * 8;
 	const unsigned char *types = numbers + h->transitions;
 	struct zone *z = calloc(1, sizeof(*z) + h->transitions * sizeof(z->transitions[0]));
 
+	*ret = NULL;
 	if (z == NULL)
-		return NULL;
+		return false;
 	z->n = h->transitions;
 	z->first_s = type_offset_s(types, 0);
 	for (size_t i = 0; i < z->n; i++) {
@@ -270,11 +272,12 @@ static struct zone *block_read(const unsigned char *p, const struct zone_header 
 		if (numbers[i] >= h->types ||
 		    (i > 0 && z->transitions[i].at <= z->transitions[i - 1].at)) {
 			free(z);
-			return NULL;
+			return true;
 		}
 		z->transitions[i].offset_s = type_offset_s(types, numbers[i]);
 	}
-	return z;
+	*ret = z;
+	return true;
 }
 
 /* The line behind the data: "\nRULE\n"; an empty one: the last offset stays. */
@@ -293,25 +296,25 @@ static bool footer_read(const char *p, size_t n, struct zone *z)
 	return true;
 }
 
-struct zone *zone_parse(const void *bytes, size_t n)
+bool zone_parse(const void *bytes, size_t n, struct zone **ret, struct error *err)
 {
 	const unsigned char *p = bytes;
 	struct zone_header h;
 
+	*ret = NULL;
 	if (!header_read(p, n, &h) || p[4] < '2')
-		return NULL;
+		return true;
 	uint64_t skip = HEADER_BYTES + data_bytes(&h, 4); /* the same with times of 32 bits */
 	if (skip > n || !header_read(p + skip, n - skip, &h))
-		return NULL;
+		return true;
 	uint64_t at = skip + HEADER_BYTES, data = data_bytes(&h, 8);
 	if (data > n - at)
-		return NULL;
-	struct zone *z = block_read(p + at, &h);
-	if (z != NULL && !footer_read((const char *)p + at + data, n - at - data, z)) {
-		free(z);
-		return NULL;
-	}
-	return z;
+		return true;
+	if (!block_read(p + at, &h, ret))
+		return fail_memory(err);
+	if (*ret != NULL && !footer_read((const char *)p + at + data, n - at - data, *ret))
+		free(TAKE(*ret));
+	return true;
 }
 
 /* ---- by name ---- */
@@ -358,8 +361,7 @@ static bool file_read(const char *name, struct zone **ret, struct error *err)
 	close(fd);
 	if (fault != 0)
 		return fault == EISDIR || fail_sys(err, fault, "reading %s", path);
-	*ret = zone_parse(bytes, n);
-	return true;
+	return zone_parse(bytes, n, ret, err);
 }
 
 bool zone_find(const char *name, const struct zone **ret, bool *ret_known, struct error *err)

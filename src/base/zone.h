@@ -20,5 +20,5 @@ int64_t zone_offset_s(const struct zone *z, int64_t at);
 
 /* ---- for zone_find(), and tests ---- */
 
-/* The zone that a file of the database tells, malloc'ed; NULL: it is none, or memory is out. */
-MUST_USE struct zone *zone_parse(const void *bytes, size_t n);
+/* The zone that a file of the database tells, malloc'ed; *ret NULL: it is none. False: memory is out. */
+MUST_USE bool zone_parse(const void *bytes, size_t n, struct zone **ret, struct error *err);

@@ -10,18 +10,19 @@
 #define LOOK_BYTES 1024u /* from either end of a long answer, for its token counts */
 #define CODE_BYTES 128u  /* longer than any code that is known */
 #define MESSAGE_BYTES 1024u
+#define COUNT_MOST UINT64_C(0xffffffff)
 
 /* ---- usage (contract 8.2) ---- */
 
 /* Reads the member at hand as a count; anything that is no whole non-negative number leaves
- * `*ret`. */
+ * `*ret`. No answer has more than COUNT_MOST: so sums of them do not wrap. */
 static void count_read(struct json *j, uint64_t *ret)
 {
 	struct slice value;
 	uint64_t n;
 
 	if (json_skip(j, &value) && json_whole(value, &n))
-		*ret = n;
+		*ret = n < COUNT_MOST ? n : COUNT_MOST;
 }
 
 /* The member `name` of the object at hand, if it is an object. */

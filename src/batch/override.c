@@ -50,9 +50,9 @@ static bool text_read(struct override *o)
 		if (!json_skip(&j, &m.value))
 			return false;
 		unsigned at = member_of(o, m.key);
+		o->n += at == o->n;
 		if (at == OVERRIDE_MEMBERS_MAX)
 			return false;
-		o->n += at == o->n;
 		o->members[at] = m;
 	}
 	for (unsigned i = 0; i < o->n; i++)
@@ -65,15 +65,16 @@ struct override *override_new(const char *text, unsigned *ret_n)
 	size_t n = strlen(text);
 	struct override *o = calloc(1, sizeof(*o) + n + 1);
 
+	*ret_n = 0;
 	if (o == NULL)
 		return NULL;
 	memcpy(o->text, text, n + 1);
-	if (!text_read(o)) {
-		free(o);
-		return NULL;
-	}
+	bool ok = text_read(o);
 	*ret_n = o->n;
-	return o;
+	if (ok)
+		return o;
+	free(o);
+	return NULL;
 }
 
 void override_free(struct override *o)
@@ -141,13 +142,18 @@ bool override_apply(const struct override *o, struct slice body, struct buf *to)
 		if (!json_skip(&j, &value))
 			return false;
 		unsigned at = member_of(o, key);
+		const char *before = last;
 		first = false;
 		last = value.p + value.n;
 		if (at == o->n)
 			continue;
+		if (there[at]) { /* with the comma before it */
+			buf_append(to, kept, (size_t)(before - kept));
+		} else {
+			buf_append(to, kept, (size_t)(value.p - kept));
+			buf_add(to, o->members[at].value);
+		}
 		there[at] = true;
-		buf_append(to, kept, (size_t)(value.p - kept));
-		buf_add(to, o->members[at].value);
 		kept = last;
 	}
 	if (!json_end(&j))

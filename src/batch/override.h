@@ -5,8 +5,8 @@
  *	body            {"n": 4, "m\u006fdel":"m-1" ,"x":[ 1.0]}
  *	is sent as      {"n": 1, "m\u006fdel":"m-2" ,"x":[ 1.0]}
  *
- * A member that the body has more than once is replaced each time; those that it lacks stand behind
- * its last one. Plain values: once made, an override does not change, and any thread may read it. */
+ * Of a member that the body has more than once the first is replaced, and the others are left out: so
+ * a body grows by no more than the override's text. Members that it lacks stand behind its last one. Plain values: once made, an override does not change, and any thread may read it. */
 #pragma once
 
 #include <stdint.h>
@@ -20,7 +20,8 @@
 struct override;
 
 /* Reads the JSON text of an object; of a member given twice the last counts. *ret_n: its members.
- * NULL: `text` is no object, has more than OVERRIDE_MEMBERS_MAX members, or memory is out. */
+ * NULL: `text` is no object, memory is out, or it has too many members: only then *ret_n is more than
+ * OVERRIDE_MEMBERS_MAX. */
 MUST_USE struct override *override_new(const char *text, unsigned *ret_n);
 void override_free(struct override *o); /* NULL is fine */
 

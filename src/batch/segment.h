@@ -16,6 +16,7 @@ struct segment_cursor {
 	uint64_t first;                  /* its first record */
 	uint32_t lines;                  /* records in it */
 	uint32_t next;                   /* the next to look at */
+	bool later;                      /* none could be lent: there may be more in a moment */
 	uint8_t done[SEGMENT_LINES / 8]; /* bit set: that line has ended already */
 };
 

@@ -2,7 +2,6 @@
 #include "dispatch/attempt.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -168,8 +167,8 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	if (!d->ops.line_read(l->flow->owner, l->scheduled.record, &t->memory.request, &t->text,
 			      &err)) {
 		line_transfer_give(t);
-		if (err.sys == ENOMEM || err.sys == EMFILE || err.sys == ENFILE)
-			return false; /* it may pass */
+		if (error_may_pass(&err))
+			return false;
 		line_fault(d, l, &err);
 		return true;
 	}

@@ -38,7 +38,8 @@ struct dispatch_config {
 
 /* All are called in the dispatch thread and must not block. */
 struct dispatch_ops {
-	/* Lends the next segment of the batch; false: all are lent. */
+	/* Lends the next segment of the batch; false: all are lent, or ret->later is set, and it
+	 * is called again in a second or so. */
 	bool (*segment_next)(void *owner, struct segment_cursor *ret);
 	/* What the schedule wants to know of a line; false: it cannot be read. */
 	bool (*look)(void *owner, uint64_t record, struct line_look *ret);

@@ -71,6 +71,7 @@ static void model_tick(struct model *m, double seconds, uint64_t now_ms)
 	double share = m->slots < 1 ? 1 : seconds / (RATE_OVER_S / 2 + seconds);
 	m->slots += (now - m->slots) * share;
 	bool told = m->slots >= 0.5 && !model_settles(m, now_ms);
+	schedule_look_again(m->schedule);
 	schedule_each(m->schedule, lines_each, NULL);
 	schedule_forecast(m->schedule, told ? m->slots : 0, sys.now_s());
 	schedule_each(m->schedule, forecast_each, NULL);

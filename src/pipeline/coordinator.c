@@ -175,6 +175,13 @@ static void closed_text(const struct coordinator *c, const struct batch *row,
 	char next[TIME_TEXT_BYTES];
 	int64_t now = sys.now_s();
 
+	if (c->zone_missing) {
+		snprintf(message, STALL_TEXT_BYTES,
+			 "the zone of its hours, %s, is not known to this server: see to its tz "
+			 "database, and start it again",
+			 row->options.hours);
+		return;
+	}
 	time_format(opening_next(&c->opening, now), next);
 	if (now < row->options.not_before)
 		snprintf(message, STALL_TEXT_BYTES, "no line is sent before %s", next);
@@ -283,10 +290,11 @@ void coordinator_view(struct coordinator *c, struct batch_view *v)
 		return;
 	pthread_mutex_lock(&c->lock);
 	v->stall = stall_of(c, &v->row, &sending, sums.all, v->stall_message);
+	bool suspended = c->suspended;
 	pthread_mutex_unlock(&c->lock);
 	v->certificate = sending.certificate;
 	/* after its canary it waits for a person */
-	bool until_asked = c->canary || v->row.hold != BATCH_GOES_ON || c->suspended;
+	bool until_asked = c->canary || v->row.hold != BATCH_GOES_ON || suspended;
 	v->eta_at = until_asked ? 0 : sending.eta_at;
 	v->at_risk = sending.at_risk;
 	v->queue_position = sending.queue_position;

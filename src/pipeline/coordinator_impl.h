@@ -52,7 +52,6 @@ struct coordinator {
 	uint64_t lines;
 	struct open_files files;
 	struct shares shares;      /* what the worker sends, where the lines name several models */
-	struct opening opening;    /* when it may send; constant while the worker does */
 	struct spending spending;  /* of its token budget; dispatch's while the worker sends */
 	struct override *override; /* of its options; NULL: none */
 	char *override_model;      /* that it sets; NULL: none */
@@ -89,10 +88,12 @@ struct coordinator {
 	} merged_bytes; /* as in `merged`, for readers of the stream */
 	int64_t expires_at;
 	enum early_end early;
-	char fault[256]; /* for errors.data, when that is EARLY_FAILED */
-	bool suspended;  /* its organization is, by the operator */
-	bool over_quota; /* it waits for its organization's limits */
-	bool hold_stale; /* the store may have another `hold` */
+	char fault[256];        /* for errors.data, when that is EARLY_FAILED */
+	struct opening opening; /* when it may send; constant while the worker does */
+	bool zone_missing;      /* that of its hours is not known here: it sends nothing */
+	bool suspended;         /* its organization is, by the operator */
+	bool over_quota;        /* it waits for its organization's limits */
+	bool hold_stale;        /* the store may have another `hold` */
 	enum turn turn;
 	struct work work;
 };

@@ -12,7 +12,7 @@
 /* Why it sends nothing, for the log; NULL: it sends. */
 static const char *why_paused(struct coordinator *c)
 {
-	c->closed = !opening_is_open(&c->opening, sys.now_s());
+	c->closed = c->zone_missing || !opening_is_open(&c->opening, sys.now_s());
 	pthread_mutex_lock(&c->lock);
 	bool suspended = c->suspended, over_quota = c->over_quota;
 	pthread_mutex_unlock(&c->lock);

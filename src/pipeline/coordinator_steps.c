@@ -1,7 +1,6 @@
 /* coordinator_steps.c: a batch from phase to phase; coordinator.h has the picture, `steps` each
  * edge. All of it runs in the coordinator's turn. */
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,12 +167,24 @@ static bool override_read(struct coordinator *c, struct error *err)
 	return c->override_model != NULL || fail_memory(err);
 }
 
-static bool hours_read(struct coordinator *c, struct error *err)
+/* A zone that is gone since, or that cannot be read while the batch ends, keeps none from ending. */
+static bool hours_read(struct coordinator *c, bool ends, struct error *err)
 {
-	bool known;
+	struct opening opening = { 0 };
+	bool known = true;
 
-	return opening_read(&c->batch.options, &c->opening, &known, err) &&
-	       (known || fail_sys(err, EINVAL, "the zone of '%s'", c->batch.options.hours));
+	if (!ends && !opening_read(&c->batch.options, &opening, &known, err))
+		return false;
+	if (!known) {
+		opening = (struct opening){ .not_before = c->batch.options.not_before };
+		log_warn("batch.zone_missing", kv_str("batch", c->id),
+			 kv_str("hours", c->batch.options.hours));
+	}
+	pthread_mutex_lock(&c->lock);
+	c->opening = opening;
+	c->zone_missing = !known;
+	pthread_mutex_unlock(&c->lock);
+	return true;
 }
 
 static bool step_load(struct coordinator *c, struct error *err)
@@ -181,19 +192,20 @@ static bool step_load(struct coordinator *c, struct error *err)
 	batch_done(&c->batch);
 	if (!store_batch_get(c->env->store, NULL, c->id, &c->batch, err))
 		return false;
-	if (!override_read(c, err) || !hours_read(c, err))
-		return false;
 	enum batch_status status = c->batch.status;
+	pthread_mutex_lock(&c->lock);
+	bool expires = status != BATCH_CANCELLING && status != BATCH_FINALIZING;
+	c->expires_at = expires && !batch_is_final(status) ? c->batch.expires_at : 0;
+	bool ends = c->expires_at == 0 || c->early != EARLY_NO;
+	pthread_mutex_unlock(&c->lock);
+	if (!override_read(c, err) || !hours_read(c, ends, err))
+		return false;
 	c->hold = c->batch.hold;
 	batch_trace_begin(c);
 	if (batch_is_final(status)) {
 		coordinator_move(c, PHASE_GONE);
 		return true;
 	}
-	pthread_mutex_lock(&c->lock);
-	bool expires = status != BATCH_CANCELLING && status != BATCH_FINALIZING;
-	c->expires_at = expires ? c->batch.expires_at : 0;
-	pthread_mutex_unlock(&c->lock);
 	coordinator_move(c, status == BATCH_VALIDATING ? PHASE_VALIDATING : PHASE_OPENING);
 	return true;
 }
@@ -372,6 +384,7 @@ static bool beyond_repair(struct coordinator *c, const struct error *why, struct
 	buf_char(&errors, '\0');
 	if (errors.failed)
 		return fail_memory(err);
+	skip_forget(c);
 	if (!store_batch_fail(c->env->store, c->id, errors.p, sys.now_s(), &moved, err))
 		return false;
 	log_fault("batch.failed", why, kv_str("batch", c->id));

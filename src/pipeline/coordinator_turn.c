@@ -164,7 +164,9 @@ void coordinator_hold_look(struct coordinator *c, bool held)
 
 void coordinator_check_hours(struct coordinator *c, int64_t now_s)
 {
-	if (c->phase == PHASE_RUNNING && opening_closes(&c->opening) &&
+	pthread_mutex_lock(&c->lock);
+	if (c->phase == PHASE_RUNNING && !c->zone_missing && opening_closes(&c->opening) &&
 	    opening_is_open(&c->opening, now_s) == c->closed)
-		coordinator_kick(c);
+		kick_locked(c);
+	pthread_mutex_unlock(&c->lock);
 }

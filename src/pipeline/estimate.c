@@ -12,12 +12,13 @@
 #include "ingest/verdict.h"
 #include "pipeline/input.h"
 
-#define PIECE 512u          /* records that are read at once */
-#define SAMPLES 32u         /* lines that are read for their max_tokens */
-#define SAMPLE_BYTES 65536u /* of a longer line that is not looked for */
-#define BYTES_A_TOKEN 4.0   /* until lines of the model have said */
-#define OUTPUT_TOKENS 512.0 /* of a line that does not bound them */
-#define LEARNT_LEAST 8u     /* lines before what they took is believed */
+#define PIECE 512u              /* records that are read at once */
+#define SAMPLES 32u             /* lines that are read for their max_tokens */
+#define SAMPLE_BYTES 65536u     /* of a longer line that is not looked for */
+#define BYTES_A_TOKEN 4.0       /* until lines of the model have said */
+#define OUTPUT_TOKENS 512.0     /* of a line that does not bound them */
+#define BOUND_MOST (1ull << 32) /* of a line: more is not believed */
+#define LEARNT_LEAST 8u         /* lines before what they took is believed */
 
 struct estimating {
 	struct input input;
@@ -98,7 +99,7 @@ static bool bound_find(struct slice body, double *ret)
 			return found;
 		if (!is_bound || !is_number || !json_u64(value, &bound))
 			continue;
-		*ret = (double)bound;
+		*ret = (double)(bound < BOUND_MOST ? bound : BOUND_MOST);
 		found = true;
 	}
 	return found;
@@ -114,7 +115,7 @@ static bool override_bound(const struct estimating *g, double *ret)
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (override_member(g->override, names[i], &value) == JSON_NUMBER &&
 		    json_u64(value, &bound)) {
-			*ret = (double)bound;
+			*ret = (double)(bound < BOUND_MOST ? bound : BOUND_MOST);
 			return true;
 		}
 	return false;
@@ -269,6 +270,8 @@ bool estimate_run(const struct estimate_call *call, const struct batch *b, unsig
 		.org_weight = org_weight,
 		.e = ret,
 	};
+	struct slice model;
+	bool ok = true;
 	unsigned n;
 
 	*ret = (struct estimate){ .errors = BUF(16u << 20) };
@@ -277,8 +280,10 @@ bool estimate_run(const struct estimate_call *call, const struct batch *b, unsig
 		if (g.override == NULL)
 			return fail_memory(err);
 		g.override_model = override_text(g.override, "model");
+		ok = g.override_model != NULL ||
+		     override_member(g.override, "model", &model) == JSON_BAD || fail_memory(err);
 	}
-	bool ok = estimate_make(&g, call->rules, err);
+	ok = ok && estimate_make(&g, call->rules, err);
 	input_close(&g.input);
 	override_free(g.override);
 	free(g.override_model);

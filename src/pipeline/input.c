@@ -10,7 +10,7 @@
 #include "ingest/ingest.h"
 #include "pipeline/lost_data.h"
 
-/* By what is set in it. Only one that names the same member many times could grow by more. */
+/* By what is set in it, each member once: no more than the text of an override. */
 #define BODY_GROWS_MAX (1u << 20)
 #define CACHE_RECORDS 64 /* read at once; dispatch goes through them in order */
 

@@ -9,6 +9,8 @@
 #include "ingest/verdict.h"
 #include "pipeline/coordinator_impl.h"
 
+#define JUDGE_TRIES 3 /* while the models that are served change */
+
 static bool model_served(void *ctx, const char *model)
 {
 	return dispatch_serves(ctx, model);
@@ -51,6 +53,28 @@ static bool enqueued_judge(struct coordinator *c, const char *model, uint64_t to
 	return true;
 }
 
+/* The bad lines get their records. Which these are is judged once more: where the models that are
+ * served changed in between, *count and `errors` follow. Still another count then than *count: the
+ * file as a whole is bad. */
+static bool bad_lines_record(struct coordinator *c, const struct verdict_rules *rules,
+			     uint64_t *count, struct buf *errors, struct verdict_lines *ret,
+			     struct error *err)
+{
+	for (unsigned n = 0; n < JUDGE_TRIES; n++) {
+		uint64_t before = *count;
+		if (!skip_first(c, rules, ret, err))
+			return false;
+		if (ret->bad == before)
+			break;
+		if (!verdict_errors(c->files.input.index, c->files.input.blob, rules, errors, count,
+				    err))
+			return false;
+		if (*count == before || *count == 0)
+			break;
+	}
+	return true;
+}
+
 /* A batch that leaves out bad lines (contract 11.1) goes on with the good ones, unless there is
  * none, or the file as a whole is bad. `count`: what was found, lines and file. */
 static bool bad_lines_skip(struct coordinator *c, const struct verdict_rules *rules, uint64_t count,
@@ -58,9 +82,9 @@ static bool bad_lines_skip(struct coordinator *c, const struct verdict_rules *ru
 {
 	struct verdict_lines lines;
 
-	if (!skip_first(c, rules, &lines, err))
+	if (!bad_lines_record(c, rules, &count, errors, &lines, err))
 		return false;
-	bool good = lines.bad == count && lines.bad < c->lines;
+	bool good = count > 0 && lines.bad == count && lines.bad < c->lines;
 	if (!good) {
 		skip_forget(c);
 		return true;
@@ -151,6 +175,7 @@ bool batch_validate(struct coordinator *c, bool *ret_started, struct error *err)
 	if (errors.failed)
 		return fail_memory(err);
 	if (errors.n > 1) {
+		skip_forget(c);
 		log_info("batch.failed", kv_str("batch", c->id), kv_str("why", "validation"));
 		return store_batch_fail(c->env->store, c->id, errors.p, now, &moved, err);
 	}

@@ -95,6 +95,7 @@ static void parts_begin(struct worker *w, const struct flow_config *task,
 							      .rest_lines = task->rest_lines,
 							      .rest_bytes = task->rest_bytes };
 		p->next_segment = w->lease.first_segment;
+		p->handed = p->barren = false;
 		p->left = p->share.rest_lines;
 		w->open += p->used;
 	}
@@ -303,6 +304,7 @@ static bool on_segment_next(void *owner, struct segment_cursor *ret)
 	bool found = false;
 	struct error err;
 
+	ret->later = false;
 	while (!found && p->next_segment < end) {
 		uint64_t segment = p->next_segment++;
 
@@ -311,10 +313,18 @@ static bool on_segment_next(void *owner, struct segment_cursor *ret)
 		found = lessor->ops->segment(lessor->ctx, &w->lease, segment, ret) &&
 			(w->canary == 0 || canary_leave(w, ret));
 		if (found && p->shared && !segment_share(p, ret, &found, &err)) {
-			on_fault(p, &err); /* no line of it may be taken for one of this model */
+			/* no line of it may be taken for one of this model */
+			ret->lines = 0;
+			ret->later = error_may_pass(&err);
+			if (ret->later)
+				p->next_segment = segment;
+			else
+				on_fault(p, &err);
 			return false;
 		}
 	}
+	p->handed |= found;
+	p->barren = !p->handed;
 	return found;
 }
 

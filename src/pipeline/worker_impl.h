@@ -19,6 +19,8 @@ struct part {
 	struct worker_share share;
 
 	uint64_t next_segment; /* to hand out; dispatch thread */
+	bool handed;           /* one was; dispatch thread */
+	_Atomic bool barren;   /* and none will be: its lines are not of the canary */
 	_Atomic uint64_t left; /* lines that have not been answered */
 };
 

@@ -74,7 +74,7 @@ static void parts_look(const struct worker *w, struct flow_view *ret)
 		ret->running += v.running;
 		ret->retried += v.retried;
 		ret->rate_per_s += v.rate_per_s;
-		if (left == 0)
+		if (left == 0 || p->barren)
 			continue;
 		view_add(ret, &v, first);
 		stall_add(&stalled, p, left, &v, ret);

@@ -452,6 +452,21 @@ void schedule_suspend(struct schedule *s, struct schedule_batch *b, bool suspend
 		batch_list(s, b);
 }
 
+/* No line of the batch was at hand, for want of what comes back: descriptors, memory. */
+static void batch_look_again(struct schedule *s, struct schedule_batch *b)
+{
+	if (!b->spent || !b->cursor.later)
+		return;
+	b->spent = !cursor_peek(&s->ops, b);
+	batch_list(s, b);
+}
+
+void schedule_look_again(struct schedule *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		batch_look_again(s, s->all[i]);
+}
+
 bool schedule_expects(const struct schedule *s, const struct schedule_batch *b, double *ret)
 {
 	*ret = estimate_output_tokens(s, b);

@@ -52,7 +52,8 @@ struct schedule_window;
 /* Called by the schedule, in the dispatch thread; must not block. `batch` is
  * schedule_batch.batch. */
 struct schedule_ops {
-	/* Lends the next segment that has lines to send; false: all are lent. */
+	/* Lends the next segment that has lines to send; false: all are lent, or ret->later is set:
+	 * the next schedule_look_again() asks again. */
 	bool (*segment_next)(void *batch, struct segment_cursor *ret);
 	/* False when the line cannot be read: it is then sent as it is, which shows the fault. */
 	bool (*look)(void *batch, uint64_t record, struct line_look *ret);
@@ -155,6 +156,9 @@ bool schedule_next(struct schedule *s, const struct schedule_lane *lane, int64_t
 bool schedule_has_line(const struct schedule *s);
 /* Whether some of its batches have lines that share a prefix. */
 bool schedule_has_prefixes(const struct schedule *s);
+
+/* Of what segment_next() could not lend for the moment it is asked again. */
+void schedule_look_again(struct schedule *s);
 
 /* The line has ended for good after `took_ms` in flight (of its last attempt; 0: it never was),
  * having used `tokens` (prompt and answer; 0: not known). For every line that schedule_next()

@@ -113,7 +113,9 @@ static struct zone *of_rule(const char *rule)
 	unsigned char *exact = malloc(n);
 	assert_non_null(exact);
 	memcpy(exact, file, n);
-	struct zone *z = zone_parse(exact, n);
+	struct zone *z;
+	struct error err;
+	assert_true(zone_parse(exact, n, &z, &err));
 	free(exact);
 	return z;
 }
@@ -176,7 +178,9 @@ static void damaged_files_do_no_harm(void **state)
 		for (uint64_t i = 0; size > 0 && i < 1 + any(6); i++)
 			copy[any(2) == 0 ? any(size) : any(size < 100 ? size : 100)] =
 				(unsigned char)any(256);
-		struct zone *z = zone_parse(copy, size);
+		struct zone *z;
+		struct error err;
+		assert_true(zone_parse(copy, size, &z, &err));
 		free(copy);
 		for (int i = 0; z != NULL && i < 20; i++)
 			(void)zone_offset_s(z, (int64_t)any(8000000000u) - 2000000000);

@@ -43,6 +43,7 @@ struct fake {
 	uint32_t *prefix; /* of each line, from 1; 0: none. NULL: none has */
 	uint8_t *taken;   /* times that each line was given; NULL: not counted */
 	uint8_t *done;    /* lines that had ended before; NULL: none */
+	bool later;       /* for the moment no segment can be lent */
 	uint64_t given, ended;
 	double ended_ms; /* when its last line did */
 };
@@ -51,7 +52,8 @@ static inline bool fake_segment_next(void *batch, struct segment_cursor *ret)
 {
 	struct fake *f = batch;
 	uint64_t first = f->segment_at * SEGMENT_LINES;
-	if (first >= f->lines)
+	ret->later = f->later;
+	if (f->later || first >= f->lines)
 		return false;
 	uint64_t rest = f->lines - first;
 	*ret = (struct segment_cursor){ .segment = f->segment_at++,

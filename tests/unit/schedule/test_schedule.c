@@ -829,6 +829,40 @@ static void forecast_tells_positions_and_standstill(void **state)
 	sim_close(&sim, f, 4);
 }
 
+/* Want of descriptors: what cannot be lent is asked for again, and nothing is lost by it. */
+static void what_cannot_be_lent_is_asked_for_again(void **state)
+{
+	struct schedule *s = schedule_open(&fake_ops);
+	struct fake *f = fake_new("a", SEGMENT_LINES + 1);
+	struct schedule_line l;
+	uint64_t given = 0;
+
+	(void)state;
+	f->later = true;
+	schedule_add(s, &f->b);
+	assert_false(schedule_has_line(s));
+	schedule_look_again(s);
+	assert_false(schedule_has_line(s));
+	f->later = false;
+	schedule_look_again(s);
+	f->later = true;
+	while (schedule_next(s, fake_lane(0), 0, &l)) {
+		schedule_ended(s, &l, 1, 1);
+		given++;
+	}
+	assert_int_equal(given, SEGMENT_LINES);
+	f->later = false;
+	schedule_look_again(s);
+	assert_true(schedule_next(s, fake_lane(0), 0, &l));
+	assert_int_equal(l.record, SEGMENT_LINES);
+	schedule_ended(s, &l, 1, 1);
+	schedule_look_again(s);
+	assert_false(schedule_has_line(s));
+	schedule_remove(s, &f->b);
+	fake_free(f);
+	schedule_close(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -854,6 +888,7 @@ int main(void)
 		cmocka_unit_test(forecast_leaves_out_what_is_suspended),
 		cmocka_unit_test(forecast_counts_hours),
 		cmocka_unit_test(forecast_tells_positions_and_standstill),
+		cmocka_unit_test(what_cannot_be_lent_is_asked_for_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
