@@ -106,9 +106,7 @@ static bool batch_make(struct request *rq, struct batch *b, struct http_response
 	return true;
 }
 
-/* The trace that the client is in: the batch's span will be below its. What is malformed counts for
- * nothing. */
-static void trace_read(const struct request *rq, struct batch *ret)
+void batch_trace_read(const struct request *rq, struct batch *ret)
 {
 	const char *given = http_request_header(rq->http, "traceparent");
 	struct trace_context c;
@@ -130,7 +128,7 @@ bool batches_create(struct request *rq, struct http_response *r, struct error *e
 	memcpy(b.org, rq->key.org, sizeof(b.org));
 	b.created_at = sys.now_s();
 	b.expires_at = b.created_at + (int64_t)window_s;
-	trace_read(rq, &b);
+	batch_trace_read(rq, &b);
 	create_content(&b, &content);
 	if (content.failed)
 		return fail_memory(err);

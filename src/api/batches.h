@@ -16,6 +16,9 @@ bool batches_resume(struct request *rq, struct http_response *r, struct error *e
 
 /* ---- for retry.c, which makes one too ---- */
 
+/* Notes the trace that the client is in: the batch's span will be below its. A header `traceparent`
+ * that is malformed counts for nothing. */
+void batch_trace_read(const struct request *rq, struct batch *ret);
 /* Of a batch that was just made: its row is durable. */
 void batch_made(struct request *rq, const struct batch *b, struct http_response *r);
 /* The answer of the call that made `id`. */

@@ -20,6 +20,7 @@ bool listener_new(struct request *rq, struct events *of, enum listener_kind kind
 	l->route = rq->route;
 	l->kind = kind;
 	l->began_ms = rq->began_ms;
+	l->rate = rq->rate;
 	memcpy(l->request_id, rq->id, sizeof(l->request_id));
 	memcpy(l->org, rq->key.org, sizeof(l->org));
 	if (!limits_listener_begin(rq, r, err)) {
@@ -101,6 +102,7 @@ static void head(struct event_listener *l, struct http_response *r, uint64_t len
 		.path = l->route->path,
 		.org = l->org,
 		.began_ms = l->began_ms,
+		.rate = &l->rate,
 	};
 
 	answer_finish(&a, r);

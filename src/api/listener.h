@@ -33,6 +33,7 @@ struct event_listener {
 	enum listener_kind kind;
 	char request_id[ID_SIZE], org[ID_SIZE], batch[ID_SIZE];
 	uint64_t began_ms;
+	struct call_rate rate;
 	struct http_stream *stream;
 
 	/* under the lock of the events (events_impl.h) */

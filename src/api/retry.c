@@ -48,6 +48,7 @@ static bool retry_read(struct request *rq, struct retrying *t, struct http_respo
 	child->status = BATCH_VALIDATING;
 	child->created_at = sys.now_s();
 	child->expires_at = child->created_at + (int64_t)window_s;
+	batch_trace_read(rq, child);
 	return true;
 }
 

@@ -18,6 +18,7 @@ struct test_call {
 	const struct route *route;
 	struct http_stream *stream;
 	uint64_t began_ms;
+	struct call_rate rate;
 	char id[ID_SIZE], org[ID_SIZE];
 	char path[256];
 	char endpoint[ID_SIZE];
@@ -76,6 +77,7 @@ static void answer_send(struct test_call *c, struct http_response *r)
 		.path = c->path,
 		.org = c->org,
 		.began_ms = c->began_ms,
+		.rate = &c->rate,
 	};
 	answer_finish(&a, r);
 	http_stream_begin(c->stream, r, body.n);
@@ -129,6 +131,7 @@ static struct test_call *call_new(struct request *rq, enum batch_status type)
 	c->api = rq->api;
 	c->route = rq->route;
 	c->began_ms = rq->began_ms;
+	c->rate = rq->rate;
 	c->event_type = event_type_name(type);
 	c->holders = 2;
 	memcpy(c->id, rq->id, sizeof(c->id));

@@ -4,6 +4,7 @@
  * 4,096 bytes, which a pipe takes in one piece (PIPE_BUF): lines of different threads never mix. */
 #include "base/log.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
@@ -276,9 +277,16 @@ static void field_value(struct log_line *l, const struct form *form, const struc
 	}
 }
 
+/* A JSON object has each name once. */
+static bool is_own(const char *key)
+{
+	return strcmp(key, "time") == 0 || strcmp(key, "level") == 0 || strcmp(key, "event") == 0;
+}
+
 static void line_fields(struct log_line *l, const struct form *form, const struct log_field *fields)
 {
 	for (const struct log_field *f = fields; f->key != NULL && !l->cut; f++) {
+		assert(!is_own(f->key));
 		size_t before = l->n;
 		form->key(l, f->key);
 		field_value(l, form, f);

@@ -1,8 +1,10 @@
 /* curl_route.c: the way to a server: CA certificates and lowtide's own, and the proxy between. */
 #include <openssl/ssl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/log.h"
 #include "client/curl_impl.h"
@@ -10,13 +12,20 @@
 
 /* ---- TLS ---- */
 
+/* One of the process, for the loops of all clients. */
+static int index_made;
+
+static void index_make(void)
+{
+	index_made = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
 static int client_index(void)
 {
-	static int index = -1; /* the one loop's thread */
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-	if (index < 0)
-		index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-	return index;
+	pthread_once(&once, index_make);
+	return index_made;
 }
 
 static void on_tls_event(const SSL *ssl, int where, int what)
@@ -89,12 +98,12 @@ static bool route_make(struct curl_client *w, const char *url, const struct tls_
 	const char *proxy = w->guard == NULL ? proxy_of(url) : NULL;
 
 	r->base.client = &w->base;
-	r->https = strncmp(url, "https:", 6) == 0;
+	r->https = strncasecmp(url, "https:", 6) == 0;
 	if (!route_proxy(r, proxy))
 		return false;
 	if (tls->ca != NULL && (r->ca_mark = tls_ca_mark(tls->ca)) == NULL)
 		return false;
-	bool speaks_tls = r->https || (proxy != NULL && strncmp(proxy, "https:", 6) == 0);
+	bool speaks_tls = r->https || (proxy != NULL && strncasecmp(proxy, "https:", 6) == 0);
 	if (speaks_tls)
 		r->store = tls->ca != NULL ? tls_store_of(tls->ca) : machine_store(w);
 	return (r->store != NULL || !speaks_tls) && tls_pem_copy(tls, &r->tls);

@@ -271,16 +271,17 @@ static bool suspended_cancel(struct pipeline *p, struct error *err)
 {
 	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
 	size_t n;
-	bool final;
+	bool final, ok = true;
 
 	if (!store_batches_to_cancel(p->env.store, CANCEL_AT_ONCE, &ids, &n, err))
 		return false;
 	for (size_t i = 0; i < n; i++) {
-		if (!pipeline_cancel(p, NULL, ids[i], &final, err))
-			return false;
-		log_info("batch.cancelled_by_operator", kv_str("batch", ids[i]));
+		if (pipeline_cancel(p, NULL, ids[i], &final, err))
+			log_info("batch.cancelled_by_operator", kv_str("batch", ids[i]));
+		else
+			ok = false;
 	}
-	return true;
+	return ok;
 }
 
 static void check_suspended(void *arg)
@@ -288,8 +289,11 @@ static void check_suspended(void *arg)
 	struct pipeline *p = arg;
 	struct error err;
 
-	bool ok = suspended_tell(p, &err) && suspended_cancel(p, &err) &&
-		  (p->looks++ % QUEUE_LOOKS != 0 || queue_tell(p, &err));
+	/* Each is done, whatever the others came to. */
+	bool ok = suspended_tell(p, &err);
+	ok = suspended_cancel(p, &err) && ok;
+	if (p->looks++ % QUEUE_LOOKS == 0)
+		ok = queue_tell(p, &err) && ok;
 	if (!ok && !p->suspended_failed)
 		log_fault("pipeline.suspended_unknown", &err);
 	p->suspended_failed = !ok;

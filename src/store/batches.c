@@ -158,7 +158,8 @@ static bool row_find(struct db *db, const char *id, struct batch *ret, struct er
 	return found ? batch_read(&q, ret, err) : fail(err, ERR_NOT_FOUND, "No batch %s.", id);
 }
 
-/* Tells who watches, after the commit and before txn_end(): the turn is still this thread's, so nothing has moved since the commit. */
+/* Tells who watches, after the commit and before txn_end(): the turn is still this thread's, so
+ * nothing has moved since the commit. */
 static void batch_tell(const struct txn *t, const char *id)
 {
 	const struct batch_watch *watch = &t->db->store->watch;
@@ -175,6 +176,18 @@ static void batch_tell(const struct txn *t, const char *id)
 	watch->moved(watch->ctx, NULL);
 }
 
+/* All that a batch has at first, and the end of the transaction. */
+static bool batch_make(struct txn *t, const struct batch *b, bool input_missing,
+		       const struct call *call, struct error *err)
+{
+	if (!batch_insert(t->db, b, input_missing, err) || !trace_insert(t->db, b, err) ||
+	    !call_record(t->db, call, b->id, b->created_at, err) || !txn_commit(t, err))
+		return false;
+	failpoint("batch.after_insert");
+	batch_tell(t, b->id);
+	return true;
+}
+
 bool store_batch_insert(struct store *s, const struct batch *b, const struct call *call,
 			bool input_may_miss, uint64_t open_max, char ret_id[static ID_SIZE],
 			struct error *err)
@@ -189,11 +202,8 @@ bool store_batch_insert(struct store *s, const struct batch *b, const struct cal
 		memcpy(id, b->id, sizeof(id));
 		if (!find_input(t.db, b, input_may_miss, &missing, err) ||
 		    !room_for_open(t.db, b->org, open_max, err) ||
-		    !batch_insert(t.db, b, missing, err) || !trace_insert(t.db, b, err) ||
-		    !call_record(t.db, call, b->id, b->created_at, err) || !txn_commit(&t, err))
+		    !batch_make(&t, b, missing, call, err))
 			return false;
-		failpoint("batch.after_insert");
-		batch_tell(&t, b->id);
 	}
 	memcpy(ret_id, id, sizeof(id));
 	return true;
@@ -211,10 +221,8 @@ bool store_batch_insert_with(struct store *s, const struct batch *b, const struc
 	if (id[0] == '\0') {
 		memcpy(id, b->id, sizeof(id));
 		if (!room_for_open(t.db, b->org, open_max, err) ||
-		    !file_add(t.db, input, quota, err) || !batch_insert(t.db, b, false, err) ||
-		    !call_record(t.db, call, b->id, b->created_at, err) || !txn_commit(&t, err))
+		    !file_add(t.db, input, quota, err) || !batch_make(&t, b, false, call, err))
 			return false;
-		failpoint("batch.after_insert");
 	}
 	memcpy(ret_id, id, sizeof(id));
 	return true;

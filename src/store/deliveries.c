@@ -198,15 +198,16 @@ bool store_webhook_due(struct store *s, const char *endpoint, unsigned most,
 
 static bool result_record(struct db *db, struct webhook_result *r, struct error *err)
 {
-	uint64_t turned = 0;
+	uint64_t recorded = 0, turned = 0;
 
 	if (!sql_run(db, SQL_delivery_record,
 		     VALUES(txt(r->delivery), num_or_null(r->status), num((int64_t)r->latency_ms),
-			    txt(r->error), num_or_null(r->next_at)),
-		     NULL, err) ||
+			    txt(r->error), num_or_null(r->next_at), num(r->began_at)),
+		     &recorded, err) ||
 	    !sql_run(db, SQL_webhook_mark, VALUES(txt(r->endpoint), num(r->error != NULL)), &turned,
 		     err))
 		return false;
+	r->recorded = recorded > 0;
 	r->turned = turned > 0;
 	return r->next_at != 0 || sql_run(db, SQL_delivery_prune,
 					  VALUES(txt(r->endpoint), num(WEBHOOK_LOG)), NULL, err);

@@ -123,6 +123,8 @@ struct webhook_result {
 	uint64_t latency_ms;
 	const char *error; /* NULL: it was taken */
 	int64_t next_at;   /* 0: it is over */
+	int64_t began_at;  /* the due's; another by now: it was replayed, and stays due */
+	bool recorded;     /* set: the delivery is there, and was not replayed */
 	bool turned;       /* set: the endpoint fails, or no longer, other than before */
 };
 /* All of them in one transaction. What was deleted meanwhile is left out. */

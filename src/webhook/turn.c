@@ -44,6 +44,8 @@ static bool shift(struct webhooks *w)
 		return true;
 	if (!store_outbox_shift(w->store, w->shift_s, latest, &err))
 		return told(w, "shift", &err);
+	for (struct sending *s = w->all; s != NULL; s = s->all_next)
+		s->due.began_at += w->shift_s; /* as its row's: this thread's alone */
 	w->shifts = false;
 	w->shift_s = 0;
 	return true;
@@ -82,12 +84,12 @@ static void result_log(struct webhooks *w, const struct sending *s, const struct
 			 kv_int("status", r->status), kv_str("said", r->error));
 	else if (r->turned)
 		log_info("webhook.well_again", kv_str("endpoint", r->endpoint));
-	if (r->error == NULL || r->next_at != 0)
+	if (r->error == NULL || r->next_at != 0 || !r->recorded)
 		return;
 	w->given_up++;
 	if (log_storm_pass(&w->given_up_storm, sys.monotonic_ms(), &held))
 		log_warn("webhook.given_up", kv_str("endpoint", r->endpoint),
-			 kv_str("delivery", r->delivery), kv_str("event", s->due.event),
+			 kv_str("delivery", r->delivery), kv_str("event_id", s->due.event),
 			 kv_u64("others_before", held));
 }
 
@@ -122,6 +124,7 @@ static size_t results_make(const struct webhooks *w, struct webhook_result *to)
 			.status = s->status,
 			.latency_ms = s->latency_ms,
 			.error = s->how == WEBHOOK_TAKEN ? NULL : s->error,
+			.began_at = s->due.began_at,
 			.next_at = s->how == WEBHOOK_TAKEN ? 0 : next_attempt(w, &s->due),
 		};
 	return n;

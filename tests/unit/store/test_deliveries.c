@@ -54,6 +54,7 @@ static void record(const struct webhook_due *d, int64_t status, int64_t next_at,
 {
 	struct webhook_result r = {
 		.delivery = d->id,
+		.began_at = d->began_at,
 		.endpoint = d->endpoint,
 		.status = status,
 		.latency_ms = 12,
@@ -276,6 +277,25 @@ static void replays(void **state)
 	FAILS(store_delivery_replay(store, ours.id, e.id, "wh_none", NOW, &d, &err), NOT_FOUND);
 }
 
+/* (12) What an attempt from before the replay comes to does not end it. */
+static void a_replay_during_an_attempt_stays_due(void **state)
+{
+	struct webhook_endpoint e = put_endpoint(&ours, WEBHOOK_ALL_TYPES);
+	struct webhook_delivery d;
+	struct webhook_due one, again;
+
+	(void)state;
+	fails(&ours, NOW);
+	assert_int_equal(due(&e, &one, 1), 1);
+	MUST(store_delivery_replay(store, ours.id, e.id, one.id, NOW + 7, &d, &err));
+	record(&one, 200, 0, false);
+	assert_int_equal(due(&e, &again, 1), 1);
+	assert_string_equal(again.id, one.id);
+	assert_int_equal(again.next_at, NOW + 7);
+	record(&again, 200, 0, false);
+	assert_int_equal(due(&e, &again, 1), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -286,6 +306,7 @@ int main(void)
 		WITH_STORE(who_has_something_to_come),
 		WITH_STORE(the_clock_moves),
 		WITH_STORE(replays),
+		WITH_STORE(a_replay_during_an_attempt_stays_due),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

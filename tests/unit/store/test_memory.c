@@ -752,6 +752,7 @@ static bool webhook_record(void)
 {
 	struct webhook_result r = {
 		.delivery = hook_due.id,
+		.began_at = hook_due.began_at,
 		.endpoint = hook.id,
 		.status = 500,
 		.error = "no",

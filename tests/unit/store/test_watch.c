@@ -189,9 +189,32 @@ static void nothing_is_told_that_is_not_wanted_or_not_done(void **state)
 	assert_int_equal(told.n + told.unknown, 0);
 }
 
+/* (11.3, retry) A batch on an input that is made for it is told of as any other, and has its trace. */
+static void a_retrys_child_is_told_of(void **state)
+{
+	const struct file_quota room = { 9, 0 };
+	struct batch b = { .status = BATCH_VALIDATING, .created_at = NOW, .expires_at = NOW + 60 };
+	struct file f = file_of(&ours, NOW);
+	char trace[BATCH_TRACEPARENT_SIZE], id[ID_SIZE];
+
+	(void)state;
+	id_batch(b.id);
+	memcpy(b.org, ours.id, sizeof(b.org));
+	memcpy(b.input_file_id, f.id, sizeof(b.input_file_id));
+	strcpy(b.endpoint, "/v1/chat/completions");
+	strcpy(b.completion_window, "24h");
+	strcpy(b.traceparent, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+	MUST(store_batch_insert_with(store, &b, &f, &room, NULL, 0, id, &err));
+	assert_int_equal(told.n, 1);
+	assert_string_equal(told.rows[0].id, b.id);
+	MUST(store_batch_trace(store, b.id, trace, &err));
+	assert_string_equal(trace, b.traceparent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		WATCHED(a_retrys_child_is_told_of),
 		WATCHED(each_change_takes_the_next_number_of_its_organization),
 		WATCHED(what_changed_is_read_in_order_and_by_ranges),
 		WATCHED(each_change_is_told_with_the_row_after_it),
