@@ -68,7 +68,7 @@ static void blob_leave(struct part_form *p)
 	bool ok = blob_append_sync(p->tail, &err);
 	blob_append_close(TAKE(p->tail));
 	ok = ok && store_upload_get(p->api->store, p->org, p->upload, sys.now_s(), &u, &err);
-	if (ok && u.status != UPLOAD_PENDING)
+	if (ok && u.ended) /* one that is past its time is the sweep's, which ends it first */
 		ok = blob_remove(p->api->blobs, u.blob, &err);
 	if (!ok) /* the next part, or the next start, finds it */
 		log_fault("part.leftover", &err, kv_str("upload", p->upload));

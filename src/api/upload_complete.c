@@ -249,18 +249,21 @@ static void file_describe(struct completion *c)
 	memcpy(f->filename, c->upload.filename, sizeof(f->filename));
 }
 
-/* The file was not entered. A copy goes. The upload's blob stays while that is pending; else its end
- * has named the blob as spare, and what the pass has added to it may have come after the sweep. */
-static void file_leave(struct completion *c, bool in_place)
+/* The file was not entered. A copy goes. The upload's blob stays while its row is pending; else its
+ * end has named the blob as spare, and what the pass has added to it may have come after the sweep.
+ * Of an upload that has ended meanwhile, so that its parts may be gone, *why says that. */
+static void file_leave(struct completion *c, bool in_place, struct error *why)
 {
 	struct upload_row u;
 	struct error err;
-	bool pending = in_place && (!store_upload_get(c->api->store, c->upload.org, c->upload.id,
-						      sys.now_s(), &u, &err) ||
-				    u.status == UPLOAD_PENDING);
+	bool known = store_upload_get(c->api->store, c->upload.org, c->upload.id, sys.now_s(), &u,
+				      &err);
+	bool stays = in_place && (!known || !u.ended);
 
-	if (!pending && !blob_remove(c->api->blobs, c->file.id, &err))
+	if (!stays && !blob_remove(c->api->blobs, c->file.id, &err))
 		log_fault("upload.orphan", &err, kv_str("file", c->file.id));
+	if (known && !upload_is_pending(&u, &err))
+		*why = err;
 }
 
 static bool complete(struct completion *c, struct error *err)
@@ -271,12 +274,13 @@ static bool complete(struct completion *c, struct error *err)
 	    !store_parts_get(api->store, c->upload.id, c->parts, c->n, err) || !sizes_check(c, err))
 		return false;
 	bool in_place = is_in_place(c);
-	if (!file_make(c, in_place, err))
-		return false;
-	file_describe(c);
-	if (!input_first_line_check(api, c->file.id, err) ||
-	    !store_upload_complete(api->store, c->upload.id, &c->file, c->list, err)) {
-		file_leave(c, in_place);
+	bool ok = file_make(c, in_place, err);
+	if (ok)
+		file_describe(c);
+	ok = ok && input_first_line_check(api, c->file.id, err) &&
+	     store_upload_complete(api->store, c->upload.id, &c->file, c->list, err);
+	if (!ok) {
+		file_leave(c, in_place, err);
 		return false;
 	}
 	c->upload.status = UPLOAD_COMPLETED;

@@ -114,6 +114,15 @@ static void order_lost_tell(const struct coordinator *c, const struct error *why
 	log_write_error(LOG_WARN, "order.lost", why, LOG_FIELDS(kv_str("batch", c->id)));
 }
 
+/* Names in the directory of orders and journals are durable. */
+static bool batches_sync(const struct coordinator *c, struct error *err)
+{
+	char dir[512];
+
+	snprintf(dir, sizeof(dir), "%s/batches", c->env->data_dir);
+	return sys_sync_dir(dir) || fail_sys(err, errno, "syncing %s", dir);
+}
+
 /* The order of lines that are merged can be had from the journal alone. Where that is gone as well
  * the lines are not run again for it: they stand in the result files, and not in the stream. */
 static bool order_replace(struct coordinator *c, struct error *err)
@@ -131,7 +140,7 @@ static bool order_replace(struct coordinator *c, struct error *err)
 		return false;
 	bool ok = order_sync(o, err);
 	order_close(o);
-	return ok;
+	return ok && (!created || batches_sync(c, err));
 }
 
 static void on_settled(void *ctx, uint32_t number, const struct order_entry *e)
@@ -236,8 +245,6 @@ static bool journal_resume(struct coordinator *c, bool *ret_begun, struct error 
 static bool numbers_resume(struct coordinator *c, uint32_t last, bool journal_begun,
 			   struct error *err)
 {
-	char dir[512];
-
 	if (c->files.journal != NULL)
 		journal_number_raise(c->files.journal, last);
 	c->numbers.last = last;
@@ -245,8 +252,7 @@ static bool numbers_resume(struct coordinator *c, uint32_t last, bool journal_be
 	coordinator_merged_show(c);
 	if (journal_begun || !results_order_is_new(c->results))
 		return true;
-	snprintf(dir, sizeof(dir), "%s/batches", c->env->data_dir);
-	return sys_sync_dir(dir) || fail_sys(err, errno, "syncing %s", dir);
+	return batches_sync(c, err);
 }
 
 bool coordinator_open(struct coordinator *c, struct error *err)

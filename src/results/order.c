@@ -174,6 +174,7 @@ struct recovery {
 	void *ctx;
 	uint64_t found;
 	uint32_t last;
+	bool cleared;
 };
 
 /* What was written and does not count is cleared: lengths grow, and it would count some day. */
@@ -194,6 +195,7 @@ static bool block_recover(struct recovery *r, struct order_entry *block, uint32_
 			cleared = true;
 		}
 	}
+	r->cleared |= cleared;
 	if (cleared && !sys_pwrite_all(r->o->fd, block, n * sizeof(*block), offset_of(first)))
 		return fail_sys(err, errno, "clearing %s", r->o->path);
 	return true;
@@ -229,6 +231,8 @@ bool order_recover(struct order *o, const struct merge_state *m, order_fn each, 
 	/* Behind the last there is nothing that counts; a torn entry is cut off with it. */
 	if (sys.ftruncate(o->fd, offset_of(r.last + 1)) != 0)
 		return fail_sys(err, errno, "cutting %s", o->path);
+	if ((r.cleared || st.st_size != offset_of(r.last + 1)) && sys.fdatasync(o->fd) != 0)
+		return fail_sys(err, errno, "syncing %s", o->path);
 	*ret_last = r.last;
 	if (r.found == m->output_lines + m->error_lines)
 		return true;

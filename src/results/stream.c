@@ -84,13 +84,14 @@ static bool find_merged(struct stream *s, size_t *ret_missing, struct error *err
 	return true;
 }
 
-/* Lines that are not merged. A record that does not check is passed over: its line runs again when
+/* Lines that are not merged, in the order of their numbers: where they alone fill the page, those
+ * that follow are not read. A record that does not check is passed over: its line runs again when
  * the merge comes to it. */
 static bool find_in_journal(struct stream *s, size_t missing, struct error *err)
 {
 	struct journal_head head = { 0 };
 	bool ok = true, found = true;
-	uint64_t at;
+	uint64_t at, bytes = 0;
 
 	if (missing == 0 || s->from.journal == NULL || s->from.journal_at == 0)
 		return true;
@@ -98,7 +99,7 @@ static bool find_in_journal(struct stream *s, size_t missing, struct error *err)
 						     s->from.journal_end, s->from.records);
 	if (scan == NULL)
 		return fail_memory(err);
-	while (ok && found && missing > 0 && head.number < s->last) {
+	while (ok && found && missing > 0 && head.number < s->last && bytes < STREAM_PAGE_BYTES) {
 		ok = journal_scan_next(scan, &head, &at, &found, err);
 		if (!ok || !found || head.number <= s->after || head.number > s->last)
 			continue;
@@ -106,6 +107,7 @@ static bool find_in_journal(struct stream *s, size_t missing, struct error *err)
 		if (to->length > 0)
 			continue;
 		*to = (struct stream_place){ at + sizeof(head), head.length, IN_JOURNAL };
+		bytes += head.length;
 		missing--;
 	}
 	journal_scan_free(scan);

@@ -62,7 +62,8 @@ static bool row_find(struct db *db, const char *org, const char *id, int64_t now
 		return fail_no_upload(err, id);
 	if (!row_read(&q, ret, err))
 		return false;
-	if (ret->status == UPLOAD_PENDING && ret->expires_at <= now)
+	ret->ended = ret->status != UPLOAD_PENDING;
+	if (!ret->ended && ret->expires_at <= now)
 		ret->status = UPLOAD_EXPIRED; /* the next sweep says so, too */
 	return true;
 }

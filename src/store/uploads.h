@@ -23,6 +23,7 @@ struct upload_row {
 	int64_t expires_after_s; /* of the file, 0: as configured */
 	int64_t created_at, expires_at;
 	enum upload_status status;
+	bool ended;         /* its row says so; one that is past its time may be pending there */
 	char blob[ID_SIZE]; /* of parts that came one after the other; also the name of a file to be */
 	uint64_t blob_bytes; /* of it: what stands behind is no part */
 	uint64_t received;   /* bytes of all parts */

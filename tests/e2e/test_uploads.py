@@ -737,6 +737,24 @@ def upload_parts(api, data, order, env):
     api.pending = upload, ids
 
 
+def test_4_cancelled_while_complete_copies(serve, failpoints, tmp_path):
+    """The parts go under the copy: the answer is that of an upload that has ended."""
+    slow = tmp_path / "slow"
+    api = serve(start=False)
+    data = jsonl(numbered(fresh(), 300))
+    upload_parts(api, data, -1, {"LOWTIDE_FAILPOINTS": f"blob.write=delay:2000:{slow}"})
+    upload, ids = api.pending
+    slow.touch()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(complete_raw, api, upload, ids)
+        wait_until(lambda: list((api.server.data / "tmp").iterdir()), "it copies")
+        assert cancel_raw(api, upload).status_code == 200
+        wait_until(lambda: not stored(api), "its parts go")
+        slow.unlink()
+        check_not_pending(answer.result(), api, "cancelled")
+    wait_until(lambda: not stored(api), "nothing is left")
+
+
 def test_4_killed_in_a_cancel(serve, failpoints):
     api = serve(start=False)
     upload_parts(api, b"{}\n" * 9, 1, {"LOWTIDE_FAILPOINTS": "upload.after_cancel=kill"})

@@ -330,12 +330,14 @@ static void past_its_time_before_and_after_the_sweep(void **state)
 	assert_int_equal(get(&u, end - 1).status, UPLOAD_PENDING);
 	for (int swept = 0; swept < 2; swept++) {
 		assert_int_equal(get(&u, end).status, UPLOAD_EXPIRED);
+		assert_false(get(&u, end).ended);
 		assert_use(&ours, end, 0, 0);
 		FAILS(store_upload_cancel(store, ours.id, u.id, end, &got, &err), INVALID);
 		assert_non_null(strstr(err.message, "expired"));
 		MUST(store_sweep(store, end - 1 + swept, &next, &err));
 	}
 	MUST(store_sweep(store, end, &next, &err));
+	assert_true(get(&u, end).ended);
 	assert_use(&ours, end - 1, 0, 0);
 	assert_spare(2, (const char *const[]){ own.blob, u.blob });
 	assert_int_equal(number_of("SELECT uploads FROM org WHERE name = 'ours'"), 0);
