@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "api/request.h"
+#include "base/duration.h"
 #include "base/sys.h"
+#include "pipeline/pipeline.h"
 
 #define UPLOADS_RETRY_S 2
 #define ONLINE_RETRY_S 1
@@ -285,8 +287,45 @@ bool limits_call(struct request *rq, struct http_response *r, struct error *err)
 	return room || fail_calls(&rq->rate, r, err);
 }
 
+bool limits_tokens(struct request *rq, struct http_response *r, struct error *err)
+{
+	uint64_t limit = limit_of(rq, LIMIT_TOKENS_PER_DAY);
+	char until[TIME_TEXT_BYTES];
+
+	if (limit == 0)
+		return true;
+	uint64_t used = pipeline_tokens_used(rq->api->pipeline, rq->key.org);
+	int64_t reset = pipeline_tokens_reset(), wait_s = reset - sys.now_s();
+	rq->rate.tokens_limit = limit;
+	rq->rate.tokens_left = limit > used ? limit - used : 0;
+	rq->rate.tokens_full_s = wait_s > 0 ? (uint64_t)wait_s : 1;
+	if (rq->rate.tokens_left > 0)
+		return true;
+	http_header(r, "Retry-After", "%u",
+		    rq->rate.tokens_full_s < RETRY_S_MAX ? (unsigned)rq->rate.tokens_full_s
+							 : RETRY_S_MAX);
+	time_format(reset, until);
+	return fail(
+		err, ERR_TOKEN_LIMIT,
+		"An organization may take %llu tokens a day (limits.org.tokens_per_day). Please "
+		"try again from %s on.",
+		(unsigned long long)limit, until);
+}
+
+static void token_headers(const struct call_rate *rate, struct http_response *r)
+{
+	if (rate->tokens_limit == 0)
+		return;
+	http_header(r, "x-ratelimit-limit-tokens", "%llu", (unsigned long long)rate->tokens_limit);
+	http_header(r, "x-ratelimit-remaining-tokens", "%llu",
+		    (unsigned long long)rate->tokens_left);
+	http_header(r, "x-ratelimit-reset-tokens", "%llus",
+		    (unsigned long long)rate->tokens_full_s);
+}
+
 void rate_headers(const struct call_rate *rate, struct http_response *r)
 {
+	token_headers(rate, r);
 	if (rate->limit == 0)
 		return;
 	http_header(r, "x-ratelimit-limit-requests", "%llu", (unsigned long long)rate->limit);

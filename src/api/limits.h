@@ -27,6 +27,8 @@ struct http_response;
 struct call_rate {
 	uint64_t limit, left;
 	uint64_t full_ms; /* until as many as ever are left */
+	/* likewise, of the tokens of its day, for a call that takes some */
+	uint64_t tokens_limit, tokens_left, tokens_full_s;
 };
 
 /* What the organization of the request may have: its own limit, else the configured one. 0: any
@@ -44,7 +46,11 @@ void limits_close(struct limits *l);
  * back one after another, as many in a minute as the limit is; those that were not made in a minute
  * may come at once. A restart forgets what was made. */
 MUST_USE bool limits_call(struct request *rq, struct http_response *r, struct error *err);
-/* x-ratelimit-limit-requests, -remaining-requests, -reset-requests; none without a limit. */
+/* A call that takes tokens begins: rq->rate says what is left of the organization's day, TOKEN_LIMIT with
+ * Retry-After that nothing is. */
+MUST_USE bool limits_tokens(struct request *rq, struct http_response *r, struct error *err);
+/* x-ratelimit-limit-requests, -remaining-requests, -reset-requests, and those of -tokens; none without
+ * a limit. */
 void rate_headers(const struct call_rate *rate, struct http_response *r);
 
 /* What an organization has under way; `calls` by a limit of `calls_max`, 0: any number. */

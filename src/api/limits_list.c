@@ -4,6 +4,7 @@
 #include "api/layout.h"
 #include "api/request.h"
 #include "base/sys.h"
+#include "pipeline/pipeline.h"
 
 struct limit_row {
 	const char *name;
@@ -32,9 +33,11 @@ bool limits_write(struct request *rq, const char *org, const int64_t own[static 
 	struct limits_use now;
 	struct org_queue queue;
 	struct file_use use;
+	uint64_t tokens;
 
 	if (!store_file_use(rq->api->store, org, sys.now_s(), &use, err) ||
-	    !store_org_queue(rq->api->store, org, &queue, err))
+	    !store_org_queue(rq->api->store, org, &queue, err) ||
+	    !pipeline_tokens_count(rq->api->pipeline, org, &tokens, err))
 		return false;
 	for (unsigned i = 0; i < ORG_LIMITS; i++)
 		rows[i] = (struct limit_row){ .name = org_limit_names[i],
@@ -48,6 +51,9 @@ bool limits_write(struct request *rq, const char *org, const int64_t own[static 
 	rows[LIMIT_OPEN_BATCHES].use = queue.batches;
 	rows[LIMIT_ENQUEUED_REQUESTS].use = queue.requests;
 	rows[LIMIT_ENQUEUED_TOKENS].use = queue.tokens;
+	rows[LIMIT_TOKENS_PER_DAY].use = tokens;
+	if (tokens > 0)
+		rows[LIMIT_TOKENS_PER_DAY].resets_at = pipeline_tokens_reset();
 	use_calls(&rows[LIMIT_CALLS_PER_MINUTE], &now.calls);
 	array_write(to, limit_members, ARRAY_LEN(limit_members), rows, ORG_LIMITS, sizeof(rows[0]));
 	return true;

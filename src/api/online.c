@@ -14,6 +14,7 @@
 #include "api/errors.h"
 #include "api/members.h"
 #include "api/models.h"
+#include "api/online_tokens.h"
 #include "api/routes.h"
 #include "base/json.h"
 #include "batch/weight.h"
@@ -34,6 +35,8 @@ struct passed_call {
 	bool has_head;
 	uint64_t began_ms;
 	struct call_rate rate;
+	bool takes_tokens; /* and they are to be counted */
+	struct answer_tail tail;
 	char id[ID_SIZE], org[ID_SIZE];
 };
 
@@ -68,6 +71,12 @@ static const char *const rate_fields[] = {
 	"x-ratelimit-limit-requests",
 	"x-ratelimit-remaining-requests",
 	"x-ratelimit-reset-requests",
+	NULL,
+};
+static const char *const token_fields[] = {
+	"x-ratelimit-limit-tokens",
+	"x-ratelimit-remaining-tokens",
+	"x-ratelimit-reset-tokens",
 	NULL,
 };
 
@@ -283,11 +292,14 @@ static void on_head(void *ctx, const struct exchange_head *h)
 
 	http_response_init(&r);
 	r.status = h->status;
+	c->takes_tokens = c->takes_tokens && h->status < 300;
 	r.content_type = ""; /* the upstream's, if it gives one */
 	for (size_t i = 0; i < h->header_count; i++) {
 		struct slice name = h->headers[i].name;
 		if (c->rate.limit > 0 && field_is_one_of(name, rate_fields))
 			continue; /* those of this server stand there */
+		if (c->rate.tokens_limit > 0 && field_is_one_of(name, token_fields))
+			continue;
 		if (!header_is_end_to_end(h->headers, h->header_count, name) ||
 		    field_is_one_of(name, not_passed_back))
 			continue;
@@ -298,11 +310,23 @@ static void on_head(void *ctx, const struct exchange_head *h)
 	finish_head(c, &r, h->length);
 }
 
+/* Once, of an answer that is a 2xx. */
+static void tokens_count(struct passed_call *c)
+{
+	if (!c->has_head || !c->takes_tokens)
+		return;
+	c->takes_tokens = false;
+	pipeline_tokens_add(c->api->pipeline, c->org,
+			    answer_tail_tokens(&c->tail, c->online.body.n));
+}
+
 static bool on_body(void *ctx, struct slice piece)
 {
 	struct passed_call *c = ctx;
 
 	bool taken = http_stream_write(c->stream, piece);
+	if (taken && c->takes_tokens)
+		answer_tail_add(&c->tail, piece);
 	if (taken && c->span != NULL && c->left != UINT64_MAX)
 		c->left -= piece.n < c->left ? piece.n : c->left;
 	return taken;
@@ -348,6 +372,7 @@ static void on_end(void *ctx, enum online_end how)
 	struct error err;
 
 	if (c->has_head) {
+		tokens_count(c);
 		if (c->span != NULL)
 			span_over(c, how);
 		http_stream_end(c->stream, how == ONLINE_WHOLE);
@@ -371,6 +396,7 @@ static void on_released(void *ctx)
 	struct passed_call *c = ctx;
 
 	http_stream_release(c->stream);
+	tokens_count(c); /* its client has gone: what it took is its own */
 	call_free(c);
 }
 
@@ -409,6 +435,7 @@ static bool call_fill(struct passed_call *c, struct request *rq, struct error *e
 	c->route = rq->route;
 	c->began_ms = rq->began_ms;
 	c->rate = rq->rate;
+	c->takes_tokens = !rq->route->kimi;
 	snprintf(c->id, sizeof(c->id), "%s", rq->id);
 	snprintf(c->org, sizeof(c->org), "%s", rq->key.org);
 	c->body = rq->body;
@@ -433,7 +460,8 @@ bool online_handle(struct request *rq, struct http_response *r, struct error *er
 
 	if (c == NULL)
 		return fail_memory(err);
-	if (!call_fill(c, rq, err) || !limits_online_begin(rq, r, err)) {
+	if ((!rq->route->kimi && !limits_tokens(rq, r, err)) || !call_fill(c, rq, err) ||
+	    !limits_online_begin(rq, r, err)) {
 		call_free(c);
 		return false;
 	}

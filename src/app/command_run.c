@@ -76,6 +76,7 @@ static struct pipeline_config run_pipeline(const struct config *c)
 	pipeline.enqueued_requests_max = 0;
 	pipeline.enqueued_tokens_max = 0;
 	pipeline.org_queue = (struct org_queue){ 0 };
+	pipeline.org_tokens_per_day = 0;
 	pipeline.result_expires_after_s = 0;
 	if (config_is_default(c, "execution.drain"))
 		pipeline.drain_ms = RUN_DRAIN_MS;

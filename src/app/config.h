@@ -81,6 +81,7 @@ struct config {
 	uint64_t org_uploads, org_open_batches, org_online, org_listeners;
 	uint64_t org_files, org_bytes;
 	uint64_t org_enqueued_requests, org_enqueued_tokens, org_calls_per_minute;
+	uint64_t org_tokens_per_day;
 	bool strict_lines, refuse_sampling, first_line;
 	int missing_file; /* enum missing_file */
 	uint64_t input_files_s, result_files_s, lost_s, sweep_s;

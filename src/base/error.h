@@ -28,6 +28,7 @@
 	X(KEY_REUSED, 422, "invalid_request_error", "invalid_request_error",                     \
 	  "idempotency_key_reused")                                                              \
 	X(RATE_LIMIT, 429, "rate_limit_reached_error", "requests", "rate_limit_exceeded")        \
+	X(TOKEN_LIMIT, 429, "rate_limit_reached_error", "tokens", "rate_limit_exceeded")         \
 	X(INTERNAL, 500, "server_error", "server_error", NULL)                                   \
 	X(UPSTREAM, 502, "server_error", "server_error", "upstream_error")                       \
 	X(UNAVAILABLE, 503, "server_error", "server_error", NULL)                                \

@@ -321,7 +321,8 @@ static bool limit_parse(const char *text, enum org_limit *ret, int64_t *ret_valu
 	}
 	return fail(err, ERR_INVALID,
 		    "'%.100s' is not KEY=VALUE with a KEY of files, bytes, uploads, open_batches, "
-		    "online, listeners, enqueued_requests, enqueued_tokens, calls_per_minute",
+		    "online, listeners, enqueued_requests, enqueued_tokens, calls_per_minute, "
+		    "tokens_per_day",
 		    text);
 }
 

@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "base/sys.h"
 #include "pipeline/coordinator_impl.h"
+#include "pipeline/day_tokens.h"
 
 /* ---- what lessor, worker and files ask and tell ---- */
 
@@ -226,6 +227,14 @@ static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
 			message, STALL_TEXT_BYTES,
 			"its organization has as much enqueued as it may (limits.org.enqueued_requests, "
 			"enqueued_tokens)");
+		return STALL_QUOTA;
+	}
+	if (c->over_day && !all_ended) {
+		time_format(day_tokens_end(sys.now_s()), since);
+		snprintf(message, STALL_TEXT_BYTES,
+			 "its organization has used its tokens of the day "
+			 "(limits.org.tokens_per_day): lines are sent from %s on",
+			 since);
 		return STALL_QUOTA;
 	}
 	if (c->held_up || recorder_stalled(c->env->recorder)) {

@@ -30,6 +30,7 @@
 #include "pipeline/pipeline.h"
 
 struct coordinator;
+struct day_tokens;
 
 /* What a coordinator needs of the pipeline. */
 struct coordinator_env {
@@ -44,6 +45,7 @@ struct coordinator_env {
 	uint64_t lease_ms;                 /* of a span, unless it is renewed; 0: without end */
 	struct log_storm held_up, resumed; /* the log's lines of batches that are, and that go on */
 	_Atomic bool closing;
+	struct day_tokens *day;     /* tokens of organizations since midnight */
 	_Atomic bool queue_limited; /* some organization has limits of what it has enqueued */
 	/* The batch has ended: takes the coordinator out of the table and frees it. */
 	void (*ended)(void *ctx, struct coordinator *c);
@@ -80,6 +82,13 @@ void coordinator_suspend(struct coordinator *c, const char (*orgs)[ID_SIZE], siz
 /* Whether it waits for its organization's limits (store_queue()); one that is not among `places` has
  * come since and stays as it is. NULL: there are no limits. Any thread. */
 void coordinator_queue(struct coordinator *c, const struct queue_place *places, size_t n);
+/* Whether it waits for its organization's next day (day_tokens.h). Any thread. */
+void coordinator_day(struct coordinator *c, struct day_tokens *d);
+/* Tokens of its lines that have ended and that no day has, and whose they are; while it is held from
+ * counting (day_tokens_hold()). Any thread. */
+uint64_t coordinator_tokens_uncounted(struct coordinator *c, char ret_org[static ID_SIZE]);
+/* None is uncounted from now on. Returns how many are counted since, 0: none was uncounted. */
+uint64_t coordinator_tokens_settle(struct coordinator *c);
 /* It was held or resumed in the store. Held, it sends nothing from now on; what is so in the end the
  * turn finds out. Any thread. */
 void coordinator_hold_look(struct coordinator *c, bool held);

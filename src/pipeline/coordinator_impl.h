@@ -93,6 +93,8 @@ struct coordinator {
 	bool zone_missing;      /* that of its hours is not known here: it sends nothing */
 	bool suspended;         /* its organization is, by the operator */
 	bool over_quota;        /* it waits for its organization's limits */
+	bool over_day;          /* it waits for its organization's next day */
+	uint64_t counted;       /* tokens of its lines that some day has */
 	bool hold_stale;        /* the store may have another `hold` */
 	enum turn turn;
 	struct work work;
@@ -112,6 +114,10 @@ bool coordinator_in_turn(struct coordinator *c);
 
 /* `c->merged` is in the store: readers may read so far. */
 void coordinator_merged_show(struct coordinator *c);
+
+/* Before a put of `m`: what its organization's day is to have of it; and after it. */
+void coordinator_tokens_begin(struct coordinator *c, struct merge_state *m);
+void coordinator_tokens_end(struct coordinator *c, const struct merge_state *m, bool is_put);
 
 /* ---- coordinator_steps.c ---- */
 

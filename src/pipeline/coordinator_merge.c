@@ -177,7 +177,12 @@ static bool merge_durably(struct coordinator *c, enum outcome_fault missing, str
 	causes_complete(c, &m->causes);
 	if (c->settled == NULL)
 		m->journal_from = lessor_memory_journal_from(c->lessor, m->segments);
-	return results_sync(c->results, err) && store_merge_put(c->env->store, c->id, m, err);
+	if (!results_sync(c->results, err))
+		return false;
+	coordinator_tokens_begin(c, m);
+	bool ok = store_merge_put(c->env->store, c->id, m, err);
+	coordinator_tokens_end(c, m, ok);
+	return ok;
 }
 
 /* Appends what is ready to the result files, durably. *ret_more: there may be more at once.
@@ -242,15 +247,19 @@ static bool finish_as(struct coordinator *c, enum batch_status to, const char *e
 {
 	struct file output, error;
 	int64_t now = sys.now_s();
-	const struct merge_state *m = &c->merged;
+	struct merge_state *m = &c->merged;
 
 	result_file(c, c->batch.output_file_id, "output", m->output_bytes, m->output_lines, now,
 		    &output);
 	result_file(c, c->batch.error_file_id, "error", m->error_bytes, m->error_lines, now,
 		    &error);
-	return store_batch_finish(c->env->store, c->id, to, m, m->output_lines > 0 ? &output : NULL,
-				  m->error_lines > 0 ? &error : NULL,
-				  to == BATCH_FAILED ? errors : NULL, now, ret_moved, err);
+	coordinator_tokens_begin(c, m);
+	bool ok = store_batch_finish(c->env->store, c->id, to, m,
+				     m->output_lines > 0 ? &output : NULL,
+				     m->error_lines > 0 ? &error : NULL,
+				     to == BATCH_FAILED ? errors : NULL, now, ret_moved, err);
+	coordinator_tokens_end(c, m, ok && *ret_moved);
+	return ok;
 }
 
 static void ended_tell(const struct coordinator *c, enum batch_status status)

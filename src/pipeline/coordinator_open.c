@@ -71,7 +71,7 @@ bool coordinator_results_open(struct coordinator *c, struct error *err)
  * files of no length. */
 static bool results_remake(struct coordinator *c, const struct error *why, struct error *err)
 {
-	struct merge_state none = { 0 };
+	struct merge_state none = { .counted_tokens = c->merged.counted_tokens };
 	int64_t at = coordinator_lost_at(c->env);
 
 	log_write_error(LOG_WARN, "results.remade", why, LOG_FIELDS(kv_str("batch", c->id)));
@@ -263,6 +263,9 @@ bool coordinator_open(struct coordinator *c, struct error *err)
 	if (!input_resume(c, err) || !results_resume(c, &last, err))
 		return false;
 	const struct merge_state *m = &c->merged;
+	pthread_mutex_lock(&c->lock);
+	c->counted = m->counted_tokens;
+	pthread_mutex_unlock(&c->lock);
 	const struct ended_sums sums = { .counts = m->counts,
 					 .usage = m->usage,
 					 .causes = m->causes };

@@ -8,19 +8,21 @@
 #include "base/sys.h"
 #include "batch/canary.h"
 #include "pipeline/coordinator_impl.h"
+#include "pipeline/day_tokens.h"
 
 /* Why it sends nothing, for the log; NULL: it sends. */
 static const char *why_paused(struct coordinator *c)
 {
 	c->closed = c->zone_missing || !opening_is_open(&c->opening, sys.now_s());
 	pthread_mutex_lock(&c->lock);
-	bool suspended = c->suspended, over_quota = c->over_quota;
+	bool suspended = c->suspended, over_quota = c->over_quota, over_day = c->over_day;
 	pthread_mutex_unlock(&c->lock);
 	return suspended                  ? "its organization is suspended"
 	       : c->hold == BATCH_CANARY  ? "its canary has ended"
 	       : c->hold != BATCH_GOES_ON ? "a client asked for it"
 	       : c->closed                ? "it is outside its hours"
 	       : over_quota               ? "its organization's limits are used up"
+	       : over_day                 ? "its organization's tokens of the day are used up"
 					  : NULL;
 }
 
@@ -32,10 +34,12 @@ static void suspended_read(struct coordinator *c)
 
 	if (!store_orgs_suspended(c->env->store, c->batch.org, &orgs, &n, &err))
 		log_fault("batch.suspended_unknown", &err, kv_str("batch", c->id));
+	bool limits_day = day_tokens_limits(c->env->day, c->batch.org);
 	pthread_mutex_lock(&c->lock);
 	c->suspended = n > 0;
 	/* Where there are limits it waits for the next look at them, a moment from now. */
 	c->over_quota = c->env->queue_limited;
+	c->over_day = limits_day;
 	pthread_mutex_unlock(&c->lock);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "pipeline/coordinator_impl.h"
+#include "pipeline/day_tokens.h"
 
 /* ---- the turn ---- */
 
@@ -146,6 +147,77 @@ void coordinator_queue(struct coordinator *c, const struct queue_place *places, 
 	if (changed && c->phase == PHASE_RUNNING)
 		kick_locked(c);
 	pthread_mutex_unlock(&c->lock);
+}
+
+/* ---- tokens of its organization's day ---- */
+
+void coordinator_day(struct coordinator *c, struct day_tokens *d)
+{
+	if (c->phase != PHASE_RUNNING)
+		return;
+	bool over = day_tokens_is_over(d, c->batch.org);
+	pthread_mutex_lock(&c->lock);
+	bool changed = c->over_day != over;
+	c->over_day = over;
+	if (changed)
+		kick_locked(c);
+	pthread_mutex_unlock(&c->lock);
+}
+
+/* Of all lines that have ended, also before a restart. */
+static uint64_t tokens_ended(struct coordinator *c)
+{
+	struct ended_sums sums;
+
+	lessor_memory_sums(c->lessor, &sums);
+	return sums.usage.input + sums.usage.output;
+}
+
+uint64_t coordinator_tokens_uncounted(struct coordinator *c, char ret_org[static ID_SIZE])
+{
+	if (c->phase < PHASE_RUNNING)
+		return 0;
+	uint64_t ended = tokens_ended(c);
+	memcpy(ret_org, c->batch.org, ID_SIZE);
+	pthread_mutex_lock(&c->lock);
+	uint64_t counted = c->counted;
+	pthread_mutex_unlock(&c->lock);
+	return ended > counted ? ended - counted : 0;
+}
+
+uint64_t coordinator_tokens_settle(struct coordinator *c)
+{
+	if (c->phase < PHASE_RUNNING)
+		return 0;
+	uint64_t ended = tokens_ended(c);
+	pthread_mutex_lock(&c->lock);
+	bool settles = ended > c->counted;
+	if (settles)
+		c->counted = ended;
+	pthread_mutex_unlock(&c->lock);
+	return settles ? ended : 0;
+}
+
+/* A record that is lost lowers what has ended until its line has run again: nothing is counted for
+ * that twice. */
+void coordinator_tokens_begin(struct coordinator *c, struct merge_state *m)
+{
+	m->day = day_tokens_hold(c->env->day);
+	uint64_t ended = tokens_ended(c), merged = m->usage.input + m->usage.output;
+	ended = ended > merged ? ended : merged;
+	pthread_mutex_lock(&c->lock);
+	m->counted_tokens = ended > c->counted ? ended : c->counted;
+	m->day_tokens = m->counted_tokens - c->counted;
+	pthread_mutex_unlock(&c->lock);
+}
+
+void coordinator_tokens_end(struct coordinator *c, const struct merge_state *m, bool is_put)
+{
+	pthread_mutex_lock(&c->lock);
+	if (is_put)
+		c->counted = m->counted_tokens;
+	pthread_mutex_unlock(&c->lock);
+	day_tokens_release(c->env->day);
 }
 
 /* ---- held by a client ---- */

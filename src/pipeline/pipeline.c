@@ -15,6 +15,7 @@
 #include "pipeline/batch_table.h"
 #include "pipeline/cancel.h"
 #include "pipeline/coordinator.h"
+#include "pipeline/day_look.h"
 #include "pipeline/estimate.h"
 #include "pipeline/hold.h"
 #include "pipeline/leftover.h"
@@ -36,6 +37,7 @@ struct pipeline {
 	_Atomic bool draining;
 
 	struct batch_table batches;
+	struct day_tokens day;
 
 	pthread_mutex_t clock_lock; /* for `wall` */
 	struct wall wall;
@@ -264,7 +266,29 @@ static bool queue_tell(struct pipeline *p, struct error *err)
 	return true;
 }
 
-/* ---- both, regularly: another process may change either ---- */
+/* ---- tokens of the day ---- */
+
+void pipeline_tokens_add(struct pipeline *p, const char *org, uint64_t tokens)
+{
+	day_tokens_add(&p->day, org, tokens);
+}
+
+uint64_t pipeline_tokens_used(struct pipeline *p, const char *org)
+{
+	return day_tokens_used(&p->day, org);
+}
+
+bool pipeline_tokens_count(struct pipeline *p, const char *org, uint64_t *ret, struct error *err)
+{
+	return day_count(&p->day, p->env.store, &p->batches, org, ret, err);
+}
+
+int64_t pipeline_tokens_reset(void)
+{
+	return day_tokens_end(sys.now_s());
+}
+
+/* ---- all of it, regularly: another process may change any ---- */
 
 /* A crash in between leaves batches that are asked for again. */
 static bool suspended_cancel(struct pipeline *p, struct error *err)
@@ -284,6 +308,11 @@ static bool suspended_cancel(struct pipeline *p, struct error *err)
 	return ok;
 }
 
+static bool tokens_look(struct pipeline *p, struct error *err)
+{
+	return day_look(&p->day, p->env.store, &p->batches, p->env.time_is_good(p->env.ctx), err);
+}
+
 static void check_suspended(void *arg)
 {
 	struct pipeline *p = arg;
@@ -294,6 +323,7 @@ static void check_suspended(void *arg)
 	ok = suspended_cancel(p, &err) && ok;
 	if (p->looks++ % QUEUE_LOOKS == 0)
 		ok = queue_tell(p, &err) && ok;
+	ok = tokens_look(p, &err) && ok;
 	if (!ok && !p->suspended_failed)
 		log_fault("pipeline.suspended_unknown", &err);
 	p->suspended_failed = !ok;
@@ -463,6 +493,7 @@ static void pipeline_init(struct pipeline *p, const struct pipeline_config *conf
 {
 	p->config = *config;
 	batch_table_init(&p->batches);
+	day_tokens_init(&p->day, config->org_tokens_per_day);
 	pthread_mutex_init(&p->clock_lock, NULL);
 	p->env = (struct coordinator_env){
 		.data_dir = p->data_dir,
@@ -471,6 +502,7 @@ static void pipeline_init(struct pipeline *p, const struct pipeline_config *conf
 		.blobs = blobs,
 		.ended = on_ended,
 		.time_is_good = time_is_good,
+		.day = &p->day,
 		.ctx = p,
 	};
 	p->sweep = (struct sweep){
@@ -499,7 +531,7 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 		  fail_sys(err, ENAMETOOLONG, "opening %s", data_dir);
 	ok = ok && clock_begin(p, err) &&
 	     sweep_at_start(&p->sweep, coordinator_lost_at(&p->env), err) && stages_open(p, err) &&
-	     queue_tell(p, err) && store_batches_open(store, &ids, &n, err);
+	     queue_tell(p, err) && tokens_look(p, err) && store_batches_open(store, &ids, &n, err);
 	if (!ok) {
 		pipeline_close(p);
 		return false;
@@ -549,6 +581,8 @@ static void on_closing(void *ctx, struct coordinator *c)
 
 void pipeline_close(struct pipeline *p)
 {
+	struct error err;
+
 	if (p == NULL)
 		return;
 	p->env.closing = true;
@@ -560,6 +594,9 @@ void pipeline_close(struct pipeline *p)
 	workers_close(p->env.workers);
 	for (struct coordinator *c; (c = batch_table_pop(&p->batches)) != NULL;)
 		coordinator_free(c);
+	if (!day_flush(&p->day, p->env.store, &err))
+		log_fault("pipeline.tokens_not_counted", &err);
+	day_tokens_done(&p->day);
 	batch_table_done(&p->batches);
 	open_table_done(&p->env.files);
 	sweep_done(&p->sweep);

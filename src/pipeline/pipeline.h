@@ -31,6 +31,7 @@ struct pipeline_config {
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
 	struct tracer *tracer;      /* the caller's; NULL: nothing is traced */
 	struct org_queue org_queue; /* of an organization without its own; beyond it batches wait */
+	uint64_t org_tokens_per_day; /* likewise, of all answers in a UTC day; 0: any number */
 	/* retention */
 	uint64_t result_expires_after_s; /* 0: never */
 	uint64_t lost_after_s;           /* what is in lost/ goes; 0: never */
@@ -90,6 +91,18 @@ MUST_USE bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t aft
 struct leftover;
 MUST_USE bool pipeline_leftover(struct pipeline *p, const struct batch *parent,
 				struct leftover **ret, struct error *err);
+
+/* ---- an organization's tokens in the current UTC day (contract 13.1) ---- */
+
+/* An online answer took these; they count for good within two seconds. Does not wait. */
+void pipeline_tokens_add(struct pipeline *p, const char *org, uint64_t tokens);
+/* Within a tenth of a second, where some organization has a limit. Does not wait. */
+uint64_t pipeline_tokens_used(struct pipeline *p, const char *org);
+/* As of now. Reads the store. */
+MUST_USE bool pipeline_tokens_count(struct pipeline *p, const char *org, uint64_t *ret,
+				    struct error *err);
+/* When the day ends, Unix s. */
+int64_t pipeline_tokens_reset(void);
 
 /* What moves a batch that runs here, in short: something has changed where any of it differs. */
 struct batch_pulse {

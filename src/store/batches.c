@@ -314,6 +314,9 @@ bool store_merge_get(struct store *s, const char *batch_id, struct merge_state *
 	usage_read(&q, &ret->usage);
 	AUTO(auto_free) char *causes = query_text_copy(&q);
 	causes_parse(causes, &ret->causes);
+	ret->counted_tokens = query_u64(&q);
+	ret->day = 0;
+	ret->day_tokens = 0;
 	return query_row_ok(&q, err);
 }
 
@@ -342,11 +345,11 @@ static bool progress_put(struct db *db, const char *batch_id, const struct merge
 			    u64(m->journal_from), u64(c->completed), u64(c->failed),
 			    u64(c->expired), u64(c->cancelled), u64(c->retried), u64(u->input),
 			    u64(u->cached), u64(u->output), u64(u->reasoning), u64(u->total),
-			    txt(causes.p)),
+			    txt(causes.p), u64(m->counted_tokens)),
 		     &changes, err))
 		return false;
 	*ret_put = changes > 0;
-	return true;
+	return !*ret_put || day_add_of_batch(db, batch_id, m, err);
 }
 
 bool store_merge_put(struct store *s, const char *batch_id, const struct merge_state *m,

@@ -11,6 +11,7 @@ const char *const org_limit_names[ORG_LIMITS] = {
 	[LIMIT_ENQUEUED_REQUESTS] = "enqueued_requests",
 	[LIMIT_ENQUEUED_TOKENS] = "enqueued_tokens",
 	[LIMIT_CALLS_PER_MINUTE] = "calls_per_minute",
+	[LIMIT_TOKENS_PER_DAY] = "tokens_per_day",
 };
 
 bool org_limits_read(struct db *db, const char *org_id, int64_t ret[static ORG_LIMITS],

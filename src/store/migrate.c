@@ -32,6 +32,7 @@ static const char *const migrations[] = {
 	text_016_uploads,
 	text_017_org_queue,
 	text_018_webhook_configured,
+	text_019_org_day,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

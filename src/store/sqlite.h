@@ -28,6 +28,7 @@
 	X(org_insert) X(org_find) X(org_list) X(org_known) X(org_weight) X(org_weigh)              \
 	X(org_suspend) X(org_suspended)                                                            \
 	X(org_limit_used) X(batch_queue) X(org_queue)                                              \
+	X(day_add) X(day_add_of_batch) X(day_get) X(day_list) X(day_counted) X(day_forget)         \
 	X(org_limit_list) X(org_limit_put) X(org_limit_drop)                                       \
 	X(key_insert) X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count)              \
 	X(call_insert) X(call_by_key) X(call_by_content) X(call_forget)                            \

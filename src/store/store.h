@@ -64,6 +64,7 @@ enum org_limit {
 	LIMIT_ENQUEUED_REQUESTS,
 	LIMIT_ENQUEUED_TOKENS,
 	LIMIT_CALLS_PER_MINUTE,
+	LIMIT_TOKENS_PER_DAY,
 	ORG_LIMITS
 };
 extern const char *const org_limit_names[ORG_LIMITS];
@@ -318,6 +319,32 @@ struct queue_place {
 MUST_USE bool store_queue(struct store *s, const struct org_queue *configured, bool *ret_limited,
 			  struct queue_place **ret, size_t *ret_n, struct error *err);
 
+/* ---- tokens of a day (contract 13.1); `day`: UTC, days since 1970 ----
+ *
+ * A day's tokens are those that store_merge_put() and store_batch_finish() added, and these: */
+struct token_count {
+	char id[ID_SIZE]; /* of an organization, or of a batch */
+	uint64_t tokens;
+};
+/* Organizations took these. */
+MUST_USE bool store_day_add(struct store *s, int64_t day, const struct token_count *list, size_t n,
+			    struct error *err);
+/* Of these batches so many tokens count for earlier days, and none of them for `day`. With `forget`
+ * days long past go. */
+MUST_USE bool store_day_begin(struct store *s, int64_t day, bool forget,
+			      const struct token_count *list, size_t n, struct error *err);
+MUST_USE bool store_day_get(struct store *s, const char *org, int64_t day, uint64_t *ret,
+			    struct error *err);
+struct org_day {
+	char org[ID_SIZE];
+	uint64_t tokens;
+	int64_t own; /* its own limit tokens_per_day, or LIMIT_AS_CONFIGURED */
+};
+/* A row of each organization that took any, and one of each that has a limit of its own; none where *ret_limited is false: no
+ * organization has one, nor are they `configured`. A malloc'ed array, or NULL. */
+MUST_USE bool store_day_list(struct store *s, int64_t day, bool configured, bool *ret_limited,
+			     struct org_day **ret, size_t *ret_n, struct error *err);
+
 /* How far the result files of a running batch are: what recovery starts from. */
 struct merge_state {
 	uint64_t segments; /* merged: the first that many */
@@ -327,6 +354,11 @@ struct merge_state {
 	struct counts counts;  /* of the merged segments; total is not looked at */
 	struct usage usage;
 	struct causes causes;
+	/* tokens, input and output, that its organization's days have of it; a put does not lower it */
+	uint64_t counted_tokens;
+	/* of a put alone: what it adds to which UTC day, in days since 1970 */
+	int64_t day;
+	uint64_t day_tokens;
 };
 MUST_USE bool store_merge_get(struct store *s, const char *batch_id, struct merge_state *ret,
 			      struct error *err);

@@ -84,6 +84,12 @@ MUST_USE bool key_read(struct query *q, struct key *ret, struct error *err);
 /* The columns of the view batch_whole. On failure nothing in *ret is left to free. */
 MUST_USE bool batch_read(struct query *q, struct batch *ret, struct error *err);
 
+/* ---- days.c ---- */
+
+/* m->day_tokens, in the transaction that puts `m`. */
+MUST_USE bool day_add_of_batch(struct db *db, const char *batch_id, const struct merge_state *m,
+			       struct error *err);
+
 /* ---- files.c ---- */
 
 MUST_USE bool file_insert(struct db *db, const struct file *f, struct error *err);

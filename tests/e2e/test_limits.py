@@ -2,6 +2,7 @@
 changed. Uploads, bytes, open batches and online requests: test_edges.py."""
 
 import concurrent.futures
+import json
 import re
 import time
 
@@ -14,7 +15,7 @@ from support.wire import wait_until
 
 NAMES = {
     "files", "bytes", "uploads", "open_batches", "online", "listeners", "enqueued_requests", "enqueued_tokens",
-    "calls_per_minute",
+    "calls_per_minute", "tokens_per_day",
 }  # fmt: skip
 RATE = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests")
 
@@ -217,6 +218,171 @@ def test_13_1_a_batch_that_waits_can_be_cancelled(serve):
     api.wait(third, lambda b: b["lowtide"]["stall_reason"] == "quota")
     api.cancel(first)
     assert api.wait(third)["status"] == "completed"
+
+
+# ---- tokens a day ----
+
+TOKENS = ("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens")
+BODY = {"model": "m-1", "messages": [{"role": "user", "content": "q"}]}  # 10 tokens, as each line
+
+
+def used(api):
+    return limits(api)["tokens_per_day"]["use"]
+
+
+def chat(api, **more):
+    return api.http.post("chat/completions", json=BODY | more)
+
+
+def midnight(days=0):
+    return (int(time.time()) // 86400 + 1 + days) * 86400
+
+
+@pytest.fixture
+def tomorrow(serve, failpoints, tmp_path):
+    """A server whose clock goes a day ahead with pass_midnight()."""
+    flag = tmp_path / "tomorrow"
+    api = serve(start=False)
+    api.env = {"LOWTIDE_FAILPOINTS": f"clock=86400:{flag}"}
+    api.server.start(env=api.env)
+    api.pass_midnight = flag.touch
+    return api
+
+
+def test_13_1_tokens_of_lines_and_online_answers_count(serve):
+    """Also what has ended and is not merged, across a kill and a stop."""
+    api = serve()
+    assert limits(api)["tokens_per_day"] == {"name": "tokens_per_day", "limit": 0, "use": 0, "resets_at": None}
+    api.run([line(str(n), fresh()) for n in range(7)])
+    assert used(api) == 70
+    mark = fresh()
+    rest = [line(f"n{n}", f"{mark} {n} | never") for n in range(3)]
+    open_batch = api.create([line(str(n), f"{mark} {n}") for n in range(5)] + rest)
+    api.wait(open_batch, lambda b: b["request_counts"]["completed"] == 5)
+    assert used(api) == 120
+    api.server.kill()
+    api.server.start()
+    assert used(api) == 120
+    assert chat(api).status_code == 200
+    wait_until(lambda: used(api) == 130, "the online answer counts")
+    assert chat(api, messages=[{"role": "user", "content": "q | status:400"}]).status_code == 400
+    api.server.stop()
+    api.server.start()
+    assert used(api) == 130, "what was refused took none"
+    row = limits(api)["tokens_per_day"]
+    assert row["resets_at"] in (midnight(-1), midnight())
+    other = Api(api.server, api.server.new_key("other"))
+    assert used(other) == 0
+    other.close()
+    api.cancel(open_batch)
+    api.wait(open_batch)
+    assert used(api) == 130
+
+
+def test_13_1_an_online_stream_counts(serve):
+    """Without a usage as a quarter of the request's bytes; also when its client goes away."""
+    api = serve()
+    body = json.dumps(BODY | {"stream": True}).encode()
+    answer = api.http.post("chat/completions", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 200 and "data:" in answer.text
+    wait_until(lambda: used(api) == len(body) // 4, "it counts")
+
+
+def test_13_1_online_requests_over_the_day_are_refused(serve, profile):
+    api = serve(profile, {"limits.org.tokens_per_day": 25})
+    for left in (25, 15, 5):
+        answer = chat(api)
+        assert answer.status_code == 200
+        assert [answer.headers[name] for name in TOKENS[:2]] == ["25", str(left)]
+        assert 0 < int(re.fullmatch(r"(\d+)s", answer.headers[TOKENS[2]])[1]) <= 86400
+        wait_until(lambda: used(api) >= 35 - left, "it counts")
+    assert not any(name in api.http.get("files").headers for name in TOKENS), "this call takes none"
+    refused = chat(api)
+    kind = "rate_limit_reached_error" if profile == "kimi" else "tokens"
+    check_error(refused, profile, 429, "rate_limit_exceeded", error_type=kind)
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers[TOKENS[1]] == "0"
+    assert "limits.org.tokens_per_day" in refused.json()["error"]["message"]
+    other = Api(api.server, api.server.new_key("other"))
+    assert chat(other).status_code == 200
+    other.close()
+    boss = Api(api.server, program.run("key", "create", "--data", api.server.data, "--operator").stdout.strip())
+    rows = {row["name"]: row for row in boss.http.get("lowtide/orgs/default").json()["limits"]}
+    assert rows["tokens_per_day"]["limit"] == 25 and rows["tokens_per_day"]["use"] == 30
+    boss.close()
+    limit(api, "tokens_per_day=100")
+    assert chat(api).status_code == 200
+
+
+def test_13_1_lines_over_the_day_wait_and_go_on_by_themselves(tomorrow, own_upstream):
+    """The next day, also after a restart; not more than is in flight passes the limit."""
+    api = tomorrow
+    api.run([line(str(n), fresh()) for n in range(10)])
+    limit(api, "tokens_per_day=100")
+    mark = fresh()
+    batch = api.create([line(str(n), f"{mark} {n}") for n in range(20)])
+    seen = api.wait(batch, lambda b: "tokens_per_day" in (b["lowtide"]["stall_message"] or ""))
+    assert seen["status"] == "in_progress" and seen["lowtide"]["stall_reason"] == "quota"
+    assert re.search(r"from \d{4}-\d\d-\d\dT00:00:00Z on", seen["lowtide"]["stall_message"])
+    other = Api(api.server, api.server.new_key("other"))
+    other.run([line("a", fresh())])  # others are not held up
+    other.close()
+    api.server.kill()
+    api.server.start(env=api.env)
+    api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "quota")
+    assert chat(api).status_code == 429
+    assert own_upstream.sent(mark) == 0
+    api.pass_midnight()
+    done = api.wait(batch, "completed")
+    assert done["request_counts"]["completed"] == 20 and own_upstream.sent(mark) == 20
+    assert used(api) == 200, "of the new day"
+
+
+def test_13_1_the_day_changes_while_lines_are_unmerged(tomorrow):
+    """They are the day's before, also after a kill."""
+    api, mark = tomorrow, fresh()
+    rest = [line(f"n{n}", f"{mark} {n} | never") for n in range(3)]
+    batch = api.create([line(str(n), f"{mark} {n}") for n in range(5)] + rest, completion_window="7d")
+    api.wait(batch, lambda b: b["request_counts"]["completed"] == 5)
+    assert used(api) == 50
+    api.pass_midnight()
+    wait_until(lambda: used(api) == 0, "another day")
+    api.run([line("a", fresh())])
+    assert used(api) == 10
+    api.server.kill()
+    api.server.start(env=api.env)
+    assert used(api) == 10
+    api.cancel(batch)
+    api.wait(batch)
+    assert used(api) == 10
+
+
+def test_13_1_the_day_begins_after_a_kill_in_between(tomorrow, failpoints):
+    """Killed before the rows say it: the lines of the day before are counted once, for one of the days."""
+    api, mark = tomorrow, fresh()
+    api.server.stop()
+    points = api.env["LOWTIDE_FAILPOINTS"] + ",day.before_begin=kill"
+    api.server.start(env={"LOWTIDE_FAILPOINTS": points})
+    batch = api.create([line("a", mark), line("b", f"{mark} | never")], completion_window="7d")
+    api.wait(batch, lambda b: b["request_counts"]["completed"] == 1)
+    api.pass_midnight()
+    api.server.wait_killed()
+    api.server.start(env=api.env)
+    assert used(api) == 10
+    api.cancel(batch)
+    api.wait(batch)
+    assert used(api) == 10
+
+
+def test_13_1_another_process_changes_the_tokens_of_a_day(serve):
+    api = serve(settings={"execution.concurrency": 2})
+    api.run([line("a", fresh())])
+    limit(api, "tokens_per_day=10")
+    batch = api.create([line(str(n), fresh()) for n in range(5)])
+    api.wait(batch, lambda b: "tokens_per_day" in (b["lowtide"]["stall_message"] or ""))
+    limit(api, "tokens_per_day=default")
+    api.wait(batch, "completed")
+    assert used(api) == 60
 
 
 # ---- the command ----

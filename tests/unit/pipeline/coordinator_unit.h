@@ -4,12 +4,14 @@
 #include "pipeline_unit.h"
 
 #include "pipeline/coordinator_impl.h" /* its lessor: another worker asks it too */
+#include "pipeline/day_tokens.h"
 
 #define LINES 3u
 
 static struct {
 	struct pipeline_config config;
 	struct coordinator_env env;
+	struct day_tokens day;
 	struct coordinator *c; /* NULL: it has ended */
 	char batch_id[ID_SIZE];
 	unsigned ended;
@@ -41,7 +43,9 @@ static inline void env_open(void)
 		.recorder = world.recorder,
 		.ended = on_ended,
 		.time_is_good = on_time_is_good,
+		.day = &w.day,
 	};
+	day_tokens_init(&w.day, 0);
 	open_table_init(&w.env.files);
 }
 
@@ -68,6 +72,7 @@ static inline void coordinator_end_process(void)
 	w.c = NULL;
 	turns_forget();
 	open_table_done(&w.env.files);
+	day_tokens_done(&w.day);
 }
 
 static inline int teardown(void **state)

@@ -2,12 +2,14 @@
 #include "pipeline_unit.h"
 
 #include "pipeline/cancel.h"
+#include "pipeline/day_tokens.h"
 
 #define BATCHES 40u
 
 static struct {
 	struct pipeline_config config;
 	struct coordinator_env env;
+	struct day_tokens day;
 	struct batch_table table;
 	unsigned calls;
 } w;
@@ -23,7 +25,9 @@ static int setup(void **state)
 					  .config = &w.config,
 					  .store = world.store,
 					  .blobs = world.blobs,
-					  .recorder = world.recorder };
+					  .recorder = world.recorder,
+					  .day = &w.day };
+	day_tokens_init(&w.day, 0);
 	open_table_init(&w.env.files);
 	batch_table_init(&w.table);
 	return 0;
@@ -36,6 +40,7 @@ static int teardown(void **state)
 		coordinator_free(c);
 	batch_table_done(&w.table);
 	open_table_done(&w.env.files);
+	day_tokens_done(&w.day);
 	recorder_close(world.recorder);
 	world_close();
 	return 0;
