@@ -32,6 +32,7 @@ struct line {
 	struct retry_entry retry;
 	struct slot slot;
 	uint64_t expected; /* tokens, of a budget, while in flight; 0: see spending.h */
+	uint64_t wants;    /* the same, of one that did not fit; 0: it is asked again in any case */
 	bool up;           /* the server was, when the line was sent: see trials.h */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */

@@ -85,19 +85,39 @@ void spending_leave(struct flow *f)
 	f->spent_up = false;
 }
 
-/* Lines that were put off are due, and new ones may come: whether they fit is asked again. */
+/* Lines of the flow that were put off are due, as far as there is room. False: some wait on. */
+static bool lines_release(struct flow *f, uint64_t *room, uint64_t now_ms)
+{
+	bool all = true;
+
+	for (struct line *l = f->lines; l != NULL && !f->entry.suspended; l = l->next) {
+		if (l->retry.place == RETRY_OUT || l->retry.due_ms != RETRY_PARKED)
+			continue;
+		if (l->wants > *room) {
+			all = false;
+			continue;
+		}
+		*room -= l->wants;
+		retry_move(&f->model->retry, &l->retry, now_ms);
+	}
+	return all;
+}
+
+/* What may fit now is asked again, and then whether new lines do. While others are in flight, their
+ * ends come, too: a line that is expected to take more than is left then need not be read again. */
 static void flows_release(struct spending *s)
 {
-	uint64_t now_ms = sys.monotonic_ms();
+	uint64_t now_ms = sys.monotonic_ms(), taken = s->spent + s->expected;
+	uint64_t room = s->budget > taken ? s->budget - taken : 0;
 
-	while (s->waiting != NULL) {
-		struct flow *f = s->waiting;
-
+	if (s->in_flight == 0)
+		room = UINT64_MAX;
+	for (struct flow *f = s->waiting, *next; f != NULL; f = next) {
+		next = f->next_spent_up;
+		if (!lines_release(f, &room, now_ms))
+			continue;
 		spending_leave(f);
 		flow_hold(f, f->probed);
-		for (struct line *l = f->lines; l != NULL && !f->entry.suspended; l = l->next)
-			if (l->retry.place != RETRY_OUT && l->retry.due_ms == RETRY_PARKED)
-				retry_move(&f->model->retry, &l->retry, now_ms);
 	}
 }
 
@@ -120,6 +140,7 @@ bool spending_admits(struct dispatch *d, struct line *l, struct slice body, unsi
 		s->in_flight++;
 		return true;
 	}
+	l->wants = alone ? 0 : expected;
 	bool over = s->in_flight == 0 && !s->over;
 	s->over = s->over || over;
 	flow_stop(l->flow);

@@ -1,8 +1,8 @@
 /* spending.h: the tokens that a batch may take (contract 11.1, token_budget), shared by its flows:
  * what answers took, and what is expected of the lines in flight, stay below the budget together.
  *
- * A line that does not fit waits, and its flow gets no new ones, until one in flight has ended: it
- * may have taken less than was expected. With nothing in flight that is the end: the owner is told
+ * A line that does not fit waits, and its flow gets no new ones, until enough of those in flight have
+ * ended: they may have taken less than was expected. With nothing in flight that is the end: the owner is told
  * (dispatch_ops.spent), once.
  *
  * What a line takes is expected by what its model's lines took lately, and is not more than its body

@@ -3,6 +3,7 @@ by a failpoint; how hours go by zones and summer times is in tests/unit/batch/te
 
 import json
 import re
+import shutil
 import time
 
 import pytest
@@ -116,3 +117,22 @@ def test_11_1_hours_that_are_none(api, hours):
 def test_11_1_not_before_is_a_time(api, value, code):
     response = api.create_raw(api.upload(numbered(fresh(), 1)), lowtide={"not_before": value})
     check_error(response, api.profile, 400, code, "lowtide.not_before")
+
+
+def test_11_1_hours_of_a_zone_that_is_gone(serve, own_upstream, tmp_path):
+    """After a restart without it the batch waits, says so, and can be cancelled."""
+    zone = tmp_path / "zones" / "Lost"
+    zone.parent.mkdir()
+    shutil.copy("/usr/share/zoneinfo/Etc/UTC", zone)
+    api, mark, now = serve(start=False), fresh(), time.time()
+    api.server.start(env={"TZDIR": str(zone.parent)})
+    hours = f"{clock(now + 2 * HOUR)}-{clock(now + 3 * HOUR)} Lost"
+    batch = create(api, numbered(mark, 5), hours=hours)
+    waits(api, batch, "from .* on")
+    api.server.kill()
+    zone.unlink()
+    api.server.start(env={"TZDIR": str(zone.parent)})
+    waits(api, batch, "the zone of its hours")
+    api.cancel(batch)
+    api.wait(batch, "cancelled")
+    assert own_upstream.sent(mark) == 0
