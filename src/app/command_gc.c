@@ -41,7 +41,8 @@ int command_gc(int argc, char **argv)
 			.doc = "Show, or remove, what is in the data directory's lost/.\v"
 			       "What a server finds at its start in files/ and batches/ and its database "
 			       "does not know is moved there, and removed after retention.lost. To put a "
-			       "file back: .jsonl and .index belong into files/, .journal into batches/. "
+			       "file back: .jsonl and .index belong into files/, .journal and .order into "
+			       "batches/. "
 			       "Also while the server runs. Exit code: 0 done, 1 it could not be done, 2 wrong "
 			       "use.",
 		},

@@ -13,7 +13,8 @@
  *	DATA/tmp/<random>            being written; swept at start
  *	DATA/files/<id>.jsonl        the bytes, exactly as they came: no header, so that they can be
  *	                             sent with sendfile and read with ordinary tools
- *	DATA/files/<id>.index        the line index of an uploaded file (ingest/index.h)
+ *	DATA/files/<id>.index        beside an uploaded file its line index (ingest/index.h), beside a
+ *	                             result file the order of its batch's lines (results/order.h)
  *
  * Threads: a reader, and the store itself, may be used by several threads at once; a writer and an
  * appender belong to one thread at a time. */

@@ -171,7 +171,7 @@ static bool order_resume(struct coordinator *c, uint32_t *ret_last, struct error
 	if (c->settled != NULL || err->sys != EBADMSG || journal_bytes(c) >= c->merged.journal_from)
 		return false;
 	order_lost_tell(c, err);
-	return true;
+	return results_order_mark_lost(c->results, err);
 }
 
 static bool results_resume(struct coordinator *c, uint32_t *ret_last, struct error *err)

@@ -35,11 +35,21 @@ static void header_make(char to[static HEADER_BYTES])
 	memcpy(to + 8, &version, sizeof(version));
 }
 
+static void header_mark_lost(char to[static HEADER_BYTES])
+{
+	const uint32_t lost = 1;
+
+	memcpy(to + 12, &lost, sizeof(lost));
+}
+
 static bool header_is_ours(const char *bytes)
 {
 	char ours[HEADER_BYTES];
 
 	header_make(ours);
+	if (memcmp(bytes, ours, HEADER_BYTES) == 0)
+		return true;
+	header_mark_lost(ours);
 	return memcmp(bytes, ours, HEADER_BYTES) == 0;
 }
 
@@ -159,6 +169,30 @@ bool order_sync(struct order *o, struct error *err)
 
 /* ---- after a restart ---- */
 
+/* crash: unmarked, as before, and lost again at the next start. */
+bool order_mark_lost(struct order *o, struct error *err)
+{
+	char header[HEADER_BYTES];
+
+	header_make(header);
+	header_mark_lost(header);
+	if (!sys_pwrite_all(o->fd, header, sizeof(header), 0) || sys.fdatasync(o->fd) != 0)
+		return fail_sys(err, errno, "marking %s", o->path);
+	return true;
+}
+
+static bool is_lost(const struct order *o, bool *ret, struct error *err)
+{
+	char header[HEADER_BYTES], lost[HEADER_BYTES];
+
+	header_make(lost);
+	header_mark_lost(lost);
+	if (!sys_pread_all(o->fd, header, sizeof(header), 0))
+		return fail_sys(err, errno, "reading %s", o->path);
+	*ret = memcmp(header, lost, sizeof(header)) == 0;
+	return true;
+}
+
 bool order_counts(const struct order_entry *e, uint64_t output_bytes, uint64_t error_bytes)
 {
 	uint64_t at = e->place & ~ORDER_ERROR;
@@ -234,7 +268,11 @@ bool order_recover(struct order *o, const struct merge_state *m, order_fn each, 
 	if ((r.cleared || st.st_size != offset_of(r.last + 1)) && sys.fdatasync(o->fd) != 0)
 		return fail_sys(err, errno, "syncing %s", o->path);
 	*ret_last = r.last;
-	if (r.found == m->output_lines + m->error_lines)
+	bool lost;
+	if (!is_lost(o, &lost, err))
+		return false;
+	if (r.found == m->output_lines + m->error_lines ||
+	    (lost && r.found < m->output_lines + m->error_lines))
 		return true;
 	return fail_sys(err, EBADMSG, "%s has %llu lines where %llu are merged", o->path,
 			(unsigned long long)r.found,

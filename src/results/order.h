@@ -5,7 +5,7 @@
  *	DATA/files/<result file id>.index    then: beside the output, else the error file
  *
  *	+---------------------------+
- *	| "LTORDER", version        |  16 bytes
+ *	| "LTORDER", version, lost  |  16 bytes
  *	+---------------------------+
  *	| place, length, record     |  16 bytes, of number 1
  *	| ...                       |  of number 2 ...
@@ -16,6 +16,9 @@
  * before that counts. An entry counts if its line lies within the lengths that the store has of the
  * files: others are of a merge that a crash has undone, or zeros. A number without an entry that
  * counts is a hole: its line was damaged on disk, or given up, and ended again under another.
+ *
+ * `lost` is 1 where entries of merged lines were lost, and the journal with them: these lines stand in
+ * the files alone.
  *
  * Threads: one at a time for a writer; what was committed may be read by any. */
 #pragma once
@@ -65,10 +68,13 @@ bool order_counts(const struct order_entry *e, uint64_t output_bytes, uint64_t e
 
 /* Goes through the file after a restart: clears what does not count by `m`, calls `each` (may be
  * NULL) for what does, and sets *ret_last to the greatest number that does. EBADMSG if these are not
- * as many as `m` has lines. */
+ * as many as `m` has lines; of an order that is marked as lost, if they are more. */
 typedef void (*order_fn)(void *ctx, uint32_t number, const struct order_entry *e);
 MUST_USE bool order_recover(struct order *o, const struct merge_state *m, order_fn each, void *ctx,
 			    uint32_t *ret_last, struct error *err);
+
+/* Entries are lost for good, and durably known to be: the next order_recover() takes those there are. */
+MUST_USE bool order_mark_lost(struct order *o, struct error *err);
 
 /* Entries from `number` on; *ret_n fewer than `n` where the file ends. EBADMSG if it is none of
  * ours. Also while it is written: what counts does not change. */

@@ -66,6 +66,11 @@ bool results_recover(struct results *r, const struct merge_state *m, order_fn ea
 	return r->order == NULL || order_recover(r->order, m, each, ctx, ret_last, err);
 }
 
+bool results_order_mark_lost(struct results *r, struct error *err)
+{
+	return order_mark_lost(r->order, err);
+}
+
 bool results_order_is_new(const struct results *r)
 {
 	return r->order_is_new;

@@ -32,6 +32,8 @@ void results_close(struct results *r); /* NULL is fine */
 /* After a restart: order_recover() of the order. Nothing where none is kept. */
 MUST_USE bool results_recover(struct results *r, const struct merge_state *m, order_fn each,
 			      void *ctx, uint32_t *ret_last, struct error *err);
+/* order_mark_lost() of the order, which is kept. */
+MUST_USE bool results_order_mark_lost(struct results *r, struct error *err);
 /* The order was made by results_open(): its name is not durable yet. */
 bool results_order_is_new(const struct results *r);
 

@@ -581,3 +581,30 @@ def test_11_3_a_lost_order_is_made_anew(crashing, own_upstream):
     batch = api.wait(batch, "completed", seconds=60)
     check_sum(api, batch, seen)
     assert own_upstream.sent(mark) == count + 2, "only what was in flight runs again"
+
+
+def test_11_3_order_and_journal_lost(crashing, own_upstream):
+    """Lines that stand in the result files do not run again, after any number of starts."""
+    api = crashing()
+    api.server.start()
+    mark, count = fresh(), 3000
+    lines = numbered(mark, count) + [line("last", f"{mark}-last | hold:{mark}")]
+    batch = api.create(lines)
+    wait_ended(api, batch, count)
+    wait_until(lambda: any(api.server.data.glob("files/*.jsonl")), "there are files")
+    api.server.kill()
+    for kind in ("order", "journal"):
+        (file,) = api.server.data.glob(f"batches/*.{kind}")
+        file.unlink()
+    api.watch.last.clear()  # counts fall: what was not merged is lost
+    for _ in range(3):
+        api.server.start()
+        wait_ended(api, batch, count)
+        sent = own_upstream.sent(mark)
+        assert "results.remade" not in api.server.log()
+        assert sent < 2 * count, "what was merged is not sent again"
+        api.server.kill()
+    api.server.start()
+    own_upstream.release(mark)
+    assert api.wait(batch, "completed", seconds=60)["request_counts"]["completed"] == count + 1
+    assert own_upstream.sent(mark) <= sent + 1, "only what was in flight runs again"
