@@ -95,7 +95,8 @@ static void parts_begin(struct worker *w, const struct flow_config *task,
 							      .rest_lines = task->rest_lines,
 							      .rest_bytes = task->rest_bytes };
 		p->next_segment = w->lease.first_segment;
-		p->handed = p->barren = false;
+		p->handed = false;
+		p->barren = false;
 		p->left = p->share.rest_lines;
 		w->open += p->used;
 	}

@@ -1,5 +1,7 @@
 /* test_worker.c: a worker takes, sends, journals and settles; its lease is lost; the disk is full;
  * the input cannot be read. */
+#include <sys/resource.h>
+
 #include "pipeline_unit.h"
 
 #define LINES 3u
@@ -282,6 +284,36 @@ static void test_a_fault_of_the_input_is_told(void **state)
 	assert_int_equal(w.faults, 1);
 }
 
+/* Which lines of a segment are a share's stands in the index. */
+static void test_a_share_waits_for_descriptors(void **state)
+{
+	(void)state;
+	static const uint8_t segments = 1;
+	const struct worker_share share = { .model = "m",
+					    .rest_lines = LINES,
+					    .segments = &segments };
+	const struct error why = { .sys = EMFILE };
+	struct segment_cursor cursor;
+	struct rlimit before, none;
+
+	assert_true(worker_start(w.worker, &task, &share, 1));
+	open_table_spare(&w.table, &why);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = before;
+	none.rlim_cur = 3;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	bool lent = worker_dispatch_ops.segment_next(fake.flow->config.owner, &cursor);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_false(lent);
+	assert_true(cursor.later);
+	assert_int_equal(cursor.lines, 0);
+	assert_int_equal(w.faults, 0);
+	assert_true(worker_dispatch_ops.segment_next(fake.flow->config.owner, &cursor));
+	assert_int_equal(cursor.lines, LINES);
+	assert_false(worker_dispatch_ops.segment_next(fake.flow->config.owner, &cursor));
+	assert_false(cursor.later);
+}
+
 static void test_it_is_suspended_only_while_it_sends(void **state)
 {
 	(void)state;
@@ -325,6 +357,7 @@ int main(void)
 		TEST(test_a_full_disk_holds_lines_up_and_loses_none),
 		TEST(test_of_a_batch_that_ends_a_full_disk_does_not_hold_the_lease),
 		TEST(test_a_fault_of_the_input_is_told),
+		TEST(test_a_share_waits_for_descriptors),
 		TEST(test_it_is_suspended_only_while_it_sends),
 		TEST(test_what_it_says_of_itself),
 	};
