@@ -73,7 +73,7 @@ typedef void (*order_fn)(void *ctx, uint32_t number, const struct order_entry *e
 MUST_USE bool order_recover(struct order *o, const struct merge_state *m, order_fn each, void *ctx,
 			    uint32_t *ret_last, struct error *err);
 
-/* Entries are lost for good, and durably known to be: the next order_recover() takes those there are. */
+/* Entries are lost for good, and durably known to be: order_recover() takes those there are. */
 MUST_USE bool order_mark_lost(struct order *o, struct error *err);
 
 /* Entries from `number` on; *ret_n fewer than `n` where the file ends. EBADMSG if it is none of
