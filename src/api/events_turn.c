@@ -75,8 +75,8 @@ static bool catch_up(struct events *e, const struct feed_org *o, struct event_li
 	return ok;
 }
 
-/* The first counts that it was not given. */
-static struct feed_batch *counts_next(const struct feed_org *o, const struct event_listener *l)
+/* The first counts that it was not given; behind them come the others. */
+static struct feed_batch *counts_first(const struct feed_org *o, const struct event_listener *l)
 {
 	struct feed_batch *b = o->newest;
 
@@ -103,7 +103,7 @@ static void counts_give(struct events *e, struct event_listener *l, struct feed_
 
 static void org_serve(struct events *e, struct feed_org *o, struct event_listener *l)
 {
-	struct feed_batch *b;
+	struct feed_batch *b = NULL;
 	struct error err;
 
 	while (listener_is_free(l)) {
@@ -114,7 +114,7 @@ static void org_serve(struct events *e, struct feed_org *o, struct event_listene
 			struct event_text *t = feed_org_next(o, l->after);
 			l->after = t->changed;
 			listener_give(l, t);
-		} else if ((b = counts_next(o, l)) != NULL) {
+		} else if ((b = b != NULL ? b->behind : counts_first(o, l)) != NULL) {
 			counts_give(e, l, b);
 		} else {
 			l->counted = o->serial;
@@ -152,7 +152,8 @@ static void change_take(struct events *e, struct batch *row)
 {
 	struct feed_org *o = feed_org_find(&e->feeds, row->org);
 	struct feed_batch *b = feed_batch_find(&e->feeds, row->id);
-	bool for_org = o != NULL && row->changed > o->last;
+	/* Above one that was not told none is: the store has them in order (org_renew()). */
+	bool for_org = o != NULL && !e->untold && row->changed > o->last;
 	bool for_batch = b != NULL && b->listeners != NULL && row->changed > b->changed;
 
 	if (!for_org && !for_batch)
@@ -506,9 +507,9 @@ static void drain_one(void *ctx, struct event_listener *l)
 
 void events_turn(struct events *e, struct events_news *news)
 {
-	changes_take(e, news->changes);
-	if (news->missed)
+	if (news->missed) /* before the changes that came after */
 		all_renew(e);
+	changes_take(e, news->changes);
 	added_take(e, news->added);
 	told_take(e, news->told);
 	if (news->draining && !e->drained) {

@@ -3,8 +3,8 @@
  *
  * A quota counts an upload from its first byte: what has no row in the store yet is reserved here,
  * and released when the upload is over, whatever its end. A crash forgets reservations together
- * with the uploads. (An upload in parts has a row from its beginning: store/uploads.h.) Any thread; a lock held for an instant, but limits_reserve() reads the store as
- * well. */
+ * with the uploads. (An upload in parts has a row from its beginning: store/uploads.h.) Any thread; a
+ * lock held for an instant, but limits_reserve() reads the store as well. */
 #pragma once
 
 #include <pthread.h>
@@ -62,8 +62,9 @@ struct limits_use {
 void limits_look(struct limits *l, const char *org, uint64_t calls_max, struct limits_use *ret);
 
 /* An upload, a part of one, an online request, a listener (events.h) begins: RATE_LIMIT, with
- * Retry-After in `r`, for one too many. Uploads in parts that are pending count as uploads, as the request's key knows them (10 ms
- * late); of their parts so many may come at once as uploads may be under way. */
+ * Retry-After in `r`, for one too many. Uploads in parts that are pending count as uploads, as the
+ * request's key knows them (10 ms late); of their parts so many may come at once as uploads may be
+ * under way. */
 MUST_USE bool limits_upload_begin(struct request *rq, struct http_response *r, struct error *err);
 MUST_USE bool limits_part_begin(struct request *rq, struct http_response *r, struct error *err);
 MUST_USE bool limits_online_begin(struct request *rq, struct http_response *r, struct error *err);

@@ -140,6 +140,8 @@ bool operator_suspend(struct request *rq, struct http_response *r, struct error 
 	if (!read_cancel(buf_slice(&rq->body), &cancel, err) ||
 	    !store_org_suspend(rq->api->store, rq->object_id, sys.now_s(), cancel, err))
 		return false;
+	log_info("operator.org_suspended", kv_str("by", rq->key.id), kv_str("org", rq->object_id),
+		 kv_str("cancel", cancel ? "true" : "false"), kv_str("request", rq->id));
 	return operator_org(rq, r, err);
 }
 

@@ -89,7 +89,7 @@ static bool allows_private(const struct request *rq)
 
 bool webhooks_create(struct request *rq, struct http_response *r, struct error *err)
 {
-	struct webhook_endpoint e = { .created_at = sys.now_s() };
+	AUTO(webhook_endpoint_done) struct webhook_endpoint e = { .created_at = sys.now_s() };
 	struct webhook_members given;
 
 	if (!webhook_members_read(buf_slice(&rq->body), true, allows_private(rq), &given, err))
@@ -104,14 +104,13 @@ bool webhooks_create(struct request *rq, struct http_response *r, struct error *
 	if (!store_webhook_create(rq->api->store, &e, rq->api->config.webhook_endpoints_max, err))
 		return false;
 	endpoint_write(&r->body, &e, true);
-	explicit_bzero(e.secret, sizeof(e.secret));
 	return true;
 }
 
 bool webhooks_update(struct request *rq, struct http_response *r, struct error *err)
 {
 	struct webhook_members given;
-	struct webhook_endpoint e;
+	AUTO(webhook_endpoint_done) struct webhook_endpoint e = { 0 };
 
 	if (!store_webhook_get(rq->api->store, rq->key.org, rq->object_id, &e, err) ||
 	    !webhook_members_read(buf_slice(&rq->body), false, allows_private(rq), &given, err))
@@ -131,7 +130,7 @@ bool webhooks_update(struct request *rq, struct http_response *r, struct error *
 bool webhooks_rotate_secret(struct request *rq, struct http_response *r, struct error *err)
 {
 	char secret[WEBHOOK_SECRET_BYTES];
-	struct webhook_endpoint e;
+	AUTO(webhook_endpoint_done) struct webhook_endpoint e = { 0 };
 	int64_t now = sys.now_s();
 	bool keep;
 
@@ -144,7 +143,6 @@ bool webhooks_rotate_secret(struct request *rq, struct http_response *r, struct 
 		return false;
 	endpoint_write(&r->body, &e, true);
 	explicit_bzero(secret, sizeof(secret));
-	explicit_bzero(e.secret, sizeof(e.secret));
 	return true;
 }
 
@@ -152,7 +150,7 @@ bool webhooks_rotate_secret(struct request *rq, struct http_response *r, struct 
 
 bool webhooks_get(struct request *rq, struct http_response *r, struct error *err)
 {
-	struct webhook_endpoint e;
+	AUTO(webhook_endpoint_done) struct webhook_endpoint e = { 0 };
 
 	if (!store_webhook_get(rq->api->store, rq->key.org, rq->object_id, &e, err))
 		return false;
@@ -175,6 +173,7 @@ bool webhooks_list(struct request *rq, struct http_response *r, struct error *er
 	for (size_t i = 0; i < n; i++) {
 		list_item(&r->body, i);
 		endpoint_write(&r->body, &found[i], false);
+		webhook_endpoint_done(&found[i]);
 	}
 	list_end(&r->body, n > 0 ? found[0].id : NULL, n > 0 ? found[n - 1].id : NULL, more);
 	return true;

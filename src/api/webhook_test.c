@@ -151,7 +151,7 @@ static enum batch_status type_of(const struct webhook_endpoint *e)
 
 bool webhook_test(struct request *rq, struct http_response *r, struct error *err)
 {
-	struct webhook_endpoint e;
+	AUTO(webhook_endpoint_done) struct webhook_endpoint e = { 0 };
 	enum batch_status type;
 
 	(void)r;

@@ -132,8 +132,8 @@ MUST_USE bool config_load(const char *file, const struct config_flag *flags, siz
 			  struct config *ret, struct error *err);
 void config_done(struct config *c);
 
-/* Reads the keys and certificates of upstreams, and secrets of webhooks, from where the settings say they are. A failure names
- * that place and never shows what was in it. */
+/* Reads the keys and certificates of upstreams, and secrets of webhooks, from where the settings say
+ * they are. A failure names that place and never shows what was in it. */
 MUST_USE bool config_read_keys(struct config *c, struct error *err);
 
 /* Whether both have the same webhooks.endpoints, once their secrets were read. */

@@ -30,6 +30,7 @@ struct server {
 	int lock_fd;   /* -1: not locked */
 	struct store *store;
 	struct webhook_endpoint *endpoints; /* the configuration's */
+	size_t endpoint_count;
 	struct webhooks *webhooks;
 	struct blobs *blobs;
 	struct tracer *tracer; /* NULL: nothing is traced */
@@ -140,6 +141,7 @@ static bool open_webhooks(struct server *s, const struct config *c, struct error
 	s->endpoints = calloc(config.endpoint_count + 1, sizeof(*s->endpoints));
 	if (s->endpoints == NULL)
 		return fail_memory(err);
+	s->endpoint_count = config.endpoint_count;
 	for (size_t i = 0; i < config.endpoint_count; i++) {
 		struct webhook_endpoint *e = &s->endpoints[i];
 		*e = config.endpoints[i];
@@ -228,6 +230,8 @@ static void server_close(struct server *s, const struct config *c)
 	if (s->pipeline != NULL)
 		pipeline_close(s->pipeline);
 	webhooks_close(s->webhooks);
+	for (size_t i = 0; i < s->endpoint_count; i++)
+		webhook_endpoint_done(&s->endpoints[i]);
 	free(s->endpoints);
 	tracer_close(s->tracer);
 	if (s->blobs != NULL && !data_dir_leave(c->data, s->store, &err))
@@ -245,8 +249,9 @@ static void server_close(struct server *s, const struct config *c)
 static void run_until_signal(struct server *s, const struct config *c,
 			     const struct config_source *source)
 {
-	struct reload reload = { .running = c, .source = source, .pipeline = s->pipeline,
-				 .api = s->api };
+	struct reload reload = {
+		.running = c, .source = source, .pipeline = s->pipeline, .api = s->api
+	};
 	int number;
 
 	print_ready(s, c);

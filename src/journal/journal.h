@@ -96,7 +96,8 @@ void journal_number_raise(struct journal *j, uint32_t last);
 void journal_number_back(struct journal *j, uint32_t taken, uint32_t last);
 
 /* Formats `o`, which has a number, as a record at the end of `to` (see outcome_line), and sets what
- * o says of it but journal_at. False (and `to` as it was) when memory is out or the line is over 2^31 bytes. */
+ * o says of it but journal_at. False (and `to` as it was) when memory is out or the line is over
+ * 2^31 bytes. */
 MUST_USE bool journal_encode(struct outcome *o, struct buf *to);
 /* The same of a result line that is there already, with its LF: `about` has what is known of it but
  * check and length. */

@@ -33,6 +33,7 @@ static const char *const migrations[] = {
 	text_017_org_queue,
 	text_018_webhook_configured,
 	text_019_org_day,
+	text_020_changed_open,
 };
 /* clang-format on */
 #define VERSION ((int64_t)ARRAY_LEN(migrations))

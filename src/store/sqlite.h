@@ -41,7 +41,7 @@
 	X(batch_insert) X(batch_get) X(batch_cursor) X(batch_list) X(batch_list_open)              \
 	X(batch_enqueued) X(batch_open_count) X(batch_to_cancel) X(batch_move) X(batch_validated) X(batch_errors) X(batch_results) X(batch_hold) \
 	X(batch_numbered) X(batch_run) X(status_block) X(label_block) X(label_find)                \
-	X(batch_changed) X(batch_changed_last)                                                     \
+	X(batch_changed) X(batch_changed_open) X(batch_changed_last)                                                     \
 	X(trace_insert) X(trace_get) X(progress_insert) X(progress_get) X(progress_put)                                         \
 	X(webhook_insert) X(webhook_count) X(webhook_get) X(webhook_cursor) X(webhook_list)        \
 	X(webhook_update) X(webhook_rotate) X(webhook_delete) X(webhook_configured)                \

@@ -102,8 +102,8 @@ MUST_USE bool store_org_weight(struct store *s, const char *org_id, unsigned *re
 			       struct error *err);
 /* From `at` on the organization is suspended: its keys may do nothing, its batches get no new
  * lines; with `cancel` they are cancelled as well, by the pipeline of the process that serves,
- * which learns of it within a tenth of a second. `at` 0: the organization is resumed. NOT_FOUND if none is
- * named so. A repeated call is no error. */
+ * which learns of it within a tenth of a second. `at` 0: the organization is resumed. NOT_FOUND if
+ * none is named so. A repeated call is no error. */
 MUST_USE bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cancel,
 				struct error *err);
 /* Gives the organization of that name a limit of its own, or with LIMIT_AS_CONFIGURED takes it
@@ -205,8 +205,7 @@ MUST_USE bool store_blobs_gone(struct store *s, const char (*ids)[ID_SIZE], size
 			       struct error *err);
 /* *ret_known: a blob of that id belongs to a file whose blob is not gone, to a batch's result files
  * while it is not final, or to a pending upload. *ret_deleted: the file is deleted, and its blob was
- * removed; or store_blobs_spare() would name it. For the
- * sweep at start. */
+ * removed; or store_blobs_spare() would name it. For the sweep at start. */
 MUST_USE bool store_blob_known(struct store *s, const char *id, bool *ret_known, bool *ret_deleted,
 			       struct error *err);
 
@@ -381,8 +380,8 @@ MUST_USE bool store_batch_fail(struct store *s, const char *id, const char *erro
 /* validating -> cancelled, both timestamps; no files. */
 MUST_USE bool store_batch_cancel_early(struct store *s, const char *id, int64_t now,
 				       bool *ret_moved, struct error *err);
-/* Holds the batch, or lets it go on, durably. *ret_changed false: it is so already, or past the states
- * in which lines are sent; or there is none. */
+/* Holds the batch, or lets it go on, durably. *ret_changed false: it is so already, or past the
+ * states in which lines are sent; or there is none. */
 MUST_USE bool store_batch_hold(struct store *s, const char *id, enum batch_hold hold, int64_t now,
 			       bool *ret_changed, struct error *err);
 /* The end of a batch that ran, in one transaction: state `to` (completed, expired, cancelled, or

@@ -22,9 +22,9 @@ bool store_batches_changed(struct store *s, const struct changed_query *asked, s
 {
 	AUTO(reader_return) struct db *db = reader_borrow(s);
 	AUTO(query_done)
-	struct query q = query(db, SQL_batch_changed,
+	struct query q = query(db, asked->open_only ? SQL_batch_changed_open : SQL_batch_changed,
 			       VALUES(txt(asked->org), num(asked->after), num(asked->up_to),
-				      num(asked->open_only), num((int64_t)asked->limit)));
+				      num((int64_t)asked->limit)));
 	bool row = true, ok = true;
 	size_t n = 0;
 

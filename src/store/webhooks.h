@@ -34,6 +34,13 @@ struct webhook_endpoint {
 	int64_t created_at, updated_at;
 };
 
+/* Wipes the secrets. */
+static inline void webhook_endpoint_done(struct webhook_endpoint *e)
+{
+	explicit_bzero(e->secret, sizeof(e->secret));
+	explicit_bzero(e->old_secret, sizeof(e->old_secret));
+}
+
 /* ---- endpoints of organizations; NOT_FOUND as in store.h ---- */
 
 /* INVALID webhook_endpoint_quota_exceeded if the organization has `most` (0: any number). */
@@ -112,6 +119,12 @@ struct webhook_due {
 	int64_t old_until;
 	bool failing; /* the last attempt at the endpoint failed */
 };
+/* Wipes the secrets. */
+static inline void webhook_due_done(struct webhook_due *d)
+{
+	explicit_bzero(d->secret, sizeof(d->secret));
+	explicit_bzero(d->old_secret, sizeof(d->old_secret));
+}
 /* The next `most` of an endpoint. A malloc'ed array. */
 MUST_USE bool store_webhook_due(struct store *s, const char *endpoint, unsigned most,
 				struct webhook_due **ret, size_t *ret_n, struct error *err);

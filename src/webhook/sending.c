@@ -30,8 +30,7 @@ void sending_free(struct sending *s)
 	if (s == NULL)
 		return;
 	buf_free(&s->body);
-	explicit_bzero(s->due.secret, sizeof(s->due.secret));
-	explicit_bzero(s->due.old_secret, sizeof(s->due.old_secret));
+	webhook_due_done(&s->due);
 	free(s);
 }
 

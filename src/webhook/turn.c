@@ -206,16 +206,12 @@ static bool hand_over(struct webhooks *w, const struct webhook_due *d)
 	return true;
 }
 
-/* Lowers *wait_ms to when the next one of the endpoint is due. False: the store failed, or there is
- * no memory. */
-static bool serve(struct webhooks *w, const char *endpoint, uint64_t *wait_ms, struct error *err)
+/* Lowers *wait_ms to when the next one of them is due. False: there is no memory. */
+static bool list_serve(struct webhooks *w, const struct webhook_due *list, size_t n,
+		       uint64_t *wait_ms, struct error *err)
 {
-	AUTO(auto_free) struct webhook_due *list = NULL;
 	int64_t now = w->wall.wall_s;
-	size_t n = 0;
 
-	if (!store_webhook_due(w->store, endpoint, WEBHOOK_ENDPOINT_MAX + 1, &list, &n, err))
-		return false;
 	for (size_t i = 0; i < n && w->all_count < WEBHOOK_ALL_MAX; i++) {
 		const struct webhook_due *d = &list[i];
 		uint64_t left_ms = d->next_at > now ? (uint64_t)(d->next_at - now) * 1000 : 0;
@@ -229,6 +225,20 @@ static bool serve(struct webhooks *w, const char *endpoint, uint64_t *wait_ms, s
 			return fail_memory(err);
 	}
 	return true;
+}
+
+/* As list_serve(), of an endpoint. False: the store failed, too. */
+static bool serve(struct webhooks *w, const char *endpoint, uint64_t *wait_ms, struct error *err)
+{
+	AUTO(auto_free) struct webhook_due *list = NULL;
+	size_t n = 0;
+
+	if (!store_webhook_due(w->store, endpoint, WEBHOOK_ENDPOINT_MAX + 1, &list, &n, err))
+		return false;
+	bool ok = list_serve(w, list, n, wait_ms, err);
+	for (size_t i = 0; i < n; i++)
+		webhook_due_done(&list[i]);
+	return ok;
 }
 
 /* In turn: the first is the one after the endpoint that was served last. */

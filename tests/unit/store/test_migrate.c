@@ -1,7 +1,7 @@
 /* Opening a database: made when absent, left alone when it is not ours or too new. */
 #include "store_test.h"
 
-#define VERSION 19 /* of this program */
+#define VERSION 20 /* of this program */
 
 static void path_of(char ret[static PATH_MAX])
 {
