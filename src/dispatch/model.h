@@ -39,10 +39,10 @@ struct model {
 	bool unlisted_told;  /* the log was told that no upstream lists it */
 	double answer_bytes; /* of its lines, lately; 0: none has come */
 	struct model_learnt learnt;
-	bool no_memory;      /* at the last look there was none for one more */
-	bool known;          /* some upstream lists or reports it */
-	bool labelled;       /* it has a label all the same */
-	double slots;        /* for its lines, in use or free, lately */
+	bool no_memory; /* at the last look there was none for one more */
+	bool known;     /* some upstream lists or reports it */
+	bool labelled;  /* it has a label all the same */
+	double slots;   /* for its lines, in use or free, lately */
 	uint64_t idle_since_ms, busy_since_ms;
 };
 

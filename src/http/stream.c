@@ -184,8 +184,7 @@ static bool hold(struct http_stream *s, struct slice piece)
 
 	if (s->state == OVER || s->gone || s->ended)
 		return false;
-	if (waiting > 0 &&
-	    (waiting + piece.n > s->bound || !budget_has(s->held.use, piece.n, 0))) {
+	if (waiting > 0 && (waiting + piece.n > s->bound || !budget_has(s->held.use, piece.n, 0))) {
 		s->refused = true;
 		return false;
 	}

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct reopen {
-	double cap; /* INFINITY: not in force */
+	double cap;        /* INFINITY: not in force */
 	uint64_t since_us; /* from when on there were requests in flight with this cap */
 };
 

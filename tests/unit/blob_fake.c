@@ -351,8 +351,8 @@ static bool fake_take(struct blobs *blobs, const char *path, const char *id, enu
 }
 
 static const struct blobs_ops fake_ops = {
-	fake_open, fake_create, fake_append, fake_take, fake_remove,
-	fake_lose, fake_sweep,	fake_sync,   fake_close,
+	fake_open, fake_create, fake_append, fake_take,  fake_remove,
+	fake_lose, fake_sweep,  fake_sync,   fake_close,
 };
 
 struct blobs *blob_fake_new(void)

@@ -19,7 +19,7 @@ struct fake_request {
 	struct slice body;
 	bool fresh, look_up, hasty;
 	const char *header; /* the request's own; NULL: none */
-	uint64_t at_ms; /* of the fake's clock */
+	uint64_t at_ms;     /* of the fake's clock */
 };
 
 /* Zeroed it is a 200 without a body, at once. Texts are static. */
