@@ -104,14 +104,11 @@ static void news_await(struct events *e, uint64_t due_ms)
 /* With the lock. */
 static struct events_news news_take(struct events *e)
 {
-	struct events_news news = {
-		.changes = TAKE(e->changes),
-		.added = TAKE(e->added),
-		.told = TAKE(e->told),
-		.missed = e->missed,
-		.draining = e->draining,
-	};
+	struct events_news news = { .missed = e->missed, .draining = e->draining };
 
+	news.changes = TAKE(e->changes);
+	news.added = TAKE(e->added);
+	news.told = TAKE(e->told);
 	e->changes_end = &e->changes;
 	e->change_count = 0;
 	e->missed = false;

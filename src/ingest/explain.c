@@ -219,7 +219,7 @@ static bool explain_too_many(struct explainer *e, const struct index_record *r, 
 	snprintf(
 		e->message, sizeof(e->message),
 		"The model '%s' for this request is one too many: the requests of a batch may name "
-		"%u models, each of at most %u bytes.",
+		"%u models, each of at most %d bytes.",
 		model, most, INDEX_NAME_BYTES);
 	return true;
 }

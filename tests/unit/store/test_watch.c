@@ -200,7 +200,7 @@ static void a_retrys_child_is_told_of(void **state)
 	(void)state;
 	id_batch(b.id);
 	memcpy(b.org, ours.id, sizeof(b.org));
-	memcpy(b.input_file_id, f.id, sizeof(b.input_file_id));
+	strcpy(b.input_file_id, f.id);
 	strcpy(b.endpoint, "/v1/chat/completions");
 	strcpy(b.completion_window, "24h");
 	strcpy(b.traceparent, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
