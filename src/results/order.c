@@ -268,7 +268,7 @@ bool order_recover(struct order *o, const struct merge_state *m, order_fn each, 
 	if ((r.cleared || st.st_size != offset_of(r.last + 1)) && sys.fdatasync(o->fd) != 0)
 		return fail_sys(err, errno, "syncing %s", o->path);
 	*ret_last = r.last;
-	bool lost;
+	bool lost = false;
 	if (!is_lost(o, &lost, err))
 		return false;
 	if (r.found == m->output_lines + m->error_lines ||
