@@ -180,7 +180,7 @@ def test_13_1_work_over_the_limit_waits_and_runs_in_order(serve):
     ended = [api.wait(batch, "completed") for batch in batches]
     assert all(one["request_counts"]["completed"] == 10 for one in ended)
     order = [one["completed_at"] for one in ended]
-    assert order == sorted(order)
+    assert order[3] >= min(order[:3])  # of those that ran together any may end first
 
 
 def test_13_1_a_batch_larger_than_the_limit_runs_alone(serve):
@@ -378,7 +378,7 @@ def test_13_1_another_process_changes_the_tokens_of_a_day(serve):
     api = serve(settings={"execution.concurrency": 2})
     api.run([line("a", fresh())])
     limit(api, "tokens_per_day=10")
-    batch = api.create([line(str(n), fresh()) for n in range(5)])
+    batch = api.create([line(str(n), f"{fresh()} | slow:0.5") for n in range(5)])
     api.wait(batch, lambda b: "tokens_per_day" in (b["lowtide"]["stall_message"] or ""))
     limit(api, "tokens_per_day=default")
     api.wait(batch, "completed")
