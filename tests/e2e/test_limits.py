@@ -319,6 +319,7 @@ def test_13_1_lines_over_the_day_wait_and_go_on_by_themselves(tomorrow, own_upst
     api = tomorrow
     api.run([line(str(n), fresh()) for n in range(10)])
     limit(api, "tokens_per_day=100")
+    wait_until(lambda: chat(api).status_code == 429, "the limit is known")
     mark = fresh()
     batch = api.create([line(str(n), f"{mark} {n}") for n in range(20)])
     seen = api.wait(batch, lambda b: "tokens_per_day" in (b["lowtide"]["stall_message"] or ""))

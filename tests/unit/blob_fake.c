@@ -36,12 +36,12 @@ static struct fake *fake_of(const struct blobs *blobs)
 	return (struct fake *)blobs;
 }
 
-/* Whether this call is the one to fail. */
+/* Whether this call is the one to fail. Readers and writers may be in threads of their own. */
 static bool fails(struct fake *f, const char *what, struct error *err)
 {
-	if (++f->calls != f->fail_nth)
+	if (__atomic_add_fetch(&f->calls, 1, __ATOMIC_RELAXED) != f->fail_nth)
 		return false;
-	f->failed = true;
+	__atomic_store_n(&f->failed, true, __ATOMIC_RELAXED);
 	(void)!fail_sys(err, f->error, "%s a fake", what);
 	return true;
 }
