@@ -942,7 +942,7 @@ static void migrating(void **state)
 
 	(void)state;
 	log_set_level(LOG_OFF);
-	for (struct memory_sweep s = { .thin = 4 }; memory_sweep_next(&s);) {
+	for (struct memory_sweep s = MEMORY_SWEEP_THIN; memory_sweep_next(&s);) {
 		dir = scratch_dir_new();
 		snprintf(path, sizeof(path), "%s/meta.db", dir);
 		FILE *empty = fopen(path, "w");
