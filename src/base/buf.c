@@ -1,7 +1,6 @@
 /* buf.c: the growable run of bytes. Growth doubles, so n appends cost O(n) copies in all. */
 #include "base/buf.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,30 +109,37 @@ void buf_u64(struct buf *b, uint64_t value)
 
 /* Formats aside and appends, as vsnprintf needs room for a NUL that a buf filled to its largest
  * size does not have. */
-void buf_printf(struct buf *b, const char *format, ...)
+void buf_vprintf(struct buf *b, const char *format, va_list args)
 {
 	char few[256];
-	va_list args;
+	va_list again;
 
 	if (b->failed)
 		return;
-	va_start(args, format);
-	int n = vsnprintf(few, sizeof(few), format, args);
-	va_end(args);
+	va_copy(again, args);
+	int n = vsnprintf(few, sizeof(few), format, again);
+	va_end(again);
 	if (n >= 0 && (size_t)n < sizeof(few)) {
 		buf_append(b, few, (size_t)n);
 		return;
 	}
 	char *many = NULL;
-	va_start(args, format);
 	n = vasprintf(&many, format, args);
-	va_end(args);
 	if (n < 0) {
 		b->failed = b->no_memory = true;
 		return;
 	}
 	buf_append(b, many, (size_t)n);
 	free(many);
+}
+
+void buf_printf(struct buf *b, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	buf_vprintf(b, format, args);
+	va_end(args);
 }
 
 static void append_escaped(struct buf *b, unsigned char c)

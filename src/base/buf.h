@@ -5,6 +5,7 @@
  * The holder of the struct owns the bytes; a buf is not shared between threads. */
 #pragma once
 
+#include <stdarg.h>
 #include <stdint.h>
 
 #include "base/attr.h"
@@ -37,6 +38,7 @@ void buf_text(struct buf *b, const char *text);
 void buf_char(struct buf *b, char c);
 void buf_u64(struct buf *b, uint64_t value);
 void buf_printf(struct buf *b, const char *format, ...) PRINTF_LIKE(2, 3);
+void buf_vprintf(struct buf *b, const char *format, va_list args) PRINTF_LIKE(2, 0);
 /* `s` as a JSON string with its quotes; bytes that are not UTF-8 become U+FFFD. */
 void buf_json_string(struct buf *b, struct slice s);
 

@@ -131,6 +131,11 @@ static inline const char *string_end(const char *p, const char *end)
 	}
 }
 
+const char *json_string_end(const char *p, const char *end)
+{
+	return string_end(p, end);
+}
+
 static inline bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';

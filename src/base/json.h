@@ -71,6 +71,10 @@ bool json_end(struct json *j);
 /* Where the scanner stands: byte offset in the text. */
 size_t json_offset(const struct json *j);
 
+/* `p` is behind the opening quote of a string: behind its closing one; NULL: it is not valid, or does
+ * not end before `end`. */
+const char *json_string_end(const char *p, const char *end);
+
 /* Compares a raw key or string (without quotes), escapes decoded, with `text`. */
 bool json_key_is(struct slice raw, const char *text);
 /* Compares two raw strings (without quotes), escapes decoded: "\u0061" is "a". */

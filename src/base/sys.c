@@ -57,6 +57,14 @@ static int real_fdatasync(int fd)
 	return fault != 0 ? -1 : fdatasync(fd);
 }
 
+static int real_syncfs(int fd)
+{
+	int fault = failpoint("sys.sync");
+
+	errno = fault;
+	return fault != 0 ? -1 : syncfs(fd);
+}
+
 struct sys sys = {
 	.now_s = real_now_s,
 	.monotonic_ms = real_monotonic_ms,
@@ -65,6 +73,7 @@ struct sys sys = {
 	.pwrite = pwrite,
 	.fsync = real_fsync,
 	.fdatasync = real_fdatasync,
+	.syncfs = real_syncfs,
 	.rename = rename,
 	.ftruncate = ftruncate,
 };

@@ -27,6 +27,7 @@ struct sys {
 	ssize_t (*pwrite)(int fd, const void *p, size_t n, off_t at);
 	int (*fsync)(int fd);
 	int (*fdatasync)(int fd);
+	int (*syncfs)(int fd);
 	int (*rename)(const char *from, const char *to);
 	int (*ftruncate)(int fd, off_t size);
 };
