@@ -39,6 +39,7 @@ struct blob_writer {
 	const struct blob_writer_ops *ops;
 	struct blob_reader *back; /* the kind's: reads what is being written */
 	bool synced, broken;
+	bool scratch; /* it will not be synced: no write-back is started */
 };
 
 struct blob_appender_ops {
@@ -70,10 +71,14 @@ struct blobs_ops {
 		      struct error *err);
 	bool (*sync)(struct blobs *blobs, struct error *err);
 	void (*close)(struct blobs *blobs);
+	/* Only where the store shares syncs: else blob.c makes one by a writer. */
+	bool (*put)(struct blobs *blobs, const char *id, enum blob_kind kind, struct slice bytes,
+		    struct error *err);
 };
 
 struct blobs {
 	const struct blobs_ops *ops;
+	bool shares_syncs; /* it has `put` */
 	/* blob.c's, zero at first */
 	char lent_id[ID_SIZE]; /* whose data are in the user's file `lent_path`; "": none are */
 	char *lent_path;

@@ -142,6 +142,14 @@ bool blob_create(struct blobs *blobs, struct blob_writer **ret, struct error *er
 	return blobs != NULL ? blobs->ops->create(blobs, ret, err) : blob_unnamed_create(ret, err);
 }
 
+bool blob_scratch_create(struct blobs *blobs, struct blob_writer **ret, struct error *err)
+{
+	if (!blob_create(blobs, ret, err))
+		return false;
+	(*ret)->scratch = true;
+	return true;
+}
+
 bool blob_write(struct blob_writer *w, struct slice bytes, struct error *err)
 {
 	int fault = failpoint("blob.write");
@@ -196,6 +204,27 @@ bool blob_commit(struct blob_writer *w, const char *id, enum blob_kind kind, str
 
 	writer_close(w, ok);
 	return ok;
+}
+
+bool blobs_share_syncs(const struct blobs *blobs)
+{
+	return blobs->shares_syncs;
+}
+
+bool blob_put(struct blobs *blobs, const char *id, enum blob_kind kind, struct slice bytes,
+	      struct error *err)
+{
+	struct blob_writer *w;
+
+	if (blobs->shares_syncs)
+		return blobs->ops->put(blobs, id, kind, bytes, err);
+	if (!blob_create(blobs, &w, err))
+		return false;
+	if (!blob_write(w, bytes, err)) {
+		blob_abort(w);
+		return false;
+	}
+	return blob_commit(w, id, kind, err);
 }
 
 struct blob_reader *blob_writer_end(struct blob_writer *w)

@@ -26,9 +26,12 @@
 #include "base/slice.h"
 
 struct blobs; /* the store of blobs */
+struct redo;
 
-/* Opens `data_dir`/files and /tmp, creating them; clears tmp. */
-MUST_USE bool blobs_open(const char *data_dir, struct blobs **ret, struct error *err);
+/* Opens `data_dir`/files and /tmp, creating them; clears tmp. With the directory's redo log small blobs
+ * are durable by that; NULL: there is none. */
+MUST_USE bool blobs_open(const char *data_dir, struct redo *redo, struct blobs **ret,
+			 struct error *err);
 void blobs_close(struct blobs *blobs); /* NULL is fine */
 
 enum blob_kind { BLOB_DATA, BLOB_INDEX };
@@ -75,6 +78,9 @@ struct blob_writer;
 /* `blobs` NULL: bytes of no store, to be read back and never committed (`lowtide check`); they are
  * gone with the writer, whatever ends it. */
 MUST_USE bool blob_create(struct blobs *blobs, struct blob_writer **ret, struct error *err);
+/* As blob_create(), for bytes that are read back and never synced: they stay in the page cache where
+ * there is room for them. */
+MUST_USE bool blob_scratch_create(struct blobs *blobs, struct blob_writer **ret, struct error *err);
 /* Appends. Starts write-back every few MiB so that the fsync at the end finds little to do. A write
  * that failed may be repeated. */
 MUST_USE bool blob_write(struct blob_writer *w, struct slice bytes, struct error *err);
@@ -90,7 +96,12 @@ MUST_USE bool blob_sync(struct blob_writer *w, struct error *err);
  * a row, which the sweep at the next start moves to lost/. */
 MUST_USE bool blob_commit(struct blob_writer *w, const char *id, enum blob_kind kind,
 			  struct error *err);
-/* fsync of the directory: names given by blob_commit, blob_append_open are durable. */
+/* A blob of these bytes, in place of one that is there; durable after blobs_sync(). */
+MUST_USE bool blob_put(struct blobs *blobs, const char *id, enum blob_kind kind, struct slice bytes,
+		       struct error *err);
+/* Whether small blobs are synced together: then one that is put costs no sync of its own. */
+bool blobs_share_syncs(const struct blobs *blobs);
+/* Names given by blob_commit, blob_put, blob_append_open are durable, and what was put. */
 MUST_USE bool blobs_sync(struct blobs *blobs, struct error *err);
 /* Keeps its bytes for as long as they are read, without a name, and frees `w`. The reader is the
  * caller's. */

@@ -63,30 +63,29 @@ static bool clear_tmp(const char *path, struct error *err)
 	}
 }
 
-static bool disk_sync(struct blobs *blobs, struct error *err)
-{
-	const struct disk *disk = (struct disk *)blobs;
-
-	if (!sys_sync_dir(disk->files))
-		return fail_sys(err, errno, "syncing %s", disk->files);
-	return true;
-}
-
 static void disk_close(struct blobs *blobs)
 {
-	free(blobs);
+	struct disk *disk = (struct disk *)blobs;
+
+	pthread_cond_destroy(&disk->synced);
+	pthread_mutex_destroy(&disk->lock);
+	free(disk);
 }
 
 /* crash: either name, durably (the directories are not synced): the owner takes it again. */
 static bool disk_take(struct blobs *blobs, const char *path, const char *id, enum blob_kind kind,
 		      struct error *err)
 {
+	const struct disk *disk = (struct disk *)blobs;
 	char name[PATH_MAX];
 
-	if (!disk_path((struct disk *)blobs, id, kind, name, err))
+	if (!disk_path(disk, id, kind, name, err) ||
+	    !redo_leave(disk->redo, disk_logged_name(disk, name), err))
 		return false;
-	if (sys.rename(path, name) == 0)
+	if (sys.rename(path, name) == 0) {
+		disk_named((struct disk *)blobs);
 		return true;
+	}
 	return errno == ENOENT ? disk_not_found(id, err)
 			       : fail_sys(err, errno, "renaming %s to %s", path, name);
 }
@@ -96,6 +95,7 @@ static bool disk_take(struct blobs *blobs, const char *path, const char *id, enu
 static bool disk_remove(struct blobs *blobs, const char *id, struct error *err)
 {
 	static const enum blob_kind order[] = { BLOB_INDEX, BLOB_DATA };
+	struct disk *disk = (struct disk *)blobs;
 	char path[PATH_MAX];
 
 	if (!disk_id_is_plain(id))
@@ -103,10 +103,14 @@ static bool disk_remove(struct blobs *blobs, const char *id, struct error *err)
 	/* crash: data without its index, or (the directory is not synced) either of them back
 	 * again. The row went before the blob, so both are without a row: sweep. */
 	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
-		if (!disk_path((struct disk *)blobs, id, order[i], path, err))
+		if (!disk_path(disk, id, order[i], path, err))
 			return false;
-		if (unlink(path) != 0 && errno != ENOENT)
+		if (unlink(path) == 0) {
+			disk_named(disk);
+			redo_gone(disk->redo, disk_logged_name(disk, path));
+		} else if (errno != ENOENT) {
 			return fail_sys(err, errno, "removing %s", path);
+		}
 	}
 	return true;
 }
@@ -122,7 +126,9 @@ static bool disk_lose(struct blobs *blobs, const char *id, int64_t at, struct er
 		return false;
 	if (access(path, F_OK) != 0)
 		return errno == ENOENT || fail_sys(err, errno, "looking for %s", path);
-	return lost_take(disk->data_dir, at, "files", strrchr(path, '/') + 1, err);
+	/* Not redo_gone(): where the renaming is undone by a power cut it would be removed. */
+	return redo_leave(disk->redo, disk_logged_name(disk, path), err) &&
+	       lost_take(disk->data_dir, at, "files", strrchr(path, '/') + 1, err);
 }
 
 struct disk_sweep {
@@ -191,6 +197,7 @@ static bool disk_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx
 static const struct blobs_ops disk_ops = {
 	.open = disk_open,
 	.create = disk_create,
+	.put = disk_put,
 	.append = disk_append,
 	.take = disk_take,
 	.remove = disk_remove,
@@ -200,7 +207,7 @@ static const struct blobs_ops disk_ops = {
 	.close = disk_close,
 };
 
-bool blobs_open(const char *data_dir, struct blobs **ret, struct error *err)
+bool blobs_open(const char *data_dir, struct redo *redo, struct blobs **ret, struct error *err)
 {
 	AUTO(auto_free) struct disk *disk = calloc(1, sizeof(*disk));
 
@@ -217,6 +224,11 @@ bool blobs_open(const char *data_dir, struct blobs **ret, struct error *err)
 		return fail_sys(err, errno, "creating files/ and tmp/ in %s", data_dir);
 	if (!clear_tmp(disk->tmp, err))
 		return false;
+	disk->redo = redo;
+	disk->blobs.shares_syncs = redo != NULL;
+	disk->names = 1; /* those of the process before */
+	pthread_mutex_init(&disk->lock, NULL);
+	pthread_cond_init(&disk->synced, NULL);
 	*ret = &disk->blobs;
 	(void)TAKE(disk);
 	return true;

@@ -17,9 +17,6 @@
  * a 10 GB upload waits for the last few MiB, not for all that the page cache could hold. */
 #define WRITE_BACK_BYTES (8u << 20)
 
-/* Prompts and answers are readable by their owner alone. */
-#define BLOB_MODE 0600
-
 /* ---- reading ---- */
 
 struct disk_reader {
@@ -141,7 +138,8 @@ static bool writer_write_at(struct blob_writer *w, uint64_t at, struct slice byt
 
 	if (!sys_pwrite_all(fd, bytes.p, bytes.n, (off_t)at))
 		return fail_sys(err, errno, "writing %s", w->back->name);
-	start_write_back(&writer_of(w)->handed_over, fd, at + bytes.n);
+	if (!w->scratch)
+		start_write_back(&writer_of(w)->handed_over, fd, at + bytes.n);
 	return true;
 }
 
@@ -160,7 +158,8 @@ static bool writer_give_name(struct blob_writer *w, const char *id, enum blob_ki
 	int fault = failpoint("ingest.before_rename");
 
 	assert(d->disk != NULL);
-	if (!disk_path(d->disk, id, kind, name, err))
+	if (!disk_path(d->disk, id, kind, name, err) ||
+	    !redo_leave(d->disk->redo, disk_logged_name(d->disk, name), err))
 		return false;
 	if (fault == 0 && sys.rename(d->path, name) != 0)
 		fault = errno;
@@ -168,6 +167,7 @@ static bool writer_give_name(struct blob_writer *w, const char *id, enum blob_ki
 		return fail_sys(err, fault, "renaming %s to %s", d->path, name);
 	/* crash: a whole blob under its name, or (the directory is not synced yet) under its
 	 * temporary one; in either case without a row: sweep, tmp. */
+	disk_named(d->disk);
 	(void)failpoint("ingest.after_rename");
 	return true;
 }
@@ -200,7 +200,7 @@ static bool writer_begin(struct disk_writer *d, int fd, const char *name, struct
 	return true;
 }
 
-bool disk_create(struct blobs *blobs, struct blob_writer **ret, struct error *err)
+bool disk_file_create(struct blobs *blobs, struct blob_writer **ret, struct error *err)
 {
 	struct disk_writer *d = calloc(1, sizeof(*d));
 
@@ -331,9 +331,12 @@ static bool appender_new(int fd, const char *path, uint64_t keep_bytes, struct b
 bool disk_append(struct blobs *blobs, const char *id, uint64_t keep_bytes,
 		 struct blob_appender **ret, struct error *err)
 {
+	const struct disk *disk = (struct disk *)blobs;
 	char path[PATH_MAX];
 
-	if (!disk_path((struct disk *)blobs, id, BLOB_DATA, path, err))
+	/* What the log has of it would be written over what comes now. */
+	if (!disk_path(disk, id, BLOB_DATA, path, err) ||
+	    !redo_leave(disk->redo, disk_logged_name(disk, path), err))
 		return false;
 	/* Only a blob of which nothing is acknowledged may be made anew: an empty file in place of
 	 * lost results would hide the loss.
@@ -342,6 +345,8 @@ bool disk_append(struct blobs *blobs, const char *id, uint64_t keep_bytes,
 	int fd = open(path, O_RDWR | O_CLOEXEC | create, BLOB_MODE);
 	if (fd < 0)
 		return fail_sys(err, errno, "opening %s", path);
+	if (create != 0)
+		disk_named((struct disk *)blobs);
 	bool cut;
 	if (!cut_to(fd, path, keep_bytes, &cut, err) ||
 	    !appender_new(fd, path, keep_bytes, ret, err)) {

@@ -33,6 +33,11 @@ bool disk_path(const struct disk *disk, const char *id, enum blob_kind kind,
 	return true;
 }
 
+const char *disk_logged_name(const struct disk *disk, const char *path)
+{
+	return path + strlen(disk->data_dir) + 1;
+}
+
 void disk_temporary_path(const struct disk *disk, char ret[static PATH_MAX])
 {
 	unsigned char bytes[16];

@@ -34,11 +34,13 @@ static bool time_of_name(const char *name, int64_t *ret)
 {
 	struct tm utc = { 0 };
 	const char *end = strptime(name, TIME_FORMAT, &utc);
+	char same[TIME_SIZE];
 
 	if (end == NULL || *end != '\0')
 		return false;
 	*ret = (int64_t)timegm(&utc);
-	return true;
+	time_name(*ret, same); /* 31 February is taken for 3 March */
+	return strcmp(name, same) == 0;
 }
 
 PRINTF_LIKE(2, 3)
