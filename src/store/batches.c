@@ -1,6 +1,4 @@
-/* batches.c: batches, the moves between their states, and how far they are. */
-#include <assert.h>
-
+/* batches.c: batches: their rows, making them, reading them. */
 #include "base/log.h"
 #include "base/sys.h"
 #include "store/store_priv.h"
@@ -158,17 +156,15 @@ static bool row_find(struct db *db, const char *id, struct batch *ret, struct er
 	return found ? batch_read(&q, ret, err) : fail(err, ERR_NOT_FOUND, "No batch %s.", id);
 }
 
-/* Tells who watches, after the commit and before txn_end(): the turn is still this thread's, so
- * nothing has moved since the commit. */
-static void batch_tell(const struct txn *t, const char *id)
+void batch_tell(struct db *db, const char *id)
 {
-	const struct batch_watch *watch = &t->db->store->watch;
+	const struct batch_watch *watch = &db->store->watch;
 	struct batch row;
 	struct error err;
 
 	if (watch->moved == NULL || !watch->wanted(watch->ctx))
 		return;
-	if (row_find(t->db, id, &row, &err)) {
+	if (row_find(db, id, &row, &err)) {
 		watch->moved(watch->ctx, &row);
 		return;
 	}
@@ -180,11 +176,11 @@ static void batch_tell(const struct txn *t, const char *id)
 static bool batch_make(struct txn *t, const struct batch *b, bool input_missing,
 		       const struct call *call, struct error *err)
 {
+	txn_tell(t, b->id, batch_tell);
 	if (!batch_insert(t->db, b, input_missing, err) || !trace_insert(t->db, b, err) ||
 	    !call_record(t->db, call, b->id, b->created_at, err) || !txn_commit(t, err))
 		return false;
 	failpoint("batch.after_insert");
-	batch_tell(t, b->id);
 	return true;
 }
 
@@ -194,11 +190,14 @@ bool store_batch_insert(struct store *s, const struct batch *b, const struct cal
 {
 	AUTO(txn_end) struct txn t = { 0 };
 	char id[ID_SIZE];
-	bool missing;
+	bool missing = false;
 
 	if (!txn_begin(&t, s, err) || !call_find(t.db, call, b->created_at, id, err))
 		return false;
-	if (id[0] == '\0') {
+	if (id[0] != '\0') {
+		if (!txn_commit(&t, err))
+			return false;
+	} else {
 		memcpy(id, b->id, sizeof(id));
 		if (!find_input(t.db, b, input_may_miss, &missing, err) ||
 		    !room_for_open(t.db, b->org, open_max, err) ||
@@ -218,7 +217,10 @@ bool store_batch_insert_with(struct store *s, const struct batch *b, const struc
 
 	if (!txn_begin(&t, s, err) || !call_find(t.db, call, b->created_at, id, err))
 		return false;
-	if (id[0] == '\0') {
+	if (id[0] != '\0') {
+		if (!txn_commit(&t, err))
+			return false;
+	} else {
 		memcpy(id, b->id, sizeof(id));
 		if (!room_for_open(t.db, b->org, open_max, err) ||
 		    !file_add(t.db, input, quota, err) || !batch_make(&t, b, false, call, err))
@@ -291,8 +293,6 @@ bool store_batches_enqueued(struct store *s, const char *org, const char *model,
 	return query_row_ok(&q, err);
 }
 
-/* ---- how far it is ---- */
-
 bool store_merge_get(struct store *s, const char *batch_id, struct merge_state *ret,
 		     struct error *err)
 {
@@ -318,205 +318,4 @@ bool store_merge_get(struct store *s, const char *batch_id, struct merge_state *
 	ret->day = 0;
 	ret->day_tokens = 0;
 	return query_row_ok(&q, err);
-}
-
-static struct value u64(uint64_t number)
-{
-	assert(number <= INT64_MAX);
-	return num((int64_t)number);
-}
-
-/* *ret_put false if there is no such batch, or it is final. */
-static bool progress_put(struct db *db, const char *batch_id, const struct merge_state *m,
-			 bool *ret_put, struct error *err)
-{
-	const struct counts *c = &m->counts;
-	const struct usage *u = &m->usage;
-	AUTO(buf_free) struct buf causes = BUF(4096);
-	uint64_t changes;
-
-	causes_format(&m->causes, &causes);
-	buf_char(&causes, '\0');
-	if (causes.failed)
-		return fail_memory(err);
-	if (!sql_run(db, SQL_progress_put,
-		     VALUES(txt(batch_id), u64(m->segments), u64(m->output_bytes),
-			    u64(m->error_bytes), u64(m->output_lines), u64(m->error_lines),
-			    u64(m->journal_from), u64(c->completed), u64(c->failed),
-			    u64(c->expired), u64(c->cancelled), u64(c->retried), u64(u->input),
-			    u64(u->cached), u64(u->output), u64(u->reasoning), u64(u->total),
-			    txt(causes.p), u64(m->counted_tokens)),
-		     &changes, err))
-		return false;
-	*ret_put = changes > 0;
-	return !*ret_put || day_add_of_batch(db, batch_id, m, err);
-}
-
-bool store_merge_put(struct store *s, const char *batch_id, const struct merge_state *m,
-		     struct error *err)
-{
-	AUTO(txn_end) struct txn t = { 0 };
-	bool put;
-
-	if (!txn_begin(&t, s, err) || !progress_put(t.db, batch_id, m, &put, err))
-		return false;
-	if (!put)
-		return fail(err, ERR_NOT_FOUND, "No open batch found with id '%s'.", batch_id);
-	return txn_commit(&t, err);
-}
-
-/* ---- moves ----
- *
- * batch_move() is the only way from one state to another. What goes with a move is written in the
- * same transaction; when the move does not happen, neither does the rest. */
-
-/* The states that have an edge to `to`. */
-static unsigned states_before(enum batch_status to)
-{
-	unsigned mask = 0;
-
-	for (unsigned from = 0; from < BATCH_STATUS_COUNT; from++)
-		if (batch_may((enum batch_status)from, to))
-			mask |= 1u << from;
-	return mask;
-}
-
-static bool batch_move(struct db *db, const char *id, unsigned from, enum batch_status to,
-		       int64_t now, bool *ret_moved, struct error *err)
-{
-	uint64_t changes;
-
-	assert((from & ~states_before(to)) == 0); /* no other edge exists */
-	if (!sql_run(db, SQL_batch_move, VALUES(txt(id), num(from), num(to), num(now)), &changes,
-		     err))
-		return false;
-	*ret_moved = changes > 0;
-	return !*ret_moved || !batch_is_final(to) || outbox_fill(db, id, to, now, err);
-}
-
-bool store_batch_move(struct store *s, const char *id, unsigned from, enum batch_status to,
-		      int64_t now, bool *ret_moved, struct error *err)
-{
-	AUTO(txn_end) struct txn t = { 0 };
-
-	if (!txn_begin(&t, s, err) || !batch_move(t.db, id, from, to, now, ret_moved, err) ||
-	    !txn_commit(&t, err))
-		return false;
-	if (*ret_moved && to == BATCH_CANCELLING)
-		failpoint("cancel.after_cancelling");
-	if (*ret_moved)
-		batch_tell(&t, id);
-	return true;
-}
-
-static bool commit_and_tell(struct txn *t, const char *id, struct error *err)
-{
-	if (!txn_commit(t, err))
-		return false;
-	batch_tell(t, id);
-	return true;
-}
-
-bool store_batch_start(struct store *s, const char *id, uint64_t total, uint64_t tokens,
-		       const char *model, const char *output_file_id, const char *error_file_id,
-		       int64_t now, bool *ret_moved, struct error *err)
-{
-	AUTO(txn_end) struct txn t = { 0 };
-
-	if (!txn_begin(&t, s, err) ||
-	    !batch_move(t.db, id, 1u << BATCH_VALIDATING, BATCH_IN_PROGRESS, now, ret_moved, err))
-		return false;
-	if (!*ret_moved)
-		return true;
-	if (!sql_run(t.db, SQL_batch_validated,
-		     VALUES(txt(id), u64(total), u64(tokens), txt(model), txt(output_file_id),
-			    txt(error_file_id)),
-		     NULL, err))
-		return false;
-	failpoint("batch.before_in_progress");
-	return commit_and_tell(&t, id, err);
-}
-
-bool store_batch_fail(struct store *s, const char *id, const char *errors, int64_t now,
-		      bool *ret_moved, struct error *err)
-{
-	AUTO(txn_end) struct txn t = { 0 };
-
-	if (!txn_begin(&t, s, err) ||
-	    !batch_move(t.db, id, states_before(BATCH_FAILED), BATCH_FAILED, now, ret_moved, err))
-		return false;
-	if (!*ret_moved)
-		return true;
-	return sql_run(t.db, SQL_batch_errors, VALUES(txt(id), txt(errors)), NULL, err) &&
-	       commit_and_tell(&t, id, err);
-}
-
-bool store_batch_hold(struct store *s, const char *id, enum batch_hold hold, int64_t now,
-		      bool *ret_changed, struct error *err)
-{
-	AUTO(txn_end) struct txn t = { 0 };
-	struct value since = hold != BATCH_GOES_ON ? num(now) : txt(NULL);
-	uint64_t changes;
-
-	if (!txn_begin(&t, s, err) ||
-	    !sql_run(t.db, SQL_batch_hold, VALUES(txt(id), num(hold), since), &changes, err))
-		return false;
-	*ret_changed = changes > 0;
-	failpoint("batch.before_hold");
-	if (!txn_commit(&t, err))
-		return false;
-	failpoint("batch.after_hold");
-	return true;
-}
-
-bool store_batch_cancel_early(struct store *s, const char *id, int64_t now, bool *ret_moved,
-			      struct error *err)
-{
-	AUTO(txn_end) struct txn t = { 0 };
-
-	if (!txn_begin(&t, s, err) ||
-	    !batch_move(t.db, id, 1u << BATCH_VALIDATING, BATCH_CANCELLING, now, ret_moved, err))
-		return false;
-	if (!*ret_moved)
-		return true;
-	return batch_move(t.db, id, 1u << BATCH_CANCELLING, BATCH_CANCELLED, now, ret_moved, err) &&
-	       commit_and_tell(&t, id, err);
-}
-
-/* The result files' rows, and their ids in the batch; NULL: a file without lines is none. */
-static bool put_results(struct db *db, const char *id, const struct file *output,
-			const struct file *error, const char *errors, struct error *err)
-{
-	if ((output != NULL && !file_insert(db, output, err)) ||
-	    (error != NULL && !file_insert(db, error, err)))
-		return false;
-	return sql_run(db, SQL_batch_results,
-		       VALUES(txt(id), txt(output != NULL ? output->id : NULL),
-			      txt(error != NULL ? error->id : NULL), txt(errors)),
-		       NULL, err);
-}
-
-bool store_batch_finish(struct store *s, const char *id, enum batch_status to,
-			const struct merge_state *m, const struct file *output,
-			const struct file *error, const char *errors, int64_t now, bool *ret_moved,
-			struct error *err)
-{
-	AUTO(txn_end) struct txn t = { 0 };
-	bool put;
-
-	/* The numbers first: those of a final batch are not to be changed. */
-	if (!txn_begin(&t, s, err) || !progress_put(t.db, id, m, &put, err) ||
-	    !batch_move(t.db, id, states_before(to), to, now, ret_moved, err))
-		return false;
-	if (!*ret_moved)
-		return true;
-	assert(put);
-	if (!put_results(t.db, id, output, error, errors, err))
-		return false;
-	failpoint("batch.before_final");
-	if (!txn_commit(&t, err))
-		return false;
-	failpoint("batch.after_final");
-	batch_tell(&t, id);
-	return true;
 }

@@ -141,9 +141,11 @@ bool store_file_insert(struct store *s, const struct file *f, const struct file_
 	if (id[0] == '\0') {
 		memcpy(id, f->id, sizeof(id));
 		if (!file_add(t.db, f, quota, err) ||
-		    !call_record(t.db, call, f->id, f->created_at, err) || !txn_commit(&t, err))
+		    !call_record(t.db, call, f->id, f->created_at, err))
 			return false;
 	}
+	if (!txn_commit(&t, err))
+		return false;
 	memcpy(ret_id, id, sizeof(id));
 	return true;
 }

@@ -100,21 +100,45 @@ bool store_org_list(struct store *s, struct org **ret, size_t *ret_n, struct err
 	return true;
 }
 
-bool store_org_weigh(struct store *s, const char *name, unsigned weight, struct error *err)
+static bool limit_put(struct db *db, const char *name, enum org_limit limit, int64_t value,
+		      struct error *err)
+{
+	const char *of = org_limit_names[limit];
+
+	return value == LIMIT_AS_CONFIGURED
+		       ? sql_run(db, SQL_org_limit_drop, VALUES(txt(name), txt(of)), NULL, err)
+		       : sql_run(db, SQL_org_limit_put, VALUES(txt(name), txt(of), num(value)),
+				 NULL, err);
+}
+
+bool store_org_change(struct store *s, const char *name, const struct org_change *change,
+		      struct error *err)
 {
 	AUTO(txn_end) struct txn t = { 0 };
-	uint64_t changed = 0;
+	struct org org;
 
+	if (!txn_begin(&t, s, err) || !org_find(t.db, name, &org, err))
+		return false;
+	if (change->weight > 0 &&
+	    !sql_run(t.db, SQL_org_weigh, VALUES(txt(name), num(change->weight)), NULL, err))
+		return false;
+	for (unsigned i = 0; i < ORG_LIMITS; i++)
+		if (change->limits[i].changes &&
+		    !limit_put(t.db, name, i, change->limits[i].to, err))
+			return false;
+	if (!txn_commit(&t, err))
+		return false;
+	key_cache_forget(&s->keys);
+	return true;
+}
+
+bool store_org_weigh(struct store *s, const char *name, unsigned weight, struct error *err)
+{
 	if (weight < 1 || weight > ORG_WEIGHT_MAX)
 		return fail_param(err, "weight", "invalid_value",
 				  "A weight is from 1 to %u; this one is %u.", ORG_WEIGHT_MAX,
 				  weight);
-	if (!txn_begin(&t, s, err) ||
-	    !sql_run(t.db, SQL_org_weigh, VALUES(txt(name), num(weight)), &changed, err))
-		return false;
-	if (changed == 0)
-		return fail(err, ERR_NOT_FOUND, "No organization is named '%s'.", name);
-	return txn_commit(&t, err);
+	return store_org_change(s, name, &(struct org_change){ .weight = weight }, err);
 }
 
 bool store_org_weight(struct store *s, const char *org_id, unsigned *ret, struct error *err)
@@ -152,20 +176,11 @@ bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cance
 bool store_org_limit(struct store *s, const char *name, enum org_limit limit, int64_t value,
 		     struct error *err)
 {
-	AUTO(txn_end) struct txn t = { 0 };
-	const char *of = org_limit_names[limit];
-	struct org org;
+	struct org_change change = { 0 };
 
-	if (!txn_begin(&t, s, err) || !org_find(t.db, name, &org, err))
-		return false;
-	bool ok = value == LIMIT_AS_CONFIGURED
-			  ? sql_run(t.db, SQL_org_limit_drop, VALUES(txt(name), txt(of)), NULL, err)
-			  : sql_run(t.db, SQL_org_limit_put, VALUES(txt(name), txt(of), num(value)),
-				    NULL, err);
-	if (!ok || !txn_commit(&t, err))
-		return false;
-	key_cache_forget(&s->keys);
-	return true;
+	change.limits[limit].changes = true;
+	change.limits[limit].to = value;
+	return store_org_change(s, name, &change, err);
 }
 
 bool store_org_limits(struct store *s, const char *org_id, int64_t ret[static ORG_LIMITS],

@@ -33,8 +33,10 @@ static bool is_disk_full(int code, int system)
 	       ((code & 0xff) == SQLITE_IOERR && (system == ENOSPC || system == EDQUOT));
 }
 
-bool fail_sqlite(struct error *err, const struct db *db, int code, const char *doing)
+bool fail_sqlite(struct error *err, struct db *db, int code, const char *doing)
 {
+	db->fault_code = code;
+	db->fault_errno = errno;
 	bool full = is_disk_full(code, errno);
 	char detail[sizeof(err->detail)];
 

@@ -23,7 +23,7 @@
  * error fails at once and not at the first cancel. */
 /* clang-format off */
 #define SQL_STATEMENTS(X)                                                                          \
-	X(begin) X(begin_read) X(commit) X(rollback) X(data_version)                                             \
+	X(begin) X(begin_read) X(commit) X(rollback) X(savepoint) X(savepoint_keep) X(savepoint_undo) X(data_version)                                             \
 	X(directory_get) X(directory_put) X(newest)                                                \
 	X(org_insert) X(org_find) X(org_list) X(org_known) X(org_weight) X(org_weigh)              \
 	X(org_suspend) X(org_suspended)                                                            \
@@ -70,6 +70,7 @@ struct db {
 	sqlite3_stmt *statements[SQL_COUNT];
 	struct store *store;
 	struct db *next_idle;
+	int fault_code, fault_errno; /* of the last call that failed */
 };
 
 /* How long a statement waits for another process at most, but for what db_wait() says: a `lowtide
@@ -91,7 +92,7 @@ MUST_USE bool db_exec(struct db *db, const char *text, struct error *err);
 /* What SQLite's `code`, just returned (it is left in err->sqlite), means to a client: NO_SPACE for
  * a full disk, UNAVAILABLE where another process would not let go of the database, else INTERNAL.
  * `doing` is for the log. */
-MUST_USE bool fail_sqlite(struct error *err, const struct db *db, int code, const char *doing);
+MUST_USE bool fail_sqlite(struct error *err, struct db *db, int code, const char *doing);
 
 /* ---- values for the parameters ?1, ?2, ... ---- */
 

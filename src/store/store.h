@@ -69,6 +69,7 @@ enum org_limit {
 };
 extern const char *const org_limit_names[ORG_LIMITS];
 #define LIMIT_AS_CONFIGURED (-1)
+#define ORG_LIMIT_MOST (INT64_C(1) << 50) /* of each */
 
 struct key {
 	char id[ID_SIZE];
@@ -110,6 +111,17 @@ MUST_USE bool store_org_suspend(struct store *s, const char *name, int64_t at, b
  * away. Counts at once, in another process 10 ms later. NOT_FOUND if none is named so. */
 MUST_USE bool store_org_limit(struct store *s, const char *name, enum org_limit limit,
 			      int64_t value, struct error *err);
+/* What is changed of an organization; { 0 }: nothing. */
+struct org_change {
+	unsigned weight; /* 0: it stays */
+	struct {
+		bool changes;
+		int64_t to; /* LIMIT_AS_CONFIGURED: it has none of its own any more */
+	} limits[ORG_LIMITS];
+};
+/* All of it, or nothing; as store_org_weigh() and store_org_limit() say. */
+MUST_USE bool store_org_change(struct store *s, const char *name, const struct org_change *change,
+			       struct error *err);
 /* All of them. */
 MUST_USE bool store_org_limits(struct store *s, const char *org_id, int64_t ret[static ORG_LIMITS],
 			       struct error *err);

@@ -7,7 +7,8 @@
  *                  return false;
  *          ... t.db ...
  *          return txn_commit(&t, err);
- * Any return before the commit rolls back. */
+ * Any return before the commit rolls back; also one that changes nothing commits, because what it
+ * read may be another's that is not durable yet. */
 #pragma once
 
 #include <pthread.h>
@@ -19,10 +20,20 @@
 /* Reads that may run at once. A read takes tens of microseconds, the longest list some 20 ms. */
 #define READERS 4
 
+/* Transactions of several threads that are committed together (txn.c). */
+struct txn_group {
+	struct txn *first, *last;
+	unsigned n; /* 0: SQLite has no transaction open, unless the thread that writes has begun it */
+};
+
 struct store {
-	pthread_mutex_t turn_lock; /* for `writing` */
-	pthread_cond_t turn_free;
-	bool writing; /* a transaction of `writer` is under way: its thread has what follows */
+	pthread_mutex_t turn_lock; /* for what follows up to `group` */
+	pthread_cond_t turn_free;  /* for the next transaction ... */
+	pthread_cond_t turn_idle;  /* for turn_take() ... */
+	pthread_cond_t group_over; /* and for the members of a group */
+	unsigned turns_asked;      /* threads that wait to begin a transaction */
+	bool writing; /* a thread uses `writer`: it has what follows, too, and alone changes `group` */
+	struct txn_group group;
 	struct db writer;
 	uint64_t locked_at_ms;   /* when a writer gave up on another process; 0: the last did not */
 	uint64_t locked_told_ms; /* when the log was told of it */
@@ -45,19 +56,35 @@ struct store {
 struct db *reader_borrow(struct store *s);
 void reader_return(struct db **db);
 
+/* After the commit, of the thread that has the turn. */
+typedef void (*tell_fn)(struct db *db, const char *batch_id);
+
+/* On the stack of its thread. */
 struct txn {
 	struct db *db; /* NULL: not begun, as in { 0 }, or ended */
+	/* txn.c's */
+	struct txn *next;
+	char tell[ID_SIZE]; /* "": nobody is to be told of a batch */
+	tell_fn tells;
+	struct error *err;
+	bool further; /* not the first of its group */
+	bool outbox, over, durable;
 };
 
 /* Waits for the writer, and for other processes' writers; for these WRITE_WAIT_MS, then
  * UNAVAILABLE. */
 MUST_USE bool txn_begin(struct txn *t, struct store *s, struct error *err);
-/* Durable when true; rolled back when false. */
+/* Before the commit: `tells` is called for the batch, which has changed, once that is durable. */
+void txn_tell(struct txn *t, const char *batch_id, tell_fn tells);
+/* Durable when true, with what it read; rolled back when false. It is over either way, but for a
+ * failure at which txn_end() does that. Nothing is read or written behind it. */
 MUST_USE bool txn_commit(struct txn *t, struct error *err);
-/* Waits until it is this thread's turn to write, and ends that: for what is no transaction. */
+/* Waits until nobody writes, and ends that: for what is no transaction. */
 void turn_take(struct store *s);
 void turn_end(struct store *s);
-/* Rolls back what is not committed and releases the writer. */
+/* Rolls back. True: what it read is durable. */
+MUST_USE bool txn_undo(struct txn *t, struct error *err);
+/* Rolls back what is not committed. */
 void txn_end(struct txn *t);
 
 /* ---- calls.c ---- */
@@ -83,6 +110,9 @@ MUST_USE bool key_read(struct query *q, struct key *ret, struct error *err);
 
 /* The columns of the view batch_whole. On failure nothing in *ret is left to free. */
 MUST_USE bool batch_read(struct query *q, struct batch *ret, struct error *err);
+
+/* Tells the watch what has become of a batch, if it wants to know (tell_fn). */
+void batch_tell(struct db *db, const char *id);
 
 /* ---- days.c ---- */
 

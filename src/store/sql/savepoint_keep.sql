@@ -1,0 +1,3 @@
+-- savepoint_keep
+-- Its changes are the group's.
+RELEASE member
