@@ -130,9 +130,11 @@ bool store_upload_insert(struct store *s, const struct upload_row *u,
 		    !quota_has_room(t.db, u->org, u->created_at, quota,
 				    &(struct file_use){ 1, u->bytes }, err) ||
 		    !row_insert(t.db, u, err) ||
-		    !call_record(t.db, call, u->id, u->created_at, err) || !txn_commit(&t, err))
+		    !call_record(t.db, call, u->id, u->created_at, err))
 			return false;
 	}
+	if (!txn_commit(&t, err))
+		return false;
 	memcpy(ret_id, id, sizeof(id));
 	return true;
 }

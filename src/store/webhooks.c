@@ -228,5 +228,5 @@ bool store_webhook_configure(struct store *s, const struct webhook_endpoint *lis
 				    txt(list[i].url), num(list[i].event_types), num(now)),
 			     NULL, err))
 			return false;
-	return count + n == 0 || txn_commit(&t, err);
+	return txn_commit(&t, err);
 }
