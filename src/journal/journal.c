@@ -14,17 +14,24 @@
 #include <xxhash.h>
 
 #include "base/sys.h"
+#include "redo/redo.h"
 
 #define MAGIC "LTJOURNL"
 #define VERSION 2u
 #define VERSION_WITHOUT_NUMBERS 1u /* else the same: the number is 0 */
 #define SCAN_BYTES (256u << 10)
+#define BESIDE_BYTES (64u << 10)
 
 struct journal {
 	int fd;
 	uint64_t end;            /* where the next record goes */
 	uint64_t synced_end;     /* everything below is durable */
 	_Atomic uint32_t number; /* the last one that was taken */
+	struct redo *redo;       /* NULL: what is appended is synced in the file itself */
+	uint64_t redo_last;      /* its last entry there; 0: it has none */
+	bool beside;             /* something that is not synced is in no entry */
+	bool unnamed;            /* nor is its name durable but by an entry */
+	bool rewound;            /* entries name places that others have been written to since */
 	char path[512];
 };
 
@@ -230,21 +237,61 @@ static bool replay(struct journal *j, struct journal_scan *s, uint64_t from, jou
 	}
 }
 
-static bool header_write(struct journal *j, struct error *err)
+const char *journal_log_name(const char *path)
 {
-	char header[JOURNAL_START] = MAGIC;
+	const char *at = strrchr(path, '/');
+
+	while (at > path && at[-1] != '/')
+		at--;
+	return at;
+}
+
+static void header_make(char to[static JOURNAL_START])
+{
 	uint32_t version = VERSION;
 
-	memcpy(header + 8, &version, sizeof(version));
+	memset(to, 0, JOURNAL_START);
+	memcpy(to, MAGIC, 8);
+	memcpy(to + 8, &version, sizeof(version));
+}
+
+static bool header_write(struct journal *j, struct error *err)
+{
+	char header[JOURNAL_START];
+
+	header_make(header);
 	if (!sys_pwrite_all(j->fd, header, sizeof(header), 0) || sys.fdatasync(j->fd) != 0)
 		return fail_sys(err, errno, "beginning %s", j->path);
 	return true;
 }
 
-enum header { HEADER_OURS, HEADER_OLD, HEADER_NONE, HEADER_OF_ANOTHER_VERSION };
+/* crash, after this: no journal, or one without records; nothing has ended. The entry is durable with
+ * that of the first records; it leaves alone what is written beside the log. */
+static bool header_log(struct journal *j, struct error *err)
+{
+	char header[JOURNAL_START];
+
+	header_make(header);
+	redo_begin(j->redo);
+	bool ok = sys_pwrite_all(j->fd, header, sizeof(header), 0)
+			  ? redo_write(j->redo, journal_log_name(j->path), 0,
+				       (struct slice){ header, sizeof(header) }, err)
+			  : fail_sys(err, errno, "beginning %s", j->path);
+	redo_end(j->redo);
+	if (!ok)
+		return false;
+	j->unnamed = true;
+	j->redo_last = redo_last(j->redo);
+	return true;
+}
+
+/* HEADER_ZERO: of a logged one, after a power cut before the first sync of the log: the file has its
+ * length, and not its bytes. */
+enum header { HEADER_OURS, HEADER_OLD, HEADER_ZERO, HEADER_NONE, HEADER_OF_ANOTHER_VERSION };
 
 static bool header_read(const struct journal *j, uint64_t size, enum header *ret, struct error *err)
 {
+	static const char zero[JOURNAL_START];
 	char header[JOURNAL_START];
 	uint32_t version;
 
@@ -258,24 +305,32 @@ static bool header_read(const struct journal *j, uint64_t size, enum header *ret
 		*ret = version == VERSION                   ? HEADER_OURS
 		       : version == VERSION_WITHOUT_NUMBERS ? HEADER_OLD
 							    : HEADER_OF_ANOTHER_VERSION;
+	else if (j->redo != NULL && memcmp(header, zero, sizeof(zero)) == 0)
+		*ret = HEADER_ZERO;
+	return true;
+}
+
+static bool name_sync(struct journal *j, struct error *err)
+{
+	char dir[sizeof(j->path)];
+
+	memcpy(dir, j->path, sizeof(dir));
+	if (!sys_sync_dir(dirname(dir)))
+		return fail_sys(err, errno, "syncing the directory of %s", j->path);
+	j->unnamed = false;
 	return true;
 }
 
 /* A new journal: its header and its name are durable before anything counts on it. A crash before
  * leaves no file, an empty one, or one with a header that is torn in its length or its content (16
  * zero bytes): a file no longer than a header never held a record, and is begun anew here. */
-static bool journal_begin(struct journal *j, struct error *err)
+static bool journal_begin(struct journal *j, uint64_t size, struct error *err)
 {
-	char dir[sizeof(j->path)];
-
-	memcpy(dir, j->path, sizeof(dir));
-	if (sys.ftruncate(j->fd, 0) != 0)
+	if (size > 0 && sys.ftruncate(j->fd, 0) != 0)
 		return fail_sys(err, errno, "beginning %s", j->path);
-	if (!header_write(j, err))
-		return false;
-	if (!sys_sync_dir(dirname(dir)))
-		return fail_sys(err, errno, "syncing the directory of %s", j->path);
-	return true;
+	if (j->redo != NULL)
+		return header_log(j, err);
+	return header_write(j, err) && name_sync(j, err);
 }
 
 /* Records go where the store expects them, also in a journal that is shorter. A crash after this
@@ -283,8 +338,10 @@ static bool journal_begin(struct journal *j, struct error *err)
 static bool lengthen(struct journal *j, uint64_t size, uint64_t from, struct journal_found *found,
 		     struct error *err)
 {
-	if (sys.ftruncate(j->fd, (off_t)from) != 0 || sys.fdatasync(j->fd) != 0)
+	if (sys.ftruncate(j->fd, (off_t)from) != 0 || !redo_file_sync(j->redo, j->fd))
 		return fail_sys(err, errno, "lengthening %s", j->path);
+	if (j->unnamed && !name_sync(j, err)) /* no entry has its length */
+		return false;
 	found->missing_bytes = from - size;
 	j->end = j->synced_end = from;
 	return true;
@@ -295,11 +352,25 @@ static bool lengthen(struct journal *j, uint64_t size, uint64_t from, struct jou
 static bool cut(struct journal *j, uint64_t size, uint64_t end, struct journal_found *found,
 		struct error *err)
 {
-	if ((end < size && sys.ftruncate(j->fd, (off_t)end) != 0) || sys.fdatasync(j->fd) != 0)
+	bool is_synced = found->is_synced && end == size;
+
+	if ((end < size && sys.ftruncate(j->fd, (off_t)end) != 0) ||
+	    (!is_synced && !redo_file_sync(j->redo, j->fd)))
 		return fail_sys(err, errno, "cutting %s", j->path);
 	found->torn_bytes = size - end;
 	j->end = j->synced_end = end;
 	return true;
+}
+
+/* One in which there is nothing, or nothing behind `from` any more. */
+static bool journal_anew(struct journal *j, uint64_t size, uint64_t from,
+			 struct journal_found *found, struct error *err)
+{
+	if (!journal_begin(j, size, err))
+		return false;
+	j->end = j->synced_end = JOURNAL_START;
+	size = size < JOURNAL_START ? size : JOURNAL_START;
+	return from == JOURNAL_START || lengthen(j, size, from, found, err);
 }
 
 /* A file that may hold records behind `from`. */
@@ -318,7 +389,11 @@ static bool journal_recover(struct journal *j, uint64_t size, uint64_t from, uin
 		return false;
 	if (header == HEADER_NONE && end == from)
 		return fail_sys(err, EBADMSG, "%s is no journal", j->path);
-	if (header == HEADER_NONE) {
+	if (header == HEADER_ZERO && end == from) {
+		found->torn_bytes = size - JOURNAL_START;
+		return journal_anew(j, size, from, found, err);
+	}
+	if (header == HEADER_NONE || header == HEADER_ZERO) {
 		found->damaged_at = 0;
 		found->damaged_bytes += JOURNAL_START;
 		if (!header_write(j, err))
@@ -343,16 +418,9 @@ static bool journal_start(struct journal *j, uint64_t from, uint64_t records, jo
 	/* A crash in here leaves either version, and both read the same. */
 	if (header == HEADER_OLD && !header_write(j, err))
 		return false;
-	if (header == HEADER_NONE && (size <= JOURNAL_START || size <= from)) {
-		if (!journal_begin(j, err))
-			return false;
-		found->begun = true;
-		header = HEADER_OURS;
-		size = size < JOURNAL_START ? size : JOURNAL_START;
-		j->end = j->synced_end = JOURNAL_START;
-		if (from == JOURNAL_START)
-			return true;
-	}
+	if ((header == HEADER_NONE || header == HEADER_ZERO) &&
+	    (size <= JOURNAL_START || size <= from))
+		return journal_anew(j, size, from, found, err);
 	if (size < from)
 		return lengthen(j, size, from, found, err);
 	return journal_recover(j, size, from, records, header, each, ctx, found, err);
@@ -382,11 +450,24 @@ static bool file_open(const char *path, int flags, struct journal **ret, struct 
 bool journal_open(const char *path, uint64_t from, uint64_t records, journal_fn each, void *ctx,
 		  struct journal **ret, struct journal_found *ret_found, struct error *err)
 {
+	const struct journal_log none = { NULL, false };
+
+	return journal_open_logged(path, from, records, each, ctx, &none, ret, ret_found, err);
+}
+
+bool journal_open_logged(const char *path, uint64_t from, uint64_t records, journal_fn each,
+			 void *ctx, const struct journal_log *log, struct journal **ret,
+			 struct journal_found *ret_found, struct error *err)
+{
 	struct journal *j;
 
-	*ret_found = (struct journal_found){ 0 };
+	*ret_found = (struct journal_found){ .is_synced = log->is_synced };
+	/* Of one that was open before what opening cuts would come back, and its name is in no entry. */
+	if (!redo_leave(log->redo, journal_log_name(path), err))
+		return false;
 	if (!file_open(path, O_RDWR | O_CREAT, &j, err))
 		return false;
+	j->redo = log->redo;
 	if (from < JOURNAL_START)
 		from = JOURNAL_START;
 	if (!journal_start(j, from, records, each, ctx, ret_found, err)) {
@@ -513,6 +594,38 @@ bool journal_encode_line(const struct journal_head *about, struct slice line, st
 	return record_seal(&head, start, to);
 }
 
+static bool records_write(struct journal *j, struct slice records, struct error *err)
+{
+	(void)failpoint("journal.before_write");
+#ifdef LOWTIDE_FAILPOINTS
+	/* Half of it, then perhaps the kill: just what a power cut may leave. */
+	if (!sys_pwrite_all(j->fd, records.p, records.n / 2 + 1, (off_t)j->end))
+		return fail_sys(err, errno, "writing %s", j->path);
+	(void)failpoint("journal.torn_write");
+#endif
+	return sys_pwrite_all(j->fd, records.p, records.n, (off_t)j->end) ||
+	       fail_sys(err, errno, "writing %s", j->path);
+}
+
+/* Many bytes are better synced in the file itself; but not where an entry could be written over them
+ * after a power cut. */
+static bool is_beside(const struct journal *j, struct slice records)
+{
+	return j->redo == NULL || (records.n > BESIDE_BYTES && !j->rewound);
+}
+
+static bool records_log(struct journal *j, struct slice records, struct error *err)
+{
+	for (size_t at = 0, n; at < records.n; at += n) {
+		n = records.n - at < REDO_MOST ? records.n - at : REDO_MOST;
+		if (!redo_write(j->redo, journal_log_name(j->path), j->end + at,
+				(struct slice){ records.p + at, n }, err))
+			return false;
+	}
+	j->redo_last = redo_last(j->redo);
+	return true;
+}
+
 bool journal_append(struct journal *j, struct slice records, struct error *err)
 {
 	/* A crash in here, or before journal_sync() returns, leaves whole records, or a torn one at
@@ -521,16 +634,30 @@ bool journal_append(struct journal *j, struct slice records, struct error *err)
 
 	if (injected != 0)
 		return fail_sys(err, injected, "writing %s", j->path);
-	(void)failpoint("journal.before_write");
-#ifdef LOWTIDE_FAILPOINTS
-	/* Half of it, then perhaps the kill: just what a power cut may leave. */
-	if (!sys_pwrite_all(j->fd, records.p, records.n / 2 + 1, (off_t)j->end))
-		return fail_sys(err, errno, "writing %s", j->path);
-	(void)failpoint("journal.torn_write");
-#endif
-	if (!sys_pwrite_all(j->fd, records.p, records.n, (off_t)j->end))
-		return fail_sys(err, errno, "writing %s", j->path);
+	redo_begin(j->redo);
+	bool ok = records_write(j, records, err) &&
+		  (is_beside(j, records) || records_log(j, records, err));
+	redo_end(j->redo);
+	if (!ok)
+		return false;
+	j->beside |= is_beside(j, records);
 	j->end += records.n;
+	return true;
+}
+
+/* crash, between the two: records that are durable, perhaps with others before them that are not: what
+ * is no record is passed over, and those lines run again. */
+static bool bytes_sync(struct journal *j, struct error *err)
+{
+	if (j->redo_last != 0 && !redo_sync(j->redo, j->redo_last, err))
+		return false;
+	if (!j->beside)
+		return true;
+	if (j->unnamed && !name_sync(j, err))
+		return false;
+	if (!redo_file_sync(j->redo, j->fd))
+		return fail_sys(err, errno, "syncing %s", j->path);
+	j->beside = false;
 	return true;
 }
 
@@ -539,8 +666,8 @@ bool journal_sync(struct journal *j, struct error *err)
 	if (j->end == j->synced_end)
 		return true;
 	(void)failpoint("journal.before_sync");
-	if (sys.fdatasync(j->fd) != 0)
-		return fail_sys(err, errno, "syncing %s", j->path);
+	if (!bytes_sync(j, err))
+		return false;
 	(void)failpoint("journal.after_sync");
 	j->synced_end = j->end;
 	return true;
@@ -549,10 +676,12 @@ bool journal_sync(struct journal *j, struct error *err)
 void journal_rewind(struct journal *j)
 {
 	j->end = j->synced_end;
+	j->rewound = true;
 	/* Only tidies up: what stands behind the end is overwritten by the next append, and a crash
 	 * before that leaves whole records (of lines that really ended) or a torn one. */
-	if (sys.ftruncate(j->fd, (off_t)j->end) != 0)
-		return;
+	redo_begin(j->redo);
+	(void)!sys.ftruncate(j->fd, (off_t)j->end);
+	redo_end(j->redo);
 }
 
 uint64_t journal_end(const struct journal *j)

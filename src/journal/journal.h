@@ -52,6 +52,7 @@ struct journal_head {
 _Static_assert(sizeof(struct journal_head) == 48, "the journal's record head is 48 bytes");
 
 struct journal;
+struct redo;
 
 /* Called for each whole record from `from` on, in file order. */
 typedef void (*journal_fn)(void *ctx, const struct journal_head *head, uint64_t at);
@@ -61,7 +62,7 @@ struct journal_found {
 	uint64_t torn_bytes;    /* of a torn tail, cut off: a crash, no damage */
 	uint64_t damaged_bytes; /* that make no record, before the last one that does; they stay */
 	uint64_t damaged_at;    /* offset of the first of these */
-	bool begun;             /* there was none; the directory has been synced */
+	bool is_synced;         /* as the caller said */
 	uint64_t missing_bytes; /* by which the file was shorter than `from` */
 };
 
@@ -73,6 +74,18 @@ struct journal_found {
 MUST_USE bool journal_open(const char *path, uint64_t from, uint64_t records, journal_fn each,
 			   void *ctx, struct journal **ret, struct journal_found *ret_found,
 			   struct error *err);
+/* The same of a journal whose records go to the redo log of the data directory, so that those of many
+ * batches are synced together. */
+struct journal_log {
+	struct redo *redo; /* NULL: there is none */
+	bool is_synced;    /* all that stands in the file is durable */
+};
+MUST_USE bool journal_open_logged(const char *path, uint64_t from, uint64_t records,
+				  journal_fn each, void *ctx, const struct journal_log *log,
+				  struct journal **ret, struct journal_found *ret_found,
+				  struct error *err);
+/* The name in that log of the journal at `path`, which ends in a directory and a file. */
+const char *journal_log_name(const char *path);
 /* Another's journal, to be read up to `end` while its owner writes on: it changes nothing. ENOENT in
  * err->sys: there is none any more. */
 MUST_USE bool journal_open_to_read(const char *path, uint64_t end, struct journal **ret,

@@ -17,6 +17,7 @@
 #define BUFFER_KEPT_BYTES (4u << 20)
 #define RETRY_MS 500
 #define TRIES_OF_ENDED 4 /* for a batch that is to end */
+#define PARTS_MOST 32u   /* owners whose files are open at once for it */
 
 struct flush {
 	struct flush *next;
@@ -97,10 +98,10 @@ static bool buffer_write(struct recorder *r, struct journal *j, struct error *er
 }
 
 static bool journal_write(struct recorder *r, struct journal *j, struct outcome *first,
-			  const struct outcome *end, struct error *err)
+			  struct error *err)
 {
 	buf_clear(&r->buffer);
-	for (struct outcome *o = first; o != end; o = o->next) {
+	for (struct outcome *o = first; o != NULL; o = o->next) {
 		size_t before = r->buffer.n;
 		if (o->number == 0) /* a group that is written again keeps its numbers */
 			o->number = journal_number_take(j);
@@ -111,24 +112,41 @@ static bool journal_write(struct recorder *r, struct journal *j, struct outcome 
 		if (r->buffer.n >= WRITE_BYTES && !buffer_write(r, j, err))
 			return false;
 	}
-	return buffer_write(r, j, err) && journal_sync(j, err);
+	return buffer_write(r, j, err);
 }
 
-/* Formats and appends the run of outcomes of one owner that begins at `first`, up to `end`. */
-static bool owner_append(struct recorder *r, struct outcome *first, const struct outcome *end,
-			 struct error *err)
-{
-	struct journal *j = r->ops.journal(first->owner, err);
+/* Outcomes of one owner, of the group that is written. */
+struct group_part {
+	struct outcome *first;
+	struct journal *written; /* its journal has them, and is to be synced; NULL: it has not */
+};
 
+/* Formats and appends them. */
+static bool part_append(struct recorder *r, struct group_part *p, struct error *err)
+{
+	struct journal *j = r->ops.journal(p->first->owner, err);
+
+	p->written = NULL;
 	if (j == NULL)
 		return false;
-	bool ok = journal_write(r, j, first, end, err);
-	if (!ok)
+	if (!journal_write(r, j, p->first, err)) {
 		journal_rewind(j);
-	return ok;
+		return false;
+	}
+	p->written = j;
+	return true;
 }
 
-/* Moves all outcomes of the first one's owner to the front, in order; returns what follows them. */
+static bool part_sync(struct group_part *p, struct error *err)
+{
+	if (journal_sync(p->written, err))
+		return true;
+	journal_rewind(p->written);
+	return false;
+}
+
+/* Moves all outcomes of the first one's owner to the front, in order, and parts them from the others,
+ * which it returns. */
 static struct outcome *owner_gather(struct outcome *first)
 {
 	struct outcome *own_last = first;
@@ -149,7 +167,9 @@ static struct outcome *owner_gather(struct outcome *first)
 		own_last->next = o;
 		own_last = o;
 	}
-	return own_last->next;
+	struct outcome *others = own_last->next;
+	own_last->next = NULL;
+	return others;
 }
 
 static bool closing(struct recorder *r)
@@ -180,16 +200,18 @@ static void stall_end(struct recorder *r, void *owner, enum record_result result
 	r->stalled = false;
 }
 
-/* Tries until the group is durable, or the recorder is closing, or the batch is to end and the disk
- * still refuses. */
-static enum record_result owner_record(struct recorder *r, struct outcome *first,
-				       const struct outcome *end)
+/* Tries until they are durable, or the recorder is closing, or the batch is to end and the disk still
+ * refuses. */
+static enum record_result part_record(struct recorder *r, struct group_part *p)
 {
 	enum record_result result = RECORDED;
+	struct outcome *first = p->first;
 	unsigned tries = 0;
 	struct error err;
 
-	while (result == RECORDED && !owner_append(r, first, end, &err)) {
+	while (result == RECORDED &&
+	       !((p->written != NULL || part_append(r, p, &err)) && part_sync(p, &err))) {
+		p->written = NULL;
 		stall_begin(r, first->owner, &err);
 		if (closing(r))
 			result = CLOSING;
@@ -203,16 +225,13 @@ static enum record_result owner_record(struct recorder *r, struct outcome *first
 }
 
 /* Makes one owner's outcomes durable, acknowledges and frees them; false if it is closing. */
-static bool owner_finish(struct recorder *r, struct outcome *first, struct outcome *rest)
+static bool part_finish(struct recorder *r, struct group_part *p)
 {
-	struct outcome *last = first;
+	struct outcome *first = p->first;
+	enum record_result result = part_record(r, p);
 
-	while (last->next != rest)
-		last = last->next;
-	enum record_result result = owner_record(r, first, rest);
 	if (r->buffer.cap > BUFFER_KEPT_BYTES)
 		buf_free(&r->buffer); /* a very long line went through it */
-	last->next = NULL;
 	if (result == RECORDED)
 		r->ops.durable(r->ctx, first->owner, first);
 	else if (result == GIVEN_UP)
@@ -229,6 +248,29 @@ static bool owner_finish(struct recorder *r, struct outcome *first, struct outco
 	pthread_mutex_unlock(&r->lock);
 	pthread_cond_broadcast(&r->durable);
 	return result != CLOSING;
+}
+
+/* Some owners' outcomes at a time: all are written, then synced; the redo log syncs those that it has
+ * together. What could not be written comes last: it may want the descriptors of the others. */
+static struct outcome *parts_record(struct recorder *r, struct outcome *group, bool *durable)
+{
+	struct group_part parts[PARTS_MOST];
+	struct error err;
+	size_t n = 0;
+
+	for (; group != NULL && n < PARTS_MOST; n++) {
+		parts[n].first = group;
+		group = owner_gather(group);
+		(void)!part_append(r, &parts[n], &err);
+	}
+	for (unsigned written = 0; written < 2; written++)
+		for (size_t i = 0; i < n; i++)
+			if (parts[i].first != NULL &&
+			    (parts[i].written != NULL) == (written == 0)) {
+				*durable = part_finish(r, &parts[i]) && *durable;
+				parts[i].first = NULL;
+			}
+	return group;
 }
 
 static void flushes_answer(struct recorder *r, struct flush *flushes, bool durable)
@@ -266,11 +308,8 @@ static void *recorder_main(void *arg)
 
 	while (group_take(r, &group, &flushes)) {
 		bool durable = true;
-		while (group != NULL) {
-			struct outcome *rest = owner_gather(group);
-			durable = owner_finish(r, group, rest) && durable;
-			group = rest;
-		}
+		while (group != NULL)
+			group = parts_record(r, group, &durable);
 		flushes_answer(r, flushes, durable);
 	}
 	return NULL;
