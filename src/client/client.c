@@ -30,6 +30,11 @@ void client_wake(struct client *c)
 	c->ops->wake(c);
 }
 
+bool client_guest(struct client *c, const struct client_guest *guest)
+{
+	return c->ops->guest(c, guest);
+}
+
 void client_connections(struct client *c, unsigned most)
 {
 	c->ops->connections(c, most);
@@ -48,7 +53,7 @@ struct client_route *client_route_new(struct client *c, const char *url, const s
 void client_route_free(struct client_route *r)
 {
 	if (r != NULL)
-		r->client->ops->route_free(r);
+		r->ops->close(r);
 }
 
 bool exchange_open(struct exchange *x, const struct exchange_setup *s)
@@ -56,10 +61,11 @@ bool exchange_open(struct exchange *x, const struct exchange_setup *s)
 	assert(x->client == NULL && s->ops->body != NULL && s->ops->done != NULL);
 	*x = (struct exchange){
 		.client = s->route->client,
+		.route = s->route->ops,
 		.ops = s->ops,
 		.sends_max = s->sends_max,
 	};
-	if (x->client->ops->open(x, s))
+	if (x->route->open(x, s))
 		return true;
 	*x = (struct exchange){ 0 };
 	return false;
@@ -71,7 +77,7 @@ void exchange_close(struct exchange *x)
 		return;
 	if (x->under_way)
 		exchange_stop(x);
-	x->client->ops->free(x);
+	x->route->free(x);
 	*x = (struct exchange){ 0 };
 }
 
@@ -83,38 +89,38 @@ bool exchange_is_open(const struct exchange *x)
 bool exchange_url(struct exchange *x, const char *url)
 {
 	assert(!x->under_way);
-	return x->client->ops->url(x, url);
+	return x->route->url(x, url);
 }
 
 bool exchange_start(struct exchange *x, const struct exchange_request *rq)
 {
 	assert(!x->under_way);
 	x->sent = 0;
-	x->under_way = x->client->ops->start(x, rq);
+	x->under_way = x->route->start(x, rq);
 	return x->under_way;
 }
 
 void exchange_stop(struct exchange *x)
 {
 	assert(x->under_way);
-	x->client->ops->stop(x);
+	x->route->stop(x);
 	x->under_way = false;
 }
 
 void exchange_resume(struct exchange *x)
 {
 	assert(x->under_way);
-	x->client->ops->resume(x);
+	x->route->resume(x);
 }
 
 struct slice exchange_header(const struct exchange *x, const char *name)
 {
-	return x->client->ops->header(x, name);
+	return x->route->header(x, name);
 }
 
 uint64_t exchange_length(const struct exchange *x)
 {
-	return x->client->ops->length(x);
+	return x->route->length(x);
 }
 
 /* ---- for implementations ---- */

@@ -11,9 +11,11 @@
  *	client_wait(), client_due(), exchange_resume(): sent, head, body
  *	client_deliver():                               done
  *
- * There are two implementations behind `struct client_ops`: libcurl's (curl.c) and that of the
- * tests, with scripted answers in virtual time (tests/unit/client_fake.h). A third implementation
- * would be added there.
+ * There are two implementations behind `struct client_ops`: the program's (network.c) and that of
+ * the tests, with scripted answers in virtual time (tests/unit/client_fake.h). In the program's a
+ * route is of one of three kinds (`struct route_ops`), on one loop: HTTP/1.1 without a proxy is
+ * spoken by lowtide itself (plain.h), all else by libcurl (curl_impl.h), and https is asked which of
+ * the two it is (https.h).
  *
  * Threads: all calls come from the one thread that has the loop, and all ops are called in it;
  * client_wake() alone may be called by any thread. Opening and closing may be done by another
@@ -24,9 +26,9 @@
  * copied, but for the ops, which are static, and the route. A request's body and header are borrowed
  * until `done` or exchange_stop().
  *
- * Cost: a request on an exchange that is open allocates nothing, and options that have not changed
- * since the request before are not set again. A connection that is kept alive costs no epoll_ctl()
- * a request. */
+ * Cost: a request on an exchange that is open allocates nothing (over TLS OpenSSL takes its buffers),
+ * and options that have not changed since the request before are not set again. A connection that is
+ * kept alive costs no epoll_ctl() a request. */
 #pragma once
 
 #include <stdbool.h>
@@ -113,10 +115,13 @@ struct exchange_setup {
 	                               * `decode` Accept-Encoding. None is added otherwise. */
 	size_t header_count;
 	bool get;            /* GET without a body; else POST */
+	const char *verb;    /* static: that method in place of GET or POST; NULL: none */
 	bool decode;         /* no content coding is asked for, and one that comes is taken off */
 	unsigned sends_max;  /* how often one request may go out; 0: as the client likes */
 	uint64_t timeout_ms; /* from the start to the end; 0: none */
-	uint64_t silence_ms; /* rounded up to s: less than a byte a second for so long; 0: none */
+	/* Nothing came or went for so long, though it was not paused; 0: none. libcurl rounds it up
+	 * to s, and takes less than a byte a second for nothing. */
+	uint64_t silence_ms;
 };
 
 /* What one request has of its own. */
@@ -137,6 +142,7 @@ struct exchange {
 
 	/* the client's own */
 	struct client *client; /* NULL: it is not open */
+	const struct route_ops *route;
 	const struct exchange_ops *ops;
 	unsigned sends_max;
 	void *state; /* the implementation's */
@@ -147,6 +153,16 @@ struct exchange {
 struct sockaddr;
 typedef const char *(*client_guard_fn)(const struct sockaddr *address);
 
+/* Sockets of another set that the thread of a client's loop serves, too. All are called in that
+ * thread. */
+struct client_guest {
+	int fd; /* readable: there is something to do */
+	/* sys.monotonic_ms() from which on there is, whatever `fd` says; UINT64_MAX: there is not. */
+	uint64_t (*due_ms)(void *ctx);
+	void (*turn)(void *ctx); /* does it, without waiting */
+	void *ctx;
+};
+
 struct client {
 	const struct client_ops *ops;
 };
@@ -154,14 +170,18 @@ struct client {
 /* The way to a server. */
 struct client_route {
 	struct client *client;
+	const struct route_ops *ops;
 	/* what messages about it begin with: "by way of the proxy http://host:3128: ", else "" */
 	char by_way[224];
 };
 
 /* ---- the loop ---- */
 
-/* The client of the program. */
+/* The client of the program. From now on SIGPIPE is ignored in it: a write to a pipe or a connection
+ * that is gone fails with EPIPE. */
 MUST_USE bool client_open(struct client **ret, struct error *err);
+/* The same, but libcurl speaks to all servers. */
+MUST_USE bool client_open_libcurl(struct client **ret, struct error *err);
 /* NULL is fine. */
 void client_close(struct client *c);
 /* Waits for sockets, timers, client_wake(), or `timeout_ms` (-1: without end), and does what there
@@ -173,6 +193,9 @@ void client_due(struct client *c);
 void client_deliver(struct client *c);
 /* Ends client_wait(), now or at its next call. Any thread. */
 void client_wake(struct client *c);
+/* From now on client_wait() serves the guest, after its own sockets; it is copied. NULL: no more.
+ * False: its descriptor cannot be watched. */
+MUST_USE bool client_guest(struct client *c, const struct client_guest *guest);
 /* How many idle connections are kept, for four seconds each at most. */
 void client_connections(struct client *c, unsigned most);
 /* From now on connections are made only where `guard` lets them: it is asked with the very address
@@ -222,9 +245,14 @@ struct client_ops {
 	void (*wake)(struct client *c);
 	void (*connections)(struct client *c, unsigned most);
 	void (*guard)(struct client *c, client_guard_fn guard);
+	bool (*guest)(struct client *c, const struct client_guest *guest);
 	struct client_route *(*route_new)(struct client *c, const char *url,
 					  const struct tls_pem *tls);
-	void (*route_free)(struct client_route *r);
+};
+
+/* What a route does, and the exchanges on it. */
+struct route_ops {
+	void (*close)(struct client_route *r);
 	/* Makes x->state; client and ops of `x` are set. */
 	bool (*open)(struct exchange *x, const struct exchange_setup *s);
 	void (*free)(struct exchange *x); /* it is not under way */

@@ -32,6 +32,7 @@ static int on_request(void *arg, char *ip, char *local_ip, int port, int local_p
 	(void)local_ip;
 	(void)port;
 	(void)local_port;
+	curl_streams_stands(c);
 	return exchange_goes_out(c->of) ? CURL_PREREQFUNC_OK : CURL_PREREQFUNC_ABORT;
 }
 
@@ -173,6 +174,8 @@ static bool setup_set(struct curl_exchange *c, const struct exchange_setup *s)
 	       curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, SILENT_BYTES_PER_S) == CURLE_OK &&
 	       curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, silence_s) == CURLE_OK &&
 	       (s->get || curl_easy_setopt(easy, CURLOPT_POST, 1L) == CURLE_OK) &&
+	       (s->verb == NULL ||
+		curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, s->verb) == CURLE_OK) &&
 	       (!s->decode ||
 		curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "identity") == CURLE_OK);
 }
@@ -218,7 +221,7 @@ bool curl_exchange_open(struct exchange *x, const struct exchange_setup *s)
 		return false;
 	x->state = c;
 	c->of = x;
-	c->route = (const struct curl_route *)s->route;
+	c->route = (struct curl_route *)s->route;
 	c->get = s->get;
 	c->setup_timeout_ms = s->timeout_ms;
 	c->head = BUF(HEAD_MAX);
@@ -278,7 +281,22 @@ bool curl_exchange_start(struct exchange *x, const struct exchange_request *rq)
 
 void curl_exchange_stop(struct exchange *x)
 {
-	curl_loop_stop((struct curl_client *)x->client, curl_of(x)->easy);
+	struct curl_client *w = (struct curl_client *)x->client;
+	struct curl_exchange *c = curl_of(x);
+
+	curl_streams_left(c);
+	if (!c->held || !curl_streams_forget(w, c))
+		curl_loop_stop(w, c->easy);
+	c->held = false;
+}
+
+/* It waits for the connection of another, and libcurl knows it no more until then. */
+static void held(struct curl_exchange *c)
+{
+	struct curl_client *w = (struct curl_client *)c->of->client;
+
+	curl_loop_stop(w, c->easy);
+	curl_streams_hold(w, c);
 }
 
 void curl_exchange_resume(struct exchange *x)
@@ -312,6 +330,10 @@ void curl_exchange_over(struct curl_exchange *c, CURLcode code)
 	long status = 0;
 	struct exchange_result r = { .said = "" };
 
+	if (c->held) {
+		held(c);
+		return;
+	}
 	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
 	r.status = (int)status;
 	r.how = curl_fault_end(c, code, r.status);

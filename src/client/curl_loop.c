@@ -1,5 +1,4 @@
-/* curl_loop.c: libcurl's multi interface driven by one epoll set: sockets, timers, and the
- * descriptor that wakes the loop.
+/* curl_loop.c: libcurl's multi interface driven by the client's loop: its sockets and timers.
  *
  * epoll is told little: libcurl says "not interested" whenever a request ends and "interested"
  * when the next one starts on the same connection. The first is only noted, so that a kept-alive
@@ -8,16 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "client/curl_impl.h"
 
-#define EVENTS_MAX 128
 /* libcurl lets go of what was idle for longer than this, in whole seconds: from 4.0 s on.
  * uvicorn and llama.cpp close after 5 s: a request sent then may meet the end of its connection.
  * Four seconds leave a second for the way, and cost a new connection only where less than one
@@ -25,6 +21,9 @@
 #define IDLE_MAX_S 3L
 
 struct socket_watch {
+	struct loop_watch watch; /* first */
+	struct curl_client *of;
+	int fd;
 	uint32_t wanted;     /* what libcurl wants to hear */
 	uint32_t registered; /* what epoll has; may be more than wanted */
 	bool connection;     /* to an upstream; else one of libcurl's own, such as its resolver's */
@@ -32,18 +31,42 @@ struct socket_watch {
 
 /* ---- sockets ---- */
 
+static void socket_ready(struct loop_watch *watch, uint32_t events);
+
 static bool sockets_reserve(struct curl_client *w, int fd)
 {
 	if ((size_t)fd < w->socket_cap)
 		return true;
 	size_t cap = ((size_t)fd + 1) * 2;
-	struct socket_watch *sockets = realloc(w->sockets, cap * sizeof(*sockets));
+	struct socket_watch **sockets = reallocarray(w->sockets, cap,
+						     sizeof(struct socket_watch *));
 	if (sockets == NULL)
 		return false;
-	memset(sockets + w->socket_cap, 0, (cap - w->socket_cap) * sizeof(*sockets));
+	memset(sockets + w->socket_cap, 0, (cap - w->socket_cap) * sizeof(struct socket_watch *));
 	w->sockets = sockets;
 	w->socket_cap = cap;
 	return true;
+}
+
+/* NULL: no memory. */
+static struct socket_watch *socket_of(struct curl_client *w, int fd)
+{
+	if (!sockets_reserve(w, fd))
+		return NULL;
+	if (w->sockets[fd] == NULL)
+		w->sockets[fd] = calloc(1, sizeof(*w->sockets[fd]));
+	if (w->sockets[fd] == NULL)
+		return NULL;
+	w->sockets[fd]->watch.ready = socket_ready;
+	w->sockets[fd]->of = w;
+	w->sockets[fd]->fd = fd;
+	return w->sockets[fd];
+}
+
+static void socket_forget(struct socket_watch *s, bool connection)
+{
+	s->wanted = s->registered = 0;
+	s->connection = connection;
 }
 
 /* What was noted of a descriptor ends when a new socket gets it: libcurl closes those that never
@@ -58,9 +81,12 @@ static curl_socket_t on_socket_open(void *arg, curlsocktype purpose, struct curl
 		c->kept_off = why;
 		return CURL_SOCKET_BAD;
 	}
+	if (!curl_streams_may_open(c))
+		return CURL_SOCKET_BAD;
 	int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-	if (fd >= 0 && sockets_reserve(w, fd))
-		w->sockets[fd] = (struct socket_watch){ .connection = true };
+	struct socket_watch *s = fd >= 0 ? socket_of(w, fd) : NULL;
+	if (s != NULL)
+		socket_forget(s, true);
 	return fd;
 }
 
@@ -68,53 +94,49 @@ static int on_socket_close(void *arg, curl_socket_t fd)
 {
 	struct curl_client *w = arg;
 
-	if (fd >= 0 && (size_t)fd < w->socket_cap)
-		w->sockets[fd] = (struct socket_watch){ 0 }; /* closing takes it out of epoll */
+	if (fd >= 0 && (size_t)fd < w->socket_cap && w->sockets[fd] != NULL)
+		socket_forget(w->sockets[fd], false); /* closing takes it out of epoll */
 	return close(fd);
 }
 
-/* `registered` is what we believe; where the kernel knows better it is right. */
-static void socket_register(struct curl_client *w, int fd, uint32_t events)
+static void socket_register(struct socket_watch *s, uint32_t events)
 {
-	struct socket_watch *s = &w->sockets[fd];
-	struct epoll_event e = { .events = events, .data.fd = fd };
-	int op = s->registered == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+	bool ok = loop_watch(s->of->loop, s->fd, s->registered, events, &s->watch);
 
-	if (events == 0)
-		op = EPOLL_CTL_DEL;
-	int failed = epoll_ctl(w->epoll_fd, op, fd, &e);
-	if (failed != 0 && op == EPOLL_CTL_MOD && errno == ENOENT)
-		failed = epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, fd, &e);
-	else if (failed != 0 && op == EPOLL_CTL_ADD && errno == EEXIST)
-		failed = epoll_ctl(w->epoll_fd, EPOLL_CTL_MOD, fd, &e);
-	if (failed != 0 && errno != EBADF && errno != ENOENT) /* those two: it is closed already */
-		log_warn("client.epoll_failed", kv_int("errno", errno));
-	s->registered = failed != 0 ? 0 : events;
+	s->registered = ok ? events : 0;
 }
 
 static int on_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket_arg)
 {
 	(void)easy;
 	(void)socket_arg;
-	struct curl_client *w = arg;
-	if (!sockets_reserve(w, fd))
-		return -1;
+	struct socket_watch *s = socket_of(arg, fd);
 	uint32_t wanted = 0;
+	if (s == NULL)
+		return -1;
 	if (what == CURL_POLL_IN || what == CURL_POLL_INOUT)
 		wanted |= EPOLLIN;
 	if (what == CURL_POLL_OUT || what == CURL_POLL_INOUT)
 		wanted |= EPOLLOUT;
-	struct socket_watch *s = &w->sockets[fd];
 	s->wanted = wanted;
 	bool keep = wanted == 0 && (s->connection || s->registered == 0);
 	if (!keep && wanted != s->registered)
-		socket_register(w, fd, wanted);
+		socket_register(s, wanted);
 	return 0;
 }
 
 static bool reads(const struct curl_client *w, size_t fd)
 {
-	return w->sockets[fd].connection && (w->sockets[fd].wanted & EPOLLIN) != 0;
+	const struct socket_watch *s = w->sockets[fd];
+
+	return s != NULL && s->connection && (s->wanted & EPOLLIN) != 0;
+}
+
+/* libcurl may have read an answer in the same breath in which it sent the request: the exchange has
+ * ended, and no socket and no timer will tell. */
+static void ended_heed(struct curl_client *w, int running)
+{
+	w->undelivered |= (size_t)running < w->started_n;
 }
 
 /* Over TLS a peer can say that it will send no more, and leave the connection open. libcurl
@@ -132,28 +154,31 @@ static void farewells_heed(struct curl_client *w, int running)
 							 CURL_CSELECT_IN, &running);
 			}
 	}
+	ended_heed(w, running);
 }
 
-static void socket_ready(struct curl_client *w, const struct epoll_event *e)
+static void socket_ready(struct loop_watch *watch, uint32_t events)
 {
-	int fd = e->data.fd, running;
+	struct socket_watch *s = (struct socket_watch *)watch;
+	struct curl_client *w = s->of;
+	int running;
 
-	if (w->sockets[fd].wanted == 0) {
+	if (s->wanted == 0) {
 		/* A connection that is idle, or whose reading is paused: what comes has to wait.
 		 * If the upstream has closed it, libcurl will find out by itself. */
-		if (w->sockets[fd].registered != 0)
-			socket_register(w, fd, 0);
+		if (s->registered != 0)
+			socket_register(s, 0);
 		return;
 	}
 	int mask = 0;
-	if (e->events & EPOLLIN)
+	if (events & EPOLLIN)
 		mask |= CURL_CSELECT_IN;
-	if (e->events & EPOLLOUT)
+	if (events & EPOLLOUT)
 		mask |= CURL_CSELECT_OUT;
-	if (e->events & (EPOLLERR | EPOLLHUP))
+	if (events & (EPOLLERR | EPOLLHUP))
 		mask |= CURL_CSELECT_ERR;
-	curl_multi_socket_action(w->multi, fd, mask, &running);
-	if (w->farewells == 1 && !w->sockets[fd].connection)
+	curl_multi_socket_action(w->multi, s->fd, mask, &running);
+	if (w->farewells == 1 && !s->connection)
 		w->farewells = 0; /* the connection is closed already: HTTP/1.1 */
 	farewells_heed(w, running);
 }
@@ -171,44 +196,21 @@ static int on_timer(CURLM *multi, long timeout_ms, void *arg)
 	return 0;
 }
 
+uint64_t curl_loop_due_ms(const struct curl_client *w)
+{
+	return w->undelivered ? 0 : w->curl_due_ms;
+}
+
 void curl_loop_due(struct curl_client *w)
 {
 	int running;
 
+	curl_loop_resume(w);
 	if (w->curl_due_ms != UINT64_MAX && sys.monotonic_ms() >= w->curl_due_ms) {
 		w->curl_due_ms = UINT64_MAX;
 		curl_multi_socket_action(w->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 		farewells_heed(w, running);
 	}
-}
-
-/* How long to wait where the caller wants no longer than `timeout_ms`; -1: for ever. */
-static int shorter(const struct curl_client *w, int timeout_ms)
-{
-	int left_ms = clock_wait_ms(w->curl_due_ms, sys.monotonic_ms());
-
-	if (left_ms < 0 || (timeout_ms >= 0 && timeout_ms < left_ms))
-		return timeout_ms;
-	return left_ms;
-}
-
-void curl_loop_wait(struct curl_client *w, int timeout_ms, bool *ret_woken)
-{
-	struct epoll_event events[EVENTS_MAX];
-
-	*ret_woken = false;
-	int n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, shorter(w, timeout_ms));
-	for (int i = 0; i < n; i++) {
-		uint64_t count;
-		if (events[i].data.fd != w->wake_fd) {
-			socket_ready(w, &events[i]);
-			continue;
-		}
-		*ret_woken = true;
-		if (read(w->wake_fd, &count, sizeof(count)) < 0 && errno != EAGAIN)
-			log_warn("client.wake_failed", kv_int("errno", errno));
-	}
-	curl_loop_due(w);
 }
 
 /* Requests that wait for the connection of another to stand, because it may carry them all, do
@@ -233,20 +235,15 @@ struct curl_exchange *curl_loop_ended(struct curl_client *w, CURLcode *ret)
 		if (m->msg != CURLMSG_DONE ||
 		    curl_easy_getinfo(easy, CURLINFO_PRIVATE, &x) != CURLE_OK)
 			continue;
-		if (code != CURLE_OK && !curl_fault_connected(easy))
+		if (code != CURLE_OK && !x->held && !curl_fault_connected(easy)) {
+			curl_streams_failed(x);
 			held_release(w);
+		}
 		*ret = code;
 		return x;
 	}
+	w->undelivered = false;
 	return NULL;
-}
-
-void curl_loop_wake(const struct curl_client *w)
-{
-	uint64_t one = 1;
-
-	if (write(w->wake_fd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-		log_warn("client.wake_failed", kv_int("errno", errno));
 }
 
 /* ---- handles ---- */
@@ -291,6 +288,20 @@ bool curl_loop_start(struct curl_client *w, CURL *easy)
 	return true;
 }
 
+void curl_loop_resume(struct curl_client *w)
+{
+	struct curl_exchange *c;
+
+	while ((c = curl_streams_next(w)) != NULL) {
+		c->said[0] = '\0';
+		c->held = !curl_loop_start(w, c->easy);
+		if (c->held) { /* no memory: at the next turn */
+			curl_streams_hold(w, c);
+			return;
+		}
+	}
+}
+
 void curl_loop_stop(struct curl_client *w, CURL *easy)
 {
 	size_t i = w->started_n;
@@ -304,17 +315,9 @@ void curl_loop_stop(struct curl_client *w, CURL *easy)
 
 /* ---- opening and closing ---- */
 
-static bool epoll_open(struct curl_client *w)
+bool curl_loop_open(struct curl_client *w)
 {
-	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	w->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	struct epoll_event wake = { .events = EPOLLIN, .data.fd = w->wake_fd };
-	return w->epoll_fd >= 0 && w->wake_fd >= 0 &&
-	       epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->wake_fd, &wake) == 0;
-}
-
-static bool multi_open(struct curl_client *w)
-{
+	w->curl_due_ms = UINT64_MAX;
 	w->multi = curl_multi_init();
 	return w->multi != NULL &&
 	       curl_multi_setopt(w->multi, CURLMOPT_SOCKETFUNCTION, on_socket) == CURLM_OK &&
@@ -323,28 +326,11 @@ static bool multi_open(struct curl_client *w)
 	       curl_multi_setopt(w->multi, CURLMOPT_TIMERDATA, w) == CURLM_OK;
 }
 
-bool curl_loop_open(struct curl_client *w, struct error *err)
-{
-	w->curl_due_ms = UINT64_MAX;
-	if (!epoll_open(w)) {
-		int saved = errno;
-		curl_loop_close(w);
-		return fail_sys(err, saved, "opening the event loop");
-	}
-	if (!multi_open(w)) {
-		curl_loop_close(w);
-		return fail_memory(err);
-	}
-	return true;
-}
-
 void curl_loop_close(struct curl_client *w)
 {
 	curl_multi_cleanup(w->multi);
+	for (size_t fd = 0; fd < w->socket_cap; fd++)
+		free(w->sockets[fd]);
 	free(w->sockets);
 	free(w->started);
-	if (w->epoll_fd >= 0)
-		close(w->epoll_fd);
-	if (w->wake_fd >= 0)
-		close(w->wake_fd);
 }

@@ -6,7 +6,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/log.h"
 #include "client/curl_impl.h"
 #include "client/proxy.h"
 
@@ -62,22 +61,6 @@ bool curl_route_has_openssl(void)
 	return has;
 }
 
-static X509_STORE *machine_store(struct curl_client *w)
-{
-	const curl_version_info_data *built = curl_version_info(CURLVERSION_NOW);
-	bool good = true;
-
-	if (w->machine == NULL)
-		w->machine = tls_store_of_machine(built->cainfo, built->capath, &good);
-	if (!good)
-		log_warn("tls.ca_unreadable",
-			 kv_str("say", "SSL_CERT_FILE, SSL_CERT_DIR or the machine's CA "
-				       "certificates cannot be read"));
-	if (w->machine != NULL && X509_STORE_up_ref(w->machine) != 1)
-		return NULL;
-	return w->machine;
-}
-
 /* ---- routes ---- */
 
 static bool route_proxy(struct curl_route *r, const char *proxy)
@@ -95,18 +78,19 @@ static bool route_proxy(struct curl_route *r, const char *proxy)
 static bool route_make(struct curl_client *w, const char *url, const struct tls_pem *tls,
 		       struct curl_route *r)
 {
+	const struct tls_pem own = { .cert = tls->cert, .key = tls->key };
 	const char *proxy = w->guard == NULL ? proxy_of(url) : NULL;
 
 	r->base.client = &w->base;
 	r->https = strncasecmp(url, "https:", 6) == 0;
 	if (!route_proxy(r, proxy))
 		return false;
-	if (tls->ca != NULL && (r->ca_mark = tls_ca_mark(tls->ca)) == NULL)
+	if (tls->ca != NULL && (r->ca_mark = trust_mark(w->trust, tls->ca)) == NULL)
 		return false;
 	bool speaks_tls = r->https || (proxy != NULL && strncasecmp(proxy, "https:", 6) == 0);
 	if (speaks_tls)
-		r->store = tls->ca != NULL ? tls_store_of(tls->ca) : machine_store(w);
-	return (r->store != NULL || !speaks_tls) && tls_pem_copy(tls, &r->tls);
+		r->store = trust_store(w->trust, tls->ca);
+	return (r->store != NULL || !speaks_tls) && tls_pem_copy(&own, &r->tls);
 }
 
 struct client_route *curl_route_new(struct client *c, const char *url, const struct tls_pem *tls)

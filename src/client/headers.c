@@ -86,8 +86,7 @@ bool header_is_end_to_end(const struct header *list, size_t n, struct slice name
 
 /* ---- an answer's head ---- */
 
-/* The value of a Content-Length; UINT64_MAX if it is not plain digits in range. */
-static uint64_t length_read(struct slice value)
+uint64_t length_read(struct slice value)
 {
 	uint64_t length = 0;
 
@@ -100,8 +99,7 @@ static uint64_t length_read(struct slice value)
 	return value.n > 0 ? length : UINT64_MAX;
 }
 
-/* The next line, without its CRLF or LF; false: there is none that is whole. */
-static bool line_next(struct slice *rest, struct slice *ret)
+bool head_line_next(struct slice *rest, struct slice *ret)
 {
 	const char *end = rest->n > 0 ? memchr(rest->p, '\n', rest->n) : NULL;
 
@@ -123,9 +121,9 @@ const char *head_read(struct slice lines, struct header headers[static HEAD_HEAD
 	h->headers = headers;
 	h->header_count = 0;
 	h->length = UINT64_MAX;
-	if (!line_next(&lines, &line))
+	if (!head_line_next(&lines, &line))
 		return NULL;
-	while (line_next(&lines, &line)) {
+	while (head_line_next(&lines, &line)) {
 		const char *why = line.n > 0 ? field_read(line, &one.name, &one.value) : NULL;
 		if (why != NULL)
 			return why;
@@ -136,6 +134,8 @@ const char *head_read(struct slice lines, struct header headers[static HEAD_HEAD
 		else if (h->header_count < HEAD_HEADERS_MAX)
 			headers[h->header_count++] = one;
 	}
+	if (header_find(headers, h->header_count, "Transfer-Encoding") != NULL)
+		h->length = UINT64_MAX;
 	return NULL;
 }
 

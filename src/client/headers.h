@@ -44,10 +44,17 @@ struct exchange_head {
 
 #define HEAD_HEADERS_MAX 200u
 /* Takes the lines of an answer's head apart, the status line first; the texts stay in `lines`. What
- * is more than HEAD_HEADERS_MAX is left out, and so is Content-Length, which becomes `length`.
+ * is more than HEAD_HEADERS_MAX is left out, and so is Content-Length, which becomes `length`, unless
+ * there is a Transfer-Encoding, which counts before it (RFC 9112, 6.3).
  * NULL, or why it is no head (static text). `h` is zeroed but for its status. */
 MUST_USE const char *head_read(struct slice lines, struct header headers[static HEAD_HEADERS_MAX],
 			       struct exchange_head *h);
+
+/* The next line of a head, without its CRLF or LF, which goes on behind it; false: there is none that
+ * is whole. */
+MUST_USE bool head_line_next(struct slice *rest, struct slice *ret);
+/* The value of a Content-Length; UINT64_MAX if it is not plain digits in range. */
+uint64_t length_read(struct slice value);
 
 /* A date as headers have it (RFC 9110, 5.6.7), in Unix s; < 0: it is none. */
 int64_t header_date(const char *text);
