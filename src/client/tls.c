@@ -6,6 +6,7 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
@@ -89,7 +90,7 @@ static BIO *bio_of(const char *text)
 }
 
 /* Calls `each` for every certificate of the text, which stops at a false; returns how many there
- * are, -1 where one does not parse or `each` failed. */
+ * are, -1 where one does not parse or `each` failed, whose error stays in OpenSSL's queue. */
 static int certs_each(const char *text, bool (*each)(void *ctx, X509 *cert), void *ctx)
 {
 	AUTO(bio_free) BIO *in = bio_of(text);
@@ -149,6 +150,35 @@ bool tls_key_check(const char *cert, const char *key, char *why, size_t size)
 			 : pair == NULL ? "holds no private key in PEM form"
 					: "holds a private key that is not the certificate's");
 	return good;
+}
+
+/* ---- what is shown ---- */
+
+/* The first is the certificate, those behind it are its signers'. */
+static bool chain_add(void *to, X509 *cert)
+{
+	SSL_CTX *ctx = to;
+
+	return SSL_CTX_get0_certificate(ctx) == NULL ? SSL_CTX_use_certificate(ctx, cert) == 1
+						     : SSL_CTX_add1_chain_cert(ctx, cert) == 1;
+}
+
+bool tls_show(struct ssl_ctx_st *ctx, const struct tls_pem *t, char *why, size_t size)
+{
+	bool asked = false;
+	AUTO(bio_free) BIO *in = bio_of(t->key != NULL ? t->key : t->cert);
+	AUTO(pkey_free)
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(in, NULL, on_passphrase, &asked);
+
+	ERR_clear_error();
+	if (key != NULL && certs_each(t->cert, chain_add, ctx) > 0 &&
+	    SSL_CTX_use_PrivateKey(ctx, key) == 1 && SSL_CTX_check_private_key(ctx) == 1)
+		return true;
+	const char *reason = ERR_reason_error_string(ERR_peek_error());
+	snprintf(why, size, "lowtide's own certificate cannot be used: %s",
+		 reason != NULL ? reason : "out of memory");
+	ERR_clear_error();
+	return false;
 }
 
 /* ---- stores ---- */

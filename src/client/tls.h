@@ -37,3 +37,8 @@ void tls_store_free(struct x509_store_st *store);
 /* A text that differs wherever the CA certificates do, and is a bundle by itself: the first of
  * them, with a hash of all. NULL: no memory. Owned by the caller. */
 char *tls_ca_mark(const char *ca);
+
+/* Lowtide's own certificate and key, shown to servers by all connections of the context; OpenSSL's
+ * SSL_CTX. False: `why` says what it does not take. */
+struct ssl_ctx_st;
+bool tls_show(struct ssl_ctx_st *ctx, const struct tls_pem *t, char *why, size_t size);
