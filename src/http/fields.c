@@ -47,13 +47,13 @@ const char *field_fault(struct slice name, struct slice value)
 	return has_control(value) ? "a header's value holds a control character" : NULL;
 }
 
-static struct slice trimmed(struct slice s)
+struct slice field_trimmed(struct slice text)
 {
-	while (s.n > 0 && is_blank(*s.p))
-		s = (struct slice){ s.p + 1, s.n - 1 };
-	while (s.n > 0 && is_blank(s.p[s.n - 1]))
-		s.n--;
-	return s;
+	while (text.n > 0 && is_blank(*text.p))
+		text = (struct slice){ text.p + 1, text.n - 1 };
+	while (text.n > 0 && is_blank(text.p[text.n - 1]))
+		text.n--;
+	return text;
 }
 
 const char *field_read(struct slice line, struct slice *ret_name, struct slice *ret_value)
@@ -65,7 +65,7 @@ const char *field_read(struct slice line, struct slice *ret_name, struct slice *
 	if (colon == NULL)
 		return "a header's line has no colon";
 	*ret_name = (struct slice){ line.p, (size_t)(colon - line.p) };
-	*ret_value = trimmed((struct slice){ colon + 1, line.n - ret_name->n - 1 });
+	*ret_value = field_trimmed((struct slice){ colon + 1, line.n - ret_name->n - 1 });
 	return field_fault(*ret_name, *ret_value);
 }
 
@@ -101,15 +101,24 @@ bool field_is_hop_by_hop(struct slice name)
 	return field_is_one_of(name, names);
 }
 
+bool field_list_next(struct slice *list, struct slice *ret)
+{
+	if (list->n == 0)
+		return false;
+	const char *comma = memchr(list->p, ',', list->n);
+	size_t n = comma != NULL ? (size_t)(comma - list->p) : list->n;
+	size_t taken = comma != NULL ? n + 1 : n;
+	*ret = field_trimmed((struct slice){ list->p, n });
+	*list = (struct slice){ list->p + taken, list->n - taken };
+	return true;
+}
+
 bool field_list_has(struct slice list, struct slice name)
 {
-	for (size_t end; list.n > 0; list = (struct slice){ list.p + end, list.n - end }) {
-		const char *comma = memchr(list.p, ',', list.n);
-		size_t n = comma != NULL ? (size_t)(comma - list.p) : list.n;
-		struct slice one = trimmed((struct slice){ list.p, n });
+	struct slice one;
+
+	while (field_list_next(&list, &one))
 		if (one.n == name.n && strncasecmp(one.p, name.p, name.n) == 0)
 			return true;
-		end = comma != NULL ? n + 1 : n;
-	}
 	return false;
 }

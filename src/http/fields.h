@@ -22,5 +22,9 @@ bool field_is_one_of(struct slice name, const char *const *names);
 /* Whether the field is of one connection, and never passed on (RFC 9110, 7.6.1). So are the fields
  * that `Connection` names: field_list_has(). */
 bool field_is_hop_by_hop(struct slice name);
-/* Whether `list`, "close, x-custom", has `name`. */
+/* Without the white space around it. */
+struct slice field_trimmed(struct slice text);
+/* The next of a list, "close, x-custom", which goes on behind it; false: there is none. */
+MUST_USE bool field_list_next(struct slice *list, struct slice *ret);
+/* Whether such a list has `name`. */
 bool field_list_has(struct slice list, struct slice name);

@@ -2,7 +2,10 @@
  * calls is put together in f->line. */
 #include "http/framing.h"
 
+#include <assert.h>
+
 #include "base/error.h"
+#include "base/hex.h"
 #include "http/fields.h"
 
 /* Far beyond any body, and far from where a sum of such would wrap. */
@@ -117,7 +120,7 @@ static bool length_read(struct framing *f, struct slice value, struct framing_fa
 	return true;
 }
 
-/* libmicrohttpd does not cut white space off a value's end. */
+/* Other readers may not cut white space off a value's end. */
 static bool ends_in_blank(struct slice line)
 {
 	return line.n > 0 && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t');
@@ -141,8 +144,6 @@ static bool framing_field_read(struct framing *f, struct slice name, struct slic
 		if (f->encodings > 1 || !f->chunked || blank_end)
 			return refuse(fault, 400,
 				      "the only Transfer-Encoding understood is 'chunked'");
-	} else if (field_is(name, "Cookie")) { /* libmicrohttpd takes it apart, in a copy */
-		f->head_cost += value.n + count_of(';', value) * FRAMING_FIELD_COST;
 	}
 	return true;
 }
@@ -168,12 +169,15 @@ static void request_end(struct framing *f)
 {
 	f->state = FRAMING_START;
 	f->begun = false;
+	f->ended = true;
 }
 
 static bool head_end(struct framing *f, struct framing_fault *fault)
 {
 	if (f->lengths > 0 && f->encodings > 0)
 		return refuse(fault, 400, "both Content-Length and Transfer-Encoding are given");
+	if (f->chunked && !f->http_1_1) /* RFC 9112, 6.1: who passed it on may not have known it */
+		return refuse(fault, 400, "HTTP/1.0 has no Transfer-Encoding");
 	if (f->hosts > 1 || (f->hosts == 0 && f->http_1_1))
 		return refuse(fault, 400, "exactly one Host header is needed");
 	if (f->chunked)
@@ -187,16 +191,8 @@ static bool head_end(struct framing *f, struct framing_fault *fault)
 
 /* ---- chunks ---- */
 
-static int hex_value(char c)
-{
-	if (is_digit(c))
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Its digits, and what stands behind them: nothing, or an extension, which is dropped. `line`
- * may be the beginning of one (libmicrohttpd judges that, too). */
+ * may be the beginning of one. */
 static bool chunk_size_read(struct slice line, uint64_t *ret, struct framing_fault *fault)
 {
 	size_t n = 0;
@@ -260,6 +256,10 @@ static bool beginning_check(const struct framing *f, struct framing_fault *fault
 
 	if (line.n == 0 && !f->line.failed)
 		return true;
+	if (f->line.no_memory)
+		return refuse(fault, 500, "there is no memory for it");
+	if (f->state == FRAMING_CHUNK_SIZE && f->line.failed)
+		return refuse(fault, 400, "a chunk's extension is too long");
 	if (f->state == FRAMING_CHUNK_SIZE) {
 		line.n -= line.p[line.n - 1] == '\r';
 		return chunk_size_read(line, &size, fault);
@@ -300,11 +300,9 @@ static bool take_line(struct framing *f, struct slice *rest, struct framing_faul
 
 /* ---- all bytes ---- */
 
-static void skip_body(struct framing *f, struct slice *rest)
+void framing_data_taken(struct framing *f, uint64_t n)
 {
-	uint64_t n = f->left < rest->n ? f->left : rest->n;
-
-	*rest = (struct slice){ rest->p + n, rest->n - n };
+	assert(n <= framing_data_left(f));
 	f->left -= n;
 	if (f->left > 0)
 		return;
@@ -312,6 +310,14 @@ static void skip_body(struct framing *f, struct slice *rest)
 		request_end(f);
 	else
 		f->state = FRAMING_CHUNK_CR;
+}
+
+static void take_data(struct framing *f, struct slice *rest)
+{
+	uint64_t n = f->left < rest->n ? f->left : rest->n;
+
+	*rest = (struct slice){ rest->p + n, rest->n - n };
+	framing_data_taken(f, n);
 }
 
 static bool take_byte(struct framing *f, struct slice *rest, char expected, enum framing_state next,
@@ -329,7 +335,7 @@ static bool step(struct framing *f, struct slice *rest, struct framing_fault *fa
 	switch (f->state) {
 	case FRAMING_BODY:
 	case FRAMING_CHUNK_DATA:
-		skip_body(f, rest);
+		take_data(f, rest);
 		return true;
 	case FRAMING_CHUNK_CR:
 		return take_byte(f, rest, '\r', FRAMING_CHUNK_LF, fault);
@@ -344,18 +350,25 @@ static bool step(struct framing *f, struct slice *rest, struct framing_fault *fa
 	return take_line(f, rest, fault);
 }
 
-size_t framing_read(struct framing *f, struct slice bytes, struct framing_fault *ret_fault)
+enum framing_event framing_next(struct framing *f, struct slice *rest, struct slice *ret_data,
+				struct framing_fault *ret_fault)
 {
-	struct slice rest = bytes;
-	size_t whole = 0; /* bytes of requests that have ended */
-
 	*ret_fault = (struct framing_fault){ 0, NULL };
-	while (rest.n > 0) {
-		if (framing_is_idle(f))
-			whole = bytes.n - rest.n;
+	while (rest->n > 0 && !f->ended) {
+		struct slice before = *rest;
+		enum framing_state state = f->state;
 		f->begun = true;
-		if (!step(f, &rest, ret_fault))
-			return whole;
+		if (!step(f, rest, ret_fault))
+			return FRAMING_FAULT;
+		if (state == FRAMING_BODY || state == FRAMING_CHUNK_DATA) {
+			*ret_data = (struct slice){ before.p, before.n - rest->n };
+			return FRAMING_DATA;
+		}
+		if (state == FRAMING_FIELDS && f->state != FRAMING_FIELDS)
+			return FRAMING_HEAD;
 	}
-	return bytes.n;
+	if (!f->ended)
+		return FRAMING_MORE;
+	f->ended = false;
+	return FRAMING_END;
 }

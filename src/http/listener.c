@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/log.h"
@@ -93,13 +95,10 @@ static bool find_port(struct listener *l, struct error *err)
 static bool accept_all(struct listener *l)
 {
 	for (;;) {
-		struct sockaddr_storage from;
-		socklen_t size = sizeof(from);
-		int fd = accept4(l->fd, (struct sockaddr *)&from, &size,
-				 SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0)
-			l->accepted(l->ctx, fd, (struct sockaddr *)&from, size);
+			l->accepted(l->ctx, fd);
 		else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
 			return false;
 		else if (errno == EAGAIN)

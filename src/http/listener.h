@@ -1,13 +1,10 @@
 /* listener.h: the listening socket and the thread that accepts on it.
  *
- * libmicrohttpd could do both, but cannot be told to stop listening while it is busy: its
- * MHD_quiesce_daemon() removes the socket from each loop's epoll set while that loop may be doing
- * the same, and ends the process when the second finds it gone (0.9.75). */
+ * Not a loop's: it stops listening while the loops are busy, and where no descriptors are left it
+ * pauses alone. */
 #pragma once
 
-#include <netinet/in.h>
 #include <stdint.h>
-#include <sys/socket.h>
 
 #include "base/attr.h"
 #include "base/error.h"
@@ -15,7 +12,7 @@
 struct listener;
 
 /* A connection that came in, non-blocking; `fd` is taken over. Called in the listener's thread. */
-typedef void (*listener_fn)(void *ctx, int fd, const struct sockaddr *address, socklen_t size);
+typedef void (*listener_fn)(void *ctx, int fd);
 
 /* A socket that listens there; connections wait in its queue until a listener accepts them. `host`
  * is a numeric address or "localhost"; `port` 0: any free one. INVALID if that cannot be. */
