@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "base/buf.h"
+#include "base/hex.h"
 
 #define HEAD_MAX (16u << 10)
 #define BOUNDARY_MAX 200 /* RFC 2046 says 70 */
@@ -138,14 +139,6 @@ static char *text_of(const struct buf *value)
 }
 
 /* ---- filename*=UTF-8''na%C3%AFve.jsonl (RFC 5987) ---- */
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 /* Decodes in place; false if it is not of that form, or holds a NUL. */
 static bool decode_extended(struct buf *value)

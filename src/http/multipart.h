@@ -1,10 +1,8 @@
 /* multipart.h: multipart/form-data (RFC 7578) as it streams in, split anywhere, fields in any
  * order.
  *
- * A parser of our own: libmicrohttpd's cuts a filename at an escaped quote, knows no filename*, and
- * searches for the boundary byte by byte. This parser holds nothing of a part's content back but a
- * piece that may be the beginning of a boundary; a part's head may be up to 16 KiB. Knows nothing
- * of HTTP. Belongs to one thread at a time. */
+ * Nothing of a part's content is held back but a piece that may be the beginning of a boundary; a
+ * part's head may be up to 16 KiB. Knows nothing of HTTP. Belongs to one thread at a time. */
 #pragma once
 
 #include "base/attr.h"
