@@ -1,11 +1,10 @@
 /* pull.c: see pull.h.
  *
- *	  a piece is taken whole                  it has been read
+ *	  all of a piece is sent                  it has been read
  *	SENDING ------------------> READING ------------------> SENDING ... the end, or a fault
- *	  (loop)                     (worker; the connection is suspended)
+ *	  (loop)                     (worker; the connection is HANDED)
  *
- * Loop and worker have the pull in turn, and a suspended connection is not completed: so there is
- * no lock. The worker's last touch is the resume. */
+ * Loop and worker have the pull in turn: so there is no lock. */
 #include "http/pull.h"
 
 #include <assert.h>
@@ -13,36 +12,40 @@
 #include <string.h>
 
 #include "http/gzip.h"
+#include "http/loop.h"
 
 #define PIECE_BYTES 65536
 
 struct pull {
 	struct http_server *server;
-	struct MHD_Connection *connection;
+	struct connection *connection;
 	struct http_file file;
 	struct gzip_reader *packer; /* NULL: the bytes go as they are */
 	uint64_t at, left;          /* what was not read yet; with a packer its own */
-	ssize_t end;                /* MHD's END value, once nothing follows the piece; else 0 */
-	size_t held, sent;          /* bytes of the piece */
+	bool asked;                 /* a worker has it */
+	enum out_next next;         /* what the worker found */
+	size_t held;                /* bytes of the piece */
 	struct work work;
 	char piece[PIECE_BYTES];
 };
 
 /* ---- worker ---- */
 
+/* All of a piece, in as many reads as the source makes of it: each piece costs two changes of threads. */
 static ssize_t plain_read(struct pull *p)
 {
 	size_t want = p->left < PIECE_BYTES ? (size_t)p->left : PIECE_BYTES;
 
-	if (want == 0)
-		return 0;
-	ssize_t n = p->file.ops->read(p->file.ctx, p->at, p->piece, want);
-	if (n <= 0) /* shorter than it was when the answer began */
-		return -1;
-	assert((size_t)n <= want);
-	p->at += (uint64_t)n;
-	p->left -= (uint64_t)n;
-	return n;
+	for (size_t n = 0; n < want;) {
+		ssize_t got = p->file.ops->read(p->file.ctx, p->at, p->piece + n, want - n);
+		if (got <= 0) /* shorter than it was when the answer began */
+			return -1;
+		assert((size_t)got <= want - n);
+		n += (size_t)got;
+		p->at += (uint64_t)got;
+		p->left -= (uint64_t)got;
+	}
+	return (ssize_t)want;
 }
 
 static void piece_read(void *arg)
@@ -51,51 +54,45 @@ static void piece_read(void *arg)
 	struct http_server *s = p->server;
 	ssize_t n = p->packer != NULL ? gzip_read(p->packer, p->piece, PIECE_BYTES) : plain_read(p);
 
-	p->sent = 0;
 	p->held = n > 0 ? (size_t)n : 0;
-	if (n <= 0)
-		p->end = n == 0 ? MHD_CONTENT_READER_END_OF_STREAM
-				: MHD_CONTENT_READER_END_WITH_ERROR;
-	MHD_resume_connection(p->connection);
-	/* From here on `p` may be gone. */
+	p->next = n > 0 ? OUT_PIECE : n == 0 ? OUT_END : OUT_BROKEN;
+	http_loop_give_back(p->connection);
 	answers_ended(&s->answers);
 }
 
 /* ---- loop ---- */
 
-static ssize_t on_read(void *cls, uint64_t at, char *to, size_t size)
+static enum out_next pull_ask(struct pull *p)
 {
-	struct pull *p = cls;
-	size_t n = p->held - p->sent;
-
-	(void)at;
-	if (n == 0 && p->end != 0)
-		return p->end;
-	if (n == 0) {
-		if (!answers_begin(&p->server->answers))
-			return MHD_CONTENT_READER_END_WITH_ERROR;
-		MHD_suspend_connection(p->connection); /* first: the worker may be done at once */
-		workers_post(p->server->workers[HTTP_READ], &p->work, piece_read, p);
-		return 0;
-	}
-	n = n < size ? n : size;
-	memcpy(to, p->piece + p->sent, n);
-	p->sent += n;
-	return (ssize_t)n;
+	if (!answers_begin(&p->server->answers))
+		return OUT_BROKEN;
+	p->asked = true;
+	workers_post(p->server->workers[HTTP_READ], &p->work, piece_read, p);
+	return OUT_WAIT;
 }
 
-static void pull_free(void *cls)
+enum out_next pull_next(struct pull *p, struct out *out)
 {
-	struct pull *p = cls;
+	if (!p->asked)
+		return p->packer == NULL && p->left == 0 ? OUT_END : pull_ask(p);
+	p->asked = false;
+	if (p->next == OUT_PIECE)
+		out->piece = (struct slice){ p->piece, p->held };
+	return p->next;
+}
 
+void pull_free(struct pull *p)
+{
+	if (p == NULL)
+		return;
 	gzip_close(p->packer);
 	http_file_close(&p->file);
 	free(p);
 }
 
-static struct pull *pull_new(struct http_request *q, bool packed)
+struct pull *pull_new(struct http_request *q)
 {
-	const struct http_file *f = &q->response.file;
+	struct http_file *f = &q->response.file;
 	struct pull *p = calloc(1, sizeof(*p));
 
 	if (p == NULL)
@@ -104,27 +101,11 @@ static struct pull *pull_new(struct http_request *q, bool packed)
 	p->connection = q->connection;
 	p->at = f->offset;
 	p->left = f->length;
-	if (packed && (p->packer = gzip_open(f)) == NULL)
-		free(TAKE(p));
-	return p;
-}
-
-struct MHD_Response *pull_response(struct http_request *q)
-{
-	struct http_file *f = &q->response.file;
-	/* To a HEAD libmicrohttpd would send the end of a body of unknown length. */
-	bool packed = f->gzip && strcmp(q->method, MHD_HTTP_METHOD_HEAD) != 0;
-	struct pull *p = pull_new(q, packed);
-
-	if (p == NULL)
-		return NULL;
-	struct MHD_Response *made = MHD_create_response_from_callback(
-		packed ? MHD_SIZE_UNKNOWN : f->length, PIECE_BYTES, on_read, p, pull_free);
-	if (made == NULL) {
-		pull_free(p);
+	if (f->gzip && (p->packer = gzip_open(f)) == NULL) {
+		free(p);
 		return NULL;
 	}
 	p->file = *f; /* it is closed with the answer from now on */
 	*f = (struct http_file){ 0 };
-	return made;
+	return p;
 }
