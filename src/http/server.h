@@ -1,10 +1,9 @@
-/* http/server.h: HTTP/1.1 by libmicrohttpd: sockets, requests, bodies, responses. Knows HTTP, not
- * the API.
+/* http/server.h: HTTP/1.1: sockets, requests, bodies, responses. Knows HTTP, not the API.
  *
  * Threads. A few event loops own the sockets. For each request the loop calls `begin` when the
  * headers are in, `body` for each piece of the body, and then either answers at once or hands the
- * request to workers, where `handle` may block on disk and SQL; the connection is suspended
- * meanwhile. One request is only ever in one thread at a time, so handlers need no locks of their
+ * request to workers, where `handle` may block on disk and SQL; the connection is neither read nor
+ * written meanwhile. One request is only ever in one thread at a time, so handlers need no locks of their
  * own.
  *
  * A request that waits for nothing never queues behind one that waits: each kind of work (enum
@@ -39,38 +38,38 @@ enum http_work {
 	HTTP_WRITE,   /* the database's write lock, an fsync */
 	HTTP_LONG,    /* reads, and copies, of whole files: a second for each GB or more */
 	HTTP_INSTANT, /* nothing: memory, and the dispatch thread */
-	HTTP_PASS,    /* nothing either, but its body is read over */
+	HTTP_PASS,    /* nothing either, but its body is read over; in the loop if it is short */
 	HTTP_PIECES,  /* writes to disk, without fsync: the server's own, for pieces of bodies */
 	HTTP_WORKS
 };
 
-#define HTTP_PIECE_MAX (256u << 10)
+#define HTTP_SHORT_BYTES (16u << 10) /* read over in 20 us or less */
+#define HTTP_PIECE_MAX (512u << 10)
 #define HTTP_PIECE_MIN (32u << 10)
 #define HTTP_COLLECTED_BYTES (32u << 20)
 
-#define HTTP_HEADERS_MAX 16
+#define HTTP_FIELDS_BYTES_MAX (32u << 10)
 #define HTTP_PASSED_BYTES_MAX (16u << 10)
 
 /* What a handler fills in; freed by the server. Begins as 200, an empty body, no file. */
 struct http_response {
-	int status;      /* 304: of `file` only the length is used */
+	int status;      /* 304: of `file` and `fixed` only the length is used, if there is one */
 	struct buf body; /* sent if there is no file */
+	struct slice fixed; /* instead of a body: bytes that outlive the server */
 	struct http_file file;
 	const char *content_type; /* static; NULL: application/json; "": none but a passed one */
-	struct buf passed;        /* more headers: name, NUL, value, NUL, ... */
-	struct {
-		const char *name; /* static */
-		char *value;      /* malloc'ed */
-	} headers[HTTP_HEADERS_MAX];
-	unsigned header_count;
+	/* All other headers: "name: value\r\n", as they are sent. Without memory for one it has
+	 * failed, and the connection closes instead. */
+	struct buf fields;
+	size_t passed_n; /* bytes of them that came from elsewhere */
 };
 /* For responses that a handler makes itself (answers in pieces). */
 void http_response_init(struct http_response *r);
 void http_response_done(struct http_response *r);
-/* Adds a header; none is added without memory for it. */
+/* Adds a header. Without memory for it there is no answer: it might say another thing. */
 void http_header(struct http_response *r, const char *name, const char *format, ...)
 	PRINTF_LIKE(3, 4);
-/* Adds a header that came from elsewhere. A header that cannot be sent (fields.h, or without a
+/* Likewise one that came from elsewhere. A header that cannot be sent (fields.h, or without a
  * value) is left out, and so are those beyond HTTP_PASSED_BYTES_MAX. */
 void http_pass_header(struct http_response *r, struct slice name, struct slice value);
 
@@ -92,7 +91,7 @@ struct http_app {
 	/* A piece of the body. This call cannot answer: note the fault and answer in `handle`. Loop
 	 * thread, or after http_body_to_worker() a worker, which may block. */
 	void (*body)(void *ctx, struct http_request *q, struct slice piece);
-	/* The body is whole. Worker thread. */
+	/* The body is whole. Worker thread; the loop thread for HTTP_PASS with a short body. */
 	void (*handle)(void *ctx, struct http_request *q, struct http_response *r);
 	/* The request is over, also when the client went away in the middle. Once for every
 	 * `begin`. Loop thread, where only http_data() may be asked of `q`; or after
@@ -119,15 +118,20 @@ struct http_config {
 	unsigned threads;
 	unsigned workers;     /* for each kind of work; 0: as many as suits it */
 	unsigned waiting_max; /* requests that wait for them; 0: as many as suits it */
+	/* Of one more one that has been idle for 5 s or more makes room, the longest idle of its
+	 * loop. If none has, the new one is closed. */
 	unsigned connections_max;
 	unsigned idle_s; /* a connection on which nothing moves is closed; 0: after 120 s */
 	/* A stream is over when its client takes no byte for so long; 0: never. */
 	uint64_t stream_idle_ms;
 	struct budget *budget; /* that streams are charged to; NULL: none */
-	unsigned kept_max;     /* connections kept open after a request (peers.h); 0: 512 */
 	struct deadline_limits deadlines;
 	struct http_app app;
 	void *ctx;
+	/* Where there is a guest loop: called by http_server_close() when no request is under way;
+	 * on return its thread turns it no more. NULL: there is none. */
+	void (*guest_leave)(void *ctx);
+	void *guest_ctx;
 };
 
 /* Claims an address before there is a server: clients that connect wait until a server accepts.
@@ -144,6 +148,21 @@ void http_server_quiesce(struct http_server *s);
  * connections. NULL is fine. */
 #define HTTP_UNREAD_S 5
 void http_server_close(struct http_server *s);
+
+/* ---- a loop that another thread turns ----
+ *
+ * Connections follow their work: where a request comes of HTTP_PASS and with a short body, its
+ * connection moves to the guest loop; with any other request it moves back. So the thread that
+ * passes requests on has both ends of them, and no request of a client that sends only such changes
+ * threads. All of that thread. */
+
+/* Readable when the loop has something to do. */
+int http_guest_fd(const struct http_server *s);
+/* sys.monotonic_ms() from which on there is something to do whatever the descriptor says;
+ * UINT64_MAX: there is not. */
+uint64_t http_guest_due_ms(struct http_server *s);
+/* Does what there is to do, without waiting. */
+void http_guest_turn(struct http_server *s);
 
 /* ---- the request, during the calls above ---- */
 
@@ -177,7 +196,7 @@ bool http_has_body(const struct http_request *q);
  *	handle: http_later() -> [begin -> write... -> end] from any one thread at a time -> release
  *	                                         closed, once, in between or after `end`
  *
- * Between http_later() and its end a connection is suspended whenever there is nothing to send. A
+ * Between http_later() and its end a connection waits whenever there is nothing to send. A
  * client that goes away is noticed all the same, within a second. Closing its sending side alone
  * counts as going away, and so does taking nothing for stream_idle_ms. A stream holds up to
  * STREAM_BYTES that the client has not taken yet, and one piece where memory is short; then write()
@@ -198,8 +217,8 @@ struct http_stream_ops {
 };
 
 #define STREAM_BYTES (256u << 10)
-/* What a connection takes while it has a request. */
-#define HTTP_CONNECTION_BYTES (64u << 10)
+/* What a connection takes while it has a request, about: its head twice, and what is sent. */
+#define HTTP_CONNECTION_BYTES (8u << 10)
 
 /* Called in `handle`, which then returns without an answer. The stream is the caller's until
  * http_stream_release(). NULL: no memory (then `handle` answers as usual). */

@@ -2,30 +2,31 @@
  *
  *	http_later()
  *	     |
- *	     v       handle has returned             the reader finds nothing
+ *	     v       handle has returned             the loop finds nothing
  *	   HELD --------------------------> PARKED <-------------------------- RUNNING
  *	     |                                |                                 ^   |
- *	     |                                +--- begin, write, end, gone -----+   | on_completed
- *	     +--------- begun, ended or gone by then -----------------------------^ v
+ *	     |                                +------ begin, write, end --------+   | stream_over()
+ *	     +--------- begun or ended by then -----------------------------------^ v
  *	                                                                           OVER
  *
- * HELD and PARKED: the connection is suspended. It is suspended in the loop alone, by the server
- * before `handle` or by the reader, and resumed by the thread that takes the stream from PARKED to
- * RUNNING, both under the stream's lock: so each suspending has exactly one resuming, and in that
- * order. In HELD the worker still uses the request, which a resumed connection could free.
+ * The thread that takes the stream from PARKED to RUNNING posts its connection, under the stream's
+ * lock, so that the connection is there still. In HELD a worker has the request.
  *
- * Locks: peers' -> the stream's -> libmicrohttpd's, or the answers' (answers.h). The operations
- * (room, closed) are called with none of them held. */
+ * Pieces gather in `held`. The loop takes all of them at once, and leaves the memory of those that
+ * it has sent: nothing is copied or sent under the lock.
+ *
+ * Locks: the stream's -> the loop's, or the answers' (answers.h). The operations (room, closed) are
+ * called with none of them held. */
 #include "http/stream.h"
 
+#include <assert.h>
 #include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
-#include "http/response.h"
+#include "http/loop.h"
 
-#define BLOCK_BYTES (16u << 10) /* libmicrohttpd's copy of what it sends; each stream has one */
 #define PIECE_MAX ((size_t)1 << 30)
 
 enum stream_state { HELD, PARKED, RUNNING, OVER };
@@ -36,7 +37,7 @@ struct http_stream {
 	void *ctx;
 	struct answers *answers;      /* the server's */
 	struct http_request *request; /* until OVER */
-	unsigned refs;                /* the caller's, the request's, libmicrohttpd's response's */
+	unsigned refs;                /* the caller's, the request's */
 	enum stream_state state;
 	bool begun, ended, whole, gone;
 	bool handling;   /* counted in answers->handling, */
@@ -44,9 +45,9 @@ struct http_stream {
 	bool refused;    /* a piece found no room: `room` is due */
 	uint64_t length; /* of the body; UINT64_MAX: not known */
 	size_t bound;    /* bytes that it holds at most, but for one piece */
-	struct buf held; /* from `sent` on not taken by libmicrohttpd yet */
-	size_t sent;
-	uint64_t taken; /* bytes, by libmicrohttpd */
+	struct buf held; /* that the loop has not got yet */
+	size_t given;    /* bytes that the loop has got, and the socket not yet */
+	uint64_t taken;  /* bytes, by the socket */
 	/* when the client was last seen to take some, and what was where then */
 	uint64_t moved_ms, moved_taken;
 	int moved_queued;
@@ -54,7 +55,7 @@ struct http_stream {
 
 static size_t waiting_bytes(const struct http_stream *s)
 {
-	return s->held.n - s->sent;
+	return s->held.n + s->given;
 }
 
 static void stream_unref(struct http_stream *s)
@@ -75,7 +76,7 @@ static void wake(struct http_stream *s)
 	if (s->state != PARKED || (!s->begun && !s->ended && !s->gone))
 		return;
 	s->state = RUNNING;
-	MHD_resume_connection(s->request->connection);
+	http_loop_post(s->request->connection);
 }
 
 /* With the lock, once the stream has ended: its connection is not suspended any more, so the server
@@ -89,7 +90,7 @@ static void count_as_sending(struct http_stream *s)
 	answers_to_client(s->answers);
 }
 
-/* ---- the sweep's (peers.h): not after stream_over() has begun ---- */
+/* ---- for how long a client has taken nothing ---- */
 
 /* Bytes that the socket holds and the other end has not acknowledged. */
 static int queued_bytes(int fd)
@@ -99,16 +100,14 @@ static int queued_bytes(int fd)
 	return ioctl(fd, SIOCOUTQ, &n) == 0 ? n : 0;
 }
 
-/* Asked of the socket too; by one thread now and then. Parked, all has been given to the socket. */
-static uint64_t stream_unread_ms(void *cls, int fd, uint64_t now_ms)
+/* A socket that was found empty is asked again once something was given to it. */
+uint64_t stream_unread_ms(struct http_stream *s, int fd, uint64_t now_ms)
 {
-	struct http_stream *s = cls;
-
 	pthread_mutex_lock(&s->lock);
-	int queued = queued_bytes(fd);
-	bool pending = queued > 0 || (s->state == RUNNING && s->taken > 0);
-	bool moved = s->taken != s->moved_taken || queued < s->moved_queued;
-	if (!pending || moved || s->moved_ms == 0)
+	bool given = s->taken != s->moved_taken;
+	int queued = given || s->moved_queued > 0 ? queued_bytes(fd) : 0;
+	bool pending = queued > 0 || s->given > 0;
+	if (!pending || given || queued < s->moved_queued || s->moved_ms == 0)
 		s->moved_ms = now_ms;
 	s->moved_taken = s->taken;
 	s->moved_queued = queued;
@@ -116,18 +115,6 @@ static uint64_t stream_unread_ms(void *cls, int fd, uint64_t now_ms)
 	pthread_mutex_unlock(&s->lock);
 	return unread_ms;
 }
-
-static void stream_gone(void *cls)
-{
-	struct http_stream *s = cls;
-
-	pthread_mutex_lock(&s->lock);
-	s->gone = true;
-	wake(s);
-	pthread_mutex_unlock(&s->lock);
-}
-
-static const struct peer_stream_ops peer_ops = { stream_gone, stream_unread_ms };
 
 /* ---- the caller's ---- */
 
@@ -147,7 +134,6 @@ struct http_stream *http_later(struct http_request *q, const struct http_stream_
 	s->bound = STREAM_BYTES;
 	s->held = BUF_OF(PIECE_MAX, q->server->streams);
 	q->stream = s;
-	peers_stream(q->server->peers, q->peer, &peer_ops, s);
 	return s;
 }
 
@@ -188,12 +174,6 @@ static bool hold(struct http_stream *s, struct slice piece)
 		s->refused = true;
 		return false;
 	}
-	if (s->sent > 0) {
-		if (waiting > 0)
-			memmove(s->held.p, s->held.p + s->sent, waiting);
-		s->held.n = waiting;
-		s->sent = 0;
-	}
 	buf_add(&s->held, piece);
 	if (s->held.failed) { /* no memory: the answer breaks off */
 		buf_free(&s->held);
@@ -231,56 +211,82 @@ void http_stream_release(struct http_stream *s)
 	stream_unref(s);
 }
 
-/* ---- libmicrohttpd's ---- */
+/* ---- the loop's ---- */
 
-/* With the lock: what of it fits goes to `to`; MHD's END values, or 0: parked. */
-static ssize_t take(struct http_stream *s, char *to, size_t size)
+bool stream_is_awake(struct http_stream *s)
 {
-	size_t n = waiting_bytes(s);
-
-	if (s->gone)
-		return MHD_CONTENT_READER_END_WITH_ERROR;
-	if (n == 0 && s->ended)
-		return s->whole ? MHD_CONTENT_READER_END_OF_STREAM
-				: MHD_CONTENT_READER_END_WITH_ERROR;
-	if (n == 0) {
-		s->state = PARKED;
-		MHD_suspend_connection(s->request->connection);
-		return 0;
-	}
-	n = n < size ? n : size;
-	memcpy(to, s->held.p + s->sent, n);
-	s->sent += n;
-	s->taken += n;
-	if (s->sent < s->held.n)
-		return (ssize_t)n;
-	s->sent = 0;
-	if (s->held.cap > STREAM_BYTES / 4)
-		buf_free(&s->held); /* it was a large one, or a slow client's */
-	else
-		buf_clear(&s->held);
-	return (ssize_t)n;
+	pthread_mutex_lock(&s->lock);
+	bool awake = s->state == RUNNING;
+	pthread_mutex_unlock(&s->lock);
+	return awake;
 }
 
-static ssize_t on_read(void *cls, uint64_t at, char *to, size_t size)
+bool stream_has_answer(struct http_stream *s)
 {
-	struct http_stream *s = cls;
-
-	(void)at;
 	pthread_mutex_lock(&s->lock);
-	ssize_t n = take(s, to, size);
+	bool has = s->begun && !s->gone;
+	pthread_mutex_unlock(&s->lock);
+	return has;
+}
+
+uint64_t stream_length(struct http_stream *s)
+{
+	pthread_mutex_lock(&s->lock);
+	uint64_t length = s->length;
+	if (length == UINT64_MAX && s->ended && s->whole)
+		length = s->held.n; /* all of it is here by now */
+	pthread_mutex_unlock(&s->lock);
+	return length;
+}
+
+/* With the lock: what is held goes to `out`, whose memory, sent by now, takes what comes next. */
+static void hand_over(struct http_stream *s, struct out *out)
+{
+	struct buf sent = out->held;
+
+	if (sent.cap == 0 || sent.cap > STREAM_BYTES / 4) { /* a large one, or a slow client's */
+		buf_free(&sent);
+		sent = BUF_OF(PIECE_MAX, s->held.use);
+	}
+	buf_clear(&sent);
+	out->held = s->held;
+	s->held = sent;
+	out->piece = buf_slice(&out->held);
+	out->last = out->chunked && s->ended && s->whole;
+	s->given = out->piece.n;
+}
+
+enum out_next stream_next(struct http_stream *s, struct out *out)
+{
+	enum out_next next = OUT_PIECE;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->gone) {
+		next = OUT_BROKEN;
+	} else if (s->held.n > 0) {
+		hand_over(s, out);
+	} else if (s->ended) {
+		next = s->whole ? OUT_END : OUT_BROKEN;
+	} else {
+		s->state = PARKED;
+		next = OUT_WAIT;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return next;
+}
+
+void stream_sent(struct http_stream *s, size_t bytes)
+{
+	pthread_mutex_lock(&s->lock);
+	assert(bytes <= s->given);
+	s->given -= bytes;
+	s->taken += bytes;
 	bool room = s->refused && waiting_bytes(s) <= s->bound / 2;
 	if (room)
 		s->refused = false;
 	pthread_mutex_unlock(&s->lock);
 	if (room)
 		s->ops->room(s->ctx);
-	return n;
-}
-
-static void on_response_freed(void *cls)
-{
-	stream_unref(cls);
 }
 
 void stream_handled(struct http_stream *s)
@@ -288,31 +294,11 @@ void stream_handled(struct http_stream *s)
 	pthread_mutex_lock(&s->lock);
 	s->state = PARKED;
 	wake(s);
-	/* From here on `s` may be gone, but for the lock that is held. */
 	if (s->ended)
 		count_as_sending(s);
+	http_loop_give_back(s->request->connection);
+	/* From here on `s` may be gone, but for the lock that is held. */
 	pthread_mutex_unlock(&s->lock);
-}
-
-enum MHD_Result stream_send(struct http_request *q)
-{
-	struct http_stream *s = q->stream;
-
-	pthread_mutex_lock(&s->lock);
-	bool possible = s->begun && !s->gone;
-	uint64_t length = s->length;
-	if (length == UINT64_MAX && s->ended && s->whole)
-		length = waiting_bytes(s); /* all of it is here by now */
-	s->refs++;
-	pthread_mutex_unlock(&s->lock);
-	struct MHD_Response *made = NULL;
-	if (possible)
-		made = MHD_create_response_from_callback(
-			length == UINT64_MAX ? MHD_SIZE_UNKNOWN : length, BLOCK_BYTES, on_read, s,
-			on_response_freed);
-	if (made == NULL)
-		stream_unref(s);
-	return response_queue(q, made);
 }
 
 void stream_over(struct http_stream *s)
