@@ -35,6 +35,11 @@ uint16_t cause_of_finding(const struct finding *f)
 	return (uint16_t)(FINDING_LEAST + i);
 }
 
+bool cause_is_of_finding(uint16_t code)
+{
+	return code >= FINDING_LEAST && code < STATUS_LEAST;
+}
+
 void cause_name(uint16_t code, char to[static CAUSE_NAME_BYTES])
 {
 	unsigned finding = code - FINDING_LEAST;

@@ -25,6 +25,8 @@ struct causes {
 uint16_t cause_code(enum outcome_fault fault, int http_status);
 /* That of a bad line that was skipped (contract 11.1): it stands for the finding's own code. */
 uint16_t cause_of_finding(const struct finding *f);
+/* Whether it is one of those. */
+bool cause_is_of_finding(uint16_t code);
 /* "404", "request_timeout" or "invalid_json_line". */
 void cause_name(uint16_t code, char to[static CAUSE_NAME_BYTES]);
 /* True if it is the first of its code. */

@@ -109,26 +109,35 @@ static int64_t hours_length_s(const struct opening *o)
 	return length > 0 ? length : length + DAY_S;
 }
 
-int64_t opening_after(const struct opening *o, int64_t from, int64_t open_s)
+/* The span in which `open_s` seconds of open time since `from` have passed, and when. */
+static int64_t after_find(const struct opening *o, int64_t from, int64_t open_s,
+			  struct opening_span *ret)
 {
-	int64_t at = opening_next(o, from);
-
-	if (open_s > YEARS_S)
-		return OPENING_NEVER;
-	if (!o->has_hours)
-		return at + open_s;
+	int64_t at = opening_next(o, from), left_s = open_s;
 	int64_t days = open_s / hours_length_s(o) - EXACT_DAYS;
+
 	if (days > 0) { /* whole days at once, and the last ones exactly */
 		at = opening_next(o, at + days * DAY_S);
-		open_s -= days * hours_length_s(o);
+		left_s -= days * hours_length_s(o);
 	}
 	for (;;) {
 		int64_t end = hours_change(o, at);
-		if (open_s <= end - at)
-			return at + open_s;
-		open_s -= end - at;
+		if (left_s <= end - at) {
+			*ret = (struct opening_span){ at, end, open_s - left_s };
+			return at + left_s;
+		}
+		left_s -= end - at;
 		at = opening_next(o, end);
 	}
+}
+
+int64_t opening_after(const struct opening *o, int64_t from, int64_t open_s)
+{
+	struct opening_span span;
+
+	if (open_s > YEARS_S)
+		return OPENING_NEVER;
+	return o->has_hours ? after_find(o, from, open_s, &span) : opening_next(o, from) + open_s;
 }
 
 int64_t opening_between(const struct opening *o, int64_t from, int64_t to)
@@ -150,4 +159,65 @@ int64_t opening_between(const struct opening *o, int64_t from, int64_t to)
 		at = opening_next(o, end);
 	}
 	return sum;
+}
+
+/* ---- remembered ---- */
+
+static void memo_renew(struct opening_memo *m, const struct opening *o, int64_t at)
+{
+	if (m->change != 0 && at >= m->from && at < m->change)
+		return;
+	*m = (struct opening_memo){ .from = at, .open = opening_is_open(o, at) };
+	if (!m->open)
+		m->change = opening_next(o, at);
+	else
+		m->change = o->has_hours ? hours_change(o, at) : OPENING_NEVER;
+}
+
+bool opening_memo_is_open(struct opening_memo *m, const struct opening *o, int64_t at)
+{
+	memo_renew(m, o, at);
+	return m->open;
+}
+
+int64_t opening_memo_next(struct opening_memo *m, const struct opening *o, int64_t at)
+{
+	memo_renew(m, o, at);
+	return m->open ? at : m->change;
+}
+
+int64_t opening_memo_after(struct opening_memo *m, const struct opening *o, int64_t from,
+			   int64_t open_s)
+{
+	struct opening_span *span = &m->span;
+
+	if (open_s > YEARS_S)
+		return OPENING_NEVER;
+	memo_renew(m, o, from);
+	int64_t near_s = m->open ? m->change - from : 0;
+	if (m->open && open_s <= near_s)
+		return from + open_s;
+	if (!o->has_hours)
+		return m->change + open_s;
+	int64_t left_s = open_s - near_s;
+	if (span->end != 0 && left_s > span->before_s &&
+	    left_s - span->before_s <= span->end - span->at)
+		return span->at + (left_s - span->before_s);
+	return after_find(o, m->change, left_s, span);
+}
+
+int64_t opening_memo_between(struct opening_memo *m, const struct opening *o, int64_t from,
+			     int64_t to)
+{
+	if (to <= from)
+		return 0;
+	memo_renew(m, o, from);
+	int64_t near_end = m->change < to ? m->change : to;
+	int64_t near_s = m->open ? near_end - from : 0;
+	if (m->change >= to)
+		return near_s;
+	if (m->to != to)
+		m->to_s = opening_between(o, m->change, to);
+	m->to = to;
+	return near_s + m->to_s;
 }

@@ -36,3 +36,23 @@ int64_t opening_next(const struct opening *o, int64_t at);
 int64_t opening_after(const struct opening *o, int64_t from, int64_t open_s);
 /* How much open time there is from `from` to `to`. */
 int64_t opening_between(const struct opening *o, int64_t from, int64_t to);
+
+/* What was found of one opening, kept by who asks each second: until the next change, and as long as the
+ * end asked for is the same, no zone is looked at. Zeroed: nothing yet, as when the opening is another.
+ * For one thread at a time. */
+struct opening_memo {
+	int64_t from, change; /* nothing changes in between; `change` 0: nothing is known */
+	bool open;            /* then */
+	int64_t to, to_s;     /* open seconds from `change` to `to` */
+	struct opening_span {
+		int64_t at, end;  /* is open, behind `change`; `end` 0: none */
+		int64_t before_s; /* open seconds from `change` to it */
+	} span;
+};
+/* The same answers. */
+bool opening_memo_is_open(struct opening_memo *m, const struct opening *o, int64_t at);
+int64_t opening_memo_next(struct opening_memo *m, const struct opening *o, int64_t at);
+int64_t opening_memo_after(struct opening_memo *m, const struct opening *o, int64_t from,
+			   int64_t open_s);
+int64_t opening_memo_between(struct opening_memo *m, const struct opening *o, int64_t from,
+			     int64_t to);
