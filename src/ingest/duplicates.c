@@ -1,4 +1,9 @@
-/* duplicates.c: an external merge sort of (hash, record), and what to do where hashes meet. */
+/* duplicates.c: an external sort of (hash, record), and what to do where hashes meet.
+ *
+ * A run is spilled in 256 parts by the first byte of its hashes, not sorted further. At the end a part
+ * of all runs is read at once and sorted in the processor's cache: half the time of sorting whole runs
+ * and merging them. Only a part that is too large for that (many lines, or many equal hashes) is merged,
+ * run by run. */
 #include "ingest/duplicates.h"
 
 #include <errno.h>
@@ -9,19 +14,26 @@
 
 #define RUN_BYTES (2u << 20)
 
-/* Runs and the file that holds them are ordered by hash, then by record. */
+/* Ordered by hash, then by record. */
 struct entry {
 	uint64_t hash;
 	uint64_t record;
 };
 #define RUN_ENTRIES (RUN_BYTES / sizeof(struct entry))
+#define PARTS 256
 #define ENTRIES_FIRST 256 /* most files are small, and many may be on their way at once */
+
+/* Where in a run the entries of each first byte begin. */
+struct run_parts {
+	uint32_t begin[PARTS + 1];
+};
 
 struct duplicates {
 	struct blobs *blobs;
-	struct entry *entries; /* the run being collected; while merging, the runs' read buffers */
+	struct entry *entries; /* the run being collected; afterwards a part, or the runs' buffers */
 	size_t count, room;
 	struct blob_writer *spill; /* full runs, the last may be shorter; NULL: no run was */
+	struct run_parts *run;     /* of each of them */
 	size_t runs;
 };
 
@@ -41,6 +53,7 @@ void duplicates_close(struct duplicates *d)
 	if (d == NULL)
 		return;
 	blob_abort(d->spill);
+	free(d->run);
 	free(d->entries);
 	free(d);
 }
@@ -65,7 +78,7 @@ static void insertion_sort(struct entry *e, size_t n)
 }
 
 #define SORT_LEVELS 16 /* bytes of an entry, the most significant first */
-#define SORT_SMALL 32
+#define SORT_SMALL 64  /* what a part of a full run's 256 is by its next byte, and more */
 
 static unsigned byte_at(const struct entry *e, unsigned level)
 {
@@ -74,30 +87,23 @@ static unsigned byte_at(const struct entry *e, unsigned level)
 	return half >> (56 - 8 * (level % 8)) & 0xff;
 }
 
-/* Sorts by the byte at `level`, in place, then each of the 256 parts by the next. Hashes are
- * spread evenly, so two levels do nearly all the work: a third of the time of qsort(), which also
- * would allocate a second run. Where all hashes are the same, the records' bytes are next.
- * NOLINTNEXTLINE(misc-no-recursion): SORT_LEVELS deep at most */
-static void radix_sort(struct entry *e, size_t n, unsigned level)
+/* Puts the entries in order by their byte at `level` alone, in place; begin[i]: where those with byte i
+ * begin. */
+static void parts_make(struct entry *e, size_t n, unsigned level, uint32_t begin[static PARTS + 1])
 {
-	size_t next[256] = { 0 }, end[256];
-	size_t sum = 0;
+	uint32_t next[PARTS] = { 0 }, sum = 0;
 
-	if (n <= SORT_SMALL || level == SORT_LEVELS) {
-		insertion_sort(e, n);
-		return;
-	}
 	for (size_t i = 0; i < n; i++)
 		next[byte_at(&e[i], level)]++;
-	for (unsigned part = 0; part < 256; part++) {
-		size_t size = next[part];
+	for (unsigned part = 0; part < PARTS; part++) {
+		uint32_t size = next[part];
 
-		next[part] = sum;
+		next[part] = begin[part] = sum;
 		sum += size;
-		end[part] = sum;
 	}
-	for (unsigned part = 0; part < 256; part++) {
-		while (next[part] < end[part]) {
+	begin[PARTS] = sum;
+	for (unsigned part = 0; part < PARTS; part++) {
+		while (next[part] < begin[part + 1]) {
 			struct entry moving = e[next[part]];
 			unsigned home = byte_at(&moving, level);
 
@@ -105,11 +111,22 @@ static void radix_sort(struct entry *e, size_t n, unsigned level)
 			e[next[home]++] = moving;
 		}
 	}
-	for (unsigned part = 0; part < 256; part++) {
-		size_t first = part == 0 ? 0 : end[part - 1];
+}
 
-		radix_sort(e + first, end[part] - first, level + 1);
+/* Entries that agree in the bytes before `level`, by those from there on, in place. Hashes are spread
+ * evenly, so one level does nearly all the work. Where all hashes are the same, the records' bytes are
+ * next. NOLINTNEXTLINE(misc-no-recursion): SORT_LEVELS deep at most */
+static void radix_sort(struct entry *e, size_t n, unsigned level)
+{
+	uint32_t begin[PARTS + 1];
+
+	if (n <= SORT_SMALL || level == SORT_LEVELS) {
+		insertion_sort(e, n);
+		return;
 	}
+	parts_make(e, n, level, begin);
+	for (unsigned part = 0; part < PARTS; part++)
+		radix_sort(e + begin[part], begin[part + 1] - begin[part], level + 1);
 }
 
 /* ---- collecting ---- */
@@ -117,10 +134,14 @@ static void radix_sort(struct entry *e, size_t n, unsigned level)
 static bool run_spill(struct duplicates *d, struct error *err)
 {
 	struct slice bytes = { (const char *)d->entries, d->count * sizeof(*d->entries) };
+	struct run_parts *run = realloc(d->run, (d->runs + 1) * sizeof(*run));
 
-	if (d->runs == 0 && !blob_create(d->blobs, &d->spill, err))
+	if (run == NULL)
+		return fail_memory(err);
+	d->run = run;
+	if (d->runs == 0 && !blob_scratch_create(d->blobs, &d->spill, err))
 		return false;
-	radix_sort(d->entries, d->count, 0);
+	parts_make(d->entries, d->count, 0, run[d->runs].begin);
 	if (!blob_write(d->spill, bytes, err))
 		return false;
 	d->runs++;
@@ -137,7 +158,7 @@ static size_t room_next(const struct duplicates *d)
 
 uint64_t duplicates_bytes(const struct duplicates *d)
 {
-	return d->room * sizeof(*d->entries);
+	return d->room * sizeof(*d->entries) + d->runs * sizeof(*d->run);
 }
 
 uint64_t duplicates_growth(const struct duplicates *d, size_t records)
@@ -201,16 +222,11 @@ static bool group_knows(const struct group *g, const struct id *id)
 	return false;
 }
 
-static bool group_add(struct group *g, const struct entry *e, struct error *err)
+/* Another entry of the group's hash. */
+static bool group_grow(struct group *g, const struct entry *e, struct error *err)
 {
 	struct id id = { 0 };
 
-	if (g->empty || g->first.hash != e->hash) {
-		g->empty = false;
-		g->first = *e;
-		buf_clear(&g->ids);
-		return true;
-	}
 	if (g->ids.n == 0) {
 		if (!id_read(g, g->first.record, &id, err))
 			return false;
@@ -222,6 +238,52 @@ static bool group_add(struct group *g, const struct entry *e, struct error *err)
 		return g->io->mark(g->io->ctx, e->record, err);
 	buf_append(&g->ids, &id, sizeof(id));
 	return !g->ids.failed || fail_memory(err);
+}
+
+static bool group_add(struct group *g, const struct entry *e, struct error *err)
+{
+	if (!g->empty && g->first.hash == e->hash)
+		return group_grow(g, e, err);
+	g->empty = false;
+	g->first = *e;
+	buf_clear(&g->ids);
+	return true;
+}
+
+/* ---- parts ---- */
+
+static bool sorted_resolve(struct duplicates *d, size_t n, struct group *g, struct error *err)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!group_add(g, &d->entries[i], err))
+			return false;
+	return true;
+}
+
+/* Where the entries of a part stand in the file. */
+static void part_range(const struct duplicates *d, size_t run, unsigned part, uint64_t *ret_at,
+		       uint64_t *ret_end)
+{
+	const uint32_t *begin = d->run[run].begin;
+	uint64_t at = run * (uint64_t)RUN_BYTES;
+
+	*ret_at = at + begin[part] * sizeof(struct entry);
+	*ret_end = at + begin[part + 1] * sizeof(struct entry);
+}
+
+/* Reads the part of one run to `to`. */
+static bool part_read(struct duplicates *d, size_t run, unsigned part, struct entry *to,
+		      struct error *err)
+{
+	uint64_t at, end;
+
+	part_range(d, run, part, &at, &end);
+	return blob_read_at(blob_writer_reader(d->spill), at, to, (size_t)(end - at), err);
+}
+
+static size_t part_entries(const struct duplicates *d, size_t run, unsigned part)
+{
+	return d->run[run].begin[part + 1] - d->run[run].begin[part];
 }
 
 /* ---- merging ---- */
@@ -269,23 +331,55 @@ static void heap_sink(struct cursor *heap, size_t n, size_t at)
 	heap[at] = moving;
 }
 
-static bool runs_merge(struct duplicates *d, struct cursor *heap, struct group *g,
-		       struct error *err)
+/* Sorts the part of each run, where it stands. */
+static bool runs_sort(struct duplicates *d, unsigned part, struct error *err)
+{
+	for (size_t i = 0; i < d->runs; i++) {
+		size_t n = part_entries(d, i, part);
+		struct slice bytes = { (const char *)d->entries, n * sizeof(*d->entries) };
+		uint64_t at, end;
+
+		part_range(d, i, part, &at, &end);
+		if (!part_read(d, i, part, d->entries, err))
+			return false;
+		radix_sort(d->entries, n, 1);
+		if (!blob_overwrite(d->spill, at, bytes, err))
+			return false;
+	}
+	return true;
+}
+
+/* A cursor at the sorted part of each run that has some of it. */
+static bool cursors_open(struct duplicates *d, unsigned part, struct cursor *heap, size_t *ret_n,
+			 struct error *err)
 {
 	size_t room = RUN_ENTRIES / d->runs; /* each run's share of the buffer */
-	uint64_t total = (d->runs - 1) * (uint64_t)RUN_BYTES + d->count * sizeof(struct entry);
-	const struct blob_reader *spill = blob_writer_reader(d->spill);
-	size_t n = d->runs;
+	size_t n = 0;
 
 	if (room == 0)
 		return fail_sys(err, EFBIG, "merging %zu runs of hashes", d->runs);
-	for (size_t i = 0; i < n; i++) {
-		heap[i].buffer = d->entries + i * room;
-		heap[i].file_at = i * (uint64_t)RUN_BYTES;
-		heap[i].file_end = i + 1 < n ? heap[i].file_at + RUN_BYTES : total;
-		if (!cursor_fill(&heap[i], spill, room, err))
+	for (size_t i = 0; i < d->runs; i++) {
+		if (part_entries(d, i, part) == 0)
+			continue;
+		heap[n] = (struct cursor){ .buffer = d->entries + n * room };
+		part_range(d, i, part, &heap[n].file_at, &heap[n].file_end);
+		if (!cursor_fill(&heap[n++], blob_writer_reader(d->spill), room, err))
 			return false;
 	}
+	*ret_n = n;
+	return true;
+}
+
+static bool part_merge(struct duplicates *d, unsigned part, struct group *g, struct error *err)
+{
+	AUTO(auto_free) struct cursor *heap = calloc(d->runs, sizeof(*heap));
+	const struct blob_reader *spill = blob_writer_reader(d->spill);
+	size_t room = RUN_ENTRIES / d->runs, n = 0;
+
+	if (heap == NULL)
+		return fail_memory(err);
+	if (!runs_sort(d, part, err) || !cursors_open(d, part, heap, &n, err))
+		return false;
 	for (size_t i = n / 2; i-- > 0;)
 		heap_sink(heap, n, i);
 	while (n > 0) {
@@ -302,26 +396,39 @@ static bool runs_merge(struct duplicates *d, struct cursor *heap, struct group *
 	return true;
 }
 
+static bool part_resolve(struct duplicates *d, unsigned part, struct group *g, struct error *err)
+{
+	uint64_t all = 0;
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->runs; i++)
+		all += part_entries(d, i, part);
+	if (all > RUN_ENTRIES)
+		return part_merge(d, part, g, err);
+	for (size_t i = 0; i < d->runs; i++) {
+		if (!part_read(d, i, part, d->entries + n, err))
+			return false;
+		n += part_entries(d, i, part);
+	}
+	radix_sort(d->entries, n, 1);
+	return sorted_resolve(d, n, g, err);
+}
+
 static bool spilled_resolve(struct duplicates *d, struct group *g, struct error *err)
 {
-	size_t last = d->count; /* at least 1: a run is spilled when an entry finds no room */
-
+	/* at least one entry is left: a run is spilled when an entry finds no room */
 	if (!run_spill(d, err))
 		return false;
-	d->count = last;
-	AUTO(auto_free) struct cursor *heap = calloc(d->runs, sizeof(*heap));
-	if (heap == NULL)
-		return fail_memory(err);
-	return runs_merge(d, heap, g, err);
+	for (unsigned part = 0; part < PARTS; part++)
+		if (!part_resolve(d, part, g, err))
+			return false;
+	return true;
 }
 
 static bool held_resolve(struct duplicates *d, struct group *g, struct error *err)
 {
 	radix_sort(d->entries, d->count, 0);
-	for (size_t i = 0; i < d->count; i++)
-		if (!group_add(g, &d->entries[i], err))
-			return false;
-	return true;
+	return sorted_resolve(d, d->count, g, err);
 }
 
 bool duplicates_resolve(struct duplicates *d, const struct duplicates_io *io, struct error *err)

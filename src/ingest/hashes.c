@@ -11,6 +11,7 @@ static bool digest_open(EVP_MD_CTX **ret, const EVP_MD *kind, struct error *err)
 
 bool hashes_open(struct hashes *h, bool md5, struct error *err)
 {
+	sem_init(&h->ended, 0, 0);
 	return digest_open(&h->sha256, EVP_sha256(), err) &&
 	       (!md5 || digest_open(&h->md5, EVP_md5(), err));
 }
@@ -26,6 +27,33 @@ static bool digest_update(const struct hashes *h, EVP_MD_CTX *digest, struct sli
 bool hashes_update(struct hashes *h, struct slice bytes, struct error *err)
 {
 	return digest_update(h, h->sha256, bytes, err) && digest_update(h, h->md5, bytes, err);
+}
+
+static void on_worker(void *arg)
+{
+	struct hashes *h = arg;
+
+	h->failed = !hashes_update(h, h->bytes, &h->fault);
+	sem_post(&h->ended);
+}
+
+void hashes_begin(struct hashes *h, struct workers *workers, struct slice bytes)
+{
+	h->begun = true;
+	h->bytes = bytes;
+	workers_post(workers, &h->work, on_worker, h);
+}
+
+bool hashes_await(struct hashes *h, struct error *err)
+{
+	if (!h->begun)
+		return true;
+	h->begun = false;
+	while (sem_wait(&h->ended) != 0) /* EINTR */
+		;
+	if (h->failed)
+		*err = h->fault;
+	return !h->failed;
 }
 
 EVP_MD_CTX *hashes_lend(struct hashes *h)
@@ -57,4 +85,5 @@ void hashes_close(struct hashes *h)
 {
 	EVP_MD_CTX_free(h->sha256);
 	EVP_MD_CTX_free(h->md5);
+	sem_destroy(&h->ended);
 }

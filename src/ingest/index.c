@@ -103,30 +103,15 @@ const struct index_summary *index_summary(const struct index *ix)
 	return &ix->summary;
 }
 
-/* `n` records of `bytes` bytes each lie at the end of the room for `to`: they are moved to where
- * those of today stand, from the first on. None is written over that has not been moved. */
-static void records_widen(struct index_record *to, size_t n, size_t bytes)
-{
-	const char *from = (const char *)(to + n) - n * bytes;
-
-	for (size_t i = 0; i < n; i++) {
-		struct index_record record = { 0 };
-
-		memcpy(&record, from + i * bytes, bytes);
-		to[i] = record;
-	}
-}
-
 bool index_read(const struct index *ix, uint64_t first, struct index_record *to, size_t n,
 		struct error *err)
 {
 	if (first > ix->summary.lines || n > ix->summary.lines - first)
 		return index_corrupt(err, "records were asked for that it does not have");
 	size_t bytes = n * ix->record_bytes;
-	uint64_t at = sizeof(struct index_header) + first * ix->record_bytes;
+	uint64_t at = index_record_offset(first, ix->record_bytes);
 	if (!blob_read_at(ix->file, at, (char *)(to + n) - bytes, bytes, err))
 		return false;
-	if (ix->record_bytes != sizeof(*to))
-		records_widen(to, n, ix->record_bytes);
+	index_records_widen(to, n, ix->record_bytes);
 	return true;
 }

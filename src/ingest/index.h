@@ -2,12 +2,12 @@
  * beside the blob, read by ranges and never loaded whole.
  *
  *	header    64 bytes: magic "LTINDEX\0", version, record size, record count, footer offset
- *	records   72 bytes each, in file order; blank lines have none
+ *	records   72 or 48 bytes each, in file order; blank lines have none
  *	footer    summary: urls, models, flag counts (JSON text)
  *
- * Native little-endian; other machines refuse it by its magic. Version 1 had no prefixes, and
- * records of 48 bytes: such files lie in data directories and are read as if no line had a
- * prefix. */
+ * Native little-endian; other machines refuse it by its magic. Version 1 has no prefixes, and
+ * records of 48 bytes: it is written where no line has a prefix, and was written before there were
+ * any. */
 #pragma once
 
 #include <stdint.h>
@@ -77,6 +77,12 @@ struct index; /* an index open for reading; any thread */
 /* Takes `file` over, also on failure. INTERNAL, detail "index: ...", if it is no index or torn. */
 MUST_USE bool index_open(struct blob_reader *file, struct index **ret, struct error *err);
 void index_close(struct index *ix);
+/* For AUTO(): NULL is fine. */
+static inline void auto_index_close(struct index **ix)
+{
+	if (*ix != NULL)
+		index_close(*ix);
+}
 const struct index_summary *index_summary(const struct index *ix);
 /* Closes the file and keeps the rest, for an index that is not read for a while. NULL is fine. */
 void index_let_go(struct index *ix);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <xxhash.h>
 
 #include "base/json.h"
@@ -13,9 +14,22 @@ uint64_t index_header_check(struct index_header h, struct slice footer)
 	return XXH3_64bits_withSeed(footer.p, footer.n, XXH3_64bits(&h, sizeof(h)));
 }
 
-uint64_t index_record_offset(uint64_t number)
+uint64_t index_record_offset(uint64_t number, size_t record_bytes)
 {
-	return sizeof(struct index_header) + number * sizeof(struct index_record);
+	return sizeof(struct index_header) + number * record_bytes;
+}
+
+/* From the first on: none is written over that has not been moved. */
+void index_records_widen(struct index_record *to, size_t n, size_t bytes)
+{
+	const char *from = (const char *)(to + n) - n * bytes;
+
+	for (size_t i = 0; bytes < sizeof(*to) && i < n; i++) {
+		struct index_record record = { 0 };
+
+		memcpy(&record, from + i * bytes, bytes);
+		to[i] = record;
+	}
 }
 
 void index_summary_done(struct index_summary *s)
@@ -110,7 +124,10 @@ bool index_summary_parse(struct slice text, struct index_summary *s, struct erro
 		for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
 			if (json_key_is(key, numbers[i].name))
 				number = numbers[i].to;
+		/* `id_key`, of no use, was written for some days. */
 		bool ok = number != NULL ? number_parse(&j, number, err)
+			  : json_key_is(key, "id_key")
+				  ? json_next(&j) == JSON_STRING || index_summary_corrupt(err)
 			  : json_key_is(key, "urls")
 				  ? names_parse(&j, s->urls, &s->url_count, err)
 				  : names_parse(&j, s->models, &s->model_count, err);

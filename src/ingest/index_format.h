@@ -4,11 +4,14 @@
  *	+--------------------+ 0
  *	| struct index_header|   64 bytes, written last: a file cut off in the making has no magic
  *	+--------------------+ 64
- *	| struct index_record|   72 bytes each; 48 in version 1, which ended before `prefix`
+ *	| struct index_record|   72 bytes each; 48 in version 1, which ends before `prefix`
  *	| ...                |
  *	+--------------------+ header.footer_at
  *	| summary            |   JSON text, header.footer_bytes
  *	+--------------------+ the file ends here
+ *
+ * Where no line has a prefix (prompts of less than 512 bytes) version 1 is written: a sixteenth less
+ * for the disk at an upload of short lines.
  *
  * To change the layout: raise INDEX_VERSION, and go on reading the versions that users have: their
  * batches go on after an upgrade. One of a later version is refused. */
@@ -43,8 +46,11 @@ _Static_assert(sizeof(struct index_header) == 64, "the index file's header is 64
 
 /* Of a header and the summary behind the records. */
 uint64_t index_header_check(struct index_header h, struct slice footer);
-/* In an index of this version. */
-uint64_t index_record_offset(uint64_t number);
+/* In an index with records of so many bytes. */
+uint64_t index_record_offset(uint64_t number, size_t record_bytes);
+/* `n` records of `bytes` bytes each, of version 1 or of today, lie at the end of the room for `to`:
+ * they become those of today. */
+void index_records_widen(struct index_record *to, size_t n, size_t bytes);
 /* The summary as JSON. What is read into is zeroed; index_summary_done() undoes it, after a failure
  * too. */
 void index_summary_format(const struct index_summary *s, struct buf *to);

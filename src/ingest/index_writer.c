@@ -72,6 +72,7 @@ static bool kin_pay(const struct kin *kin, uint64_t lines)
 
 struct index_writer {
 	struct blob_writer *file; /* NULL: committed, or ended */
+	size_t record_bytes; /* in the file: those of version 1 as long as no line has a prefix */
 	struct index_summary summary;
 	struct names urls, models;
 	struct kin kin;
@@ -91,6 +92,7 @@ bool index_writer_open(struct blobs *blobs, struct index_writer **ret, struct er
 	if (w == NULL)
 		return fail_memory(err);
 	struct index_summary *s = &w->summary;
+	w->record_bytes = INDEX_RECORD_BYTES_V1;
 	w->urls = (struct names){ s->urls, &s->url_count, &s->url_overflow };
 	w->models = (struct names){ s->models, &s->model_count, &s->model_overflow };
 	if (!blob_create(blobs, &w->file, err) ||
@@ -163,17 +165,70 @@ static bool name_number(struct names *names, struct slice raw, uint16_t *ret, st
 	return true;
 }
 
-static struct slice held_bytes(const struct index_writer *w)
+/* `n` records as they stand in the file, in their own place, where they are records no more. */
+static struct slice records_pack(const struct index_writer *w, struct index_record *records,
+				 size_t n)
 {
-	return (struct slice){ (const char *)w->buffer, w->held * sizeof(w->buffer[0]) };
+	char *to = (char *)records;
+
+	for (size_t i = 1; w->record_bytes < sizeof(*records) && i < n; i++)
+		memmove(to + i * w->record_bytes, &records[i], w->record_bytes);
+	return (struct slice){ to, n * w->record_bytes };
 }
 
 static bool buffer_flush(struct index_writer *w, struct error *err)
 {
-	if (!blob_write(w->file, held_bytes(w), err))
-		return false;
-	w->first += w->held;
+	size_t n = w->held;
+
 	w->held = 0;
+	if (!blob_write(w->file, records_pack(w, w->buffer, n), err))
+		return false;
+	w->first += n;
+	return true;
+}
+
+/* ---- the first line with a prefix ---- */
+
+#define MOVED_RECORDS 256
+
+/* The records that are written, from the last on, to where they stand if each has `bytes` bytes.
+ * There is room for them. */
+static bool records_move(struct index_writer *w, size_t bytes, struct error *err)
+{
+	struct index_record records[MOVED_RECORDS];
+	const struct blob_reader *file = blob_writer_reader(w->file);
+
+	for (uint64_t end = w->first; end > 0;) {
+		size_t n = end < MOVED_RECORDS ? (size_t)end : MOVED_RECORDS;
+		size_t old = n * w->record_bytes;
+		char *at = (char *)(records + n) - old;
+
+		end -= n;
+		if (!blob_read_at(file, index_record_offset(end, w->record_bytes), at, old, err))
+			return false;
+		index_records_widen(records, n, w->record_bytes);
+		struct slice moved = { (const char *)records, n * bytes };
+		if (!blob_overwrite(w->file, index_record_offset(end, bytes), moved, err))
+			return false;
+	}
+	return true;
+}
+
+/* From here on records have room for a prefix. */
+static bool records_grow(struct index_writer *w, struct error *err)
+{
+	static const char zeros[4096];
+	size_t bytes = sizeof(struct index_record);
+	uint64_t more = w->first * (bytes - w->record_bytes);
+
+	for (size_t n; more > 0; more -= n) {
+		n = more < sizeof(zeros) ? (size_t)more : sizeof(zeros);
+		if (!blob_write(w->file, (struct slice){ zeros, n }, err))
+			return false;
+	}
+	if (!records_move(w, bytes, err))
+		return false;
+	w->record_bytes = bytes;
 	return true;
 }
 
@@ -186,6 +241,9 @@ bool index_writer_add(struct index_writer *w, struct index_record *record, struc
 	    !name_number(&w->urls, url, &record->url, err))
 		return false;
 	if (w->held == BUFFER_RECORDS && !buffer_flush(w, err))
+		return false;
+	if (record->prefix.hash[0] != 0 && w->record_bytes < sizeof(*record) &&
+	    !records_grow(w, err))
 		return false;
 	w->buffer[w->held++] = *record;
 	s->lines++;
@@ -203,11 +261,14 @@ static bool buffer_settle(struct index_writer *w, struct error *err)
 		w->window = true;
 		return buffer_flush(w, err);
 	}
-	if (w->changed &&
-	    !blob_overwrite(w->file, index_record_offset(w->first), held_bytes(w), err))
-		return false;
+	size_t n = w->held;
+	uint64_t at = index_record_offset(w->first, w->record_bytes);
+
+	if (!w->changed)
+		return true;
+	w->held = 0;
 	w->changed = false;
-	return true;
+	return blob_overwrite(w->file, at, records_pack(w, w->buffer, n), err);
 }
 
 static bool window_move(struct index_writer *w, uint64_t number, struct error *err)
@@ -218,10 +279,14 @@ static bool window_move(struct index_writer *w, uint64_t number, struct error *e
 	uint64_t left = w->summary.lines - first;
 	size_t n = left < WINDOW_RECORDS ? (size_t)left : WINDOW_RECORDS;
 
+	size_t bytes = n * w->record_bytes;
+	char *at = (char *)(w->buffer + n) - bytes;
+
 	w->held = 0;
-	if (!blob_read_at(blob_writer_reader(w->file), index_record_offset(first), w->buffer,
-			  n * sizeof(w->buffer[0]), err))
+	if (!blob_read_at(blob_writer_reader(w->file), index_record_offset(first, w->record_bytes),
+			  at, bytes, err))
 		return false;
+	index_records_widen(w->buffer, n, w->record_bytes);
 	w->first = first;
 	w->held = n;
 	return true;
@@ -272,10 +337,10 @@ bool index_writer_finish(struct index_writer *w, struct error *err)
 		return fail_memory(err);
 	struct index_header h = {
 		.magic = INDEX_MAGIC,
-		.version = INDEX_VERSION,
-		.record_bytes = sizeof(struct index_record),
+		.version = w->record_bytes == INDEX_RECORD_BYTES_V1 ? 1 : INDEX_VERSION,
+		.record_bytes = (uint32_t)w->record_bytes,
 		.records = w->summary.lines,
-		.footer_at = index_record_offset(w->summary.lines),
+		.footer_at = index_record_offset(w->summary.lines, w->record_bytes),
 		.footer_bytes = footer.n,
 	};
 	h.check = index_header_check(h, buf_slice(&footer));

@@ -11,6 +11,7 @@
 
 #include "base/budget.h"
 #include "base/error.h"
+#include "base/worker.h"
 #include "batch/batch.h"
 #include "blob/blob.h"
 #include "ingest/index.h"
@@ -18,11 +19,13 @@
 struct ingest;
 
 struct ingest_limits {
-	enum profile profile;   /* whose message says that a file is too large */
-	uint64_t file_bytes;    /* 0: none. Over it ingest_write fails as ingest_size_check does */
-	uint64_t lines_max;     /* 0: all. ingest_file() stops after so many request lines */
-	uint64_t line_bytes;    /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */
-	bool md5;               /* ingest_md5() will be asked for */
+	enum profile profile; /* whose message says that a file is too large */
+	uint64_t file_bytes;  /* 0: none. Over it ingest_write fails as ingest_size_check does */
+	uint64_t lines_max;   /* 0: all. ingest_file() stops after so many request lines */
+	uint64_t line_bytes;  /* 0: none (then 2^31). A longer line is indexed as LINE_TOO_LONG */
+	bool md5;             /* ingest_md5() will be asked for */
+	/* What is written is hashed there while it is written and indexed; NULL: before. */
+	struct workers *hashers;
 	struct budget_use *use; /* that the ingest's memory is charged to; NULL: none */
 };
 

@@ -153,14 +153,9 @@ static void body_forget(struct line_facts *facts)
 	facts->body = facts->model = (struct slice){ NULL, 0 };
 	facts->sampling = NULL;
 	facts->inputs = 1;
+	facts->texts = (struct line_texts){ 0 };
 	facts->prefix = (struct prefix){ 0 };
 }
-
-/* The body's texts that make its prefix; {NULL,0}: missing. Their order among the other members
- * does not matter, so they are remembered until the body has ended. */
-struct prompt_texts {
-	struct slice messages, prompt, input, tools, system;
-};
 
 /* The hash, going on from `hash`, of the bytes from `from` to `to` of two texts on end. */
 static uint64_t range_hash(struct slice first, struct slice second, size_t from, size_t to,
@@ -177,7 +172,7 @@ static uint64_t range_hash(struct slice first, struct slice second, size_t from,
 
 /* A level begins where the one below ended, with the hash of that as seed: no byte is read
  * twice. */
-static void prefix_hash(const struct prompt_texts *texts, struct prefix *ret)
+void line_prefix(const struct line_texts *texts, struct prefix *ret)
 {
 	struct slice prompt = texts->messages.n > 0 ? texts->messages
 			      : texts->prompt.n > 0 ? texts->prompt
@@ -233,7 +228,7 @@ static void body_members_scan(struct json *j, struct line_facts *facts)
 {
 	enum json_type type;
 	struct slice key, text;
-	struct prompt_texts texts = { 0 };
+	struct line_texts *texts = &facts->texts;
 	unsigned sampling = 0; /* a bit for each parameter that is there and not null */
 
 	json_next(j);
@@ -245,21 +240,21 @@ static void body_members_scan(struct json *j, struct line_facts *facts)
 			model_scan(j, facts);
 			break;
 		case BODY_INPUT:
-			input_scan(j, facts, &texts.input);
+			input_scan(j, facts, &texts->input);
 			break;
 		case BODY_MESSAGES:
 			facts->flags &= ~(uint32_t)LINE_MESSAGES_MISSING;
-			if (text_scan(j, &texts.messages) == JSON_NULL)
+			if (text_scan(j, &texts->messages) == JSON_NULL)
 				facts->flags |= LINE_MESSAGES_MISSING;
 			break;
 		case BODY_PROMPT:
-			text_scan(j, &texts.prompt);
+			text_scan(j, &texts->prompt);
 			break;
 		case BODY_TOOLS:
-			text_scan(j, &texts.tools);
+			text_scan(j, &texts->tools);
 			break;
 		case BODY_SYSTEM:
-			text_scan(j, &texts.system);
+			text_scan(j, &texts->system);
 			break;
 		case BODY_STREAM:
 			switch_scan(j, LINE_STREAM, facts);
@@ -285,7 +280,7 @@ static void body_members_scan(struct json *j, struct line_facts *facts)
 		facts->sampling = body_members[BODY_SAMPLING + __builtin_ctz(sampling)].p;
 	}
 	if (!j->bad)
-		prefix_hash(&texts, &facts->prefix);
+		line_prefix(texts, &facts->prefix);
 }
 
 static void body_scan(struct json *j, struct line_facts *facts)
