@@ -33,6 +33,11 @@ enum line_flag {
 #define CUSTOM_ID_MAX_BYTES 512
 #define LINE_BYTES_MOST (UINT64_C(1) << 31) /* where no limit is set: offsets in it are 32 bits */
 
+/* The body's texts that make its prefix, as values of JSON; {NULL,0}: missing, or null. */
+struct line_texts {
+	struct slice messages, prompt, input, tools, system;
+};
+
 struct line_facts {
 	uint32_t flags;
 	struct slice custom_id; /* raw, between its quotes; in the line */
@@ -42,9 +47,12 @@ struct line_facts {
 	struct slice method;    /* likewise; of a value that is no string, its text */
 	const char *sampling;   /* static: the first parameter behind LINE_SAMPLING, or NULL */
 	uint32_t inputs;        /* elements of body.input if an array of non-numbers, else 1 */
-	struct prefix prefix;   /* of the body's prompt, after its tools; batch/prefix.h */
+	struct line_texts texts;
+	struct prefix prefix; /* of the body's prompt, after its tools; batch/prefix.h */
 };
 
 /* `line` is without its LF (a CR before it may stand). Of a member given twice the last counts, as
  * JSON parsers do; one that is null counts as missing. */
 void line_scan(struct slice line, struct line_facts *ret);
+/* Fills in those of all levels that the texts are long enough for; *ret is all 0. */
+void line_prefix(const struct line_texts *texts, struct prefix *ret);
