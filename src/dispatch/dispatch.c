@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "base/worker.h"
+#include "client/client.h"
 #include "dispatch/dispatch_impl.h"
 #include "dispatch/fill.h"
 #include "dispatch/foresee.h"
@@ -145,9 +146,9 @@ void dispatch_turn(struct dispatch *d)
 
 	dispatch_thread_begin();
 	/* What was just sent may have been answered already, while it was being sent. */
-	client_wait(d->client, d->filled ? 0 : loop_timeout(d), &woken);
-	if (woken)
-		mail_run(&d->mailbox, d);
+	bool at_once = d->filled || mail_waits(&d->mailbox);
+	client_wait(d->client, at_once ? 0 : loop_timeout(d), &woken);
+	mail_run(&d->mailbox, d); /* also what a guest has just posted, who wakes nobody */
 	client_deliver(d->client);
 	if (d->online_closed)
 		online_end_all(d);
@@ -199,6 +200,17 @@ void dispatch_models(struct dispatch *d, struct buf *to)
 	catalogue_models(&d->catalogue, to);
 }
 
+static bool guest_call(struct dispatch *d, void *arg, struct error *err)
+{
+	return client_guest(d->client, arg) ||
+	       fail(err, ERR_INTERNAL, "The event loop cannot be watched.");
+}
+
+bool dispatch_guest(struct dispatch *d, const struct client_guest *guest, struct error *err)
+{
+	return dispatch_call(d, guest_call, (void *)guest, err);
+}
+
 struct view_call {
 	const struct view_asked *asked;
 	struct scheduling_view *ret;
@@ -223,6 +235,14 @@ struct foresee_call {
 	struct foreseen *ret;
 };
 
+/* By what the model's upstreams have done while lines waited, else by what they have room for. */
+static double foreseen_slots(const struct model *m)
+{
+	double slots = schedule_slots_of(m->schedule, pace_lines_per_s(&m->pace));
+
+	return slots > 0 ? slots : m->slots;
+}
+
 static bool foresee_call(struct dispatch *d, void *arg, struct error *err)
 {
 	const struct foresee_call *c = arg;
@@ -237,8 +257,9 @@ static bool foresee_call(struct dispatch *d, void *arg, struct error *err)
 	if (m->learnt.input_tokens > 0)
 		f->bytes_per_token = m->learnt.body_bytes / m->learnt.input_tokens;
 	f->output_tokens = m->learnt.output_tokens;
+	double slots = foreseen_slots(m);
 	f->told = m->slots >= 0.5 &&
-		  schedule_foresee(m->schedule, c->asked, m->slots, &f->start_s, &f->end_s);
+		  schedule_foresee(m->schedule, c->asked, slots, &f->start_s, &f->end_s);
 	return true;
 }
 

@@ -22,6 +22,7 @@
 #include "upstream/slots.h"
 
 struct client;
+struct client_guest;
 struct dispatch;
 struct tracer;
 
@@ -79,6 +80,10 @@ void dispatch_online_close(struct dispatch *d);
  * has. Lines that wait go to those that serve their model. Waits for the dispatch thread. */
 MUST_USE bool dispatch_upstreams(struct dispatch *d, const struct upstream_config *list, size_t n,
 				 struct error *err);
+/* The dispatch thread serves the guest's sockets, too, from now on (client_guest()); NULL: no more.
+ * Waits for the dispatch thread. */
+MUST_USE bool dispatch_guest(struct dispatch *d, const struct client_guest *guest,
+			     struct error *err);
 /* Whether some upstream takes lines of that model: it lists it, or lists none. */
 bool dispatch_serves(struct dispatch *d, const char *model);
 

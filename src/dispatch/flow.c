@@ -55,7 +55,7 @@ static void flow_add(struct dispatch *d, struct flow *f)
 		m->busy_since_ms = sys.monotonic_ms();
 	schedule_add(m->schedule, &f->entry);
 	model_unlisted_tell(d, m);
-	model_stall(m);
+	model_stall_added(m, f);
 	uint64_t soon = sys.monotonic_ms() + TICK_SOON_MS;
 	if (d->tick_at_ms > soon)
 		d->tick_at_ms = soon;

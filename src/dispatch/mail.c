@@ -34,12 +34,21 @@ void mail_post(struct mailbox *b, struct mail *m, mail_fn run, unsigned asked)
 	assert(m->run == run);
 	m->asked |= asked;
 	pthread_mutex_unlock(&b->lock);
-	if (b->wakes != NULL)
+	if (b->wakes != NULL && !on_dispatch_thread()) /* that one looks before it waits */
 		client_wake(b->wakes);
 }
 
-/* NULL: the mailbox is empty. */
-static struct mail *mail_take(struct mailbox *b, unsigned *ret_asked)
+bool mail_waits(struct mailbox *b)
+{
+	pthread_mutex_lock(&b->lock);
+	bool waits = b->first != NULL;
+	pthread_mutex_unlock(&b->lock);
+	return waits;
+}
+
+/* NULL: the mailbox is empty. What is returned of the entry is of this moment: out of the mailbox it
+ * may be posted again at any. */
+static struct mail *mail_take(struct mailbox *b, mail_fn *ret_run, unsigned *ret_asked)
 {
 	pthread_mutex_lock(&b->lock);
 	struct mail *m = b->first;
@@ -48,6 +57,7 @@ static struct mail *mail_take(struct mailbox *b, unsigned *ret_asked)
 		b->first = m->next;
 		if (b->first == NULL)
 			b->end = &b->first;
+		*ret_run = m->run;
 		*ret_asked = m->asked;
 		m->asked = 0;
 	}
@@ -58,9 +68,10 @@ static struct mail *mail_take(struct mailbox *b, unsigned *ret_asked)
 void mail_run(struct mailbox *b, struct dispatch *d)
 {
 	struct mail *m;
+	mail_fn run;
 	unsigned asked;
 
 	assert(on_dispatch_thread());
-	while ((m = mail_take(b, &asked)) != NULL)
-		m->run(d, m, asked);
+	while ((m = mail_take(b, &run, &asked)) != NULL)
+		run(d, m, asked);
 }

@@ -39,5 +39,7 @@ void mailbox_close(struct mailbox *b);
 /* Any thread; does not block. `asked`: one bit at least. An entry is always posted with one and the
  * same function. */
 void mail_post(struct mailbox *b, struct mail *m, mail_fn run, unsigned asked);
+/* Whether mail_run() has something to do. Any thread. */
+bool mail_waits(struct mailbox *b);
 /* Runs all entries, those also that come meanwhile. The dispatch thread alone. */
 void mail_run(struct mailbox *b, struct dispatch *d);

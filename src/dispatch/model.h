@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "batch/stall.h"
+#include "dispatch/pace.h"
 #include "dispatch/retry.h"
 #include "schedule/schedule.h"
 
@@ -43,6 +44,7 @@ struct model {
 	bool known;     /* some upstream lists or reports it */
 	bool labelled;  /* it has a label all the same */
 	double slots;   /* for its lines, in use or free, lately */
+	struct pace pace;
 	uint64_t idle_since_ms, busy_since_ms;
 };
 

@@ -20,7 +20,7 @@ struct dispatch;
 enum online_end {
 	ONLINE_WHOLE,       /* the whole answer has been passed on */
 	ONLINE_BROKEN,      /* the connection broke, before the head or in the middle */
-	ONLINE_MALFORMED,   /* its head holds what no header may ; nothing was passed on */
+	ONLINE_MALFORMED,   /* its head holds what no header may; nothing was passed on */
 	ONLINE_TIMEOUT,     /* no answer within the time of a line */
 	ONLINE_UNREACHABLE, /* no upstream that serves it can be reached; nothing was sent */
 	ONLINE_BUSY,        /* too many wait for room on an upstream already; nothing was sent */

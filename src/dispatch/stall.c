@@ -45,7 +45,7 @@ static void each_batch(void *ctx, struct schedule_batch *entry)
 	flow_stall(f);
 }
 
-void model_stall(struct model *m)
+static void stall_find(struct model *m)
 {
 	const struct last_words *said, *why = NULL;
 	const struct upstream *of = NULL;
@@ -75,10 +75,32 @@ void model_stall(struct model *m)
 		m->certificate = of->certificate && why == &of->circuit.said;
 		text_of_upstream(of, why, m->stall_text, sizeof(m->stall_text));
 	}
-	bool release = m->stall < STALL_DOWN && m->batches_held;
 	if (m->stall == STALL_NONE)
 		retry_operator_now(&m->retry, sys.monotonic_ms());
+}
+
+static void each_tell(struct model *m)
+{
+	bool release = m->stall < STALL_DOWN && m->batches_held;
+
 	if (release)
 		m->batches_held = false;
 	schedule_each(m->schedule, each_batch, &release);
+}
+
+void model_stall(struct model *m)
+{
+	stall_find(m);
+	each_tell(m);
+}
+
+void model_stall_added(struct model *m, struct flow *f)
+{
+	enum batch_stall before = m->stall;
+
+	stall_find(m);
+	if (m->stall != before || m->batches_held)
+		each_tell(m);
+	else
+		flow_stall(f);
 }

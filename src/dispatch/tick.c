@@ -70,6 +70,8 @@ static void model_tick(struct model *m, double seconds, uint64_t now_ms)
 		now += lane_slots(lane);
 	double share = m->slots < 1 ? 1 : seconds / (RATE_OVER_S / 2 + seconds);
 	m->slots += (now - m->slots) * share;
+	bool full = m->stall == STALL_NONE && model_has_line(m);
+	pace_look(&m->pace, seconds, schedule_lines_ended(m->schedule), full);
 	bool told = m->slots >= 0.5 && !model_settles(m, now_ms);
 	schedule_look_again(m->schedule);
 	schedule_each(m->schedule, lines_each, NULL);
