@@ -25,27 +25,32 @@
 
 /* ---- what the rest takes ---- */
 
-static double left_ms_of(const struct schedule *s, const struct schedule_batch *b)
+static double left_ms_of(const struct schedule *s, struct schedule_batch *b)
 {
 	if (b->opening != NULL && b->expires_at > s->now_s)
-		return (double)opening_between(b->opening, s->now_s, b->expires_at) * 1000;
+		return (double)opening_memo_between(&b->opening_memo, b->opening, s->now_s,
+						    b->expires_at) *
+		       1000;
 	return ((double)b->expires_at - (double)s->now_s) * 1000;
 }
 
 /* It is outside its hours, and goes on by itself. */
-static bool waits_for_hours(const struct schedule *s, const struct schedule_batch *b)
+static bool waits_for_hours(const struct schedule *s, struct schedule_batch *b)
 {
-	return b->suspended && b->opening != NULL && !opening_is_open(b->opening, s->now_s);
+	return b->suspended && b->opening != NULL &&
+	       !opening_memo_is_open(&b->opening_memo, b->opening, s->now_s);
 }
 
 /* Seconds from now until it has been sending for so long. */
-static double sent_for_s(const struct schedule *s, const struct schedule_batch *b, double ms)
+static double sent_for_s(const struct schedule *s, struct schedule_batch *b, double ms)
 {
 	double seconds = fmin(ceil(ms / 1000), 1e15);
 
 	if (b->opening == NULL)
 		return seconds;
-	return (double)opening_after(b->opening, s->now_s, (int64_t)seconds) - (double)s->now_s;
+	return (double)opening_memo_after(&b->opening_memo, b->opening, s->now_s,
+					  (int64_t)seconds) -
+	       (double)s->now_s;
 }
 
 /* Slots times milliseconds. */
@@ -288,7 +293,8 @@ static void waiting_expect(struct schedule *s)
 		struct schedule_batch *b = s->all[i];
 		if (!waits_for_hours(s, b))
 			continue;
-		double opens_ms = (double)(opening_next(b->opening, s->now_s) - s->now_s) * 1000;
+		int64_t opens_at = opening_memo_next(&b->opening_memo, b->opening, s->now_s);
+		double opens_ms = (double)(opens_at - s->now_s) * 1000;
 		double beside_ms = fmax(others_ms - opens_ms, 0);
 		double share = (weight + b->in->weight) / b->in->weight;
 		b->finish_ms = fmin(b->alone_ms * share, b->alone_ms + beside_ms);

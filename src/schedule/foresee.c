@@ -78,3 +78,13 @@ bool schedule_foresee(const struct schedule *s, const struct schedule_asked *ask
 	*ret_end_s = fmax(end_ms, start_ms + each_ms) / 1000;
 	return true;
 }
+
+double schedule_slots_of(const struct schedule *s, double lines_per_s)
+{
+	return lines_per_s * s->line_ms / 1000;
+}
+
+uint64_t schedule_lines_ended(const struct schedule *s)
+{
+	return s->ended;
+}

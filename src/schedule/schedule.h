@@ -103,6 +103,7 @@ struct schedule_batch {
 	/* of the last forecast, see forecast.c */
 	double each_ms, alone_ms, finish_ms, slack_ms, virtual_end;
 	double left_ms; /* of its window in which it may send */
+	struct opening_memo opening_memo;
 };
 
 enum schedule_cache {
@@ -193,6 +194,10 @@ struct schedule_asked {
  * schedule_forecast(), not 0. */
 MUST_USE bool schedule_foresee(const struct schedule *s, const struct schedule_asked *asked,
 			       double slots, double *ret_start_s, double *ret_end_s);
+/* The slots that end so many lines a second, at what a line of the model takes; 0: not known. */
+double schedule_slots_of(const struct schedule *s, double lines_per_s);
+/* Lines that have ended, since the schedule was made. */
+uint64_t schedule_lines_ended(const struct schedule *s);
 
 /* Batches of the organization that are in. */
 size_t schedule_batches_of(const struct schedule *s, const char *org);
