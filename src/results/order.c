@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #define VERSION 1u
 #define HEADER_BYTES ORDER_ENTRY_BYTES
 #define AT_ONCE 4096u /* entries */
+#define ZEROS 256u    /* likewise, that are cleared at once */
 
 struct order {
 	int fd;
@@ -112,18 +114,44 @@ void order_close(struct order *o)
 
 /* ---- at the end ---- */
 
-const char *order_home(const struct batch *b)
+static const char *id_or_null(const char *id)
 {
-	if (b->output_file_id[0] != '\0')
-		return b->output_file_id;
-	return b->error_file_id[0] != '\0' ? b->error_file_id : NULL;
+	return id[0] != '\0' ? id : NULL;
 }
 
-bool order_move_home(struct blobs *blobs, const char *path, const char *home, struct error *err)
+struct order_homes order_homes(const struct batch *b)
 {
-	if (home != NULL)
-		return blob_take(blobs, path, home, BLOB_INDEX, err) || err->kind == ERR_NOT_FOUND;
-	return unlink(path) == 0 || errno == ENOENT || fail_sys(err, errno, "removing %s", path);
+	return (struct order_homes){ id_or_null(b->output_file_id), id_or_null(b->error_file_id) };
+}
+
+/* One more name of the file at `path`, which is durable, becomes a blob. A file system without links
+ * has it once. A crash in here leaves a name that the next call takes away. */
+static bool order_share(struct blobs *blobs, const char *path, const char *home, struct error *err)
+{
+	char link_path[600];
+
+	snprintf(link_path, sizeof(link_path), "%s.link", path);
+	(void)unlink(link_path);
+	if (link(path, link_path) != 0)
+		return true;
+	bool ok = blob_take(blobs, link_path, home, BLOB_INDEX, err);
+	(void)unlink(link_path); /* rename() leaves it where the blob is this file already */
+	return ok;
+}
+
+bool order_move_home(struct blobs *blobs, const char *path, const struct order_homes *homes,
+		     struct error *err)
+{
+	const char *home = homes->output != NULL ? homes->output : homes->error;
+
+	if (home == NULL)
+		return unlink(path) == 0 || errno == ENOENT ||
+		       fail_sys(err, errno, "removing %s", path);
+	if (homes->output != NULL && homes->error != NULL &&
+	    !order_share(blobs, path, homes->error, err))
+		return false;
+	(void)failpoint("order.between_homes");
+	return blob_take(blobs, path, home, BLOB_INDEX, err) || err->kind == ERR_NOT_FOUND;
 }
 
 /* ---- writing ---- */
@@ -158,12 +186,50 @@ bool order_put(struct order *o, struct order_note *notes, size_t n, struct error
 	return true;
 }
 
+bool order_format(struct order_note *notes, size_t n, struct buf *to)
+{
+	static const struct order_entry hole;
+	char header[HEADER_BYTES];
+	uint32_t number = 1;
+
+	header_make(header);
+	qsort(notes, n, sizeof(*notes), by_number);
+	buf_clear(to);
+	buf_append(to, header, sizeof(header));
+	for (size_t i = 0; i < n && !to->failed; i++) {
+		for (; number < notes[i].number && !to->failed; number++)
+			buf_append(to, &hole, sizeof(hole));
+		buf_append(to, &notes[i].entry, sizeof(notes[i].entry));
+		number++;
+	}
+	bool ok = !to->failed;
+	if (!ok)
+		buf_clear(to);
+	return ok;
+}
+
 bool order_sync(struct order *o, struct error *err)
 {
 	(void)failpoint("order.before_sync");
+	int injected = failpoint("order.sync");
+	if (injected != 0)
+		return fail_sys(err, injected, "syncing %s", o->path);
 	if (sys.fdatasync(o->fd) != 0)
 		return fail_sys(err, errno, "syncing %s", o->path);
 	(void)failpoint("order.after_sync");
+	return true;
+}
+
+bool order_clear(struct order *o, uint32_t first, uint32_t last, struct error *err)
+{
+	static const struct order_entry none[ZEROS];
+
+	for (uint64_t at = first; at <= last; at += ZEROS) {
+		uint64_t left = last - at + 1;
+		size_t n = left < ZEROS ? (size_t)left : ZEROS;
+		if (!sys_pwrite_all(o->fd, none, n * sizeof(none[0]), offset_of((uint32_t)at)))
+			return fail_sys(err, errno, "clearing %s", o->path);
+	}
 	return true;
 }
 

@@ -2,7 +2,7 @@
  * GET /v1/batches/{id}/results goes by (contract 11.3).
  *
  *	DATA/batches/<batch id>.order        while the batch runs
- *	DATA/files/<result file id>.index    then: beside the output, else the error file
+ *	DATA/files/<result file id>.index    then: beside each of the two result files
  *
  *	+---------------------------+
  *	| "LTORDER", version, lost  |  16 bytes
@@ -46,13 +46,16 @@ struct order_note {
 
 struct order;
 
-/* Where the order of a batch that is final lives: with the output, else the error file. NULL: the
- * batch has no lines. */
-const char *order_home(const struct batch *b);
-/* The batch is final: the file at `path` goes to where its order lives, or, where that is NULL,
+/* Where the order of a batch that is final lives: with each of its result files, as one file of two
+ * names, so that it is there as long as one of them is. NULL: the batch has no such file. */
+struct order_homes {
+	const char *output, *error; /* file ids */
+};
+struct order_homes order_homes(const struct batch *b);
+/* The batch is final: the file at `path` goes to where its order lives, or, where that is nowhere,
  * goes. No file is no error. */
-MUST_USE bool order_move_home(struct blobs *blobs, const char *path, const char *home,
-			      struct error *err);
+MUST_USE bool order_move_home(struct blobs *blobs, const char *path,
+			      const struct order_homes *homes, struct error *err);
 
 /* Opens the file at `path`; of a batch of which nothing is merged it is begun anew, and its name is
  * not durable yet (*ret_created: there was none). ENOENT or EBADMSG in err->sys if it is lost. */
@@ -61,7 +64,12 @@ MUST_USE bool order_open(const char *path, bool begins, struct order **ret, bool
 void order_close(struct order *o); /* NULL is fine */
 /* Writes the entries, in whatever order they are given; sorts them. A failure may leave some. */
 MUST_USE bool order_put(struct order *o, struct order_note *notes, size_t n, struct error *err);
+/* A whole order of these entries, in `to`; false, and nothing in `to`, if it has no room. Sorts them. */
+MUST_USE bool order_format(struct order_note *notes, size_t n, struct buf *to);
 MUST_USE bool order_sync(struct order *o, struct error *err);
+/* Takes back the entries of the numbers from `first` to `last`: of a merge that failed after they were
+ * written. Lengths grow, and they would count some day. */
+MUST_USE bool order_clear(struct order *o, uint32_t first, uint32_t last, struct error *err);
 
 /* Whether the entry's line lies within the merged lengths. */
 bool order_counts(const struct order_entry *e, uint64_t output_bytes, uint64_t error_bytes);

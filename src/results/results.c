@@ -3,14 +3,15 @@
 #include "results/results_impl.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "base/sys.h"
 
 #define SCAN_BYTES (64u << 10)
 
-static bool files_open(struct results *r, const struct results_files *f,
-		       const struct merge_state *m, struct error *err)
+static bool files_open(struct results *r, const struct merge_state *m, struct error *err)
 {
+	const struct results_files *f = &r->files;
 	bool begins = m->output_bytes + m->error_bytes == 0;
 
 	/* A crash after this leaves empty files of a batch that is in progress: they are opened
@@ -30,13 +31,17 @@ bool results_open(const struct results_files *files, const struct merge_state *m
 
 	if (r == NULL)
 		return fail_memory(err);
+	r->files = *files;
+	r->at_once = files->at_once && blobs_share_syncs(files->blobs);
+	r->output.of = r->error.of = r;
 	r->output.pending = r->error.pending = BUF(2 * COPY_BYTES);
+	r->order_bytes = BUF(COPY_BYTES);
 	r->check = journal_check_new();
 	r->scratch = malloc(COPY_BYTES);
 	bool ok = r->check != NULL && r->scratch != NULL;
 	if (!ok)
 		fail_memory(err);
-	if (!ok || !files_open(r, files, m, err)) {
+	if (!ok || (!r->at_once && !files_open(r, m, err))) {
 		results_close(r);
 		return false;
 	}
@@ -54,6 +59,7 @@ void results_close(struct results *r)
 	order_close(r->order);
 	buf_free(&r->output.pending);
 	buf_free(&r->error.pending);
+	buf_free(&r->order_bytes);
 	journal_check_free(r->check);
 	free(r->scratch);
 	free(r);
@@ -64,6 +70,11 @@ bool results_recover(struct results *r, const struct merge_state *m, order_fn ea
 {
 	*ret_last = 0;
 	return r->order == NULL || order_recover(r->order, m, each, ctx, ret_last, err);
+}
+
+bool results_order_clear(struct results *r, uint32_t first, uint32_t last, struct error *err)
+{
+	return r->order == NULL || order_clear(r->order, first, last, err);
 }
 
 bool results_order_mark_lost(struct results *r, struct error *err)
@@ -78,8 +89,11 @@ bool results_order_is_new(const struct results *r)
 
 void results_rewind(struct results *r, const struct merge_state *m)
 {
-	blob_append_rewind_to(r->output.file, m->output_bytes);
-	blob_append_rewind_to(r->error.file, m->error_bytes);
+	if (!r->at_once) {
+		blob_append_rewind_to(r->output.file, m->output_bytes);
+		blob_append_rewind_to(r->error.file, m->error_bytes);
+	}
+	buf_clear(&r->order_bytes);
 	r->output.lines = m->output_lines;
 	r->error.lines = m->error_lines;
 	buf_clear(&r->output.pending);
@@ -88,14 +102,32 @@ void results_rewind(struct results *r, const struct merge_state *m)
 
 void results_keep(struct results *r, const struct merge_state *m)
 {
+	if (r->at_once)
+		return;
 	blob_append_keep(r->output.file, m->output_bytes);
 	blob_append_keep(r->error.file, m->error_bytes);
+}
+
+/* It has become too much to be put at once: it is written as any other. */
+static bool at_once_end(struct results *r, struct error *err)
+{
+	static const struct merge_state none;
+
+	if (r->at_once && !files_open(r, &none, err)) {
+		blob_append_close(TAKE(r->output.file));
+		blob_append_close(TAKE(r->error.file));
+		return false;
+	}
+	r->at_once = false;
+	return true;
 }
 
 static bool sink_flush(struct sink *s, struct error *err)
 {
 	if (s->pending.n == 0)
 		return true;
+	if (!at_once_end(s->of, err))
+		return false;
 	int injected = failpoint("results.write");
 	if (injected != 0)
 		return fail_sys(err, injected, "writing a result file");
@@ -108,7 +140,7 @@ static bool sink_flush(struct sink *s, struct error *err)
 /* Where its next line will stand. */
 uint64_t results_sink_end(const struct sink *s)
 {
-	return blob_appended_bytes(s->file) + s->pending.n;
+	return (s->file != NULL ? blob_appended_bytes(s->file) : 0) + s->pending.n;
 }
 
 /* A piece of a line, at most COPY_BYTES. */
@@ -268,7 +300,7 @@ static void sums_add_missing(struct merge_state *m, enum outcome_fault fault, ui
 void results_line_note(struct append *a, const struct sink *to, uint64_t at, uint64_t record,
 		       uint32_t number)
 {
-	if (number == 0 && a->r->order != NULL)
+	if (number == 0 && a->r->files.order_path != NULL)
 		number = a->number(a->ctx);
 	a->notes[a->noted++] = (struct order_note){
 		number,
@@ -339,16 +371,25 @@ static bool segment_settle(struct append *a, const struct merge_state *m, bool *
 }
 
 /* All of it is written; `m` says so. */
+static bool files_append(struct append *a, struct error *err)
+{
+	struct results *r = a->r;
+
+	if (r->at_once && order_format(a->notes, a->noted, &r->order_bytes))
+		return true;
+	return at_once_end(r, err) && sink_flush(&r->output, err) && sink_flush(&r->error, err) &&
+	       (r->order == NULL || order_put(r->order, a->notes, a->noted, err));
+}
+
 bool results_append_end(struct append *a, struct merge_state *m, struct error *err)
 {
 	struct results *r = a->r;
 
-	if (!sink_flush(&r->output, err) || !sink_flush(&r->error, err) ||
-	    (r->order != NULL && !order_put(r->order, a->notes, a->noted, err)))
+	if (!files_append(a, err))
 		return false;
-	a->sums.output_bytes = blob_appended_bytes(r->output.file);
+	a->sums.output_bytes = results_sink_end(&r->output);
 	a->sums.output_lines = r->output.lines;
-	a->sums.error_bytes = blob_appended_bytes(r->error.file);
+	a->sums.error_bytes = results_sink_end(&r->error);
 	a->sums.error_lines = r->error.lines;
 	*m = a->sums;
 	return true;
@@ -376,11 +417,44 @@ bool results_append(struct results *r, const struct journal *j,
 	return *ret_damaged || results_append_end(&a, m, err);
 }
 
+bool results_are_at_once(const struct results *r)
+{
+	return r->at_once;
+}
+
+/* A file with lines, and the order beside it. */
+static bool sink_put_whole(struct sink *s, const char *id, struct error *err)
+{
+	struct results *r = s->of;
+	int injected = failpoint("results.write");
+
+	if (s->lines == 0)
+		return true;
+	if (injected != 0)
+		return fail_sys(err, injected, "writing a result file");
+	return blob_put(r->files.blobs, id, BLOB_DATA, buf_slice(&s->pending), err) &&
+	       (r->files.order_path == NULL ||
+		blob_put(r->files.blobs, id, BLOB_INDEX, buf_slice(&r->order_bytes), err));
+}
+
+/* crash, in here or up to the batch's final state: files that count for nothing, of a batch whose lines all
+ * stand in its journal: they are put there anew. */
+static bool put_at_once(struct results *r, struct error *err)
+{
+	/* of an earlier try, that had more */
+	if (r->files.order_path != NULL && unlink(r->files.order_path) != 0 && errno != ENOENT)
+		return fail_sys(err, errno, "removing %s", r->files.order_path);
+	return sink_put_whole(&r->output, r->files.output_id, err) &&
+	       sink_put_whole(&r->error, r->files.error_id, err) && blobs_sync(r->files.blobs, err);
+}
+
 bool results_sync(struct results *r, struct error *err)
 {
 	(void)failpoint("results.before_sync");
-	bool ok = blob_append_sync(r->output.file, err) && blob_append_sync(r->error.file, err) &&
-		  (r->order == NULL || order_sync(r->order, err));
+	bool ok = r->at_once ? put_at_once(r, err)
+			     : blob_append_sync(r->output.file, err) &&
+				       blob_append_sync(r->error.file, err) &&
+				       (r->order == NULL || order_sync(r->order, err));
 	(void)failpoint("results.after_sync");
 	return ok;
 }

@@ -24,6 +24,9 @@ struct results_files {
 	struct blobs *blobs;
 	const char *output_id, *error_id;
 	const char *order_path; /* outlives the results; NULL: no order is kept */
+	/* One merge makes all of it, and nothing counts before the batch is final: where the store
+	 * shares syncs the files are put at once, the order where it is of a batch that is final. */
+	bool at_once;
 };
 /* Opens the files at the lengths that `m` says. */
 MUST_USE bool results_open(const struct results_files *files, const struct merge_state *m,
@@ -32,9 +35,14 @@ void results_close(struct results *r); /* NULL is fine */
 /* After a restart: order_recover() of the order. Nothing where none is kept. */
 MUST_USE bool results_recover(struct results *r, const struct merge_state *m, order_fn each,
 			      void *ctx, uint32_t *ret_last, struct error *err);
+/* order_clear() of the order, if it is kept. */
+MUST_USE bool results_order_clear(struct results *r, uint32_t first, uint32_t last,
+				  struct error *err);
 /* order_mark_lost() of the order, which is kept. */
 MUST_USE bool results_order_mark_lost(struct results *r, struct error *err);
-/* The order was made by results_open(): its name is not durable yet. */
+/* Nothing was written before results_sync(), and what is now counts when the batch is final. */
+bool results_are_at_once(const struct results *r);
+/* The order was made by the results: its name is not durable yet. */
 bool results_order_is_new(const struct results *r);
 
 /* One segment to append. */

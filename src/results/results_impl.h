@@ -7,14 +7,18 @@
 
 /* One of the two files. */
 struct sink {
-	struct blob_appender *file; /* `pending` comes behind what was appended */
+	struct results *of;
+	struct blob_appender *file; /* `pending` comes behind what was appended; NULL: at once */
 	uint64_t lines;
 	struct buf pending;
 };
 
 struct results {
+	struct results_files files; /* the ids are the owner's */
+	bool at_once;
+	struct buf order_bytes; /* at once: the order, whole */
 	struct sink output, error;
-	struct order *order; /* NULL: none is kept */
+	struct order *order; /* NULL: none is kept, or at once */
 	bool order_is_new;
 	struct journal_check *check;
 	char *scratch; /* COPY_BYTES */

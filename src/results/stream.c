@@ -12,10 +12,13 @@ enum source { IN_OUTPUT, IN_ERROR, IN_JOURNAL };
 
 /* Where a line stands; of length 0: nowhere (a hole). */
 struct stream_place {
-	uint64_t at;
+	uint64_t at : 62;
+	uint64_t source : 2; /* enum source */
 	uint32_t length;
-	uint32_t source; /* enum source */
+	uint32_t record;
 };
+#define PLACE_MASK ((UINT64_C(1) << 62) - 1) /* files have less */
+_Static_assert(sizeof(struct stream_place) == 16, "a page's list is charged as 16 bytes a line");
 
 struct stream {
 	struct stream_sources from;
@@ -75,9 +78,10 @@ static bool find_merged(struct stream *s, size_t *ret_missing, struct error *err
 		if (!order_counts(e, s->from.output_bytes, s->from.error_bytes))
 			continue;
 		places(s)[i] = (struct stream_place){
-			.at = e->place & ~ORDER_ERROR,
-			.length = e->length,
+			.at = e->place & PLACE_MASK,
 			.source = e->place & ORDER_ERROR ? IN_ERROR : IN_OUTPUT,
+			.length = e->length,
+			.record = e->record,
 		};
 		--*ret_missing;
 	}
@@ -106,7 +110,12 @@ static bool find_in_journal(struct stream *s, size_t missing, struct error *err)
 		struct stream_place *to = &places(s)[head.number - s->after - 1];
 		if (to->length > 0)
 			continue;
-		*to = (struct stream_place){ at + sizeof(head), head.length, IN_JOURNAL };
+		*to = (struct stream_place){
+			.at = (at + sizeof(head)) & PLACE_MASK,
+			.source = IN_JOURNAL,
+			.length = head.length,
+			.record = head.record,
+		};
 		bytes += head.length;
 		missing--;
 	}
@@ -123,6 +132,22 @@ static void page_end(struct stream *s)
 	s->last = s->after + (uint32_t)n;
 }
 
+/* A page is held until its client has read it: so it keeps no file that it reads nothing of. */
+static void spare_close(struct stream *s)
+{
+	unsigned used = 0;
+
+	for (size_t i = 0; i < place_count(s); i++)
+		used |= places(s)[i].length > 0 ? 1u << places(s)[i].source : 0;
+	blob_reader_close(TAKE(s->from.order));
+	if ((used & 1u << IN_OUTPUT) == 0)
+		blob_reader_close(TAKE(s->from.output));
+	if ((used & 1u << IN_ERROR) == 0)
+		blob_reader_close(TAKE(s->from.error));
+	if ((used & 1u << IN_JOURNAL) == 0)
+		journal_close(TAKE(s->from.journal));
+}
+
 static bool page_find(struct stream *s, struct error *err)
 {
 	size_t missing, bytes = place_count(s) * sizeof(struct stream_place);
@@ -134,6 +159,7 @@ static bool page_find(struct stream *s, struct error *err)
 	if (!find_merged(s, &missing, err) || !find_in_journal(s, missing, err))
 		return false;
 	page_end(s);
+	spare_close(s);
 	return true;
 }
 
@@ -168,6 +194,21 @@ uint64_t stream_bytes(const struct stream *s)
 uint32_t stream_last(const struct stream *s)
 {
 	return s->last;
+}
+
+void stream_each(const struct stream *s, stream_fn each, void *ctx)
+{
+	struct stream_line line = { .number = s->after };
+
+	for (size_t i = 0; i < place_count(s); i++) {
+		const struct stream_place *p = &places(s)[i];
+		line.number++;
+		line.record = p->record;
+		line.length = p->length;
+		if (p->length > 0)
+			each(ctx, &line);
+		line.at += p->length;
+	}
 }
 
 /* ---- reading them ---- */

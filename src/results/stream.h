@@ -1,8 +1,9 @@
 /* stream.h: a page of the lines of a batch in the order in which they ended (contract 11.3), read
  * from the result files, where they are merged, and else from the journal.
  *
- * A page is a list of places, made when it is opened; it keeps its own descriptors, so that a
- * journal or a result file that is removed meanwhile is read to the end of the page.
+ * A page is a list of places, made when it is opened; it keeps descriptors of its own of the files
+ * that it reads (of a batch that is final two at most, else three), so that a journal or a result
+ * file that is removed meanwhile is read to the end of the page.
  *
  * Threads: one at a time; opening and reading wait for the disk. */
 #pragma once
@@ -39,6 +40,14 @@ void stream_close(struct stream *s); /* NULL is fine */
 uint64_t stream_bytes(const struct stream *s);
 /* The number of the page's last line; `after` of an empty page. Holes count. */
 uint32_t stream_last(const struct stream *s);
+/* Each line of the page; holes are passed over. */
+struct stream_line {
+	uint32_t number, record; /* in the order of ending, from 1; in the index, from 0 */
+	uint32_t length;         /* with its LF */
+	uint64_t at;             /* in the page */
+};
+typedef void (*stream_fn)(void *ctx, const struct stream_line *line);
+void stream_each(const struct stream *s, stream_fn each, void *ctx);
 /* Some of `n` (> 0) bytes at `at`, at least one; 0: they end there. */
 MUST_USE bool stream_read(struct stream *s, uint64_t at, void *to, size_t n, size_t *ret_n,
 			  struct error *err);
