@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/attr.h"
 #include "base/sys.h"
 #include "results/order.h"
 #include "results/stream.h"
@@ -61,8 +62,8 @@ static bool running_open(const struct batch_stream_call *call, const struct batc
 	s->journal_end = now->journal_end;
 	s->records = b->counts.total;
 	path_make(call->data_dir, b, ".order", path);
-	if (!file_open(path, &s->order, err))
-		return false;
+	if (now->output_bytes + now->error_bytes > 0 && !file_open(path, &s->order, err))
+		return false; /* before the first merge there may be none */
 	path_make(call->data_dir, b, ".journal", path);
 	return (now->journal_at == 0 ||
 		journal_open_to_read(path, now->journal_end, &s->journal, err)) &&
@@ -95,28 +96,40 @@ static bool result_open(const struct batch_stream_call *call, const struct batch
 	return true;
 }
 
+/* NOT_FOUND: with neither file. */
+static bool home_open(struct blobs *blobs, const struct batch *b, struct blob_reader **ret,
+		      struct error *err)
+{
+	const struct order_homes homes = order_homes(b);
+	const char *const of[] = { homes.output, homes.error };
+
+	for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+		if (of[i] == NULL)
+			continue;
+		if (blob_open(blobs, of[i], BLOB_INDEX, ret, err))
+			return true;
+		if (err->kind != ERR_NOT_FOUND)
+			return false;
+	}
+	return fail(err, ERR_NOT_FOUND,
+		    "The order in which the lines of batch '%s' ended is not known: an earlier "
+		    "version ran it. Its result files have all lines.",
+		    b->id);
+}
+
 bool final_order_open(const char *data_dir, struct blobs *blobs, const struct batch *b,
 		      struct blob_reader **ret, struct error *err)
 {
 	char path[512];
 
-	if (blob_open(blobs, order_home(b), BLOB_INDEX, ret, err))
+	if (home_open(blobs, b, ret, err))
 		return true;
 	if (err->kind != ERR_NOT_FOUND)
 		return false;
 	path_make(data_dir, b, ".order", path);
 	if (file_open(path, ret, err))
 		return true;
-	if (err->sys != ENOENT)
-		return false;
-	if (blob_open(blobs, order_home(b), BLOB_INDEX, ret, err))
-		return true; /* it was moved in between */
-	return err->kind == ERR_NOT_FOUND
-		       ? fail(err, ERR_NOT_FOUND,
-			      "The order in which the lines of batch '%s' ended is not known: an "
-			      "earlier version ran it. Its result files have all lines.",
-			      b->id)
-		       : false;
+	return err->sys == ENOENT && home_open(blobs, b, ret, err); /* moved in between */
 }
 
 static bool final_open(const struct batch_stream_call *call, const struct batch *b,
@@ -125,7 +138,7 @@ static bool final_open(const struct batch_stream_call *call, const struct batch 
 	if (!result_open(call, b, b->output_file_id, &s->output, &s->output_bytes, err) ||
 	    !result_open(call, b, b->error_file_id, &s->error, &s->error_bytes, err))
 		return false;
-	return order_home(b) == NULL ||
+	return (b->output_file_id[0] == '\0' && b->error_file_id[0] == '\0') ||
 	       (final_order_open(call->data_dir, call->blobs, b, &s->order, err) &&
 		order_last(s->order, &s->last, err));
 }

@@ -92,6 +92,8 @@ static bool parts_new(struct coordinator *c, struct error *err)
 		.files = &c->files,
 		.dispatch = env->dispatch,
 		.recorder = env->recorder,
+		.history = env->config->history,
+		.org = c->batch.org,
 		.closing = &env->closing,
 		.ops = &worker_ops,
 		.ctx = c,
@@ -123,6 +125,7 @@ bool coordinator_new(struct coordinator_env *env, const char *batch_id, struct c
 void coordinator_free(struct coordinator *c)
 {
 	free(c->settled);
+	free(c->canary_lines);
 	results_close(c->results);
 	open_files_close(&c->files);
 	worker_free(c->worker);

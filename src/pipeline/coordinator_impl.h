@@ -66,20 +66,25 @@ struct coordinator {
 		uint32_t last;         /* while there is no journal to ask */
 		uint32_t before;       /* the last number before this merge */
 		uint32_t taken, count; /* in this merge: the last, and how many */
+		/* given in merges that failed, which may have written them; `stale_last` 0: none */
+		uint32_t stale_first, stale_last;
 	} numbers;
-	_Atomic bool held_up;    /* disk or database refuse, and the log says so */
-	bool at_once;            /* the step has more to do and no reason to wait */
-	bool input_lost;         /* what is done can be given out, and no more */
+	_Atomic bool held_up; /* disk or database refuse, and the log says so */
+	bool at_once;         /* the step has more to do and no reason to wait */
+	bool put_whole;       /* its result files were put at once: `merged` is not in the store */
+	bool input_lost;      /* what is done can be given out, and no more */
 	bool journal_unreadable; /* it ends without what stands there, which goes to lost/ */
 	unsigned opening_tries;  /* that failed since it was to end */
 	bool damaged;            /* a line that had ended has no record any more: reopen */
 	unsigned reopened;
+	bool records_lost; /* the journal, as it was opened, did not have all that it should */
 	/* enum batch_hold, as the store had it at the last look; other threads only read it */
 	_Atomic int hold;
 	bool paused_sent;      /* what the worker was told last */
 	_Atomic bool closed;   /* it was outside its hours then */
 	_Atomic bool canary;   /* only the lines of its canary are sent, and then it is held */
-	uint64_t canary_ended; /* so many of them, in their order, have */
+	uint8_t *canary_lines; /* these, a bit a line; NULL: it has no canary, or had one */
+	uint64_t canary_ended; /* the lines before this one that are of it have ended */
 	struct trace_context trace, trace_parent; /* its span; zeroed: it is not traced */
 
 	pthread_mutex_t lock; /* for all below */
@@ -88,14 +93,15 @@ struct coordinator {
 	} merged_bytes; /* as in `merged`, for readers of the stream */
 	int64_t expires_at;
 	enum early_end early;
-	char fault[256];        /* for errors.data, when that is EARLY_FAILED */
-	struct opening opening; /* when it may send; constant while the worker does */
-	bool zone_missing;      /* that of its hours is not known here: it sends nothing */
-	bool suspended;         /* its organization is, by the operator */
-	bool over_quota;        /* it waits for its organization's limits */
-	bool over_day;          /* it waits for its organization's next day */
-	uint64_t counted;       /* tokens of its lines that some day has */
-	bool hold_stale;        /* the store may have another `hold` */
+	char fault[256];                  /* for errors.data, when that is EARLY_FAILED */
+	struct opening opening;           /* when it may send; constant while the worker does */
+	struct opening_memo opening_memo; /* of who looks at the hours each second */
+	bool zone_missing; /* that of its hours is not known here: it sends nothing */
+	bool suspended;    /* its organization is, by the operator */
+	bool over_quota;   /* it waits for its organization's limits */
+	bool over_day;     /* it waits for its organization's next day */
+	uint64_t counted;  /* tokens of its lines that some day has */
+	bool hold_stale;   /* the store may have another `hold` */
 	enum turn turn;
 	struct work work;
 };
@@ -134,7 +140,7 @@ bool coordinator_pause_begin(struct coordinator *c);
 MUST_USE bool coordinator_pause_look(struct coordinator *c, struct error *err);
 
 /* Before RUNNING: whether its canary is to run first. */
-void coordinator_canary_begin(struct coordinator *c);
+MUST_USE bool coordinator_canary_begin(struct coordinator *c, struct error *err);
 /* Holds the batch once its canary has ended; then all its other lines may be sent. */
 MUST_USE bool coordinator_canary_look(struct coordinator *c, struct error *err);
 /* ---- batch_trace.c ---- */
@@ -163,6 +169,9 @@ MUST_USE bool skip_first(struct coordinator *c, const struct verdict_rules *rule
 void skip_forget(const struct coordinator *c);
 /* All is open. A bad line whose record was damaged or lost gets another; none is ever sent. */
 MUST_USE bool skip_again(struct coordinator *c, struct error *err);
+/* All is open. Sets the bits of the lines that were left out; *ret_n of them. */
+MUST_USE bool skip_look(const struct coordinator *c, uint8_t *bits, uint64_t *ret_n,
+			struct error *err);
 
 /* ---- coordinator_open.c ---- */
 
@@ -172,6 +181,10 @@ MUST_USE bool coordinator_open_input(struct coordinator *c, struct error *err);
 MUST_USE bool coordinator_open(struct coordinator *c, struct error *err);
 /* Undoes both, so that they can be tried again. */
 void coordinator_close(struct coordinator *c);
+/* Its journal and its results go to the redo log (redo.h), with those of other batches. */
+bool coordinator_is_logged(const struct coordinator *c);
+/* Names in the directory of orders and journals are durable. */
+MUST_USE bool coordinator_batches_sync(const struct coordinator *c, struct error *err);
 void coordinator_journal_path(const struct coordinator *c, char *to, size_t size);
 /* Opens the result files as `c->merged` says. */
 MUST_USE bool coordinator_results_open(struct coordinator *c, struct error *err);

@@ -10,6 +10,7 @@
 #include "batch/finding.h"
 #include "blob/lost.h"
 #include "pipeline/coordinator_impl.h"
+#include "redo/redo.h"
 
 #define MERGE_AT_ONCE 16 /* segments for one fsync and one transaction */
 
@@ -63,19 +64,35 @@ static void numbers_keep(struct coordinator *c)
 	c->numbers.count = 0;
 }
 
-/* The merge failed. Numbers that others have overtaken stay unused: holes. */
+/* The merge failed. Numbers that others have overtaken stay unused: holes. What has them now gets others
+ * at the next merge, which takes back what was written. */
 static void numbers_back(struct coordinator *c)
 {
 	bool own = c->numbers.taken - c->numbers.before == c->numbers.count;
 
 	if (c->numbers.count == 0)
 		return;
+	if (c->numbers.stale_last == 0 || c->numbers.before < c->numbers.stale_first)
+		c->numbers.stale_first = c->numbers.before + 1;
+	if (c->numbers.taken > c->numbers.stale_last)
+		c->numbers.stale_last = c->numbers.taken;
 	if (c->files.journal == NULL)
 		c->numbers.last = c->numbers.before;
 	else if (own)
 		journal_number_back(c->files.journal, c->numbers.taken, c->numbers.before);
 	lessor_memory_show(c->lessor, 0);
 	c->numbers.count = 0;
+}
+
+/* crash, after this: order_recover() finds no entry that counts, and clears what is left of them. */
+static bool stale_clear(struct coordinator *c, struct error *err)
+{
+	if (c->numbers.stale_last == 0)
+		return true;
+	if (!results_order_clear(c->results, c->numbers.stale_first, c->numbers.stale_last, err))
+		return false;
+	c->numbers.stale_first = c->numbers.stale_last = 0;
+	return true;
 }
 
 /* ---- merging ---- */
@@ -179,10 +196,23 @@ static bool merge_durably(struct coordinator *c, enum outcome_fault missing, str
 		m->journal_from = lessor_memory_journal_from(c->lessor, m->segments);
 	if (!results_sync(c->results, err))
 		return false;
+	if (results_are_at_once(c->results))
+		return true; /* `m` goes to the store with the final state */
+	if (results_order_is_new(c->results) && !coordinator_batches_sync(c, err))
+		return false;
 	coordinator_tokens_begin(c, m);
 	bool ok = store_merge_put(c->env->store, c->id, m, err);
 	coordinator_tokens_end(c, m, ok);
 	return ok;
+}
+
+/* Readers go on with the journal until the batch is final: the files, and numbers that lines got in this
+ * merge, count for nobody before. */
+static void put_whole_end(struct coordinator *c, const struct merge_state *m)
+{
+	c->put_whole = m->segments > c->merged.segments;
+	c->merged = *m;
+	c->numbers.count = 0;
 }
 
 /* Appends what is ready to the result files, durably. *ret_more: there may be more at once.
@@ -201,7 +231,7 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 		return true;
 	if (c->results == NULL && !coordinator_results_open(c, err))
 		return false;
-	if (!open_files_pin(&c->files, err))
+	if (!stale_clear(c, err) || !open_files_pin(&c->files, err))
 		return false;
 	bool ok = merge_durably(c, missing, &m, &run, err);
 	open_files_unpin(&c->files);
@@ -214,6 +244,10 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 	}
 	assert(m.segments >= c->merged.segments && m.journal_from >= c->merged.journal_from);
 	results_keep(c->results, &m);
+	if (results_are_at_once(c->results)) {
+		put_whole_end(c, &m);
+		return true;
+	}
 	(void)failpoint("results.after_commit");
 	bool moved = m.segments > c->merged.segments || m.journal_from > c->merged.journal_from;
 	c->merged = m;
@@ -291,6 +325,8 @@ static void journal_done(struct coordinator *c)
 
 	coordinator_journal_path(c, path, sizeof(path));
 	if (!c->journal_unreadable) {
+		if (coordinator_is_logged(c))
+			redo_gone(c->env->config->redo, journal_log_name(path));
 		if (unlink(path) != 0 && errno != ENOENT)
 			log_warn("journal.unlink_failed", kv_str("batch", c->id),
 				 kv_int("errno", errno));
@@ -300,17 +336,18 @@ static void journal_done(struct coordinator *c)
 	}
 }
 
-/* The order goes where the files are, with which it is deleted. */
+/* The order goes where the files are, with the last of which it is deleted. */
 static void order_done(struct coordinator *c)
 {
 	const struct merge_state *m = &c->merged;
-	const char *home = m->output_lines > 0  ? c->batch.output_file_id
-			   : m->error_lines > 0 ? c->batch.error_file_id
-						: NULL;
+	const struct order_homes homes = {
+		.output = m->output_lines > 0 ? c->batch.output_file_id : NULL,
+		.error = m->error_lines > 0 ? c->batch.error_file_id : NULL,
+	};
 	struct error err;
 
 	(void)failpoint("order.before_home");
-	if (!order_move_home(c->env->blobs, c->order_path, home, &err))
+	if (!order_move_home(c->env->blobs, c->order_path, &homes, &err))
 		log_fault("order.not_moved", &err, kv_str("batch", c->id));
 	(void)failpoint("order.after_home");
 }
@@ -320,7 +357,8 @@ static void order_done(struct coordinator *c)
  * that are final, and empty blobs that no row names, and takes the order to the files. */
 static void spare_files_remove(struct coordinator *c)
 {
-	order_done(c);
+	if (!c->put_whole)
+		order_done(c);
 	if (c->merged.output_lines == 0)
 		spare_remove(c, c->batch.output_file_id);
 	if (c->merged.error_lines == 0)

@@ -19,6 +19,12 @@ int64_t coordinator_lost_at(const struct coordinator_env *env)
 	return now > env->newest_s ? now : env->newest_s;
 }
 
+/* A segment at most: larger batches have syncs enough of their own, which carry more. */
+bool coordinator_is_logged(const struct coordinator *c)
+{
+	return c->env->config->redo != NULL && c->lines <= SEGMENT_LINES;
+}
+
 void coordinator_journal_path(const struct coordinator *c, char *to, size_t size)
 {
 	snprintf(to, size, "%s/batches/%s.journal", c->env->data_dir, c->id);
@@ -60,6 +66,8 @@ bool coordinator_results_open(struct coordinator *c, struct error *err)
 		.output_id = c->batch.output_file_id,
 		.error_id = c->batch.error_file_id,
 		.order_path = c->order_path,
+		.at_once = coordinator_is_logged(c) && c->settled == NULL &&
+			   c->merged.segments == 0 && c->merged.journal_from == 0,
 	};
 
 	return results_open(&files, &c->merged, &c->results, err);
@@ -114,8 +122,7 @@ static void order_lost_tell(const struct coordinator *c, const struct error *why
 	log_write_error(LOG_WARN, "order.lost", why, LOG_FIELDS(kv_str("batch", c->id)));
 }
 
-/* Names in the directory of orders and journals are durable. */
-static bool batches_sync(const struct coordinator *c, struct error *err)
+bool coordinator_batches_sync(const struct coordinator *c, struct error *err)
 {
 	char dir[512];
 
@@ -140,7 +147,7 @@ static bool order_replace(struct coordinator *c, struct error *err)
 		return false;
 	bool ok = order_sync(o, err);
 	order_close(o);
-	return ok && (!created || batches_sync(c, err));
+	return ok && (!created || coordinator_batches_sync(c, err));
 }
 
 static void on_settled(void *ctx, uint32_t number, const struct order_entry *e)
@@ -183,6 +190,8 @@ static bool results_resume(struct coordinator *c, uint32_t *ret_last, struct err
 	if (!store_merge_get(c->env->store, c->id, &c->merged, err) || !settled_begin(c, err) ||
 	    !tails_keep(c, err) || !order_replace(c, err))
 		return false;
+	if (c->merged.segments == 0 && c->merged.output_bytes + c->merged.error_bytes == 0)
+		return true; /* the first merge makes the files, and cuts what may be there */
 	bool sane = c->merged.segments <= segments_of(c->lines) ||
 		    fail_sys(&why, EBADMSG, "%s: more segments merged than there are", c->id);
 	if (sane && coordinator_results_open(c, &why) && order_resume(c, ret_last, &why))
@@ -215,50 +224,55 @@ static bool journal_replace(struct coordinator *c, const char *path, const struc
 			 strrchr(path, '/') + 1, err);
 }
 
-static bool journal_resume(struct coordinator *c, bool *ret_begun, struct error *err)
+static bool journal_resume(struct coordinator *c, struct error *err)
 {
 	char path[512];
 	struct error why;
 	struct journal_found found;
 	uint64_t from = c->merged.journal_from;
 
-	*ret_begun = false;
+	c->records_lost = false;
 	if (c->journal_unreadable)
 		return true;
 	coordinator_journal_path(c, path, sizeof(path));
-	bool ok = journal_open(path, from, c->lines, lessor_memory_found, c->lessor,
-			       &c->files.journal, &found, &why);
+	const struct journal_log log = {
+		.redo = coordinator_is_logged(c) ? c->env->config->redo : NULL,
+		/* by redo_settle(), at the start */
+		.is_synced = c->env->config->redo != NULL && c->reopened == 0,
+	};
+	bool ok = journal_open_logged(path, from, c->lines, lessor_memory_found, c->lessor, &log,
+				      &c->files.journal, &found, &why);
 	if (!ok) {
 		*err = why;
+		c->records_lost = true;
 		if (why.sys != EBADMSG || !journal_replace(c, path, &why, err))
 			return false;
-		ok = journal_open(path, from, c->lines, lessor_memory_found, c->lessor,
-				  &c->files.journal, &found, err);
+		ok = journal_open_logged(path, from, c->lines, lessor_memory_found, c->lessor, &log,
+					 &c->files.journal, &found, err);
 	}
 	if (ok)
 		journal_tell(c, &found);
-	*ret_begun = ok && found.begun;
+	if (ok && (found.damaged_bytes > 0 || found.missing_bytes > 0))
+		c->records_lost = true;
 	return ok;
 }
 
 /* `last` is the greatest number in the order. */
-static bool numbers_resume(struct coordinator *c, uint32_t last, bool journal_begun,
-			   struct error *err)
+static bool numbers_resume(struct coordinator *c, uint32_t last, struct error *err)
 {
 	if (c->files.journal != NULL)
 		journal_number_raise(c->files.journal, last);
 	c->numbers.last = last;
+	c->numbers.stale_first = c->numbers.stale_last = 0; /* order_recover() has seen to them */
 	lessor_memory_show(c->lessor, last);
 	coordinator_merged_show(c);
-	if (journal_begun || !results_order_is_new(c->results))
-		return true;
-	return batches_sync(c, err);
+	return c->results == NULL || !results_order_is_new(c->results) ||
+	       coordinator_batches_sync(c, err);
 }
 
 bool coordinator_open(struct coordinator *c, struct error *err)
 {
 	uint32_t last;
-	bool begun;
 
 	if (!input_resume(c, err) || !results_resume(c, &last, err))
 		return false;
@@ -272,7 +286,7 @@ bool coordinator_open(struct coordinator *c, struct error *err)
 	if (!lessor_memory_open(c->lessor, c->lines, m->segments, m->journal_from, &sums, err))
 		return false;
 	lessor_memory_settled(c->lessor, c->settled, m->journal_from);
-	if (!journal_resume(c, &begun, err) || !numbers_resume(c, last, begun, err))
+	if (!journal_resume(c, err) || !numbers_resume(c, last, err))
 		return false;
 	lessor_memory_found_all(c->lessor);
 	return true;

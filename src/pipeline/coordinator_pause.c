@@ -74,21 +74,53 @@ static bool hold_read(struct coordinator *c, bool *ret_read, struct error *err)
 
 /* ---- its canary ---- */
 
-void coordinator_canary_begin(struct coordinator *c)
+/* The canary's lines among those that can run: `skipped` are not looked at by anybody. */
+static void canary_choose(struct coordinator *c, const uint8_t *skipped, uint64_t good)
 {
+	const uint64_t n = c->batch.options.canary;
+	uint64_t chosen = 0, rank = 0;
+
+	for (uint64_t i = 0; i < c->lines && chosen < n; i++) {
+		if (bit_get(skipped, (uint32_t)i))
+			continue;
+		if (rank++ != canary_record(chosen, n, good))
+			continue;
+		bit_set(c->canary_lines, (uint32_t)i);
+		chosen++;
+	}
+}
+
+bool coordinator_canary_begin(struct coordinator *c, struct error *err)
+{
+	const uint64_t n = c->batch.options.canary;
+	AUTO(auto_free) uint8_t *skipped = NULL;
+	uint64_t skipped_n;
+
 	assert(coordinator_in_turn(c));
+	free(TAKE(c->canary_lines));
 	c->canary_ended = 0;
-	c->canary = !c->batch.canary_over && canary_holds(c->batch.options.canary, c->lines);
+	c->canary = false;
+	if (c->batch.canary_over || !canary_holds(n, c->lines))
+		return true;
+	skipped = calloc(1, c->lines / 8 + 1);
+	c->canary_lines = calloc(1, c->lines / 8 + 1);
+	if (skipped == NULL || c->canary_lines == NULL)
+		return fail_memory(err);
+	if (!skip_look(c, skipped, &skipped_n, err))
+		return false;
+	c->canary = canary_holds(n, c->lines - skipped_n);
+	if (c->canary)
+		canary_choose(c, skipped, c->lines - skipped_n);
+	return true;
 }
 
 static bool canary_has_ended(struct coordinator *c)
 {
-	const uint64_t n = c->batch.options.canary;
-
-	while (c->canary_ended < n &&
-	       lessor_memory_has_ended(c->lessor, canary_record(c->canary_ended, n, c->lines)))
+	while (c->canary_ended < c->lines &&
+	       (!bit_get(c->canary_lines, (uint32_t)c->canary_ended) ||
+		lessor_memory_has_ended(c->lessor, c->canary_ended)))
 		c->canary_ended++;
-	return c->canary_ended == n;
+	return c->canary_ended == c->lines;
 }
 
 /* A crash before the row says it leaves a canary all of whose lines have ended: it is found so again,

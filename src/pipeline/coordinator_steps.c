@@ -11,9 +11,10 @@
 #include "pipeline/coordinator_impl.h"
 #include "pipeline/lost_data.h"
 
-#define RETRY_MS 1000    /* when disk or database refuse */
-#define OPENING_TRIES 10 /* before a batch that is to end does so without its journal */
-#define REOPEN_MAX 3     /* openings anew because of damage */
+#define RETRY_MS 1000            /* when disk or database refuse */
+#define OPENING_TRIES 10         /* before a batch that is to end does so without its journal */
+#define REOPEN_MAX 3             /* openings anew because of damage */
+#define AT_ONCE_BYTES (1u << 20) /* of a journal whose results are made in a moment */
 #define LOST_TEXT "The stored data of this batch is lost or corrupt."
 
 static void coordinator_move(struct coordinator *c, enum phase to);
@@ -91,7 +92,9 @@ static bool span_send(struct coordinator *c, struct error *err)
 
 	if (!shares_renew(c, err))
 		return false;
-	worker_canary(c->worker, c->canary ? c->batch.options.canary : 0, c->lines);
+	if (!c->canary)
+		free(TAKE(c->canary_lines));
+	worker_canary(c->worker, c->canary_lines);
 	struct flow_config task = {
 		.endpoint = path != NULL ? path : c->batch.endpoint, /* a later version's */
 		.model = c->batch.model,
@@ -182,6 +185,7 @@ static bool hours_read(struct coordinator *c, bool ends, struct error *err)
 	}
 	pthread_mutex_lock(&c->lock);
 	c->opening = opening;
+	c->opening_memo = (struct opening_memo){ 0 };
 	c->zone_missing = !known;
 	pthread_mutex_unlock(&c->lock);
 	return true;
@@ -220,19 +224,25 @@ static bool step_validate(struct coordinator *c, struct error *err)
 	return true;
 }
 
+/* Its budget was used up before a crash. Lines that had ended, and whose records are lost, run again
+ * instead: within the budget. */
+static bool was_spent(const struct coordinator *c, bool all_ended)
+{
+	return c->batch.status == BATCH_FINALIZING && !all_ended &&
+	       c->batch.options.token_budget > 0 && c->reopened == 0 && !c->records_lost;
+}
+
 static bool step_open(struct coordinator *c, struct error *err)
 {
-	if (!coordinator_open(c, err) || !skip_again(c, err))
+	if (!coordinator_open(c, err) || !skip_again(c, err) || !coordinator_canary_begin(c, err))
 		return false;
 	goes_on(c);
 	open_files_add(&c->files);
-	coordinator_canary_begin(c);
 	coordinator_move(c, PHASE_RUNNING);
 	bool all_ended = lessor_memory_ended(c->lessor) == c->lines;
 	if (c->batch.status == BATCH_CANCELLING)
 		coordinator_end(c, EARLY_CANCELLED);
-	/* its budget was used up before a crash */
-	if (c->batch.status == BATCH_FINALIZING && !all_ended && c->batch.options.token_budget > 0)
+	if (was_spent(c, all_ended))
 		coordinator_end(c, EARLY_SPENT);
 	if (c->input_lost && !all_ended)
 		coordinator_fail_rest(c, LOST_TEXT);
@@ -257,6 +267,13 @@ static void damage_found(struct coordinator *c)
 	coordinator_move(c, PHASE_REOPENING);
 }
 
+/* Nobody would see that it is finalizing: the final state says that it was. */
+static bool ends_at_once(const struct coordinator *c)
+{
+	return coordinator_is_logged(c) && c->files.journal != NULL &&
+	       journal_end(c->files.journal) <= AT_ONCE_BYTES;
+}
+
 static bool step_run(struct coordinator *c, struct error *err)
 {
 	bool all_ended = lessor_memory_ended(c->lessor) == c->lines;
@@ -267,7 +284,8 @@ static bool step_run(struct coordinator *c, struct error *err)
 	enum early_end early = c->early;
 	pthread_mutex_unlock(&c->lock);
 	if (all_ended || early != EARLY_NO) {
-		bool finalizes = (early == EARLY_NO || early == EARLY_SPENT) &&
+		bool finalizes = ((early == EARLY_NO && !ends_at_once(c)) ||
+				  early == EARLY_SPENT) &&
 				 c->batch.status == BATCH_IN_PROGRESS;
 		coordinator_move(c, finalizes ? PHASE_FINALIZING : PHASE_STOPPING);
 		return true;

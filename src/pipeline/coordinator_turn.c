@@ -238,7 +238,7 @@ void coordinator_check_hours(struct coordinator *c, int64_t now_s)
 {
 	pthread_mutex_lock(&c->lock);
 	if (c->phase == PHASE_RUNNING && !c->zone_missing && opening_closes(&c->opening) &&
-	    opening_is_open(&c->opening, now_s) == c->closed)
+	    opening_memo_is_open(&c->opening_memo, &c->opening, now_s) == c->closed)
 		kick_locked(c);
 	pthread_mutex_unlock(&c->lock);
 }

@@ -20,12 +20,13 @@
 #define COPY_BYTES (256u << 10)
 
 struct leftover {
-	const struct batch *parent;
+	const struct batch *parent, *child;
 	const char *data_dir;
 	struct blobs *blobs;
 	struct input input;
 	uint64_t records;
 	uint8_t *left; /* bit a record */
+	uint8_t *bad;  /* likewise: the parent has skipped it */
 	uint64_t lines, bytes;
 };
 
@@ -65,8 +66,8 @@ static void record_drop(struct leftover *r, uint64_t record)
 static bool fail_output(struct error *err, const struct batch *parent, const char *what)
 {
 	return fail(err, ERR_INVALID,
-		    "%s '%s' of this batch is gone, and with it what says which of its lines are "
-		    "left.",
+		    "%s of the output file '%s' of this batch is gone, and with it what says which "
+		    "of its lines are left.",
 		    what, parent->output_file_id);
 }
 
@@ -88,7 +89,7 @@ static bool output_drop(struct leftover *r, const struct blob_reader *order, str
 			}
 	}
 	return dropped >= r->parent->counts.completed ||
-	       fail_output(err, r->parent, "The order of the lines in the output file");
+	       fail_output(err, r->parent, "Some of the order");
 }
 
 static bool done_drop(struct leftover *r, struct error *err)
@@ -98,41 +99,69 @@ static bool done_drop(struct leftover *r, struct error *err)
 	if (r->parent->output_file_id[0] == '\0')
 		return true;
 	if (!final_order_open(r->data_dir, r->blobs, r->parent, &order, err))
-		return err->kind == ERR_NOT_FOUND && fail_output(err, r->parent, "The output file");
+		return err->kind == ERR_NOT_FOUND && fail_output(err, r->parent, "The order");
 	bool ok = output_drop(r, order, err);
 	blob_reader_close(order);
 	return ok;
 }
 
-static bool on_bad_line(void *ctx, uint64_t number, const struct index_record *record,
-			const struct finding *finding, struct error *err)
+static bool on_bad(void *ctx, uint64_t number, const struct index_record *record,
+		   const struct finding *finding, struct error *err)
 {
+	struct leftover *r = ctx;
+
 	(void)record;
 	(void)finding;
 	(void)err;
-	record_drop(ctx, number);
+	if (number < r->records)
+		bit_set(r->bad, (uint32_t)number);
 	return true;
+}
+
+static bool on_bad_again(void *ctx, uint64_t number, const struct index_record *record,
+			 const struct finding *finding, struct error *err)
+{
+	struct leftover *r = ctx;
+
+	(void)record;
+	(void)finding;
+	(void)err;
+	if (number < r->records && bit_get(r->bad, (uint32_t)number))
+		record_drop(r, number);
+	return true;
+}
+
+/* Calls `each` for the lines that are bad with the options of `b`. `model`: that all lines must name. */
+static bool bad_each(struct leftover *r, const struct batch *b, const char *model, bad_line_fn each,
+		     struct error *err)
+{
+	struct override *override = NULL;
+	struct verdict_lines lines;
+	unsigned n;
+
+	if (b->options.override != NULL) {
+		override = override_new(b->options.override, &n);
+		if (override == NULL)
+			return fail_memory(err);
+	}
+	struct verdict_rules rules = verdict_rules_lasting(b, override);
+	rules.model = model;
+	bool ok = verdict_bad_lines(r->input.index, r->input.blob, &rules, 0, each, r, &lines, err);
+	override_free(override);
+	return ok;
 }
 
 static bool bad_drop(struct leftover *r, struct error *err)
 {
 	const struct batch *parent = r->parent;
-	struct override *override = NULL;
-	struct verdict_lines lines;
-	unsigned n;
 
 	if (!parent->options.skip_invalid || parent->counts.total == 0)
 		return true;
-	if (parent->options.override != NULL) {
-		override = override_new(parent->options.override, &n);
-		if (override == NULL)
-			return fail_memory(err);
-	}
-	const struct verdict_rules rules = verdict_rules_lasting(parent, override);
-	bool ok = verdict_bad_lines(r->input.index, r->input.blob, &rules, 0, on_bad_line, r,
-				    &lines, err);
-	override_free(override);
-	return ok;
+	r->bad = calloc(1, r->records / 8 + 1);
+	if (r->bad == NULL)
+		return fail_memory(err);
+	return bad_each(r, parent, parent->model, on_bad, err) &&
+	       bad_each(r, r->child, NULL, on_bad_again, err);
 }
 
 /* Calls `each` for the records that are left. */
@@ -178,7 +207,7 @@ static bool left_find(struct leftover *r, struct error *err)
 }
 
 bool leftover_open(const char *data_dir, struct blobs *blobs, const struct batch *parent,
-		   struct leftover **ret, struct error *err)
+		   const struct batch *child, struct leftover **ret, struct error *err)
 {
 	struct leftover *r = calloc(1, sizeof(*r));
 
@@ -187,6 +216,7 @@ bool leftover_open(const char *data_dir, struct blobs *blobs, const struct batch
 	r->data_dir = data_dir;
 	r->blobs = blobs;
 	r->parent = parent;
+	r->child = child;
 	if (!input_get(r, err) || !left_find(r, err)) {
 		leftover_close(r);
 		return false;
@@ -201,6 +231,7 @@ void leftover_close(struct leftover *r)
 		return;
 	input_close(&r->input);
 	free(r->left);
+	free(r->bad);
 	free(r);
 }
 

@@ -3,9 +3,10 @@
  * them; no line is parsed for that.
  *
  * What is left is the input without the lines of the output file, which the order of ending tells
- * (results/order.h), and without lines that were skipped as bad and that no settings would allow:
- * with the same bytes they can never run. Of a batch that was cancelled or expired before it was
- * validated all lines are left.
+ * (results/order.h), and without lines that were skipped as bad and that would be bad again: with the
+ * options of the child, whatever the settings are. So a child whose options mend a line (`override`,
+ * `mixed_models`) has it. Of a batch that was cancelled or expired before it was validated all lines are
+ * left.
  *
  * Threads: one at a time. All but the last two calls wait for the disk. */
 #pragma once
@@ -16,10 +17,11 @@
 
 struct leftover;
 
-/* `parent` is final, and outlives *ret. INVALID where its input, or its output file and so the
- * order, is gone, or the order lacks lines of the output file. */
+/* `parent` is final, and outlives *ret. `child` has the options of the batch to be. INVALID where the
+ * input is gone, or both result files and so the order, or the order lacks lines of the output
+ * file. */
 MUST_USE bool leftover_open(const char *data_dir, struct blobs *blobs, const struct batch *parent,
-			    struct leftover **ret, struct error *err);
+			    const struct batch *child, struct leftover **ret, struct error *err);
 /* Writes the lines that are left to `in`, in their order, as they stand in the input, an LF after
  * each. */
 MUST_USE bool leftover_copy(const struct leftover *r, struct ingest *in, struct error *err);

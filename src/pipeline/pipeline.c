@@ -21,13 +21,15 @@
 #include "pipeline/leftover.h"
 #include "pipeline/sweep.h"
 #include "pipeline/worker.h"
+#include "redo/redo.h"
 
-#define WORKERS 2
+#define WORKERS 8 /* most wait for a commit, which is then one for all */
 #define WINDOW_CHECK_MS 200
 #define RESUME_WAIT_MS 2000
 #define SUSPENDED_CHECK_MS 100
 #define QUEUE_LOOKS 4 /* so many of these for a look at the queues */
 #define CANCEL_AT_ONCE 64
+#define SWEEP_ENDED_MS 100 /* one for all batches that end meanwhile */
 
 struct pipeline {
 	char data_dir[400];
@@ -49,6 +51,8 @@ struct pipeline {
 	unsigned looks;
 };
 
+static void sweep_ask(struct pipeline *p, uint64_t delay_ms);
+
 /* ---- batches come and go ---- */
 
 static void on_ended(void *ctx, struct coordinator *c)
@@ -57,7 +61,7 @@ static void on_ended(void *ctx, struct coordinator *c)
 
 	batch_table_remove(&p->batches, c);
 	coordinator_free(c);
-	pipeline_sweep(p); /* its input may have been waiting to go */
+	sweep_ask(p, SWEEP_ENDED_MS); /* its input may have been waiting to go */
 }
 
 void pipeline_submit(struct pipeline *p, const char *batch_id)
@@ -153,10 +157,10 @@ bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t after, unsig
 	return batch_stream(&call, b, ret, err);
 }
 
-bool pipeline_leftover(struct pipeline *p, const struct batch *parent, struct leftover **ret,
-		       struct error *err)
+bool pipeline_leftover(struct pipeline *p, const struct batch *parent, const struct batch *child,
+		       struct leftover **ret, struct error *err)
 {
-	return leftover_open(p->data_dir, p->env.blobs, parent, ret, err);
+	return leftover_open(p->data_dir, p->env.blobs, parent, child, ret, err);
 }
 
 /* Lines that end after the row's moment count; what a final state alone has does not. */
@@ -435,10 +439,15 @@ static void sweep_asked(void *arg)
 	sweep_in_time(p);
 }
 
-void pipeline_sweep(struct pipeline *p)
+static void sweep_ask(struct pipeline *p, uint64_t delay_ms)
 {
 	if (!atomic_exchange(&p->sweep_is_asked, true))
-		workers_post(p->env.workers, &p->sweep_asked_work, sweep_asked, p);
+		workers_post_after(p->env.workers, &p->sweep_asked_work, sweep_asked, p, delay_ms);
+}
+
+void pipeline_sweep(struct pipeline *p)
+{
+	sweep_ask(p, 0);
 }
 
 /* ---- opening and closing ---- */
@@ -470,7 +479,7 @@ static bool stages_open(struct pipeline *p, struct error *err)
 	struct client *client;
 
 	if (!recorder_open(&worker_recorder_ops, p, &p->env.recorder, err) ||
-	    !client_open(&client, err))
+	    !(p->config.libcurl ? client_open_libcurl(&client, err) : client_open(&client, err)))
 		return false;
 	const struct dispatch_config dispatch_config = {
 		.max_attempts = p->config.max_attempts,
@@ -536,6 +545,11 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 		pipeline_close(p);
 		return false;
 	}
+	/* What the process before wrote and did not sync is about to be read, and to count. */
+	if (n > 0 && config->redo != NULL && !redo_settle(config->redo, err)) {
+		pipeline_close(p);
+		return false;
+	}
 	for (size_t i = 0; i < n; i++)
 		pipeline_submit(p, ids[i]);
 	batches_wait(p);
@@ -555,6 +569,11 @@ bool pipeline_upstreams(struct pipeline *p, const struct upstream_config *list, 
 struct dispatch *pipeline_dispatch(struct pipeline *p)
 {
 	return p->env.dispatch;
+}
+
+bool pipeline_guest(struct pipeline *p, const struct client_guest *guest, struct error *err)
+{
+	return dispatch_guest(p->env.dispatch, guest, err);
 }
 
 struct budget *pipeline_budget(struct pipeline *p)

@@ -15,6 +15,7 @@
 #include "store/store.h"
 
 struct pipeline;
+struct history;
 struct tracer;
 
 struct pipeline_config {
@@ -24,12 +25,15 @@ struct pipeline_config {
 	uint64_t patience_ms;
 	uint64_t line_timeout_ms;
 	uint64_t response_bytes_max;
+	bool libcurl; /* it speaks to all upstreams (client/client.h) */
 	uint64_t drain_ms;
 	uint64_t memory_bytes;       /* the budget (base/budget.h); 0: none */
 	unsigned online_waiting_max; /* see dispatch.h */
 	struct verdict_rules rules;  /* of every batch; endpoint and model_served are its own */
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
 	struct tracer *tracer;      /* the caller's; NULL: nothing is traced */
+	struct redo *redo;          /* the caller's, of the data directory; NULL: there is none */
+	struct history *history;    /* the caller's; NULL: lines are not counted there */
 	struct org_queue org_queue; /* of an organization without its own; beyond it batches wait */
 	uint64_t org_tokens_per_day; /* likewise, of all answers in a UTC day; 0: any number */
 	/* retention */
@@ -66,6 +70,9 @@ MUST_USE bool pipeline_upstreams(struct pipeline *p, const struct upstream_confi
 				 struct error *err);
 /* For online requests, models and reports: what the API passes on to dispatch. */
 struct dispatch *pipeline_dispatch(struct pipeline *p);
+/* dispatch_guest(), see dispatch.h. */
+MUST_USE bool pipeline_guest(struct pipeline *p, const struct client_guest *guest,
+			     struct error *err);
 /* The one account of memory, for what the API and its server hold. */
 struct budget *pipeline_budget(struct pipeline *p);
 
@@ -90,7 +97,8 @@ MUST_USE bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t aft
 /* leftover_open() of pipeline/leftover.h, in the pipeline's directory. */
 struct leftover;
 MUST_USE bool pipeline_leftover(struct pipeline *p, const struct batch *parent,
-				struct leftover **ret, struct error *err);
+				const struct batch *child, struct leftover **ret,
+				struct error *err);
 
 /* ---- an organization's tokens in the current UTC day (contract 13.1) ---- */
 

@@ -134,6 +134,41 @@ bool skip_first(struct coordinator *c, const struct verdict_rules *rules, struct
 	return ok;
 }
 
+/* ---- which they are ---- */
+
+static bool skipped_scan(const struct coordinator *c, struct journal_scan *scan, uint8_t *bits,
+			 uint64_t *ret_n, struct error *err)
+{
+	struct journal_head head;
+	bool found = true;
+	uint64_t at;
+
+	while (journal_scan_next(scan, &head, &at, &found, err)) {
+		if (!found)
+			return true;
+		if (head.kind != JOURNAL_ERROR || !cause_is_of_finding(head.http_status) ||
+		    head.record >= c->lines || bit_get(bits, head.record))
+			continue;
+		bit_set(bits, head.record);
+		++*ret_n;
+	}
+	return false;
+}
+
+/* The journal has the records of all lines until the batch is final. */
+bool skip_look(const struct coordinator *c, uint8_t *bits, uint64_t *ret_n, struct error *err)
+{
+	const struct journal *j = c->files.journal;
+
+	*ret_n = 0;
+	if (!c->batch.options.skip_invalid || j == NULL)
+		return true;
+	struct journal_scan *scan = journal_scan_new(j, JOURNAL_START, journal_end(j), c->lines);
+	bool ok = scan != NULL ? skipped_scan(c, scan, bits, ret_n, err) : fail_memory(err);
+	journal_scan_free(scan);
+	return ok;
+}
+
 /* ---- when it goes on ---- */
 
 bool skip_again(struct coordinator *c, struct error *err)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/attr.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "blob/lost.h"
@@ -93,14 +94,20 @@ static bool batch_of_name(const char *name, char id[static ID_SIZE], bool *ret_o
 /* That of a batch that is final goes to its result files, if they are still there. */
 static void order_sweep(struct sweep *s, const struct batch *b, const char *path)
 {
-	const char *home = order_home(b);
-	bool known = false, deleted;
+	struct order_homes homes = order_homes(b);
+	const char **of[] = { &homes.output, &homes.error };
+	bool ok = true, known, deleted;
 	struct error err;
 
-	if ((home == NULL || store_blob_known(s->store, home, &known, &deleted, &err)) &&
-	    order_move_home(s->blobs, path, known ? home : NULL, &err))
-		return;
-	log_fault("order.not_moved", &err, kv_str("batch", b->id));
+	for (size_t i = 0; ok && i < ARRAY_LEN(of); i++) {
+		if (*of[i] == NULL)
+			continue;
+		ok = store_blob_known(s->store, *of[i], &known, &deleted, &err);
+		if (ok && !known)
+			*of[i] = NULL;
+	}
+	if (!ok || !order_move_home(s->blobs, path, &homes, &err))
+		log_fault("order.not_moved", &err, kv_str("batch", b->id));
 }
 
 /* The journal of a batch that is final was left by a crash right after the end, and goes; that of a

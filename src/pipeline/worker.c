@@ -5,7 +5,7 @@
 
 #include "base/log.h"
 #include "base/sys.h"
-#include "batch/canary.h"
+#include "history/history.h"
 #include "pipeline/worker_impl.h"
 
 /* ---- making ---- */
@@ -74,11 +74,10 @@ void worker_free(struct worker *w)
 
 /* ---- the lease ---- */
 
-void worker_canary(struct worker *w, uint64_t n, uint64_t lines)
+void worker_canary(struct worker *w, const uint8_t *lines)
 {
 	assert(worker_is_idle(w));
-	w->canary = n;
-	w->canary_lines = lines;
+	w->canary = lines;
 }
 
 /* Under the lock. */
@@ -241,7 +240,7 @@ static bool canary_leave(const struct worker *w, struct segment_cursor *cursor)
 	bool any = false;
 
 	for (uint32_t i = 0; i < cursor->lines; i++)
-		if (!canary_has(cursor->first + i, w->canary, w->canary_lines))
+		if (!bit_get(w->canary, (uint32_t)cursor->first + i))
 			bit_set(cursor->done, i);
 		else if (!bit_get(cursor->done, i))
 			any = true;
@@ -312,7 +311,7 @@ static bool on_segment_next(void *owner, struct segment_cursor *ret)
 		if (p->shared && !bit_get(p->share.segments, (uint32_t)segment))
 			continue;
 		found = lessor->ops->segment(lessor->ctx, &w->lease, segment, ret) &&
-			(w->canary == 0 || canary_leave(w, ret));
+			(w->canary == NULL || canary_leave(w, ret));
 		if (found && p->shared && !segment_share(p, ret, &found, &err)) {
 			/* no line of it may be taken for one of this model */
 			ret->lines = 0;
@@ -410,6 +409,18 @@ static void recording_end(struct worker *w)
 	w->recording = false;
 }
 
+static void lines_count(const struct worker *w, const struct outcome *first)
+{
+	uint64_t lines = 0, tokens = 0;
+
+	for (const struct outcome *o = first; o != NULL; o = o->next) {
+		lines++;
+		tokens += o->usage.input + o->usage.output;
+	}
+	history_lines(w->config.history, w->config.org, lines, tokens);
+	history_batch_lines(w->config.history, w->config.batch_id, lines);
+}
+
 static void on_durable(void *ctx, void *owner, const struct outcome *first)
 {
 	struct worker *w = owner;
@@ -419,6 +430,8 @@ static void on_durable(void *ctx, void *owner, const struct outcome *first)
 	assert(w->recording); /* or the journal may have been closed meanwhile */
 	bool held = lessor->ops->settle(lessor->ctx, &w->lease, first);
 	recording_end(w);
+	if (held)
+		lines_count(w, first);
 	flow_recorded(first);
 	if (!held)
 		lease_lost(w);

@@ -23,6 +23,7 @@
 #include "pipeline/lessor.h"
 #include "pipeline/open_files.h"
 
+struct history;
 struct worker;
 
 /* What the owner is told and asked. */
@@ -46,6 +47,8 @@ struct worker_config {
 	struct open_files *files;
 	struct dispatch *dispatch;
 	struct recorder *recorder;
+	struct history *history; /* its lines are counted there, as of `org`; NULL: nowhere */
+	const char *org;
 	const _Atomic bool *closing; /* the process ends: nothing is given back */
 	const struct worker_ops *ops;
 	void *ctx;
@@ -66,9 +69,9 @@ struct worker_share {
 
 /* Makes room for so many shares. Only an idle one. */
 MUST_USE bool worker_room(struct worker *w, unsigned shares, struct error *err);
-/* From its next start on it sends of the batch's `lines` the canary's `n` alone (batch/canary.h);
- * 0: all. Only an idle one. */
-void worker_canary(struct worker *w, uint64_t n, uint64_t lines);
+/* From its next start on it sends the lines of a canary alone: a bit a line of the batch, the owner's
+ * until the worker is idle. NULL: all. Only an idle one. */
+void worker_canary(struct worker *w, const uint8_t *lines);
 /* Takes a lease and begins to send: `task`, but for its owner and id; and where there are shares, a
  * flow for each, with what they say in the place of what `task` does. False: there is no lease to
  * take. Only an idle one. May wait, as the lessor does. */

@@ -29,8 +29,8 @@ struct worker {
 	struct part *parts; /* the first: there is one at least */
 
 	/* set while idle */
-	struct span_lease lease;       /* until_ms, renew_ms: under the lock */
-	uint64_t canary, canary_lines; /* lines of it that are sent, of so many; 0: all */
+	struct span_lease lease; /* until_ms, renew_ms: under the lock */
+	const uint8_t *canary;   /* the lines that are sent, a bit a line of the batch; NULL: all */
 
 	unsigned open;  /* parts that have not been dropped; dispatch thread, once it has started */
 	bool recording; /* the recorder has the files pinned; its own */
