@@ -69,6 +69,13 @@ static struct sending *take_to_start(struct webhooks *w, bool *ret_draining)
 	return first;
 }
 
+static void secret_fill(struct webhooks *w, struct sending *s)
+{
+	pthread_mutex_lock(&w->lock);
+	secrets_fill(&w->secrets, &s->due);
+	pthread_mutex_unlock(&w->lock);
+}
+
 static void start_all(struct webhooks *w, struct sending *first)
 {
 	while (first != NULL) {
@@ -78,6 +85,7 @@ static void start_all(struct webhooks *w, struct sending *first)
 		w->going = s;
 		if (s->tested == NULL)
 			w->under_way++;
+		secret_fill(w, s);
 		sending_start(s, w->client, &w->config, on_over, w);
 	}
 }

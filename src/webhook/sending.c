@@ -96,23 +96,13 @@ static const struct exchange_ops ops = { .body = on_body, .done = on_done };
 
 /* ---- how it begins ---- */
 
-/* An endpoint of the configuration has its secret there. */
-static const char *secret_of(const struct sending *s, const struct webhooks_config *config)
-{
-	for (size_t i = 0; s->due.secret[0] == '\0' && i < config->endpoint_count; i++)
-		if (strcmp(config->endpoints[i].id, s->due.endpoint) == 0)
-			return config->endpoints[i].secret;
-	return s->due.secret;
-}
-
 /* While a secret is rotated receivers may know the one or the other. */
-static bool sign(struct sending *s, const struct webhooks_config *config, int64_t now,
-		 struct buf *to)
+static bool sign(struct sending *s, int64_t now, struct buf *to)
 {
 	const struct webhook_due *d = &s->due;
 	struct slice body = buf_slice(&s->body);
 
-	if (!signature_append(secret_of(s, config), d->id, now, body, to))
+	if (!signature_append(d->secret, d->id, now, body, to))
 		return false;
 	if (d->old_secret[0] == '\0' || d->old_until <= now)
 		return true;
@@ -128,7 +118,7 @@ static bool exchange_make(struct sending *s, struct client *client,
 	int64_t now = sys.now_s();
 
 	snprintf(timestamp, sizeof(timestamp), "%lld", (long long)now);
-	if (!sign(s, config, now, &signatures))
+	if (!sign(s, now, &signatures))
 		return false;
 	const struct header headers[] = {
 		{ SLICE("Content-Type"), SLICE("application/json") },
@@ -166,8 +156,10 @@ void sending_start(struct sending *s, struct client *client, const struct webhoo
 		.fresh = true,
 		.look_up = true,
 	};
-	if (s->body.failed || !exchange_make(s, client, config) ||
-	    !exchange_start(&s->exchange, &rq))
+	if (d->secret[0] == '\0')
+		end(s, WEBHOOK_UNREACHABLE, "The configuration no longer has this endpoint.");
+	else if (s->body.failed || !exchange_make(s, client, config) ||
+		 !exchange_start(&s->exchange, &rq))
 		end(s, WEBHOOK_UNREACHABLE, "The server has no memory for this attempt.");
 }
 

@@ -58,6 +58,35 @@ void webhooks_figures(struct webhooks *w, struct webhook_figures *ret)
 	ret->oldest_s = oldest != 0 && oldest < now ? now - oldest : 0;
 }
 
+/* ---- the configuration's endpoints ---- */
+
+static void secrets_swap(struct webhooks *w, struct webhook_secrets *other)
+{
+	pthread_mutex_lock(&w->lock);
+	struct webhook_secrets before = w->secrets;
+	w->secrets = *other;
+	*other = before;
+	pthread_mutex_unlock(&w->lock);
+}
+
+/* First the secrets: what the store has becomes due at once. */
+bool webhooks_endpoints(struct webhooks *w, const struct webhook_endpoint *list, size_t n,
+			struct error *err)
+{
+	struct webhook_secrets secrets;
+
+	if (!secrets_copy(list, n, &secrets))
+		return fail_memory(err);
+	secrets_swap(w, &secrets);
+	bool ok = store_webhook_configure(w->store, list, n, sys.now_s(), err);
+	if (!ok)
+		secrets_swap(w, &secrets);
+	secrets_done(&secrets);
+	if (ok)
+		on_filled(w);
+	return ok;
+}
+
 /* ---- test calls ---- */
 
 /* With the lock held. */
@@ -173,8 +202,14 @@ bool webhooks_new(const struct webhooks_config *config, struct store *store, str
 	if (w == NULL)
 		return fail_memory(err);
 	w->config = *config;
+	w->config.endpoints = NULL;
+	w->config.endpoint_count = 0;
 	w->store = store;
 	w->client = client;
+	if (!secrets_copy(config->endpoints, config->endpoint_count, &w->secrets)) {
+		free(w);
+		return fail_memory(err);
+	}
 	pthread_mutex_init(&w->lock, NULL);
 	clock_cond_init(&w->asked);
 	if (!config->allow_private)
@@ -191,6 +226,7 @@ void webhooks_free(struct webhooks *w)
 		w->all = s->all_next;
 		sending_free(s);
 	}
+	secrets_done(&w->secrets);
 	pthread_cond_destroy(&w->asked);
 	pthread_mutex_destroy(&w->lock);
 	free(w);

@@ -32,7 +32,7 @@ struct webhooks_config {
 	uint64_t timeout_ms;    /* of an attempt */
 	const char *user_agent; /* static */
 	struct tls_pem tls;     /* `ca` alone is used; borrowed */
-	/* the configuration's endpoints, with their secrets; borrowed */
+	/* the configuration's endpoints, with their secrets; borrowed while it is opened */
 	const struct webhook_endpoint *endpoints;
 	size_t endpoint_count;
 };
@@ -41,6 +41,10 @@ struct webhooks_config {
  * moves batches. `store` must outlive it. */
 MUST_USE bool webhooks_open(const struct webhooks_config *config, struct store *store,
 			    struct webhooks **ret, struct error *err);
+/* The configuration's endpoints are these from now on: what is due to others is dropped, and attempts
+ * that begin are signed with these secrets. After a failure all is as it was. */
+MUST_USE bool webhooks_endpoints(struct webhooks *w, const struct webhook_endpoint *list, size_t n,
+				 struct error *err);
 /* Tests that are under way end: nobody will wait for them. */
 void webhooks_drain(struct webhooks *w);
 /* Attempts under way are broken off; the next start makes them again. Nothing else may use the

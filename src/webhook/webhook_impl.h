@@ -2,6 +2,7 @@
  *
  *	sending.c   one attempt: body, signature, exchange, how it ended
  *	turn.c      the outbox thread's: what ended is recorded, what is due goes to the loop
+ *	secrets.c   of the configuration's endpoints
  *	loop.c      the loop thread's: starts exchanges, hands back what ended
  *	webhook.c   the threads, and what other threads ask
  */
@@ -14,8 +15,19 @@
 #include "webhook/sending.h"
 #include "webhook/webhook.h"
 
+/* Of an endpoint of the configuration: they stand in no database. */
+struct webhook_secret {
+	char endpoint[ID_SIZE];
+	char secret[WEBHOOK_SECRET_BYTES];
+};
+
+struct webhook_secrets {
+	struct webhook_secret *list;
+	size_t n;
+};
+
 struct webhooks {
-	struct webhooks_config config;
+	struct webhooks_config config; /* without endpoints */
 	struct store *store;
 	struct client *client;
 
@@ -25,6 +37,7 @@ struct webhooks {
 	struct sending *ended;    /* for the outbox */
 	struct sending *tests;    /* of the loop, by all_next: for how many there are */
 	bool kicked, draining, stopping;
+	struct webhook_secrets secrets;
 
 	/* the outbox thread's */
 	struct sending *all;        /* that are with the loop, or not recorded, by all_next */
@@ -58,6 +71,15 @@ void turn_begin(struct webhooks *w);
 uint64_t turn_run(struct webhooks *w);
 /* The first half of it. False: the store failed, and what has ended is kept. */
 bool turn_record(struct webhooks *w);
+
+/* ---- secrets.c ---- */
+
+MUST_USE bool secrets_copy(const struct webhook_endpoint *list, size_t n,
+			   struct webhook_secrets *ret);
+/* Wipes them. */
+void secrets_done(struct webhook_secrets *s);
+/* An endpoint of the configuration has its secret here: writes that to `due`. With the lock. */
+void secrets_fill(const struct webhook_secrets *s, struct webhook_due *due);
 
 /* ---- loop.c ---- */
 
