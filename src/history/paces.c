@@ -1,0 +1,73 @@
+/* paces.c: see paces.h. */
+#include "history/paces.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static uint32_t sum_of(uint64_t a, uint64_t b)
+{
+	return a < UINT32_MAX && b < UINT32_MAX - a ? (uint32_t)(a + b) : UINT32_MAX;
+}
+
+static uint64_t step_of(const struct batch_pace *pace, uint64_t now_ms)
+{
+	return (now_ms - pace->since_ms) / pace->step_ms;
+}
+
+/* Until one of the steps is that of `now_ms`. */
+static void pace_widen(struct batch_pace *pace, uint64_t now_ms)
+{
+	const unsigned half = PACE_STEPS / 2;
+
+	while (step_of(pace, now_ms) >= PACE_STEPS) {
+		for (unsigned i = 0; i < half; i++)
+			pace->lines[i] = sum_of(pace->lines[2 * i], pace->lines[2 * i + 1]);
+		memset(pace->lines + half, 0, half * sizeof(pace->lines[0]));
+		pace->step_ms *= 2;
+	}
+}
+
+/* Its place, or that of the one that was idle longest. */
+static struct batch_pace *place_of(struct paces *p, const char *batch)
+{
+	struct batch_pace *oldest = &p->of[0];
+
+	for (unsigned i = 0; i < PACES; i++) {
+		if (strcmp(p->of[i].batch, batch) == 0)
+			return &p->of[i];
+		if (p->of[i].active_ms < oldest->active_ms)
+			oldest = &p->of[i];
+	}
+	return oldest;
+}
+
+void paces_add(struct paces *p, const char *batch, uint64_t now_ms, uint64_t lines)
+{
+	struct batch_pace *pace = place_of(p, batch);
+
+	if (strcmp(pace->batch, batch) != 0) {
+		*pace = (struct batch_pace){ .step_ms = PACE_STEP_MS };
+		snprintf(pace->batch, sizeof(pace->batch), "%s", batch);
+		/* the first lines ended a little earlier than now */
+		pace->since_ms = now_ms > PACE_STEP_MS ? now_ms - PACE_STEP_MS : 0;
+	}
+	pace_widen(pace, now_ms);
+	pace->active_ms = now_ms;
+	uint32_t *to = &pace->lines[step_of(pace, now_ms)];
+	*to = sum_of(*to, lines);
+}
+
+const struct batch_pace *paces_find(struct paces *p, const char *batch, uint64_t now_ms)
+{
+	struct batch_pace *pace = place_of(p, batch);
+
+	if (batch[0] == '\0' || strcmp(pace->batch, batch) != 0)
+		return NULL;
+	pace_widen(pace, now_ms);
+	return pace;
+}
+
+unsigned pace_steps(const struct batch_pace *pace, uint64_t now_ms)
+{
+	return (unsigned)step_of(pace, now_ms);
+}
