@@ -13,9 +13,10 @@
 #include "api/filename.h"
 #include "base/attr.h"
 #include "base/sys.h"
-#include "cli/file_kind.h"
-#include "cli/report.h"
 #include "ingest/ingest.h"
+#include "terminal/file_kind.h"
+#include "terminal/report.h"
+#include "terminal/text.h"
 
 #define STDIN_NAME "(standard input)"
 
@@ -123,12 +124,6 @@ bool check_judge(struct findings *f, const struct blob_reader *file, const struc
 
 /* ---- one file, all files ---- */
 
-static void index_drop(struct index **index)
-{
-	if (*index != NULL)
-		index_close(*index);
-}
-
 static void file_close(struct blob_reader **file)
 {
 	blob_reader_close(*file);
@@ -189,7 +184,7 @@ static bool check_file(const struct check_options *o, const char *path, uint64_t
 	struct findings f = { .path = from_stdin ? STDIN_NAME : path, .to = stdout, .all = o->all };
 	struct ingest_limits limits = { .line_bytes = o->limits.line_bytes };
 	AUTO(file_close) struct blob_reader *file = NULL;
-	AUTO(index_drop) struct index *index = NULL;
+	AUTO(auto_index_close) struct index *index = NULL;
 	char sha256[65];
 
 	if (!check_open(path, from_stdin, &file, err) ||

@@ -4,27 +4,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "base/utf8.h"
+#include "terminal/text.h"
 
 #define SHOWN_OF_EACH 10
-
-void print_plain(const char *text, FILE *to)
-{
-	size_t n = strlen(text);
-
-	for (size_t i = 0; i < n;) {
-		bool valid;
-		size_t step = utf8_step(text + i, n - i, &valid);
-		unsigned char first = (unsigned char)text[i];
-		bool control = first < 0x20 || first == 0x7f ||
-			       (first == 0xc2 && step == 2 && (unsigned char)text[i + 1] < 0xa0);
-		if (!valid || control)
-			fputs("\xef\xbf\xbd", to); /* U+FFFD */
-		else
-			fwrite(text + i, 1, step, to);
-		i += step;
-	}
-}
 
 static void finding_print(const struct findings *f, const struct finding *finding)
 {

@@ -27,6 +27,3 @@ struct findings {
 void findings_add(void *ctx, const struct finding *finding);
 /* After the last one: what many have in common, and the table, where some were left out. */
 void findings_end(const struct findings *f);
-/* Prints text of a stranger's: a control character would move the cursor or begin a line of its
- * own. */
-void print_plain(const char *text, FILE *to);

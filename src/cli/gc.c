@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "blob/lost.h"
-#include "cli/report.h"
+#include "terminal/report.h"
 
 struct tally {
 	uint64_t files, bytes, lost_after_s;

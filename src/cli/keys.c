@@ -15,10 +15,9 @@
 #include "base/log.h"
 #include "base/sys.h"
 #include "cli/data_dir.h"
-#include "cli/report.h"
+#include "terminal/report.h"
 
 #define SECRET_MAX 255
-#define LIMIT_MOST (UINT64_C(1) << 50)
 #define SECRET_SHORT 16 /* below it a key that people chose themselves can be guessed */
 
 static bool secret_check(const char *secret, struct error *err)
@@ -299,7 +298,7 @@ static bool limit_value_parse(const char *text, int64_t *ret)
 	*ret = LIMIT_AS_CONFIGURED;
 	if (strcmp(text, "default") == 0)
 		return true;
-	if (!size_parse(slice_of(text), &value) || value > LIMIT_MOST)
+	if (!size_parse(slice_of(text), &value) || value > ORG_LIMIT_MOST)
 		return false;
 	*ret = (int64_t)value;
 	return true;
