@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/attr.h"
+#include "base/part.h"
 #include "base/sys.h"
 
 #define STATE_VERSION 1
@@ -89,6 +90,14 @@ bool run_paths_make(const char *input, const char *output, const char *errors,
 		return true;
 	run_paths_done(ret);
 	return fail_memory(err);
+}
+
+bool run_same_file(const char *a, const char *b)
+{
+	struct stat at, bt;
+
+	return stat(a, &at) == 0 && stat(b, &bt) == 0 && at.st_dev == bt.st_dev &&
+	       at.st_ino == bt.st_ino;
 }
 
 void run_paths_done(struct run_paths *p)
@@ -217,12 +226,13 @@ static bool copy_result(int from, const char *to, struct error *err)
 
 	if (snprintf(temporary, sizeof(temporary), "%s.new", to) >= PATH_MAX)
 		return fail_sys(err, ENAMETOOLONG, "%s", to);
-	AUTO(auto_close) int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-	if (fd < 0 || !copy_all(from, fd) || sys.fsync(fd) != 0)
+	AUTO(auto_close) int fd = -1;
+	if (!part_open(temporary, &fd, err))
+		return false;
+	/* of a call that was killed; and sendfile() appends to nothing */
+	if (sys.ftruncate(fd, 0) != 0 || fcntl(fd, F_SETFL, 0) != 0 || !copy_all(from, fd))
 		return fail_sys(err, errno, "copying the results to %s", temporary);
-	if (sys.rename(temporary, to) != 0)
-		return fail_sys(err, errno, "renaming %s", temporary);
-	return true;
+	return part_finish(fd, temporary, to, err);
 }
 
 static bool move_result(const char *from, const char *to, struct error *err)

@@ -29,6 +29,8 @@ struct run_paths {
 MUST_USE bool run_paths_make(const char *input, const char *output, const char *errors,
 			     struct run_paths *ret, struct error *err);
 void run_paths_done(struct run_paths *p);
+/* Whether both names are of one file that is there. */
+bool run_same_file(const char *a, const char *b);
 
 /* The input as it was when the run began. */
 struct run_input {

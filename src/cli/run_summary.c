@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "base/buf.h"
-#include "cli/meter.h"
+#include "terminal/meter.h"
 
 /* Why lines failed: what to mend before they are tried again. */
 static void print_causes(const struct causes *causes, FILE *to)
@@ -28,7 +28,8 @@ static void print_counts(const struct run_summary *s, FILE *to)
 		batch_status_name(s->batch->row.status), c->total, span,
 		s->continued ? " (the last part)" : "", c->completed, c->failed);
 	if (c->expired > 0)
-		fprintf(to, ", %" PRIu64 " not run within " RUN_WINDOW, c->expired);
+		fprintf(to, ", %" PRIu64 " not run within %s", c->expired,
+			s->batch->row.completion_window);
 	fputc('\n', to);
 	print_causes(&s->batch->causes, to);
 	if (s->kept > 0)
@@ -56,7 +57,7 @@ static void print_next(const struct run_summary *s, FILE *to)
 	const struct counts *c = &s->batch->row.counts;
 	bool limited = s->limit > 0 && c->total >= s->limit;
 
-	if (s->paths->stream || (c->completed == c->total && !limited))
+	if (s->paths->stream || s->documents || (c->completed == c->total && !limited))
 		return;
 	fprintf(to,
 		"next: the same command with --retry-failed%s runs %s; these answers are kept\n",

@@ -7,9 +7,6 @@
 #include "cli/run_files.h"
 #include "pipeline/pipeline.h"
 
-#define RUN_WINDOW "7d"
-#define RUN_WINDOW_S (INT64_C(7) * 86400)
-
 struct run_summary {
 	const struct run_paths *paths;
 	const struct batch_view *batch;
@@ -18,6 +15,7 @@ struct run_summary {
 	uint64_t kept;    /* answers of an earlier run that stay */
 	bool continued;   /* it took more than one call */
 	bool with_errors; /* there is a file of them */
+	bool documents;   /* answers and errors stand beside the rows */
 };
 
 void run_summary_print(const struct run_summary *s, FILE *to);
