@@ -6,7 +6,7 @@
 #include "app/command_settings.h"
 #include "base/attr.h"
 #include "cli/check.h"
-#include "cli/report.h"
+#include "terminal/report.h"
 
 struct check_arguments {
 	struct settings_given settings;

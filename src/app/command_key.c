@@ -6,7 +6,7 @@
 
 #include "app/command_settings.h"
 #include "cli/keys.h"
-#include "cli/report.h"
+#include "terminal/report.h"
 
 struct key_arguments {
 	struct settings_given settings;
