@@ -4,29 +4,43 @@
 #include <stdio.h>
 
 #include "app/command_settings.h"
-#include "cli/report.h"
+#include "terminal/report.h"
+#include "terminal/signals.h"
 
 struct serve_arguments {
 	struct settings_given settings;
-	bool check, adopt;
+	bool check, adopt, stop_at_eof;
 };
 
 static error_t parse_serve(int key, char *arg, struct argp_state *state)
 {
 	struct serve_arguments *a = state->input;
 
-	if (key == OPTION_CHECK || key == OPTION_ADOPT) {
-		*(key == OPTION_CHECK ? &a->check : &a->adopt) = true;
+	switch (key) {
+	case OPTION_CHECK:
+		a->check = true;
 		return 0;
+	case OPTION_ADOPT:
+		a->adopt = true;
+		return 0;
+	case OPTION_STOP_AT_EOF:
+		a->stop_at_eof = true;
+		return 0;
+	default:
+		return parse_setting(key, arg, state, &a->settings);
 	}
-	return parse_setting(key, arg, state, &a->settings);
 }
 
 static int act_serve(void *arguments, struct config *config)
 {
 	const struct serve_arguments *a = arguments;
 	struct config_source source = source_of(&a->settings);
+	struct error err;
 
+	if (a->stop_at_eof && !signals_stop_at_eof(&err)) {
+		report(&err);
+		return EXIT_FAULT;
+	}
 	if (!a->check)
 		return serve(config, &source, a->adopt);
 	config_print(config, stdout);
@@ -48,6 +62,7 @@ int command_serve(int argc, char **argv)
 		OPTION("adopt", OPTION_ADOPT, NULL,
 		       "go on with a database that does not belong to the files in the data "
 		       "directory; what it does not know is moved to lost/"),
+		STOP_AT_EOF_ROW,
 		HELP_ROWS,
 		{ 0 },
 	};

@@ -2,13 +2,16 @@
  * table. */
 #include "app/command_settings.h"
 
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/attr.h"
 #include "base/log.h"
-#include "cli/report.h"
+#include "terminal/report.h"
 
 struct config_source source_of(const struct settings_given *given)
 {
@@ -40,7 +43,36 @@ static void set_add(struct settings_given *given, char *assignment, struct argp_
 	flag_add(given, "--set", assignment, equals + 1, state);
 }
 
-error_t parse_setting(int key, char *arg, struct argp_state *state, struct settings_given *given)
+void list_add(char ***list, size_t *count, char *text, struct argp_state *state)
+{
+	char **more = reallocarray(*list, *count + 1, sizeof(*more));
+
+	if (more == NULL) {
+		argp_failure(state, EXIT_FAULT, 0, "out of memory");
+		return;
+	}
+	more[(*count)++] = text;
+	*list = more;
+}
+
+bool whole_read(const char *text, uint64_t *ret)
+{
+	char *end;
+
+	errno = 0;
+	*ret = strtoull(text, &end, 10);
+	return isdigit((unsigned char)text[0]) && *end == '\0' && errno == 0;
+}
+
+void whole_set(uint64_t *to, const char *option, const char *text, uint64_t least, uint64_t most,
+	       struct argp_state *state)
+{
+	if (!whole_read(text, to) || *to < least || *to > most)
+		argp_error(state, "%s: '%s' is not a whole number from %" PRIu64 " to %" PRIu64,
+			   option, text, least, most);
+}
+
+error_t parse_help(int key, struct argp_state *state)
 {
 	switch (key) {
 	case 'h':
@@ -53,6 +85,14 @@ error_t parse_setting(int key, char *arg, struct argp_state *state, struct setti
 	case 'V':
 		argp_program_version_hook(stdout, state);
 		exit(EXIT_GOOD);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+error_t parse_setting(int key, char *arg, struct argp_state *state, struct settings_given *given)
+{
+	switch (key) {
 	case 'c':
 		given->file = arg;
 		return 0;
@@ -75,7 +115,7 @@ error_t parse_setting(int key, char *arg, struct argp_state *state, struct setti
 		flag_add(given, "--strict", "validation.strict_lines", "true", state);
 		return 0;
 	default:
-		return ARGP_ERR_UNKNOWN;
+		return parse_help(key, state);
 	}
 }
 

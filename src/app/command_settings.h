@@ -11,24 +11,55 @@
 enum option_key {
 	OPTION_ADOPT = 256, /* above every character: no short form */
 	OPTION_ALL,
+	OPTION_API_KEY,
+	OPTION_CANARY,
+	OPTION_CA_FILE,
 	OPTION_CANCEL,
-	OPTION_OPERATOR,
 	OPTION_CHECK,
+	OPTION_COLUMN,
 	OPTION_DATA,
 	OPTION_DELETE,
+	OPTION_DELIMITER,
+	OPTION_ENCODING,
 	OPTION_ENDPOINT,
 	OPTION_ERRORS,
+	OPTION_FOLLOW,
 	OPTION_FORCE,
+	OPTION_FORMAT,
+	OPTION_HOURS,
+	OPTION_ID,
 	OPTION_INIT,
+	OPTION_INVALID_UTF8,
+	OPTION_KEEP,
 	OPTION_LIMIT,
 	OPTION_LISTEN,
+	OPTION_MERGE,
+	OPTION_METADATA,
+	OPTION_MODEL,
+	OPTION_ONCE,
+	OPTION_OPERATOR,
 	OPTION_ORG,
+	OPTION_OUTPUT,
+	OPTION_PARAM,
 	OPTION_PROFILE,
+	OPTION_PROMPT,
+	OPTION_READY,
 	OPTION_RETRY_FAILED,
 	OPTION_SET,
+	OPTION_SINCE,
+	OPTION_SKIP_BAD_LINES,
+	OPTION_STATUS,
+	OPTION_STATUS_FD,
+	OPTION_STOP_AT_EOF,
 	OPTION_STRICT,
+	OPTION_SYSTEM,
+	OPTION_TIMEOUT,
+	OPTION_TOKEN_BUDGET,
 	OPTION_UPSTREAM,
+	OPTION_URL,
 	OPTION_USAGE,
+	OPTION_WAIT,
+	OPTION_WINDOW,
 };
 
 /* One row of argp's table: name, key, argument, text. */
@@ -36,6 +67,9 @@ enum option_key {
 	{                                       \
 		name, key, argument, 0, text, 0 \
 	}
+#define STOP_AT_EOF_ROW                                 \
+	OPTION("stop-at-eof", OPTION_STOP_AT_EOF, NULL, \
+	       "stop as by SIGTERM when standard input ends: with the program that started this")
 #define CONFIG_ROW OPTION("config", 'c', "FILE", "read settings from a YAML file")
 #define SET_ROW OPTION("set", OPTION_SET, "KEY=VALUE", "set any setting; may be repeated")
 #define DATA_ROW OPTION("data", OPTION_DATA, "DIR", "data directory (./lowtide-data)")
@@ -62,8 +96,18 @@ struct settings_given {
 };
 
 struct config_source source_of(const struct settings_given *given);
-/* A parser's last case: the options that several subcommands share. */
+/* A parser's last case: the rows of HELP_ROWS. */
+error_t parse_help(int key, struct argp_state *state);
+/* The same, with the options that several subcommands share. */
 error_t parse_setting(int key, char *arg, struct argp_state *state, struct settings_given *given);
+
+/* One more of an array of texts. */
+void list_add(char ***list, size_t *count, char *text, struct argp_state *state);
+/* Digits alone, that fit. */
+bool whole_read(const char *text, uint64_t *ret);
+/* A whole number within these, for the option of that name. */
+void whole_set(uint64_t *to, const char *option, const char *text, uint64_t least, uint64_t most,
+	       struct argp_state *state);
 
 /* A subcommand. Its arguments are what argp's parser fills. */
 struct command_way {
