@@ -226,6 +226,7 @@ struct pipeline_config config_pipeline(const struct config *c)
 		.patience_ms = c->patience_s * 1000,
 		.line_timeout_ms = c->line_timeout_s * 1000,
 		.response_bytes_max = c->response_bytes,
+		.libcurl = c->client == CLIENT_LIBCURL,
 		.drain_ms = c->drain_s * 1000,
 		.memory_bytes = c->memory,
 		.online_waiting_max = (unsigned)c->max_waiting,

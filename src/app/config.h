@@ -84,6 +84,7 @@ struct config {
 	uint64_t org_tokens_per_day;
 	bool strict_lines, refuse_sampling, first_line;
 	int missing_file; /* enum missing_file */
+	int client;       /* enum upstream_client */
 	uint64_t input_files_s, result_files_s, lost_s, sweep_s;
 	char *ca_file, *cert_file, *key_file; /* of upstreams that name none of their own */
 	bool webhooks_private;
@@ -113,6 +114,7 @@ struct config {
 };
 
 enum missing_file { MISSING_FILE_REFUSE, MISSING_FILE_FAIL };
+enum upstream_client { CLIENT_AUTO, CLIENT_LIBCURL };
 
 /* A key set on the command line. All borrowed; they must outlive the config. */
 struct config_flag {

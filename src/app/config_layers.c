@@ -50,8 +50,11 @@ bool config_read_environment(struct config *c, struct error *err)
 /* Variables that have a meaning though they are no settings. */
 static bool variable_known(const struct config *c, const char *name, const char *value)
 {
-	static const char *const others[] = { FIRST_KEY_VARIABLE, UPSTREAM_KEY_VARIABLE,
-					      "LOWTIDE_FAILPOINTS" };
+	/* the last three are for commands that ask a server (remote/remote.h) */
+	static const char *const others[] = {
+		FIRST_KEY_VARIABLE, UPSTREAM_KEY_VARIABLE, "LOWTIDE_FAILPOINTS",
+		"LOWTIDE_URL",      "LOWTIDE_API_KEY",     "LOWTIDE_CA_FILE",
+	};
 	char variable[64];
 
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)

@@ -7,13 +7,15 @@
 #include <sys/resource.h>
 
 #include "app/command_line.h"
+#include "app/settings_show.h"
 #include "app/version.h"
 #include "base/log.h"
 #include "base/sys.h"
-#include "cli/report.h"
+#include "terminal/report.h"
 
 #define LARGE_BYTES (256 << 10)
 #define SPARE_BYTES (4 << 20)
+#define ABOUT_COLUMN 39 /* of the list of subcommands */
 
 static void print_version(FILE *to, struct argp_state *state)
 {
@@ -21,13 +23,25 @@ static void print_version(FILE *to, struct argp_state *state)
 	fprintf(to, "lowtide %s\n", lowtide_version);
 }
 
+static void print_group(FILE *to, const char *title, bool asks)
+{
+	fprintf(to, "%s\n", title);
+	for (const struct command *c = commands; c->name != NULL; c++) {
+		if (c->asks != asks)
+			continue;
+		int n = fprintf(to, "  lowtide %s%s%s", c->name, c->arguments[0] != '\0' ? " " : "",
+				c->arguments);
+		if (n > ABOUT_COLUMN - 2) /* the text has a line of its own */
+			n = fprintf(to, "\n") - 1;
+		fprintf(to, "%*s%s\n", ABOUT_COLUMN - n, "", c->about);
+	}
+}
+
 static void print_commands(FILE *to)
 {
-	for (const struct command *c = commands; c->name != NULL; c++) {
-		char use[64];
-		snprintf(use, sizeof(use), "%s %s", c->name, c->arguments);
-		fprintf(to, "  lowtide %-28s %s\n", use, c->about);
-	}
+	print_group(to, "Server, and batches without one:", false);
+	print_group(to,
+		    "\nClient of a server (LOWTIDE_URL, LOWTIDE_API_KEY, or lowtide login):", true);
 }
 
 static void print_help(FILE *to)
@@ -38,6 +52,7 @@ static void print_help(FILE *to)
 	print_commands(to);
 	fputs("\n"
 	      "  lowtide help SUBCOMMAND              all its options (also SUBCOMMAND --help, -h)\n"
+	      "  lowtide help settings                every setting of the configuration\n"
 	      "  lowtide --version\n"
 	      "\n"
 	      "To begin: lowtide serve --upstream http://127.0.0.1:8080/v1\n",
@@ -79,7 +94,7 @@ static int refuse_word(const char *word)
 	return EXIT_USAGE;
 }
 
-/* `lowtide help [SUBCOMMAND]` */
+/* `lowtide help [SUBCOMMAND|settings]` */
 static int help(const char *word)
 {
 	static char option[] = "--help";
@@ -88,6 +103,10 @@ static int help(const char *word)
 
 	if (command != NULL)
 		return run_command(command, 2, argv);
+	if (strcmp(word, "settings") == 0) {
+		settings_show(stdout);
+		return EXIT_GOOD;
+	}
 	if (word[0] != '\0')
 		return refuse_word(word);
 	print_help(stdout);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/endpoints.h"
 #include "app/settings.h"
 
 /* ---- what is different ---- */
@@ -47,8 +48,6 @@ void reload_left(const struct config *a, const struct config *b, char *to, size_
 	to[0] = '\0';
 	for (size_t i = 0; i < setting_count; i++) {
 		const struct setting *s = &settings[i];
-		if (s->type == SETTING_WEBHOOKS && !config_webhooks_same(a, b))
-			name_add(to, size, s->key);
 		if (!s->at_reload &&
 		    !setting_same(s, (const char *)a + s->at, (const char *)b + s->at))
 			name_add(to, size, s->key);
@@ -86,22 +85,37 @@ static void report_good(const struct reload *r, const struct config *before)
 		log_warn("config.restart_needed", kv_str("settings", left));
 }
 
+static bool endpoints_renew(const struct reload *r, const struct config *before,
+			    const struct config *now, struct error *err)
+{
+	struct webhook_endpoint *list;
+	size_t n;
+
+	if (config_webhooks_same(before, now))
+		return true;
+	bool ok = endpoints_make(now, r->store, &list, &n, err) &&
+		  webhooks_endpoints(r->webhooks, list, n, err);
+	endpoints_free(list, n);
+	return ok;
+}
+
 /* The first configuration is never freed here: the parts that took it at the start may still hold
  * its strings. Those of later ones are copied by the only part that sees them, the pipeline. */
-void reload_run(struct reload *r)
+bool reload_run(struct reload *r)
 {
 	struct config read, before;
 	struct error err;
 
 	if (!read_anew(r->source, &read, &err)) {
 		log_fault("config.reload_failed", &err);
-		return;
+		return false;
 	}
-	if (!api_prices(r->api, read.ready_prices, read.price_count, &err) ||
+	if (!endpoints_renew(r, r->reloaded ? &r->newest : r->running, &read, &err) ||
+	    !api_prices(r->api, read.ready_prices, read.price_count, &err) ||
 	    !pipeline_upstreams(r->pipeline, read.ready_upstreams, read.upstream_count, &err)) {
 		log_fault("config.reload_failed", &err);
 		config_done(&read);
-		return;
+		return false;
 	}
 	before = r->newest;
 	r->newest = read;
@@ -111,6 +125,7 @@ void reload_run(struct reload *r)
 	if (r->reloaded)
 		config_done(&before);
 	r->reloaded = true;
+	return true;
 }
 
 void reload_done(struct reload *r)

@@ -3,7 +3,7 @@
  *
  *	broken     config.reload_failed says where and what; all stays as it was
  *	good       settings with `at_reload` (settings.h) count at once: the upstreams and their
- *	           terms, log.level. config.reloaded says which upstreams came, went and changed;
+ *	           terms, webhooks.endpoints, log.level. config.reloaded says which upstreams came, went and changed;
  *	           config.restart_needed names the settings that wait for the next start */
 #pragma once
 
@@ -12,13 +12,16 @@
 struct reload {
 	const struct config *running; /* that the server started with; outlives this */
 	const struct config_source *source;
+	struct store *store;
+	struct webhooks *webhooks;
 	struct pipeline *pipeline;
 	struct api *api;
 	struct config newest; /* that was read last, where `reloaded` */
 	bool reloaded;
 };
 
-void reload_run(struct reload *r);
+/* False: broken. */
+bool reload_run(struct reload *r);
 void reload_done(struct reload *r);
 
 /* Which upstreams came, went and changed from `a` to `b`, as lists of names with commas. For both

@@ -9,15 +9,19 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "app/endpoints.h"
+#include "app/notify.h"
 #include "app/reload.h"
 #include "app/version.h"
 #include "base/id.h"
 #include "base/sys.h"
 #include "cli/data_dir.h"
 #include "cli/keys.h"
-#include "cli/report.h"
-#include "cli/signals.h"
 #include "client/client.h"
+#include "history/history.h"
+#include "redo/redo.h"
+#include "terminal/report.h"
+#include "terminal/signals.h"
 #include "trace/tracer.h"
 
 #define HTTP_THREADS 4
@@ -29,11 +33,11 @@ struct server {
 	int listen_fd; /* -1: not listening, or taken over by `http` */
 	int lock_fd;   /* -1: not locked */
 	struct store *store;
-	struct webhook_endpoint *endpoints; /* the configuration's */
-	size_t endpoint_count;
 	struct webhooks *webhooks;
+	struct redo *redo;
 	struct blobs *blobs;
 	struct tracer *tracer; /* NULL: nothing is traced */
+	struct history *history;
 	struct pipeline *pipeline;
 	struct api *api;
 	struct http_server *http;
@@ -60,6 +64,15 @@ static bool first_key_print(const char *secret, struct error *err)
 	       fail_sys(err, errno, "printing the first API key on standard output");
 }
 
+/* The journal is read by others and keeps what it has: no key is made for it. */
+static bool first_key_leave(const struct config *c, struct error *err)
+{
+	printf("first start: there is no API key yet, and none is shown in a journal; to make one: "
+	       "lowtide key create --org " FIRST_ORG " --data %s\n",
+	       c->data);
+	return fflush(stdout) == 0 || fail_sys(err, errno, "writing to standard output");
+}
+
 static bool first_key_add(struct server *s, const char *chosen, struct error *err)
 {
 	struct error why;
@@ -76,7 +89,7 @@ static bool first_key_add(struct server *s, const char *chosen, struct error *er
 /* A store without any key is new, and its server could not be used. The key is printed before it is
  * stored: a crash in between leaves a printed key that opens nothing, and the next start prints
  * another. The other order could leave a valid key that was never shown. */
-static bool first_key(struct server *s, struct error *err)
+static bool first_key(struct server *s, const struct config *c, struct error *err)
 {
 	const char *chosen = getenv(FIRST_KEY_VARIABLE);
 	char secret[64];
@@ -88,6 +101,8 @@ static bool first_key(struct server *s, struct error *err)
 		return true;
 	if (chosen != NULL && chosen[0] != '\0')
 		return first_key_add(s, chosen, err);
+	if (output_is_journal(STDOUT_FILENO))
+		return first_key_leave(c, err);
 	id_secret(secret);
 	bool good = first_key_print(secret, err);
 	(void)failpoint("key.printed");
@@ -110,6 +125,34 @@ static unsigned connections_max(const struct config *c)
 	return most > 0 ? most : 1;
 }
 
+/* ---- online requests: the server's guest loop is turned by the dispatch thread ---- */
+
+static uint64_t guest_due_ms(void *ctx)
+{
+	return http_guest_due_ms(ctx);
+}
+
+static void guest_turn(void *ctx)
+{
+	http_guest_turn(ctx);
+}
+
+static void guest_leave(void *ctx)
+{
+	struct error err;
+
+	if (!pipeline_guest(ctx, NULL, &err))
+		log_fault("serve.guest_stays", &err);
+}
+
+static bool guest_come(struct server *s, struct error *err)
+{
+	const struct client_guest guest = { http_guest_fd(s->http), guest_due_ms, guest_turn,
+					    s->http };
+
+	return pipeline_guest(s->pipeline, &guest, err);
+}
+
 /* Clients that are in the queue already are taken from here on. */
 static bool open_http(struct server *s, const struct config *c, struct error *err)
 {
@@ -126,33 +169,24 @@ static bool open_http(struct server *s, const struct config *c, struct error *er
 		},
 		.app = api_http_app(),
 		.ctx = s->api,
+		.guest_leave = guest_leave,
+		.guest_ctx = s->pipeline,
 	};
 
-	return http_server_open(&http, &s->http, err);
+	return http_server_open(&http, &s->http, err) && guest_come(s, err);
 }
 
-/* The configuration names organizations; one that is not there yet is made, so that a first start
- * can name it. */
 static bool open_webhooks(struct server *s, const struct config *c, struct error *err)
 {
 	struct webhooks_config config = config_webhooks(c);
-	struct org org;
+	struct webhook_endpoint *endpoints;
+	size_t n;
 
-	s->endpoints = calloc(config.endpoint_count + 1, sizeof(*s->endpoints));
-	if (s->endpoints == NULL)
-		return fail_memory(err);
-	s->endpoint_count = config.endpoint_count;
-	for (size_t i = 0; i < config.endpoint_count; i++) {
-		struct webhook_endpoint *e = &s->endpoints[i];
-		*e = config.endpoints[i];
-		if (e->org[0] == '\0')
-			continue;
-		if (!store_org_ensure(s->store, config.endpoints[i].org, sys.now_s(), &org, err))
-			return false;
-		memcpy(e->org, org.id, sizeof(e->org));
-	}
-	config.endpoints = s->endpoints;
-	return webhooks_open(&config, s->store, &s->webhooks, err);
+	bool ok = endpoints_make(c, s->store, &endpoints, &n, err);
+	config.endpoints = endpoints;
+	ok = ok && webhooks_open(&config, s->store, &s->webhooks, err);
+	endpoints_free(endpoints, n);
+	return ok;
 }
 
 static bool open_tracer(struct server *s, const struct config *c, struct error *err)
@@ -177,6 +211,8 @@ static bool open_stages(struct server *s, const struct config *c,
 	struct api_config api = config_api(c);
 
 	pipeline.tracer = api.tracer = s->tracer;
+	pipeline.history = api.history = s->history;
+	pipeline.redo = s->redo;
 	api.webhooks = s->webhooks;
 	return pipeline_open(c->data, &pipeline, s->store, s->blobs, &s->pipeline, err) &&
 	       api_open(&api, s->store, s->blobs, s->pipeline, &s->api, err);
@@ -189,8 +225,15 @@ static bool server_open(struct server *s, const struct config *c,
 	       data_dir_lock(c->data, &s->lock_fd, err) && data_dir_check(c->data, adopt, err) &&
 	       store_open(c->data, &s->store, err) &&
 	       data_dir_join(c->data, s->store, adopt, err) && open_webhooks(s, c, err) &&
-	       blobs_open(c->data, &s->blobs, err) && open_tracer(s, c, err) &&
-	       open_stages(s, c, pipeline, err) && first_key(s, err) && open_http(s, c, err);
+	       redo_open(c->data, &s->redo, err) && blobs_open(c->data, s->redo, &s->blobs, err) &&
+	       open_tracer(s, c, err) && history_open(c->data, &s->history, err) &&
+	       open_stages(s, c, pipeline, err) && first_key(s, c, err) && open_http(s, c, err);
+}
+
+/* For `systemctl status`; `more` is how it came to be so. */
+static void tell_ready(const struct server *s, const struct config *c, const char *more)
+{
+	notify_ready("listens on %s, port %u%s", c->listen.host, http_server_port(s->http), more);
 }
 
 /* "http://127.0.0.1:8000": what people and scripts look for. */
@@ -218,26 +261,26 @@ static void server_drain(struct server *s)
 	http_server_quiesce(s->http);
 }
 
-/* Closes as much as was opened. Calls under way use the api, the api uses the pipeline, and the
- * pipeline's workers use the stores: so in this order. */
+/* Closes as much as was opened. Calls under way use the api, whose own thread uses the pipeline, and
+ * the pipeline's workers use the stores: so in this order. The api goes after the pipeline and the
+ * webhooks: their threads still end the calls whose clients have gone. */
 static void server_close(struct server *s, const struct config *c)
 {
 	struct error err;
 
 	http_server_close(s->http);
-	if (s->api != NULL)
-		api_close(s->api);
+	api_stop(s->api);
 	if (s->pipeline != NULL)
 		pipeline_close(s->pipeline);
 	webhooks_close(s->webhooks);
-	for (size_t i = 0; i < s->endpoint_count; i++)
-		webhook_endpoint_done(&s->endpoints[i]);
-	free(s->endpoints);
+	api_close(s->api);
+	history_close(s->history);
 	tracer_close(s->tracer);
 	if (s->blobs != NULL && !data_dir_leave(c->data, s->store, &err))
 		log_fault("data.not_left", &err);
 	if (s->blobs != NULL)
 		blobs_close(s->blobs);
+	redo_close(s->redo);
 	if (s->store != NULL)
 		store_close(s->store);
 	if (s->lock_fd >= 0)
@@ -246,20 +289,41 @@ static void server_close(struct server *s, const struct config *c)
 		close(s->listen_fd);
 }
 
+static void reload_now(struct reload *reload, const struct server *s)
+{
+	notify_reloading();
+	bool good = reload_run(reload);
+	tell_ready(
+		s, reload->running,
+		good ? "; has read its configuration anew"
+		     : "; the configuration read last has a mistake (see the log): nothing changed");
+}
+
+/* execution.drain, what clients get to read their answers, and closing. */
+static uint64_t stop_at_most_s(const struct config *c)
+{
+	return c->drain_s + 60;
+}
+
 static void run_until_signal(struct server *s, const struct config *c,
 			     const struct config_source *source)
 {
-	struct reload reload = {
-		.running = c, .source = source, .pipeline = s->pipeline, .api = s->api
-	};
+	struct reload reload = { .running = c,
+				 .source = source,
+				 .store = s->store,
+				 .webhooks = s->webhooks,
+				 .pipeline = s->pipeline,
+				 .api = s->api };
 	int number;
 
 	print_ready(s, c);
 	log_info("serve.started", kv_str("data", c->data),
 		 kv_u64("port", http_server_port(s->http)));
+	tell_ready(s, c, "");
 	while ((number = signals_wait(-1)) == SIGHUP)
-		reload_run(&reload);
+		reload_now(&reload, s);
 	reload_done(&reload);
+	notify_stopping(stop_at_most_s(c));
 	log_info("serve.draining", kv_str("signal", number == SIGINT ? "SIGINT" : "SIGTERM"),
 		 kv_u64("at_most_s", c->drain_s));
 	signals_end_at_once();
@@ -274,6 +338,7 @@ int serve(struct config *config, const struct config_source *source, bool adopt)
 
 	signals_block();
 	signals_block_hangup();
+	notify_status("opens %s", config->data);
 	bool opened = server_open(&s, config, &pipeline, adopt, &err);
 	if (opened)
 		run_until_signal(&s, config, source);

@@ -19,6 +19,7 @@
 
 static const char *const profile_words[] = { "kimi", "openai", NULL };
 static const char *const missing_file_words[] = { "refuse", "fail", NULL };
+static const char *const client_words[] = { "auto", "libcurl", NULL };
 static const char *const log_level_words[] = { "debug", "info", "warn", "error", "off", NULL };
 static const char *const log_format_words[] = { "text", "json", NULL };
 
@@ -58,6 +59,9 @@ const struct setting settings[] = {
 	  FROM_TO(1, 7 * DAY), .about = "how long one attempt at a line may take" },
 	{ "execution.drain", SETTING_DURATION, AT(drain_s), BOTH("30s"), FROM_TO(0, DAY),
 	  .about = "time for lines in flight to finish after SIGTERM" },
+	{ "execution.client", SETTING_CHOICE, AT(client), BOTH("auto"), .words = client_words,
+	  .about = "who speaks HTTP to upstreams; auto: lowtide itself where no proxy is on the way, "
+		   "libcurl elsewhere and where a server chooses HTTP/2; libcurl: that to all" },
 	{ "execution.response_bytes", SETTING_SIZE, AT(response_bytes), BOTH("64MB"),
 	  FROM_TO(KB, GB),
 	  .about = "the largest answer of an upstream; a line with a larger one fails" },
@@ -167,7 +171,7 @@ const struct setting settings[] = {
 	{ "tls.key_file", SETTING_TEXT, AT(key_file), BOTH(NULL), AT_RELOAD,
 	  .about = "its private key; if not set, cert_file holds the key as well" },
 
-	{ "webhooks.endpoints", SETTING_WEBHOOKS, AT(webhooks), BOTH(NULL),
+	{ "webhooks.endpoints", SETTING_WEBHOOKS, AT(webhooks), BOTH(NULL), AT_RELOAD,
 	  .about = "where events go, beside the endpoints that organizations have made" },
 	{ "webhooks.allow_private", SETTING_SWITCH, AT(webhooks_private), BOTH("false"),
 	  .about = "also send events to http URLs and to private addresses" },
