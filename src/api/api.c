@@ -303,7 +303,10 @@ static void on_handle(void *ctx, struct http_request *q, struct http_response *r
 		operator_log(rq, 0);
 		return;
 	}
-	repeat_end(rq); /* before the client can know, and call again */
+	/* before the client can know, and call again */
+	repeat_end(rq);
+	upload_free(TAKE(rq->upload));
+	part_free(TAKE(rq->part));
 	request_answered(rq, r);
 }
 
@@ -347,9 +350,12 @@ static void on_refuse(void *ctx, const char *why, struct http_response *r)
 	id_request(id);
 	a.id = id;
 	a.began_ms = sys.monotonic_ms();
-	if (!fail(&err, ERR_INVALID, "%s: %s.",
-		  status == 408 ? "The request was given up" : "Malformed request", why))
-		error_response(r, &err, api->config.profile);
+	if (status == 500)
+		(void)!fail_memory(&err);
+	else
+		(void)!fail(&err, ERR_INVALID, "%s: %s.",
+			    status == 408 ? "The request was given up" : "Malformed request", why);
+	error_response(r, &err, api->config.profile);
 	r->status = status;
 	answer_finish(&a, r);
 }
@@ -369,6 +375,8 @@ struct http_app api_http_app(void)
 
 /* ---- open, close ---- */
 
+#define HASHERS 4 /* as many as pieces of bodies are taken at once (http/server.c) */
+
 bool api_open(const struct api_config *config, struct store *store, struct blobs *blobs,
 	      struct pipeline *pipeline, struct api **ret, struct error *err)
 {
@@ -385,8 +393,10 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	pthread_mutex_init(&api->claims.lock, NULL);
 	pthread_mutex_init(&api->upload_claims.lock, NULL);
 	limits_open(&api->limits);
+	skip_marks_open(&api->skip_marks);
 	prices_open(&api->prices);
-	if (!prices_set(&api->prices, config->prices, config->price_count, err) ||
+	if (!workers_open("ingest-hash", HASHERS, &api->config.limits.hashers, err) ||
+	    !prices_set(&api->prices, config->prices, config->price_count, err) ||
 	    !events_open(api, &api->events, err)) {
 		api_close(api);
 		return false;
@@ -395,15 +405,23 @@ bool api_open(const struct api_config *config, struct store *store, struct blobs
 	return true;
 }
 
+void api_stop(struct api *api)
+{
+	if (api != NULL)
+		events_close(TAKE(api->events));
+}
+
 void api_close(struct api *api)
 {
 	if (api == NULL)
 		return;
-	events_close(api->events);
+	api_stop(api);
+	workers_close(api->config.limits.hashers);
 	prices_close(&api->prices);
 	pthread_mutex_destroy(&api->claims.lock);
 	pthread_mutex_destroy(&api->upload_claims.lock);
 	limits_close(&api->limits);
+	skip_marks_close(&api->skip_marks);
 	free(api);
 }
 

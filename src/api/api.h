@@ -12,6 +12,7 @@
 #include "webhook/webhook.h"
 
 struct api;
+struct history;
 struct tracer;
 
 struct api_config {
@@ -29,12 +30,17 @@ struct api_config {
 	uint64_t webhook_endpoints_max; /* of an organization; 0: any number */
 	const struct price *prices;     /* of models; copied */
 	size_t price_count;
-	const char *version;   /* of the program, for /metrics; static */
-	struct tracer *tracer; /* the caller's; NULL: nothing is traced */
+	const char *version;     /* of the program, for /metrics; static */
+	struct tracer *tracer;   /* the caller's; NULL: nothing is traced */
+	struct history *history; /* the caller's; NULL: there is none */
 };
 
 MUST_USE bool api_open(const struct api_config *config, struct store *store, struct blobs *blobs,
 		       struct pipeline *pipeline, struct api **ret, struct error *err);
+/* Once no call comes any more: its own thread ends, which uses the pipeline. NULL is fine. */
+void api_stop(struct api *api);
+/* After the pipeline and the webhooks: their threads release what calls lent them until they are
+ * closed. NULL is fine. */
 void api_close(struct api *api);
 /* The callbacks for http_server_open, with `api` as their ctx. */
 struct http_app api_http_app(void);

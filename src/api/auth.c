@@ -26,27 +26,36 @@ static struct slice key_given(const struct http_request *q)
 	return slice_of(azure != NULL ? azure : anthropic != NULL ? anthropic : "");
 }
 
+bool auth_key(struct store *s, const char *hash, struct key *ret, struct error *err)
+{
+	if (store_key_find(s, hash, ret, err))
+		return !ret->suspended || ret->is_operator ||
+		       fail(err, ERR_FORBIDDEN,
+			    "The organization '%s' is suspended by the operator of this server.",
+			    ret->org_name);
+	if (err->kind == ERR_BAD_KEY)
+		return fail(err, ERR_BAD_KEY, "Incorrect API key provided");
+	return false;
+}
+
 bool auth_check(struct request *rq, struct error *err)
 {
-	struct slice key = key_given(rq->http);
 	char hash[65];
 
-	if (key.n == 0)
+	if (key_given(rq->http).n == 0)
 		return fail(err, ERR_NO_KEY, "%s",
 			    is_openai(rq)
 				    ? "You didn't provide an API key. You need to provide it in "
 				      "an Authorization header using Bearer auth (i.e. "
 				      "Authorization: Bearer YOUR_KEY)."
 				    : "Invalid Authentication");
-	id_secret_hash(key, hash);
-	if (store_key_find(rq->api->store, hash, &rq->key, err))
-		return !rq->key.suspended || rq->key.is_operator ||
-		       fail(err, ERR_FORBIDDEN,
-			    "The organization '%s' is suspended by the operator of this server.",
-			    rq->key.org_name);
-	if (err->kind == ERR_BAD_KEY)
-		return fail(err, ERR_BAD_KEY, "Incorrect API key provided");
-	return false;
+	auth_key_hash(rq->http, hash);
+	return auth_key(rq->api->store, hash, &rq->key, err);
+}
+
+void auth_key_hash(const struct http_request *q, char ret[static 65])
+{
+	id_secret_hash(key_given(q), ret);
 }
 
 bool auth_check_given(struct request *rq, struct error *err)

@@ -133,3 +133,24 @@ bool gzip_asked(const char *accept_encoding)
 	}
 	return gzip > other;
 }
+
+static bool is_taken(const char *list, const char *name)
+{
+	struct slice item, given;
+
+	while (list != NULL && next_item(&list, &item))
+		if (weight_of(item, &given) > 0 && given.n == strlen(name) &&
+		    strncasecmp(given.p, name, given.n) == 0)
+			return true;
+	return false;
+}
+
+bool gzip_taken(const char *accept_encoding)
+{
+	return is_taken(accept_encoding, "gzip");
+}
+
+bool html_taken(const char *accept)
+{
+	return is_taken(accept, "text/html");
+}

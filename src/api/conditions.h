@@ -26,3 +26,7 @@ bool etag_listed(const char *header, const char *etag);
  * coding as welcome. "gzip" asks. "gzip, deflate, br", which HTTP libraries send on everything
  * unasked, does not: those get the bytes as they are, by sendfile and with a length. */
 bool gzip_asked(const char *accept_encoding);
+/* Whether the client takes gzip, asked or not: for what is packed already. */
+bool gzip_taken(const char *accept_encoding);
+/* Whether `accept` (Accept) names text/html, as browsers do for a page. */
+bool html_taken(const char *accept);

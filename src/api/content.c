@@ -102,25 +102,49 @@ static size_t lines_pass(const char *piece, size_t n, uint64_t *lines)
 	return at;
 }
 
-/* Leaves out the first `skip` lines of `file`. */
-static bool skip_lines(const struct file *f, uint64_t skip, struct http_file *file,
-		       struct error *err)
+/* Goes on from the nearest place that is known, to where the line after `skip` lines begins. */
+static bool skip_find(struct request *rq, const struct http_file *file, struct skip_mark *mark,
+		      uint64_t skip, struct error *err)
 {
-	AUTO(auto_free) char *piece = skip > 0 ? malloc(SKIP_BYTES) : NULL;
-	uint64_t at = skip > 0 && skip >= f->lines ? file->length : 0;
+	AUTO(auto_free) char *piece = malloc(SKIP_BYTES);
+	uint64_t left = skip - mark->lines;
 	size_t got;
 
-	if (skip > 0 && piece == NULL)
+	if (piece == NULL)
 		return fail_memory(err);
-	while (skip > 0 && at < file->length) {
-		if (!blob_read_upto(file->ctx, at, piece, SKIP_BYTES, &got, err))
+	while (left > 0 && mark->at < file->length) {
+		if (!blob_read_upto(file->ctx, mark->at, piece, SKIP_BYTES, &got, err))
 			return false;
 		if (got == 0)
 			return fail(err, ERR_INTERNAL, "The content of this file is damaged.");
-		at += lines_pass(piece, got, &skip);
+		mark->at += lines_pass(piece, got, &left);
 	}
-	file->offset = at;
-	file->length -= at;
+	mark->lines = skip - left;
+	skip_marks_put(&rq->api->skip_marks, mark);
+	return true;
+}
+
+/* Where the line after `skip` lines begins, if nothing has to be read for that; else the nearest place. */
+static bool skip_known(struct request *rq, const struct file *f, uint64_t skip,
+		       struct skip_mark *ret)
+{
+	*ret = skip_marks_find(&rq->api->skip_marks, f->id, skip);
+	if (skip > 0 && skip >= f->lines) {
+		ret->lines = skip;
+		ret->at = f->bytes;
+	}
+	return ret->lines == skip;
+}
+
+/* Opens the file without its first `skip` lines. */
+static bool open_rest(struct request *rq, const struct file *f, uint64_t skip,
+		      struct skip_mark *mark, struct http_file *to, struct error *err)
+{
+	if (!open_bytes(rq, f, to, err) ||
+	    (mark->lines < skip && !skip_find(rq, to, mark, skip, err)))
+		return false;
+	to->offset = mark->at;
+	to->length -= mark->at;
 	return true;
 }
 
@@ -167,11 +191,11 @@ bool content_get(struct request *rq, struct http_response *r, struct error *err)
 	bool get = strcmp(http_method(q), "GET") == 0;
 	struct file f;
 	char etag[ETAG_SIZE];
+	struct skip_mark mark;
 	uint64_t skip;
 
 	if (!store_file_get(rq->api->store, rq->key.org, rq->object_id, sys.now_s(), &f, err) ||
-	    !skip_query(q, &f, &skip, err) || !open_bytes(rq, &f, &r->file, err) ||
-	    !skip_lines(&f, skip, &r->file, err))
+	    !skip_query(q, &f, &skip, err))
 		return false;
 	make_etag(&f, skip, etag);
 	if (f.purpose == PURPOSE_BATCH_OUTPUT)
@@ -179,7 +203,13 @@ bool content_get(struct request *rq, struct http_response *r, struct error *err)
 	r->content_type = "application/octet-stream";
 	http_header(r, "Accept-Ranges", "bytes");
 	http_header(r, "Vary", "Accept-Encoding");
-	if (etag_listed(http_request_header(q, "If-None-Match"), etag)) {
+	bool has = etag_listed(http_request_header(q, "If-None-Match"), etag);
+	bool known = skip_known(rq, &f, skip, &mark);
+	if (has && known) /* nothing is opened for its length */
+		r->fixed = (struct slice){ "", f.bytes - mark.at };
+	else if (!open_rest(rq, &f, skip, &mark, &r->file, err))
+		return false;
+	if (has) {
 		http_header(r, "ETag", "%s", etag);
 		r->status = 304;
 		return true;

@@ -50,6 +50,7 @@ void error_response(struct http_response *r, const struct error *err, enum profi
 	r->status = error_kind_info(err->kind)->http_status;
 	r->content_type = NULL;
 	http_file_close(&r->file);
+	r->fixed = SLICE("");
 	buf_clear(&r->body);
 	error_write(&r->body, err, profile);
 	add_retry_headers(r, err->kind);

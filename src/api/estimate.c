@@ -7,7 +7,9 @@
 #include "api/create.h"
 #include "api/layout.h"
 #include "base/sys.h"
+#include "batch/canary.h"
 #include "batch/finding.h"
+#include "batch/opening.h"
 #include "pipeline/estimate.h"
 
 #define TOKENS_MOST 1e18
@@ -89,24 +91,27 @@ static void cost_add(struct api *api, const struct estimate_model *m, bool *know
 	*known = *known && prices_add(&api->prices, m->name, &usage, sum);
 }
 
-/* A batch that waits until a time begins then, and ends as much later. */
-static void times_fill(const struct batch *b, const struct estimate *e, struct answer *a)
+/* What the forecast says is time in which it may send: it begins when it is open, and ends when it has
+ * been open for as long. After its canary it waits for a person: nobody knows how long. */
+static void times_fill(const struct batch *b, const struct opening *o, const struct estimate *e,
+		       struct answer *a)
 {
-	int64_t now = b->created_at, wait_s;
+	int64_t turn_at = b->created_at + (int64_t)e->start_s;
+	int64_t work_s = b->created_at + (int64_t)(e->end_s + 0.999) - turn_at;
 
 	if (!e->told)
 		return;
-	a->starts_at = now + (int64_t)e->start_s;
-	wait_s = b->options.not_before - a->starts_at;
-	if (b->options.not_before == 0 || wait_s < 0)
-		wait_s = 0;
-	a->starts_at += wait_s;
-	a->eta_at = now + (int64_t)(e->end_s + 0.999) + wait_s;
-	a->at_risk = a->eta_at > b->expires_at;
+	a->starts_at = opening_next(o, turn_at);
+	if (canary_holds(b->options.canary, e->lines))
+		return;
+	a->eta_at = opening_after(o, turn_at, work_s);
+	if (a->eta_at == OPENING_NEVER)
+		a->eta_at = 0;
+	a->at_risk = a->eta_at == 0 || a->eta_at > b->expires_at;
 }
 
-static void answer_fill(struct api *api, const struct batch *b, const struct estimate *e,
-			struct answer *a)
+static void answer_fill(struct api *api, const struct batch *b, const struct opening *o,
+			const struct estimate *e, struct answer *a)
 {
 	bool known = e->model_count > 0;
 	double input = 0, output = 0;
@@ -121,7 +126,7 @@ static void answer_fill(struct api *api, const struct batch *b, const struct est
 		a->cost = (struct cost){ 0 };
 	a->input_tokens = tokens_whole(input);
 	a->output_tokens = tokens_whole(output);
-	times_fill(b, e, a);
+	times_fill(b, o, e, a);
 }
 
 /* As the batch would fail (contract 7.2). */
@@ -138,7 +143,7 @@ static bool input_is_missing(struct request *rq, const struct batch *b, struct h
 	finding_json_one(&e.errors, &(struct finding){ .code = "invalid_request",
 						       .param = "file_id",
 						       .message = message });
-	answer_fill(rq->api, b, &e, &a);
+	answer_fill(rq->api, b, &(struct opening){ 0 }, &e, &a);
 	object_write(&r->body, members, ARRAY_LEN(members), &a);
 	return !e.errors.failed || fail_memory(err);
 }
@@ -147,13 +152,16 @@ static bool estimate_answer(struct request *rq, const struct batch *b, struct ht
 			    struct error *err)
 {
 	AUTO(estimate_done) struct estimate e = { 0 };
+	struct opening opening;
 	unsigned weight;
 	struct answer a;
+	bool known; /* the zone, as it was when the options were read */
 
-	if (!store_org_weight(rq->api->store, rq->key.org, &weight, err) ||
+	if (!opening_read(&b->options, &opening, &known, err) ||
+	    !store_org_weight(rq->api->store, rq->key.org, &weight, err) ||
 	    !pipeline_estimate(rq->api->pipeline, b, weight, &e, err))
 		return false;
-	answer_fill(rq->api, b, &e, &a);
+	answer_fill(rq->api, b, &opening, &e, &a);
 	object_write(&r->body, members, ARRAY_LEN(members), &a);
 	return true;
 }

@@ -12,6 +12,9 @@
  * least the newest object of each; only that is promised. States that were passed through meanwhile,
  * and counts, may be left out for a client that was away or does not read: that is no gap.
  *
+ * A listener ends within a second of its key's end: of its revocation, or of the suspension of the
+ * key's organization.
+ *
  * Without an id, or with one that is not from here, the stream of an organization begins with the
  * batches that have not ended. */
 #pragma once

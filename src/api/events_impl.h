@@ -2,6 +2,7 @@
  *
  *	events.c        the routes; the thread, and what other threads hand it
  *	events_turn.c   a turn of the thread: changes, listeners that come and go, once a second counts
+ *	events_keys.c   listeners whose key has ended
  *	feeds.c         what a batch or an organization has for its listeners, and who they are
  *	listener.c      one listener
  *	event_text.c    one event */
@@ -57,3 +58,8 @@ void events_tell(struct events *e, struct event_listener *l, bool closed);
 void events_turn(struct events *e, struct events_news *news);
 /* clock_ms() of the next turn without news; UINT64_MAX: none. */
 uint64_t events_due_ms(const struct events *e);
+
+/* ---- events_keys.c ---- */
+
+/* Ends listeners whose keys are not good any more. */
+void events_keys_look(struct events *e);

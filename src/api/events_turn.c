@@ -519,6 +519,8 @@ void events_turn(struct events *e, struct events_news *news)
 	uint64_t now_ms = clock_ms();
 	if (now_ms >= e->tick_ms) {
 		e->tick_ms = now_ms + TICK_MS;
+		if (e->listeners > 0)
+			events_keys_look(e);
 		if (e->untold)
 			all_renew(e);
 		if (e->listeners > 0)

@@ -1,11 +1,15 @@
 /* health.c */
 #include "api/health.h"
 
+#include "api/console.h"
+
 bool health_about(struct request *rq, struct http_response *r, struct error *err)
 {
 	const char *version = rq->api->config.version;
 
 	(void)err;
+	if (console_leads(rq, r))
+		return true;
 	r->content_type = "text/plain; charset=utf-8";
 	buf_printf(
 		&r->body,

@@ -3,6 +3,8 @@
 
 static bool is_null(const struct json_member *m, const void *row)
 {
+	if (column_is_unknown(m->value, row))
+		return true;
 	switch (m->form) {
 	case FORM_NULL_IF_ZERO:
 	case FORM_JSON:

@@ -16,7 +16,7 @@
 #include "api/column.h"
 
 enum member_form {
-	FORM_VALUE,            /* as its type is: a string, a number, true or false */
+	FORM_VALUE,            /* as its type is: a string, a number (null: NAN), true or false */
 	FORM_NULL_IF_ZERO,     /* null where it is 0, or no text */
 	FORM_NULL_IF_NEGATIVE, /* of COLUMN_I64 */
 	FORM_JSON,             /* a text that is JSON; null where there is none */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "api/auth.h"
 #include "api/errors.h"
 #include "api/routes.h"
 
@@ -22,6 +23,7 @@ bool listener_new(struct request *rq, struct events *of, enum listener_kind kind
 	l->began_ms = rq->began_ms;
 	l->rate = rq->rate;
 	memcpy(l->request_id, rq->id, sizeof(l->request_id));
+	auth_key_hash(rq->http, l->key_hash);
 	memcpy(l->org, rq->key.org, sizeof(l->org));
 	if (!limits_listener_begin(rq, r, err)) {
 		free(l);

@@ -34,6 +34,7 @@ struct event_listener {
 	char request_id[ID_SIZE], org[ID_SIZE], batch[ID_SIZE];
 	uint64_t began_ms;
 	struct call_rate rate;
+	char key_hash[65]; /* of the key that it came with */
 	struct http_stream *stream;
 
 	/* under the lock of the events (events_impl.h) */

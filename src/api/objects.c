@@ -93,6 +93,19 @@ static void put_stall_reason(struct buf *to, const void *row)
 		buf_json_string(to, slice_of(word));
 }
 
+static const char *const holds[] = {
+	[BATCH_GOES_ON] = "null",
+	[BATCH_HELD] = "\"client\"",
+	[BATCH_CANARY] = "\"canary\"",
+};
+
+static void put_held_by(struct buf *to, const void *row)
+{
+	const struct batch_view *v = row;
+
+	buf_text(to, holds[batch_is_final(v->row.status) ? BATCH_GOES_ON : v->row.hold]);
+}
+
 static void put_code(struct buf *to, const void *row)
 {
 	const struct cause *c = row;
@@ -183,6 +196,7 @@ static const struct json_member batch_members[] = {
 	{ "queue_position", B(queue_position), FORM_NULL_IF_NEGATIVE },
 	{ "stall_reason", .write = put_stall_reason },
 	{ "stall_message", B(stall_message), FORM_NULL_IF_ZERO },
+	{ "held_by", .write = put_held_by },
 	{ "cost", .write = put_cost },
 	{ "top_errors", .write = put_causes },
 	{ "retried_from", B(row.retried_from), FORM_NULL_IF_ZERO },

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "api/errors.h"
 #include "api/members.h"
@@ -17,8 +18,10 @@
 #include "api/online_tokens.h"
 #include "api/routes.h"
 #include "base/json.h"
+#include "base/sys.h"
 #include "batch/weight.h"
 #include "dispatch/online.h"
+#include "history/history.h"
 #include "http/fields.h"
 #include "trace/tracer.h"
 
@@ -33,6 +36,7 @@ struct passed_call {
 	struct span *span; /* NULL: it is not traced; else: */
 	uint64_t left;     /* of the answer's body; UINT64_MAX: its length is not known */
 	bool has_head;
+	bool waits_for_first; /* piece of an answer that streams */
 	uint64_t began_ms;
 	struct call_rate rate;
 	bool takes_tokens; /* and they are to be counted */
@@ -285,6 +289,15 @@ static void finish_head(struct passed_call *c, struct http_response *r, uint64_t
 	http_stream_begin(c->stream, r, length);
 }
 
+static bool is_stream(const struct exchange_head *h)
+{
+	const struct slice events = SLICE("text/event-stream");
+	const struct header *type = header_find(h->headers, h->header_count, "Content-Type");
+
+	return type != NULL && type->value.n >= events.n &&
+	       strncasecmp(type->value.p, events.p, events.n) == 0;
+}
+
 static void on_head(void *ctx, const struct exchange_head *h)
 {
 	struct passed_call *c = ctx;
@@ -293,6 +306,7 @@ static void on_head(void *ctx, const struct exchange_head *h)
 	http_response_init(&r);
 	r.status = h->status;
 	c->takes_tokens = c->takes_tokens && h->status < 300;
+	c->waits_for_first = h->status < 300 && is_stream(h);
 	r.content_type = ""; /* the upstream's, if it gives one */
 	for (size_t i = 0; i < h->header_count; i++) {
 		struct slice name = h->headers[i].name;
@@ -325,6 +339,11 @@ static bool on_body(void *ctx, struct slice piece)
 	struct passed_call *c = ctx;
 
 	bool taken = http_stream_write(c->stream, piece);
+	if (taken && c->waits_for_first) {
+		c->waits_for_first = false;
+		history_first_token(c->api->config.history, c->org,
+				    sys.monotonic_ms() - c->began_ms);
+	}
 	if (taken && c->takes_tokens)
 		answer_tail_add(&c->tail, piece);
 	if (taken && c->span != NULL && c->left != UINT64_MAX)

@@ -6,6 +6,7 @@
 #include "api/layout.h"
 #include "api/limits_list.h"
 #include "api/members.h"
+#include "api/number.h"
 #include "api/objects.h"
 #include "api/routes.h"
 #include "base/log.h"
@@ -36,7 +37,7 @@ static bool fail_missing_org(struct error *err)
 			  "Missing required parameter: 'org'.");
 }
 
-static bool org_named(struct request *rq, const char *name, struct org *ret, struct error *err)
+bool operator_named(struct request *rq, const char *name, struct org *ret, struct error *err)
 {
 	if (store_org_get(rq->api->store, name, ret, err))
 		return true;
@@ -54,7 +55,7 @@ bool operator_scope(struct request *rq, struct error *err)
 		return true;
 	if (name == NULL || name[0] == '\0')
 		return fail_missing_org(err);
-	if (!org_named(rq, name, &org, err))
+	if (!operator_named(rq, name, &org, err))
 		return false;
 	memcpy(rq->key.org, org.id, sizeof(rq->key.org));
 	return store_org_limits(rq->api->store, org.id, rq->key.limits, err);
@@ -119,6 +120,66 @@ bool operator_org(struct request *rq, struct http_response *r, struct error *err
 	return true;
 }
 
+/* `m` is a number, and its text is what number_read() takes. */
+static bool read_number(const struct member *m, int64_t least, int64_t most, int64_t *ret,
+			struct error *err)
+{
+	return (m->type == JSON_NUMBER || fail_type(err, m->path, JSON_NUMBER, m->type, m->text)) &&
+	       number_read(m->path, m->text, least, most, ret, err);
+}
+
+/* null: the configured one. A name that is no limit's is refused: it would be thought set. */
+static bool read_limits(struct slice text, struct org_change *ret, struct error *err)
+{
+	struct json j;
+	struct slice key;
+	char path[64];
+
+	json_init(&j, text);
+	(void)json_next(&j);
+	while (json_member(&j, &key)) {
+		unsigned i = 0;
+		while (i < ORG_LIMITS && !json_key_is(key, org_limit_names[i]))
+			i++;
+		if (i == ORG_LIMITS)
+			return fail_param(err, "limits", "invalid_value",
+					  "Invalid value for 'limits': there is no limit '%.*s'.",
+					  (int)(key.n < 64 ? key.n : 64), key.p);
+		snprintf(path, sizeof(path), "limits.%s", org_limit_names[i]);
+		struct member m = { .name = path, .path = path, .type = json_next(&j) };
+		m.text = j.value;
+		ret->limits[i].changes = true;
+		ret->limits[i].to = LIMIT_AS_CONFIGURED;
+		if (m.type != JSON_NULL &&
+		    !read_number(&m, 0, ORG_LIMIT_MOST, &ret->limits[i].to, err))
+			return false;
+	}
+	return true;
+}
+
+static bool read_change(struct slice body, struct org_change *ret, struct error *err)
+{
+	struct member m[] = { { "weight", "weight" }, { "limits", "limits" } };
+	int64_t weight = 0;
+
+	if (!members_find(body, m, ARRAY_LEN(m)))
+		return fail(err, ERR_INVALID, "We could not parse the JSON body of your request.");
+	if (!member_absent(&m[0]) && !read_number(&m[0], 1, ORG_WEIGHT_MAX, &weight, err))
+		return false;
+	ret->weight = (unsigned)weight;
+	return member_absent(&m[1]) ||
+	       (member_require(&m[1], JSON_OBJECT, err) && read_limits(m[1].text, ret, err));
+}
+
+bool operator_org_set(struct request *rq, struct http_response *r, struct error *err)
+{
+	struct org_change change = { 0 };
+
+	return read_change(buf_slice(&rq->body), &change, err) &&
+	       store_org_change(rq->api->store, rq->object_id, &change, err) &&
+	       operator_org(rq, r, err);
+}
+
 /* No body, or an object that may hold `cancel`. */
 static bool read_cancel(struct slice body, bool *ret, struct error *err)
 {
@@ -181,7 +242,7 @@ bool operator_keys(struct request *rq, struct http_response *r, struct error *er
 	struct org org;
 	size_t n;
 
-	if (name != NULL && !org_named(rq, name, &org, err))
+	if (name != NULL && !operator_named(rq, name, &org, err))
 		return false;
 	if (!store_key_list(rq->api->store, name != NULL ? org.id : NULL, &keys, &n, err))
 		return false;

@@ -16,8 +16,14 @@ MUST_USE bool operator_scope(struct request *rq, struct error *err);
  * later. */
 void operator_log(const struct request *rq, int status);
 
+/* The organization of that name; NOT_FOUND with param `org`. */
+MUST_USE bool operator_named(struct request *rq, const char *name, struct org *ret,
+			     struct error *err);
+
 bool operator_orgs(struct request *rq, struct http_response *r, struct error *err);
 bool operator_org(struct request *rq, struct http_response *r, struct error *err);
+/* Its weight and its own limits. */
+bool operator_org_set(struct request *rq, struct http_response *r, struct error *err);
 bool operator_suspend(struct request *rq, struct http_response *r, struct error *err);
 bool operator_resume(struct request *rq, struct http_response *r, struct error *err);
 bool operator_keys(struct request *rq, struct http_response *r, struct error *err);

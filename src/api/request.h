@@ -5,6 +5,7 @@
 
 #include "api/api.h"
 #include "api/repeat.h"
+#include "api/skip_marks.h"
 #include "api/upload_claims.h"
 #include "base/error.h"
 #include "base/log.h"
@@ -26,6 +27,7 @@ struct api {
 	struct upload_claims upload_claims;
 	struct prices prices;
 	struct limits limits;
+	struct skip_marks skip_marks;
 	atomic_bool draining;
 	answer_counts answers;
 	const struct route *routes; /* routes_table() */

@@ -57,26 +57,35 @@ static bool has_them(const struct http_request *q, const char *batch_id, uint64_
 	return etag_listed(http_request_header(q, "If-None-Match"), etag);
 }
 
+bool results_page(struct request *rq, unsigned limit_default, unsigned limit_max, struct batch *b,
+		  struct results_page *ret, struct error *err)
+{
+	int64_t after = 0, limit = limit_default;
+
+	if (!query_number(rq->http, "after", 0, UINT32_MAX, &after, err) ||
+	    !query_number(rq->http, "limit", 1, limit_max, &limit, err) ||
+	    !store_batch_get(rq->api->store, rq->key.org, rq->object_id, b, err))
+		return false;
+	ret->after = (uint64_t)after;
+	return pipeline_results(rq->api->pipeline, b, ret->after, (unsigned)limit, &ret->of, err);
+}
+
 bool results_get(struct request *rq, struct http_response *r, struct error *err)
 {
 	AUTO(batch_done) struct batch b = { 0 };
 	const struct http_request *q = rq->http;
-	int64_t after = 0, limit = LIMIT_DEFAULT;
-	struct pipeline_page page;
+	struct results_page page;
 
-	if (!query_number(q, "after", 0, UINT32_MAX, &after, err) ||
-	    !query_number(q, "limit", 1, LIMIT_MAX, &limit, err) ||
-	    !store_batch_get(rq->api->store, rq->key.org, rq->object_id, &b, err) ||
-	    !pipeline_results(rq->api->pipeline, &b, (uint64_t)after, (unsigned)limit, &page, err))
+	if (!results_page(rq, LIMIT_DEFAULT, LIMIT_MAX, &b, &page, err))
 		return false;
 	r->content_type = "application/x-ndjson";
-	results_headers(r, page.incomplete, page.last);
-	if (page.stream == NULL)
+	results_headers(r, page.of.incomplete, page.of.last);
+	if (page.of.stream == NULL)
 		return true;
 	r->file = (struct http_file){ .ops = &source_ops,
-				      .ctx = page.stream,
-				      .length = stream_bytes(page.stream) };
-	if (has_them(q, b.id, (uint64_t)after, page.last, r)) {
+				      .ctx = page.of.stream,
+				      .length = stream_bytes(page.of.stream) };
+	if (has_them(q, b.id, page.after, page.of.last, r)) {
 		r->status = 304;
 		return true;
 	}

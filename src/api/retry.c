@@ -67,7 +67,7 @@ static bool retry_repeated(struct request *rq, const struct retrying *t, struct 
 
 static bool left_open(struct request *rq, struct retrying *t, struct error *err)
 {
-	if (!pipeline_leftover(rq->api->pipeline, &t->parent, &t->from, err))
+	if (!pipeline_leftover(rq->api->pipeline, &t->parent, &t->child, &t->from, err))
 		return false;
 	return leftover_lines(t->from) > 0 ||
 	       fail(err, ERR_INVALID,

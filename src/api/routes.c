@@ -4,12 +4,15 @@
 #include <stdio.h>
 
 #include "api/batches.h"
+#include "api/console.h"
 #include "api/content.h"
 #include "api/estimate.h"
 #include "api/events.h"
 #include "api/files.h"
 #include "api/health.h"
+#include "api/history.h"
 #include "api/limits_list.h"
+#include "api/lines.h"
 #include "api/metrics.h"
 #include "api/models.h"
 #include "api/online.h"
@@ -26,6 +29,9 @@
 
 static const struct route routes[] = {
 	{ "GET", "/", .work = HTTP_INSTANT, .handle = health_about },
+	{ "GET", "/console", .work = HTTP_INSTANT, .handle = console_enter },
+	{ "GET", "/console/", .work = HTTP_INSTANT, .handle = console_get },
+	{ "GET", "/console/{rest}", .work = HTTP_INSTANT, .handle = console_get },
 	{ "GET", "/healthz", .work = HTTP_INSTANT, .handle = health_alive },
 	{ "GET", "/readyz", .work = HTTP_INSTANT, .handle = health_ready },
 	{ "POST", "/v1/files", BODY_FORM, .creates = true, .name = "POST /v1/files",
@@ -50,6 +56,7 @@ static const struct route routes[] = {
 	{ "POST", "/v1/batches/{id}/retry", BODY_JSON, .creates = true,
 	  .name = "POST /v1/batches/{id}/retry", .work = HTTP_LONG, .handle = batches_retry },
 	{ "GET", "/v1/batches/{id}/results", .handle = results_get },
+	{ "GET", "/v1/batches/{id}/lines", .handle = lines_get },
 	{ "GET", "/v1/batches/{id}/events", .keys = KEYS_FOR_AN_ORG, .handle = events_batch },
 	{ "POST", "/v1/batches/{id}/cancel", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_FOR_AN_ORG,
 	  .handle = batches_cancel },
@@ -99,10 +106,13 @@ static const struct route routes[] = {
 	{ "GET", "/v1/lowtide/events", .keys = KEYS_FOR_AN_ORG, .handle = events_org },
 	{ "GET", "/v1/lowtide/scheduling", .work = HTTP_INSTANT, .keys = KEYS_OF_ALL,
 	  .handle = scheduling_get },
+	{ "GET", "/v1/lowtide/history", .keys = KEYS_OF_ALL, .handle = history_get },
 	{ "GET", "/v1/lowtide/limits", .keys = KEYS_FOR_AN_ORG, .handle = limits_get },
 	{ "GET", "/v1/lowtide/orgs", .work = HTTP_LIST, .keys = KEYS_OF_OPERATOR,
 	  .handle = operator_orgs },
 	{ "GET", "/v1/lowtide/orgs/{id}", .keys = KEYS_OF_OPERATOR, .handle = operator_org },
+	{ "POST", "/v1/lowtide/orgs/{id}", BODY_JSON, .work = HTTP_WRITE, .keys = KEYS_OF_OPERATOR,
+	  .handle = operator_org_set },
 	{ "POST", "/v1/lowtide/orgs/{id}/suspend", BODY_JSON, .work = HTTP_WRITE,
 	  .keys = KEYS_OF_OPERATOR, .handle = operator_suspend },
 	{ "POST", "/v1/lowtide/orgs/{id}/resume", BODY_JSON, .work = HTTP_WRITE,
