@@ -63,6 +63,7 @@ static const struct json_member engine_members[] = {
 	{ "kind", U(engine) },
 	{ "running", U(running), .decimals = DECIMALS_NONE },
 	{ "waiting", U(waiting), .decimals = DECIMALS_NONE },
+	{ "cache_use", U(cache), .decimals = 3 },
 };
 
 static void put_engine(struct buf *to, const void *row)
@@ -170,16 +171,27 @@ static void put_models(struct buf *to, const void *row)
 		    v->model_count + v->other_models, sizeof(*v->models));
 }
 
+#define V(member) COLUMN(struct scheduling_view, member)
+#define SCHEDULING_MEMBERS                                                  \
+	{ "object", .literal = "\"lowtide.scheduling\"" }, { "at", V(at) }, \
+		{ "upstreams", .write = put_upstreams },                    \
+	{                                                                   \
+		"models", .write = put_models                               \
+	}
+
+static const struct json_member own_scheduling_members[] = { SCHEDULING_MEMBERS };
 static const struct json_member scheduling_members[] = {
-	{ "object", .literal = "\"lowtide.scheduling\"" },
-	{ "at", COLUMN(struct scheduling_view, at) },
-	{ "upstreams", .write = put_upstreams },
-	{ "models", .write = put_models },
+	SCHEDULING_MEMBERS,
+	{ "online_requests", V(online_requests) },
+	{ "online_waiting", V(online_waiting) },
 };
 
 void scheduling_write(struct buf *to, const struct scheduling_view *v)
 {
-	object_write(to, scheduling_members, ARRAY_LEN(scheduling_members), v);
+	if (v->whose == VIEW_ORG)
+		object_write(to, own_scheduling_members, ARRAY_LEN(own_scheduling_members), v);
+	else
+		object_write(to, scheduling_members, ARRAY_LEN(scheduling_members), v);
 }
 
 struct view_asked scheduling_asked(const struct request *rq, bool decisions)
