@@ -1,29 +1,11 @@
 /* context.c: see context.h. */
 #include "trace/context.h"
 
+#include "base/hex.h"
 #include "base/id.h"
 
 #define FLAG_SAMPLED 1u
 #define VERSION_INVALID 0xffu
-
-/* A digit of lower case; others are no hex here. */
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool hex_read(const char *text, uint8_t *to, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		int high = hex_value(text[2 * i]), low = hex_value(text[2 * i + 1]);
-		if (high < 0 || low < 0)
-			return false;
-		to[i] = (uint8_t)(high << 4 | low);
-	}
-	return true;
-}
 
 void trace_hex(const uint8_t *bytes, size_t n, char *to)
 {
