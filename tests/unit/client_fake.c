@@ -13,7 +13,7 @@ struct fake_exchange {
 	struct fake_exchange *next;
 	struct headers headers;
 	char *url;
-	bool get;
+	const char *method;
 	uint64_t timeout_ms, silence_ms;
 
 	struct fake_answer answer;
@@ -235,6 +235,8 @@ void client_fake_break(struct client *c, const char *url)
 
 /* ---- routes and exchanges ---- */
 
+static const struct route_ops fake_route_ops;
+
 static struct client_route *fake_route_new(struct client *c, const char *url,
 					   const struct tls_pem *tls)
 {
@@ -243,7 +245,7 @@ static struct client_route *fake_route_new(struct client *c, const char *url,
 	(void)url;
 	(void)tls;
 	if (r != NULL)
-		r->client = c;
+		*r = (struct client_route){ .client = c, .ops = &fake_route_ops };
 	return r;
 }
 
@@ -260,7 +262,7 @@ static bool fake_open(struct exchange *x, const struct exchange_setup *s)
 	if (f == NULL)
 		return false;
 	f->of = x;
-	f->get = s->get;
+	f->method = s->verb != NULL ? s->verb : s->get ? "GET" : "POST";
 	f->timeout_ms = s->timeout_ms;
 	f->silence_ms = s->silence_ms;
 	for (size_t i = 0; i < s->header_count; i++)
@@ -305,7 +307,7 @@ static void fake_ask(struct fake_exchange *f, const struct exchange_request *rq)
 {
 	struct client_fake *w = fake_of(f->of->client);
 	const struct fake_request request = {
-		.method = f->get ? "GET" : "POST",
+		.method = f->method,
 		.url = f->url,
 		.headers = f->headers.list,
 		.header_count = f->headers.n,
@@ -382,7 +384,10 @@ static const struct client_ops fake_ops = {
 	.connections = fake_connections,
 	.guard = fake_guard,
 	.route_new = fake_route_new,
-	.route_free = fake_route_free,
+};
+
+static const struct route_ops fake_route_ops = {
+	.close = fake_route_free,
 	.open = fake_open,
 	.free = fake_free,
 	.url = fake_url,

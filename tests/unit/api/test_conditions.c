@@ -117,6 +117,38 @@ static void gzip_is_packed_only_for_who_asks(void **state)
 	assert_false(gzip_asked(NULL));
 }
 
+static void packed_is_sent_to_who_takes_it(void **state)
+{
+	static const char *const takes[] = { "gzip", "gzip, deflate, br, zstd",
+					     "br;q=1.0, GZIP;q=0.1" };
+	static const char *const does_not[] = { "",  "identity", "br",          "gzip;q=0",
+						"*", "gzipped",  "deflate, br", "gzip;q=x" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(takes); i++)
+		assert_true(gzip_taken(takes[i]));
+	for (size_t i = 0; i < ARRAY_LEN(does_not); i++)
+		assert_false(gzip_taken(does_not[i]));
+	assert_false(gzip_taken(NULL));
+}
+
+static void browsers_ask_for_pages(void **state)
+{
+	static const char *const pages[] = {
+		"text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+		"application/json, Text/HTML;q=0.1",
+	};
+	static const char *const others[] = { "",       "*/*",           "application/json",
+					      "text/*", "text/html;q=0", "text/htmlx" };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(pages); i++)
+		assert_true(html_taken(pages[i]));
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		assert_false(html_taken(others[i]));
+	assert_false(html_taken(NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -125,6 +157,8 @@ int main(void)
 		cmocka_unit_test(ranges_that_are_none),
 		cmocka_unit_test(etags),
 		cmocka_unit_test(gzip_is_packed_only_for_who_asks),
+		cmocka_unit_test(packed_is_sent_to_who_takes_it),
+		cmocka_unit_test(browsers_ask_for_pages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -150,7 +150,7 @@ static int setup(void **state)
 	dir = scratch_dir_new();
 	api->config = config;
 	limits_open(&api->limits);
-	assert_true(store_open(dir, &api->store, &err) && blobs_open(dir, &api->blobs, &err));
+	assert_true(store_open(dir, &api->store, &err) && blobs_open(dir, NULL, &api->blobs, &err));
 	assert_true(store_org_ensure(api->store, "ours", fixed_now(), &org, &err));
 	key = (struct key){ .hint = "sk-h", .created_at = fixed_now() };
 	memcpy(key.org, org.id, sizeof(key.org));
@@ -207,6 +207,15 @@ static bool is_json(const struct buf *b)
 }
 
 /* One call, as api.c makes it: a body that got no memory is a failure too. */
+static size_t fields_of(const struct http_response *r)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->fields.n; i++)
+		n += r->fields.p[i] == '\n';
+	return n;
+}
+
 static bool called(route_fn route, struct request *rq, struct http_response *r, struct error *err)
 {
 	bool ok = route(rq, r, err);
@@ -275,7 +284,7 @@ static void sweep_reading(route_fn route, const char *object_id)
 			assert_no_memory(&err);
 		} else if (route == content_get) { /* of headers those that memory sufficed for */
 			assert_int_equal(r.status, 200);
-			assert_true(s.fired || r.header_count == 4);
+			assert_true(s.fired || fields_of(&r) == 4);
 		} else {
 			assert_true(is_json(&r.body));
 			if (expected.n == 0)
@@ -457,7 +466,7 @@ static void answers(void **state)
 		assert_int_equal(r.status, 503);
 		/* of one without memory http/server.c closes the connection */
 		assert_true(r.body.failed || is_json(&r.body));
-		assert_true(s.fired || (!r.body.failed && r.header_count == 1));
+		assert_true(s.fired || (!r.body.failed && fields_of(&r) == 1));
 		http_response_done(&r);
 	}
 }

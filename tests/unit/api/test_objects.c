@@ -56,7 +56,7 @@ static void a_new_batch(void **state)
 	       "\"lowtide\":{\"pending\":0,\"running\":0,\"expired\":0,\"cancelled\":0,"
 	       "\"retried\":0,\"rate_per_s\":0.000,\"eta_at\":null,\"at_risk\":false,"
 	       "\"queue_position\":0,\"stall_reason\":null,\"stall_message\":null,"
-	       "\"cost\":null,\"top_errors\":[],"
+	       "\"held_by\":null,\"cost\":null,\"top_errors\":[],"
 	       "\"retried_from\":null}}");
 }
 
@@ -73,6 +73,27 @@ static void result_files_show_once_the_state_is_final(void **state)
 		assert_int_equal(strstr(to.p, "\"output_file_id\":\"file-out\"") != NULL,
 				 batch_is_final(s));
 		assert_non_null(strstr(to.p, "\"error_file_id\":null"));
+		buf_free(&to);
+	}
+}
+
+static void who_holds_it_until_it_is_final(void **state)
+{
+	static const char *const by[] = {
+		[BATCH_GOES_ON] = "null", [BATCH_HELD] = "\"client\"", [BATCH_CANARY] = "\"canary\""
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(by); i++) {
+		struct batch_view v = { .row = { .status = i % 2 == 0 ? BATCH_IN_PROGRESS
+								      : BATCH_CANCELLED,
+						 .hold = (enum batch_hold)(i / 2) } };
+		struct buf to = BUF(4096);
+		char want[64];
+		snprintf(want, sizeof(want), "\"held_by\":%s,", i % 2 == 0 ? by[i / 2] : "null");
+		batch_write(&to, &v);
+		buf_char(&to, '\0');
+		assert_non_null(strstr(to.p, want));
 		buf_free(&to);
 	}
 }
@@ -121,7 +142,8 @@ static void a_batch_that_ran(void **state)
 		"\"metadata\":{\"k\":\"v\"}",
 		("{\"pending\":6,\"running\":7,\"expired\":3,\"cancelled\":4,\"retried\":5,"
 		 "\"rate_per_s\":2.500,\"eta_at\":99,\"at_risk\":true,\"queue_position\":8,"
-		 "\"stall_reason\":\"upstream_down\",\"stall_message\":\"HTTP 503\",\"cost\":null,\"top_errors\":[{\"code\":"
+		 "\"stall_reason\":\"upstream_down\",\"stall_message\":\"HTTP 503\","
+		 "\"held_by\":null,\"cost\":null,\"top_errors\":[{\"code\":"
 		 "\"request_timeout\",\"count\":3,\"example_line\":4},{\"code\":\"404\",\"count\":1,"
 		 "\"example_line\":9}],\"retried_from\":\"batch_0\"}"),
 	};
@@ -161,6 +183,7 @@ int main(void)
 		cmocka_unit_test(a_file),
 		cmocka_unit_test(a_new_batch),
 		cmocka_unit_test(result_files_show_once_the_state_is_final),
+		cmocka_unit_test(who_holds_it_until_it_is_final),
 		cmocka_unit_test(a_batch_that_ran),
 		cmocka_unit_test(lists),
 	};

@@ -350,7 +350,7 @@ static void the_answer_comes_as_it_is(void **state)
 	assert_has(text, "x-upstream-request-id: theirs\r\n");
 	assert_has(text, "x-request-id: req_ours\r\n");
 	assert_has(text, "Retry-After: 7\r\n");
-	assert_has(text, "X-Tab: a b\r\n");
+	assert_has(text, "X-Tab: a\tb\r\n");
 	assert_lacks(text, "secret");
 	assert_lacks(text, "uvicorn");
 	assert_lacks(text, "hop");

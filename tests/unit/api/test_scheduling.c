@@ -22,7 +22,7 @@ static void the_whole_object(void **state)
 	   "{\"object\":\"lowtide.scheduling\",\"at\":1750000010,\"upstreams\":["
 	   "{\"name\":\"a\",\"state\":\"throttled\",\"weight\":5,\"max_concurrency\":64,\"batch\":7,"
 	   "\"online\":1,\"said\":\"HTTP 429\",\"engine\":{\"kind\":\"vllm\",\"running\":8,"
-	   "\"waiting\":2},\"lanes\":["
+	   "\"waiting\":2,\"cache_use\":null},\"lanes\":["
 	   "{\"model\":\"m \\\"1\\\"\",\"in_flight\":7,\"not_durable\":3,\"concurrency_limit\":8.2,"
 	   "\"reason\":\"growing\",\"batch\":7,\"online\":1,\"cross_traffic\":0.5,\"reserve\":2,"
 	   "\"best_per_s\":1234.568,\"work_ms\":0.2500,\"decisions\":["
@@ -40,7 +40,7 @@ static void the_whole_object(void **state)
 	   "\"best_per_s\":0.000,\"work_ms\":0.0000,\"decisions\":[]}]}],"
 	   "\"models\":[{\"name\":\"m \\\"1\\\"\",\"batches\":3,\"slots\":8.3,"
 	   "\"waiting_again\":4},{\"name\":\"(others)\",\"batches\":1,\"slots\":0.0,"
-	   "\"waiting_again\":0}]}");
+	   "\"waiting_again\":0}],\"online_requests\":6,\"online_waiting\":5}");
 }
 
 /* The row that models without a label share is there only where there are such. */
@@ -51,7 +51,8 @@ static void nothing_known(void **state)
 
 	(void)state;
 	scheduling_write(&to, &v);
-	is(&to, "{\"object\":\"lowtide.scheduling\",\"at\":1,\"upstreams\":[],\"models\":[]}");
+	is(&to, "{\"object\":\"lowtide.scheduling\",\"at\":1,\"upstreams\":[],\"models\":[],"
+		"\"online_requests\":0,\"online_waiting\":0}");
 }
 
 /* An organization: where its models run, and no count that others are part of (13.1). */

@@ -130,6 +130,64 @@ static void minutes_add_up(void **state)
 	}
 }
 
+/* Asked second by second, and now and then further on or back, as a clock that is set goes. */
+static void what_is_remembered_is_the_same(void **state)
+{
+	(void)state;
+	for (int round = 0; round < 200; round++) {
+		char text[HOURS_BYTES] = "";
+		struct opening_memo memo = { 0 };
+		struct opening o;
+		unsigned from = any(1440), to = (from + 1 + any(1438)) % 1440;
+		int64_t at = 1767225600 + (int64_t)any(366) * DAY + any(86400);
+		if (any(8) > 0)
+			snprintf(text, sizeof(text), "%02u:%02u-%02u:%02u Europe/Berlin", from / 60,
+				 from % 60, to / 60, to % 60);
+		if (!opening(text, any(2) * (at + any(200000)), &o))
+			skip();
+		uint32_t days15_s = 15 * 60 * ((to + 1440 - from) % 1440); /* of its hours */
+		int64_t window_s = any(20 * 86400), open_s = any(days15_s);
+		for (int n = 0; n < 500; n++) {
+			int64_t end = at + (any(3) > 0 ? window_s : any(86400));
+			int64_t some_s = any(2) > 0 ? open_s + any(60) : any(days15_s);
+			bool is_open = opening_is_open(&o, at);
+			assert_int_equal(opening_memo_is_open(&memo, &o, at), is_open);
+			assert_true(opening_memo_next(&memo, &o, at) == opening_next(&o, at));
+			assert_true(opening_memo_between(&memo, &o, at, end) ==
+				    opening_between(&o, at, end));
+			assert_true(opening_memo_after(&memo, &o, at, some_s) ==
+				    opening_after(&o, at, some_s));
+			at += any(50) > 0 ? any(120) : (int64_t)any(100000) - 20000;
+			open_s -= open_s > 0 && is_open;
+		}
+	}
+}
+
+/* Until the hours change next no zone is looked at: as if it were another's by now. */
+static void until_the_next_change_nothing_is_looked_up(void **state)
+{
+	struct opening_memo memo = { 0 };
+	struct opening o, other;
+	const int64_t noon = 1767268800; /* 2026-01-01T12:00:00Z */
+	const int64_t end = noon + 5 * DAY;
+
+	(void)state;
+	if (!opening("09:00-17:00 Etc/UTC", 0, &o) ||
+	    !opening("00:00-00:01 Asia/Kolkata", 0, &other))
+		skip();
+	assert_true(opening_memo_is_open(&memo, &o, noon));
+	assert_int_equal(opening_memo_between(&memo, &o, noon, end), 40 * HOUR);
+	assert_int_equal(opening_memo_after(&memo, &o, noon, 8 * HOUR), noon + DAY);
+	for (int64_t at = noon; at < noon + 5 * HOUR; at++) {
+		assert_true(opening_memo_is_open(&memo, &other, at));
+		assert_int_equal(opening_memo_next(&memo, &other, at), at);
+		assert_int_equal(opening_memo_between(&memo, &other, at, end),
+				 40 * HOUR - (at - noon));
+		assert_int_equal(opening_memo_after(&memo, &other, at, 8 * HOUR), at + 24 * HOUR);
+	}
+	assert_false(opening_memo_is_open(&memo, &other, noon + 5 * HOUR));
+}
+
 static void zones_that_there_are_not(void **state)
 {
 	struct opening o;
@@ -147,6 +205,8 @@ int main(void)
 		cmocka_unit_test(hours_of_a_day_and_over_midnight),
 		cmocka_unit_test(clocks_are_put_forward_and_back),
 		cmocka_unit_test(minutes_add_up),
+		cmocka_unit_test(what_is_remembered_is_the_same),
+		cmocka_unit_test(until_the_next_change_nothing_is_looked_up),
 		cmocka_unit_test(zones_that_there_are_not),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,7 +21,7 @@ static int disk_setup(void **state)
 	(void)state;
 	log_set_level(LOG_OFF);
 	dir = scratch_dir_new();
-	assert_true(blobs_open(dir, &blobs, &err));
+	assert_true(blobs_open(dir, NULL, &blobs, &err));
 	return 0;
 }
 

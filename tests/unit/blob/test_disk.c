@@ -6,9 +6,11 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "base/id.h"
 #include "base/log.h"
 #include "blob/blob.h"
 #include "blob/lost.h"
+#include "redo/redo.h"
 
 static char *dir;
 static struct blobs *blobs;
@@ -17,7 +19,7 @@ static void open_blobs(void)
 {
 	struct error err;
 
-	if (!blobs_open(dir, &blobs, &err))
+	if (!blobs_open(dir, NULL, &blobs, &err))
 		fail_msg("%s (%s)", err.message, err.detail);
 }
 
@@ -29,6 +31,8 @@ static int setup(void **state)
 	open_blobs();
 	return 0;
 }
+
+#define ON_DISK(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 static int teardown(void **state)
 {
@@ -387,14 +391,14 @@ static void a_directory_that_cannot_be_is_an_error(void **state)
 	struct error err;
 
 	(void)state;
-	assert_false(blobs_open("/nonexistent/lowtide", &other, &err));
+	assert_false(blobs_open("/nonexistent/lowtide", NULL, &other, &err));
 	assert_int_equal(err.sys, ENOENT);
 	memset(path, 'x', sizeof(path) - 1);
 	path[sizeof(path) - 1] = '\0';
-	assert_false(blobs_open(path, &other, &err));
+	assert_false(blobs_open(path, NULL, &other, &err));
 	assert_int_equal(err.sys, ENAMETOOLONG);
 	sys_fail_nth(1, EIO);
-	assert_false(blobs_open(dir, &other, &err));
+	assert_false(blobs_open(dir, NULL, &other, &err));
 	assert_true(sys_restore());
 	assert_null(other);
 }
@@ -541,11 +545,87 @@ static void a_full_disk_by_failpoint_is_no_space(void **state)
 
 #endif
 
-#define ON_DISK(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+/* ---- small blobs, with a redo log ---- */
+
+static unsigned data_syncs, dir_syncs;
+
+static int counted_fdatasync(int fd)
+{
+	(void)fd;
+	data_syncs++;
+	return 0;
+}
+
+static int counted_fsync(int fd)
+{
+	(void)fd;
+	dir_syncs++;
+	return 0;
+}
+
+/* Up to `most` bytes in three pieces, one of them changed; false: it does not read back. */
+static bool small_write(const char *id, size_t n, const char *bytes)
+{
+	struct error err;
+	struct blob_writer *w;
+	char back[64 << 10];
+
+	assert_true(n >= 30 && n <= sizeof(back));
+	assert_true(blob_create(blobs, &w, &err));
+	assert_true(blob_write(w, (struct slice){ "0123456789", 10 }, &err));
+	assert_true(blob_write(w, (struct slice){ bytes + 10, n - 20 }, &err));
+	assert_true(blob_overwrite(w, 0, (struct slice){ bytes, 12 }, &err));
+	assert_true(blob_write(w, (struct slice){ bytes + n - 10, 10 }, &err));
+	assert_true(blob_read_at(blob_writer_reader(w), 0, back, n, &err));
+	bool same = memcmp(back, bytes, n) == 0;
+	assert_true(blob_sync(w, &err) && blob_commit(w, id, BLOB_DATA, &err));
+	assert_true(blobs_sync(blobs, &err));
+	return same;
+}
+
+static void a_small_blob_is_durable_by_the_redo_log(void **state)
+{
+	static const size_t sizes[] = { 30, 4096, 32 << 10, (32 << 10) + 1, 60 << 10 };
+	struct error err;
+	struct redo *redo;
+	char bytes[64 << 10], back[64 << 10], id[ID_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (char)(i * 7 + i / 251);
+	blobs_close(blobs);
+	assert_true(redo_open(dir, &redo, &err));
+	assert_true(blobs_open(dir, redo, &blobs, &err));
+	assert_true(blobs_sync(blobs, &err)); /* names of the process before */
+	sys.fdatasync = counted_fdatasync;
+	sys.fsync = counted_fsync;
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		struct blob_reader *r;
+		bool small = sizes[i] <= 32 << 10;
+		data_syncs = dir_syncs = 0;
+		id_file(id);
+		assert_true(small_write(id, sizes[i], bytes));
+		assert_int_equal(dir_syncs, small ? 0 : 2); /* of the file, and of its directory */
+		assert_int_equal(data_syncs, small ? 1 : 0);
+		assert_true(blob_open(blobs, id, BLOB_DATA, &r, &err));
+		assert_int_equal(blob_bytes(r), sizes[i]);
+		assert_true(blob_read_at(r, 0, back, sizes[i], &err));
+		assert_memory_equal(back, bytes, sizes[i]);
+		blob_reader_close(r);
+	}
+	assert_true(blob_put(blobs, id, BLOB_INDEX, (struct slice){ bytes, 100 }, &err));
+	assert_true(blobs_sync(blobs, &err) && blob_remove(blobs, id, &err));
+	blobs_close(blobs);
+	redo_close(redo);
+	sys.fdatasync = fdatasync;
+	sys.fsync = fsync;
+	assert_true(blobs_open(dir, NULL, &blobs, &err));
+}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		ON_DISK(a_small_blob_is_durable_by_the_redo_log),
 		ON_DISK(what_was_written_reads_back_and_can_be_removed),
 		ON_DISK(data_and_index_are_two_blobs_of_one_id),
 		ON_DISK(an_empty_blob_is_one),

@@ -94,6 +94,7 @@ static void it_goes_when_its_time_is_over(void **state)
 	take("files", "b.jsonl", AT);
 	take("files", "c.jsonl", AT + DAY);
 	file_put("lost/keep", "mine", "a directory of the operator's own");
+	file_put("lost/20250231T144114Z", "mine", "of no day");
 	assert_true(lost_remove(dir, AT - 1, &files, &bytes, &err));
 	assert_int_equal(files, 0);
 	assert_true(lost_remove(dir, AT, &files, &bytes, &err));
@@ -104,6 +105,7 @@ static void it_goes_when_its_time_is_over(void **state)
 	assert_true(lost_remove(dir, INT64_MAX, &files, &bytes, &err));
 	assert_int_equal(files, 1);
 	assert_true(scratch_exists(dir, "lost/keep/mine"));
+	assert_true(scratch_exists(dir, "lost/20250231T144114Z/mine"));
 	assert_int_equal(look().files, 0);
 }
 

@@ -1,6 +1,7 @@
 /* What a run leaves on disk: names, the state, the results at their places. */
 #include "unit.h"
 
+#include "base/part.h"
 #include "cli/run_files.h"
 
 static char *scratch;
@@ -219,6 +220,21 @@ static void results_go_to_another_file_system(void **state)
 	result_make("file-a", "answers\n");
 	assert_true(run_result_place(&paths, "file-a", elsewhere, true, &err));
 	assert_text(elsewhere, "answers\n");
+
+	/* while another run copies its own to that place */
+	char part[PATH_MAX];
+	snprintf(part, sizeof(part), "%s.new", elsewhere);
+	assert_true(part_open(part, &fd, &err));
+	assert_true(sys_write_all(fd, "of another run", 14));
+	result_make("file-b", "more\n");
+	struct error refused;
+	assert_false(run_result_place(&paths, "file-b", elsewhere, true, &refused));
+	assert_int_equal(refused.kind, ERR_CONFLICT);
+	assert_text(part, "of another run");
+	close(fd); /* killed */
+	assert_true(run_result_place(&paths, "file-b", elsewhere, true, &err));
+	assert_text(elsewhere, "more\n");
+	assert_int_not_equal(access(part, F_OK), 0);
 	unlink(elsewhere);
 }
 

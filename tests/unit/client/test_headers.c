@@ -62,6 +62,11 @@ static void a_head(void **state)
 	assert_null(head_read(SLICE("HTTP/1.1 200\r\nContent-Length: 99999999999999999999\r\n\r\n"),
 			      headers, &h));
 	assert_int_equal(h.length, UINT64_MAX);
+	/* chunked counts, not what stands beside it */
+	assert_null(head_read(SLICE("HTTP/1.1 200\r\nContent-Length: 9\r\n"
+				    "Transfer-Encoding: chunked\r\n\r\n"),
+			      headers, &h));
+	assert_int_equal(h.length, UINT64_MAX);
 	assert_null(head_read(SLICE(""), headers, &h));
 	assert_int_equal(h.header_count, 0);
 	assert_non_null(head_read(SLICE("HTTP/1.1 200\r\nA: 1\r\n folded\r\n\r\n"), headers, &h));

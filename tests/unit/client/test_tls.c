@@ -1,46 +1,21 @@
 /* test_tls.c: certificates in PEM form: checked, told apart, parsed once. */
 #include "unit.h"
 
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/attr.h"
-#include "client/tls.h"
-
-static char *text_of(BIO *b)
-{
-	char *p;
-	long n = BIO_get_mem_data(b, &p);
-	char *text = strndup(p, (size_t)n);
-	BIO_free(b);
-	return text;
-}
+#include "certs.h"
+#include "client/curl_impl.h"
 
 /* A key and a certificate that it has signed itself. */
 static void pair_make(long serial, char **ret_cert, char **ret_key)
 {
-	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *cert = X509_new();
-	X509_NAME *name = X509_get_subject_name(cert);
-	BIO *out = BIO_new(BIO_s_mem()), *key_out = BIO_new(BIO_s_mem());
-	X509_set_version(cert, 2);
-	ASN1_INTEGER_set(X509_get_serialNumber(cert), serial);
-	X509_gmtime_adj(X509_getm_notBefore(cert), 0);
-	X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
-	X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"test", -1, -1,
-				   0);
-	X509_set_issuer_name(cert, name);
-	X509_set_pubkey(cert, key);
-	assert_true(X509_sign(cert, key, EVP_sha256()) > 0);
-	assert_int_equal(PEM_write_bio_X509(out, cert), 1);
-	assert_int_equal(PEM_write_bio_PrivateKey(key_out, key, NULL, NULL, 0, NULL, NULL), 1);
-	*ret_cert = text_of(out);
-	*ret_key = text_of(key_out);
-	X509_free(cert);
-	EVP_PKEY_free(key);
+	struct cert c = cert_make(&(struct cert_wanted){ .name = "test", .serial = serial });
+
+	*ret_cert = TAKE(c.pem);
+	*ret_key = TAKE(c.key_pem);
+	cert_free(&c);
 }
 
 static char *joined(const char *a, const char *b)
@@ -122,6 +97,35 @@ static void a_mark_tells_them_apart(void **state)
 	assert_true(strlen(two) < strlen(cert) + 80);
 }
 
+/* A receiver of events has a route for each attempt. */
+static void routes_share_what_was_parsed_for_the_last(void **state)
+{
+	(void)state;
+	AUTO(auto_free) char *cert = NULL, *key = NULL, *other = NULL, *other_key = NULL;
+	struct client *client;
+	struct error err;
+	pair_make(1, &cert, &key);
+	pair_make(2, &other, &other_key);
+	AUTO(auto_free) char *again = strdup(cert);
+	const struct tls_pem one = { .ca = cert }, same = { .ca = again }, two = { .ca = other };
+	const struct tls_pem *const given[] = { &one, &same, &two };
+	struct curl_route *routes[3];
+	assert_true(client_open_libcurl(&client, &err));
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		routes[i] = (struct curl_route *)client_route_new(client, "https://x.example",
+								  given[i]);
+		assert_non_null(routes[i]);
+		assert_int_equal(count_of(routes[i]->store), 1);
+	}
+	assert_ptr_equal(routes[0]->store, routes[1]->store);
+	assert_string_equal(routes[0]->ca_mark, routes[1]->ca_mark);
+	assert_ptr_not_equal(routes[1]->store, routes[2]->store);
+	assert_string_not_equal(routes[1]->ca_mark, routes[2]->ca_mark);
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++)
+		client_route_free(&routes[i]->base);
+	client_close(client);
+}
+
 static void copies_and_their_likeness(void **state)
 {
 	(void)state;
@@ -145,6 +149,7 @@ int main(void)
 		cmocka_unit_test(what_files_hold),
 		cmocka_unit_test(a_store_has_them_all),
 		cmocka_unit_test(a_mark_tells_them_apart),
+		cmocka_unit_test(routes_share_what_was_parsed_for_the_last),
 		cmocka_unit_test(copies_and_their_likeness),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -60,11 +60,53 @@ static void one_that_is_posted_by_its_own_function_runs_again(void **state)
 	mailbox_close(&box);
 }
 
+#define POSTS 20000u
+
+static struct mailbox shared;
+static struct mail again;
+static unsigned runs;
+static _Atomic bool posted_all;
+
+static void count(struct dispatch *d, struct mail *m, unsigned asked)
+{
+	(void)d;
+	(void)m;
+	assert_int_equal(asked, 1);
+	runs++;
+}
+
+static void *post_main(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < POSTS; i++)
+		mail_post(&shared, &again, count, 1);
+	posted_all = true;
+	return NULL;
+}
+
+/* For ThreadSanitizer: it is posted while it is run. */
+static void another_thread_may_post_at_any_moment(void **state)
+{
+	pthread_t thread;
+
+	(void)state;
+	mailbox_open(&shared, NULL);
+	assert_int_equal(pthread_create(&thread, NULL, post_main, NULL), 0);
+	while (!posted_all)
+		mail_run(&shared, NULL);
+	mail_run(&shared, NULL);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_in_range(runs, 1, POSTS);
+	assert_false(mail_waits(&shared));
+	mailbox_close(&shared);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_runs_once_for_all_that_was_asked),
 		cmocka_unit_test(one_that_is_posted_by_its_own_function_runs_again),
+		cmocka_unit_test(another_thread_may_post_at_any_moment),
 	};
 
 	dispatch_thread_begin();

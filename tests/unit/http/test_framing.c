@@ -5,16 +5,26 @@
 
 #define HOST "Host: x\r\n"
 
-/* Status of the fault, 0: none. What may be taken of the bytes is added up in *ret_taken. */
-static int status_in_pieces(struct slice text, size_t n, size_t *ret_taken, struct framing *f)
+/* Status of the fault, 0: none. Bytes of the body are added up in *ret_data, ends in *ret_ends. */
+static int status_in_pieces(struct slice text, size_t n, struct framing *f, size_t *ret_data,
+			    uint64_t *ret_ends)
 {
 	struct framing_fault fault = { 0, NULL };
+	struct slice data;
 
-	*ret_taken = 0;
+	*ret_data = 0;
+	*ret_ends = 0;
 	framing_init(f);
 	for (size_t at = 0; at < text.n && fault.why == NULL; at += n) {
-		struct slice piece = { text.p + at, text.n - at < n ? text.n - at : n };
-		*ret_taken += framing_read(f, piece, &fault);
+		struct slice rest = { text.p + at, text.n - at < n ? text.n - at : n };
+		for (enum framing_event event = FRAMING_HEAD;
+		     event != FRAMING_MORE && event != FRAMING_FAULT;) {
+			event = framing_next(f, &rest, &data, &fault);
+			*ret_data += event == FRAMING_DATA ? data.n : 0;
+			*ret_ends += event == FRAMING_END;
+			assert_true(event != FRAMING_MORE || rest.n == 0);
+			assert_int_equal(event == FRAMING_FAULT, fault.why != NULL);
+		}
 	}
 	framing_done(f);
 	assert_int_equal(fault.why != NULL, fault.status != 0);
@@ -23,16 +33,19 @@ static int status_in_pieces(struct slice text, size_t n, size_t *ret_taken, stru
 
 static void check(struct slice text, int status, uint64_t requests)
 {
-	size_t taken;
+	size_t data, whole_data;
+	uint64_t ends, whole_ends;
 	struct framing f;
 
+	(void)status_in_pieces(text, text.n, &f, &whole_data, &whole_ends);
 	for (size_t n = 1; n <= text.n; n++) {
-		int found = status_in_pieces(text, n, &taken, &f);
+		int found = status_in_pieces(text, n, &f, &data, &ends);
 		if (found != status || f.requests != requests)
 			fail_msg("status %d, requests %d in pieces of %d:\n%.*s", found,
 				 (int)f.requests, (int)n, SLICE_ARG(text));
+		assert_int_equal(ends, whole_ends);
 		if (status == 0)
-			assert_int_equal(taken, text.n);
+			assert_int_equal(data, whole_data);
 	}
 }
 
@@ -127,6 +140,8 @@ static void bad_lengths(void **state)
 	BAD_HEADER("Transfer-Encoding: identity");
 	BAD_HEADER("Transfer-Encoding: chunked ");
 	BAD_HEADER("Transfer-Encoding:");
+	BAD(400, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+	BAD(400, "POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n");
 }
 
 static void bad_chunks(void **state)
@@ -156,14 +171,15 @@ static void check_long(const char *start, const char *again, size_t n, int statu
 {
 	struct buf text = BUF(1u << 20);
 	struct framing f;
-	size_t taken;
+	size_t data;
+	uint64_t ends;
 
 	buf_text(&text, start);
 	for (size_t i = 0; i < n; i++)
 		buf_text(&text, again);
 	assert_false(text.failed);
-	assert_int_equal(status_in_pieces(buf_slice(&text), text.n, &taken, &f), status);
-	assert_int_equal(status_in_pieces(buf_slice(&text), 1000, &taken, &f), status);
+	assert_int_equal(status_in_pieces(buf_slice(&text), text.n, &f, &data, &ends), status);
+	assert_int_equal(status_in_pieces(buf_slice(&text), 1000, &f, &data, &ends), status);
 	buf_free(&text);
 }
 
@@ -177,53 +193,84 @@ static void long_ones(void **state)
 	check_long("GET / HTTP/1.1\r\nA: ", "b", 30000, 0);
 	check_long("GET / HTTP/1.1\r\n", "A: b\r\n", 1000, 431);
 	check_long("GET / HTTP/1.1\r\n", "A: b\r\n", 300, 0);
-	check_long("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n3;", "x", 2000, 400);
-	check_long("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", "A: b\r\n", 1000,
-		   431);
-	check_long("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\n{\r\n", 20000, 0);
+	check_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3;", "x", 2000,
+		   400);
+	check_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n3;", "x", 50000,
+		   400);
+	check_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n", "A: b\r\n",
+		   1000, 431);
+	check_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "1\r\n{\r\n",
+		   20000, 0);
 }
 
-/* What may be taken ends where the request before the fault ends. */
-static void only_what_came_before_is_taken(void **state)
+static enum framing_event next(struct framing *f, struct slice *rest, struct slice *ret_data)
 {
-	static const char good[] = "POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc";
 	struct framing_fault fault;
+	enum framing_event event = framing_next(f, rest, ret_data, &fault);
+
+	assert_int_equal(event == FRAMING_FAULT, fault.why != NULL);
+	return event;
+}
+
+/* Each event once, and `rest` begins behind it: nothing of the next request is read before. */
+static void one_event_after_the_other(void **state)
+{
+	struct slice rest = SLICE("\nPOST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc"
+				  "PUT / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+				  "2\r\nde\r\n1\r\nf\r\n0\r\nA: b\r\n\r\n"
+				  "GET / HTTP/1.0\r\n\r\nGET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n");
+	struct slice data = { NULL, 0 };
 	struct framing f;
-	char text[400];
 
 	(void)state;
 	framing_init(&f);
-	int n = snprintf(text, sizeof(text), "%s%sGET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", good,
-			 good);
-	assert_int_equal(framing_read(&f, (struct slice){ text, (size_t)n }, &fault),
-			 2 * (sizeof(good) - 1));
-	assert_int_equal(fault.status, 400);
+	assert_int_equal(next(&f, &rest, &data), FRAMING_HEAD);
+	assert_memory_equal(rest.p, "abcPUT", 6);
+	assert_int_equal(next(&f, &rest, &data), FRAMING_DATA);
+	assert_true(slice_is(data, "abc"));
+	assert_false(f.requests != 1);
+	assert_int_equal(next(&f, &rest, &data), FRAMING_END);
+	assert_true(framing_is_idle(&f));
+	assert_memory_equal(rest.p, "PUT", 3);
+	assert_int_equal(next(&f, &rest, &data), FRAMING_HEAD);
+	assert_int_equal(next(&f, &rest, &data), FRAMING_DATA);
+	assert_true(slice_is(data, "de"));
+	assert_int_equal(next(&f, &rest, &data), FRAMING_DATA);
+	assert_true(slice_is(data, "f"));
+	assert_int_equal(next(&f, &rest, &data), FRAMING_END);
+	assert_int_equal(next(&f, &rest, &data), FRAMING_HEAD);
+	assert_int_equal(next(&f, &rest, &data), FRAMING_END);
+	assert_int_equal(next(&f, &rest, &data), FRAMING_FAULT);
 	framing_done(&f);
-	/* of one that began before: nothing */
-	framing_init(&f);
-	assert_int_equal(framing_read(&f, SLICE("GET / HTTP/1.1\r\nA: b"), &fault), 20);
-	assert_null(fault.why);
-	assert_int_equal(framing_read(&f, SLICE("\r\n c\r\n\r\n"), &fault), 0);
-	assert_non_null(fault.why);
-	framing_done(&f);
+}
+
+static void read_on(struct framing *f, struct slice bytes)
+{
+	struct slice data;
+
+	while (next(f, &bytes, &data) != FRAMING_MORE)
+		;
 }
 
 static void states(void **state)
 {
-	struct framing_fault fault;
 	struct framing f;
 
 	(void)state;
 	framing_init(&f);
 	assert_true(framing_is_idle(&f));
-	framing_read(&f, SLICE("\r\n"), &fault);
+	read_on(&f, SLICE("\r\n"));
 	assert_false(framing_is_idle(&f)); /* a client may not send empty lines for ever */
 	assert_false(framing_is_in_body(&f));
-	framing_read(&f, SLICE("POST / HTTP/1.0\r\nContent-Length: 2\r\n"), &fault);
+	read_on(&f, SLICE("POST / HTTP/1.0\r\nContent-Length: 4\r\n"));
 	assert_false(framing_is_in_body(&f));
-	framing_read(&f, SLICE("\r\na"), &fault);
+	assert_int_equal(framing_data_left(&f), 0);
+	read_on(&f, SLICE("\r\na"));
 	assert_true(framing_is_in_body(&f));
-	framing_read(&f, SLICE("b"), &fault);
+	assert_int_equal(framing_data_left(&f), 3);
+	framing_data_taken(&f, 2); /* read elsewhere */
+	assert_int_equal(framing_data_left(&f), 1);
+	read_on(&f, SLICE("b"));
 	assert_true(framing_is_idle(&f));
 	framing_done(&f);
 }
@@ -237,7 +284,7 @@ int main(void)
 		cmocka_unit_test(bad_lengths),
 		cmocka_unit_test(bad_chunks),
 		cmocka_unit_test(long_ones),
-		cmocka_unit_test(only_what_came_before_is_taken),
+		cmocka_unit_test(one_event_after_the_other),
 		cmocka_unit_test(states),
 	};
 

@@ -8,12 +8,15 @@
 
 static char text[BYTES];
 static atomic_uint reads, closes, sources;
-static _Atomic size_t read_most;  /* at once; 0: all */
-static _Atomic uint64_t bad_from; /* bytes from here on cannot be read */
-static _Atomic uint64_t ends_at;  /* the source does */
-static atomic_uint read_ms;       /* a read takes so long */
-static _Atomic pthread_t loop;    /* the thread in which `begin` is called */
-static atomic_bool in_loop;       /* a read was made there */
+static _Atomic size_t read_most;   /* at once; 0: all */
+static _Atomic uint64_t bad_from;  /* bytes from here on cannot be read */
+static _Atomic uint64_t ends_at;   /* the source does */
+static atomic_uint read_ms;        /* a read takes so long */
+static _Atomic pthread_t loop;     /* the thread in which `begin` is called */
+static atomic_bool in_loop;        /* a read was made there */
+static atomic_uint loop_waits_for; /* so many reads, when it is asked for /none; 0: it does not */
+static atomic_bool loop_waits;
+static atomic_uint reads_meanwhile;
 
 static ssize_t source_read(void *ctx, uint64_t at, void *to, size_t n)
 {
@@ -24,6 +27,8 @@ static ssize_t source_read(void *ctx, uint64_t at, void *to, size_t n)
 	in_loop = in_loop || pthread_equal(pthread_self(), loop);
 	if (read_ms > 0)
 		usleep(read_ms * 1000);
+	while (loop_waits_for > 0 && !loop_waits)
+		usleep(1000);
 	if (at >= bad_from)
 		return -1;
 	n = left < n ? (size_t)left : n;
@@ -43,9 +48,14 @@ static const struct http_source_ops source_ops = { .read = source_read, .close =
 static bool app_begin(void *ctx, struct http_request *q, struct http_response *r)
 {
 	(void)ctx;
-	(void)q;
 	(void)r;
 	loop = pthread_self();
+	if (loop_waits_for == 0 || strcmp(http_path(q), "/none") != 0)
+		return true;
+	loop_waits = true;
+	for (unsigned ms = 0; reads < loop_waits_for && ms < 10000; ms++)
+		usleep(1000);
+	reads_meanwhile = (unsigned)reads;
 	return true;
 }
 
@@ -100,6 +110,8 @@ static int setup(void **state)
 		text[i] = (char)(i % 1000 < 500 ? 'a' + i % 7 : ' ' + (i * 2654435761u >> 13) % 64);
 	reads = closes = sources = 0;
 	in_loop = false;
+	loop_waits = false;
+	loop_waits_for = reads_meanwhile = 0;
 	read_most = 0;
 	read_ms = 0;
 	bad_from = UINT64_MAX;
@@ -243,6 +255,23 @@ static void a_slow_source_holds_up_nobody(void **state)
 	close(fd); /* in the middle of a read: what is left of it is closed all the same */
 }
 
+/* A source of many small parts: between the reads of a piece nobody waits for the loop. */
+static void a_piece_is_filled_without_the_loop(void **state)
+{
+	const char *head, *body;
+	int fd = dial(server);
+
+	(void)state;
+	read_most = 1000;
+	loop_waits_for = 66; /* of 64 KiB */
+	say(fd, SLICE("GET /whole HTTP/1.1\r\nHost: x\r\n\r\n"));
+	while (reads == 0)
+		usleep(1000);
+	assert_int_equal(get("GET /none", &head, &body), 0);
+	assert_int_equal(reads_meanwhile, 66);
+	close(fd);
+}
+
 static void closing_waits_for_a_read(void **state)
 {
 	int fd = dial(server);
@@ -266,6 +295,7 @@ int main(void)
 		SERVED(nothing_is_read_that_is_not_sent),
 		SERVED(a_fault_ends_the_connection),
 		SERVED(a_slow_source_holds_up_nobody),
+		SERVED(a_piece_is_filled_without_the_loop),
 		SERVED(closing_waits_for_a_read),
 	};
 

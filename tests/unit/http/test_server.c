@@ -272,6 +272,59 @@ static void a_fault_waits_for_the_answers_before_it(void **state)
 	server_done(s);
 }
 
+/* As clients of proxies name it; and what only looks like that is a path. */
+static void a_target_may_name_the_server(void **state)
+{
+	static const char *const targets[][2] = {
+		{ "http://x/a/b?q=1", "GET /a/b 1" },   { "HTTPS://x:80/a%2F", "GET /a/ -" },
+		{ "http://x?q=1", "GET / 1" },          { "http://", "GET / -" },
+		{ "/http://x/a", "GET /http://x/a -" }, { "*", "GET * -" },
+	};
+	struct http_server *s = server_on("127.0.0.1");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(targets); i++) {
+		char text[200];
+		int n = snprintf(text, sizeof(text),
+				 "GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+				 targets[i][0]);
+		const char *answer = ask(s, (struct slice){ text, (size_t)n });
+		assert_string_equal(strstr(answer, "\r\n\r\n") + 4, targets[i][1]);
+	}
+	server_done(s);
+}
+
+/* RFC 9112, 9.3. */
+static void who_keeps_the_connection(void **state)
+{
+	static const struct {
+		const char *version, *says;
+		bool kept;
+	} cases[] = {
+		{ "1.1", "", true },
+		{ "1.1", "Connection: Close\r\n", false },
+		{ "1.1", "Connection: keep-alive, close\r\n", false },
+		{ "1.1", "Connection: x\r\nConnection: close\r\n", false },
+		{ "1.0", "", false },
+		{ "1.0", "Connection: Keep-Alive\r\n", true },
+		{ "1.0", "Connection: keep-alive, close\r\n", false },
+	};
+	struct http_server *s = server_on("127.0.0.1");
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char text[300];
+		int n = snprintf(text, sizeof(text),
+				 "GET /1 HTTP/%s\r\nHost: x\r\n%s\r\n"
+				 "GET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+				 cases[i].version, cases[i].says);
+		const char *answer = ask(s, (struct slice){ text, (size_t)n });
+		assert_has(answer, "GET /1 -");
+		assert_int_equal(strstr(answer, "GET /2 -") != NULL, cases[i].kept);
+	}
+	server_done(s);
+}
+
 /* Requests that came together and apart, byte by byte. */
 static void heads_may_come_in_pieces(void **state)
 {
@@ -493,21 +546,16 @@ static bool ask_and_stay(int fd)
 	ssize_t n = recv(fd, text, sizeof(text) - 1, 0);
 	assert_true(n > 0);
 	text[n] = '\0';
-	usleep(20000); /* until the server has noted that it is idle */
 	return is_kept(text);
 }
 
-/* Two are kept; a third only when one of them has been idle for long, and that one then goes. */
-static void few_connections_keep_their_memory(void **state)
+/* Of one connection too many the one that has been idle longest makes room, if that is long; else
+ * the new one is closed. */
+static void the_longest_idle_makes_room(void **state)
 {
 	struct http_server *s;
 	struct http_config config = {
-		.host = "127.0.0.1",
-		.threads = 2,
-		.workers = 2,
-		.connections_max = 100,
-		.kept_max = 2,
-		.app = app,
+		.host = "127.0.0.1", .threads = 1, .workers = 2, .connections_max = 2, .app = app
 	};
 	struct error err;
 	int fds[4];
@@ -518,14 +566,15 @@ static void few_connections_keep_their_memory(void **state)
 	real_monotonic_ms = sys.monotonic_ms;
 	sys.monotonic_ms = skipping_monotonic_ms;
 	assert_true(http_server_open(&config, &s, &err));
-	for (int i = 0; i < 4; i++)
-		fds[i] = dial(s);
+	fds[0] = dial(s);
 	assert_true(ask_and_stay(fds[0]));
+	fds[1] = dial(s);
 	assert_true(ask_and_stay(fds[1]));
 	assert_true(ask_and_stay(fds[0])); /* was idle, is again: now 1 is the oldest */
-	assert_false(ask_and_stay(fds[2]));
+	fds[2] = dial(s);
 	assert_int_equal(recv(fds[2], &byte, 1, 0), 0);
 	skipped_ms += 10000;
+	fds[3] = dial(s);
 	assert_true(ask_and_stay(fds[3]));
 	assert_int_equal(recv(fds[1], &byte, 1, 0), 0);
 	assert_true(ask_and_stay(fds[0]));
@@ -606,11 +655,13 @@ int main(void)
 		cmocka_unit_test(a_refusal_comes_before_the_body_if_the_client_waits),
 		cmocka_unit_test(faults_close_the_connection),
 		cmocka_unit_test(a_fault_waits_for_the_answers_before_it),
+		cmocka_unit_test(a_target_may_name_the_server),
+		cmocka_unit_test(who_keeps_the_connection),
 		cmocka_unit_test(heads_may_come_in_pieces),
 		cmocka_unit_test(slow_clients_are_cut),
 		cmocka_unit_test(sends_files),
 		cmocka_unit_test(clients_that_go_away),
-		cmocka_unit_test(few_connections_keep_their_memory),
+		cmocka_unit_test(the_longest_idle_makes_room),
 		cmocka_unit_test(quiesce_refuses_and_close_waits),
 		cmocka_unit_test(addresses),
 		cmocka_unit_test(an_address_is_claimed_before_the_server_is_there),

@@ -44,7 +44,7 @@ static void begin_answer(struct answer *a, uint64_t length)
 	http_pass_header(&r, SLICE("X-Bad"), SLICE("a\r\nX-Smuggled: b"));
 	http_header(&r, "X-Own", "%d", 7);
 	http_stream_begin(a->stream, &r, length);
-	assert_int_equal(r.passed.n, 0);
+	assert_int_equal(r.fields.n, 0);
 }
 
 static bool app_begin(void *ctx, struct http_request *q, struct http_response *r)

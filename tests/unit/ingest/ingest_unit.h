@@ -25,7 +25,7 @@ static inline int store_setup(void **state)
 	log_set_level(LOG_OFF);
 	sys.fsync = no_sync;
 	dir = scratch_dir_new();
-	assert_true(blobs_open(dir, &blobs, &err));
+	assert_true(blobs_open(dir, NULL, &blobs, &err));
 	return 0;
 }
 

@@ -169,6 +169,50 @@ static void marks_are_kept_wherever_they_are_made(void **state)
 	index_close(ix);
 }
 
+/* Records without a prefix are written smaller; the first with one makes those before it larger. */
+static void a_prefix_may_come_late(void **state)
+{
+	static const uint32_t firsts[] = { 0, 1, 255, 256, 257, 1023, 1024, 1025, 2999, 3000 };
+	static struct index_record records[3000];
+	struct error err;
+
+	(void)state;
+	for (size_t k = 0; k < ARRAY_LEN(firsts); k++) {
+		struct index_writer *w;
+		struct index *ix;
+		assert_true(index_writer_open(NULL, &w, &err));
+		for (uint32_t i = 0; i < 3000; i++) {
+			struct index_record r = { .offset = i * UINT64_C(1000),
+						  .custom_id_hash = ~UINT64_C(0) - i,
+						  .line = i + 1,
+						  .inputs = i };
+			r.prefix.hash[0] = i == firsts[k] || i == 2998 ? i + 9 : 0;
+			r.prefix.hash[5] = r.prefix.hash[0];
+			if (firsts[k] == 3000)
+				r.prefix = (struct prefix){ 0 };
+			assert_true(index_writer_add(w, &r, SLICE("m"), none, &err));
+		}
+		assert_true(index_writer_mark(w, 1500, LINE_DUPLICATE_ID, &err));
+		assert_true(index_writer_finish(w, &err));
+		struct blob_reader *file = index_writer_end(w);
+		size_t bytes = firsts[k] == 3000 ? 48 : sizeof(records[0]);
+		assert_in_range(blob_bytes(file), 64 + 3000 * bytes, 64 + 3000 * bytes + 1000);
+		assert_true(index_open(file, &ix, &err));
+		index_writer_close(w);
+		assert_true(index_read(ix, 0, records, 3000, &err));
+		for (uint32_t i = 0; i < 3000; i++) {
+			const struct index_record *r = &records[i];
+			bool has = firsts[k] < 3000 && (i == firsts[k] || i == 2998);
+			assert_true(r->offset == i * UINT64_C(1000) && r->line == i + 1 &&
+				    r->custom_id_hash == ~UINT64_C(0) - i && r->inputs == i &&
+				    record_flags(r) == (i == 1500 ? LINE_DUPLICATE_ID : 0u) &&
+				    r->model == 0 && r->prefix.hash[0] == (has ? i + 9 : 0) &&
+				    r->prefix.hash[5] == r->prefix.hash[0]);
+		}
+		index_close(ix);
+	}
+}
+
 static struct blob_reader *copy_of(const char *bytes, size_t n)
 {
 	struct blob_writer *w;
@@ -491,6 +535,7 @@ int main(void)
 		cmocka_unit_test(summaries_have_an_edge),
 		cmocka_unit_test(odd_names),
 		cmocka_unit_test(marks_are_kept_wherever_they_are_made),
+		cmocka_unit_test(a_prefix_may_come_late),
 		cmocka_unit_test(whatever_is_damaged_is_refused),
 		cmocka_unit_test(an_index_need_not_be_a_file),
 		cmocka_unit_test(version_1_is_read),

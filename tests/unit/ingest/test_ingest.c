@@ -311,6 +311,38 @@ static void what_is_forgone_is_hashed_all_the_same(void **state)
 	assert_int_equal(scratch_count(dir, "files"), 0);
 }
 
+/* With workers that hash beside the writing: the same hashes, and no fault leaves one of them behind. */
+static void bytes_are_hashed_by_workers(void **state)
+{
+	struct slice text = mixed_text();
+	struct ingest_limits limits = { .md5 = true };
+	struct ingest *in;
+	struct error err;
+	char sha256[65], md5[33];
+	bool fired = true;
+
+	(void)state;
+	assert_true(ingest_open(blobs, &limits, &in, &err));
+	assert_true(ingest_chunks(in, text, 50000, &err));
+	memcpy(sha256, ingest_sha256(in), sizeof(sha256));
+	memcpy(md5, ingest_md5(in), sizeof(md5));
+	ingest_abort(in);
+	assert_true(workers_open("hash", 2, &limits.hashers, &err));
+	for (int nth = 1; fired; nth++) {
+		sys_fail_nth(nth, EIO);
+		in = NULL;
+		bool ok = ingest_open(blobs, &limits, &in, &err);
+		if (ok && (ok = ingest_chunks(in, text, 70000, &err))) {
+			assert_string_equal(ingest_sha256(in), sha256);
+			assert_string_equal(ingest_md5(in), md5);
+		}
+		ingest_abort(in);
+		fired = sys_restore();
+		assert_int_equal(ok, !fired);
+	}
+	workers_close(limits.hashers);
+}
+
 /* ---- faults ---- */
 
 static bool upload(struct slice text, struct error *err)
@@ -609,6 +641,7 @@ int main(void)
 		cmocka_unit_test(a_file_over_the_limit_is_refused),
 		cmocka_unit_test(what_is_aborted_was_never_there),
 		cmocka_unit_test(what_is_forgone_is_hashed_all_the_same),
+		cmocka_unit_test(bytes_are_hashed_by_workers),
 		cmocka_unit_test(any_failing_call_leaves_nothing),
 		cmocka_unit_test(the_pass_needs_no_files),
 		cmocka_unit_test(any_failing_call_of_any_store_leaves_nothing),

@@ -274,7 +274,7 @@ static void opening_blobs(void **state)
 		struct blobs *again = NULL;
 		struct error err;
 		memory_fail(&s);
-		bool ok = blobs_open(dir, &again, &err) &&
+		bool ok = blobs_open(dir, NULL, &again, &err) &&
 			  blobs_sweep(again, none_known, NULL, 1750000000, &err);
 		memory_restore(&s);
 		assert_true(ok == !s.fired);

@@ -84,7 +84,7 @@ static inline void world_take_up(void)
 {
 	MUST(store_open(world.dir, &world.store, &err));
 	MUST(store_org_ensure(world.store, "ours", NOW, &world.org, &err));
-	MUST(blobs_open(world.dir, &world.blobs, &err));
+	MUST(blobs_open(world.dir, NULL, &world.blobs, &err));
 }
 
 static inline void world_let_go(void)

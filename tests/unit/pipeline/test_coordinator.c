@@ -622,6 +622,45 @@ static void test_a_budget_that_is_used_up_completes_the_batch(void **state)
 	batch_done(&b);
 }
 
+/* Damage is found when all has ended: the line runs again, for the budget is not used up. `restarts`: at
+ * the next start. */
+static void damaged_while_finalizing(bool restarts)
+{
+	uint64_t records[LINES_MAX];
+	bool moved;
+
+	upload_lines(LINES);
+	batch_begin_as(&(struct batch_options){ .token_budget = 100 });
+	for (uint64_t i = 0; i < LINES; i++)
+		answer(i);
+	overwrite(journal_name(), JOURNAL_START + 60, "~~~~");
+	if (restarts) {
+		MUST(store_batch_move(world.store, w.batch_id, 1u << BATCH_IN_PROGRESS,
+				      BATCH_FINALIZING, world_sys.s, &moved, &err));
+		restart();
+	}
+	TURNS_UNTIL(fake.added == (restarts ? 1 : 2));
+	assert_int_equal(status(), BATCH_FINALIZING);
+	assert_int_equal(fake_records(records), 1);
+	answer(records[0]);
+	to_the_end();
+	assert_int_equal(status(), BATCH_COMPLETED);
+	assert_counts(LINES, 0, 0, 0);
+	assert_null(result(true));
+}
+
+static void test_damage_while_finalizing_spends_no_budget(void **state)
+{
+	(void)state;
+	damaged_while_finalizing(false);
+}
+
+static void test_damage_found_after_a_restart_spends_no_budget(void **state)
+{
+	(void)state;
+	damaged_while_finalizing(true);
+}
+
 /* As it is after a crash between the two states. */
 static void test_a_crash_after_the_budget_was_used_up(void **state)
 {
@@ -811,6 +850,8 @@ int main(void)
 		TEST(test_a_held_batch_stays_held_across_a_restart),
 		TEST(test_a_batch_that_is_held_while_validating_begins_held),
 		TEST(test_a_budget_that_is_used_up_completes_the_batch),
+		TEST(test_damage_while_finalizing_spends_no_budget),
+		TEST(test_damage_found_after_a_restart_spends_no_budget),
 		TEST(test_a_crash_after_the_budget_was_used_up),
 		TEST(test_nothing_is_sent_before_its_time),
 		TEST(test_lines_are_sent_at_its_hours),

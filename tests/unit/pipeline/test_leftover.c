@@ -23,7 +23,7 @@ static char *left(void)
 
 	batch_done(&parent);
 	parent = row();
-	MUST(leftover_open(world.dir, world.blobs, &parent, &from, &err));
+	MUST(leftover_open(world.dir, world.blobs, &parent, &parent, &from, &err));
 	MUST(ingest_open(world.blobs, &limits, &in, &err));
 	MUST(leftover_copy(from, in, &err) && ingest_finish(in, &err));
 	assert_int_equal(ingest_bytes(in), leftover_bytes(from));
@@ -47,7 +47,7 @@ static void refused(const char *param, const char *words)
 
 	batch_done(&parent);
 	parent = row();
-	assert_false(leftover_open(world.dir, world.blobs, &parent, &from, &err));
+	assert_false(leftover_open(world.dir, world.blobs, &parent, &parent, &from, &err));
 	assert_int_equal(err.kind, ERR_INVALID);
 	assert_string_equal(err.param, param);
 	assert_non_null(strstr(err.message, words));
@@ -171,7 +171,10 @@ static void test_what_is_gone_is_told(void **state)
 	all_recorded();
 	to_the_end();
 	struct batch b = row();
-	MUST(blob_remove(world.blobs, b.output_file_id, &err));
+	MUST(blob_remove(world.blobs, b.output_file_id, &err)); /* the error file is there */
+	assert_string_equal(left(),
+			    LINE("1") "\n" LINE("3") "  \r\n" LINE("4") "\n" LINE("5") "\n");
+	MUST(blob_remove(world.blobs, b.error_file_id, &err));
 	refused("", "output file");
 	MUST(blob_remove(world.blobs, b.input_file_id, &err));
 	refused("input_file_id", "is gone");
@@ -193,6 +196,8 @@ static void test_the_order_may_still_be_where_it_was(void **state)
 	snprintf(home, sizeof(home), "%s/files/%s.index", world.dir, b.output_file_id);
 	snprintf(path, sizeof(path), "%s/batches/%s.order", world.dir, b.id);
 	assert_int_equal(rename(home, path), 0);
+	snprintf(home, sizeof(home), "%s/files/%s.index", world.dir, b.error_file_id);
+	assert_int_equal(unlink(home), 0);
 	assert_string_equal(left(),
 			    LINE("1") "\n" LINE("3") "  \r\n" LINE("4") "\n" LINE("5") "\n");
 	batch_done(&b);
@@ -212,7 +217,7 @@ static void test_an_order_without_all_lines_is_refused(void **state)
 	snprintf(home, sizeof(home), "%s/files/%s.index", world.dir, b.output_file_id);
 	assert_int_equal(truncate(home, ORDER_ENTRY_BYTES),
 			 0); /* as coordinator_open.c begins one */
-	refused("", "The order of the lines");
+	refused("", "Some of the order");
 	batch_done(&b);
 }
 

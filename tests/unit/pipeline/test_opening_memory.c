@@ -22,7 +22,7 @@ static int setup(void **state)
 	snprintf(path, sizeof(path), "%s/batches", w.dir);
 	assert_int_equal(mkdir(path, 0700), 0);
 	assert_true(store_open(w.dir, &w.store, &w.err));
-	assert_true(blobs_open(w.dir, &w.blobs, &w.err));
+	assert_true(blobs_open(w.dir, NULL, &w.blobs, &w.err));
 	return 0;
 }
 

@@ -61,6 +61,14 @@ void dispatch_online_close(struct dispatch *d)
 	whole.online_closed = true;
 }
 
+bool dispatch_guest(struct dispatch *d, const struct client_guest *guest, struct error *e)
+{
+	(void)d;
+	(void)guest;
+	(void)e;
+	return true;
+}
+
 bool dispatch_upstreams(struct dispatch *d, const struct upstream_config *list, size_t n,
 			struct error *e)
 {

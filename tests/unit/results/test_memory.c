@@ -127,7 +127,7 @@ static void merging(void **state)
 	(void)state;
 	sys.fsync = sys.fdatasync = no_sync;
 	dir = scratch_dir_new();
-	assert_true(blobs_open(dir, &blobs, &err));
+	assert_true(blobs_open(dir, NULL, &blobs, &err));
 	journal_fill();
 	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
 		struct merge_state m = { 0 }, none = { 0 };

@@ -83,7 +83,7 @@ static void world_open(struct world *w)
 	struct error err;
 	struct journal_found found;
 	w->dir = scratch_dir_new();
-	assert_true(blobs_open(w->dir, &w->blobs, &err));
+	assert_true(blobs_open(w->dir, NULL, &w->blobs, &err));
 	snprintf(path, sizeof(path), "%s/b.journal", w->dir);
 	snprintf(w->order_path, sizeof(w->order_path), "%.4000s/b.order", w->dir);
 	assert_true(

@@ -1,6 +1,7 @@
 /* test_stream.c: the order of lines, and pages of them from result files and journal (11.3). */
 #include "unit.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 
 #include "results/order.h"
@@ -39,7 +40,7 @@ static int world_open(void **state)
 	dir = scratch_dir_new();
 	snprintf(path[0], PATH_MAX, "%s/b.journal", dir);
 	snprintf(path[1], PATH_MAX, "%s/b.order", dir);
-	assert_true(blobs_open(dir, &blobs, &err));
+	assert_true(blobs_open(dir, NULL, &blobs, &err));
 	assert_true(journal_open(path[0], JOURNAL_START, LINES, nothing, NULL, &j, &found, &err));
 	for (uint32_t n = 1; n <= LINES; n++) {
 		struct buf record = BUF(1 << 20);
@@ -131,6 +132,24 @@ static struct stream *page(const struct merge_state *merged, bool journal, uint3
 	return stream;
 }
 
+struct seen {
+	uint32_t number;
+	uint64_t at;
+};
+
+/* Lines come in their order, each where it stands, and as whose. */
+static void on_line(void *ctx, const struct stream_line *line)
+{
+	struct seen *seen = ctx;
+	char text[3000];
+
+	assert_true(line->number > seen->number);
+	assert_int_equal(line->at, seen->at);
+	assert_int_equal(line->record, LINES - line->number);
+	assert_int_equal(line->length, line_make(line->number, text));
+	*seen = (struct seen){ line->number, line->at + line->length };
+}
+
 /* Reads the page in pieces of `piece` bytes: lines first .. last but those divisible by `hole`. */
 static void check(struct stream *s, uint32_t first, uint32_t last, uint32_t hole, size_t piece)
 {
@@ -138,6 +157,9 @@ static void check(struct stream *s, uint32_t first, uint32_t last, uint32_t hole
 	size_t n = 0, some;
 	struct error err;
 
+	struct seen seen = { .number = first - 1 };
+	stream_each(s, on_line, &seen);
+	assert_int_equal(seen.at, stream_bytes(s));
 	assert_int_equal(stream_last(s), last);
 	for (uint32_t i = first; i <= last; i++)
 		if (hole == 0 || i % hole != 0)
@@ -207,6 +229,38 @@ static void a_damaged_record_is_passed_over(void **state)
 		assert_int_equal(pwrite(fd, "?", 1, (off_t)places[n] + (n == 100 ? 9 : 60)), 1);
 	close(fd);
 	check(page(&none, true, 0, 10000), 1, LINES, 50, 65536);
+}
+
+static unsigned descriptors(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	assert_non_null(d);
+	while (readdir(d) != NULL)
+		n++;
+	closedir(d);
+	return n;
+}
+
+/* A client may take long to read it. */
+static void a_page_keeps_what_it_reads_of_alone(void **state)
+{
+	(void)state;
+	struct merge_state m;
+
+	merge(100, 0, &m);
+	unsigned before = descriptors();
+	struct stream *s = page(&m, true, 0, 10000);
+	assert_int_equal(descriptors(), before + 2); /* output and journal, not the order */
+	stream_close(s);
+	s = page(&m, true, 0, 50);
+	assert_int_equal(descriptors(), before + 1);
+	check(s, 1, 50, 0, 1000);
+	s = page(&m, true, 150, 20);
+	assert_int_equal(descriptors(), before + 1);
+	check(s, 151, 170, 0, 1000);
+	assert_int_equal(descriptors(), before);
 }
 
 static void an_open_page_outlives_its_files(void **state)
@@ -301,6 +355,7 @@ int main(void)
 		TEST(numbers_without_a_line_are_passed_over),
 		TEST(what_is_not_merged_for_good_is_read_from_the_journal),
 		TEST(a_damaged_record_is_passed_over),
+		TEST(a_page_keeps_what_it_reads_of_alone),
 		TEST(an_open_page_outlives_its_files),
 		TEST(what_a_crash_has_undone_is_cleared),
 		TEST(a_torn_or_lost_order_is_told),

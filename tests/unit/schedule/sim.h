@@ -7,29 +7,8 @@
 #include <assert.h>
 #include <math.h>
 
+#include "random.h"
 #include "schedule/schedule.h"
-
-/* ---- random numbers: the same for a seed, everywhere ---- */
-
-static uint64_t sim_seed;
-
-static inline uint32_t sim_random(uint32_t below)
-{
-	sim_seed = sim_seed * 6364136223846793005u + 1442695040888963407u;
-	return (uint32_t)(((sim_seed >> 33) * below) >> 31);
-}
-
-static inline double sim_random_unit(void)
-{
-	return sim_random(1u << 24) / (double)(1u << 24);
-}
-
-static inline uint32_t sim_hash(uint32_t x)
-{
-	x = (x ^ (x >> 16)) * 0x85ebca6bu;
-	x = (x ^ (x >> 13)) * 0xc2b2ae35u;
-	return (x ^ (x >> 16)) | 1u;
-}
 
 /* ---- batches ---- */
 

@@ -61,6 +61,17 @@ static void alone_it_has_all_slots(void **state)
 	foresee(1000, 0, 1); /* no line is shorter than a line */
 }
 
+static void slots_of_a_rate_give_that_rate(void **state)
+{
+	(void)state;
+	schedule.line_ms = 400;
+	double slots = schedule_slots_of(&schedule, 4);
+	assert_about(slots, 1.6);
+	foresee(slots, 0, 25);
+	schedule.line_ms = 0;
+	assert_about(schedule_slots_of(&schedule, 4), 0);
+}
+
 static void nothing_can_be_told_before_a_line_has_ended(void **state)
 {
 	double start, end;
@@ -103,6 +114,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(alone_it_has_all_slots, empty),
+		cmocka_unit_test_setup(slots_of_a_rate_give_that_rate, empty),
 		cmocka_unit_test_setup(nothing_can_be_told_before_a_line_has_ended, empty),
 		cmocka_unit_test_setup(it_waits_for_its_own_organization_s, empty),
 		cmocka_unit_test_setup(it_shares_with_others_by_weight, empty),

@@ -771,12 +771,18 @@ static void forecast_counts_hours(void **state)
 	/* 500 s of its own from its time on */
 	assert_about((double)f[0]->b.forecast.eta_s, 10000 - sim.now_ms / 1000 + 500, 0.01);
 	assert_false(f[0]->b.forecast.at_risk);
+	late.not_before = 0; /* what was found is kept until then: nothing is looked up anew */
+	sim_forecast(&sim);
+	assert_about((double)f[0]->b.forecast.eta_s, 10000 - sim.now_ms / 1000 + 500, 0.01);
+	f[0]->b.opening_memo = (struct opening_memo){ 0 };
 	late.not_before = 19800; /* too late for its window's end */
 	sim_forecast(&sim);
 	assert_true(f[0]->b.forecast.at_risk);
+	f[0]->b.opening_memo = (struct opening_memo){ 0 };
 	late.not_before = 60; /* beside the other: half of the slots until that ends */
 	sim_forecast(&sim);
 	assert_about((double)f[0]->b.forecast.eta_s, 60 - sim.now_ms / 1000 + 940, 0.02);
+	f[0]->b.opening_memo = (struct opening_memo){ 0 };
 	/* and when it runs, its end is that of its hours again */
 	late = (struct opening){ .has_hours = true,
 				 .hours = { .from_min = 0, .to_min = 5, .zone = "" } };

@@ -265,6 +265,36 @@ static void an_organization_has_limits_of_its_own(void **state)
 	assert_int_equal(limits[LIMIT_BYTES], 0);
 }
 
+static void an_organization_changes_as_a_whole(void **state)
+{
+	struct org_change change = { .weight = 7 };
+	int64_t limits[ORG_LIMITS];
+	struct key key;
+	struct org org;
+
+	(void)state;
+	put_key(&ours, "h1", "sk-1", NOW);
+	MUST(store_key_find(store, "h1", &key, &err));
+	change.limits[LIMIT_FILES].changes = change.limits[LIMIT_BYTES].changes = true;
+	change.limits[LIMIT_FILES].to = 5;
+	change.limits[LIMIT_BYTES].to = LIMIT_AS_CONFIGURED;
+	MUST(store_org_limit(store, "ours", LIMIT_BYTES, 1, &err));
+	MUST(store_org_limit(store, "ours", LIMIT_UPLOADS, 2, &err));
+	MUST(store_org_change(store, "ours", &change, &err));
+	MUST(store_org_get(store, "ours", &org, &err));
+	assert_int_equal(org.weight, 7);
+	MUST(store_org_limits(store, ours.id, limits, &err));
+	assert_int_equal(limits[LIMIT_FILES], 5);
+	assert_int_equal(limits[LIMIT_BYTES], LIMIT_AS_CONFIGURED);
+	assert_int_equal(limits[LIMIT_UPLOADS], 2);
+	MUST(store_key_find(store, "h1", &key, &err));
+	assert_int_equal(key.limits[LIMIT_FILES], 5);
+	MUST(store_org_change(store, "ours", &(struct org_change){ 0 }, &err));
+	MUST(store_org_get(store, "ours", &org, &err));
+	assert_int_equal(org.weight, 7);
+	FAILS(store_org_change(store, "nobody", &change, &err), NOT_FOUND);
+}
+
 static uint64_t clock_ms;
 
 static uint64_t fake_ms(void)
@@ -330,6 +360,7 @@ int main(void)
 		WITH_STORE(revoking_again_keeps_the_first_time),
 		WITH_STORE(a_suspended_organizations_keys_say_so),
 		WITH_STORE(an_organization_has_limits_of_its_own),
+		WITH_STORE(an_organization_changes_as_a_whole),
 		WITH_STORE(a_known_key_is_found_in_memory),
 		WITH_STORE(another_process_is_seen_at_once),
 	};

@@ -163,19 +163,33 @@ static void a_database_held_shortly_is_waited_for(void **state)
 
 static int acknowledged[2]; /* a pipe: ids of files whose insert has returned */
 
-static void write_until_killed(void)
+static void *write_for_ever(void *arg)
 {
-	if (!store_open(dir, &store, &err))
-		_exit(1);
+	struct error mine;
+
 	for (int i = 0;; i++) {
 		struct file f = file_of(&ours, NOW);
 		char id[ID_SIZE] = "";
 		/* A fork inherits the random numbers that its parent has in stock. */
-		snprintf(f.id, sizeof(f.id), "file-%d-%d", (int)getpid(), i);
-		if (!store_file_insert(store, &f, NULL, NULL, id, &err) ||
+		snprintf(f.id, sizeof(f.id), "file-%d-%s-%d", (int)getpid(), (char *)arg, i);
+		if (!store_file_insert(store, &f, NULL, NULL, id, &mine) ||
 		    write(acknowledged[1], id, sizeof(id)) != sizeof(id))
 			_exit(1);
 	}
+}
+
+/* Several threads, so that commits are several threads' as well. */
+static void write_until_killed(void)
+{
+	static char names[][2] = { "a", "b", "c", "d" };
+	pthread_t thread;
+
+	if (!store_open(dir, &store, &err))
+		_exit(1);
+	for (size_t i = 1; i < ARRAY_LEN(names); i++)
+		if (pthread_create(&thread, NULL, write_for_ever, names[i]) != 0)
+			_exit(1);
+	write_for_ever(names[0]);
 }
 
 static void assert_stored(const char *id)

@@ -1,7 +1,7 @@
 /* Progress in figures: speed, spans, the bar at every width, the plain line. */
 #include "unit.h"
 
-#include "cli/meter.h"
+#include "terminal/meter.h"
 
 static void spans(void **state)
 {
@@ -199,9 +199,32 @@ static void the_plain_line(void **state)
 				  "ETA -, waiting: the upstream is down");
 }
 
+/* Counts of a server may be anything. */
+static void more_than_all_fills_the_bar_and_no_more(void **state)
+{
+	static const uint64_t counts[][2] = { { 5, 3 },
+					      { UINT64_MAX, 1 },
+					      { UINT64_MAX, UINT64_MAX },
+					      { UINT64_MAX - 1, UINT64_MAX },
+					      { 1, 0 } };
+	char bar[256];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		const struct meter_view view = { .done = counts[i][0],
+						 .total = counts[i][1],
+						 .eta_s = -1 };
+		meter_bar(&view, 200, bar, sizeof(bar));
+		assert_true(strlen(bar) <= 200);
+		assert_true(strstr(bar, "100%") != NULL || strstr(bar, " 99%") != NULL ||
+			    strstr(bar, "  0%") != NULL);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(more_than_all_fills_the_bar_and_no_more),
 		cmocka_unit_test(spans),
 		cmocka_unit_test(rates),
 		cmocka_unit_test(without_two_samples_nothing_is_known),

@@ -2,7 +2,7 @@
 #include "unit.h"
 
 #include "base/attr.h"
-#include "cli/file_kind.h"
+#include "terminal/file_kind.h"
 
 #define OBJECT "{\"custom_id\":\"a\"}\n"
 
