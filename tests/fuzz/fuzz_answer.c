@@ -26,20 +26,22 @@ static void head_pass_on(const struct exchange_head *h, struct slice head)
 	http_response_init(&r);
 	for (size_t i = 0; i < h->header_count; i++) {
 		struct slice name = h->headers[i].name, value = h->headers[i].value;
-		size_t before = r.passed.n;
+		size_t before = r.fields.n;
 		PROMISE(is_inside(name, head) && is_inside(value, head));
 		if (!header_is_end_to_end(h->headers, h->header_count, name))
 			continue;
 		http_pass_header(&r, name, value);
-		PROMISE(r.passed.n == before || r.passed.n == before + name.n + value.n + 2);
-		passed += r.passed.n > before;
+		PROMISE(r.fields.n == before || r.fields.n == before + name.n + value.n + 4);
+		passed += r.fields.n > before;
 	}
-	size_t texts = 0;
-	for (size_t i = 0; i < r.passed.n; i++) {
-		texts += r.passed.p[i] == '\0';
-		PROMISE(r.passed.p[i] != '\n' && r.passed.p[i] != '\r');
+	size_t ends = 0;
+	for (size_t i = 0; i < r.fields.n; i++) {
+		const char *at = r.fields.p + i;
+		ends += *at == '\n';
+		PROMISE(*at != '\0' && (*at != '\n' || at[-1] == '\r'));
+		PROMISE(*at != '\r' || at[1] == '\n');
 	}
-	PROMISE(texts == 2 * passed);
+	PROMISE(ends == passed && r.fields.n == r.passed_n);
 	http_response_done(&r);
 }
 

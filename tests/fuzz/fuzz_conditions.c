@@ -52,7 +52,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		range(header, sizes[i]);
 	etags(header);
 	if (gzip_asked(header))
-		PROMISE(strcasestr(header, "gzip") != NULL);
+		PROMISE(strcasestr(header, "gzip") != NULL && gzip_taken(header));
+	if (html_taken(header))
+		PROMISE(strcasestr(header, "text/html") != NULL);
 	free(header);
 	return 0;
 }

@@ -39,7 +39,7 @@ static void start(void)
 
 	if (blobs != NULL)
 		return;
-	PROMISE(mkdtemp(dir) != NULL && blobs_open(dir, &blobs, &err));
+	PROMISE(mkdtemp(dir) != NULL && blobs_open(dir, NULL, &blobs, &err));
 	atexit(clean_up);
 	sys.fsync = no_sync;
 }

@@ -2,7 +2,7 @@
 #include "base/json.h"
 #include "batch/weight.h"
 #include "fuzz.h"
-#include "ingest/line.h"
+#include "ingest/template.h"
 
 static struct slice line;
 
@@ -60,6 +60,40 @@ static size_t prompt_bytes_of(struct slice body)
 	return n > 0 ? n : member_bytes(body, "input");
 }
 
+static void same(struct slice a, struct slice b)
+{
+	PROMISE(a.p == b.p && a.n == b.n);
+}
+
+/* A template finds of a line what line_scan() finds, whatever it was made of. */
+static void like(struct line_template *t, struct slice text)
+{
+	struct line_facts a, b;
+
+	line_scan(text, &a);
+	line_scan_like(t, text, &b);
+	PROMISE(a.flags == b.flags && a.inputs == b.inputs && a.sampling == b.sampling);
+	same(a.custom_id, b.custom_id);
+	same(a.body, b.body);
+	same(a.url, b.url);
+	same(a.model, b.model);
+	same(a.method, b.method);
+	PROMISE(memcmp(&a.prefix, &b.prefix, sizeof(a.prefix)) == 0);
+}
+
+static void lines_alike(void)
+{
+	static struct line_template t;
+	const char *lf = line.n > 0 ? memchr(line.p, '\n', line.n) : NULL;
+	size_t n = lf != NULL ? (size_t)(lf - line.p) : line.n / 2;
+
+	t.pause = t.misses = 0;
+	like(&t, line);
+	like(&t, line);
+	like(&t, (struct slice){ line.p, n });
+	like(&t, (struct slice){ line.p + n, line.n - n });
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct line_facts f;
@@ -67,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice value;
 
 	line = (struct slice){ (const char *)data, size };
+	lines_alike();
 	line_scan(line, &f);
 	weight_fits(line, 0);
 	inside(f.custom_id);
