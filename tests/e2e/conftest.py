@@ -3,6 +3,9 @@
 Most tests share one server per profile (each pytest-xdist worker has its own pair) and differ by
 organization: `api` runs a test in both profiles, `kimi`, `oai` in one. A test that kills, stops,
 configures or breaks something makes a server of its own with `serve`.
+
+A module with `BOTH_CLIENTS = True`, or a test marked `both_clients`, runs once as lowtide speaks to
+upstreams by itself and once with libcurl.
 """
 
 import pytest
@@ -17,6 +20,12 @@ def pytest_configure(config):
         raise pytest.UsageError(f"no program at {program.BINARY}: build it, or set LOWTIDE_BIN")
 
 
+def pytest_generate_tests(metafunc):
+    marked = metafunc.definition.get_closest_marker("both_clients") is not None
+    if marked or getattr(metafunc.module, "BOTH_CLIENTS", False):
+        metafunc.parametrize("http_client", ["auto", "libcurl"], indirect=True)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
@@ -25,6 +34,14 @@ def pytest_runtest_makereport(item, call):
             if server.starts:
                 report.sections.append((f"lowtide in {server.directory}", server.tail()))
     return report
+
+
+@pytest.fixture(autouse=True)
+def http_client(request):
+    """Who speaks to upstreams in this test: "auto" or "libcurl"."""
+    program.http_client = getattr(request, "param", None)
+    yield program.http_client or "auto"
+    program.http_client = None
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +58,8 @@ def shared(tmp_path_factory, upstream):
     servers = {}
 
     def get(name, profile, settings):
+        if program.http_client == "libcurl":
+            name += "-libcurl"
         if name not in servers:
             directory = tmp_path_factory.mktemp(f"server-{name}")
             # as many lines at once whether a test before sent online requests or not

@@ -9,6 +9,9 @@ from support.upstream import Answer
 from support.wire import wait_until
 
 
+BOTH_CLIENTS = True
+
+
 def run_among_good(api, bad):
     """A bad line amid good ones: (what became of it, seconds)."""
     mark = fresh()

@@ -130,6 +130,7 @@ def test_11_2_stall_message_is_the_last_answer(serve, own_upstream):
     api.wait(batch, "completed", seconds=60)
 
 
+@pytest.mark.both_clients
 def test_8_3_refused_and_unknown_host_are_told_apart(serve, own_upstream):
     """F2: one word for all."""
 
@@ -252,6 +253,7 @@ def test_8_3_a_rate_that_is_told_only_by_429(serve, own_upstream):
     assert batch["request_counts"] == {"total": 15, "completed": 15, "failed": 0}
 
 
+@pytest.mark.both_clients
 def test_8_2_a_coded_answer_is_decoded(serve, own_upstream):
     """U9: lines ask for `identity`; what comes coded all the same is decoded, or named."""
     import gzip

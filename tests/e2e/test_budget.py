@@ -10,7 +10,7 @@ import time
 
 from support import server as program
 from support.api import check_error
-from support.jsonl import fresh, numbered, raw_line
+from support.jsonl import fresh, jsonl, numbered, raw_line
 from support.upstream import Answer
 from support.wire import Multipart, Raw, request, wait_until
 
@@ -85,7 +85,8 @@ def test_e1_uploads_beyond_the_descriptors_are_503(serve):
     api = with_descriptors(serve(start=False), 128)
     file_id = api.upload(numbered(fresh(), 3))
     form = Multipart().add('name="purpose"', b"batch")
-    form.add('name="file"; filename="in.jsonl"', b'{"custom_id":"')
+    # too much to stay in memory
+    form.add('name="file"; filename="in.jsonl"', jsonl(numbered(fresh(), 1000)) + b'{"custom_id":"')
     length = len(form.body()) + 1000
     head = request(
         "POST", "/v1/files", api.key,

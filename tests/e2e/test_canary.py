@@ -23,6 +23,7 @@ def held(api, batch):
     seen = api.wait(batch, lambda b: b["lowtide"]["stall_reason"] == "held")
     assert seen["status"] == "in_progress"
     assert f"canary of {N} lines" in seen["lowtide"]["stall_message"]
+    assert seen["lowtide"]["held_by"] == "canary"
     assert seen["lowtide"]["running"] == 0 and seen["lowtide"]["eta_at"] is None
     return seen
 
@@ -42,10 +43,37 @@ def test_11_1_a_canary_and_then_the_rest(serve, own_upstream):
     assert own_upstream.sent(mark) == N
     api.http.post(f"batches/{batch['id']}/resume").raise_for_status()
     done = api.wait(batch, "completed")
-    assert done["request_counts"]["completed"] == LINES
+    assert done["request_counts"]["completed"] == LINES and done["lowtide"]["held_by"] is None
     assert own_upstream.sent(mark) == LINES, "the canary's lines do not run twice"
     output, _ = api.results(done)
     assert list(output) == [f"{mark}-{n}" for n in range(LINES)]
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_11_1_bad_lines_that_are_left_out_are_not_of_the_canary(serve, own_upstream, kill):
+    """They are nothing to look at: N lines run, of those that can. Also where whole segments are bad."""
+    api, mark = serve(settings={"execution.concurrency": 8}), fresh()
+    good = numbered(mark, 40, f"hold:{mark} then ok" if kill else "")
+    lines = [b"{"] * 2500 + good + [b"{"] * 400
+    batch = create(api, lines, canary=N, on_invalid_line="skip")
+    if kill:
+        own_upstream.wait_sent(mark, N)
+        api.server.kill()
+        own_upstream.release(mark)
+        own_upstream.settled(mark)
+        api.server.start()
+    seen = held(api, batch)
+    assert seen["request_counts"] == {"total": 2940, "completed": N, "failed": 2900}
+    assert sent_lines(own_upstream, mark) == [4, 12, 20, 28, 36], "spread evenly over the good ones"
+    api.http.post(f"batches/{batch['id']}/resume").raise_for_status()
+    done = api.wait(batch, "completed")
+    assert done["request_counts"] == {"total": 2940, "completed": 40, "failed": 2900}
+
+
+def test_11_1_no_more_good_lines_than_that_all_run(api):
+    lines = [b"{"] * 10 + numbered(fresh(), N)
+    done = api.wait(create(api, lines, canary=N, on_invalid_line="skip"), "completed")
+    assert done["request_counts"] == {"total": 10 + N, "completed": N, "failed": 10}
 
 
 @pytest.mark.parametrize("lines", [N - 1, N])
@@ -86,7 +114,7 @@ def test_11_1_a_canary_across_kills(serve, own_upstream):
     again = len(sent_lines(own_upstream, mark))
     api.server.start()
     done = api.wait(batch, "completed")
-    assert done["request_counts"]["completed"] == LINES
+    assert done["request_counts"]["completed"] == LINES and done["lowtide"]["held_by"] is None
     assert again >= N
 
 

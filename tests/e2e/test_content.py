@@ -150,6 +150,7 @@ def test_3_2_etag(blob):
         got = get(api, path, If_None_Match=given)
         assert got.status_code == 304 and got.content == b"", given
         assert got.headers["etag"] == etag
+        assert got.headers["content-length"] == str(len(BLOB)), "RFC 9110, 8.6: that of the 200, or none"
     for given in ('"x"', '"x", "y"'):
         assert get(api, path, If_None_Match=given).content == BLOB
 

@@ -101,6 +101,10 @@ RUNNING = {
     "journal.torn_write": (400, [1, 2, 5]),
     "journal.before_sync": (400, [1, 3]),
     "journal.after_sync": (400, [1, 3]),
+    # the first passing is the upload's
+    "redo.before_write": (400, [2, 4]),
+    "redo.before_sync": (400, [2, 4]),
+    "redo.after_sync": (400, [2, 4]),
     "results.before_sync": (2500, [1, 2]),
     "results.after_sync": (2500, [1, 2]),
     "results.after_commit": (2500, [1, 2]),
@@ -116,6 +120,8 @@ def ended_least(name, nth):
         return 0 if name == "batch.before_in_progress" else RUNNING[name][0]
     if name.startswith("results."):
         return nth * SEGMENT
+    if name.startswith("redo."):
+        return nth - (1 if name == "redo.after_sync" else 2)
     return nth if name.endswith("_sync") else nth - 1  # a group has a line at least
 
 
@@ -367,6 +373,101 @@ def test_a_torn_database_file_is_no_silent_loss(crashing):
     api.server.kill()
     api.server.start()
     assert {one["id"] for one in api.http.get("files").json()["data"]} == set(ids)
+
+
+# ---- a power cut ----
+
+
+def cut_power(api, flag):
+    """The server is killed, and all that it wrote to files and did not sync is lost: of a server whose
+    redo log has never been full that is every file of small uploads and batches. The next start is one
+    of another kernel."""
+    api.server.kill()
+    for directory in ("files", "batches"):
+        for path in (api.server.data / directory).iterdir():
+            path.unlink()
+    flag.touch()
+
+
+def test_what_was_acknowledged_survives_a_power_cut(crashing, own_upstream, failpoints, tmp_path):
+    """Uploads, lines that ended, batches that are final: of many small batches at once."""
+    flag = tmp_path / "cut"
+    api = crashing()
+    points = {"LOWTIDE_FAILPOINTS": f"redo.kernel=eio:{flag}"}
+    api.server.start(env=points)
+    marks = [fresh() for _ in range(8)]
+    uploads = {mark: api.upload(numbered(mark, 10)) for mark in marks}
+    final = [api.create(uploads[mark]) for mark in marks]
+    final = [api.wait(batch, "completed") for batch in final]
+    held = fresh()
+    half = api.create([*numbered(held, 12), *numbered(held + "h", CONCURRENCY, f"hold:{held}")])
+    api.wait(half, lambda b: b["request_counts"]["completed"] == 12)
+    only = api.upload(numbered("only", 5))
+    before = {file_id: api.content(file_id) for file_id in [*uploads.values(), only]}
+    sent = own_upstream.settled(held)
+    cut_power(api, flag)
+    api.server.start(env=points)
+    for file_id, bytes_before in before.items():
+        assert api.content(file_id) == bytes_before
+    for mark, batch in zip(marks, final, strict=True):
+        output, error = api.results(api.get(batch["id"]))
+        assert list(output) == [f"{mark}-{n}" for n in range(10)] and not error
+    assert ended_in(api.get(half["id"])) >= 12
+    assert "blob.lost" not in api.server.log()
+    own_upstream.release(held)
+    half = api.wait(half, "completed")
+    assert len(api.results(half)[0]) == 12 + CONCURRENCY
+    counts = own_upstream.counts(held)
+    assert {counts[f"{held}-{n}"] for n in range(12)} == {1}, "a line that had ended was sent again"
+    assert sent == 12 + CONCURRENCY
+
+
+@pytest.mark.parametrize("way", ["kill", "stop"])
+def test_long_answers_survive_the_next_boot(crashing, own_upstream, failpoints, tmp_path, way):
+    """Answers so long that a small batch's journal is synced in itself: all that was written to files is
+    there when the machine, or only the container, has been started anew."""
+    flag = tmp_path / "booted"
+    api = crashing(execution__drain="1s")
+    points = {"LOWTIDE_FAILPOINTS": f"redo.kernel=eio:{flag}"}
+    api.server.start(env=points)
+    mark = fresh()
+    long = numbered(mark, 12, "huge:100000")
+    batch = api.create([*long, *numbered(mark + "h", CONCURRENCY, f"hold:{mark}")])
+    api.wait(batch, lambda b: ended_in(b) == 12)
+    own_upstream.settled(mark)
+    api.server.kill() if way == "kill" else api.server.stop()
+    flag.touch()
+    api.server.start(env=points)
+    assert ended_in(api.get(batch["id"])) >= 12
+    own_upstream.release(mark)
+    api.wait(batch, "completed")
+    counts = own_upstream.counts(mark)
+    assert {counts[f"{mark}-{n}"] for n in range(12)} == {1}, "a line that had ended was sent again"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_power_cut_at_random(crashing, own_upstream, failpoints, tmp_path, seed):
+    """Batches of ten lines, one behind the other; the power goes at any time."""
+    rng = random.Random(seed)
+    flag = tmp_path / "cut"
+    api = crashing()
+    points = {"LOWTIDE_FAILPOINTS": f"redo.kernel=eio:{flag}"}
+    api.server.start(env=points)
+    batches, end = {}, time.monotonic() + rng.uniform(0.5, 2)
+    while time.monotonic() < end:
+        mark = fresh()
+        batches[api.create(numbered(mark, 10, "slow:0.02"))["id"]] = mark
+        for batch_id in batches:
+            api.get(batch_id)
+    seen = {batch_id: ended_in(api.watch.last[batch_id]) for batch_id in batches}
+    cut_power(api, flag)
+    sent = {batch_id: own_upstream.settled(mark) for batch_id, mark in batches.items()}
+    api.server.start(env=points)
+    for batch_id, mark in batches.items():
+        assert ended_in(api.get(batch_id)) >= seen[batch_id]
+        batch = api.wait(batch_id, "completed")
+        again = sent[batch_id] - seen[batch_id]
+        check_promise(api, own_upstream, batch, mark, 10, again)
 
 
 # ---- a slow disk ----

@@ -221,3 +221,30 @@ def test_11_3_at_risk_and_behind_others(serve, tmp_path):
     assert behind["starts_at"] > alone["starts_at"]
     assert behind["eta_at"] > alone["eta_at"] + 3
     api.cancel(batch)
+
+
+def test_11_3_hours_and_canary_count(serve, own_upstream):
+    """Outside its hours nothing is sent; after a canary nobody knows how long a person takes."""
+    settings = {"execution.concurrency": 4, "online.reserve": 0}
+    api = serve(settings=settings)
+    api.run(numbered(fresh(), 50, "slow:0.1"))
+    file_id = api.upload(numbered(fresh(), 400, "slow:0.1"))
+    now, hour = int(time.time()), 3600
+    begin = (now + 2 * hour) // 60 * 60
+
+    def clock(at):
+        return time.strftime("%H:%M", time.gmtime(at))
+
+    closed = ask(api, file_id, lowtide={"hours": f"{clock(begin)}-{clock(begin + hour)} Etc/UTC"})
+    assert closed["starts_at"] == begin
+    assert begin + 5 <= closed["eta_at"] <= begin + 60 and closed["at_risk"] is False
+    # a minute a day and more work than fits into it: the rest waits for the next days
+    many = api.upload(numbered(fresh(), 6000, "slow:0.1"))
+    short = ask(api, many, lowtide={"hours": f"{clock(begin)}-{clock(begin + 60)} Etc/UTC"})
+    assert short["starts_at"] == begin
+    assert short["eta_at"] >= begin + 24 * hour and short["at_risk"] is True
+    held = ask(api, file_id, lowtide={"canary": 10})
+    assert held["starts_at"] is not None
+    assert held["eta_at"] is None and held["at_risk"] is False
+    whole = ask(api, file_id, lowtide={"canary": 400})
+    assert whole["eta_at"] is not None, "no more lines than its canary: it is not held"

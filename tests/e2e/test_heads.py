@@ -177,12 +177,11 @@ def test_w9_no_batch_from_a_folded_key(kimi):
         (b"GET /" + b"a" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
         (b"GET / HTTP/1.1\r\nX: " + b"a" * 200_000 + b"\r\n\r\n", 431),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000 + b"\r\n", 431),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nCookie: " + b"a=b;" * 7000 + b"\r\n\r\n", 431),
         (b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", 505),
         (b"GET /\r\n", 400),
         (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x01" * 500, 400),
     ],
-    ids=["target", "header", "headers", "cookie", "version", "no version", "tls"],
+    ids=["target", "header", "headers", "version", "no version", "tls"],
 )
 def test_none_is_the_library_s_own(kimi, data, status):
     refusal(say(kimi, data), kimi.profile, status)
@@ -190,7 +189,7 @@ def test_none_is_the_library_s_own(kimi, data, status):
 
 def test_long_heads_are_taken(kimi):
     """As long as it may be: 300 headers, and one of 30,000 bytes."""
-    for more in (["X: y"] * 300, ["X: " + "a" * 30_000], ["Cookie: " + "a=b;" * 300]):
+    for more in (["X: y"] * 300, ["X: " + "a" * 30_000], ["Cookie: " + "a=b;" * 7000]):
         with Raw(kimi.server) as raw:
             assert raw.send(request("GET", "/v1/files", kimi.key, more)).answer()[0] == 200
 
@@ -198,6 +197,7 @@ def test_long_heads_are_taken(kimi):
 # ---- the other direction ----
 
 
+@pytest.mark.both_clients
 @pytest.mark.parametrize(
     ("headers", "logged"),
     [
@@ -205,12 +205,12 @@ def test_long_heads_are_taken(kimi):
         ({"X A": "secret"}, 1),
         ({"X-A": "secret\r\n folded"}, 1),
         ({"": "secret"}, 1),
-        ({"X-A": "secret\r\nno colon"}, 0),  # libcurl's to refuse
+        ({"X-A": "secret\r\nno colon"}, 0),  # how often libcurl leaves it to us
         ({"X-A": "secret\0"}, 0),
     ],
     ids=["control", "name", "folded", "empty", "colon", "NUL"],
 )
-def test_answers_of_upstreams_are_checked_alike(kimi, upstream, headers, logged):
+def test_answers_of_upstreams_are_checked_alike(kimi, upstream, headers, logged, http_client):
     """502, once in the log, without the value."""
     mark = fresh()
     upstream.on(mark, Answer(headers=headers))
@@ -219,7 +219,8 @@ def test_answers_of_upstreams_are_checked_alike(kimi, upstream, headers, logged)
         kimi.http.post("chat/completions", json=chat(mark)), kimi.profile, 502, "upstream_error"
     )
     log = kimi.server.log()
-    assert log.count("online.malformed_answer") == before + logged
+    expected = 1 if http_client == "auto" else logged
+    assert log.count("online.malformed_answer") == before + expected
     assert "secret" not in log
 
 
@@ -280,4 +281,4 @@ def test_e11_slow_heads_are_cut_and_cost_nobody(serve):
             assert time.monotonic() - began < 15
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert "http.slow_clients_cut" in api.server.log()
+    assert "http.slow_client_cut" in api.server.log()

@@ -1,11 +1,14 @@
 """HTTP/2's own ways of saying no (faults-seen T5, T6, T9)."""
 
+import threading
 import time
 
 import pytest
 from support.http2 import Http2Upstream
 from support.jsonl import fresh, numbered
+from support.relay import Relay
 from support.tls import Authority, Nginx
+from support.wire import wait_until
 
 
 @pytest.fixture
@@ -60,6 +63,92 @@ def test_a_cold_upstream_without_http2_gets_many(serve, own_upstream, ca, tmp_pa
         api.wait(api.batches[-1], "completed")
     finally:
         front.close()
+
+
+# ---- more lines than one connection takes streams ----
+
+
+@pytest.fixture
+def narrow(own_upstream, ca, tmp_path):
+    """nginx that takes 16 streams a connection."""
+    own_upstream.models = ["m-1"]
+    more = "http2_max_concurrent_streams 16;"
+    front = Nginx(tmp_path / "nginx", own_upstream, ca.server(), more=more)
+    yield front
+    front.close()
+
+
+def test_a_full_connection_gets_one_beside_it(serve, narrow, ca):
+    """And not one for each line that finds no room: 64 lines, four connections."""
+    api = serve(upstream=narrow, settings={"tls.ca_file": ca.cert, "execution.concurrency": 64})
+    batch = api.run(numbered(fresh(), 256, "slow:0.2"))
+    assert batch["request_counts"]["completed"] == 256
+    assert {one[2] for one in narrow.served()} == {"HTTP/2.0"}
+    assert len(narrow.connections()) == 4
+
+
+class Gate(Relay):
+    """A relay whose new connections go nowhere while `open` is not set."""
+
+    def __init__(self, port):
+        super().__init__(lambda: self.open.wait(60) and port)
+        self.open = threading.Event()
+        self.open.set()
+        self.url = self.url.replace("http:", "https:")
+
+
+def shut(api, gate):
+    """The connections so far. The last of them is fresh, and no other comes to stand."""
+    api.run(numbered(fresh(), 1))
+    gate.open.clear()
+    return gate.connections
+
+
+@pytest.fixture
+def gate(narrow):
+    made = Gate(narrow.port)
+    yield made
+    made.open.set()
+    made.close()
+
+
+def test_lines_that_wait_for_a_connection_can_be_cancelled(serve, gate, own_upstream, ca):
+    """16 are sent, one makes a connection that does not come to stand, 23 wait for that."""
+    api = serve(upstream=gate, settings={"tls.ca_file": ca.cert, "execution.concurrency": 40})
+    mark = fresh()
+    before = shut(api, gate)
+    batch = api.create(numbered(mark, 40, "hold:many"))
+    own_upstream.wait_sent(mark, 16, seconds=20)
+    wait_until(lambda: gate.connections > before, "the second connection")
+    time.sleep(0.3)  # the others find no room
+    assert gate.connections == before + 1
+    api.cancel(batch)
+    assert api.wait(batch, "cancelled", seconds=5)["request_counts"]["completed"] == 0
+    gate.open.set()
+    own_upstream.release("many")
+    assert api.run(numbered(fresh(), 40))["request_counts"]["completed"] == 40
+
+
+def test_a_connection_beside_another_that_cannot_be_made(serve, gate, own_upstream, ca):
+    """Nobody waits for it longer than for the first; no line loses an attempt by it."""
+    settings = {
+        "tls.ca_file": ca.cert, "execution.concurrency": 40, "execution.max_attempts": 1,
+    }  # fmt: skip
+    api = serve(upstream=gate, settings=settings)
+    mark = fresh()
+    before = shut(api, gate)
+    batch = api.create(numbered(mark, 40, "hold:many"))
+    own_upstream.wait_sent(mark, 16, seconds=20)
+    wait_until(lambda: gate.connections > before, "the second connection")
+    assert gate.connections == before + 1
+    # its 10 s are over, and the others do not wait so long one after the other
+    wait_until(lambda: gate.connections > before + 15, "connections of the others", 20)
+    gate.open.set()
+    own_upstream.release("many")
+    assert api.wait(batch, "completed")["request_counts"]["completed"] == 40
+
+
+# ---- the end of a connection ----
 
 
 @pytest.mark.parametrize("how", ["leave", "leave-0", "leave-slowly", "notify"])

@@ -17,6 +17,8 @@ from support.prometheus import parse_metrics
 from support.upstream import Answer, error_body
 from support.wire import Raw, request, wait_until
 
+BOTH_CLIENTS = True
+
 ENDPOINTS = [
     "chat/completions", "completions", "embeddings", "responses", "moderations", "rerank", "score",
     "messages",

@@ -30,6 +30,7 @@ def forbidden(response, profile, pattern="operator"):
 ROUTES = [
     ("GET", "lowtide/orgs"),
     ("GET", "lowtide/orgs/x"),
+    ("POST", "lowtide/orgs/x"),
     ("POST", "lowtide/orgs/x/suspend"),
     ("POST", "lowtide/orgs/x/resume"),
     ("GET", "lowtide/keys"),

@@ -164,14 +164,53 @@ def test_11_3_input_gone(kimi, upstream):
     check_error(retry_raw(kimi, parent), "kimi", 400, code="invalid_value", param="input_file_id")
 
 
-def test_11_3_output_gone(kimi, upstream):
+def delete_file(api, file_id):
+    assert api.http.delete(f"files/{file_id}").status_code == 200
+    while f"files/{file_id}.jsonl" in api.server.blobs():
+        pass
+
+
+@pytest.mark.parametrize("gone", ["output_file_id", "error_file_id"])
+def test_11_3_one_of_the_result_files_gone(kimi, upstream, gone):
+    """The other one says which lines are left."""
+    mark = fresh()
+    parent, lines, left = some_fail(kimi, upstream, mark)
+    delete_file(kimi, parent[gone])
+    child = kimi.wait(retry(kimi, parent), "completed")
+    assert kimi.content(child["input_file_id"]) == jsonl(lines[n] for n in left)
+    assert child["request_counts"] == {"total": 10, "completed": 10, "failed": 0}
+
+
+def test_11_3_both_result_files_gone(kimi, upstream):
     """Then nothing says any more which lines are left."""
     parent, _, _ = some_fail(kimi, upstream, fresh())
-    assert kimi.http.delete(f"files/{parent['output_file_id']}").status_code == 200
-    while f"files/{parent['output_file_id']}.jsonl" in kimi.server.blobs():
-        pass
+    delete_file(kimi, parent["output_file_id"])
+    delete_file(kimi, parent["error_file_id"])
     error = check_error(retry_raw(kimi, parent), "kimi", 400)
     assert parent["output_file_id"] in error["message"]
+    left = [name for name in kimi.server.blobs() if parent["output_file_id"] in name
+            or parent["error_file_id"] in name or parent["id"] in name]  # fmt: skip
+    assert not left, "the order went with the files"
+
+
+@pytest.mark.parametrize("point", ["order.before_home", "order.between_homes", "order.after_home"])
+def test_16_9_killed_while_the_order_goes_to_the_result_files(serve, own_upstream, failpoints, point):
+    """The next start brings it to both. (A batch of one segment has it there from the beginning.)"""
+    api, mark = serve(start=False), fresh()
+    api.server.start(env={"LOWTIDE_FAILPOINTS": f"{point}=kill@1"})
+    lines = numbered(mark, 1030)
+    for n in range(0, 30, 3):
+        own_upstream.on(f"{mark}-{n}", Answer(status=422, body=b"{}"), Answer())
+    with contextlib.suppress(httpx.TransportError):
+        api.create(lines)
+    api.server.wait_killed()
+    api.server.start()
+    (parent,) = api.http.get("batches").json()["data"]
+    assert parent["status"] == "completed"
+    assert not [name for name in api.server.blobs() if name.startswith("batches/")]
+    delete_file(api, parent["output_file_id"])
+    child = api.wait(retry(api, parent), "completed")
+    assert api.content(child["input_file_id"]) == jsonl(lines[n] for n in range(0, 30, 3))
 
 
 def test_11_3_bad_lines_that_were_skipped_are_not_retried(api, upstream):
@@ -186,6 +225,25 @@ def test_11_3_bad_lines_that_were_skipped_are_not_retried(api, upstream):
     assert api.content(child["input_file_id"]) == lines[2] + b"\n"
     only_bad = api.run([*numbered(fresh(), 1), b"{"], **options)
     check_error(retry_raw(api, only_bad), api.profile, 400)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"on_invalid_line": "skip", "override": {"model": "m-1"}},
+     {"on_invalid_line": "skip", "mixed_models": True}],
+)  # fmt: skip
+def test_11_3_bad_lines_that_the_childs_options_mend_are_retried(api, upstream, options):
+    """Another model than the others', and no model; a line that is no JSON is bad with any options."""
+    mark = fresh()
+    other = line(f"{mark}-o", f"{mark}-o", model="m-2")
+    without = raw_line(f"{mark}-w", b'{"messages":[{"role":"user","content":"%s-w"}]}' % mark.encode())
+    parent = api.run([b"{", *numbered(mark, 2), other, without], lowtide={"on_invalid_line": "skip"})
+    assert parent["request_counts"] == {"total": 5, "completed": 2, "failed": 3}
+    check_error(retry_raw(api, parent), api.profile, 400)
+    child = api.wait(retry(api, parent, {"lowtide": options}), "completed")
+    mended = [other, without] if "override" in options else [other]
+    assert api.content(child["input_file_id"]) == jsonl(mended)
+    assert child["request_counts"]["completed"] == len(mended)
 
 
 def test_11_3_without_an_output_all_lines_are_left(api, upstream):

@@ -143,7 +143,7 @@ POINTS = [
     "journal.before_sync",
     "journal.after_sync",
     "batch.before_in_progress",
-    "results.after_commit",
+    "results.after_sync",
 ]
 
 
@@ -160,7 +160,7 @@ def test_16_9_killed_while_bad_lines_are_left_out(serve, own_upstream, failpoint
         api.create(file_id, **SKIP)
     api.server.wait_killed()
     before = own_upstream.settled(mark)
-    if name != "results.after_commit":
+    if name != "results.after_sync":
         assert before == 0
     api.server.start()
     (batch,) = api.http.get("batches").json()["data"]

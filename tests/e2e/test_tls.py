@@ -13,6 +13,7 @@ from support.jsonl import fresh, jsonl, numbered
 from support.tls import Authority, Nginx
 from support.wire import wait_until
 
+BOTH_CLIENTS = True
 MACHINE = pathlib.Path("/etc/ssl/certs/ca-certificates.crt")
 
 

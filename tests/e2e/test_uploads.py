@@ -351,11 +351,13 @@ def test_4_completed_while_another_works(serve, failpoints, tmp_path):
     slow.touch()
     sdk = api.sdk.with_options(max_retries=2)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        running = pool.submit(complete_raw, api, upload, ids)
-        wait_until(lambda: complete_raw(api, upload, ids).status_code == 409, "it works")
+        calls = [pool.submit(complete_raw, api, upload, ids) for _ in range(2)]
+        over, works = concurrent.futures.wait(calls, return_when=concurrent.futures.FIRST_COMPLETED)
+        refused = over.pop().result()
+        assert refused.status_code == 409 and int(refused.headers["Retry-After"]) >= 1
         slow.unlink()
         again = sdk.uploads.complete(upload, part_ids=ids)
-        assert running.result().json()["file"]["id"] == again.file.id
+        assert works.pop().result().json()["file"]["id"] == again.file.id
 
 
 # ---- bad input ----

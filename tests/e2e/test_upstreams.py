@@ -114,8 +114,9 @@ def test_13_online_does_not_wait_behind_lines(serve, own_upstream):
     api.wait(batch, "completed")
 
 
+@pytest.mark.both_clients
 def test_kept_connections_that_died_fail_no_line(serve, own_upstream):
-    """When an upstream goes down all its kept connections are dead: libcurl sends again on another one
+    """When an upstream goes down all its kept connections are dead: a request is sent again on another one
     once, no more, so that they cost a line one attempt."""
     api = serve(settings={"execution.concurrency": 16, "execution.max_attempts": 3})
     batch = api.create(numbered(fresh(), 400, "slow:0.03"))
@@ -279,6 +280,7 @@ def test_requests_waiting_in_the_engine_hold_lines_back(serve, own_upstream):
 # ---- faults ----
 
 
+@pytest.mark.both_clients
 def test_an_upstream_that_resets_every_connection(serve, own_upstream):
     """After a while it counts as down: lines wait and spend no attempts; then all of it runs."""
     mark = fresh()
@@ -292,6 +294,7 @@ def test_an_upstream_that_resets_every_connection(serve, own_upstream):
     assert batch["request_counts"] == {"total": 200, "completed": 200, "failed": 0}
 
 
+@pytest.mark.both_clients
 def test_an_upstream_that_hangs(serve, own_upstream, new_upstream):
     """What it holds times out and goes to the other; the other is never held up."""
     other = new_upstream()
@@ -376,6 +379,7 @@ def test_max_concurrency_is_never_passed(serve, own_upstream):
     assert own_upstream.peak <= 6
 
 
+@pytest.mark.both_clients
 def test_endpoint_path(own_upstream, serve):
     api = serve()
     api.run(numbered(fresh(), 1))

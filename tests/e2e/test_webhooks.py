@@ -550,15 +550,37 @@ def test_12_endpoints_of_the_configuration(serve, on_server, receivers, tmp_path
     assert one.http.get("webhook_endpoints").json()["data"] == []
     check_error(one.http.get("webhook_endpoints/we_config_all"), "kimi", 404)
     check_error(one.http.delete("webhook_endpoints/we_config_all"), "kimi", 404)
-    # a reload says that a restart is needed; one that is gone is sent nothing more
-    write(ours)
+    # a reload takes them as they are: one that is gone is sent nothing more, one comes with an
+    # organization of its own, and one has another secret
+    third = receivers()
+    new = "whsec_" + base64.b64encode(bytes([7]) * 32).decode()
+    write({"name": "ours", "url": to_ours.url, "org": "org-ours", "secret": new}, {"name": "third", "url": third.url,
+                                                       "secret": secrets[0], "org": "org-third"})
     api.server.reload()
-    wait_until(lambda: "config.restart_needed" in api.server.log(), "the log says so")
-    assert "webhooks.endpoints" in api.server.log()
-    api.server.restart()
+    wait_until(lambda: "config.reloaded" in api.server.log(), "the log says so")
+    assert "config.restart_needed" not in api.server.log()
     done = ends(one, "completed")
     to_ours.wait(2)
     assert to_ours.requests[1].batch == done["id"] and len(to_all.requests) == 3
+    unwrap(to_ours.requests[1], new)
+    other = on_server(api.server, api.server.new_key("org-third"))
+    done = ends(other, "completed")
+    third.wait(1)
+    assert third.requests[0].batch == done["id"] and len(to_ours.requests) == 2
+    unwrap(third.requests[0], secrets[0])
+    # what cannot be read changes nothing
+    write({"name": "x", "url": third.url})
+    api.server.reload()
+    wait_until(lambda: "config.reload_failed" in api.server.log(), "the log says so")
+    done = ends(one, "completed")
+    to_ours.wait(3)
+    unwrap(to_ours.requests[2], new)
+    write(ours)
+    api.server.restart()
+    done = ends(one, "completed")
+    to_ours.wait(4)
+    assert to_ours.requests[3].batch == done["id"]
+    assert len(to_all.requests) == 3 and len(third.requests) == 1
     for n in (1, 2):
         log = (api.server.directory / f"stderr.{n}").read_text()
         assert not any(secret in log for secret in secrets) and "hidden" not in log

@@ -54,7 +54,7 @@ STALL_REASONS = (None, "upstream_429", "upstream_down", "upstream_refused", "onl
 LOWTIDE_COUNTS = {"pending", "running", "expired", "cancelled", "retried"}
 LOWTIDE_MEMBERS = LOWTIDE_COUNTS | {
     "stall_reason", "stall_message", "top_errors", "rate_per_s", "eta_at", "at_risk", "queue_position",
-    "retried_from", "cost",
+    "retried_from", "cost", "held_by",
 }  # fmt: skip
 
 FILE_MEMBERS = {
@@ -356,19 +356,22 @@ class Api:
 
     @contextlib.contextmanager
     def well(self, model="m-1", every=0.05):
-        """Online requests that are answered well all the while: so what fails beside them is its own
-        fault, and not an outage (contract 8.3)."""
-        stop = threading.Event()
+        """Online requests that are answered well all the while, one of them before the block begins: so
+        what fails beside them is its own fault, and not an outage (contract 8.3)."""
+        stop, answered = threading.Event(), threading.Event()
 
         def ask():
             body = {"model": model, "messages": [{"role": "user", "content": "well"}]}
-            while not stop.wait(every):
+            while not stop.is_set():
                 with contextlib.suppress(httpx.HTTPError):  # the server may be killed meanwhile
-                    self.http.post("chat/completions", json=body)
+                    if self.http.post("chat/completions", json=body).status_code == 200:
+                        answered.set()
+                stop.wait(every)
 
         thread = threading.Thread(target=ask, daemon=True)
         thread.start()
         try:
+            assert answered.wait(30), f"no request is answered well\n{self.server.tail()}"
             yield
         finally:
             stop.set()

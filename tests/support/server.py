@@ -13,6 +13,9 @@ import httpx
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("LOWTIDE_BIN") or ROOT / "build-test" / "lowtide")
 
+# execution.client of the servers that are made from now on; None: as it is (conftest.py).
+http_client = None
+
 # What a sanitizer writes before it ends the program, or goes on.
 REPORT = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|runtime error:).*")
 # A busy two-core machine under ASan: generous, and only ever waited for when something is wrong.
@@ -64,7 +67,8 @@ class Server:
         self.data = self.directory / "data"
         self.upstream = upstream
         self.profile = profile
-        self.settings = {"execution.drain": "1s", **(settings or {})}
+        spoken = {"execution.client": http_client} if http_client else {}
+        self.settings = {"execution.drain": "1s", **spoken, **(settings or {})}
         self.env = dict(env or {})
         self.args = list(args)
         self.key = "sk-bootstrap-" + uuid.uuid4().hex
@@ -201,11 +205,11 @@ class Server:
         check_report(self.log(), "serve")
 
     def blobs(self):
-        """What stands in the data directory, but for the database, the lock and the id."""
+        """What stands in the data directory, but for the database, the logs, the lock and the id."""
         found = set()
         for path in self.data.rglob("*"):
             name = str(path.relative_to(self.data))
-            if path.is_file() and not name.startswith(("meta.db", "lowtide.")):
+            if path.is_file() and not name.startswith(("meta.db", "redo/", "lowtide.")):
                 found.add(name)
         return found
 
