@@ -2,7 +2,7 @@
 """Measures what README.md claims, on this machine, in one run: `make bench`.
 
 Prints one JSON object a figure as soon as it is known, a table at the end, and keeps both under
-build/bench/. Needs wrk and nothing but Python's standard library. The client side is cheap on
+build/bench/. Needs wrk, nginx and nothing but Python's standard library. The client side is cheap on
 purpose (sendfile, a poll every 50 ms): it shares the cores with what is measured.
 """
 
@@ -24,11 +24,17 @@ import sys
 import threading
 import time
 
+import batches
+import online
+import tls
+import variants
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 KEY = "sk-bench-0000000000000000000000000000"
 IN_FLIGHT = 64
 MANY = 50  # upstreams of one model, in the row of that name
 BODY_BYTES = 300
+PART_BYTES = 64 * 1024 * 1024
 MB = 1000 * 1000
 MIB = 1024 * 1024
 
@@ -72,6 +78,12 @@ def stop_all():
             process.wait()
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 class Upstream:
     """bench/upstream.c, running."""
 
@@ -84,6 +96,50 @@ class Upstream:
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
         connection.request("GET", "/stats")
         return json.load(connection.getresponse())["requests"]
+
+
+class Nginx:
+    """nginx with one worker, which sends the files of a directory by sendfile."""
+
+    def __init__(self, directory, root):
+        self.port = free_port()
+        config = directory / "nginx.conf"
+        user = "user root;" if os.geteuid() == 0 else ""  # blobs are their owner's alone
+        config.write_text(f"""
+            {user} daemon off; master_process off; pid {directory}/nginx.pid;
+            error_log {directory}/nginx.log;
+            events {{}}
+            http {{
+                access_log off; sendfile on; tcp_nopush on;
+                client_body_temp_path {directory}/nginx-body;
+                server {{ listen 127.0.0.1:{self.port}; root {root}; }}
+            }}
+        """)
+        start(["nginx", "-c", config], stderr=subprocess.DEVNULL)
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            time.sleep(0.01)
+
+
+def download(port, path, size):
+    """The seconds from connect to the last of so many bytes, which are read and dropped."""
+    piece = bytearray(256 * 1024)
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        head = f"GET {path} HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\n"
+        connection.sendall(f"{head}Connection: close\r\n\r\n".encode())
+        begin = b""
+        while b"\r\n\r\n" not in begin and (more := connection.recv(1024)):
+            begin += more
+        if b" 200 " not in begin[:20]:
+            sys.exit(f"download: {begin!r}")
+        left = size - (len(begin) - begin.index(b"\r\n\r\n") - 4)
+        while left > 0 and (n := connection.recv_into(piece)) > 0:
+            left -= n
+    if left != 0:
+        sys.exit(f"download: {left} bytes are missing")
+    return time.monotonic() - began
 
 
 class Cpu:
@@ -120,9 +176,7 @@ class Server:
     def __init__(self, program, directory, upstream, **more):
         self.data = directory / "data"
         self.log = directory / "lowtide.log"
-        with socket.socket() as probe:  # a free port that stays the same across a restart
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()  # which stays the same across a restart
         self.command = [program, "serve", "--listen", f"127.0.0.1:{self.port}"]
         self.command += ["--data", self.data]
         names = more.get("names", 1)
@@ -159,6 +213,10 @@ class Server:
                 sys.exit(f"lowtide does not start:\n{self.log.read_text()[-2000:]}")
             self.connection.close()
             time.sleep(0.005)
+
+    def redirect(self, before, after):
+        """From its next start on it sends to another upstream."""
+        self.command[self.command.index(before.url)] = after.url
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -243,10 +301,10 @@ def done(batch):
 # ---- inputs ----
 
 
-def body_text():
+def body_text(size=BODY_BYTES):
     body = {"model": "bench", "messages": [{"role": "user", "content": ""}], "max_tokens": 20}
-    room = BODY_BYTES - len(json.dumps(body))
-    body["messages"][0]["content"] = ("tide " * BODY_BYTES)[:room]
+    room = size - len(json.dumps(body))
+    body["messages"][0]["content"] = ("tide " * size)[:room]
     return json.dumps(body)
 
 
@@ -254,25 +312,55 @@ def line_id(n):
     return b"line-%07d" % n
 
 
-def line_pattern():
+def line_pattern(body_bytes=BODY_BYTES):
     head = b'{"custom_id":"%s","method":"POST","url":"/v1/chat/completions","body":'
-    return head + body_text().encode() + b"}\n"
+    return head + body_text(body_bytes).encode() + b"}\n"
 
 
-def line_size():
-    return len(line_pattern() % line_id(0))
+def line_size(body_bytes=BODY_BYTES):
+    return len(line_pattern(body_bytes) % line_id(0))
 
 
-def input_make(path, lines):
+def input_make(path, lines, body_bytes):
     """A file of `lines` request lines. Kept for the next run."""
-    if path.exists() and path.stat().st_size == lines * line_size():
+    if path.exists() and path.stat().st_size == lines * line_size(body_bytes):
         return
     say(f"making {path.name}")
-    pattern = line_pattern()
+    pattern = line_pattern(body_bytes)
     with open(path, "wb") as out:
         for first in range(0, lines, 10000):
             last = min(first + 10000, lines)
             out.write(b"".join(pattern % line_id(n) for n in range(first, last)))
+
+
+def forget(path):
+    """Has nothing of the file in the page cache."""
+    with open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+@contextlib.contextmanager
+def many_files():
+    """This process and those that it starts may open as many files as the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def wrk(options, port, body_bytes=BODY_BYTES, connections=IN_FLIGHT):
+    """What wrk gets from a port: requests per second, and how many."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{options.wrk_seconds}s"]
+    command += ["-H", f"Authorization: Bearer {KEY}"]
+    command += ["-s", ROOT / "bench/post.lua", f"http://127.0.0.1:{port}"]
+    environment = {**os.environ, "BENCH_BODY": body_text(body_bytes)}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    if "Non-2xx" in run.stdout or "Socket errors" in run.stdout:
+        sys.exit(f"wrk to port {port}: not every request was answered with 200:\n{run.stdout}")
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)[1])
+    return rate, int(re.search(r"(\d+) requests in", run.stdout)[1])
 
 
 def read_through(path):
@@ -291,16 +379,39 @@ class Bench:
         self.work = options.work
         self.work.mkdir(parents=True, exist_ok=True)
         self.upstream = Upstream(options.upstream)
+        # what the rows in files of their own need
+        self.key, self.say, self.figure, self.rounded, self.start = KEY, say, figure, rounded, start
+
+    def cpu(self, server):
+        return Cpu(server.process.pid)
+
+    def line(self, n):
+        return line_pattern() % line_id(n)
+
+    def upstream_make(self, *args):
+        return Upstream(self.options.upstream, *args)
+
+    def done(self, batch):
+        return done(batch)
+
+    def small(self):
+        batches.small(self)
+
+    def many(self):
+        batches.many(self)
+
+    def long(self):
+        batches.long(self)
 
     @contextlib.contextmanager
-    def server(self, upstream=None, names=1, **settings):
+    def server(self, upstream=None, names=1, program=None, **settings):
         """A fresh server on an empty data directory, which goes afterwards."""
         directory = self.work / "server"
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir()
         os.sync()  # what the round before left dirty is not this round's to write
         server = Server(
-            self.options.lowtide, directory, upstream or self.upstream, names=names, settings=settings
+            program or self.options.lowtide, directory, upstream or self.upstream, names=names, settings=settings
         )
         server.start()
         try:
@@ -309,23 +420,14 @@ class Bench:
             server.kill()
             shutil.rmtree(server.data, ignore_errors=True)
 
-    def input(self, lines):
-        path = self.work / f"in-{lines}.jsonl"
-        input_make(path, lines)
+    def input(self, lines, body_bytes=BODY_BYTES):
+        of = "" if body_bytes == BODY_BYTES else f"-of-{body_bytes}"
+        path = self.work / f"in-{lines}{of}.jsonl"
+        input_make(path, lines, body_bytes)
         return path
 
-    def wrk(self):
-        """Requests per second of wrk against the bare upstream."""
-        command = ["wrk", "-t1", f"-c{IN_FLIGHT}", f"-d{self.options.wrk_seconds}s"]
-        command += ["-s", ROOT / "bench/post.lua", f"http://127.0.0.1:{self.upstream.port}"]
-        environment = {**os.environ, "BENCH_BODY": body_text()}
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-        if "Non-2xx" in run.stdout or "Socket errors" in run.stdout:
-            sys.exit(run.stdout)
-        return float(re.search(r"Requests/sec:\s+([\d.]+)", run.stdout)[1])
-
-    def dispatch_round(self, path, lines, names=1):
-        with self.server(names=names) as server:
+    def dispatch_round(self, path, lines, names=1, upstream=None, **settings):
+        with self.server(upstream, names, **settings) as server:
             file_id, _ = server.upload(path)
             before, began = Cpu(server.process.pid), time.monotonic()
             batch_id = server.batch_create(file_id)
@@ -348,10 +450,10 @@ class Bench:
     def dispatch(self):
         lines = self.options.lines
         path = self.input(lines)
-        wrk, rounds, of_many = [], [], []
+        of_wrk, rounds, of_many = [], [], []
         for n in range(self.options.rounds):
             say(f"dispatch, round {n + 1}: wrk, then a batch of {lines:,} lines")
-            wrk.append(self.wrk())
+            of_wrk.append(wrk(self.options, self.upstream.port)[0])
             rounds.append(self.dispatch_round(path, lines))
             say(f"dispatch, round {n + 1}: the same by {MANY} upstreams")
             of_many.append(self.dispatch_round(path, lines, MANY)["rate"])
@@ -361,15 +463,15 @@ class Bench:
 
         cpu = [one["user_us"] + one["system_us"] for one in rounds]
         rates = [one["rate"] for one in rounds]
-        figure("dispatch.wrk", statistics.median(wrk), "requests/s", rounds=rounded(wrk))
+        figure("dispatch.wrk", statistics.median(of_wrk), "requests/s", rounds=rounded(of_wrk))
         figure("dispatch.rate", middle("rate"), "lines/s", rounds=rounded(rates))
-        shares = [rate / of for rate, of in zip(rates, wrk, strict=True)]
-        figure("dispatch.of_wrk", statistics.median(shares), "", (">=", 0.22), rounds=rounded(shares))
+        shares = [rate / of for rate, of in zip(rates, of_wrk, strict=True)]
+        figure("dispatch.of_wrk", statistics.median(shares), "", (">=", 0.45), rounds=rounded(shares))
         shares = [rate / of for rate, of in zip(of_many, rates, strict=True)]
         name = f"dispatch, {MANY} upstreams of one model"
         figure(name, statistics.median(shares), "of one's lines/s", rounds=rounded(shares))
         figure(
-            "dispatch.cpu_per_line", statistics.median(cpu), "us", ("<=", 60), rounds=rounded(cpu),
+            "dispatch.cpu_per_line", statistics.median(cpu), "us", ("<=", 16), rounds=rounded(cpu),
             user=round(middle("user_us"), 1), system=round(middle("system_us"), 1),
             threads=rounds[-1]["threads"],
         )  # fmt: skip
@@ -398,8 +500,84 @@ class Bench:
         shares = [rate / of for rate, of in zip(upload, dd, strict=True)]
         figure("upload.dd", statistics.median(dd), "MB/s", rounds=rounded(dd))
         figure("upload.rate", statistics.median(upload), "MB/s", rounds=rounded(upload))
-        figure("upload.of_dd", statistics.median(shares), "", (">=", 0.5), rounds=rounded(shares))
+        figure("upload.of_dd", statistics.median(shares), "", (">=", 0.9), rounds=rounded(shares))
         figure("memory.upload", max(peaks), "MiB", ("<=", 64), mb=size // MB, rounds=rounded(peaks))
+
+    def download(self):
+        """A file's content by one client, against nginx with sendfile on the same blob."""
+        path = self.input(self.options.upload_bytes // line_size())
+        size = path.stat().st_size
+        ours, theirs, cpu, peaks = [], [], [], []
+        with self.server() as server:
+            file_id, _ = server.upload(path)
+            blob = next(server.data.rglob(f"{file_id}.jsonl"))
+            nginx = Nginx(self.work / "server", blob.parent)
+            for n in range(max(self.options.rounds, 5)):
+                say(f"download, round {n + 1}: {size / MB:,.0f} MB by nginx, then by lowtide")
+                read_through(blob)
+                theirs.append(size / MB / download(nginx.port, f"/{blob.name}", size))
+                before = Cpu(server.process.pid)
+                took = download(server.port, f"/v1/files/{file_id}/content", size)
+                ours.append(size / MB / took)
+                after = Cpu(server.process.pid)
+                used = after.user + after.system - before.user - before.system
+                cpu.append(used / size * 1e9)
+            peaks.append(server.peak_mib())
+        shares = [rate / of for rate, of in zip(ours, theirs, strict=True)]
+        figure("download.nginx", statistics.median(theirs), "MB/s", rounds=rounded(theirs))
+        figure("download.rate", statistics.median(ours), "MB/s", rounds=rounded(ours))
+        name = "download.of_nginx"
+        figure(name, statistics.median(shares), "", (">=", 0.95), rounds=rounded(shares))
+        figure("download.cpu", statistics.median(cpu), "s a GB", rounds=rounded(cpu))
+        figure("memory.download", max(peaks), "MiB", ("<=", 64), mb=size // MB)
+
+    def upload_in_parts(self, server, path):
+        """Everything of the Uploads API but its end; the path of `complete` and its body."""
+        size = path.stat().st_size
+        made = {"filename": path.name, "purpose": "batch", "bytes": size}
+        made["mime_type"] = "application/jsonl"
+        upload = server.call("POST", "/v1/uploads", made)["id"]
+        parts = []
+        with open(path, "rb") as file:
+            while piece := file.read(PART_BYTES):
+                head = b'--b\r\nContent-Disposition: form-data; name="data"; filename="part"\r\n\r\n'
+                headers = {"Authorization": f"Bearer {KEY}"}
+                headers["Content-Type"] = "multipart/form-data; boundary=b"
+                body = head + piece + b"\r\n--b--\r\n"
+                server.connection.request("POST", f"/v1/uploads/{upload}/parts", body, headers)
+                parts.append(json.load(server.connection.getresponse())["id"])
+        return f"/v1/uploads/{upload}/complete", {"part_ids": parts}
+
+    def complete(self):
+        """The end of an upload in parts, as its bytes lie in the page cache just after they came,
+        and against reading them from the disk by dd, with none in the cache."""
+        path = self.input(self.options.upload_bytes // line_size())
+        size = path.stat().st_size
+        dd, complete, cpu = [], [], []
+        for n in range(self.options.rounds):
+            say(f"complete, round {n + 1}: the end of an upload of {size / MB:,.0f} MB, then dd")
+            with self.server() as server:
+                call, body = self.upload_in_parts(server, path)
+                files = [file for file in server.data.rglob("*") if file.is_file()]
+                largest = max(files, key=lambda file: file.stat().st_size)
+                os.sync()
+                before, began = Cpu(server.process.pid), time.monotonic()
+                server.call("POST", call, body)
+                complete.append(size / MB / (time.monotonic() - began))
+                after = Cpu(server.process.pid)
+                used = after.user + after.system - before.user - before.system
+                cpu.append(used / size * 1e9)
+                os.sync()
+                forget(largest)
+                began = time.monotonic()
+                command = ["dd", f"if={largest}", "of=/dev/null", "bs=1M", "status=none"]
+                subprocess.run(command, check=True)
+                dd.append(size / MB / (time.monotonic() - began))
+        shares = [rate / of for rate, of in zip(complete, dd, strict=True)]
+        figure("complete.dd", statistics.median(dd), "MB/s", rounds=rounded(dd))
+        figure("complete.rate", statistics.median(complete), "MB/s", rounds=rounded(complete))
+        figure("complete.of_dd", statistics.median(shares), "", (">=", 1), rounds=rounded(shares))
+        figure("complete.cpu", statistics.median(cpu), "s a GB", rounds=rounded(cpu))
 
     def memory(self):
         """Peak resident memory where much is on its way at once; README.md says what is allowed."""
@@ -426,7 +604,7 @@ class Bench:
             server.batch_wait(batch, lambda batch: batch["status"] == "completed")
             figure("memory.answers", server.peak_mib(), "MiB", ("<=", 320), of=256)
 
-    def online(self, server, body):
+    def online_send(self, server, body):
         """A connection that has sent an online request."""
         connection = socket.create_connection(("127.0.0.1", server.port))
         head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {KEY}\r\n"
@@ -440,7 +618,7 @@ class Bench:
         statuses = []
 
         def one():
-            with self.online(server, body) as connection:
+            with self.online_send(server, body) as connection:
                 statuses.append(int(connection.recv(64).split()[1]))
 
         with self.server(upstream) as server:
@@ -454,18 +632,32 @@ class Bench:
 
     def memory_of_waiting(self):
         say("memory: 8,000 online requests of 40 kB at once")
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         upstream = Upstream(self.options.upstream, "-l", "10000000")
-        with self.server(upstream, **{"execution.max_concurrency": 64}) as server:
+        settings = {"execution.max_concurrency": 64}
+        with many_files(), self.server(upstream, **settings) as server:
             body = b'{"model":"bench","pad":"' + b"x" * 40_000 + b'"}'
-            clients = [self.online(server, body) for _ in range(8000)]
+            clients = [self.online_send(server, body) for _ in range(8000)]
             time.sleep(2)
             kept = int(server.metric("lowtide_online_requests"))
             figure("memory.waiting", server.peak_mib(), "MiB", ("<=", 320), of=8000, kept=kept)
             for client in clients:
                 client.close()
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    def large(self):
+        variants.large(self, sys.modules[__name__])
+
+    def wide(self):
+        variants.wide(self, sys.modules[__name__])
+
+    def online(self):
+        online.Online(self, sys.modules[__name__]).requests()
+
+    def streams(self):
+        online.Online(self, sys.modules[__name__]).streams()
+
+    def tls(self):
+        """Upstreams behind https, against the same without."""
+        tls.Tls(self, sys.modules[__name__]).measure()
 
     def restart(self):
         lines = self.options.restart_lines
@@ -513,8 +705,12 @@ def table():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = "dispatch,upload,restart"
-    parser.add_argument("--only", default=parts, help=f"comma-separated: {parts},memory")
+    parts = "dispatch,large,wide,online,streams,upload,complete,download,tls,restart"
+    parser.add_argument("--only", default=parts, help=f"comma-separated: {parts},memory,small,many,long")
+    parser.add_argument("--base", type=pathlib.Path, help="another build, beside which `small` runs")
+    parser.add_argument("--batches", type=int, default=2000, help="of `small`")
+    parser.add_argument("--many-batches", type=int, default=20_000, help="of `many`")
+    parser.add_argument("--long-lines", type=int, default=5_000_000, help="of `long`")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--lines", type=int, default=300_000, help="of a dispatch batch")
     parser.add_argument("--restart-lines", type=int, default=1_000_000)

@@ -10,8 +10,8 @@ above that of the unfiltered list."""
 import argparse
 import http.client
 import json
+import pathlib
 import re
-import sqlite3
 import statistics
 import subprocess
 import sys
@@ -19,18 +19,10 @@ import tempfile
 import time
 import urllib.parse
 
-CALLS = 50
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tests"))
+from support.rows import many_batches  # noqa: E402
 
-ROWS = """
-WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :batches)
-INSERT INTO batch (id, org, endpoint, input_file_id, input_missing, completion_window,
-    output_expires_after_s, metadata, created_at, expires_at, status, sequence)
-SELECT printf('batch_%032x', i), (SELECT id FROM org), '/v1/chat/completions', 'file-x', 0, '24h', 0,
-    json_object('half', (i % 2) || '', 'other', (i % 2) || '', 'all', 'x', 'rare', (i % 1000) || '',
-        'one', i || ''),
-    1750000000 + i, 1750086400 + i, iif(i % 10000 = 5, 5, 4 + 2 * (i % 2)), i
-FROM n;
-"""
+CALLS = 50
 
 FILTERS = {
     "none": "",
@@ -56,13 +48,6 @@ FILTERS = {
 }
 
 
-def fill(data, batches):
-    with sqlite3.connect(f"{data}/meta.db") as db:
-        db.execute(ROWS, {"batches": batches})
-        db.execute("INSERT INTO progress (batch) SELECT id FROM batch")
-    db.close()
-
-
 def measure(connection, key, query):
     took = []
     for _ in range(CALLS):
@@ -83,7 +68,7 @@ def main():
     with tempfile.TemporaryDirectory() as data:
         command = [args.lowtide, "key", "create", "--data", data, "--org", "one", "--init"]
         key = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-        fill(data, args.batches)
+        many_batches(data, args.batches)
         command = [args.lowtide, "serve", "--data", data, "--listen", "127.0.0.1:0"]
         command += ["--upstream", "http://127.0.0.1:9/v1"]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)

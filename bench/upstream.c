@@ -1,7 +1,9 @@
 /* upstream.c: an OpenAI-compatible HTTP/1.1 upstream that costs next to nothing, so that what is
  * measured is the program in front of it.
  *
- *	POST /v1/chat/completions   the same answer always, after --latency-us
+ *	POST /v1/chat/completions   the same answer always, after --latency-us; with --events, a
+ *	                            body that has "stream":true (no space) gets as many events instead,
+ *	                            one each --event-us, the first so long after the request
  *	GET  /v1/models             one model
  *	GET  /stats                 {"requests":N,"body_bytes":N,"connections":N}
  *
@@ -12,6 +14,7 @@
 #include <argp.h>
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -33,19 +36,25 @@
 #define EVENTS_MAX 256
 #define NS_PER_S 1000000000LL
 #define THREADS_MAX 16
+#define STREAM_MARK "\"stream\":true"
+#define STREAM_MARK_SIZE (sizeof(STREAM_MARK) - 1)
 
 struct options {
 	uint16_t port;
 	unsigned threads;
 	uint64_t latency_ns;
 	size_t answer_bytes; /* of the completion's body, at least */
+	unsigned events;     /* of a streamed answer */
+	uint64_t event_ns;   /* from one event to the next */
 };
 
-/* An answer that is due at `at_ns`. Latency is the same for all, so that a queue in order of
- * arrival is a queue in order of time. */
+/* An answer, or the next event of one, that is due at `at_ns`. What comes up is due the same time after
+ * what came before, latency or --event-us, so that a queue in order of arrival is a queue in order of
+ * time. */
 struct due {
 	struct conn *conn;
 	int64_t at_ns;
+	unsigned events_left; /* 0: an answer that is not streamed */
 	struct due *next;
 };
 
@@ -54,6 +63,7 @@ struct conn {
 	bool closed;        /* freed when nothing is pending any more */
 	unsigned pending;   /* answers in the queue of the loop */
 	uint64_t body_left; /* bytes of the request body still to come */
+	size_t asks_stream; /* bytes of STREAM_MARK that the body had last; all: it has the mark */
 	char head[HEAD_MAX];
 	size_t head_size;
 	char *out; /* what the socket has not taken yet */
@@ -201,20 +211,41 @@ static bool conn_flush(struct loop *l, struct conn *c)
 	return true;
 }
 
-static void chat_request(struct loop *l, struct conn *c)
+static void due_add(struct loop *l, struct due *d)
 {
-	atomic_fetch_add_explicit(&n_requests, 1, memory_order_relaxed);
-	if (options.latency_ns == 0) {
-		out_append(c, chat_answer, chat_answer_size);
-		return;
-	}
-	struct due *d = malloc(sizeof(*d));
-	if (d == NULL)
-		die("malloc");
-	*d = (struct due){ .conn = c, .at_ns = now_ns() + (int64_t)options.latency_ns };
+	d->next = NULL;
 	*l->last = d;
 	l->last = &d->next;
+}
+
+static void due_new(struct loop *l, struct conn *c, uint64_t after_ns, unsigned events)
+{
+	struct due *d = malloc(sizeof(*d));
+
+	if (d == NULL)
+		die("malloc");
+	*d = (struct due){ .conn = c,
+			   .at_ns = now_ns() + (int64_t)after_ns,
+			   .events_left = events };
+	due_add(l, d);
 	c->pending++;
+}
+
+static void chat_request(struct loop *l, struct conn *c)
+{
+	static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+				   "Transfer-Encoding: chunked\r\n\r\n";
+
+	atomic_fetch_add_explicit(&n_requests, 1, memory_order_relaxed);
+	if (c->asks_stream == STREAM_MARK_SIZE) {
+		c->asks_stream = 0;
+		out_append(c, head, sizeof(head) - 1);
+		due_new(l, c, options.event_ns, options.events);
+	} else if (options.latency_ns > 0) {
+		due_new(l, c, options.latency_ns, 0);
+	} else {
+		out_append(c, chat_answer, chat_answer_size);
+	}
 }
 
 static void request_end(struct loop *l, struct conn *c)
@@ -295,6 +326,17 @@ static size_t head_feed(struct conn *c, const char *data, size_t n, bool *whole)
 	return head_read(c, c->head) ? size - before : 0;
 }
 
+/* Looks for STREAM_MARK in a body, wherever its pieces are cut. */
+static void body_look(struct conn *c, const char *data, size_t n)
+{
+	for (size_t i = 0; i < n && c->asks_stream < STREAM_MARK_SIZE; i++) {
+		if (data[i] == STREAM_MARK[c->asks_stream])
+			c->asks_stream++;
+		else
+			c->asks_stream = data[i] == STREAM_MARK[0];
+	}
+}
+
 /* False: the connection is to be closed. */
 static bool conn_feed(struct loop *l, struct conn *c, const char *data, size_t n)
 {
@@ -305,6 +347,8 @@ static bool conn_feed(struct loop *l, struct conn *c, const char *data, size_t n
 		if (c->body_left > 0) {
 			used = n < c->body_left ? n : (size_t)c->body_left;
 			c->body_left -= used;
+			if (options.events > 0)
+				body_look(c, data, used);
 			atomic_fetch_add_explicit(&n_body_bytes, used, memory_order_relaxed);
 		} else {
 			used = head_feed(c, data, n, &whole);
@@ -356,29 +400,60 @@ static void conn_accept(struct loop *l)
 
 /* ---- the loop ---- */
 
-/* Sends the answers that are due. How long until the next one; NULL: none waits. */
-static const struct timespec *due_send(struct loop *l, struct timespec *wait)
+/* An event has one '~': who counts these counts events, however the bytes were cut. */
+static void event_append(struct conn *c, bool last)
 {
-	while (l->first != NULL) {
-		struct due *d = l->first;
-		struct conn *c = d->conn;
-		int64_t left_ns = d->at_ns - now_ns();
+	static const char event[] =
+		"data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\","
+		"\"model\":\"bench\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\" tide~\"},"
+		"\"finish_reason\":null}]}\n\n";
+	char chunk[sizeof(event) + 64];
+	int n = snprintf(chunk, sizeof(chunk), "%zx\r\n%s\r\n%s", sizeof(event) - 1, event,
+			 last ? "e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n" : "");
 
-		if (left_ns > 0) {
-			*wait = (struct timespec){ left_ns / NS_PER_S, left_ns % NS_PER_S };
-			return wait;
-		}
-		l->first = d->next;
-		if (l->first == NULL)
-			l->last = &l->first;
+	out_append(c, chunk, (size_t)n);
+}
+
+/* Sends the first of what is due; an event is followed by the next. */
+static void due_send(struct loop *l)
+{
+	struct due *d = l->first;
+	struct conn *c = d->conn;
+	bool stays = d->events_left > 1 && !c->closed;
+
+	l->first = d->next;
+	if (l->first == NULL)
+		l->last = &l->first;
+	if (d->events_left == 0)
+		out_append(c, chat_answer, chat_answer_size);
+	else
+		event_append(c, !stays);
+	if (stays) {
+		d->events_left--;
+		d->at_ns += (int64_t)options.event_ns;
+		due_add(l, d);
+	} else {
 		free(d);
 		c->pending--;
-		if (!c->closed)
-			out_append(c, chat_answer, chat_answer_size);
-		if (c->closed || !conn_flush(l, c))
-			conn_close(c);
 	}
-	return NULL;
+	if (c->closed || !conn_flush(l, c))
+		conn_close(c);
+}
+
+/* Sends what is due. How long until the next one; NULL: none waits. */
+static const struct timespec *due_send_all(struct loop *l, struct timespec *wait)
+{
+	int64_t now = now_ns();
+
+	while (l->first != NULL && l->first->at_ns <= now)
+		due_send(l);
+	if (l->first == NULL)
+		return NULL;
+	int64_t left_ns = l->first->at_ns - now_ns();
+	if (left_ns < 0)
+		left_ns = 0;
+	*wait = (struct timespec){ left_ns / NS_PER_S, left_ns % NS_PER_S };
+	return wait;
 }
 
 static void *loop_run(void *arg)
@@ -392,7 +467,7 @@ static void *loop_run(void *arg)
 	if (l.epoll_fd < 0 || epoll_ctl(l.epoll_fd, EPOLL_CTL_ADD, l.listen_fd, &listening) != 0)
 		die("epoll");
 	for (;;) {
-		int n = epoll_pwait2(l.epoll_fd, events, EVENTS_MAX, due_send(&l, &wait), NULL);
+		int n = epoll_pwait2(l.epoll_fd, events, EVENTS_MAX, due_send_all(&l, &wait), NULL);
 
 		if (n < 0 && errno != EINTR)
 			die("epoll_pwait2");
@@ -450,6 +525,18 @@ static error_t option_parse(int key, char *arg, struct argp_state *state)
 	case 'a':
 		options.answer_bytes = (size_t)n;
 		return 0;
+	case 'n':
+		if (n > UINT_MAX)
+			argp_error(state, "at most %u events", UINT_MAX);
+		options.events = (unsigned)n;
+		return 0;
+	case 'e':
+		options.event_ns = n * 1000;
+		return 0;
+	case ARGP_KEY_END:
+		if (options.events > 0 && options.latency_ns > 0)
+			argp_error(state, "--events and --latency-us do not go together");
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -462,6 +549,8 @@ int main(int argc, char **argv)
 		{ "threads", 't', "N", 0, "Event loops (default 1)", 0 },
 		{ "latency-us", 'l', "US", 0, "Answer this long after the request (default 0)", 0 },
 		{ "answer-bytes", 'a', "N", 0, "Size of an answer's body (default 400)", 0 },
+		{ "events", 'n', "N", 0, "Events of a streamed answer (default 0: none is)", 0 },
+		{ "event-us", 'e', "US", 0, "From one event to the next (default 0)", 0 },
 		{ 0 },
 	};
 	const struct argp argp = {
