@@ -2,15 +2,19 @@
 # meson and ninja do the work: see meson.build and scripts/.
 
 .DEFAULT_GOAL := build
-.PHONY: build test unit e2e check format demo bench bench-scheduling clean
+.PHONY: build test unit e2e wheel python check format demo bench bench-scheduling simulate install deb test-packages clean
 .NOTPARALLEL:
+
+# make CONSOLE=disabled: without the console, whose npm packages are then not installed
+CONSOLE ?= enabled
+export CONSOLE
 
 build:   ## build/lowtide, the release build
 	@scripts/bootstrap.sh build
-	@test -f build/build.ninja || meson setup build -Dtests=disabled
+	@test -f build/build.ninja || meson setup build -Dtests=disabled -Dconsole=$(CONSOLE)
 	@ninja -C build
 
-test: unit e2e  ## every test, under ASan and UBSan in build-test/
+test: unit e2e python  ## every test, under ASan and UBSan in build-test/
 
 unit: build-test  ## the C unit tests and fuzzers
 	@scripts/unit.sh
@@ -23,8 +27,18 @@ e2e: build-test  ## the real program with the official clients; ARGS="-k cancel"
 build-test: build
 	@scripts/bootstrap.sh unit
 	@test -f build-test/build.ninja || meson setup build-test \
-		-Db_sanitize=address,undefined -Dfailpoints=true -Dtests=enabled -Dwerror=true
+		-Db_sanitize=address,undefined -Dfailpoints=true -Dtests=enabled -Dwerror=true -Dconsole=$(CONSOLE)
 	@ninja -C build-test
+
+wheel: build  ## build/wheel/lowtide-VERSION-….whl: the program, its libraries, the Python module
+	@scripts/bootstrap.sh wheel
+	@.venv/bin/python scripts/wheel.py
+
+python: wheel  ## the wheel's own tests, with pandas, polars and pyarrow; ARGS="-k server"
+	@scripts/bootstrap.sh python
+	@build/python/bin/python -m pip install -q --disable-pip-version-check --no-index --no-deps \
+		--force-reinstall build/wheel/*.whl
+	@build/python/bin/python -m pytest tests/python $(ARGS)
 
 check: build-test  ## walls, clang-format, clang-tidy, cppcheck, ThreadSanitizer: fails on any finding
 	@scripts/bootstrap.sh check e2e
@@ -47,5 +61,24 @@ bench-scheduling: build  ## docs/benchmarks.md, measured here; ARGS="--only burs
 	@scripts/bootstrap.sh bench-scheduling
 	@python3 bench/scheduling $(ARGS)
 
+simulate: build  ## the protocol of many machines against 100,000 seeds of faults; ARGS="--mutants", "--help"
+	@ninja --quiet -C build tests/simulation/simulate
+	@build/tests/simulation/simulate $(ARGS)
+
+# `prefix` and `sysconfdir` are kept in build/: the next `make install` has them.
+INSTALL_OPTIONS = $(if $(prefix),--prefix=$(prefix)) $(if $(sysconfdir),--sysconfdir=$(sysconfdir))
+
+install: build  ## program, man pages, completions, systemd unit; prefix=/usr/local DESTDIR=
+	@$(if $(strip $(INSTALL_OPTIONS)),meson configure build $(INSTALL_OPTIONS) && ninja -C build)
+	@meson install -C build --no-rebuild $(if $(DESTDIR),--destdir "$(DESTDIR)")
+
+deb:     ## build/deb/lowtide_VERSION_ARCH.deb, looked over by lintian
+	@scripts/bootstrap.sh build deb
+	@scripts/deb.sh
+
+test-packages: ## that package in clean Debians: install, start, upgrade, purge; ARGS="bookworm"
+	@scripts/bootstrap.sh build deb test-packages
+	@tests/packages/run.sh $(ARGS)
+
 clean:   ## what was built; .venv and what the demo left under build/ too
-	rm -rf build build-test build-tsan .venv tests/node/node_modules
+	rm -rf build build-test build-tsan .venv tests/node/node_modules console/node_modules

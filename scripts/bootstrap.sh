@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
 # Installs what a goal of the Makefile needs and the machine lacks: Debian packages by apt-get
-# (with sudo when not root), Python packages into .venv, npm packages into tests/node.
+# (with sudo when not root), Python packages into .venv (those that stand beside the wheel into
+# build/python), npm packages into console and tests/node.
 # Says what it installs; silent and quick when nothing is missing.
 #
-#   scripts/bootstrap.sh [build|check|unit|e2e|demo|bench|bench-scheduling]...
+#   scripts/bootstrap.sh [build|check|unit|e2e|wheel|python|demo|bench|bench-scheduling|deb|
+#       test-packages]...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-COMPILE="gcc libc6-dev make meson ninja-build pkg-config libmicrohttpd-dev libcurl4-openssl-dev
+COMPILE="gcc libc6-dev make meson ninja-build pkg-config libcurl4-openssl-dev
     libsqlite3-dev libssl-dev libyaml-dev libjansson-dev libxxhash-dev zlib1g-dev"
+INSTALLED="bash zsh fish man-db mandoc systemd"
+DEB="build-essential debhelper dpkg-dev lintian"
+BROWSER="chromium fonts-noto-cjk"
 
 say() { printf 'bootstrap: %s\n' "$*"; }
 
@@ -56,30 +61,35 @@ python_find() {
     echo /usr/bin/python3
 }
 
-# python_install NAME FILE: the packages listed in FILE are in .venv. A copy of FILE in there says
-# that they are, so that looking costs no start of pip.
+# python_install NAME FILE [VENV]: the packages listed in FILE are in VENV, or .venv. A copy of FILE
+# in there says that they are, so that looking costs no start of pip.
 python_install() {
-    local name=$1 list=$2 stamp=.venv/installed-$1
-    if ! [ -x .venv/bin/python ] || ! .venv/bin/python -c '' 2>/dev/null; then
-        say "python3 -m venv .venv"
-        rm -rf .venv
-        "$(python_find)" -m venv .venv
+    local name=$1 list=$2 venv=${3:-.venv}
+    local stamp=$venv/installed-$name
+    if ! [ -x "$venv/bin/python" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
+        say "python3 -m venv $venv"
+        rm -rf "$venv"
+        "$(python_find)" -m venv "$venv"
     fi
     cmp -s "$list" "$stamp" && return
-    say "pip install -r $list (into .venv, for $name)"
-    .venv/bin/python -m pip install -q --disable-pip-version-check --no-input -r "$list"
+    say "pip install -r $list (into $venv, for $name)"
+    "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-input -r "$list"
     cp "$list" "$stamp"
 }
 
 # npm from Debian brings hundreds of packages: only where there is neither.
 node_install() {
-    local stamp=tests/node/node_modules/installed
-    command -v node >/dev/null || debian_install nodejs
+    local folder=$1 stamp=$1/node_modules/installed
+    cmp -s "$folder/package-lock.json" "$stamp" && return
     command -v npm >/dev/null || debian_install npm
-    cmp -s tests/node/package-lock.json "$stamp" && return
-    say "npm ci (in tests/node)"
-    (cd tests/node && npm ci --silent --no-audit --no-fund --no-update-notifier </dev/null)
-    cp tests/node/package-lock.json "$stamp"
+    say "npm ci (in $folder)"
+    (cd "$folder" && npm ci --loglevel=error --no-audit --no-fund --no-update-notifier </dev/null >/dev/null)
+    cp "$folder/package-lock.json" "$stamp"
+}
+
+# What the console is made of; CONSOLE=disabled builds without it.
+console_install() {
+    [ "${CONSOLE:-enabled}" = disabled ] || node_install console
 }
 
 # apt's own lists are the demo's input. `update` is needed where an image was stripped of them.
@@ -92,26 +102,41 @@ lists_fetch() {
 for goal in "${@:-build}"; do
     # shellcheck disable=SC2086 # lists of names
     case $goal in
-    build) debian_install $COMPILE ;;
+    build)
+        debian_install $COMPILE
+        console_install
+        ;;
     check) debian_install $COMPILE clang-format clang-tidy cppcheck ;;
-    bench) debian_install $COMPILE wrk python3 ;;
+    bench) # nginx: https upstreams, downloads
+        debian_install $COMPILE wrk python3 nginx-light openssl
+        ;;
     bench-scheduling) # the demo's model is one of the engines
         debian_install $COMPILE python3
         python_install demo demo/requirements.txt
         ;;
     unit) debian_install $COMPILE libcmocka-dev ;;
-    e2e) # the official clients are in Python and in JavaScript; https upstreams are nginx
-        debian_install $COMPILE libcmocka-dev nginx-light openssl python3
+    e2e) # the official clients are in Python and in JavaScript; https upstreams are nginx; what
+        # `make install` brings is looked at by mandoc, systemd and three shells; the console in
+        # Chromium, whose pictures of it have Chinese letters
+        debian_install $COMPILE libcmocka-dev nginx-light openssl python3 $INSTALLED $BROWSER
         python_install tests tests/requirements.txt
-        node_install
+        command -v node >/dev/null || debian_install nodejs
+        node_install tests/node
         ;;
+    wheel)
+        debian_install $COMPILE python3 binutils git
+        python_install wheel python/requirements.txt
+        ;;
+    python) python_install tests tests/python/requirements.txt build/python ;;
+    deb) debian_install $COMPILE $DEB python3 ;;
+    test-packages) debian_install $COMPILE $DEB python3 mmdebstrap ;;
     demo)
         debian_install $COMPILE python3
         lists_fetch
         python_install demo demo/requirements.txt
         ;;
     *)
-        say "no goal '$goal'; there are build, check, unit, e2e, demo, bench, bench-scheduling" >&2
+        say "no goal '$goal'; there are build, check, unit, e2e, wheel, python, demo, bench, bench-scheduling, deb, test-packages" >&2
         exit 2
         ;;
     esac

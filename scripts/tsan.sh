@@ -5,7 +5,7 @@
 #
 #   scripts/tsan.sh [PYTEST-ARGUMENT...]     -k cancel
 #
-# There are no suppressions: libmicrohttpd, libcurl and SQLite, which are not instrumented, synchronise
+# There are no suppressions: libcurl and SQLite, which are not instrumented, synchronise
 # by calls that ThreadSanitizer sees.
 set -uo pipefail
 cd "$(dirname "$0")/.."
