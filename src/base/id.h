@@ -30,3 +30,13 @@ void id_secret_hash(struct slice secret, char ret[static 65]);
 
 /* Fills `p` with random bytes; ends the process if the kernel has none (it always has). */
 void random_bytes(void *p, size_t n);
+
+/* For tables of what has such ids. */
+static inline uint32_t id_hash(const char *id)
+{
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (; *id != '\0'; id++)
+		h = (h ^ (unsigned char)*id) * 16777619u;
+	return h;
+}

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/id.h"
@@ -327,7 +328,11 @@ static void line_again(struct line *l, const struct attempt_end *e, enum blame b
 {
 	struct flow *f = l->flow;
 
-	attempt_words(e, l->lane->upstream->config.api_key, f->failed_text, sizeof(f->failed_text));
+	if (f->failed_text == NULL)
+		f->failed_text = calloc(1, FAILED_TEXT_BYTES); /* without memory it is not said */
+	if (f->failed_text != NULL)
+		attempt_words(e, l->lane->upstream->config.api_key, f->failed_text,
+			      FAILED_TEXT_BYTES);
 	f->failed_as = stall_of_blame(blame);
 	f->failed_at = sys.now_s();
 	l->retry.avoid = l->lane->upstream->number;
@@ -335,10 +340,8 @@ static void line_again(struct line *l, const struct attempt_end *e, enum blame b
 	l->retry.for_operator = blame == BLAME_OPERATOR || blame == BLAME_PATH;
 	line_wait(l, due_ms);
 	/* While nothing flows it has had its probe: other batches first. */
-	if (f->model->stall >= STALL_DOWN && !f->probed) {
-		f->model->batches_held = true;
+	if (f->model->stall >= STALL_DOWN && !f->probed)
 		flow_hold(f, true);
-	}
 	if (slots_held(&f->slots) == 0)
 		flow_stall(f);
 }

@@ -60,27 +60,21 @@ static struct line *line_new_of(const struct lane *lane)
 									  : NULL;
 }
 
-static void hold_each(void *ctx, struct schedule_batch *entry)
+static void probed_hold(struct model *m, bool held)
 {
-	struct flow *f = entry->batch;
-	bool held = *(const bool *)ctx;
-
-	if (f->probed && !f->faulted && !f->spent_up)
-		schedule_hold(f->model->schedule, entry, held);
+	for (struct flow *f = m->probed; f != NULL; f = f->next_probed)
+		if (!f->faulted && !f->spent_up)
+			schedule_hold(m->schedule, &f->entry, held);
 }
 
 /* A new line of any batch, those that have failed a probe already among them. */
 static struct line *line_new_of_any(const struct lane *lane)
 {
 	struct model *m = lane->model;
-	bool held = false;
 
-	if (!m->batches_held)
-		return line_new_of(lane);
-	schedule_each(m->schedule, hold_each, &held);
+	probed_hold(m, false);
 	struct line *l = line_new_of(lane);
-	held = true;
-	schedule_each(m->schedule, hold_each, &held);
+	probed_hold(m, true);
 	return l;
 }
 

@@ -1,5 +1,6 @@
 /* flow.c: a flow is opened, suspended and dropped by mail to the dispatch thread. */
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,10 @@
 #include "dispatch/stall.h"
 #include "dispatch/thread.h"
 
-#define TICK_SOON_MS 20u /* after a flow was added: its forecast, and its precedence, come early */
+/* After a flow was added its forecast, and its precedence, come early: the later the more there are, for
+ * a forecast is of all of them, and where thousands come it would be made for each. */
+#define TICK_SOON_MS 20u
+#define TICK_SOON_BATCHES 32u /* that make it a millisecond later */
 
 enum { FLOW_ASK_ADD = 1, FLOW_ASK_DROP = 2, FLOW_ASK_SUSPEND = 4 };
 
@@ -56,7 +60,7 @@ static void flow_add(struct dispatch *d, struct flow *f)
 	schedule_add(m->schedule, &f->entry);
 	model_unlisted_tell(d, m);
 	model_stall_added(m, f);
-	uint64_t soon = sys.monotonic_ms() + TICK_SOON_MS;
+	uint64_t soon = sys.monotonic_ms() + TICK_SOON_MS + m->batches / TICK_SOON_BATCHES;
 	if (d->tick_at_ms > soon)
 		d->tick_at_ms = soon;
 }
@@ -70,6 +74,7 @@ static void flow_end(struct dispatch *d, struct flow *f)
 		schedule_remove(m->schedule, &f->entry);
 		while (f->lines != NULL)
 			line_drop(f->lines);
+		assert(!f->probed); /* of its lines one is to be tried again: none is */
 		spending_leave(f);
 		assert(m->batches > 0);
 		m->batches--;
@@ -118,10 +123,11 @@ static void flow_assert_idle(const struct flow *f)
 static void flow_reset(struct flow *f)
 {
 	pthread_mutex_lock(&f->lock);
-	f->shown = (struct flow_view){ 0 };
+	free(f->shown.text);
+	memset(&f->shown, 0, sizeof(f->shown));
 	pthread_mutex_unlock(&f->lock);
 	f->suspended = f->probed = f->faulted = false;
-	f->failed_text[0] = '\0';
+	free(TAKE(f->failed_text));
 	f->failed_as = STALL_NONE;
 	f->ended = f->ended_before = 0;
 	f->rate = 0;
@@ -170,6 +176,8 @@ void flow_free(struct flow *f)
 	if (f == NULL)
 		return;
 	flow_assert_idle(f);
+	free(f->shown.text);
+	free(f->failed_text);
 	pthread_mutex_destroy(&f->lock);
 	free(f);
 }
@@ -191,8 +199,15 @@ bool flow_is_busy(const struct flow *f)
 
 void flow_progress(struct flow *f, struct flow_view *ret)
 {
+	*ret = (struct flow_view){ 0 };
 	pthread_mutex_lock(&f->lock);
-	*ret = f->shown;
+	ret->stall = f->shown.stall;
+	ret->certificate = f->shown.certificate;
+	snprintf(ret->text, sizeof(ret->text), "%s", f->shown.text != NULL ? f->shown.text : "");
+	ret->eta_at = f->shown.eta_at;
+	ret->at_risk = f->shown.at_risk;
+	ret->queue_position = f->shown.queue_position;
+	ret->rate_per_s = f->shown.rate_per_s;
 	pthread_mutex_unlock(&f->lock);
 	ret->running = slots_held(&f->slots);
 	ret->retried = f->retried;

@@ -14,6 +14,8 @@
 struct line;
 struct model;
 
+#define FAILED_TEXT_BYTES 224u
+
 struct flow {
 	struct dispatch *of;
 
@@ -31,7 +33,14 @@ struct flow {
 	_Atomic uint64_t retried; /* see flow_view */
 	_Atomic bool suspended;   /* what flow_suspend() asked for last */
 	pthread_mutex_t lock;     /* for `shown`; innermost */
-	struct flow_view shown;   /* set by dispatch, which may read it without the lock */
+	struct {                  /* set by dispatch, which may read it without the lock */
+		enum batch_stall stall;
+		bool certificate, at_risk;
+		unsigned queue_position;
+		char *text; /* NULL: "" */
+		int64_t eta_at;
+		double rate_per_s;
+	} shown; /* as in struct flow_view */
 
 	/* dispatch's own */
 	struct model *model; /* NULL: not added yet, or dropped */
@@ -40,9 +49,10 @@ struct flow {
 	unsigned waiting;
 	bool spent_up; /* a line does not fit into the budget: see spending.h */
 	struct flow *next_spent_up;
-	bool probed;           /* it failed a probe: others' turn first */
-	bool faulted;          /* its input cannot be read: nothing more is sent */
-	char failed_text[224]; /* what the line that failed last was told */
+	bool probed; /* it failed a probe: others' turn first; then it is linked to others such */
+	struct flow *next_probed, *prev_probed;
+	bool faulted;      /* its input cannot be read: nothing more is sent */
+	char *failed_text; /* what the line that failed last was told; NULL: none has failed */
 	enum batch_stall failed_as;
 	int64_t failed_at;            /* Unix s */
 	uint64_t ended, ended_before; /* lines; at the last tick */

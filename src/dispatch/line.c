@@ -13,9 +13,32 @@
 
 #define FLOW_WAITING_MAX 1024u /* lines waiting to be sent again; then no new ones */
 
+static void probed_link(struct flow *f)
+{
+	struct model *m = f->model;
+
+	f->prev_probed = NULL;
+	f->next_probed = m->probed;
+	if (m->probed != NULL)
+		m->probed->prev_probed = f;
+	m->probed = f;
+}
+
+static void probed_unlink(struct flow *f)
+{
+	*(f->prev_probed != NULL ? &f->prev_probed->next_probed
+				 : &f->model->probed) = f->next_probed;
+	if (f->next_probed != NULL)
+		f->next_probed->prev_probed = f->prev_probed;
+}
+
 void flow_hold(struct flow *f, bool probed)
 {
 	assert(on_dispatch_thread());
+	if (probed && !f->probed)
+		probed_link(f);
+	else if (!probed && f->probed)
+		probed_unlink(f);
 	f->probed = probed;
 	schedule_hold(f->model->schedule, &f->entry,
 		      probed || f->waiting >= FLOW_WAITING_MAX || f->faulted || f->spent_up);

@@ -17,6 +17,7 @@
 #define OTHER_MODELS "(others)"
 #define MODEL_LABEL_MAX 128u /* bytes; a longer name is one of the others */
 
+struct flow;
 struct lane;
 
 /* What its lines took, lately, of those whose answers said their tokens: means. Forgotten with the
@@ -33,10 +34,10 @@ struct model {
 	struct lane *lanes;
 	struct retry retry; /* lines that wait to be sent again; room for all that it has */
 	unsigned batches;
+	struct flow *probed; /* of batches that have failed a probe: others take their turn first */
 	enum batch_stall stall; /* of its batches, as far as upstreams are the reason */
 	char stall_text[STALL_TEXT_BYTES];
 	bool certificate;    /* a refused certificate is the reason */
-	bool batches_held;   /* some batch has failed its probe, and others take their turn first */
 	bool unlisted_told;  /* the log was told that no upstream lists it */
 	double answer_bytes; /* of its lines, lately; 0: none has come */
 	struct model_learnt learnt;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/duration.h"
 #include "base/sys.h"
@@ -16,20 +17,31 @@
 
 void flow_show_stall(struct flow *f, enum batch_stall stall, bool certificate, const char *text)
 {
+	const char *before = f->shown.text != NULL ? f->shown.text : "";
+
+	if (f->shown.stall == stall && f->shown.certificate == certificate &&
+	    strcmp(before, text) == 0)
+		return;                                     /* as of most at most times */
+	char *copy = text[0] != '\0' ? strdup(text) : NULL; /* without memory it is not said */
 	pthread_mutex_lock(&f->lock);
 	f->shown.stall = stall;
 	f->shown.certificate = certificate;
-	snprintf(f->shown.text, sizeof(f->shown.text), "%s", text);
+	free(f->shown.text);
+	f->shown.text = copy;
 	pthread_mutex_unlock(&f->lock);
 }
 
 void flow_show_forecast(struct flow *f)
 {
 	const struct schedule_forecast *expected = &f->entry.forecast;
+	int64_t eta_at = expected->eta_s < 0 ? 0 : sys.now_s() + expected->eta_s;
 
 	assert(on_dispatch_thread());
+	if (f->shown.eta_at == eta_at && f->shown.at_risk == expected->at_risk &&
+	    f->shown.queue_position == expected->queue_position)
+		return;
 	pthread_mutex_lock(&f->lock);
-	f->shown.eta_at = expected->eta_s < 0 ? 0 : sys.now_s() + expected->eta_s;
+	f->shown.eta_at = eta_at;
 	f->shown.at_risk = expected->at_risk;
 	f->shown.queue_position = expected->queue_position;
 	pthread_mutex_unlock(&f->lock);
@@ -44,6 +56,8 @@ void flow_rate(struct flow *f, double seconds)
 	assert(on_dispatch_thread());
 	f->ended_before = f->ended;
 	f->rate += (rate - f->rate) * share;
+	if (f->shown.rate_per_s == f->rate)
+		return; /* most: none of their lines ended, nor did before */
 	pthread_mutex_lock(&f->lock);
 	f->shown.rate_per_s = f->rate;
 	pthread_mutex_unlock(&f->lock);
@@ -98,7 +112,7 @@ void flow_stall(struct flow *f)
 	if (f->waiting > 0 && f->failed_as != STALL_NONE) {
 		time_format(f->failed_at, at);
 		snprintf(text, sizeof(text), "%u of its lines wait to be sent again; at %s: %s",
-			 f->waiting, at, f->failed_text);
+			 f->waiting, at, f->failed_text != NULL ? f->failed_text : "");
 		stall_show(f, f->failed_as, text);
 	} else if (online_has_all(m)) {
 		stall_show(f, STALL_ONLINE,

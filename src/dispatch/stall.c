@@ -81,10 +81,8 @@ static void stall_find(struct model *m)
 
 static void each_tell(struct model *m)
 {
-	bool release = m->stall < STALL_DOWN && m->batches_held;
+	bool release = m->stall < STALL_DOWN;
 
-	if (release)
-		m->batches_held = false;
 	schedule_each(m->schedule, each_batch, &release);
 }
 
@@ -99,7 +97,7 @@ void model_stall_added(struct model *m, struct flow *f)
 	enum batch_stall before = m->stall;
 
 	stall_find(m);
-	if (m->stall != before || m->batches_held)
+	if (m->stall != before || (m->probed != NULL && m->stall < STALL_DOWN))
 		each_tell(m);
 	else
 		flow_stall(f);

@@ -12,6 +12,8 @@
 #include <string.h>
 
 #include "schedule/estimate.h"
+#include "schedule/orgs.h"
+#include "schedule/queue.h"
 
 #define SMALL_PART 8.0   /* a small batch is at most one in so many of the one it overtakes */
 #define LATE_MARGIN 1.05 /* more than what the turns of the others take, LATE_SPARES */
@@ -112,27 +114,33 @@ static void batch_place(struct schedule *s, size_t first, size_t at, double befo
 	s->all[at] = b;
 }
 
-/* The lists of the organizations, from `all`. A batch that is listed stays listed. */
-static void lists_renew(struct schedule *s)
+/* The turn of a batch is the least deadline among those that do not stand before it: so one that
+ * overtakes has that of the first that it overtook, and who comes by a deadline alone finds a place. */
+static void turns_renew(struct schedule *s)
 {
-	struct schedule_batch *last = NULL;
+	const struct schedule_batch *after = NULL;
 
-	for (size_t i = 0; i < s->n; i++) {
+	for (size_t i = s->n; i-- > 0;) {
 		struct schedule_batch *b = s->all[i];
 		b->at = i;
-		if (!b->listed)
-			continue;
-		b->next = NULL;
-		b->prev = last != NULL && last->in == b->in ? last : NULL;
-		if (b->prev != NULL)
-			b->prev->next = b;
-		else
-			b->in->first = b;
-		last = b;
+		b->rank = i;
+		b->turn_ms = b->effective_deadline_ms;
+		if (after != NULL && after->in == b->in && after->turn_ms < b->turn_ms)
+			b->turn_ms = after->turn_ms;
+		after = b;
 	}
 }
 
-void schedule_order(struct schedule *s)
+/* Whom it overtakes the next forecast says. */
+void forecast_place(struct schedule *s, struct schedule_batch *b)
+{
+	batch_expect(s, b);
+	b->turn_ms = b->effective_deadline_ms;
+	b->rank = UINT64_MAX / 2 + b->serial; /* behind those of the last order */
+}
+
+/* The order of the batches in their organizations: `all`. */
+static void order_renew(struct schedule *s)
 {
 	size_t first = 0;
 	double before_ms = 0;
@@ -149,7 +157,7 @@ void schedule_order(struct schedule *s)
 		batch_place(s, first, i, before_ms);
 		before_ms += b->suspended ? 0 : b->alone_ms;
 	}
-	lists_renew(s);
+	turns_renew(s);
 }
 
 /* ---- when each one ends ---- */
@@ -251,6 +259,7 @@ static bool late_choose(struct schedule *s)
 		if (!b->late)
 			continue;
 		before_ms += batch_work(b) / s->slots;
+		b->late_at = s->late_n;
 		s->late[s->late_n++] = b;
 	}
 	return s->late_n > late_before;
@@ -301,12 +310,15 @@ static void waiting_expect(struct schedule *s)
 	}
 }
 
-static unsigned late_position(const struct schedule *s, const struct schedule_batch *b)
+/* Those with precedence that have a line; each is told how many of them stand before it. */
+static unsigned late_positions(struct schedule *s)
 {
 	unsigned before = 0;
 
-	for (size_t i = 0; i < s->late_n && s->late[i] != b; i++)
+	for (size_t i = 0; i < s->late_n; i++) {
+		s->late[i]->late_before_n = before;
 		before += s->late[i]->listed;
+	}
 	return before;
 }
 
@@ -331,24 +343,27 @@ static void batch_tell(const struct schedule *s, struct schedule_batch *b, bool 
 void schedule_forecast(struct schedule *s, double slots, int64_t now_s)
 {
 	const struct schedule_org *org = NULL;
-	unsigned late = 0, before = 0;
+	unsigned before = 0;
 
 	s->now_s = now_s;
 	if (slots > 0)
 		s->slots = slots;
 	if (s->n == 0)
 		return;
-	schedule_order(s);
+	order_renew(s);
 	late_renew(s);
+	s->late_from = 0;
+	for (struct schedule_org *o = s->orgs; o != NULL; o = o->all_next)
+		queue_renew(s, o);
+	ring_weigh(s);
 	waiting_expect(s);
-	for (size_t i = 0; i < s->late_n; i++)
-		late += s->late[i]->listed;
+	unsigned late = late_positions(s);
 	for (size_t i = 0; i < s->n; i++) {
 		struct schedule_batch *b = s->all[i];
 		if (b->in != org)
 			before = late;
 		org = b->in;
-		batch_tell(s, b, slots > 0, b->late ? late_position(s, b) : before);
+		batch_tell(s, b, slots > 0, b->late ? b->late_before_n : before);
 		before += b->listed && !b->late;
 	}
 }

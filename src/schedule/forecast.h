@@ -4,6 +4,5 @@
 
 #include "schedule/schedule_impl.h"
 
-/* Renews the order of the batches in their organizations: `all`, and the lists of the
- * organizations. */
-void schedule_order(struct schedule *s);
+/* The batch has come: its place in its organization until the next forecast. */
+void forecast_place(struct schedule *s, struct schedule_batch *b);

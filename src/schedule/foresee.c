@@ -24,13 +24,18 @@ struct fluid {
 
 static void fluid_fill(struct fluid *f)
 {
+	for (struct schedule_org *o = f->s->orgs; o != NULL; o = o->all_next)
+		o->rest_work = 0;
 	for (size_t i = 0; i < f->s->n; i++) {
 		const struct schedule_batch *b = f->s->all[i];
 		if (b->suspended)
 			continue;
-		if (b->late)
+		if (b->late) {
 			f->late += work_of(b);
-		else if (strcmp(b->org, f->org) == 0 && b->effective_deadline_ms <= f->deadline_ms)
+			continue;
+		}
+		b->in->rest_work += work_of(b);
+		if (strcmp(b->org, f->org) == 0 && b->effective_deadline_ms <= f->deadline_ms)
 			f->ahead += work_of(b);
 	}
 }
@@ -40,17 +45,9 @@ static double others_until(const struct fluid *f, double own)
 {
 	double virtual_now = own / f->weight, sum = 0;
 
-	for (const struct schedule_org *o = f->s->orgs; o != NULL; o = o->all_next) {
-		double work = 0;
-		if (strcmp(o->id, f->org) == 0)
-			continue;
-		for (size_t i = 0; i < f->s->n; i++) {
-			const struct schedule_batch *b = f->s->all[i];
-			if (b->in == o && !b->late && !b->suspended)
-				work += work_of(b);
-		}
-		sum += fmin(work, virtual_now * o->weight);
-	}
+	for (const struct schedule_org *o = f->s->orgs; o != NULL; o = o->all_next)
+		if (strcmp(o->id, f->org) != 0)
+			sum += fmin(o->rest_work, virtual_now * o->weight);
 	return sum;
 }
 

@@ -1,5 +1,4 @@
-/* schedule.c: see schedule.h. Batches come and go, organizations take turns, lines are given and
- * paid for.
+/* schedule.c: see schedule.h. Batches come and go, lines are given and paid for.
  *
  * A batch that is listed has a line at hand: in its window, or its cursor stands on it. So that a
  * turn never comes to nothing, and whether there is a line is known without looking. */
@@ -12,179 +11,21 @@
 #include "base/memory.h"
 #include "schedule/estimate.h"
 #include "schedule/forecast.h"
+#include "schedule/orgs.h"
+#include "schedule/queue.h"
 #include "schedule/schedule_impl.h"
 #include "schedule/window.h"
-
-#define DEBT_LINES 1024.0 /* an organization owes no more than so many lines of its weight */
-
-/* ---- organizations ---- */
-
-/* Tokens that an organization may send in one round; of the heaviest about a line's. */
-static double org_quantum(const struct schedule *s, const struct schedule_org *o)
-{
-	double line = s->line_tokens < 1 ? 1 : s->line_tokens;
-
-	return line * o->weight / s->weight_max;
-}
-
-/* Tokens that it may still send for. */
-static double org_deficit(const struct schedule_org *o)
-{
-	return o->balance - o->in_flight_tokens;
-}
-
-/* Debt is bounded, so that an organization that sent a few enormous lines is not out for good. */
-static void org_pay(const struct schedule *s, struct schedule_org *o, double tokens)
-{
-	double debt_max = DEBT_LINES * org_quantum(s, o);
-
-	o->balance -= tokens;
-	if (o->balance < -debt_max)
-		o->balance = -debt_max;
-}
-
-static void ring_weigh(struct schedule *s)
-{
-	const struct schedule_org *o = s->turn;
-
-	s->weight_max = 1;
-	s->weights = 0;
-	if (o == NULL)
-		return;
-	do {
-		s->weights += o->weight;
-		if (o->weight > s->weight_max)
-			s->weight_max = o->weight;
-		o = o->next;
-	} while (o != s->turn);
-}
-
-/* Tokens that the organization would have in flight had it been there all along, in proportion to
- * those of the others. Without this credit a newcomer waits for slots that others filled before it
- * came. */
-static double org_arrears(const struct schedule *s, const struct schedule_org *newcomer)
-{
-	double tokens = 0, weight = 0;
-
-	for (const struct schedule_org *o = s->orgs; o != NULL; o = o->all_next) {
-		if (o == newcomer || o->in_flight_tokens <= 0)
-			continue;
-		tokens += o->in_flight_tokens;
-		weight += o->weight;
-	}
-	double arrears = weight > 0 ? tokens / weight * newcomer->weight : 0;
-	if (s->slots > 0 && arrears > s->slots * s->line_tokens)
-		arrears = s->slots * s->line_tokens; /* others' lines wait to be sent again */
-	arrears -= newcomer->in_flight_tokens;
-	return arrears > 0 ? arrears : 0;
-}
-
-/* Gives the organization the next turn. A debt is kept; credit from before is not. */
-static void ring_add(struct schedule *s, struct schedule_org *o)
-{
-	assert(o->next == NULL && o->prev == NULL);
-	if (org_deficit(o) >= 0)
-		o->balance = o->in_flight_tokens + org_arrears(s, o);
-	if (s->turn == NULL) {
-		o->next = o->prev = o;
-		s->turn = o;
-	} else {
-		o->prev = s->turn;
-		o->next = s->turn->next;
-		o->prev->next = o;
-		o->next->prev = o;
-	}
-	ring_weigh(s);
-}
-
-static void ring_remove(struct schedule *s, struct schedule_org *o)
-{
-	assert(s->turn != NULL && o->prev->next == o && o->next->prev == o);
-	if (s->turn == o)
-		s->turn = o->next == o ? NULL : o->next;
-	o->prev->next = o->next;
-	o->next->prev = o->prev;
-	o->next = o->prev = NULL;
-	ring_weigh(s);
-}
-
-static struct schedule_org *org_find(struct schedule *s, const char *id)
-{
-	for (struct schedule_org *o = s->orgs; o != NULL; o = o->all_next)
-		if (strcmp(o->id, id) == 0)
-			return o;
-	struct schedule_org *o = must_calloc(1, sizeof(*o));
-	memcpy(o->id, id, strnlen(id, sizeof(o->id) - 1));
-	o->serial = s->serials++;
-	o->all_next = s->orgs;
-	s->orgs = o;
-	return o;
-}
-
-static void org_free(struct schedule *s, struct schedule_org *o)
-{
-	struct schedule_org **at = &s->orgs;
-
-	assert(o->next == NULL); /* it has no turns */
-	while (*at != o) {
-		assert(*at != NULL);
-		at = &(*at)->all_next;
-	}
-	*at = o->all_next;
-	free(o);
-}
-
-/* No organization may send: as many rounds at once as it takes until one may. */
-static void rounds_add(struct schedule *s)
-{
-	double rounds = INFINITY;
-	struct schedule_org *o = s->turn;
-
-	do {
-		double needs = floor(-org_deficit(o) / org_quantum(s, o)) + 1;
-		if (needs < rounds)
-			rounds = needs;
-		o = o->next;
-	} while (o != s->turn);
-	do {
-		o->balance += rounds * org_quantum(s, o);
-		o = o->next;
-	} while (o != s->turn);
-}
-
-/* Whose turn it is: an organization sends while it has tokens left, with its last line on
- * credit. */
-static struct schedule_org *org_next(struct schedule *s)
-{
-	struct schedule_org *first = s->turn;
-
-	while (org_deficit(s->turn) <= 0) {
-		s->turn = s->turn->next;
-		if (s->turn == first)
-			rounds_add(s);
-	}
-	return s->turn;
-}
 
 /* ---- batches ---- */
 
 static void batch_list(struct schedule *s, struct schedule_batch *b)
 {
-	struct schedule_batch *before = NULL, *after = b->in->first;
-
 	if (b->listed || b->held || b->suspended || b->spent)
 		return;
-	for (; after != NULL && after->at < b->at; after = after->next)
-		before = after;
-	b->prev = before;
-	b->next = after;
-	if (after != NULL)
-		after->prev = b;
-	if (before != NULL)
-		before->next = b;
-	else
-		b->in->first = b;
 	b->listed = true;
+	queue_add(s, b->in, b);
+	if (b->late && b->late_at < s->late_from)
+		s->late_from = b->late_at;
 	if (b->in->next == NULL)
 		ring_add(s, b->in);
 }
@@ -193,17 +34,9 @@ static void batch_unlist(struct schedule *s, struct schedule_batch *b)
 {
 	if (!b->listed)
 		return;
-	assert(b->prev != NULL ? b->prev->next == b : b->in->first == b);
-	assert(b->next == NULL || b->next->prev == b);
-	if (b->prev != NULL)
-		b->prev->next = b->next;
-	else
-		b->in->first = b->next;
-	if (b->next != NULL)
-		b->next->prev = b->prev;
-	b->next = b->prev = NULL;
 	b->listed = false;
-	if (b->in->first == NULL)
+	queue_remove(s, b->in, b);
+	if (queue_first(b->in) == NULL)
 		ring_remove(s, b->in);
 }
 
@@ -279,7 +112,7 @@ static void batch_give(struct schedule *s, struct schedule_batch *b,
 	tokens = tokens < 1 ? 1 : tokens < TOKENS_MAX ? tokens : TOKENS_MAX;
 	ret->batch = b;
 	ret->tokens = (uint32_t)tokens;
-	o->in_flight_tokens += ret->tokens;
+	org_fly(s, o, ret->tokens);
 	b->in_flight_tokens += ret->tokens;
 	b->in_flight++;
 	if (!window_has_line(b->window) && !cursor_peek(&s->ops, b)) {
@@ -294,11 +127,11 @@ static void batch_give(struct schedule *s, struct schedule_batch *b,
 /* The first of those with precedence that has a line, unless this turn is one of the others'. */
 static struct schedule_batch *late_next(struct schedule *s)
 {
-	for (size_t i = 0; i < s->late_n; i++) {
-		struct schedule_batch *b = s->late[i];
-		if (b == NULL || !b->listed)
-			continue;
-		return ++s->late_turns % LATE_SPARES == 0 ? NULL : b;
+	for (; s->late_from < s->late_n; s->late_from++) {
+		struct schedule_batch *b = s->late[s->late_from];
+		s->visits++;
+		if (b != NULL && b->listed)
+			return ++s->late_turns % LATE_SPARES == 0 ? NULL : b;
 	}
 	return NULL;
 }
@@ -307,13 +140,7 @@ static struct schedule_batch *turn_next(struct schedule *s)
 {
 	struct schedule_batch *b = late_next(s);
 
-	if (b != NULL)
-		return b;
-	const struct schedule_org *o = org_next(s);
-	for (b = o->first; b != NULL; b = b->next)
-		if (!b->late)
-			return b;
-	return o->first;
+	return b != NULL ? b : queue_first(org_next(s));
 }
 
 bool schedule_next(struct schedule *s, const struct schedule_lane *lane, int64_t now_s,
@@ -350,7 +177,7 @@ void schedule_ended(struct schedule *s, const struct schedule_line *l, double to
 	assert(b->in_flight > 0 && b->in != NULL);
 	b->in_flight--;
 	b->in_flight_tokens -= l->tokens;
-	b->in->in_flight_tokens -= l->tokens;
+	org_fly(s, b->in, -(double)l->tokens);
 	org_pay(s, b->in, tokens > 0 ? used : l->tokens);
 	if (b->rest_lines > 0) {
 		b->rest_bytes -= b->rest_bytes / b->rest_lines;
@@ -390,17 +217,18 @@ static void room_make(struct schedule *s)
 void schedule_add(struct schedule *s, struct schedule_batch *b)
 {
 	room_make(s);
-	b->in = org_find(s, b->org);
-	b->in->weight = b->org_weight > 0 ? b->org_weight : 1;
+	b->in = org_get(s, b->org);
+	org_weigh(s, b->in, b->org_weight > 0 ? b->org_weight : 1);
 	b->in->batches++;
+	queue_reserve(b->in);
 	b->serial = s->serials++;
 	b->at = s->n;
 	s->all[s->n++] = b;
+	s->visits++;
 	s->prefix_batches += b->prefixes;
+	forecast_place(s, b);
 	b->spent = !cursor_peek(&s->ops, b);
 	batch_list(s, b);
-	ring_weigh(s);
-	schedule_order(s);
 }
 
 void schedule_remove(struct schedule *s, struct schedule_batch *b)
@@ -414,16 +242,15 @@ void schedule_remove(struct schedule *s, struct schedule_batch *b)
 	window_drop(s, b);
 	assert(s->prefix_batches >= b->prefixes);
 	s->prefix_batches -= b->prefixes;
-	o->in_flight_tokens -= b->in_flight_tokens;
+	org_fly(s, o, -b->in_flight_tokens);
 	org_pay(s, o, b->in_flight_tokens);
-	for (size_t i = b->at + 1; i < s->n; i++) {
-		s->all[i - 1] = s->all[i];
-		s->all[i - 1]->at--;
-	}
-	s->n--;
-	for (size_t i = 0; i < s->late_n; i++)
-		if (s->late[i] == b)
-			s->late[i] = NULL;
+	struct schedule_batch *last = s->all[--s->n];
+	s->all[b->at] = last;
+	last->at = b->at;
+	s->visits++;
+	if (b->late)
+		s->late[b->late_at] = NULL;
+	b->late = false;
 	b->in = NULL;
 	assert(o->batches > 0);
 	if (--o->batches == 0)
@@ -475,10 +302,9 @@ bool schedule_expects(const struct schedule *s, const struct schedule_batch *b, 
 
 size_t schedule_batches_of(const struct schedule *s, const char *org)
 {
-	for (const struct schedule_org *o = s->orgs; o != NULL; o = o->all_next)
-		if (strcmp(o->id, org) == 0)
-			return o->batches;
-	return 0;
+	const struct schedule_org *o = org_find(s, org);
+
+	return o != NULL ? o->batches : 0;
 }
 
 void schedule_each(struct schedule *s, void (*each)(void *ctx, struct schedule_batch *b), void *ctx)
@@ -502,6 +328,7 @@ void schedule_close(struct schedule *s)
 {
 	if (s == NULL)
 		return;
+	free(s->buckets);
 	free(s->all);
 	free(s->others);
 	free(s->late);

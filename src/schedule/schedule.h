@@ -9,12 +9,13 @@
  * 2. Organizations, by deficit round robin: on its turn an organization may send for as many tokens
  *    as its weight says; what a line really took is settled when it has ended. An organization that
  *    comes while others have filled the slots begins with a credit of the tokens that it would have
- *    in flight had it been there.
+ *    in flight had it been there. Where lines are quick several rounds are given at once (orgs.c).
  * 3. In an organization, the batch of the earliest effective deadline: the window's end less the
  *    time that the rest is expected to take. A batch that has begun keeps the one that it began
  *    with: two like ones would otherwise take turns and both end last. A small batch overtakes when
  *    that costs no other its deadline: its rest is a fraction of that of the ones before it and
- *    fits in half of their slack.
+ *    fits in half of their slack. So it is from the next forecast on; until then a batch that comes
+ *    stands where its deadline says.
  * 4. In a batch, lines in input order, unless some share a long prefix: then, in a window of a few
  *    segments, the lines of a prefix go to the same upstream, the first of them, its leader, before
  *    the others. By the upstream's cache: where each slot has its own, the others follow one after
@@ -86,13 +87,17 @@ struct schedule_batch {
 	unsigned in_flight; /* lines given by schedule_next() that have not come back */
 
 	/* the schedule's own */
-	struct schedule_org *in;            /* NULL: not in a schedule */
-	struct schedule_batch *next, *prev; /* in its organization: those that are listed */
-	bool listed;                        /* has a line and is neither held nor suspended */
-	bool held, spent;                   /* spent: its last line was given */
-	bool late, late_before;             /* see above; at the forecast before the last */
-	size_t at;                          /* place among all batches, which is their order */
-	uint64_t serial;                    /* the order in which they were added */
+	struct schedule_org *in; /* NULL: not in a schedule */
+	bool listed;             /* has a line and is neither held nor suspended */
+	bool held, spent;        /* spent: its last line was given */
+	bool late, late_before;  /* see above; at the forecast before the last */
+	size_t at;               /* place among all batches; after a forecast that is their order */
+	size_t queued_at;        /* place in its organization's queue, while it is listed */
+	size_t late_at;          /* place among those with precedence, while it is late */
+	unsigned late_before_n;  /* of these that have a line, before it, at the last forecast */
+	uint64_t serial;         /* the order in which they were added */
+	int64_t turn_ms;         /* its turn in its organization: see forecast.c */
+	uint64_t rank;           /* and among those of the same */
 	struct segment_cursor cursor;
 	struct schedule_window *window;
 	uint64_t ended; /* lines, since it was added */

@@ -869,6 +869,83 @@ static void what_cannot_be_lent_is_asked_for_again(void **state)
 	schedule_close(s);
 }
 
+/* ---- what it costs ---- */
+
+/* Visits of batches and organizations that adding so many batches costs, that lines of them do, that
+ * holding and releasing them does, and removing them: each of one. */
+struct costs {
+	double add, line, hold, remove;
+};
+
+static struct costs costs_of(size_t n, size_t orgs, bool late)
+{
+	enum { LINES = 2000 };
+	struct schedule *s = schedule_open(&fake_ops);
+	struct fake **f = calloc(n, sizeof(*f));
+	struct schedule_line l;
+	struct costs ret;
+	uint64_t from = 0;
+
+	assert_non_null(f);
+	sim_seed = 5;
+	for (size_t i = 0; i < n; i++) {
+		char org[32];
+		snprintf(org, sizeof(org), "org-%zu", i % orgs);
+		f[i] = fake_new(org, 4 + 4000 / n);
+		f[i]->b.expires_at = late ? 1100 : 100000 + sim_random(1000000);
+		schedule_add(s, &f[i]->b);
+	}
+	ret.add = (double)(s->visits - from) / (double)n;
+	for (int i = 0; i < LINES; i++) {
+		if (i == LINES / 2) { /* once a second: of all */
+			schedule_forecast(s, 16, 1000);
+			from = s->visits;
+		}
+		assert_true(schedule_next(s, fake_lane(0), 1000, &l));
+		fake_of(&l)->ended++;
+		schedule_ended(s, &l, late ? 50 : 100, 200);
+	}
+	ret.line = (double)(s->visits - from) / (LINES / 2);
+	from = s->visits;
+	for (size_t i = 0; i < n; i++) {
+		schedule_hold(s, &f[i]->b, true);
+		schedule_hold(s, &f[i]->b, false);
+	}
+	ret.hold = (double)(s->visits - from) / (double)n;
+	from = s->visits;
+	for (size_t i = 0; i < n; i++) {
+		schedule_remove(s, &f[i]->b);
+		fake_free(f[i]);
+	}
+	ret.remove = (double)(s->visits - from) / (double)n;
+	free(f);
+	schedule_close(s);
+	return ret;
+}
+
+static void assert_costs(struct costs c, double most)
+{
+	if (c.add > most || c.line > most || c.hold > most || c.remove > most)
+		fail_msg("add %g, line %g, hold %g, remove %g: more than %g visits", c.add, c.line,
+			 c.hold, c.remove, most);
+}
+
+/* Between two forecasts no step visits more than the logarithm of what waits: of one organization's
+ * batches, of as many organizations, of those with precedence. */
+static void no_step_visits_all_that_wait(void **state)
+{
+	static const size_t counts[] = { 200, 2000, 20000 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+		double most = 2 * log2((double)counts[i]) + 2;
+		assert_costs(costs_of(counts[i], 1, false), most);
+		assert_costs(costs_of(counts[i], 200, false), most);
+		assert_costs(costs_of(counts[i], counts[i], false), most);
+		assert_costs(costs_of(counts[i], 200, true), most);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -895,6 +972,7 @@ int main(void)
 		cmocka_unit_test(forecast_counts_hours),
 		cmocka_unit_test(forecast_tells_positions_and_standstill),
 		cmocka_unit_test(what_cannot_be_lent_is_asked_for_again),
+		cmocka_unit_test(no_step_visits_all_that_wait),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
