@@ -90,6 +90,7 @@ bool history_decode(struct slice file, struct rings *r, int64_t *ret_at, struct 
 		memcpy(r->orgs[i], file.p + sizeof(head) + i * sizeof(*r->orgs[i]),
 		       sizeof(*r->orgs[i]));
 		r->orgs[i]->org[sizeof(r->orgs[i]->org) - 1] = '\0';
+		r->hashes[i] = id_hash(r->orgs[i]->org);
 	}
 	r->ticks = head.ticks;
 	r->replaced = head.replaced;

@@ -28,38 +28,41 @@ static void pace_widen(struct batch_pace *pace, uint64_t now_ms)
 }
 
 /* Its place, or that of the one that was idle longest. */
-static struct batch_pace *place_of(struct paces *p, const char *batch)
+static unsigned place_of(const struct paces *p, const char *batch)
 {
-	struct batch_pace *oldest = &p->of[0];
+	uint32_t hash = id_hash(batch);
+	unsigned oldest = 0;
 
-	for (unsigned i = 0; i < PACES; i++) {
-		if (strcmp(p->of[i].batch, batch) == 0)
-			return &p->of[i];
-		if (p->of[i].active_ms < oldest->active_ms)
-			oldest = &p->of[i];
-	}
+	for (unsigned i = 0; i < PACES; i++)
+		if (p->hashes[i] == hash && strcmp(p->of[i].batch, batch) == 0)
+			return i;
+	for (unsigned i = 1; i < PACES; i++)
+		if (p->active_ms[i] < p->active_ms[oldest])
+			oldest = i;
 	return oldest;
 }
 
 void paces_add(struct paces *p, const char *batch, uint64_t now_ms, uint64_t lines)
 {
-	struct batch_pace *pace = place_of(p, batch);
+	unsigned at = place_of(p, batch);
+	struct batch_pace *pace = &p->of[at];
 
 	if (strcmp(pace->batch, batch) != 0) {
+		p->hashes[at] = id_hash(batch);
 		*pace = (struct batch_pace){ .step_ms = PACE_STEP_MS };
 		snprintf(pace->batch, sizeof(pace->batch), "%s", batch);
 		/* the first lines ended a little earlier than now */
 		pace->since_ms = now_ms > PACE_STEP_MS ? now_ms - PACE_STEP_MS : 0;
 	}
 	pace_widen(pace, now_ms);
-	pace->active_ms = now_ms;
+	p->active_ms[at] = now_ms;
 	uint32_t *to = &pace->lines[step_of(pace, now_ms)];
 	*to = sum_of(*to, lines);
 }
 
 const struct batch_pace *paces_find(struct paces *p, const char *batch, uint64_t now_ms)
 {
-	struct batch_pace *pace = place_of(p, batch);
+	struct batch_pace *pace = &p->of[place_of(p, batch)];
 
 	if (batch[0] == '\0' || strcmp(pace->batch, batch) != 0)
 		return NULL;

@@ -15,13 +15,15 @@
 
 struct batch_pace {
 	char batch[ID_SIZE]; /* "": none */
-	uint64_t since_ms, active_ms;
+	uint64_t since_ms;
 	uint64_t step_ms;
 	uint32_t lines[PACE_STEPS]; /* that ended in each step; what does not fit stays at its most */
 };
 
 struct paces {
 	struct batch_pace of[PACES]; /* all 0: none yet */
+	uint32_t hashes[PACES];      /* of their names: id_hash() */
+	uint64_t active_ms[PACES];   /* when lines of each ended last */
 };
 
 /* Lines of the batch have ended. `now_ms` never goes back. */

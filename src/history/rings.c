@@ -39,9 +39,10 @@ static struct sums sums_take(struct sums *from, uint64_t n)
 
 static unsigned find(const struct rings *r, const char *org)
 {
+	uint32_t hash = id_hash(org);
 	unsigned i = 0;
 
-	while (i < r->count && strcmp(r->orgs[i]->org, org) != 0)
+	while (i < r->count && (r->hashes[i] != hash || strcmp(r->orgs[i]->org, org) != 0))
 		i++;
 	return i;
 }
@@ -57,13 +58,20 @@ static unsigned idlest(const struct rings *r)
 	return found;
 }
 
-/* The place of the organization, which has none; r->count: no memory. */
+/* The place of the organization, which has none; r->count: there is none, or no memory. */
 static unsigned place_take(struct rings *r, const char *org)
 {
 	unsigned i = r->count;
 
 	if (i == 1 + RINGS_ORGS) {
+		if (r->busy_until > r->ticks)
+			return i;
 		i = idlest(r);
+		if (r->orgs[i]->active + 1 >= r->ticks) {
+			r->busy_until = r->ticks + 1;
+			r->replaced++; /* of who is not here nothing is known */
+			return r->count;
+		}
 		r->replaced++;
 	} else {
 		r->orgs[i] = malloc(sizeof(*r->orgs[i]));
@@ -73,6 +81,7 @@ static unsigned place_take(struct rings *r, const char *org)
 	}
 	*r->orgs[i] = (struct org_rings){ .since = r->replaced > 0 ? r->ticks : 0 };
 	memcpy(r->orgs[i]->org, org, strnlen(org, sizeof(r->orgs[i]->org) - 1));
+	r->hashes[i] = id_hash(org);
 	r->now[i] = (struct sums){ 0 };
 	return i;
 }

@@ -10,7 +10,9 @@
  * running) are ticks as well, which count as unknown.
  *
  * RINGS_ORGS organizations have rings, 10 KiB each, and all of them together have one: another takes
- * the place of the one that was idle longest. Pure; guarded by its owner. */
+ * the place of the one that was idle longest, unless none was for a tick: where more than that many
+ * are busy at once, the first stay, and the others count in that of all alone. Pure; guarded by its
+ * owner. */
 #pragma once
 
 #include <stdbool.h>
@@ -42,17 +44,20 @@ struct org_rings {
 
 struct rings {
 	uint64_t ticks;    /* that have ended */
-	uint64_t replaced; /* organizations that lost their place */
+	uint64_t replaced; /* times that one lost its place, or another got none; 0: all are here */
 	uint8_t hour_known[HOUR_STEPS], day_known[DAY_STEPS]; /* ticks of the step that were seen */
+	uint64_t busy_until; /* before this tick none of them is idle: no other gets a place */
 	unsigned count;
 	struct org_rings *orgs[1 + RINGS_ORGS]; /* the first is of all */
+	uint32_t hashes[1 + RINGS_ORGS];        /* of their names: id_hash() */
 	struct sums now[1 + RINGS_ORGS];        /* in the tick that has not ended */
 };
 
 /* Empty. False: no memory. */
 bool rings_init(struct rings *r);
 void rings_done(struct rings *r);
-/* The organization's rings, made if there are none, and what it has in this tick; false: no memory. */
+/* Counted in the organization's rings, made if there are none, and in that of all; false: in that of
+ * all alone, for want of a place or of memory. */
 bool rings_add(struct rings *r, const char *org, const struct sums *more);
 /* So many ticks end, and share what was added. */
 void rings_tick(struct rings *r, uint64_t ticks);

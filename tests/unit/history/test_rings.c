@@ -186,6 +186,29 @@ static void the_idlest_gives_its_place(void **state)
 		assert_true(rates[i].lines_per_s == 1);
 }
 
+/* Where more are busy at once than have places they would take each other's with every line. */
+static void who_is_busy_keeps_its_place(void **state)
+{
+	char name[32];
+
+	(void)state;
+	for (unsigned tick = 0; tick < 4; tick++) {
+		for (unsigned i = 0; i < 2 * RINGS_ORGS; i++) {
+			snprintf(name, sizeof(name), "org-%u", i);
+			assert_int_equal(rings_add(&rings, name, &(struct sums){ .lines = 10 }),
+					 i < RINGS_ORGS);
+		}
+		rings_tick(&rings, 1);
+	}
+	assert_true(newest("org-0", RINGS_HOUR).lines_per_s == 1);
+	assert_true(isnan(newest("org-64", RINGS_HOUR).lines_per_s));
+	assert_true(newest(NULL, RINGS_HOUR).lines_per_s == 2 * RINGS_ORGS);
+	rings_tick(&rings, 2); /* all are idle */
+	lines("org-64", 10);
+	rings_tick(&rings, 1);
+	assert_true(newest("org-64", RINGS_HOUR).lines_per_s == 1);
+}
+
 static void a_sum_stays_at_its_most(void **state)
 {
 	(void)state;
@@ -209,6 +232,7 @@ int main(void)
 		TEST(a_gap_is_unknown),
 		TEST(a_gap_of_a_day_leaves_nothing),
 		TEST(the_idlest_gives_its_place),
+		TEST(who_is_busy_keeps_its_place),
 		TEST(a_sum_stays_at_its_most),
 	};
 
