@@ -14,7 +14,7 @@
 #include "terminal/report.h"
 
 #define LARGE_BYTES (256 << 10)
-#define SPARE_BYTES (4 << 20)
+#define SPARE_BYTES (512 << 10)
 #define ABOUT_COLUMN 39 /* of the list of subcommands */
 
 static void print_version(FILE *to, struct argp_state *state)

@@ -16,8 +16,7 @@ bool key_cache_open(struct key_cache *c, struct store *s, const char *path, stru
 	c->slots = calloc(SLOTS, sizeof(*c->slots));
 	if (c->slots == NULL)
 		return fail_memory(err);
-	if (!db_open(&c->db, path, err) || !db_prepare(&c->db, err) ||
-	    !db_exec(&c->db, "PRAGMA query_only = ON", err))
+	if (!db_open(&c->db, path, err) || !db_exec(&c->db, "PRAGMA query_only = ON", err))
 		return false;
 	c->db.store = s;
 	db_wait(&c->db, KEY_WAIT_MS);

@@ -78,11 +78,19 @@ bool db_open(struct db *db, const char *path, struct error *err)
 	return db_exec(db, text_connect, err);
 }
 
+/* A code of SQLite's. */
+static int statement_prepare(struct db *db, enum sql id)
+{
+	if (db->statements[id] != NULL)
+		return SQLITE_OK;
+	return sqlite3_prepare_v3(db->handle, statements[id].text, -1, SQLITE_PREPARE_PERSISTENT,
+				  &db->statements[id], NULL);
+}
+
 bool db_prepare(struct db *db, struct error *err)
 {
 	for (int id = 0; id < SQL_COUNT; id++) {
-		int code = sqlite3_prepare_v3(db->handle, statements[id].text, -1,
-					      SQLITE_PREPARE_PERSISTENT, &db->statements[id], NULL);
+		int code = statement_prepare(db, (enum sql)id);
 		if (code != SQLITE_OK)
 			return fail_sqlite(err, db, code, statements[id].name);
 	}
@@ -122,9 +130,11 @@ static int bind_value(sqlite3_stmt *statement, int at, const struct value *value
 
 struct query query(struct db *db, enum sql id, const struct value *values)
 {
-	struct query q = { .db = db, .id = id, .statement = db->statements[id] };
+	struct query q = { .db = db, .id = id };
 	int n = 0;
 
+	q.bind_code = statement_prepare(db, id);
+	q.statement = db->statements[id];
 	assert(!sqlite3_stmt_busy(q.statement));
 	for (; values[n].type != VALUE_END && q.bind_code == SQLITE_OK; n++)
 		q.bind_code = bind_value(q.statement, n + 1, &values[n]);
@@ -147,6 +157,8 @@ bool query_step(struct query *q, bool *ret_row, struct error *err)
 
 void query_done(struct query *q)
 {
+	if (q->statement == NULL)
+		return;              /* there was none to step */
 	sqlite3_reset(q->statement); /* repeats what the last step returned, which has been seen */
 	sqlite3_clear_bindings(q->statement);
 }

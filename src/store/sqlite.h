@@ -82,6 +82,8 @@ struct db {
 MUST_USE bool db_open(struct db *db, const char *path, struct error *err);
 /* Brings a new or older database to this program's version (migrate.c). */
 MUST_USE bool db_migrate(struct db *db, struct error *err);
+/* All statements: the writer's, at the start, so that none is wrong. Those of other connections are
+ * prepared each at its first use: a few are used of each, and all of them are a megabyte. */
 MUST_USE bool db_prepare(struct db *db, struct error *err);
 void db_close(struct db *db);
 void db_wait(struct db *db, unsigned wait_ms);
@@ -132,8 +134,8 @@ struct query {
 	struct db *db;
 	enum sql id;
 	sqlite3_stmt *statement;
-	int bind_code;  /* SQLITE_OK, or why the values could not be bound: the first step tells */
-	int column;     /* the next one to read */
+	int bind_code; /* SQLITE_OK, or why it could not be prepared or bound: the first step tells */
+	int column;    /* the next one to read */
 	bool misread;   /* a column held what it never should */
 	bool no_memory; /* a column's text could not be had */
 };

@@ -32,8 +32,7 @@ static bool open_connections(struct store *s, const char *path, struct error *er
 		return false;
 	for (int i = 0; i < READERS; i++) {
 		struct db *db = &s->readers[i];
-		if (!db_open(db, path, err) || !db_prepare(db, err) ||
-		    !db_exec(db, "PRAGMA query_only = ON", err))
+		if (!db_open(db, path, err) || !db_exec(db, "PRAGMA query_only = ON", err))
 			return false;
 		db->store = s;
 		db->next_idle = s->idle;
