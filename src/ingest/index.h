@@ -67,8 +67,9 @@ struct index_summary {
 	 * and not just the one that all of them begin with: it pays to send those one after
 	 * another. */
 	bool prefixes;
-	char *urls[INDEX_NAMES_MAX]; /* decoded, malloc'ed, in order of appearance */
-	char *models[INDEX_NAMES_MAX];
+	/* decoded, malloc'ed, in order of appearance; room for as many as there are, about, for each
+	 * open batch has a summary */
+	char **urls, **models;
 };
 void index_summary_done(struct index_summary *s);
 

@@ -38,6 +38,8 @@ void index_summary_done(struct index_summary *s)
 		free(s->urls[i]);
 	for (unsigned i = 0; i < s->model_count; i++)
 		free(s->models[i]);
+	free(s->urls);
+	free(s->models);
 	*s = (struct index_summary){ 0 };
 }
 
@@ -76,7 +78,23 @@ bool index_summary_corrupt(struct error *err)
 	return index_corrupt(err, "its summary makes no sense");
 }
 
-static bool names_parse(struct json *j, char **names, unsigned *ret_count, struct error *err)
+bool index_name_add(char ***names, unsigned *count, char *name, struct error *err)
+{
+	if (name != NULL && (*count & (*count - 1)) == 0) { /* 0, 1, 2, 4, ...: they are full */
+		size_t room = *count == 0 ? 1 : 2 * (size_t)*count;
+		char **larger = reallocarray(*names, room, sizeof(char *));
+		if (larger == NULL)
+			free(TAKE(name));
+		else
+			*names = larger;
+	}
+	if (name == NULL)
+		return fail_memory(err);
+	(*names)[(*count)++] = name;
+	return true;
+}
+
+static bool names_parse(struct json *j, char ***names, unsigned *ret_count, struct error *err)
 {
 	if (json_next(j) != JSON_ARRAY)
 		return index_summary_corrupt(err);
@@ -86,11 +104,12 @@ static bool names_parse(struct json *j, char **names, unsigned *ret_count, struc
 		struct slice raw = { j->value.p + 1, j->value.n - 2 };
 		size_t n = json_decode(raw, NULL, 0);
 		char *name = malloc(n + 1);
-		if (name == NULL)
-			return fail_memory(err);
-		json_decode(raw, name, n);
-		name[n] = '\0';
-		names[(*ret_count)++] = name;
+		if (name != NULL) {
+			json_decode(raw, name, n);
+			name[n] = '\0';
+		}
+		if (!index_name_add(names, ret_count, name, err))
+			return false;
 	}
 	return !j->bad || index_summary_corrupt(err);
 }
@@ -129,8 +148,8 @@ bool index_summary_parse(struct slice text, struct index_summary *s, struct erro
 			  : json_key_is(key, "id_key")
 				  ? json_next(&j) == JSON_STRING || index_summary_corrupt(err)
 			  : json_key_is(key, "urls")
-				  ? names_parse(&j, s->urls, &s->url_count, err)
-				  : names_parse(&j, s->models, &s->model_count, err);
+				  ? names_parse(&j, &s->urls, &s->url_count, err)
+				  : names_parse(&j, &s->models, &s->model_count, err);
 		if (!ok)
 			return false;
 	}

@@ -57,4 +57,6 @@ void index_summary_format(const struct index_summary *s, struct buf *to);
 MUST_USE bool index_summary_parse(struct slice text, struct index_summary *s, struct error *err);
 /* Fails: the file, or its summary, is not what was written. */
 bool index_corrupt(struct error *err, const char *what);
+/* Takes `name`, which is malloc'ed, in at the end of a summary's urls or models; NULL: no memory. */
+MUST_USE bool index_name_add(char ***names, unsigned *count, char *name, struct error *err);
 bool index_summary_corrupt(struct error *err);

@@ -11,7 +11,7 @@
 
 /* The names of a summary as they are met: the number of each is the order of first appearance. */
 struct names {
-	char **texts; /* of the summary, as are the next two */
+	char ***texts; /* of the summary, as are the next two */
 	unsigned *count;
 	bool *overflow;
 	uint64_t hashes[INDEX_NAMES_MAX];
@@ -93,8 +93,8 @@ bool index_writer_open(struct blobs *blobs, struct index_writer **ret, struct er
 		return fail_memory(err);
 	struct index_summary *s = &w->summary;
 	w->record_bytes = INDEX_RECORD_BYTES_V1;
-	w->urls = (struct names){ s->urls, &s->url_count, &s->url_overflow };
-	w->models = (struct names){ s->models, &s->model_count, &s->model_overflow };
+	w->urls = (struct names){ &s->urls, &s->url_count, &s->url_overflow };
+	w->models = (struct names){ &s->models, &s->model_count, &s->model_overflow };
 	if (!blob_create(blobs, &w->file, err) ||
 	    !blob_write(w->file, (struct slice){ (const char *)&none, sizeof(none) }, err)) {
 		index_writer_close(w);
@@ -127,7 +127,7 @@ static bool name_find(struct names *names, struct slice raw, uint16_t *ret, stru
 	uint64_t hash = XXH3_64bits(text, n);
 	for (unsigned i = 0; i < *names->count; i++) {
 		if (names->hashes[i] == hash &&
-		    slice_eq(slice_of(names->texts[i]), (struct slice){ text, n })) {
+		    slice_eq(slice_of((*names->texts)[i]), (struct slice){ text, n })) {
 			*ret = (uint16_t)i;
 			return true;
 		}
@@ -136,12 +136,10 @@ static bool name_find(struct names *names, struct slice raw, uint16_t *ret, stru
 		*names->overflow = true;
 		return true;
 	}
-	char *name = strndup(text, n);
-	if (name == NULL)
-		return fail_memory(err);
 	names->hashes[*names->count] = hash;
-	names->texts[*names->count] = name;
-	*ret = (uint16_t)(*names->count)++;
+	if (!index_name_add(names->texts, names->count, strndup(text, n), err))
+		return false;
+	*ret = (uint16_t)(*names->count - 1);
 	return true;
 }
 

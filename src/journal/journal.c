@@ -32,7 +32,7 @@ struct journal {
 	bool beside;             /* something that is not synced is in no entry */
 	bool unnamed;            /* nor is its name durable but by an entry */
 	bool rewound;            /* entries name places that others have been written to since */
-	char path[512];
+	char path[];
 };
 
 struct journal_check {
@@ -88,18 +88,20 @@ struct journal_scan {
 	uint64_t records;
 	uint64_t at; /* the window: a stretch of the file that moves forward as the scan does */
 	size_t n;
-	char window[SCAN_BYTES];
+	char window[]; /* SCAN_BYTES, or as many as there are: most journals of a start are short */
 };
 
 struct journal_scan *journal_scan_new(const struct journal *j, uint64_t from, uint64_t end,
 				      uint64_t records)
 {
-	struct journal_scan *s = malloc(sizeof(*s));
+	uint64_t first = from < end ? from : end;
+	size_t room = end - first < SCAN_BYTES ? (size_t)(end - first) : SCAN_BYTES;
+	struct journal_scan *s = malloc(sizeof(*s) + room);
 
 	if (s == NULL)
 		return NULL;
 	s->j = j;
-	s->next = from < end ? from : end;
+	s->next = first;
 	s->end = end;
 	s->records = records;
 	s->at = 0;
@@ -312,9 +314,10 @@ static bool header_read(const struct journal *j, uint64_t size, enum header *ret
 
 static bool name_sync(struct journal *j, struct error *err)
 {
-	char dir[sizeof(j->path)];
+	AUTO(auto_free) char *dir = strdup(j->path);
 
-	memcpy(dir, j->path, sizeof(dir));
+	if (dir == NULL)
+		return fail_memory(err);
 	if (!sys_sync_dir(dirname(dir)))
 		return fail_sys(err, errno, "syncing the directory of %s", j->path);
 	j->unnamed = false;
@@ -428,18 +431,15 @@ static bool journal_start(struct journal *j, uint64_t from, uint64_t records, jo
 
 static bool file_open(const char *path, int flags, struct journal **ret, struct error *err)
 {
-	struct journal *j = calloc(1, sizeof(*j));
+	size_t bytes = strlen(path) + 1;
+	struct journal *j = calloc(1, sizeof(*j) + bytes);
 
 	if (j == NULL)
 		return fail_memory(err);
-	j->fd = -1;
-	bool ok = slice_copy(slice_of(path), j->path, sizeof(j->path)) ||
-		  fail_sys(err, ENAMETOOLONG, "opening %s", path);
-	if (ok) {
-		j->fd = open(path, flags | O_CLOEXEC, 0600);
-		ok = j->fd >= 0 || fail_sys(err, errno, "opening %s", path);
-	}
-	if (!ok) {
+	memcpy(j->path, path, bytes);
+	j->fd = open(path, flags | O_CLOEXEC, 0600);
+	if (j->fd < 0) {
+		(void)fail_sys(err, errno, "opening %s", path);
 		journal_close(j);
 		return false;
 	}

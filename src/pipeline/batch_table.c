@@ -2,16 +2,20 @@
 #include "pipeline/batch_table.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 void batch_table_init(struct batch_table *t)
 {
-	*t = (struct batch_table){ 0 };
+	*t = (struct batch_table){ .bucket_n = BATCH_BUCKETS };
+	t->buckets = t->first;
 	pthread_mutex_init(&t->lock, NULL);
 }
 
 void batch_table_done(struct batch_table *t)
 {
+	if (t->buckets != t->first)
+		free(t->buckets);
 	pthread_mutex_destroy(&t->lock);
 }
 
@@ -19,11 +23,29 @@ void batch_table_done(struct batch_table *t)
 
 static struct coordinator **bucket_of(struct batch_table *t, const char *id)
 {
-	uint32_t h = 2166136261u; /* FNV-1a: ids are random already */
+	return &t->buckets[id_hash(id) % t->bucket_n];
+}
 
-	for (; *id != '\0'; id++)
-		h = (h ^ (unsigned char)*id) * 16777619u;
-	return &t->buckets[h % BATCH_BUCKETS];
+/* Without memory the chains get longer. */
+static void buckets_grow(struct batch_table *t)
+{
+	if (t->n < t->bucket_n)
+		return;
+	struct batch_table grown = { .bucket_n = 2 * t->bucket_n }; /* its buckets alone */
+	grown.buckets = calloc(grown.bucket_n, sizeof(struct coordinator *));
+	if (grown.buckets == NULL)
+		return;
+	for (size_t i = 0; i < t->bucket_n; i++)
+		for (struct coordinator *c = t->buckets[i], *next; c != NULL; c = next) {
+			struct coordinator **bucket = bucket_of(&grown, coordinator_id(c));
+			next = *coordinator_next(c);
+			*coordinator_next(c) = *bucket;
+			*bucket = c;
+		}
+	if (t->buckets != t->first)
+		free(t->buckets);
+	t->buckets = grown.buckets;
+	t->bucket_n = grown.bucket_n;
 }
 
 static struct coordinator *find(struct batch_table *t, const char *id)
@@ -42,6 +64,8 @@ bool batch_table_add(struct batch_table *t, struct coordinator *c)
 	pthread_mutex_lock(&t->lock);
 	bool is_new = find(t, coordinator_id(c)) == NULL;
 	if (is_new) {
+		buckets_grow(t);
+		t->n++;
 		struct coordinator **bucket = bucket_of(t, coordinator_id(c));
 		*coordinator_next(c) = *bucket;
 		*bucket = c;
@@ -59,6 +83,7 @@ void batch_table_remove(struct batch_table *t, struct coordinator *c)
 		link = coordinator_next(*link);
 	}
 	*link = *coordinator_next(c);
+	t->n--;
 	pthread_mutex_unlock(&t->lock);
 }
 
@@ -75,7 +100,7 @@ bool batch_table_with(struct batch_table *t, const char *batch_id, batch_fn fn, 
 void batch_table_each(struct batch_table *t, batch_fn fn, void *ctx)
 {
 	pthread_mutex_lock(&t->lock);
-	for (unsigned i = 0; i < BATCH_BUCKETS; i++)
+	for (size_t i = 0; i < t->bucket_n; i++)
 		for (struct coordinator *c = t->buckets[i]; c != NULL; c = *coordinator_next(c))
 			fn(ctx, c);
 	pthread_mutex_unlock(&t->lock);
@@ -86,10 +111,12 @@ struct coordinator *batch_table_pop(struct batch_table *t)
 	struct coordinator *c = NULL;
 
 	pthread_mutex_lock(&t->lock);
-	for (unsigned i = 0; c == NULL && i < BATCH_BUCKETS; i++) {
+	for (size_t i = 0; c == NULL && i < t->bucket_n; i++) {
 		c = t->buckets[i];
-		if (c != NULL)
-			t->buckets[i] = *coordinator_next(c);
+		if (c == NULL)
+			continue;
+		t->buckets[i] = *coordinator_next(c);
+		t->n--;
 	}
 	pthread_mutex_unlock(&t->lock);
 	return c;

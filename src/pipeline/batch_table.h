@@ -9,11 +9,13 @@
 
 #include "pipeline/coordinator.h"
 
-#define BATCH_BUCKETS 1024u
+#define BATCH_BUCKETS 16u /* at first */
 
 struct batch_table {
 	pthread_mutex_t lock;
-	struct coordinator *buckets[BATCH_BUCKETS];
+	struct coordinator **buckets; /* more than there are batches, about */
+	size_t bucket_n, n;
+	struct coordinator *first[BATCH_BUCKETS]; /* the buckets at first */
 };
 
 typedef void (*batch_fn)(void *ctx, struct coordinator *c);

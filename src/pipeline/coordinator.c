@@ -109,10 +109,9 @@ bool coordinator_new(struct coordinator_env *env, const char *batch_id, struct c
 	if (c == NULL)
 		return fail_memory(err);
 	c->env = env;
+	env->unread++;
 	c->work_fn = coordinator_work;
 	(void)slice_copy(slice_of(batch_id), c->id, sizeof(c->id));
-	snprintf(c->order_path, sizeof(c->order_path), "%s/batches/%s.order", env->data_dir,
-		 batch_id);
 	pthread_mutex_init(&c->lock, NULL);
 	if (!parts_new(c, err)) {
 		coordinator_free(c);
@@ -124,9 +123,14 @@ bool coordinator_new(struct coordinator_env *env, const char *batch_id, struct c
 
 void coordinator_free(struct coordinator *c)
 {
+	if (!c->read)
+		c->env->unread--;
 	free(c->settled);
 	free(c->canary_lines);
 	results_close(c->results);
+	free(c->merged);
+	free(c->order_path);
+	free(c->hours);
 	open_files_close(&c->files);
 	worker_free(c->worker);
 	shares_done(&c->shares);
@@ -186,7 +190,7 @@ static void closed_text(const struct coordinator *c, const struct batch *row,
 			 row->options.hours);
 		return;
 	}
-	time_format(opening_next(&c->opening, now), next);
+	time_format(opening_next(&c->hours->opening, now), next);
 	if (now < row->options.not_before)
 		snprintf(message, STALL_TEXT_BYTES, "no line is sent before %s", next);
 	else
@@ -221,7 +225,7 @@ static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
 				 since);
 		return STALL_HELD;
 	}
-	if (c->closed && !all_ended) {
+	if (c->closed && (c->zone_missing || c->hours != NULL) && !all_ended) {
 		closed_text(c, row, message);
 		return STALL_HELD;
 	}

@@ -47,6 +47,12 @@ struct coordinator_env {
 	_Atomic bool closing;
 	struct day_tokens *day;     /* tokens of organizations since midnight */
 	_Atomic bool queue_limited; /* some organization has limits of what it has enqueued */
+	_Atomic size_t unread;      /* coordinators that have not read yet what is on disk */
+	/* The earliest time at which coordinator_check_...() may find something to do for any: who
+	 * looks after time looks at none before. */
+	_Atomic int64_t look_at_s;   /* Unix s */
+	_Atomic uint64_t look_at_ms; /* monotonic */
+	int64_t looked_s;            /* when they were asked for last; the asker's own */
 	/* The batch has ended: takes the coordinator out of the table and frees it. */
 	void (*ended)(void *ctx, struct coordinator *c);
 	int64_t newest_s; /* the latest time that the store had seen at the start, Unix s */
@@ -69,6 +75,12 @@ void coordinator_free(struct coordinator *c);
 const char *coordinator_id(const struct coordinator *c);
 /* It has not read yet what is on disk. */
 bool coordinator_is_new(struct coordinator *c);
+/* Whether there may be something to do for any, by one that asks now and then: if so it calls
+ * coordinator_check_...() and coordinator_look_later() of each. A clock that was put back may open or
+ * close hours. */
+bool coordinators_are_due(struct coordinator_env *env, int64_t now_s, uint64_t now_ms);
+/* Lowers the times of the next look in its env to its own. Any thread; does not wait. */
+void coordinator_look_later(struct coordinator *c);
 struct coordinator **coordinator_next(struct coordinator *c); /* link of the pipeline's table */
 
 /* Why a batch ends before its lines have: they are filled, and its last state says it. */

@@ -39,6 +39,11 @@ enum phase {
 /* Of the pipeline's workers, for this batch. */
 enum turn { TURN_IDLE, TURN_QUEUED, TURN_WORKING, TURN_WORKING_AGAIN };
 
+struct coordinator_hours {
+	struct opening opening;
+	struct opening_memo memo; /* of who looks at the hours */
+};
+
 struct coordinator {
 	struct coordinator *next;
 	struct coordinator_env *env;
@@ -57,11 +62,11 @@ struct coordinator {
 	char *override_model;      /* that it sets; NULL: none */
 
 	/* the turn's */
-	_Atomic int phase; /* enum phase; other threads only read it */
-	struct merge_state merged;
-	struct results *results; /* NULL but in a step that opens or merges */
+	_Atomic int phase;          /* enum phase; other threads only read it */
+	struct merge_state *merged; /* NULL: none is; see coordinator_merged() */
+	struct results *results;    /* NULL but in a step that opens or merges */
 	uint8_t *settled; /* output_order "completion": bit a line, in the result files; else NULL */
-	char order_path[512];
+	char *order_path; /* NULL: it was not needed yet */
 	struct {
 		uint32_t last;         /* while there is no journal to ask */
 		uint32_t before;       /* the last number before this merge */
@@ -71,6 +76,7 @@ struct coordinator {
 	} numbers;
 	_Atomic bool held_up; /* disk or database refuse, and the log says so */
 	bool at_once;         /* the step has more to do and no reason to wait */
+	bool read;            /* it was taken off env->unread */
 	bool put_whole;       /* its result files were put at once: `merged` is not in the store */
 	bool input_lost;      /* what is done can be given out, and no more */
 	bool journal_unreadable; /* it ends without what stands there, which goes to lost/ */
@@ -93,9 +99,9 @@ struct coordinator {
 	} merged_bytes; /* as in `merged`, for readers of the stream */
 	int64_t expires_at;
 	enum early_end early;
-	char fault[256];                  /* for errors.data, when that is EARLY_FAILED */
-	struct opening opening;           /* when it may send; constant while the worker does */
-	struct opening_memo opening_memo; /* of who looks at the hours each second */
+	const char *fault; /* for errors.data, when that is EARLY_FAILED */
+	struct coordinator_hours
+		*hours;    /* when it may send, constant while the worker does; NULL: always */
 	bool zone_missing; /* that of its hours is not known here: it sends nothing */
 	bool suspended;    /* its organization is, by the operator */
 	bool over_quota;   /* it waits for its organization's limits */
@@ -108,7 +114,8 @@ struct coordinator {
 
 /* ---- coordinator_turn.c ---- */
 
-/* A service fault: what has ended is kept, the rest become batch_failed lines (contract 8.1, 9). */
+/* A service fault: what has ended is kept, the rest become batch_failed lines (contract 8.1, 9). `why`
+ * is a constant. */
 void coordinator_fail_rest(struct coordinator *c, const char *why);
 enum early_end coordinator_early(struct coordinator *c);
 /* The turn begins, and ends: with another after `retry_ms`, or, where that is 0, at once if it was
@@ -118,7 +125,10 @@ void coordinator_turn_end(struct coordinator *c, uint64_t retry_ms);
 /* Whether its turn is under way: for assertions of what belongs to the turn. */
 bool coordinator_in_turn(struct coordinator *c);
 
-/* `c->merged` is in the store: readers may read so far. */
+/* What is merged; and what it is from now on. */
+const struct merge_state *coordinator_merged(const struct coordinator *c);
+void coordinator_merged_set(struct coordinator *c, const struct merge_state *m);
+/* That is in the store: readers may read so far. */
 void coordinator_merged_show(struct coordinator *c);
 
 /* Before a put of `m`: what its organization's day is to have of it; and after it. */
@@ -186,7 +196,9 @@ bool coordinator_is_logged(const struct coordinator *c);
 /* Names in the directory of orders and journals are durable. */
 MUST_USE bool coordinator_batches_sync(const struct coordinator *c, struct error *err);
 void coordinator_journal_path(const struct coordinator *c, char *to, size_t size);
-/* Opens the result files as `c->merged` says. */
+/* Sets c->order_path, on first need: a batch that waits has none. */
+MUST_USE bool coordinator_order_path(struct coordinator *c, struct error *err);
+/* Opens the result files as what is merged says. */
 MUST_USE bool coordinator_results_open(struct coordinator *c, struct error *err);
 
 /* ---- coordinator_merge.c ---- */

@@ -165,7 +165,7 @@ static bool records_append(struct coordinator *c, enum outcome_fault missing, st
 
 static bool merge_ready(struct coordinator *c, enum outcome_fault missing)
 {
-	const struct merge_state *m = &c->merged;
+	const struct merge_state *m = coordinator_merged(c);
 
 	if (m->segments == segments_of(c->lines))
 		return false;
@@ -210,8 +210,8 @@ static bool merge_durably(struct coordinator *c, enum outcome_fault missing, str
  * merge, count for nobody before. */
 static void put_whole_end(struct coordinator *c, const struct merge_state *m)
 {
-	c->put_whole = m->segments > c->merged.segments;
-	c->merged = *m;
+	c->put_whole = m->segments > coordinator_merged(c)->segments;
+	coordinator_merged_set(c, m);
 	c->numbers.count = 0;
 }
 
@@ -223,7 +223,7 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 {
 	enum outcome_fault missing = endings[early].missing;
 	AUTO(auto_free) struct results_run *run = NULL;
-	struct merge_state m = c->merged;
+	struct merge_state m = *coordinator_merged(c);
 
 	assert(coordinator_in_turn(c));
 	*ret_more = false;
@@ -236,21 +236,22 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 	bool ok = merge_durably(c, missing, &m, &run, err);
 	open_files_unpin(&c->files);
 	if (!ok) {
-		results_rewind(c->results, &c->merged);
+		results_rewind(c->results, coordinator_merged(c));
 		if (run != NULL)
 			results_run_undo(run);
 		numbers_back(c);
 		return false;
 	}
-	assert(m.segments >= c->merged.segments && m.journal_from >= c->merged.journal_from);
+	const struct merge_state *before = coordinator_merged(c);
+	bool moved = m.segments > before->segments || m.journal_from > before->journal_from;
+	assert(m.segments >= before->segments && m.journal_from >= before->journal_from);
 	results_keep(c->results, &m);
 	if (results_are_at_once(c->results)) {
 		put_whole_end(c, &m);
 		return true;
 	}
 	(void)failpoint("results.after_commit");
-	bool moved = m.segments > c->merged.segments || m.journal_from > c->merged.journal_from;
-	c->merged = m;
+	coordinator_merged_set(c, &m);
 	coordinator_merged_show(c); /* first: the journal may not be looked at any more for them */
 	numbers_keep(c);
 	lessor_memory_merged(c->lessor, m.segments);
@@ -281,7 +282,7 @@ static bool finish_as(struct coordinator *c, enum batch_status to, const char *e
 {
 	struct file output, error;
 	int64_t now = sys.now_s();
-	struct merge_state *m = &c->merged;
+	struct merge_state merged = *coordinator_merged(c), *m = &merged;
 
 	result_file(c, c->batch.output_file_id, "output", m->output_bytes, m->output_lines, now,
 		    &output);
@@ -293,19 +294,20 @@ static bool finish_as(struct coordinator *c, enum batch_status to, const char *e
 				     m->error_lines > 0 ? &error : NULL,
 				     to == BATCH_FAILED ? errors : NULL, now, ret_moved, err);
 	coordinator_tokens_end(c, m, ok && *ret_moved);
+	coordinator_merged_set(c, m);
 	return ok;
 }
 
 static void ended_tell(const struct coordinator *c, enum batch_status status)
 {
+	const struct merge_state *m = coordinator_merged(c);
 	AUTO(buf_free) struct buf causes = BUF(1024);
 
-	causes_describe(&c->merged.causes, &causes);
+	causes_describe(&m->causes, &causes);
 	buf_char(&causes, '\0');
 	log_info("batch.ended", kv_str("batch", c->id), kv_str("status", batch_status_name(status)),
-		 kv_u64("completed", c->merged.counts.completed),
-		 kv_u64("failed", c->merged.counts.failed),
-		 kv_u64("retried", c->merged.counts.retried),
+		 kv_u64("completed", m->counts.completed), kv_u64("failed", m->counts.failed),
+		 kv_u64("retried", m->counts.retried),
 		 kv_str("causes", causes.failed ? "" : causes.p));
 }
 
@@ -339,7 +341,7 @@ static void journal_done(struct coordinator *c)
 /* The order goes where the files are, with the last of which it is deleted. */
 static void order_done(struct coordinator *c)
 {
-	const struct merge_state *m = &c->merged;
+	const struct merge_state *m = coordinator_merged(c);
 	const struct order_homes homes = {
 		.output = m->output_lines > 0 ? c->batch.output_file_id : NULL,
 		.error = m->error_lines > 0 ? c->batch.error_file_id : NULL,
@@ -347,7 +349,8 @@ static void order_done(struct coordinator *c)
 	struct error err;
 
 	(void)failpoint("order.before_home");
-	if (!order_move_home(c->env->blobs, c->order_path, &homes, &err))
+	if (!coordinator_order_path(c, &err) ||
+	    !order_move_home(c->env->blobs, c->order_path, &homes, &err))
 		log_fault("order.not_moved", &err, kv_str("batch", c->id));
 	(void)failpoint("order.after_home");
 }
@@ -359,9 +362,9 @@ static void spare_files_remove(struct coordinator *c)
 {
 	if (!c->put_whole)
 		order_done(c);
-	if (c->merged.output_lines == 0)
+	if (coordinator_merged(c)->output_lines == 0)
 		spare_remove(c, c->batch.output_file_id);
-	if (c->merged.error_lines == 0)
+	if (coordinator_merged(c)->error_lines == 0)
 		spare_remove(c, c->batch.error_file_id);
 	journal_done(c);
 }
@@ -374,7 +377,8 @@ bool coordinator_finish(struct coordinator *c, struct error *err)
 
 	pthread_mutex_lock(&c->lock);
 	enum batch_status to = endings[c->early].status;
-	finding_json_one(&errors, &(struct finding){ .code = "server_error", .message = c->fault });
+	finding_json_one(&errors, &(struct finding){ .code = "server_error",
+						     .message = c->fault != NULL ? c->fault : "" });
 	pthread_mutex_unlock(&c->lock);
 	buf_char(&errors, '\0');
 	if (errors.failed)

@@ -59,18 +59,31 @@ static bool input_resume(struct coordinator *c, struct error *err)
 	return true;
 }
 
+bool coordinator_order_path(struct coordinator *c, struct error *err)
+{
+	if (c->order_path != NULL)
+		return true;
+	if (asprintf(&c->order_path, "%s/batches/%s.order", c->env->data_dir, c->id) >= 0)
+		return true;
+	c->order_path = NULL;
+	return fail_memory(err);
+}
+
 bool coordinator_results_open(struct coordinator *c, struct error *err)
 {
+	if (!coordinator_order_path(c, err))
+		return false;
 	const struct results_files files = {
 		.blobs = c->env->blobs,
 		.output_id = c->batch.output_file_id,
 		.error_id = c->batch.error_file_id,
 		.order_path = c->order_path,
 		.at_once = coordinator_is_logged(c) && c->settled == NULL &&
-			   c->merged.segments == 0 && c->merged.journal_from == 0,
+			   coordinator_merged(c)->segments == 0 &&
+			   coordinator_merged(c)->journal_from == 0,
 	};
 
-	return results_open(&files, &c->merged, &c->results, err);
+	return results_open(&files, coordinator_merged(c), &c->results, err);
 }
 
 /* A result file that is gone, or shorter than its row says, is made anew from the journal, which
@@ -79,7 +92,7 @@ bool coordinator_results_open(struct coordinator *c, struct error *err)
  * files of no length. */
 static bool results_remake(struct coordinator *c, const struct error *why, struct error *err)
 {
-	struct merge_state none = { .counted_tokens = c->merged.counted_tokens };
+	struct merge_state none = { .counted_tokens = coordinator_merged(c)->counted_tokens };
 	int64_t at = coordinator_lost_at(c->env);
 
 	log_write_error(LOG_WARN, "results.remade", why, LOG_FIELDS(kv_str("batch", c->id)));
@@ -89,7 +102,7 @@ static bool results_remake(struct coordinator *c, const struct error *why, struc
 	(void)failpoint("results.after_lost");
 	if (!store_merge_put(c->env->store, c->id, &none, err))
 		return false;
-	c->merged = none;
+	coordinator_merged_set(c, &none);
 	return coordinator_results_open(c, err);
 }
 
@@ -108,7 +121,7 @@ static uint64_t journal_bytes(const struct coordinator *c)
  * what would be cut off is all that there is of some answers: it goes to lost/. */
 static bool tails_keep(struct coordinator *c, struct error *err)
 {
-	const struct merge_state *m = &c->merged;
+	const struct merge_state *m = coordinator_merged(c);
 	int64_t at = coordinator_lost_at(c->env);
 
 	if (journal_bytes(c) > JOURNAL_START && journal_bytes(c) > m->journal_from)
@@ -135,11 +148,15 @@ bool coordinator_batches_sync(const struct coordinator *c, struct error *err)
 static bool order_replace(struct coordinator *c, struct error *err)
 {
 	struct error why;
-	bool begins = c->merged.output_bytes + c->merged.error_bytes == 0, created;
+	bool begins = coordinator_merged(c)->output_bytes + coordinator_merged(c)->error_bytes == 0,
+	     created;
 	struct order *o;
 
-	if (begins || c->settled != NULL || journal_bytes(c) >= c->merged.journal_from ||
-	    access(c->order_path, F_OK) == 0)
+	if (begins || c->settled != NULL || journal_bytes(c) >= coordinator_merged(c)->journal_from)
+		return true;
+	if (!coordinator_order_path(c, err))
+		return false;
+	if (access(c->order_path, F_OK) == 0)
 		return true;
 	(void)fail_sys(&why, ENOENT, "there is no %s, and no journal", c->order_path);
 	order_lost_tell(c, &why);
@@ -173,9 +190,10 @@ static bool order_resume(struct coordinator *c, uint32_t *ret_last, struct error
 {
 	order_fn each = c->settled != NULL ? on_settled : NULL;
 
-	if (results_recover(c->results, &c->merged, each, c, ret_last, err))
+	if (results_recover(c->results, coordinator_merged(c), each, c, ret_last, err))
 		return true;
-	if (c->settled != NULL || err->sys != EBADMSG || journal_bytes(c) >= c->merged.journal_from)
+	if (c->settled != NULL || err->sys != EBADMSG ||
+	    journal_bytes(c) >= coordinator_merged(c)->journal_from)
 		return false;
 	order_lost_tell(c, err);
 	return results_order_mark_lost(c->results, err);
@@ -183,16 +201,18 @@ static bool order_resume(struct coordinator *c, uint32_t *ret_last, struct error
 
 static bool results_resume(struct coordinator *c, uint32_t *ret_last, struct error *err)
 {
+	struct merge_state m;
 	struct error why;
 
 	*ret_last = 0;
-
-	if (!store_merge_get(c->env->store, c->id, &c->merged, err) || !settled_begin(c, err) ||
-	    !tails_keep(c, err) || !order_replace(c, err))
+	if (!store_merge_get(c->env->store, c->id, &m, err))
 		return false;
-	if (c->merged.segments == 0 && c->merged.output_bytes + c->merged.error_bytes == 0)
+	coordinator_merged_set(c, &m);
+	if (!settled_begin(c, err) || !tails_keep(c, err) || !order_replace(c, err))
+		return false;
+	if (m.segments == 0 && m.output_bytes + m.error_bytes == 0)
 		return true; /* the first merge makes the files, and cuts what may be there */
-	bool sane = c->merged.segments <= segments_of(c->lines) ||
+	bool sane = m.segments <= segments_of(c->lines) ||
 		    fail_sys(&why, EBADMSG, "%s: more segments merged than there are", c->id);
 	if (sane && coordinator_results_open(c, &why) && order_resume(c, ret_last, &why))
 		return true;
@@ -229,7 +249,7 @@ static bool journal_resume(struct coordinator *c, struct error *err)
 	char path[512];
 	struct error why;
 	struct journal_found found;
-	uint64_t from = c->merged.journal_from;
+	uint64_t from = coordinator_merged(c)->journal_from;
 
 	c->records_lost = false;
 	if (c->journal_unreadable)
@@ -276,7 +296,7 @@ bool coordinator_open(struct coordinator *c, struct error *err)
 
 	if (!input_resume(c, err) || !results_resume(c, &last, err))
 		return false;
-	const struct merge_state *m = &c->merged;
+	const struct merge_state *m = coordinator_merged(c);
 	pthread_mutex_lock(&c->lock);
 	c->counted = m->counted_tokens;
 	pthread_mutex_unlock(&c->lock);

@@ -13,7 +13,8 @@
 /* Why it sends nothing, for the log; NULL: it sends. */
 static const char *why_paused(struct coordinator *c)
 {
-	c->closed = c->zone_missing || !opening_is_open(&c->opening, sys.now_s());
+	c->closed = c->zone_missing ||
+		    (c->hours != NULL && !opening_is_open(&c->hours->opening, sys.now_s()));
 	pthread_mutex_lock(&c->lock);
 	bool suspended = c->suspended, over_quota = c->over_quota, over_day = c->over_day;
 	pthread_mutex_unlock(&c->lock);

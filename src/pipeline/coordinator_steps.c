@@ -70,7 +70,7 @@ static bool shares_renew(struct coordinator *c, struct error *err)
 		return true;
 	if (!open_files_pin(&c->files, err))
 		return false;
-	bool ok = shares_make(c->files.input.index, c->lessor, c->merged.segments,
+	bool ok = shares_make(c->files.input.index, c->lessor, coordinator_merged(c)->segments,
 			      segments_of(c->lines), &c->shares, err);
 	open_files_unpin(&c->files);
 	return ok && worker_room(c->worker, c->shares.n, err);
@@ -104,7 +104,7 @@ static bool span_send(struct coordinator *c, struct error *err)
 		.rest_bytes = s->body_bytes / c->lines * rest_lines,
 		.prefixes = s->prefixes,
 		.suspended = coordinator_pause_begin(c),
-		.opening = opening_closes(&c->opening) ? &c->opening : NULL,
+		.opening = c->hours != NULL ? &c->hours->opening : NULL,
 		.max_attempts = (unsigned)at_most(c->batch.options.max_attempts,
 						  c->env->config->max_attempts),
 		.line_timeout_ms = at_most(c->batch.options.line_timeout_s * 1000,
@@ -183,9 +183,16 @@ static bool hours_read(struct coordinator *c, bool ends, struct error *err)
 		log_warn("batch.zone_missing", kv_str("batch", c->id),
 			 kv_str("hours", c->batch.options.hours));
 	}
+	struct coordinator_hours *hours = NULL;
+	if (opening_closes(&opening)) {
+		hours = calloc(1, sizeof(*hours));
+		if (hours == NULL)
+			return fail_memory(err);
+		hours->opening = opening;
+	}
 	pthread_mutex_lock(&c->lock);
-	c->opening = opening;
-	c->opening_memo = (struct opening_memo){ 0 };
+	free(c->hours);
+	c->hours = hours;
 	c->zone_missing = !known;
 	pthread_mutex_unlock(&c->lock);
 	return true;
@@ -387,6 +394,10 @@ static void coordinator_move(struct coordinator *c, enum phase to)
 	log_debug("batch.step", kv_str("batch", c->id), kv_str("from", steps[from].name),
 		  kv_str("to", steps[to].name));
 	c->phase = to;
+	if (c->read || (to != PHASE_RUNNING && to != PHASE_GONE))
+		return;
+	c->read = true;
+	c->env->unread--;
 }
 
 /* ---- a step that fails ---- */

@@ -2,12 +2,74 @@
  * turn to do: to end early, to be suspended, to be held; what readers of its stream may read. All
  * under the lock. */
 #include <assert.h>
-#include <stdio.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
+#include "base/sys.h"
 #include "pipeline/coordinator_impl.h"
 #include "pipeline/day_tokens.h"
+
+/* ---- when time has something to do for it ---- */
+
+static void lower_s(_Atomic int64_t *at, int64_t to)
+{
+	int64_t before = *at;
+
+	while (to < before && !atomic_compare_exchange_weak(at, &before, to))
+		;
+}
+
+static void lower_ms(_Atomic uint64_t *at, uint64_t to)
+{
+	uint64_t before = *at;
+
+	while (to < before && !atomic_compare_exchange_weak(at, &before, to))
+		;
+}
+
+/* The end of its window, and of its hours or of the time outside them. */
+static int64_t look_s(struct coordinator *c)
+{
+	int64_t at = INT64_MAX, now_s = sys.now_s();
+
+	pthread_mutex_lock(&c->lock);
+	if (c->expires_at != 0 && c->early == EARLY_NO)
+		at = c->expires_at;
+	if (c->phase == PHASE_RUNNING && !c->zone_missing && c->hours != NULL) {
+		bool open = opening_memo_is_open(&c->hours->memo, &c->hours->opening, now_s);
+		int64_t change = open == c->closed ? now_s : c->hours->memo.change;
+		at = change < at ? change : at;
+	}
+	pthread_mutex_unlock(&c->lock);
+	return at;
+}
+
+/* The times of the next look are found by this one, and by the turns of batches meanwhile. */
+bool coordinators_are_due(struct coordinator_env *env, int64_t now_s, uint64_t now_ms)
+{
+	bool back = now_s < env->looked_s;
+
+	env->looked_s = now_s;
+	if (!back && now_s < env->look_at_s && now_ms < env->look_at_ms)
+		return false;
+	env->look_at_s = INT64_MAX;
+	env->look_at_ms = UINT64_MAX;
+	return true;
+}
+
+void coordinator_look_later(struct coordinator *c)
+{
+	lower_s(&c->env->look_at_s, look_s(c));
+	if (c->phase != PHASE_RUNNING)
+		return;
+	lower_ms(&c->env->look_at_ms, worker_renew_ms(c->worker));
+	if (worker_is_idle(c->worker))
+		lower_ms(&c->env->look_at_ms, lessor_memory_free_ms(c->lessor));
+	if (c->canary)
+		lower_ms(&c->env->look_at_ms, 0); /* its end is told by nobody */
+}
 
 /* ---- the turn ---- */
 
@@ -40,6 +102,7 @@ void coordinator_turn_begin(struct coordinator *c)
 
 void coordinator_turn_end(struct coordinator *c, uint64_t retry_ms)
 {
+	coordinator_look_later(c);
 	pthread_mutex_lock(&c->lock);
 	bool post = c->turn == TURN_WORKING_AGAIN || retry_ms > 0;
 	c->turn = post ? TURN_QUEUED : TURN_IDLE;
@@ -56,13 +119,31 @@ bool coordinator_in_turn(struct coordinator *c)
 	return in_turn;
 }
 
-/* ---- what a reader of its stream may read ---- */
+/* ---- what is merged, and what a reader of its stream may read of that ---- */
+
+const struct merge_state *coordinator_merged(const struct coordinator *c)
+{
+	static const struct merge_state none;
+
+	return c->merged != NULL ? c->merged : &none;
+}
+
+/* A kilobyte, which a batch that waits for its first merge does not have. */
+void coordinator_merged_set(struct coordinator *c, const struct merge_state *m)
+{
+	static const struct merge_state none;
+
+	if (c->merged == NULL && memcmp(m, &none, sizeof(none)) != 0)
+		c->merged = must_calloc(1, sizeof(*c->merged));
+	if (c->merged != NULL)
+		*c->merged = *m;
+}
 
 void coordinator_merged_show(struct coordinator *c)
 {
 	pthread_mutex_lock(&c->lock);
-	c->merged_bytes.output = c->merged.output_bytes;
-	c->merged_bytes.error = c->merged.error_bytes;
+	c->merged_bytes.output = coordinator_merged(c)->output_bytes;
+	c->merged_bytes.error = coordinator_merged(c)->error_bytes;
 	pthread_mutex_unlock(&c->lock);
 }
 
@@ -84,7 +165,7 @@ void coordinator_fail_rest(struct coordinator *c, const char *why)
 {
 	pthread_mutex_lock(&c->lock);
 	if (c->early == EARLY_NO)
-		snprintf(c->fault, sizeof(c->fault), "%s", why);
+		c->fault = why;
 	pthread_mutex_unlock(&c->lock);
 	coordinator_end(c, EARLY_FAILED);
 }
@@ -237,8 +318,8 @@ void coordinator_hold_look(struct coordinator *c, bool held)
 void coordinator_check_hours(struct coordinator *c, int64_t now_s)
 {
 	pthread_mutex_lock(&c->lock);
-	if (c->phase == PHASE_RUNNING && !c->zone_missing && opening_closes(&c->opening) &&
-	    opening_memo_is_open(&c->opening_memo, &c->opening, now_s) == c->closed)
+	if (c->phase == PHASE_RUNNING && !c->zone_missing && c->hours != NULL &&
+	    opening_memo_is_open(&c->hours->memo, &c->hours->opening, now_s) == c->closed)
 		kick_locked(c);
 	pthread_mutex_unlock(&c->lock);
 }

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/memory.h"
 #include "base/sys.h"
 
 struct lessor_memory {
@@ -15,7 +16,11 @@ struct lessor_memory {
 
 	pthread_mutex_t lock;    /* for all below */
 	struct segment_set *set; /* NULL: closed */
-	struct ended_sums sums;  /* but for `lines` and `all`: the set knows */
+	struct {                 /* of lines that have ended; how many, the set knows */
+		struct counts counts;
+		struct usage usage;
+		struct causes *causes; /* NULL: none has failed */
+	} sums;
 	bool offered;
 	/* the order of ending */
 	struct journal_marks marks;
@@ -50,12 +55,47 @@ void lessor_memory_free(struct lessor_memory *l)
 	if (l == NULL)
 		return;
 	segment_set_free(l->set);
+	free(l->sums.causes);
 	journal_marks_clear(&l->marks);
 	pthread_mutex_destroy(&l->lock);
 	free(l);
 }
 
 /* ---- what has ended ---- */
+
+/* Under the lock. */
+static struct causes *causes_room(struct lessor_memory *l)
+{
+	if (l->sums.causes == NULL)
+		l->sums.causes = must_calloc(1, sizeof(*l->sums.causes));
+	return l->sums.causes;
+}
+
+/* Under the lock. */
+static void sums_set(struct lessor_memory *l, const struct ended_sums *to)
+{
+	l->sums.counts = to->counts;
+	l->sums.usage = to->usage;
+	free(TAKE(l->sums.causes));
+	if (to->causes.n > 0)
+		*causes_room(l) = to->causes;
+}
+
+/* A line has ended. True: it is the first that failed so. Under the lock. */
+static bool sums_add(struct lessor_memory *l, const struct journal_head *head,
+		     const struct usage *usage)
+{
+	struct counts *counts = &l->sums.counts;
+	bool success = head->kind == JOURNAL_OUTPUT;
+
+	if (success)
+		counts->completed++;
+	else
+		counts->failed++;
+	counts->retried += head->attempts > 0 ? head->attempts - 1 : 0;
+	usage_add(&l->sums.usage, usage);
+	return !success && causes_add(causes_room(l), head->http_status, head->record);
+}
 
 bool lessor_memory_open(struct lessor_memory *l, uint64_t lines, uint64_t segments,
 			uint64_t journal_from, const struct ended_sums *merged, struct error *err)
@@ -68,7 +108,7 @@ bool lessor_memory_open(struct lessor_memory *l, uint64_t lines, uint64_t segmen
 	pthread_mutex_lock(&l->lock);
 	assert(l->set == NULL && !l->lent);
 	l->set = set;
-	l->sums = *merged;
+	sums_set(l, merged);
 	pthread_mutex_unlock(&l->lock);
 	return true;
 }
@@ -82,7 +122,7 @@ void lessor_memory_close(struct lessor_memory *l)
 	journal_marks_clear(&l->marks);
 	l->shown = l->merged = 0;
 	l->hides = false;
-	l->sums = (struct ended_sums){ 0 };
+	sums_set(l, &(struct ended_sums){ 0 });
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -94,21 +134,6 @@ static void number_note(struct lessor_memory *l, uint32_t number, uint64_t at)
 	journal_marks_add(&l->marks, (struct journal_mark){ number, at });
 	if (number > l->shown)
 		l->shown = number;
-}
-
-/* A line has ended. True: it is the first that failed so. Under the lock. */
-static bool sums_add(struct ended_sums *sums, const struct journal_head *head,
-		     const struct usage *usage)
-{
-	bool success = head->kind == JOURNAL_OUTPUT;
-
-	if (success)
-		sums->counts.completed++;
-	else
-		sums->counts.failed++;
-	sums->counts.retried += head->attempts > 0 ? head->attempts - 1 : 0;
-	usage_add(&sums->usage, usage);
-	return !success && causes_add(&sums->causes, head->http_status, head->record);
 }
 
 void lessor_memory_settled(struct lessor_memory *l, const uint8_t *settled, uint64_t journal_from)
@@ -131,7 +156,7 @@ void lessor_memory_found(void *ctx, const struct journal_head *head, uint64_t at
 	number_note(l, head->number, at);
 	if (segment_set_has(l->set, head->record) &&
 	    segment_set_end_line(l->set, head->record, at, sizeof(*head) + head->length))
-		(void)sums_add(&l->sums, head, &usage);
+		(void)sums_add(l, head, &usage);
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -147,22 +172,27 @@ bool lessor_memory_has_ended(struct lessor_memory *l, uint64_t record)
  * meanwhile. */
 void lessor_memory_found_all(struct lessor_memory *l)
 {
+	struct causes c = { .n = 0 };
+
 	pthread_mutex_lock(&l->lock);
-	struct causes c = l->sums.causes;
+	if (l->sums.causes != NULL)
+		c = *l->sums.causes;
 	pthread_mutex_unlock(&l->lock);
 	for (unsigned i = 0; i < c.n; i++)
 		if (c.of[i].line == 0)
 			c.of[i].line = (uint32_t)l->watch.line_number(l->ctx, c.of[i].record);
 	pthread_mutex_lock(&l->lock);
 	for (unsigned i = 0; i < c.n; i++)
-		l->sums.causes.of[i].line = c.of[i].line;
+		l->sums.causes->of[i].line = c.of[i].line;
 	pthread_mutex_unlock(&l->lock);
 }
 
 void lessor_memory_sums(struct lessor_memory *l, struct ended_sums *ret)
 {
 	pthread_mutex_lock(&l->lock);
-	*ret = l->sums;
+	*ret = (struct ended_sums){ .counts = l->sums.counts, .usage = l->sums.usage };
+	if (l->sums.causes != NULL)
+		ret->causes = *l->sums.causes;
 	ret->lines = l->set != NULL ? segment_set_ended(l->set) : 0;
 	ret->all = l->set != NULL && ret->lines == segment_set_lines(l->set);
 	pthread_mutex_unlock(&l->lock);
@@ -288,6 +318,14 @@ bool lessor_memory_is_free(struct lessor_memory *l)
 	return free;
 }
 
+uint64_t lessor_memory_free_ms(struct lessor_memory *l)
+{
+	pthread_mutex_lock(&l->lock);
+	uint64_t at = !l->offered ? UINT64_MAX : l->lent ? l->until_ms : 0;
+	pthread_mutex_unlock(&l->lock);
+	return at;
+}
+
 /* From now for lease_ms; a third of that has passed when it is to be renewed. Under the lock. */
 static void lease_prolong(struct lessor_memory *l, struct span_lease *lease)
 {
@@ -361,7 +399,7 @@ static void line_settle(struct lessor_memory *l, const struct outcome *o, bool *
 	assert(fresh); /* a line ended twice: a mistake of ours, never of the world's */
 	(void)fresh;
 	number_note(l, o->number, o->journal_at);
-	if (sums_add(&l->sums, &head, &o->usage))
+	if (sums_add(l, &head, &o->usage))
 		*new_cause = true;
 	if (segment_set_bounds(l->set, o->record / SEGMENT_LINES).finished)
 		*finished = true;

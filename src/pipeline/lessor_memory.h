@@ -90,6 +90,8 @@ void lessor_memory_withdraw(struct lessor_memory *l);
 bool lessor_memory_is_lent(struct lessor_memory *l);
 /* It is offered, and not lent or lent to one whose time is over: who asks gets it. */
 bool lessor_memory_is_free(struct lessor_memory *l);
+/* When that is so, unless it is given back before; 0: now; UINT64_MAX: never by itself. */
+uint64_t lessor_memory_free_ms(struct lessor_memory *l);
 
 /* All 0 before lessor_memory_open(). */
 void lessor_memory_sums(struct lessor_memory *l, struct ended_sums *ret);

@@ -49,6 +49,8 @@ struct pipeline {
 	_Atomic bool sweep_is_asked;
 	bool suspended_failed; /* the last look at them did */
 	unsigned looks;
+	char (*suspended)[ID_SIZE]; /* organizations: those that batches were told of last */
+	size_t suspended_n;
 };
 
 static void sweep_ask(struct pipeline *p, uint64_t delay_ms);
@@ -228,13 +230,21 @@ static void on_suspended(void *ctx, struct coordinator *c)
 	coordinator_suspend(c, call->orgs, call->n);
 }
 
+/* Batches are told of a change; who begins to run asks the store itself. */
 static bool suspended_tell(struct pipeline *p, struct error *err)
 {
-	AUTO(auto_free) char(*orgs)[ID_SIZE] = NULL;
+	char(*orgs)[ID_SIZE] = NULL;
 	size_t n;
 
 	if (!store_orgs_suspended(p->env.store, NULL, &orgs, &n, err))
 		return false;
+	if (n == p->suspended_n && (n == 0 || memcmp(orgs, p->suspended, n * ID_SIZE) == 0)) {
+		free(orgs);
+		return true;
+	}
+	free(p->suspended);
+	p->suspended = orgs;
+	p->suspended_n = n;
 	struct suspended_call call = { (const char(*)[ID_SIZE])orgs, n };
 	batch_table_each(&p->batches, on_suspended, &call);
 	return true;
@@ -397,6 +407,7 @@ static void on_times(void *ctx, struct coordinator *c)
 	coordinator_check_hours(c, call->now_s);
 	if (call->good)
 		coordinator_check_window(c, call->now_s);
+	coordinator_look_later(c);
 }
 
 static void check_times(void *arg)
@@ -406,7 +417,8 @@ static void check_times(void *arg)
 				   .now_s = sys.now_s(),
 				   .now_ms = sys.monotonic_ms() };
 
-	batch_table_each(&p->batches, on_times, &call);
+	if (coordinators_are_due(&p->env, call.now_s, call.now_ms))
+		batch_table_each(&p->batches, on_times, &call);
 	storms_tell(p);
 	if (!p->env.closing)
 		workers_post_after(p->env.workers, &p->window_work, check_times, p,
@@ -452,26 +464,14 @@ void pipeline_sweep(struct pipeline *p)
 
 /* ---- opening and closing ---- */
 
-static void on_waiting(void *ctx, struct coordinator *c)
-{
-	bool *waiting = ctx;
-
-	*waiting = *waiting || coordinator_is_new(c);
-}
-
 /* Until every batch has read its journal, so that no client sees counts lower than before the
  * restart. Not for ever: a disk that refuses must not keep the server from answering. */
 static void batches_wait(struct pipeline *p)
 {
 	uint64_t until = sys.monotonic_ms() + RESUME_WAIT_MS;
-	bool waiting = true;
 
-	while (waiting && sys.monotonic_ms() < until) {
-		waiting = false;
-		batch_table_each(&p->batches, on_waiting, &waiting);
-		if (waiting)
-			usleep(2000);
-	}
+	while (p->env.unread > 0 && sys.monotonic_ms() < until)
+		usleep(2000);
 }
 
 static bool stages_open(struct pipeline *p, struct error *err)
@@ -619,6 +619,7 @@ void pipeline_close(struct pipeline *p)
 	batch_table_done(&p->batches);
 	open_table_done(&p->env.files);
 	sweep_done(&p->sweep);
+	free(p->suspended);
 	pthread_mutex_destroy(&p->clock_lock);
 	free(p);
 }

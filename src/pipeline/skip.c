@@ -179,7 +179,7 @@ bool skip_again(struct coordinator *c, struct error *err)
 
 	if (!c->batch.options.skip_invalid || c->input_lost || c->files.journal == NULL)
 		return true;
-	if (!lines_skip(&s, &rules, c->merged.segments * SEGMENT_LINES, &lines, err))
+	if (!lines_skip(&s, &rules, coordinator_merged(c)->segments * SEGMENT_LINES, &lines, err))
 		return false;
 	if (s.put == 0)
 		return true;

@@ -168,12 +168,19 @@ static void lease_lost(struct worker *w)
 	parts_drop(w);
 }
 
-bool worker_renew_is_due(struct worker *w, uint64_t now_ms)
+uint64_t worker_renew_ms(struct worker *w)
 {
 	pthread_mutex_lock(&w->lock);
-	bool due = w->state == WORKER_SENDING && now_ms >= w->lease.renew_ms;
+	uint64_t at = w->state == WORKER_SENDING ? w->lease.renew_ms : UINT64_MAX;
 	pthread_mutex_unlock(&w->lock);
-	return due;
+	return at;
+}
+
+bool worker_renew_is_due(struct worker *w, uint64_t now_ms)
+{
+	uint64_t at = worker_renew_ms(w);
+
+	return at != UINT64_MAX && now_ms >= at;
 }
 
 void worker_renew(struct worker *w, uint64_t now_ms)

@@ -83,6 +83,8 @@ void worker_recall(struct worker *w);
 void worker_suspend(struct worker *w, bool suspended);
 /* Whether it is time to renew the lease. Any thread; does not wait. */
 bool worker_renew_is_due(struct worker *w, uint64_t now_ms);
+/* When that is; UINT64_MAX: it does not send, or the lease has no end. Any thread; does not wait. */
+uint64_t worker_renew_ms(struct worker *w);
 /* Renews the lease if it is time; one that is lost ends the sending. May wait, as the lessor
  * does. */
 void worker_renew(struct worker *w, uint64_t now_ms);

@@ -83,6 +83,18 @@ static inline int teardown(void **state)
 	return 0;
 }
 
+/* What the pipeline does five times a second. Returns whether it has looked at the batch at all. */
+static inline bool times_look(void)
+{
+	if (!coordinators_are_due(&w.env, sys.now_s(), sys.monotonic_ms()))
+		return false;
+	coordinator_check_lease(w.c, sys.monotonic_ms());
+	coordinator_check_hours(w.c, sys.now_s());
+	coordinator_check_window(w.c, sys.now_s());
+	coordinator_look_later(w.c);
+	return true;
+}
+
 /* ---- what the tests say ---- */
 
 static inline void batch_take_up(void)

@@ -99,11 +99,11 @@ static void test_the_windows_end_fills_the_rest(void **state)
 	batch_of_lines(LINES);
 	answer(1);
 	time_passes(DAY - 1);
-	coordinator_check_window(w.c, sys.now_s());
+	times_look();
 	turns_take();
 	assert_int_equal(fake.dropped, 0);
 	time_passes(1);
-	coordinator_check_window(w.c, sys.now_s());
+	times_look();
 	to_the_end();
 	assert_int_equal(fake.dropped, 1);
 	assert_int_equal(status(), BATCH_EXPIRED);
@@ -339,11 +339,6 @@ static void batch_of_a_lease(void)
 	batch_of_lines(LINES);
 }
 
-static void check_lease(void)
-{
-	coordinator_check_lease(w.c, sys.monotonic_ms());
-}
-
 static bool other_takes(struct span_lease *ret)
 {
 	const struct lessor lessor = lessor_memory_lessor(w.c->lessor);
@@ -364,11 +359,11 @@ static void test_a_lease_is_renewed_in_the_turn(void **state)
 	struct span_lease other;
 
 	batch_of_a_lease();
-	check_lease();
+	times_look();
 	assert_false(turn_is_due());
 	for (unsigned i = 0; i < 4; i++) {
 		time_passes(LEASE_S / 2);
-		check_lease();
+		times_look();
 		assert_true(turn_is_due()); /* the look itself renews nothing */
 		turns_take();
 	}
@@ -386,9 +381,9 @@ static void test_a_lost_span_is_taken_again_when_it_is_given_back(void **state)
 	answer(1);
 	time_passes(LEASE_S);
 	assert_true(other_takes(&other));
-	check_lease();
+	times_look();
 	TURNS_UNTIL(fake.dropped == 1 && worker_is_idle(w.c->worker));
-	check_lease();
+	times_look();
 	turns_take();
 	assert_int_equal(fake.added, 1); /* the other has it */
 	other_gives_back(&other);
@@ -410,13 +405,13 @@ static void test_the_span_of_a_worker_that_died_is_taken_when_its_time_is_over(v
 	batch_of_a_lease();
 	time_passes(LEASE_S);
 	assert_true(other_takes(&other));
-	check_lease();
+	times_look();
 	TURNS_UNTIL(worker_is_idle(w.c->worker));
 	time_passes(LEASE_S - 1);
-	check_lease();
+	times_look();
 	assert_false(turn_is_due());
 	time_passes(1);
-	check_lease();
+	times_look();
 	turns_take();
 	assert_int_equal(fake.added, 2);
 }
@@ -579,7 +574,7 @@ static void test_a_held_batch_ends_with_its_window_and_when_all_has_ended(void *
 	hold(true);
 	turns_take();
 	time_passes(DAY);
-	coordinator_check_window(w.c, world_sys.s);
+	times_look();
 	to_the_end();
 	assert_int_equal(status(), BATCH_EXPIRED);
 }
@@ -690,7 +685,7 @@ static void test_nothing_is_sent_before_its_time(void **state)
 	assert_int_equal(view().stall, STALL_HELD);
 	assert_string_equal(view().stall_message, "no line is sent before 2025-06-15T15:08:20Z");
 	time_passes(99);
-	coordinator_check_hours(w.c, world_sys.s);
+	times_look();
 	turns_take();
 	assert_true(fake.suspended);
 	restart();
@@ -698,7 +693,7 @@ static void test_nothing_is_sent_before_its_time(void **state)
 	hold(true);
 	turns_take();
 	time_passes(1);
-	coordinator_check_hours(w.c, world_sys.s);
+	times_look();
 	turns_take();
 	assert_true(fake.suspended); /* held as well */
 	hold(false);
@@ -718,11 +713,11 @@ static void test_lines_are_sent_at_its_hours(void **state)
 	batch_begin_as(&o);
 	assert_false(fake.suspended);
 	time_passes(79);
-	coordinator_check_hours(w.c, world_sys.s);
+	times_look();
 	turns_take();
 	assert_false(fake.suspended);
 	time_passes(1);
-	coordinator_check_hours(w.c, world_sys.s);
+	times_look();
 	turns_take();
 	assert_true(fake.suspended);
 	assert_string_equal(view().stall_message,
@@ -730,14 +725,56 @@ static void test_lines_are_sent_at_its_hours(void **state)
 			    "2025-06-16T15:00:00Z on");
 	answer(0); /* it was in flight */
 	time_passes(DAY - 480);
-	coordinator_check_window(w.c, world_sys.s); /* the window has not stopped, nor ended */
-	coordinator_check_hours(w.c, world_sys.s);
+	times_look(); /* the window has not stopped, nor ended */
 	turns_take();
 	assert_false(fake.suspended);
 	time_passes(400);
-	coordinator_check_window(w.c, world_sys.s);
+	times_look();
 	to_the_end();
 	assert_int_equal(status(), BATCH_EXPIRED);
+}
+
+/* A batch that waits is not looked at before its time: there may be many. */
+static void test_time_looks_when_something_is_due(void **state)
+{
+	(void)state;
+	batch_of_lines(LINES);
+	(void)times_look(); /* the first is of all */
+	for (unsigned i = 0; i < 10; i++) {
+		time_passes(DAY / 12);
+		assert_false(times_look());
+	}
+	world_sys.s -= 10; /* a clock that is put back may change anything */
+	assert_true(times_look());
+	assert_false(times_look());
+	world_sys.s += 10;
+	time_passes(DAY / 12);
+	assert_false(times_look());
+	time_passes(DAY / 12);
+	assert_true(times_look());
+	to_the_end();
+	assert_int_equal(status(), BATCH_EXPIRED);
+	assert_false(times_look());
+}
+
+static void test_time_looks_at_hours_when_they_change(void **state)
+{
+	struct batch_options o = { 0 };
+
+	(void)state;
+	snprintf(o.hours, sizeof(o.hours), "15:00-15:08 Etc/UTC");
+	upload_lines(LINES);
+	batch_begin_as(&o);
+	(void)times_look();
+	time_passes(79);
+	assert_false(times_look());
+	time_passes(1);
+	assert_true(times_look());
+	turns_take();
+	(void)times_look(); /* whether it has woken up */
+	time_passes(600);
+	assert_false(times_look());
+	assert_true(fake.suspended);
 }
 
 /* 11.1, canary */
@@ -749,7 +786,7 @@ static void test_a_canary_runs_first_and_holds_the_batch(void **state)
 	assert_int_equal(fake.flow->config.rest_lines, 1);
 	assert_int_equal(view().stall, STALL_NONE);
 	answer(1);
-	coordinator_check_lease(w.c, world_sys.ms);
+	times_look();
 	TURNS_UNTIL(fake.added == 2); /* begun again, with all lines */
 	assert_true(fake.suspended);
 	struct batch_view v = view();
@@ -802,13 +839,13 @@ static void test_a_canary_that_ends_while_it_is_held(void **state)
 	hold(true);
 	turns_take();
 	answer(1);
-	coordinator_check_lease(w.c, world_sys.ms);
+	times_look();
 	TURNS_UNTIL(fake.added == 2);
 	assert_non_null(strstr(view().stall_message, "canary"));
 	hold(false);
 	turns_take();
 	assert_false(fake.suspended);
-	coordinator_check_lease(w.c, world_sys.ms);
+	times_look();
 	turns_take();
 	assert_false(fake.suspended);
 }
@@ -855,6 +892,8 @@ int main(void)
 		TEST(test_a_crash_after_the_budget_was_used_up),
 		TEST(test_nothing_is_sent_before_its_time),
 		TEST(test_lines_are_sent_at_its_hours),
+		TEST(test_time_looks_when_something_is_due),
+		TEST(test_time_looks_at_hours_when_they_change),
 		TEST(test_a_canary_runs_first_and_holds_the_batch),
 		TEST(test_a_canary_goes_on_after_a_restart),
 		TEST(test_a_canary_of_all_lines_holds_nothing),

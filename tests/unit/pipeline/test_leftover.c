@@ -96,7 +96,7 @@ static void test_lines_that_were_cut_off_are_left(void **state)
 	fake_answer(1, 404);
 	all_recorded();
 	time_passes(DAY);
-	coordinator_check_window(w.c, sys.now_s());
+	times_look();
 	to_the_end();
 	assert_int_equal(status(), BATCH_EXPIRED);
 	assert_string_equal(left(),

@@ -182,7 +182,7 @@ static void test_a_batch_that_ends_early_has_them_in_its_error_file(void **state
 	(void)state;
 	batch_of_two_good_lines();
 	time_passes(DAY);
-	coordinator_check_window(w.c, sys.now_s());
+	times_look();
 	to_the_end();
 	assert_int_equal(status(), BATCH_EXPIRED);
 	assert_counts(0, 2, 2, 0);
