@@ -20,6 +20,7 @@ from collections import defaultdict
 # Words that only the folder named may say: (pattern, folder, what to do).
 WORDS = [
     (r"\bCURL|\bcurl_", "client", "libcurl stays behind client/client.h"),
+    (r"\bNGHTTP2_|\bnghttp2_", "client", "libnghttp2 stays behind client/client.h"),
 ]
 
 # What stands although a rule is against it, with the reason: an entry goes when the finding does, and an

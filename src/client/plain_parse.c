@@ -12,6 +12,10 @@
 #define HEAD_KEPT (16u << 10) /* a larger one's memory is not kept for the next */
 #define CHUNK_DIGITS_MAX 16u
 #define PASSED_MAX (256u << 10)
+#define LINE_MORE 16u /* no less than is written around name and value */
+
+#define HEAD_TOO_LONG "the answer's head has more than 256 KiB"
+#define NO_MEMORY "there is no memory for the answer's head"
 
 static void head_reset(struct parse *p)
 {
@@ -32,6 +36,7 @@ void parse_begin(struct parse *p, bool no_body)
 	buf_clear(&p->head);
 	head_reset(p);
 	p->no_body = no_body;
+	p->framed = false;
 	p->why = NULL;
 	p->passed = 0;
 }
@@ -157,6 +162,8 @@ static enum parse_got interim_over(struct parse *p)
 /* RFC 9112, 6.3. */
 static enum parse_state body_state(struct parse *p)
 {
+	if (p->framed)
+		return PARSE_IN_REST;
 	if (p->no_body || p->status == 204 || p->status == 304)
 		return PARSE_OVER;
 	if (p->chunked)
@@ -209,6 +216,11 @@ static bool is_beginning(const struct buf *head)
 	return memcmp(head->p, begins, n) == 0;
 }
 
+static bool head_has_room(const struct parse *p, size_t n)
+{
+	return n <= HEAD_MAX - p->head.n && p->passed + p->head.n + n <= HEAD_MAX;
+}
+
 static enum parse_got head_next(struct parse *p, struct slice *in)
 {
 	enum parse_got got = PARSE_MORE;
@@ -216,11 +228,11 @@ static enum parse_got head_next(struct parse *p, struct slice *in)
 	while (got == PARSE_MORE && p->state == PARSE_IN_HEAD && in->n > 0) {
 		const char *end = memchr(in->p, '\n', in->n);
 		size_t n = end != NULL ? (size_t)(end - in->p) + 1 : in->n;
-		if (n > HEAD_MAX - p->head.n || p->passed + p->head.n + n > HEAD_MAX)
-			return fault(p, "the answer's head has more than 256 KiB");
+		if (!head_has_room(p, n))
+			return fault(p, HEAD_TOO_LONG);
 		buf_append(&p->head, in->p, n);
 		if (p->head.failed)
-			return fault(p, "there is no memory for the answer's head");
+			return fault(p, NO_MEMORY);
 		*in = (struct slice){ in->p + n, in->n - n };
 		if (p->line == 0 && !is_beginning(&p->head))
 			return fault(p, "the answer is no HTTP");
@@ -228,6 +240,22 @@ static enum parse_got head_next(struct parse *p, struct slice *in)
 			got = line_over(p);
 	}
 	return got;
+}
+
+enum parse_got parse_line(struct parse *p, struct slice name, struct slice value)
+{
+	bool first = p->line == 0, last = name.n == 0 && !first;
+
+	if (p->state != PARSE_IN_HEAD)
+		return PARSE_FAULT;
+	if (!head_has_room(p, name.n + value.n + LINE_MORE))
+		return fault(p, HEAD_TOO_LONG);
+	buf_add(&p->head, name);
+	if (!last)
+		buf_text(&p->head, first ? "HTTP/1.1 " : ": ");
+	buf_add(&p->head, value);
+	buf_text(&p->head, "\r\n");
+	return p->head.failed ? fault(p, NO_MEMORY) : line_over(p);
 }
 
 /* ---- chunks ---- */

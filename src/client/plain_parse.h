@@ -32,6 +32,7 @@ enum parse_state {
 struct parse {
 	enum parse_state state;
 	bool no_body; /* the request's was HEAD */
+	bool framed;  /* HTTP/2, which says itself where the body ends; set after parse_begin() */
 
 	/* the head, readable from PARSE_HEAD on */
 	struct buf head; /* the answer's lines, the status line first, with their ends */
@@ -66,6 +67,9 @@ void parse_begin(struct parse *p, bool no_body);
 void parse_done(struct parse *p);
 /* Takes what it can of `*in`. PARSE_BODY: *ret_piece is the beginning of `*in`. */
 MUST_USE enum parse_got parse_next(struct parse *p, struct slice *in, struct slice *ret_piece);
+/* A line of a head that comes in lines: of the status, whose name is empty, then of fields, and at last
+ * one without either, PARSE_HEAD; or PARSE_FAULT. In neither is a line end. */
+MUST_USE enum parse_got parse_line(struct parse *p, struct slice name, struct slice value);
 /* So much of the piece was taken. */
 void parse_taken(struct parse *p, struct slice *in, size_t n);
 /* The connection has ended: PARSE_END or PARSE_FAULT. */
