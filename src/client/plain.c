@@ -32,6 +32,7 @@ void plain_close(struct plain *p)
 	conns_trim(p, 0);
 	conns_bury(p);
 	free(p->timers.list);
+	free(p->fields);
 	free(p->in);
 	free(p->record);
 	free(p);

@@ -42,7 +42,8 @@ bool plain_exchange_open(struct exchange *of, const struct exchange_setup *s)
 	const struct plain_route *r = (const struct plain_route *)s->route;
 	struct plain_exchange *x = calloc(1, sizeof(*x) + headers_bytes(s));
 
-	if (x == NULL || !timers_reserve(r->host->plain)) {
+	if (x == NULL || !fields_reserve(r->host->plain, s->header_count) ||
+	    !timers_reserve(r->host->plain)) {
 		free(x);
 		return false;
 	}
@@ -73,6 +74,16 @@ void plain_exchange_free(struct exchange *of)
 	free(x);
 }
 
+/* "POST /v1 HTTP/1.1\r\nHost: model.test\r\n" */
+static void line_cut(struct plain_exchange *x, size_t target_n, size_t authority_n)
+{
+	const char *target = x->line + strlen(x->method) + 1;
+
+	x->target = (struct slice){ target, target_n };
+	x->authority = (struct slice){ target + target_n + strlen(" HTTP/1.1\r\nHost: "),
+				       authority_n };
+}
+
 bool plain_exchange_url(struct exchange *of, const char *text)
 {
 	struct plain_exchange *x = plain_of(of);
@@ -91,6 +102,7 @@ bool plain_exchange_url(struct exchange *of, const char *text)
 		return false;
 	x->line = line;
 	x->line_n = (size_t)n;
+	line_cut(x, strlen(slash) + url.target.n, url.authority.n);
 	return true;
 }
 

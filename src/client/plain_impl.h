@@ -3,6 +3,7 @@
  *	plain.c           what network.c has of it: the turn of the loop
  *	plain_exchange.c  what client.h has of an exchange
  *	plain_flight.c    a request on its way: what happens to its connection comes in here
+ *	plain_fields.c    a request as HTTP/2 has it
  *	plain_answer.c    what comes: head, body, pauses
  *	plain_end.c       how an exchange ends, and when it has to
  *	plain_conn.c      connections: made, written, read, kept
@@ -116,6 +117,7 @@ struct plain_exchange {
 	bool asks_identity; /* Accept-Encoding */
 	char *line;         /* with Host; NULL: the URL cannot be sent */
 	size_t line_n;
+	struct slice target, authority; /* in it */
 	struct exchange_request rq;
 	size_t own_n;                  /* of rq.header */
 	char tail[48];                 /* Content-Length and the end of the head */
@@ -155,6 +157,8 @@ struct plain {
 		struct plain_conn *newest, *oldest;
 	} idle;
 	struct plain_conn *buried; /* closed; the loop may have an event of them yet */
+	void *fields; /* of a request of HTTP/2, put together here; nghttp2's */
+	size_t fields_cap;
 	char *in;                  /* what is read lies here until it is taken */
 	char *record;              /* what is written by TLS is put together here */
 	/* Servers that have chosen HTTP/2, by a hash: for routes to come. Two of one hash cost a
@@ -191,6 +195,12 @@ void flight_resume(struct plain_exchange *x);
 void flights_looked_up(struct plain *p);
 /* Ends those that are late. */
 void flights_late(struct plain *p);
+
+/* ---- plain_fields.c ---- */
+
+MUST_USE bool fields_reserve(struct plain *p, size_t headers); /* of an open exchange */
+/* Into p->fields; returns how many. They are borrowed from the exchange. */
+size_t fields_of(const struct plain_exchange *x);
 
 /* ---- plain_answer.c ---- */
 
