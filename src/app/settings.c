@@ -61,7 +61,7 @@ const struct setting settings[] = {
 	  .about = "time for lines in flight to finish after SIGTERM" },
 	{ "execution.client", SETTING_CHOICE, AT(client), BOTH("auto"), .words = client_words,
 	  .about = "who speaks HTTP to upstreams; auto: lowtide itself where no proxy is on the way, "
-		   "libcurl elsewhere and where a server chooses HTTP/2; libcurl: that to all" },
+		   "libcurl elsewhere; libcurl: that to all" },
 	{ "execution.response_bytes", SETTING_SIZE, AT(response_bytes), BOTH("64MB"),
 	  FROM_TO(KB, GB),
 	  .about = "the largest answer of an upstream; a line with a larger one fails" },

@@ -13,9 +13,8 @@
  *
  * There are two implementations behind `struct client_ops`: the program's (network.c) and that of
  * the tests, with scripted answers in virtual time (tests/unit/client_fake.h). In the program's a
- * route is of one of three kinds (`struct route_ops`), on one loop: HTTP/1.1 without a proxy is
- * spoken by lowtide itself (plain.h), all else by libcurl (curl_impl.h), and https is asked which of
- * the two it is (https.h).
+ * route is of one of two kinds (`struct route_ops`), on one loop: without a proxy HTTP is spoken by
+ * lowtide itself (plain.h), all else by libcurl (curl_impl.h).
  *
  * Threads: all calls come from the one thread that has the loop, and all ops are called in it;
  * client_wake() alone may be called by any thread. Opening and closing may be done by another
@@ -26,7 +25,8 @@
  * copied, but for the ops, which are static, and the route. A request's body and header are borrowed
  * until `done` or exchange_stop().
  *
- * Cost: a request on an exchange that is open allocates nothing (over TLS OpenSSL takes its buffers),
+ * Cost: a request on an exchange that is open allocates nothing (over TLS OpenSSL takes its buffers, for
+ * HTTP/2 libnghttp2 its stream),
  * and options that have not changed since the request before are not set again. A connection that is
  * kept alive costs no epoll_ctl() a request. */
 #pragma once
@@ -224,7 +224,8 @@ bool exchange_is_open(const struct exchange *x);
 MUST_USE bool exchange_url(struct exchange *x, const char *url);
 /* Sends a request; the first bytes leave in client_wait() or client_due(). False: no memory. */
 MUST_USE bool exchange_start(struct exchange *x, const struct exchange_request *rq);
-/* Stops a request that is under way: its connection is closed, so that the server notices. */
+/* Stops a request that is under way: its connection is closed, or its stream of HTTP/2 is reset, so that
+ * the server notices. */
 void exchange_stop(struct exchange *x);
 /* Goes on with a body that was paused; `body` may be called meanwhile. A body that is not paused is
  * fine. */

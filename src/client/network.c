@@ -1,14 +1,11 @@
-/* network.c: the program's client: one loop for all kinds of routes, lowtide's own, libcurl's, and
- * those that begin as the one and may become the other. */
+/* network.c: the program's client: one loop for both kinds of routes, lowtide's own and libcurl's. */
 #include <signal.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <sys/epoll.h>
 
 #include "base/clock.h"
 #include "base/sys.h"
 #include "client/curl_impl.h"
-#include "client/https.h"
 #include "client/plain.h"
 #include "client/proxy.h"
 
@@ -164,16 +161,10 @@ static struct client_route *network_route_new(struct client *c, const char *url,
 					      const struct tls_pem *tls)
 {
 	struct network_client *n = network_of(c);
-	bool own = is_own(n, url), https = strncasecmp(url, "https:", 6) == 0;
-	struct client_route *plain = NULL, *curl = NULL;
 
-	if (own)
-		plain = route_of(c, plain_route_new(n->plain, url, tls), &plain_route_ops);
-	if (!own || https)
-		curl = route_of(c, curl_route_new(c, url, tls), &curl_route_ops);
-	if (own && https)
-		return route_of(c, https_route_new(plain, curl), &https_route_ops);
-	return own ? plain : curl;
+	if (is_own(n, url))
+		return route_of(c, plain_route_new(n->plain, url, tls), &plain_route_ops);
+	return route_of(c, curl_route_new(c, url, tls), &curl_route_ops);
 }
 
 static const struct client_ops network_ops = {

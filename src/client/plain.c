@@ -29,6 +29,7 @@ void plain_close(struct plain *p)
 {
 	if (p == NULL)
 		return;
+	streams_flush(p);
 	conns_trim(p, 0);
 	conns_bury(p);
 	free(p->timers.list);
@@ -56,13 +57,15 @@ void plain_run(struct plain *p)
 		flight_go_on(x);
 	}
 	flights_late(p);
+	streams_flush(p);
 }
 
 uint64_t plain_due_ms(const struct plain *p)
 {
 	if (p == NULL)
 		return UINT64_MAX;
-	if (p->started.first != NULL || p->released.first != NULL || p->ended.first != NULL)
+	if (p->started.first != NULL || p->released.first != NULL || p->ended.first != NULL ||
+	    p->touched != NULL)
 		return 0;
 	uint64_t timer_ms = timers_due_ms(p);
 	uint64_t idle_ms = p->idle.oldest != NULL ? p->idle.oldest->idle_ms + IDLE_MAX_MS
@@ -143,8 +146,3 @@ const struct route_ops plain_route_ops = {
 	.header = plain_exchange_header,
 	.length = plain_exchange_length,
 };
-
-bool plain_is_handed(const struct exchange *x)
-{
-	return x->route == &plain_route_ops && ((const struct plain_exchange *)x->state)->handed;
-}

@@ -1,13 +1,17 @@
-/* plain.h: HTTP/1.1 without a proxy, spoken by lowtide itself: what network.c and https.c have of
- * it.
+/* plain.h: HTTP without a proxy, spoken by lowtide itself: what network.c has of it. It is HTTP/1.1, but
+ * HTTP/2 where a server chooses that when TLS is agreed on.
  *
- * A request on a connection that is kept costs one sendmsg(), its answer one read(), neither of
+ * By HTTP/1.1 a request on a connection that is kept costs one sendmsg(), its answer one read(), neither of
  * them an epoll_ctl(), a timer or an allocation. Connections are used newest first, so that those
  * that are not needed end. Where one that was kept turns out to be dead before a byte of the answer
  * the request goes out once more, on a new one.
  *
- * Over TLS a server is asked whether it speaks HTTP/2. Where it chooses that, nothing is sent, and the
- * exchange ends, plain_is_handed(): for libcurl to send.
+ * A connection of HTTP/2 carries up to 100 requests at once, or as many as the server takes. What a
+ * turn of the loop has to say on it, for all of them, is one record and one write(), what comes one
+ * read(). A full one gets another beside it; they are made one at a time, and who comes meanwhile
+ * waits, as for the first. A request that the server says it has not looked at (GOAWAY, REFUSED_STREAM,
+ * the connection's end) goes out once more. An answer whose owner has no room holds up its own stream
+ * alone.
  *
  * Threads: as client.h. Names are looked up in threads of their own (lookup.h). */
 #pragma once
@@ -36,7 +40,4 @@ void plain_guard(struct plain *p, client_guard_fn guard);
 
 /* Client and ops are network.c's to set. NULL: no memory. */
 struct client_route *plain_route_new(struct plain *p, const char *url, const struct tls_pem *tls);
-/* An exchange of any kind: it has just ended, without having been sent since the server has chosen
- * HTTP/2. */
-bool plain_is_handed(const struct exchange *x);
 extern const struct route_ops plain_route_ops;

@@ -10,8 +10,8 @@ void answer_begin(struct plain_exchange *x)
 	decoder_done(&x->decoder);
 	buf_free(&x->held);
 	x->decoded.n = 0;
-	x->has_head = x->paused = false;
-	x->body_bytes = 0;
+	x->has_head = x->paused = x->all_in = false;
+	x->body_bytes = x->consumed = 0;
 }
 
 /* ---- the head ---- */
@@ -37,6 +37,10 @@ static bool head_take(struct plain_exchange *x)
 	struct parse *p = &x->parse;
 
 	x->has_head = true;
+	if (x->of->ops->head != NULL && p->framed && p->odd != NULL) {
+		exchange_end(x, EXCHANGE_MALFORMED, "%s", p->odd);
+		return false;
+	}
 	if (x->of->ops->head != NULL && !head_tell(x))
 		return false;
 	if (x->of->ops->head == NULL && p->odd != NULL) {
@@ -145,6 +149,14 @@ static bool answer_step(struct plain_exchange *x, struct slice *in)
 	return false;
 }
 
+void answer_hold(struct plain_exchange *x, struct slice in)
+{
+	x->held.max = STREAM_WINDOW_BYTES; /* one read, which is less, or all of the window */
+	buf_add(&x->held, in);
+	if (x->held.failed)
+		exchange_end(x, EXCHANGE_BROKEN, "there is no memory for the answer");
+}
+
 /* Keeps `in`, which is the end of what is kept already, if anything is. */
 static void hold(struct plain_exchange *x, struct slice in)
 {
@@ -153,10 +165,7 @@ static void hold(struct plain_exchange *x, struct slice in)
 		x->held.n = in.n;
 		return;
 	}
-	x->held.max = PLAIN_IN_BYTES;
-	buf_add(&x->held, in);
-	if (x->held.failed)
-		exchange_end(x, EXCHANGE_BROKEN, "there is no memory for the answer");
+	answer_hold(x, in);
 }
 
 void answer_take(struct plain_exchange *x, struct slice in)
@@ -175,4 +184,18 @@ void answer_closed(struct plain_exchange *x)
 		answer_over(x, false);
 	else
 		exchange_end(x, EXCHANGE_BROKEN, "%s", x->parse.why);
+}
+
+void answer_line(struct plain_exchange *x, struct slice name, struct slice value)
+{
+	switch (parse_line(&x->parse, name, value)) {
+	case PARSE_HEAD:
+		(void)head_take(x);
+		break;
+	case PARSE_FAULT:
+		exchange_end(x, EXCHANGE_BROKEN, "%s", x->parse.why);
+		break;
+	default:
+		break;
+	}
 }

@@ -11,7 +11,6 @@
 #include "client/plain_impl.h"
 
 #define PIECES 6        /* of a request */
-#define RECORDS 16      /* of TLS, that are written in one turn of the loop */
 #define PROBE_IDLE_S 60 /* of TCP's keep-alive, as libcurl has it */
 
 /* ---- made ---- */
@@ -88,6 +87,8 @@ static uint32_t conn_wants(const struct plain_conn *c)
 {
 	const struct plain_exchange *x = c->x;
 
+	if (c->h2 != NULL)
+		return c->in_wants | (c->h2->out.n > 0 ? c->out_wants : 0);
 	if (x == NULL)
 		return EPOLLIN;
 	if (x->state == PLAIN_CONNECTING)
@@ -185,7 +186,7 @@ static bool request_send_on(struct plain_conn *c)
 bool conn_write(struct plain_conn *c)
 {
 	struct plain_exchange *x = c->x;
-	unsigned left = c->ssl != NULL ? RECORDS : 1;
+	unsigned left = c->ssl != NULL ? PLAIN_RECORDS : 1;
 
 	while (x->out_n < x->whole_n && left > 0 && request_send_on(c))
 		left--;
@@ -195,24 +196,45 @@ bool conn_write(struct plain_conn *c)
 
 ssize_t conn_read(struct plain_conn *c, bool again)
 {
-	struct plain_exchange *x = c->x;
-	ssize_t n = c->ssl != NULL ? tls_read(c, x->plain->in, PLAIN_IN_BYTES, again)
-				   : read(c->fd, x->plain->in, PLAIN_IN_BYTES);
+	struct plain *p = c->host->plain;
+	ssize_t n = c->ssl != NULL ? tls_read(c, p->in, PLAIN_IN_BYTES, again)
+				   : read(c->fd, p->in, PLAIN_IN_BYTES);
 
-	if (n > 0)
-		x->heard_ms = x->plain->loop->now_ms;
+	if (n > 0 && c->x != NULL)
+		c->x->heard_ms = p->loop->now_ms;
 	return n;
+}
+
+ssize_t conn_send(struct plain_conn *c, const char *from, size_t n)
+{
+	return c->ssl != NULL ? tls_write(c, from, n) : send(c->fd, from, n, MSG_NOSIGNAL);
 }
 
 /* ---- kept ---- */
 
-static void idle_put(struct plain *p, struct plain_conn *c)
+static void host_list_put(struct plain_conn **newest, struct plain_conn *c)
 {
 	c->host_newer = NULL;
-	c->host_older = c->host->idle;
+	c->host_older = *newest;
 	if (c->host_older != NULL)
 		c->host_older->host_newer = c;
-	c->host->idle = c;
+	*newest = c;
+}
+
+static void host_list_take_out(struct plain_conn **newest, struct plain_conn *c)
+{
+	if (c->host_newer != NULL)
+		c->host_newer->host_older = c->host_older;
+	else
+		*newest = c->host_older;
+	if (c->host_older != NULL)
+		c->host_older->host_newer = c->host_newer;
+}
+
+static void idle_put(struct plain *p, struct plain_conn *c)
+{
+	host_list_put(&c->host->idle, c);
+	c->is_idle = true;
 	c->newer = NULL;
 	c->older = p->idle.newest;
 	if (c->older != NULL)
@@ -225,12 +247,8 @@ static void idle_put(struct plain *p, struct plain_conn *c)
 
 static void idle_take_out(struct plain *p, struct plain_conn *c)
 {
-	if (c->host_newer != NULL)
-		c->host_newer->host_older = c->host_older;
-	else
-		c->host->idle = c->host_older;
-	if (c->host_older != NULL)
-		c->host_older->host_newer = c->host_newer;
+	host_list_take_out(&c->host->idle, c);
+	c->is_idle = false;
 	if (c->newer != NULL)
 		c->newer->older = c->older;
 	else
@@ -246,6 +264,8 @@ void conn_keep(struct plain_conn *c)
 {
 	struct plain *p = c->host->plain;
 
+	if (c->h2 != NULL)
+		host_list_take_out(&c->host->shared, c);
 	c->x = NULL;
 	c->kept = true;
 	c->idle_ms = p->loop->now_ms;
@@ -253,12 +273,33 @@ void conn_keep(struct plain_conn *c)
 	conn_watch(c);
 }
 
-struct plain_conn *conn_take(struct plain_host *h)
+void conn_share(struct plain_conn *c)
 {
-	struct plain_conn *c = h->idle;
+	c->x = NULL;
+	host_list_put(&c->host->shared, c);
+}
 
+/* One that stands only since the exchange has begun is fresh, too: others have made it. */
+static bool conn_will_do(const struct plain_conn *c, const struct plain_exchange *x)
+{
+	return !x->rq.fresh || c->number > x->born;
+}
+
+struct plain_conn *conn_take(const struct plain_exchange *x)
+{
+	struct plain_conn *c = x->host->shared;
+
+	while (c != NULL && (h2_room(c->h2) == 0 || !conn_will_do(c, x)))
+		c = c->host_older;
 	if (c != NULL)
-		idle_take_out(h->plain, c);
+		return c;
+	c = x->host->idle;
+	while (c != NULL && ((c->h2 != NULL && h2_room(c->h2) == 0) || !conn_will_do(c, x)))
+		c = c->host_older;
+	if (c != NULL)
+		idle_take_out(x->plain, c);
+	if (c != NULL && c->h2 != NULL)
+		conn_share(c);
 	return c;
 }
 
@@ -267,10 +308,13 @@ void conn_close(struct plain_conn *c)
 	struct plain_host *h = c->host;
 	struct plain *p = h->plain;
 
-	if (c->x != NULL)
-		c->x->conn = NULL;
-	else
+	if (c->is_idle)
 		idle_take_out(p, c);
+	else if (c->h2 != NULL)
+		host_list_take_out(&h->shared, c);
+	else if (c->x != NULL)
+		c->x->conn = NULL;
+	h2_free(TAKE(c->h2));
 	tls_end(c);
 	close(c->fd);
 	c->fd = -1;

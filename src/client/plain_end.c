@@ -35,18 +35,25 @@ void exchange_take_out(struct plain_exchange *x)
 	x->in = NULL;
 }
 
-void exchange_opens_no_more(struct plain_exchange *x)
+void exchange_release(struct plain_exchange *x)
+{
+	exchange_take_out(x);
+	if (x->host->tls->speaks == HTTP_2)
+		x->state = PLAIN_STARTED; /* its time to connect begins anew, if it comes to that */
+	exchange_put(&x->plain->released, x);
+}
+
+void exchange_opens_no_more(struct plain_exchange *x, bool failed)
 {
 	struct tls_way *w = x->host->tls;
-	struct plain_exchange *other;
 
 	if (w == NULL || w->opener != x)
 		return;
 	w->opener = NULL;
-	while ((other = w->waiting.first) != NULL) {
-		exchange_take_out(other);
-		exchange_put(&x->plain->released, other);
-	}
+	while (w->waiting.first != NULL)
+		exchange_release(w->waiting.first);
+	if (failed)
+		w->speaks = HTTP_UNKNOWN;
 }
 
 /* Nothing has come behind the answer. */
@@ -70,12 +77,14 @@ void exchange_end(struct plain_exchange *x, enum exchange_end how, const char *f
 		.said = how != EXCHANGE_WHOLE ? x->said : "",
 	};
 	exchange_take_out(x);
-	exchange_opens_no_more(x);
+	exchange_opens_no_more(x, true);
 	x->state = PLAIN_ENDED;
 	exchange_put(&x->plain->ended, x);
 	if (c == NULL)
 		return;
-	if (how == EXCHANGE_WHOLE && x->parse.keeps && x->out_n == x->whole_n && is_quiet(c))
+	if (c->h2 != NULL)
+		h2_leave(c->h2, x);
+	else if (how == EXCHANGE_WHOLE && x->parse.keeps && x->out_n == x->whole_n && is_quiet(c))
 		conn_keep(c);
 	else
 		conn_close(c);

@@ -113,7 +113,6 @@ bool plain_exchange_start(struct exchange *of, const struct exchange_request *rq
 	x->rq = *rq;
 	x->state = PLAIN_STARTED;
 	x->has_head = false;
-	x->handed = false;
 	exchange_put(&x->plain->started, x);
 	return true;
 }
@@ -123,8 +122,10 @@ void plain_exchange_stop(struct exchange *of)
 	struct plain_exchange *x = plain_of(of);
 
 	exchange_take_out(x);
-	exchange_opens_no_more(x);
-	if (x->conn != NULL)
+	exchange_opens_no_more(x, false);
+	if (x->conn != NULL && x->conn->h2 != NULL)
+		h2_leave(TAKE(x->conn)->h2, x);
+	else if (x->conn != NULL)
 		conn_close(x->conn);
 	x->state = PLAIN_IDLE;
 }
@@ -143,7 +144,6 @@ uint64_t plain_exchange_length(const struct exchange *of)
 	return x->has_head ? x->parse.length : UINT64_MAX;
 }
 
-/* Nothing more is read while bytes are held: what is not taken now waits on. */
 void plain_exchange_resume(struct exchange *of)
 {
 	struct plain_exchange *x = plain_of(of);
@@ -155,8 +155,6 @@ void plain_exchange_resume(struct exchange *of)
 	x->heard_ms = x->plain->loop->now_ms;
 	answer_take(x, buf_slice(&x->held));
 	flight_resume(x);
-	if (x->state != PLAIN_SENT || x->paused)
-		return;
-	conn_watch(x->conn);
-	timer_set(x, exchange_due_ms(x));
+	if (x->state == PLAIN_SENT)
+		timer_set(x, exchange_due_ms(x));
 }

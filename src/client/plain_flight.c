@@ -1,5 +1,5 @@
-/* plain_flight.c: a request on its way: an address, a connection, bytes out and in; and what comes
- * between. What happens to the connection or to the clock comes in here. */
+/* plain_flight.c: a request on its way: an address, a connection, bytes out and in, if it is
+ * HTTP/1.1's; and what comes between. What happens to the connection or to the clock comes in here. */
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -9,6 +9,7 @@
 #define CONNECT_TIMEOUT_MS 10000u
 #define HASTY_TIMEOUT_MS 1000u
 #define HASTY_TLS_TIMEOUT_MS 3000u /* likewise, where that takes more round trips */
+#define OUTLIVES_MS 100u           /* who waits for a connection beside others: who makes it */
 
 /* Once something has gone out the other side may have seen it. */
 static enum exchange_end unreached(const struct plain_exchange *x)
@@ -91,38 +92,23 @@ static void exchange_go_new(struct plain_exchange *x)
 	}
 }
 
-static void exchange_hand_over(struct plain_exchange *x)
-{
-	x->handed = true;
-	exchange_end(x, EXCHANGE_UNREACHABLE, "the server has chosen HTTP/2");
-}
-
-/* A connection of its own, or, where nobody knows yet which HTTP the server speaks, first one for
- * all. */
+/* A connection of its own, or, where one may carry many requests, one at a time for all. */
 static void exchange_go(struct plain_exchange *x)
 {
 	struct tls_way *w = x->host->tls;
 
-	if (w == NULL || w->stood) {
+	if (w == NULL || w->speaks == HTTP_1_1) {
 		exchange_go_new(x);
 	} else if (w->opener == NULL) {
 		w->opener = x;
 		exchange_go_new(x);
 	} else {
 		x->state = PLAIN_WAITING;
-		x->connect_ms = connect_by_ms(x);
+		if (x->connect_ms <= x->plain->loop->now_ms) /* and no more while it waits on */
+			x->connect_ms = connect_by_ms(x) + (w->speaks == HTTP_2 ? OUTLIVES_MS : 0);
 		exchange_put(&w->waiting, x);
 		timer_set(x, exchange_due_ms(x));
 	}
-}
-
-/* Where no connection has come to stand nobody waits for the next. */
-void flight_go_on(struct plain_exchange *x)
-{
-	if (x->host->tls->http2)
-		exchange_hand_over(x);
-	else
-		exchange_go_new(x);
 }
 
 static void host_settle(struct plain_host *h, const char *why)
@@ -215,8 +201,16 @@ static void exchange_read(struct plain_exchange *x)
 
 void flight_resume(struct plain_exchange *x)
 {
-	if (x->conn != NULL && x->conn->ssl != NULL)
+	if (x->state != PLAIN_SENT)
+		return;
+	if (x->stream != 0) {
+		stream_resume(x);
+		return;
+	}
+	if (x->conn->ssl != NULL)
 		exchange_read_held(x);
+	if (x->conn != NULL)
+		conn_watch(x->conn);
 }
 
 /* Where it cannot be written on, the other side may have answered before it closed. */
@@ -228,19 +222,22 @@ static void exchange_write(struct plain_exchange *x)
 
 static void exchange_send(struct plain_exchange *x, struct plain_conn *c)
 {
-	c->x = x;
+	if (c->h2 == NULL)
+		c->x = x;
 	x->conn = c;
 	x->state = PLAIN_SENT;
+	x->stream = 0;
 	x->out_n = 0;
 	x->write_errno = 0;
 	x->heard_ms = x->plain->loop->now_ms;
-	exchange_opens_no_more(x);
 	answer_begin(x);
 	timer_set(x, exchange_due_ms(x));
-	if (exchange_goes_out(x->of))
-		exchange_write(x);
-	else
+	if (!exchange_goes_out(x->of))
 		exchange_end(x, EXCHANGE_STALE, "the connection that had been kept was dead");
+	else if (c->h2 != NULL)
+		stream_send(x);
+	else
+		exchange_write(x);
 }
 
 static void conn_shake(struct plain_conn *c)
@@ -262,13 +259,15 @@ static void conn_shake(struct plain_conn *c)
 	case TLS_SHAKEN:
 		break;
 	}
-	w->stood = true;
-	if (tls_is_http2(c)) {
-		host_speaks_http2(c->host);
-		exchange_hand_over(x);
-	} else {
-		exchange_send(x, c);
+	c->number = ++x->plain->stood;
+	w->speaks = tls_is_http2(c) ? HTTP_2 : HTTP_1_1;
+	if (w->speaks == HTTP_2 && !streams_begin(c)) {
+		exchange_end(x, unreached(x), "there is no memory for HTTP/2");
+		return;
 	}
+	if (w->speaks == HTTP_1_1) /* of HTTP/2: when it says how many requests it takes */
+		exchange_opens_no_more(x, false);
+	exchange_send(x, c);
 }
 
 static void conn_secure(struct plain_conn *c)
@@ -310,6 +309,10 @@ static void conn_ready(struct loop_watch *watch, uint32_t events)
 
 	if (c->fd < 0)
 		return;
+	if (c->h2 != NULL) {
+		streams_ready(c, events);
+		return;
+	}
 	if (x == NULL) { /* it has ended, or says what nobody has asked */
 		if (c->ssl == NULL || !tls_is_quiet(c))
 			conn_close(c);
@@ -361,16 +364,6 @@ static void tail_write(struct plain_exchange *x)
 		     (x->has_body ? x->rq.body.n : 0);
 }
 
-/* False: it has ended by it. */
-static bool way_is_open(struct plain_exchange *x, const struct tls_way *w)
-{
-	if (w->fault[0] != '\0')
-		exchange_end(x, EXCHANGE_CERTIFICATE, "%s", w->fault);
-	else if (w->http2)
-		exchange_hand_over(x);
-	return x->state != PLAIN_ENDED;
-}
-
 void flight_begin(struct plain_exchange *x)
 {
 	const struct tls_way *w = x->host->tls;
@@ -380,18 +373,36 @@ void flight_begin(struct plain_exchange *x)
 	x->start_ms = now;
 	x->end_ms = timeout_ms > 0 ? now + timeout_ms : UINT64_MAX;
 	x->kept_off = NULL;
+	x->born = x->plain->stood;
+	x->connect_ms = 0;
 	tail_write(x);
 	if (x->line == NULL) {
 		exchange_end(x, EXCHANGE_UNREACHABLE, "the URL is malformed");
 		return;
 	}
-	if (w != NULL && !way_is_open(x, w))
+	if (w != NULL && w->fault[0] != '\0') {
+		exchange_end(x, EXCHANGE_CERTIFICATE, "%s", w->fault);
 		return;
-	struct plain_conn *c = x->rq.fresh ? NULL : conn_take(x->host);
+	}
+	struct plain_conn *c = conn_take(x);
 	if (c != NULL)
 		exchange_send(x, c);
 	else
 		exchange_go(x);
+}
+
+/* Where the connection that was waited for has not come to stand, nobody waits for the next. */
+void flight_go_on(struct plain_exchange *x)
+{
+	const struct tls_way *w = x->host->tls;
+	struct plain_conn *c = conn_take(x);
+
+	if (c != NULL)
+		exchange_send(x, c);
+	else if (w->speaks == HTTP_2)
+		exchange_go(x);
+	else
+		exchange_go_new(x);
 }
 
 /* ---- late ---- */
@@ -399,7 +410,10 @@ void flight_begin(struct plain_exchange *x)
 static void late_in_all(struct plain_exchange *x)
 {
 	unsigned long after = (unsigned long)(x->plain->loop->now_ms - x->start_ms);
+	const struct plain_conn *c = x->conn;
 
+	if (c != NULL && c->h2 != NULL && c->h2->reads == x->reads)
+		c->h2->leaves = true; /* it may be dead */
 	if (x->of->sent > 0)
 		exchange_end(x, EXCHANGE_TIMEOUT,
 			     "Operation timed out after %lu milliseconds with %llu bytes received",

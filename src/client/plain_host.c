@@ -1,5 +1,4 @@
 /* plain_host.c: servers, few in number: a list. */
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -7,40 +6,6 @@
 #include "client/plain_impl.h"
 
 #define GOOD_MS 60000u
-
-#define HTTP2_MS 600000u
-
-/* ---- which have chosen HTTP/2 ---- */
-
-/* FNV-1a. */
-static uint64_t host_hash(const struct plain_host *h)
-{
-	uint64_t hash = UINT64_C(0xcbf29ce484222325) ^ h->port;
-
-	for (const char *p = h->name; *p != '\0'; p++)
-		hash = (hash ^ (unsigned char)tolower((unsigned char)*p)) * 0x100000001b3;
-	return hash;
-}
-
-static bool spoke_http2(const struct plain_host *h)
-{
-	const struct plain *p = h->plain;
-	uint64_t hash = host_hash(h);
-	size_t at = hash % ARRAY_LEN(p->http2);
-
-	return p->http2[at].hash == hash && p->http2[at].until_ms > p->loop->now_ms;
-}
-
-void host_speaks_http2(struct plain_host *h)
-{
-	struct plain *p = h->plain;
-	uint64_t hash = host_hash(h);
-	size_t at = hash % ARRAY_LEN(p->http2);
-
-	h->tls->http2 = true;
-	p->http2[at].hash = hash;
-	p->http2[at].until_ms = p->loop->now_ms + HTTP2_MS;
-}
 
 /* ---- who holds one ---- */
 
@@ -84,10 +49,7 @@ static bool host_get(struct plain *p, const struct plain_url *url, const struct 
 	if (h != NULL || !url->tls)
 		return true;
 	(*ret)->tls = tls_way_new(p->trust, marked, ca, url->host);
-	if ((*ret)->tls == NULL)
-		return false;
-	(*ret)->tls->http2 = spoke_http2(*ret);
-	return true;
+	return (*ret)->tls != NULL;
 }
 
 struct plain_host *host_take(struct plain *p, const struct plain_url *url,

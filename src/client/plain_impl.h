@@ -1,12 +1,16 @@
-/* plain_impl.h: what the files of lowtide's own HTTP/1.1 share. Private to them. From the top:
+/* plain_impl.h: what the files of lowtide's own HTTP share. Private to them. From the top:
  *
  *	plain.c           what network.c has of it: the turn of the loop
  *	plain_exchange.c  what client.h has of an exchange
- *	plain_flight.c    a request on its way: what happens to its connection comes in here
+ *	plain_flight.c    a request on its way to a connection, and by HTTP/1.1 on it: what happens to a
+ *	                  connection comes in here
+ *	plain_streams.c   the requests on a connection of HTTP/2: what happens to that comes in here
  *	plain_fields.c    a request as HTTP/2 has it
+ *	plain_frames.c    what goes out on such a connection
  *	plain_answer.c    what comes: head, body, pauses
  *	plain_end.c       how an exchange ends, and when it has to
  *	plain_conn.c      connections: made, written, read, kept
+ *	plain_h2.c        what a connection of HTTP/2 has beside others
  *	plain_tls.c       TLS on them
  *	plain_host.c      servers: their addresses, their idle connections
  *	plain_time.c      one timer an exchange
@@ -35,10 +39,10 @@ struct tls_way {
 	char name[PLAIN_HOST_BYTES];    /* that a certificate must have; in small letters */
 	bool is_address;                /* that name */
 	char fault[160]; /* why lowtide's own certificate cannot be used; "": it can, or is none */
-	/* Which HTTP a server speaks is known when a connection to it stands. Until then one
-	 * exchange makes one, and those that come meanwhile wait for it. */
-	bool stood;
-	bool http2; /* the server has chosen it: exchanges are handed over */
+	/* Which HTTP a server speaks is known when a connection to it stands. While that is not
+	 * known, and where it is HTTP/2, one exchange makes a connection, and those that come
+	 * meanwhile wait for it: it may carry them all. */
+	enum { HTTP_UNKNOWN, HTTP_1_1, HTTP_2 } speaks;
 	struct plain_exchange *opener;
 	struct exchange_list waiting;
 };
@@ -50,9 +54,10 @@ struct plain_host {
 	unsigned users; /* routes and connections */
 	uint16_t port;
 	char name[PLAIN_HOST_BYTES];
-	struct tls_way *tls;     /* NULL: without */
-	struct plain_conn *idle; /* the newest first */
-	bool known;              /* its addresses need no look-up */
+	struct tls_way *tls;       /* NULL: without */
+	struct plain_conn *idle;   /* the newest first */
+	struct plain_conn *shared; /* of HTTP/2, that are not idle; likewise */
+	bool known;                /* its addresses need no look-up */
 	struct addresses addresses;
 	uint64_t good_until_ms;       /* that they are */
 	unsigned well;                /* which of them was connected to last: it is tried first */
@@ -68,7 +73,8 @@ struct plain_route {
 struct plain_conn {
 	struct loop_watch watch; /* first */
 	struct plain_host *host;
-	struct plain_exchange *x; /* whose it is; NULL: it is idle, or closed */
+	struct plain_exchange *x; /* whose it is; NULL: it is idle, closed, or of HTTP/2 */
+	struct plain_h2 *h2;      /* NULL: it is HTTP/1.1, or not known yet */
 	int fd;                   /* -1: closed */
 	uint32_t events;          /* that the loop waits for */
 	uint32_t in_wants;        /* what reading waits for: EPOLLIN, but in the midst of TLS */
@@ -76,10 +82,30 @@ struct plain_conn {
 	struct ssl_st *ssl;       /* NULL: without */
 	unsigned long fault;      /* OpenSSL's code of what ended it; 0: nothing of TLS */
 	bool kept;                /* it has carried a request before this one */
+	uint64_t number;          /* of those that have come to stand */
+	/* of the same host: those that are idle, or shared; older also: buried */
+	struct plain_conn *host_newer, *host_older;
 	/* while it is idle */
-	uint64_t idle_ms;                           /* since when */
-	struct plain_conn *host_newer, *host_older; /* of the same host; older also: buried */
-	struct plain_conn *newer, *older;           /* of all */
+	bool is_idle;
+	uint64_t idle_ms;                 /* since when */
+	struct plain_conn *newer, *older; /* of all */
+};
+
+/* A connection's HTTP/2. What it has to say goes out at the end of the loop's turn (touched): frames
+ * of all its requests in one record. */
+struct plain_h2 {
+	struct plain_conn *conn;
+	struct nghttp2_session *session;
+	struct exchange_list streams; /* requests on it */
+	unsigned n;                   /* of them */
+	bool settled;                 /* the server has said how many it takes */
+	bool leaves;                  /* it takes no more, and ends with the last */
+	bool gone;                    /* nothing goes out any more */
+	uint64_t reads;               /* how often something has come */
+	struct buf out;               /* what the socket has not taken yet */
+	struct slice rest;            /* of a frame that is in parts in a record; nghttp2's */
+	bool touched;
+	struct plain_h2 *next_touched;
 };
 
 enum plain_state {
@@ -125,12 +151,16 @@ struct plain_exchange {
 	unsigned address;              /* how many have been tried */
 	int write_errno;               /* it could not be sent on, but an answer may have come */
 	const char *kept_off;          /* the guard's words; NULL: it let all pass */
-	bool handed;                   /* over: it ended for that alone */
+	uint64_t born;                 /* connections that had come to stand when it began */
+	int32_t stream;                /* of its connection of HTTP/2; 0: none */
+	uint64_t reads;                /* of that connection, before it went out */
 
 	/* the answer */
 	struct parse parse;
 	bool has_head, paused;
-	uint64_t body_bytes; /* that have come */
+	bool all_in;         /* HTTP/2: nothing more comes */
+	uint64_t body_bytes; /* that have been taken */
+	uint64_t consumed;   /* of them, that the stream's window has again */
 	struct buf held;     /* what came while it was paused, and was not taken apart yet */
 	struct body_decoder decoder;
 	struct slice decoded; /* by it, and not taken yet */
@@ -147,7 +177,7 @@ struct plain {
 	client_guard_fn guard;
 	struct plain_host *hosts;
 	struct exchange_list started, ended;
-	struct exchange_list released; /* those that have waited for another's connection */
+	struct exchange_list released; /* have waited for another's connection, or go again */
 	struct {
 		struct plain_exchange **list; /* a heap by timer_ms */
 		size_t n, cap, open;          /* exchanges that are open: cap is no less */
@@ -157,20 +187,20 @@ struct plain {
 		struct plain_conn *newest, *oldest;
 	} idle;
 	struct plain_conn *buried; /* closed; the loop may have an event of them yet */
+	uint64_t stood;            /* connections that have come to stand */
+	struct plain_h2 *touched;
 	void *fields; /* of a request of HTTP/2, put together here; nghttp2's */
 	size_t fields_cap;
-	char *in;                  /* what is read lies here until it is taken */
-	char *record;              /* what is written by TLS is put together here */
-	/* Servers that have chosen HTTP/2, by a hash: for routes to come. Two of one hash cost a
-	 * hand-over, no more. */
-	struct {
-		uint64_t hash, until_ms;
-	} http2[256];
+	char *in;     /* what is read lies here until it is taken */
+	char *record; /* what is written by TLS is put together here */
 };
 
 #define PLAIN_IN_BYTES (64u << 10)
 #define PLAIN_RECORD_BYTES (16u << 10) /* the longest of TLS */
+#define PLAIN_RECORDS 16u              /* of TLS, that are written in one turn of the loop */
 #define IDLE_MAX_MS 4000u
+/* What may come of one answer by HTTP/2 while its owner has no room. */
+#define STREAM_WINDOW_BYTES (256u << 10)
 
 /* ---- plain_exchange.c ---- */
 
@@ -196,6 +226,24 @@ void flights_looked_up(struct plain *p);
 /* Ends those that are late. */
 void flights_late(struct plain *p);
 
+/* ---- plain_streams.c ---- */
+
+/* The connection stands, and the server has chosen HTTP/2. False: no memory. */
+MUST_USE bool streams_begin(struct plain_conn *c);
+/* x->conn carries its request from now on. */
+void stream_send(struct plain_exchange *x);
+/* What is there already of an answer that is paused no more. */
+void stream_resume(struct plain_exchange *x);
+/* The loop's events. */
+void streams_ready(struct plain_conn *c, uint32_t events);
+/* Sends what there is to say on all connections; those that carry nothing are kept, or closed. */
+void streams_flush(struct plain *p);
+
+/* ---- plain_frames.c ---- */
+
+/* Sends what the connection has to say, as far as the socket takes it; false: errno. */
+MUST_USE bool frames_write(struct plain_h2 *h2);
+
 /* ---- plain_fields.c ---- */
 
 MUST_USE bool fields_reserve(struct plain *p, size_t headers); /* of an open exchange */
@@ -207,8 +255,12 @@ size_t fields_of(const struct plain_exchange *x);
 void answer_begin(struct plain_exchange *x);
 /* Bytes of it, of which nothing is kept but in x->held. */
 void answer_take(struct plain_exchange *x, struct slice in);
-/* The connection has ended, and a byte had come. */
+/* The connection has ended, and a byte had come; by HTTP/2: the answer has. */
 void answer_closed(struct plain_exchange *x);
+/* Bytes of a body while it is paused. */
+void answer_hold(struct plain_exchange *x, struct slice in);
+/* A line of a head that comes in lines: status, fields, and at last none. */
+void answer_line(struct plain_exchange *x, struct slice name, struct slice value);
 
 /* ---- plain_end.c ---- */
 
@@ -218,8 +270,10 @@ void exchange_take_out(struct plain_exchange *x);
  * of no whole one. */
 void exchange_end(struct plain_exchange *x, enum exchange_end how, const char *format, ...)
 	PRINTF_LIKE(3, 4);
-/* If others wait for the connection that it makes, they wait no longer. */
-void exchange_opens_no_more(struct plain_exchange *x);
+/* If others wait for the connection that it makes, they wait no longer. `failed`: nor for the next. */
+void exchange_opens_no_more(struct plain_exchange *x, bool failed);
+/* It has waited, or is to go again: in the next turn. */
+void exchange_release(struct plain_exchange *x);
 /* UINT64_MAX: never. */
 uint64_t exchange_due_ms(const struct plain_exchange *x);
 
@@ -236,14 +290,29 @@ MUST_USE bool conn_write(struct plain_conn *c);
 ssize_t conn_read(struct plain_conn *c, bool again);
 /* Waits for an answer, or for room to write, or, while its exchange is paused, for nothing. */
 void conn_watch(struct plain_conn *c);
+/* As write(); EPROTO: c->fault. */
+ssize_t conn_send(struct plain_conn *c, const char *from, size_t n);
 /* Gives it back: another request may use it. */
 void conn_keep(struct plain_conn *c);
-/* The newest idle one of the host, which is no longer idle; NULL: none. */
-struct plain_conn *conn_take(struct plain_host *h);
+/* It is HTTP/2's from now on. */
+void conn_share(struct plain_conn *c);
+/* One that stands, for a request: with room beside others, else the newest that is idle, and is no
+ * longer; NULL: none. */
+struct plain_conn *conn_take(const struct plain_exchange *x);
 void conn_close(struct plain_conn *c);
 void conns_bury(struct plain *p); /* frees those that were closed: between two waits of the loop */
 /* Closes those that have been idle for too long, or are more than `most`. */
 void conns_trim(struct plain *p, unsigned most);
+
+/* ---- plain_h2.c ---- */
+
+/* How many more requests may go out on it. */
+unsigned h2_room(const struct plain_h2 *h2);
+/* The end of this turn looks after it. */
+void h2_touch(struct plain_h2 *h2);
+/* Its stream is done with: the server is told, if it does not know. */
+void h2_leave(struct plain_h2 *h2, struct plain_exchange *x);
+void h2_free(struct plain_h2 *h2); /* NULL is fine */
 
 /* ---- plain_tls.c ---- */
 
@@ -283,8 +352,6 @@ bool tls_fault_cut(unsigned long fault);
 /* NULL: no memory. `tls` is for https. */
 struct plain_host *host_take(struct plain *p, const struct plain_url *url,
 			     const struct tls_pem *tls);
-/* It has chosen HTTP/2. */
-void host_speaks_http2(struct plain_host *h);
 void host_give(struct plain_host *h); /* NULL is fine */
 /* Its addresses are there, and good. */
 bool host_is_known(const struct plain_host *h);

@@ -10,6 +10,8 @@ from support.relay import Relay
 from support.tls import Authority, Nginx
 from support.wire import wait_until
 
+BOTH_CLIENTS = True
+
 
 @pytest.fixture
 def ca(tmp_path):

@@ -216,10 +216,7 @@ def test_a_client_certificate_that_is_missing_at_nginx(serve, front, ca, own_ups
 
 @pytest.mark.parametrize("shown", [False, True], ids=["missing", "of another CA"])
 def test_a_client_certificate_that_is_refused_by_an_alert(serve, ca, tmp_path, shown):
-    """TLS 1.3: the alert comes after the handshake, as the answer to a request.
-
-    One line: of several on one HTTP/2 connection libcurl tells the alert to one alone.
-    """
+    """TLS 1.3: the alert comes after the handshake, as the answer to a request."""
     upstream = Http2Upstream(ca.server())
     upstream.context.verify_mode = ssl.CERT_REQUIRED
     upstream.context.load_verify_locations(ca.cert)
@@ -227,7 +224,7 @@ def test_a_client_certificate_that_is_refused_by_an_alert(serve, ca, tmp_path, s
     own = {"tls.cert_file": pair.cert, "tls.key_file": pair.key} if shown else {}
     try:
         api = serve(upstream=upstream, settings={"tls.ca_file": ca.cert, **own})
-        batch = api.create(numbered(fresh(), 1))
+        batch = api.create(numbered(fresh(), 5))
         assert_refused(api, batch, "alert unknown ca" if shown else "alert certificate required")
     finally:
         upstream.close()
