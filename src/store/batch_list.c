@@ -346,7 +346,7 @@ static void moment_end(struct db **db)
 {
 	struct error ignored; /* nothing was written */
 
-	if (!sqlite3_get_autocommit((*db)->handle))
+	if (db_in_transaction(*db))
 		(void)!sql_run(*db, SQL_rollback, VALUES(), NULL, &ignored);
 }
 

@@ -11,21 +11,21 @@ struct key_slot {
 	struct key key;
 };
 
-bool key_cache_open(struct key_cache *c, struct store *s, const char *path, struct error *err)
+bool key_cache_open(struct key_cache *c, struct store *s, const struct db_kind *kind,
+		    const char *where, struct error *err)
 {
 	c->slots = calloc(SLOTS, sizeof(*c->slots));
 	if (c->slots == NULL)
 		return fail_memory(err);
-	if (!db_open(&c->db, path, err) || !db_exec(&c->db, "PRAGMA query_only = ON", err))
+	if (!db_open(kind, s, where, DB_READS, &c->db, err))
 		return false;
-	c->db.store = s;
-	db_wait(&c->db, KEY_WAIT_MS);
+	db_wait(c->db, KEY_WAIT_MS);
 	return true;
 }
 
 void key_cache_close(struct key_cache *c)
 {
-	db_close(&c->db);
+	db_close(c->db);
 	free(TAKE(c->slots));
 }
 
@@ -55,7 +55,7 @@ static void check(struct key_cache *c)
 	if (c->asked_ms != 0 && now_ms - c->asked_ms < KEY_CHECK_MS)
 		return;
 	c->asked_ms = now_ms;
-	bool told = sql_number(&c->db, SQL_data_version, VALUES(), &version, &err);
+	bool told = db_version(c->db, &version, &err);
 	if (told ? version != c->data_version : now_ms - c->known_ms > KEY_STALE_MS)
 		forget(c);
 	if (!told)
@@ -66,14 +66,14 @@ static void check(struct key_cache *c)
 
 static bool look(struct key_cache *c, const char *hash, struct key *ret, struct error *err)
 {
-	AUTO(query_done) struct query q = query(&c->db, SQL_key_find, VALUES(txt(hash)));
+	AUTO(query_done) struct query q = query(c->db, SQL_key_find, VALUES(txt(hash)));
 	bool found;
 
 	if (!query_step(&q, &found, err))
 		return false;
 	if (!found)
 		return fail(err, ERR_BAD_KEY, "Incorrect API key provided");
-	return key_read(&q, ret, err) && org_limits_read(&c->db, ret->org, ret->limits, err);
+	return key_read(&q, ret, err) && org_limits_read(c->db, ret->org, ret->limits, err);
 }
 
 bool key_cache_find(struct key_cache *c, const char *hash, struct key *ret, struct error *err)

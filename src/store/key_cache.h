@@ -11,7 +11,7 @@
 
 #include <pthread.h>
 
-#include "store/sqlite.h"
+#include "store/db.h"
 #include "store/store.h"
 
 #define KEY_CHECK_MS 10
@@ -20,15 +20,15 @@
 
 struct key_cache {
 	pthread_mutex_t lock; /* guards all below */
-	struct db db;
+	struct db *db;
 	int64_t data_version;
 	uint64_t asked_ms, known_ms; /* when the version was asked, and when it was told */
 	struct key_slot *slots;      /* by the beginning of the hash */
 };
 
 /* key_cache_close() follows, after a failure too. */
-MUST_USE bool key_cache_open(struct key_cache *c, struct store *s, const char *path,
-			     struct error *err);
+MUST_USE bool key_cache_open(struct key_cache *c, struct store *s, const struct db_kind *kind,
+			     const char *where, struct error *err);
 void key_cache_close(struct key_cache *c);
 /* store_key_find(). */
 MUST_USE bool key_cache_find(struct key_cache *c, const char *hash, struct key *ret,

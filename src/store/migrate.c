@@ -44,7 +44,7 @@ struct head {
 	int64_t application, version, tables;
 };
 
-static bool read_head(struct db *db, struct head *ret, struct error *err)
+static bool read_head(struct sqlite_db *db, struct head *ret, struct error *err)
 {
 	static const char text[] = "SELECT application_id, user_version,"
 				   " (SELECT count(*) FROM sqlite_schema)"
@@ -64,7 +64,7 @@ static bool read_head(struct db *db, struct head *ret, struct error *err)
 }
 
 /* How many migrations the database has seen; refuses what is not ours, or newer than we are. */
-static bool read_version(struct db *db, int64_t *ret, struct error *err)
+static bool read_version(struct sqlite_db *db, int64_t *ret, struct error *err)
 {
 	struct head head = { 0 };
 
@@ -82,25 +82,25 @@ static bool read_version(struct db *db, int64_t *ret, struct error *err)
 	return true;
 }
 
-static bool run_migration(struct db *db, int64_t version, struct error *err)
+static bool run_migration(struct sqlite_db *db, int64_t version, struct error *err)
 {
 	char mark[96];
 
 	snprintf(mark, sizeof(mark), "PRAGMA application_id = %d; PRAGMA user_version = %lld",
 		 APPLICATION_ID, (long long)version + 1);
-	if (!db_exec(db, migrations[version], err) || !db_exec(db, mark, err) ||
-	    !db_exec(db, "COMMIT", err))
+	if (!sqlite_exec(&db->base, migrations[version], err) ||
+	    !sqlite_exec(&db->base, mark, err) || !sqlite_exec(&db->base, "COMMIT", err))
 		return false;
 	log_info("store.migrated", kv_int("version", version + 1));
 	return true;
 }
 
 /* Makes one migration, unless another process has made it meanwhile. */
-static bool migrate_one(struct db *db, struct error *err)
+static bool migrate_one(struct sqlite_db *db, struct error *err)
 {
 	int64_t version;
 
-	if (!db_exec(db, "BEGIN IMMEDIATE", err))
+	if (!sqlite_exec(&db->base, "BEGIN IMMEDIATE", err))
 		return false;
 	bool ok = read_version(db, &version, err);
 	if (ok && version < VERSION)
@@ -110,13 +110,13 @@ static bool migrate_one(struct db *db, struct error *err)
 	return ok;
 }
 
-bool db_migrate(struct db *db, struct error *err)
+bool sqlite_migrate(struct sqlite_db *db, struct error *err)
 {
 	int64_t version;
 
 	if (!read_version(db, &version, err)) /* before anything is written to a stranger's file */
 		return false;
-	if (!db_exec(db, "PRAGMA journal_mode = WAL", err))
+	if (!sqlite_exec(&db->base, "PRAGMA journal_mode = WAL", err))
 		return false;
 	while (version < VERSION)
 		if (!migrate_one(db, err) || !read_version(db, &version, err))

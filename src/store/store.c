@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "store/db_kind.h"
 #include "store/store_priv.h"
 
 /* ---- opening ---- */
@@ -24,32 +25,26 @@ static bool create_private(const char *path, struct error *err)
 	return true;
 }
 
-static bool open_connections(struct store *s, const char *path, struct error *err)
+static bool open_connections(struct store *s, const struct db_kind *kind, const char *where,
+			     struct error *err)
 {
-	s->writer.store = s;
-	if (!db_open(&s->writer, path, err) || !db_migrate(&s->writer, err) ||
-	    !db_prepare(&s->writer, err) || !key_cache_open(&s->keys, s, path, err))
+	if (!db_open(kind, s, where, DB_WRITES, &s->writer, err) ||
+	    !key_cache_open(&s->keys, s, kind, where, err))
 		return false;
 	for (int i = 0; i < READERS; i++) {
-		struct db *db = &s->readers[i];
-		if (!db_open(db, path, err) || !db_exec(db, "PRAGMA query_only = ON", err))
+		if (!db_open(kind, s, where, DB_READS, &s->readers[i], err))
 			return false;
-		db->store = s;
-		db->next_idle = s->idle;
-		s->idle = db;
+		s->readers[i]->next_idle = s->idle;
+		s->idle = s->readers[i];
 	}
 	return true;
 }
 
-bool store_open(const char *data_dir, struct store **ret, struct error *err)
+bool store_open_with(const struct db_kind *kind, const char *where, struct store **ret,
+		     struct error *err)
 {
-	char path[PATH_MAX];
-
-	if (snprintf(path, sizeof(path), "%s/meta.db", data_dir) >= (int)sizeof(path))
-		return fail_sys(err, ENAMETOOLONG, "%s/meta.db", data_dir);
-	if (!create_private(path, err))
-		return false;
 	struct store *s = calloc(1, sizeof(*s));
+
 	if (s == NULL)
 		return fail_memory(err);
 	s->write_wait_ms = WRITE_WAIT_MS;
@@ -60,7 +55,7 @@ bool store_open(const char *data_dir, struct store **ret, struct error *err)
 	pthread_mutex_init(&s->keys.lock, NULL);
 	pthread_mutex_init(&s->idle_lock, NULL);
 	pthread_cond_init(&s->idle_more, NULL);
-	if (!open_connections(s, path, err)) {
+	if (!open_connections(s, kind, where, err)) {
 		store_close(s);
 		return false;
 	}
@@ -68,14 +63,23 @@ bool store_open(const char *data_dir, struct store **ret, struct error *err)
 	return true;
 }
 
+bool store_open(const char *data_dir, struct store **ret, struct error *err)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s/meta.db", data_dir) >= (int)sizeof(path))
+		return fail_sys(err, ENAMETOOLONG, "%s/meta.db", data_dir);
+	return create_private(path, err) && store_open_with(&db_sqlite, path, ret, err);
+}
+
 void store_close(struct store *s)
 {
 	if (s == NULL)
 		return;
 	for (int i = 0; i < READERS; i++)
-		db_close(&s->readers[i]);
+		db_close(s->readers[i]);
 	key_cache_close(&s->keys);
-	db_close(&s->writer); /* the last one out folds the log into the database */
+	db_close(s->writer); /* the last one out folds the log into the database */
 	pthread_cond_destroy(&s->idle_more);
 	pthread_mutex_destroy(&s->idle_lock);
 	pthread_mutex_destroy(&s->keys.lock);

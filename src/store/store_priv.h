@@ -13,8 +13,8 @@
 
 #include <pthread.h>
 
+#include "store/db.h"
 #include "store/key_cache.h"
-#include "store/sqlite.h"
 #include "store/store.h"
 
 /* Reads that may run at once. A read takes tens of microseconds, the longest list some 20 ms. */
@@ -34,14 +34,14 @@ struct store {
 	unsigned turns_asked;      /* threads that wait to begin a transaction */
 	bool writing; /* a thread uses `writer`: it has what follows, too, and alone changes `group` */
 	struct txn_group group;
-	struct db writer;
+	struct db *writer;
 	uint64_t locked_at_ms;   /* when a writer gave up on another process; 0: the last did not */
 	uint64_t locked_told_ms; /* when the log was told of it */
 	unsigned write_wait_ms;  /* WRITE_WAIT_MS; tests wait less */
 	pthread_mutex_t idle_lock; /* around `idle` */
 	pthread_cond_t idle_more;
 	struct db *idle; /* idle readers */
-	struct db readers[READERS];
+	struct db *readers[READERS];
 	struct key_cache keys;
 	bool outbox_filled;        /* by the transaction that is under way: its thread has it */
 	void (*outbox)(void *ctx); /* webhooks.h; NULL: nobody is to be told */
@@ -51,6 +51,10 @@ struct store {
 
 /* How long a write waits for another process. */
 #define WRITE_WAIT_MS 5000
+
+/* `where` is the kind's (db_open()). */
+MUST_USE bool store_open_with(const struct db_kind *kind, const char *where, struct store **ret,
+			      struct error *err);
 
 /* Waits for an idle reader. Never while holding one, or inside a transaction. */
 struct db *reader_borrow(struct store *s);

@@ -12,7 +12,6 @@
  * crash: before the commit is synced, none of a group has happened, and nobody was told that any
  * has; after it, all have, whoever was told. */
 #include <assert.h>
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -99,7 +98,7 @@ static void group_tell(struct store *s)
 	for (struct txn *t = s->group.first; t != NULL; t = t->next) {
 		outbox |= t->outbox;
 		if (t->tell[0] != '\0' && !told_later(t))
-			t->tells(&s->writer, t->tell);
+			t->tells(s->writer, t->tell);
 	}
 	if (outbox && s->outbox != NULL)
 		s->outbox(s->outbox_ctx);
@@ -126,15 +125,15 @@ static void roll_back(struct store *s)
 {
 	struct error ignored; /* after a rollback no transaction is open, whatever it returned */
 
-	if (!sqlite3_get_autocommit(s->writer.handle))
-		(void)!sql_run(&s->writer, SQL_rollback, VALUES(), NULL, &ignored);
+	if (db_in_transaction(s->writer))
+		(void)!sql_run(s->writer, SQL_rollback, VALUES(), NULL, &ignored);
 }
 
 /* A commit that fails may have rolled back already, or not. */
 static void group_commit(struct store *s)
 {
 	struct error err;
-	bool ok = sql_run(&s->writer, SQL_commit, VALUES(), NULL, &err);
+	bool ok = sql_run(s->writer, SQL_commit, VALUES(), NULL, &err);
 
 	if (ok)
 		group_tell(s);
@@ -190,8 +189,8 @@ static void log_locked(struct store *s, const struct error *err)
 
 static bool first_begin(struct store *s, uint64_t entered_ms, struct error *err)
 {
-	db_wait(&s->writer, wait_ms(s, entered_ms));
-	if (sql_run(&s->writer, SQL_begin, VALUES(), NULL, err)) {
+	db_wait(s->writer, wait_ms(s, entered_ms));
+	if (sql_run(s->writer, SQL_begin, VALUES(), NULL, err)) {
 		s->locked_at_ms = 0;
 		return true;
 	}
@@ -213,11 +212,11 @@ bool txn_begin(struct txn *t, struct store *s, struct error *err)
 	t->further = s->group.n > 0;
 	if (!t->further && !first_begin(s, entered_ms, err))
 		return false;
-	if (t->further && !sql_run(&s->writer, SQL_savepoint, VALUES(), NULL, err)) {
+	if (t->further && !sql_run(s->writer, SQL_savepoint, VALUES(), NULL, err)) {
 		group_go_on(s);
 		return false;
 	}
-	t->db = &s->writer;
+	t->db = s->writer;
 	return true;
 }
 
@@ -250,9 +249,9 @@ static bool member_undo(struct store *s)
 {
 	struct error ignored; /* the group's others get the one before it */
 
-	return !sqlite3_get_autocommit(s->writer.handle) &&
-	       sql_run(&s->writer, SQL_savepoint_undo, VALUES(), NULL, &ignored) &&
-	       sql_run(&s->writer, SQL_savepoint_keep, VALUES(), NULL, &ignored);
+	return db_in_transaction(s->writer) &&
+	       sql_run(s->writer, SQL_savepoint_undo, VALUES(), NULL, &ignored) &&
+	       sql_run(s->writer, SQL_savepoint_keep, VALUES(), NULL, &ignored);
 }
 
 bool txn_undo(struct txn *t, struct error *err)
@@ -272,9 +271,7 @@ bool txn_undo(struct txn *t, struct error *err)
 		member_wait(s, t);
 	} else {
 		roll_back(s);
-		errno = s->writer.fault_errno;
-		t->durable = fail_sqlite(err, &s->writer, s->writer.fault_code,
-					 "a group of changes");
+		t->durable = db_fail_again(s->writer, err);
 		group_end(s, err);
 	}
 	return t->durable;

@@ -5,13 +5,13 @@
 UPDATE batch SET
 	status = ?3,
 	changed = (SELECT max(b.changed) + 1 FROM batch AS b WHERE b.org = batch.org),
-	in_progress_at = iif(?3 = 1, max(?4, created_at), in_progress_at),
-	finalizing_at  = iif(?3 = 2, max(?4, created_at), finalizing_at),
-	cancelling_at  = iif(?3 = 3, max(?4, created_at), cancelling_at),
-	completed_at   = iif(?3 = 4, max(?4, created_at), completed_at),
-	failed_at      = iif(?3 = 5, max(?4, created_at), failed_at),
-	expired_at     = iif(?3 = 6, max(?4, created_at), expired_at),
-	cancelled_at   = iif(?3 = 7, max(?4, created_at), cancelled_at),
-	output_file_id = iif(?3 >= 4, NULL, output_file_id),
-	error_file_id  = iif(?3 >= 4, NULL, error_file_id)
-WHERE id = ?1 AND (1 << status) & ?2
+	in_progress_at = CASE WHEN ?3 = 1 THEN CASE WHEN ?4 > created_at THEN ?4 ELSE created_at END ELSE in_progress_at END,
+	finalizing_at  = CASE WHEN ?3 = 2 THEN CASE WHEN ?4 > created_at THEN ?4 ELSE created_at END ELSE finalizing_at END,
+	cancelling_at  = CASE WHEN ?3 = 3 THEN CASE WHEN ?4 > created_at THEN ?4 ELSE created_at END ELSE cancelling_at END,
+	completed_at   = CASE WHEN ?3 = 4 THEN CASE WHEN ?4 > created_at THEN ?4 ELSE created_at END ELSE completed_at END,
+	failed_at      = CASE WHEN ?3 = 5 THEN CASE WHEN ?4 > created_at THEN ?4 ELSE created_at END ELSE failed_at END,
+	expired_at     = CASE WHEN ?3 = 6 THEN CASE WHEN ?4 > created_at THEN ?4 ELSE created_at END ELSE expired_at END,
+	cancelled_at   = CASE WHEN ?3 = 7 THEN CASE WHEN ?4 > created_at THEN ?4 ELSE created_at END ELSE cancelled_at END,
+	output_file_id = CASE WHEN ?3 < 4 THEN output_file_id END,
+	error_file_id  = CASE WHEN ?3 < 4 THEN error_file_id END
+WHERE id = ?1 AND (1 << status) & ?2 <> 0

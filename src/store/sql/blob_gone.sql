@@ -1,2 +1,2 @@
 -- The blob of the deleted file ?1 is gone. Index: primary key.
-UPDATE file SET blob_gone = 1 WHERE id = ?1 AND deleted_at IS NOT NULL
+UPDATE file SET blob_gone = TRUE WHERE id = ?1 AND deleted_at IS NOT NULL

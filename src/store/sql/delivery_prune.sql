@@ -2,4 +2,4 @@
 -- webhook_delivery_page for those.
 DELETE FROM webhook_delivery
 WHERE endpoint = ?1 AND next_at IS NULL AND sequence < (SELECT min(sequence) FROM (
-	SELECT sequence FROM webhook_delivery WHERE endpoint = ?1 ORDER BY sequence DESC LIMIT ?2))
+	SELECT sequence FROM webhook_delivery WHERE endpoint = ?1 ORDER BY sequence DESC LIMIT ?2) AS last)

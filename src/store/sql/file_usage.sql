@@ -8,6 +8,6 @@ SELECT
 		WHERE expires_at <= ?2 AND status = 0 AND org = ?1),
 	org.bytes - (SELECT coalesce(sum(file.bytes), 0) FROM file INDEXED BY file_by_expiry
 		WHERE expires_at <= ?2 AND deleted_at IS NULL AND org = ?1 AND purpose = 'batch')
-	- (SELECT coalesce(sum(max(upload.bytes, received)), 0) FROM upload INDEXED BY upload_by_expiry
+	- (SELECT coalesce(sum(CASE WHEN received > upload.bytes THEN received ELSE upload.bytes END), 0) FROM upload INDEXED BY upload_by_expiry
 		WHERE expires_at <= ?2 AND status = 0 AND org = ?1)
 FROM org WHERE id = ?1

@@ -2,5 +2,5 @@
 SELECT k.id, k.org, org.name, k.hint, k.created_at, k.revoked_at,
 	org.suspended_at, k.operator, org.uploads
 FROM api_key AS k JOIN org ON org.id = k.org
-WHERE ?1 IS NULL OR k.org = ?1
+WHERE k.org = ?1 OR ?1 IS NULL
 ORDER BY k.created_at, k.id

@@ -1,10 +1,12 @@
 -- The latest time of what has happened; at start only, so it may scan.
-SELECT max(
-	(SELECT coalesce(max(seen_at), 0) FROM directory),
-	(SELECT coalesce(max(created_at), 0) FROM org),
-	(SELECT coalesce(max(created_at), 0) FROM api_key),
-	(SELECT coalesce(max(created_at), 0) FROM call),
-	(SELECT coalesce(max(max(created_at, coalesce(deleted_at, 0))), 0) FROM file),
-	(SELECT coalesce(max(coalesce(ended_at, created_at)), 0) FROM upload),
-	(SELECT coalesce(max(coalesce(completed_at, failed_at, expired_at, cancelled_at,
-		in_progress_at, created_at)), 0) FROM batch))
+SELECT coalesce(max(at), 0) FROM (
+	SELECT max(seen_at) AS at FROM directory
+	UNION ALL SELECT max(created_at) FROM org
+	UNION ALL SELECT max(created_at) FROM api_key
+	UNION ALL SELECT max(created_at) FROM call
+	UNION ALL SELECT max(created_at) FROM file
+	UNION ALL SELECT max(deleted_at) FROM file
+	UNION ALL SELECT max(coalesce(ended_at, created_at)) FROM upload
+	UNION ALL SELECT max(coalesce(completed_at, failed_at, expired_at, cancelled_at,
+		in_progress_at, created_at)) FROM batch
+) AS times

@@ -4,5 +4,6 @@ UPDATE progress SET
 	journal_from = ?7,
 	completed = ?8, failed = ?9, expired = ?10, cancelled = ?11, retried = ?12,
 	input_tokens = ?13, cached_tokens = ?14, output_tokens = ?15, reasoning_tokens = ?16,
-	total_tokens = ?17, causes = ?18, counted_tokens = max(counted_tokens, ?19)
+	total_tokens = ?17, causes = ?18, counted_tokens = CASE WHEN ?19 > counted_tokens THEN ?19
+		ELSE counted_tokens END
 WHERE batch = ?1 AND EXISTS (SELECT 1 FROM batch WHERE id = ?1 AND NOT final)

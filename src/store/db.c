@@ -1,0 +1,189 @@
+/* db.c: what connections and queries of all kinds have alike. */
+#include "store/db.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/db_kind.h"
+
+const char *sql_name(enum sql id)
+{
+	static const char *const names[SQL_COUNT] = {
+#define X(name) [SQL_##name] = #name,
+		SQL_STATEMENTS(X)
+#undef X
+	};
+
+	return names[id];
+}
+
+/* ---- connections ---- */
+
+bool db_open(const struct db_kind *kind, struct store *store, const char *where, enum db_use use,
+	     struct db **ret, struct error *err)
+{
+	if (!kind->open(where, use, ret, err))
+		return false;
+	(*ret)->kind = kind;
+	(*ret)->store = store;
+	return true;
+}
+
+void db_close(struct db *db)
+{
+	if (db != NULL)
+		db->kind->close(db);
+}
+
+void db_wait(struct db *db, unsigned wait_ms)
+{
+	db->kind->wait(db, wait_ms);
+}
+
+bool db_exec(struct db *db, const char *text, struct error *err)
+{
+	return db->kind->exec(db, text, err);
+}
+
+bool db_in_transaction(const struct db *db)
+{
+	return db->kind->in_transaction(db);
+}
+
+bool db_version(struct db *db, int64_t *ret, struct error *err)
+{
+	return db->kind->version(db, ret, err);
+}
+
+bool db_fail_again(struct db *db, struct error *err)
+{
+	return db->kind->fail_again(db, err);
+}
+
+/* ---- queries ---- */
+
+struct query query(struct db *db, enum sql id, const struct value *values)
+{
+	struct query q = { .db = db, .id = id };
+
+	db->kind->begin(&q, values);
+	return q;
+}
+
+bool query_step(struct query *q, bool *ret_row, struct error *err)
+{
+	if (!query_row_ok(q, err))
+		return false;
+	q->column = 0;
+	return q->db->kind->step(q, ret_row, err);
+}
+
+void query_done(struct query *q)
+{
+	q->db->kind->end(q);
+}
+
+int64_t query_int(struct query *q)
+{
+	return q->db->kind->number(q, q->column++);
+}
+
+uint64_t query_u64(struct query *q)
+{
+	int64_t number = query_int(q);
+
+	q->misread = q->misread || number < 0;
+	return (uint64_t)number;
+}
+
+/* The next column, or NULL for NULL. */
+static struct slice next_text(struct query *q)
+{
+	return q->db->kind->text(q, q->column++);
+}
+
+void query_text(struct query *q, char *to, size_t size)
+{
+	if (!slice_copy(next_text(q), to, size))
+		q->misread = true;
+}
+
+char *query_text_copy(struct query *q)
+{
+	struct slice text = next_text(q);
+
+	if (text.p == NULL)
+		return NULL;
+	char *copy = strndup(text.p, text.n);
+	q->no_memory = q->no_memory || copy == NULL;
+	return copy;
+}
+
+bool query_row_ok(const struct query *q, struct error *err)
+{
+	if (q->no_memory)
+		return fail_memory(err);
+	if (!q->misread)
+		return true;
+	return fail_sys(err, EIO, "%s: a column of its row holds what none can", sql_name(q->id));
+}
+
+bool query_ids(struct query *q, char (**ret)[ID_SIZE], size_t *ret_n, struct error *err)
+{
+	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
+	size_t n = 0;
+	bool row;
+
+	for (;;) {
+		char(*grown)[ID_SIZE] = array_room(ids, n, sizeof(*ids));
+		if (grown == NULL)
+			return fail_memory(err);
+		ids = grown;
+		if (!query_step(q, &row, err))
+			return false;
+		if (!row)
+			break;
+		query_text(q, ids[n++], ID_SIZE);
+	}
+	*ret = TAKE(ids);
+	*ret_n = n;
+	return true;
+}
+
+bool sql_run(struct db *db, enum sql id, const struct value *values, uint64_t *ret_changes,
+	     struct error *err)
+{
+	AUTO(query_done) struct query q = query(db, id, values);
+	bool row;
+
+	if (!query_step(&q, &row, err))
+		return false;
+	assert(!row);
+	if (ret_changes != NULL)
+		*ret_changes = db->kind->changes(&q);
+	return true;
+}
+
+bool sql_number(struct db *db, enum sql id, const struct value *values, int64_t *ret,
+		struct error *err)
+{
+	AUTO(query_done) struct query q = query(db, id, values);
+	bool row;
+
+	if (!query_step(&q, &row, err))
+		return false;
+	*ret = row ? query_int(&q) : 0;
+	return true;
+}
+
+/* ---- growing results ---- */
+
+void *array_room(void *array, size_t n, size_t element_size)
+{
+	/* Its size is the least power of two that holds `n`: full when `n` is one itself. */
+	if (n != 0 && (n & (n - 1)) != 0)
+		return array;
+	return reallocarray(array, n == 0 ? 1 : 2 * n, element_size);
+}
