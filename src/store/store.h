@@ -1,5 +1,5 @@
-/* store.h: metadata: organizations, keys, files, batches. SQLite is behind this interface (one
- * connection writes, a few read). Changes that belong together are one call and one transaction;
+/* store.h: metadata: organizations, keys, files, batches. SQLite or PostgreSQL is behind this
+ * interface (one connection writes, a few read). Changes that belong together are one call and one transaction;
  * metadata is written a segment at a time, never a line.
  *
  * Threads: any, except dispatch and recorder. Writes queue for one connection and return once they
@@ -21,6 +21,10 @@ struct store;
 /* Opens DATA/meta.db, creating and migrating it; DATA has to be there. A database of a newer
  * version is refused. */
 MUST_USE bool store_open(const char *data_dir, struct store **ret, struct error *err);
+/* Opens the schema that a PostgreSQL URL (or "key=value ..." of libpq) leads to, creating and migrating
+ * its tables. UNAVAILABLE where the server cannot be reached or does not let us in; INVALID where the
+ * schema is another program's or a newer lowtide's. */
+MUST_USE bool store_connect(const char *url, struct store **ret, struct error *err);
 void store_close(struct store *s);
 
 /* ---- the data directory (cli/data_dir.h) ---- */

@@ -1,0 +1,47 @@
+/* postgres.h: a connection to PostgreSQL: what postgres*.c share. Private to them, from the
+ * top: postgres.c, postgres_open.c, postgres_migrate.c, postgres_error.c. */
+#pragma once
+
+#include <libpq-fe.h>
+
+#include "store/db.h"
+
+struct postgres_db {
+	struct db base; /* first */
+	PGconn *conn;
+	enum db_use use;
+	unsigned lock_wait_ms, lock_wait_set_ms; /* asked for; as the server has it */
+	int64_t told; /* how often it was told that keys have changed, or may have missed it */
+	char xid[24]; /* of the transaction that is open */
+	struct error fault; /* of the last call that failed */
+};
+
+static inline struct postgres_db *postgres_of(const struct db *db)
+{
+	return (struct postgres_db *)db;
+}
+
+/* ---- postgres_error.c ---- */
+
+bool postgres_is_good(const PGresult *r);
+/* Fails as the result `r` says, or, NULL, as the connection does. */
+bool postgres_fail(struct postgres_db *db, const PGresult *r, const char *doing, struct error *err);
+/* Runs SQL of one or several statements; *ret_first, which may be NULL, is the first column of the last
+ * one's first row, "" without one. */
+MUST_USE bool postgres_exec(struct postgres_db *db, const char *text, char *ret_first, size_t size,
+			    struct error *err);
+
+/* ---- postgres_open.c ---- */
+
+bool postgres_open(const char *url, enum db_use use, struct db **ret, struct error *err);
+void postgres_close(struct db *db);
+/* A connection that has broken is made again. */
+MUST_USE bool postgres_revive(struct postgres_db *db, struct error *err);
+/* Whether transaction `xid`, whose commit was not answered, has happened. Returns once it is known,
+ * however long the server is away. */
+bool postgres_has_happened(struct postgres_db *db);
+
+/* ---- postgres_migrate.c ---- */
+
+/* Brings a new or older database to this program's version. */
+MUST_USE bool postgres_migrate(struct postgres_db *db, struct error *err);

@@ -1,0 +1,82 @@
+/* postgres_error.c: what a failure of PostgreSQL becomes; SQL that is no prepared statement. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "store/postgres.h"
+
+/* SQLSTATE, by its beginning. */
+static bool is_one_of(const char *state, const char *const *these)
+{
+	for (; *these != NULL; these++)
+		if (strncmp(state, *these, strlen(*these)) == 0)
+			return true;
+	return false;
+}
+
+static bool fail_now(struct error *err, const char *message, const char *detail)
+{
+	(void)!fail(err, ERR_UNAVAILABLE, "%s", message);
+	snprintf(err->detail, sizeof(err->detail), "%s", detail);
+	return false;
+}
+
+static bool fail_by_state(struct postgres_db *db, const char *state, const char *detail,
+			  struct error *err)
+{
+	static const char *const away[] = { "08", "53300", "57P0", NULL };
+	static const char *const busy[] = { "40", "55P03", "57014", NULL };
+	bool read_only = strcmp(state, "25006") == 0 && db->use == DB_WRITES;
+
+	if (state[0] == '\0' || is_one_of(state, away))
+		return fail_now(err, "The database cannot be reached. Try again in a moment.",
+				detail);
+	if (read_only) /* a standby that is not the primary yet, or no longer */
+		return fail_now(err, "The database takes no changes now. Try again in a moment.",
+				detail);
+	if (is_one_of(state, busy))
+		return fail_now(err,
+				"The server is busy with other changes. Try again in a moment.",
+				detail);
+	if (strcmp(state, "53200") == 0)
+		return fail_memory(err);
+	return fail_sys(err, strcmp(state, "53100") == 0 ? ENOSPC : 0, "%s", detail);
+}
+
+bool postgres_fail(struct postgres_db *db, const PGresult *r, const char *doing, struct error *err)
+{
+	const char *state = r != NULL ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
+	const char *said = r != NULL ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+	char detail[sizeof(err->detail)];
+
+	if (said == NULL)
+		said = PQerrorMessage(db->conn);
+	snprintf(detail, sizeof(detail), "%s: %.*s%s%s", doing, (int)strcspn(said, "\n"), said,
+		 state != NULL ? ", SQLSTATE " : "", state != NULL ? state : "");
+	(void)!fail_by_state(db, state != NULL ? state : "", detail, err);
+	db->fault = *err;
+	return false;
+}
+
+bool postgres_is_good(const PGresult *r)
+{
+	ExecStatusType status = PQresultStatus(r);
+
+	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
+/* ---- SQL that is no prepared statement ---- */
+
+bool postgres_exec(struct postgres_db *db, const char *text, char *ret_first, size_t size,
+		   struct error *err)
+{
+	PGresult *r = PQexec(db->conn, text);
+	bool good = postgres_is_good(r);
+
+	if (!good)
+		(void)!postgres_fail(db, r, "setting up", err);
+	else if (ret_first != NULL)
+		snprintf(ret_first, size, "%s", PQntuples(r) > 0 ? PQgetvalue(r, 0, 0) : "");
+	PQclear(r);
+	return good;
+}

@@ -1,0 +1,149 @@
+/* postgres_open.c: connections to PostgreSQL, made and made again. */
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "postgres_texts.h"
+#include "store/postgres.h"
+
+#define RETRY_MS 200
+#define TELL_MS 60000
+
+static const char *const texts[SQL_COUNT] = {
+#define X(name) [SQL_##name] = text_##name,
+	SQL_STATEMENTS(X)
+#undef X
+};
+
+/* What the URL says comes behind this, and counts. A server that is gone without a word is noticed in
+ * ten seconds. */
+static PGconn *conn_make(const char *url)
+{
+	static const char *const names[] = { "application_name",
+					     "connect_timeout",
+					     "tcp_user_timeout",
+					     "keepalives_idle",
+					     "client_encoding",
+					     "dbname",
+					     NULL };
+	const char *const values[] = { "lowtide", "5", "10000", "10", "UTF8", url, NULL };
+
+	return PQconnectdbParams(names, values, 1);
+}
+
+static bool prepared_one(struct postgres_db *db, enum sql id, struct error *err)
+{
+	PGresult *r = PQgetResult(db->conn);
+	bool good = PQresultStatus(r) == PGRES_COMMAND_OK;
+
+	if (!good)
+		(void)!postgres_fail(db, r, sql_name(id), err);
+	PQclear(r);
+	PQclear(PQgetResult(db->conn)); /* NULL: nothing more of it */
+	return good;
+}
+
+/* All in one round trip. */
+static bool prepare(struct postgres_db *db, struct error *err)
+{
+	bool good = PQenterPipelineMode(db->conn) == 1;
+
+	for (int id = 0; good && id < SQL_COUNT; id++)
+		good = PQsendPrepare(db->conn, sql_name((enum sql)id), texts[id], 0, NULL) == 1;
+	good = good && PQpipelineSync(db->conn) == 1;
+	if (!good)
+		return postgres_fail(db, NULL, "preparing", err);
+	for (int id = 0; id < SQL_COUNT; id++)
+		if (!prepared_one(db, (enum sql)id, err))
+			return false;   /* the connection is closed */
+	PQclear(PQgetResult(db->conn)); /* the end of the pipeline */
+	return PQexitPipelineMode(db->conn) == 1 || postgres_fail(db, NULL, "preparing", err);
+}
+
+/* LISTEN: before the first question, so that no change between is missed. */
+static bool set_up(struct postgres_db *db, struct error *err)
+{
+	static const char listen[] = "SET default_transaction_read_only = on; LISTEN lowtide_keys";
+
+	db->lock_wait_set_ms = 0;
+	db->told++;
+	return postgres_exec(db, text_connect, NULL, 0, err) &&
+	       (db->use == DB_WRITES || postgres_exec(db, listen, NULL, 0, err)) &&
+	       prepare(db, err);
+}
+
+static bool connect(struct postgres_db *db, const char *url, struct error *err)
+{
+	db->conn = conn_make(url);
+	if (db->conn == NULL)
+		return fail_memory(err);
+	if (PQstatus(db->conn) != CONNECTION_OK)
+		return postgres_fail(db, NULL, "connecting", err);
+	return (db->use == DB_READS || postgres_migrate(db, err)) && set_up(db, err);
+}
+
+bool postgres_open(const char *url, enum db_use use, struct db **ret, struct error *err)
+{
+	struct postgres_db *db = calloc(1, sizeof(*db));
+
+	if (db == NULL)
+		return fail_memory(err);
+	db->use = use;
+	db->lock_wait_ms = DB_WAIT_MS;
+	if (!connect(db, url, err)) {
+		postgres_close(&db->base);
+		return false;
+	}
+	*ret = &db->base;
+	return true;
+}
+
+void postgres_close(struct db *base)
+{
+	PQfinish(postgres_of(base)->conn);
+	free(base);
+}
+
+bool postgres_revive(struct postgres_db *db, struct error *err)
+{
+	if (PQstatus(db->conn) == CONNECTION_OK)
+		return true;
+	PQreset(db->conn);
+	if (PQstatus(db->conn) != CONNECTION_OK)
+		return postgres_fail(db, NULL, "connecting again", err);
+	return set_up(db, err);
+}
+
+/* ---- a commit that was not answered ---- */
+
+/* "committed", "aborted", "in progress"; NULL in SQL, "" here: so long ago that nobody knows. */
+static bool status_ask(struct postgres_db *db, char to[static 24], struct error *err)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "SELECT pg_xact_status('%s'::xid8)", db->xid);
+	return postgres_revive(db, err) && postgres_exec(db, text, to, 24, err);
+}
+
+/* The server may be at it yet when the connection to it is gone. */
+bool postgres_has_happened(struct postgres_db *db)
+{
+	char status[24] = "in progress";
+	uint64_t told_ms = 0;
+	struct error err;
+
+	while (!status_ask(db, status, &err) || strcmp(status, "in progress") == 0) {
+		uint64_t now_ms = clock_ms();
+
+		if (told_ms == 0 || now_ms - told_ms > TELL_MS) {
+			log_warn("store.commit_unknown", kv_str("transaction", db->xid),
+				 kv_str("why", "the connection broke before the answer; asked "
+					       "again until PostgreSQL says"));
+			told_ms = now_ms;
+		}
+		poll(NULL, 0, RETRY_MS);
+	}
+	return strcmp(status, "committed") == 0;
+}
