@@ -114,11 +114,11 @@ for goal in "${@:-build}"; do
         debian_install $COMPILE python3
         python_install demo demo/requirements.txt
         ;;
-    unit) debian_install $COMPILE libcmocka-dev ;;
+    unit) debian_install $COMPILE libcmocka-dev libpq-dev postgresql ;; # scripts/with-postgres.sh
     e2e) # the official clients are in Python and in JavaScript; https upstreams are nginx; what
         # `make install` brings is looked at by mandoc, systemd and three shells; the console in
         # Chromium, whose pictures of it have Chinese letters
-        debian_install $COMPILE libcmocka-dev nginx-light openssl python3 $INSTALLED $BROWSER
+        debian_install $COMPILE libcmocka-dev libpq-dev nginx-light openssl python3 $INSTALLED $BROWSER
         python_install tests tests/requirements.txt
         command -v node >/dev/null || debian_install nodejs
         node_install tests/node

@@ -9,6 +9,8 @@
 
 #include "base/log.h"
 #include "base/sys.h"
+#include "store/postgres.h"
+#include "store/sqlite.h"
 #include "store/store_priv.h"
 
 #define NOW INT64_C(1750000000)
@@ -32,10 +34,61 @@ static struct error err;
 		assert_int_equal(err.kind, ERR_##expected_kind); \
 	} while (0)
 
+/* ---- which database: SQLite, or with LOWTIDE_TEST_STORE a schema of its own in the PostgreSQL that
+ * LOWTIDE_TEST_POSTGRES leads to ---- */
+
+#define SKIPPED 77 /* meson's */
+
+static char postgres_url[512]; /* "": SQLite */
+
+static inline void postgres_do(const char *what)
+{
+	char text[128];
+	PGconn *conn = PQconnectdb(getenv("LOWTIDE_TEST_POSTGRES"));
+
+	snprintf(text, sizeof(text), "SET client_min_messages = error; %s SCHEMA test_%d %s", what,
+		 (int)getpid(), what[0] == 'D' ? "CASCADE" : "");
+	PGresult *r = PQexec(conn, text);
+	if (PQresultStatus(r) != PGRES_COMMAND_OK)
+		fail_msg("%s: %s", text, PQerrorMessage(conn));
+	PQclear(r);
+	PQfinish(conn);
+}
+
+static inline void place_make(void)
+{
+	const char *where = getenv("LOWTIDE_TEST_POSTGRES");
+
+	if (getenv("LOWTIDE_TEST_STORE") == NULL)
+		return;
+	if (where == NULL)
+		_exit(SKIPPED);
+	postgres_do("CREATE");
+	snprintf(postgres_url, sizeof(postgres_url), "%s options=-csearch_path=test_%d", where,
+		 (int)getpid());
+}
+
+static inline void place_remove(void)
+{
+	if (postgres_url[0] != '\0')
+		postgres_do("DROP");
+}
+
+static inline bool place_open_as(struct store **ret)
+{
+	return postgres_url[0] != '\0' ? store_connect(postgres_url, ret, &err)
+				       : store_open(dir, ret, &err);
+}
+
+static inline bool place_open(void)
+{
+	return place_open_as(&store);
+}
+
 static inline void reopen(void)
 {
 	store_close(store);
-	MUST(store_open(dir, &store, &err));
+	MUST(place_open());
 }
 
 static inline int setup(void **state)
@@ -43,7 +96,8 @@ static inline int setup(void **state)
 	(void)state;
 	log_set_level(LOG_OFF);
 	dir = scratch_dir_new();
-	MUST(store_open(dir, &store, &err));
+	place_make();
+	MUST(place_open());
 	MUST(store_org_ensure(store, "ours", NOW, &ours, &err));
 	MUST(store_org_ensure(store, "theirs", NOW, &theirs, &err));
 	return 0;
@@ -53,6 +107,7 @@ static inline int teardown(void **state)
 {
 	(void)state;
 	store_close(store);
+	place_remove();
 	scratch_dir_remove(dir);
 	return 0;
 }
@@ -72,8 +127,14 @@ static inline struct key *key_of(const char *org, const char *hint)
 static inline int64_t number_of(const char *sql)
 {
 	sqlite3_stmt *statement;
+	char text[32];
 
-	assert_int_equal(sqlite3_prepare_v2(store->writer.handle, sql, -1, &statement, NULL), 0);
+	if (postgres_url[0] != '\0') {
+		MUST(postgres_exec(postgres_of(store->writer), sql, text, sizeof(text), &err));
+		return text[0] == 't' ? 1 : strtoll(text, NULL, 10);
+	}
+	assert_int_equal(
+		sqlite3_prepare_v2(sqlite_of(store->writer)->handle, sql, -1, &statement, NULL), 0);
 	assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
 	int64_t number = sqlite3_column_int64(statement, 0);
 	sqlite3_finalize(statement);

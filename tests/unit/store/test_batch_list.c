@@ -41,7 +41,7 @@ static void make(struct made *m)
 	memcpy(m->id, b.id, sizeof(m->id));
 	snprintf(sql, sizeof(sql), "UPDATE batch SET status = %d WHERE id = '%s'", (int)m->status,
 		 m->id);
-	MUST(db_exec(&store->writer, sql, &err));
+	MUST(db_exec(store->writer, sql, &err));
 }
 
 /* Some are rare, some are common; the clock steps back now and then. */
@@ -255,7 +255,7 @@ static void make_many(void)
 			 " %lld + i, %lld, iif(i %% 10000 = 5, 5, 4 + 2 * (i %% 2)), i, i FROM n;"
 			 "INSERT INTO progress (batch) SELECT id FROM batch",
 			 MANY, ours.id, (long long)NOW, (long long)NOW + DAY) > 0);
-	MUST(db_exec(&store->writer, sql, &err));
+	MUST(db_exec(store->writer, sql, &err));
 	free(sql);
 }
 
@@ -275,7 +275,7 @@ static int64_t steps_of(const struct batch_query *q, size_t expected)
 	free(page);
 	for (unsigned r = 0; r < READERS; r++) {
 		for (int id = 0; id < SQL_COUNT; id++) {
-			sqlite3_stmt *statement = store->readers[r].statements[id];
+			sqlite3_stmt *statement = sqlite_of(store->readers[r])->statements[id];
 			if (statement == NULL)
 				continue; /* it has not used that one */
 			steps += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 1);
@@ -349,6 +349,8 @@ static void no_page_of_100000_is_dear(void **state)
 		  300000 },
 	};
 
+	if (postgres_url[0] != '\0')
+		skip(); /* steps are SQLite's */
 	(void)state;
 	make_many();
 	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {

@@ -704,13 +704,13 @@ static void killed_at(const char *point, void (*step)(void))
 	int status = in_a_child(step);
 	unsetenv("LOWTIDE_FAILPOINTS");
 	assert_true(was_killed(status));
-	MUST(store_open(dir, &store, &err));
+	MUST(place_open());
 }
 
 static bool child_open(void)
 {
 	failpoints_init();
-	return store_open(dir, &store, &err);
+	return place_open();
 }
 
 static void child_insert(void)

@@ -171,6 +171,8 @@ static void what_an_organization_has_is_kept(void **state)
 static void a_quota_costs_the_same_however_many_files_there_are(void **state)
 {
 	(void)state;
+	if (postgres_url[0] != '\0')
+		skip();
 	for (int i = 0; i < 300; i++)
 		(void)put_file(&ours, NOW);
 	has(&ours, NOW, 300, 30000);
@@ -178,7 +180,7 @@ static void a_quota_costs_the_same_however_many_files_there_are(void **state)
 		has(&ours, NOW, 300, 30000);
 	int steps = 0;
 	for (int i = 0; i < READERS; i++) {
-		sqlite3_stmt *statement = store->readers[i].statements[SQL_file_usage];
+		sqlite3_stmt *statement = sqlite_of(store->readers[i])->statements[SQL_file_usage];
 		if (statement != NULL) /* else it has not used that one */
 			steps += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP, 0);
 	}

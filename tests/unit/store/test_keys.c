@@ -311,7 +311,7 @@ static void a_known_key_is_found_in_memory(void **state)
 	(void)state;
 	put_key(&ours, "h1", "sk-1", NOW);
 	MUST(store_key_find(store, "h1", &key, &err));
-	db_close(&store->keys.db); /* nothing could be asked any more */
+	db_close(TAKE(store->keys.db)); /* nothing could be asked any more */
 	sys.monotonic_ms = fake_ms;
 	clock_ms = store->keys.asked_ms + KEY_CHECK_MS - 1;
 	MUST(store_key_find(store, "h1", &again, &err));
@@ -327,17 +327,21 @@ static void another_process_is_seen_at_once(void **state)
 	struct key key;
 
 	(void)state;
-	MUST(store_open(dir, &other, &err));
+	MUST(place_open_as(&other));
 	for (int i = 0; i < 20; i++) {
 		char hash[16];
 		snprintf(hash, sizeof(hash), "hash-%d", i);
 		MUST(store_key_create(other, key_of(ours.id, "sk-1"), hash, &err));
+		err = (struct error){ 0 };
 		MUST(store_key_find(store, hash, &key, &err));
 		MUST(store_key_find(store, hash, &key, &err));
 		MUST(store_key_revoke(other, key.id, NOW, &err));
 		sys.monotonic_ms = fake_ms;
-		clock_ms = store->keys.asked_ms + KEY_CHECK_MS;
-		FAILS(store_key_find(store, hash, &key, &err), BAD_KEY);
+		clock_ms = store->keys.asked_ms;
+		do /* PostgreSQL's word of it is on its way: the suite's time-out is the bound */
+			clock_ms += KEY_CHECK_MS;
+		while (store_key_find(store, hash, &key, &err) && postgres_url[0] != '\0');
+		assert_int_equal(err.kind, ERR_BAD_KEY);
 		sys = real;
 	}
 	store_close(other);

@@ -31,7 +31,8 @@ static uint64_t table_mixed(uint64_t hash, const char *table)
 
 	/* spare_blob has one column */
 	snprintf(sql, sizeof(sql), "SELECT *, 0 FROM %s ORDER BY 1, 2", table);
-	assert_int_equal(sqlite3_prepare_v2(store->writer.handle, sql, -1, &rows, NULL), 0);
+	assert_int_equal(sqlite3_prepare_v2(sqlite_of(store->writer)->handle, sql, -1, &rows, NULL),
+			 0);
 	while ((code = sqlite3_step(rows)) == SQLITE_ROW)
 		for (int i = 0; i < sqlite3_column_count(rows); i++)
 			hash = mixed_text(hash, (const char *)sqlite3_column_text(rows, i));
@@ -48,7 +49,8 @@ static uint64_t database(void)
 	uint64_t hash = 0;
 	unsigned n = 0;
 
-	assert_int_equal(sqlite3_prepare_v2(store->writer.handle, all, -1, &tables, NULL), 0);
+	assert_int_equal(
+		sqlite3_prepare_v2(sqlite_of(store->writer)->handle, all, -1, &tables, NULL), 0);
 	for (; sqlite3_step(tables) == SQLITE_ROW; n++)
 		hash = table_mixed(hash, (const char *)sqlite3_column_text(tables, 0));
 	sqlite3_finalize(tables);
@@ -925,14 +927,16 @@ static void opening(void **state)
 
 /* ---- opening ---- */
 
-static struct db bare; /* only what migrations need of a store */
+static struct sqlite_db bare; /* only what migrations need of a store */
 
 static bool migrate(void)
 {
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s/meta.db", dir);
-	return db_open(&bare, path, &err) && db_migrate(&bare, &err);
+	int code = sqlite3_open(path, &bare.handle);
+	return (code == SQLITE_OK || fail_sqlite(&err, &bare, code, path)) &&
+	       sqlite_migrate(&bare, &err);
 }
 
 /* A new database: each step of its making may be the last; the next start goes on. */
@@ -951,11 +955,11 @@ static void migrating(void **state)
 		memory_fail(&s);
 		bool ok = migrate();
 		memory_restore(&s);
-		db_close(&bare);
+		sqlite3_close(bare.handle);
 		if (!ok) {
 			assert_no_memory(&err);
 			MUST(migrate());
-			db_close(&bare);
+			sqlite3_close(bare.handle);
 		}
 		scratch_dir_remove(dir);
 	}

@@ -135,16 +135,16 @@ static void a_file_that_is_no_database_is_refused(void **state)
 /* A migration that failed, or was cut off, has not begun. */
 static void a_migration_is_all_or_nothing(void **state)
 {
-	struct db db = { 0 };
+	struct sqlite_db db = { 0 };
 	char path[PATH_MAX];
 
 	(void)state;
 	path_of(path);
 	by_hand("PRAGMA journal_mode = WAL");
-	MUST(db_open(&db, path, &err));
-	MUST(db_exec(&db, "PRAGMA max_page_count = 4", &err));
-	FAILS(db_migrate(&db, &err), NO_SPACE);
-	db_close(&db);
+	assert_int_equal(sqlite3_open(path, &db.handle), SQLITE_OK);
+	MUST(sqlite_exec(&db.base, "PRAGMA max_page_count = 4", &err));
+	FAILS(sqlite_migrate(&db, &err), NO_SPACE);
+	sqlite3_close(db.handle);
 	MUST(store_open(dir, &store, &err));
 	assert_int_equal(number_of("PRAGMA user_version"), VERSION);
 }

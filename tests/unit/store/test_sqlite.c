@@ -16,8 +16,9 @@ static char *plan_of(enum sql id)
 	char *explain;
 
 	assert_true(asprintf(&explain, "EXPLAIN QUERY PLAN %s",
-			     sqlite3_sql(store->writer.statements[id])) > 0);
-	int code = sqlite3_prepare_v2(store->writer.handle, explain, -1, &statement, NULL);
+			     sqlite3_sql(sqlite_of(store->writer)->statements[id])) > 0);
+	int code = sqlite3_prepare_v2(sqlite_of(store->writer)->handle, explain, -1, &statement,
+				      NULL);
 	while (code == SQLITE_OK && sqlite3_step(statement) == SQLITE_ROW)
 		buf_printf(&plan, "%s\n", (const char *)sqlite3_column_text(statement, 3));
 	sqlite3_finalize(statement);
@@ -35,7 +36,7 @@ static bool is_of_its_own(enum sql id, const char *step)
 	if (sscanf(step, "SCAN %63s", table) != 1)
 		return false;
 	snprintf(head, sizeof(head), "WITH RECURSIVE %s (", table);
-	return strstr(sqlite3_sql(store->writer.statements[id]), head) != NULL;
+	return strstr(sqlite3_sql(sqlite_of(store->writer)->statements[id]), head) != NULL;
 }
 
 /* "SCAN batch USING INDEX batch_open" reads just what is wanted; a bare SCAN, all there is. A
@@ -73,7 +74,8 @@ static void the_indexes_are_those_that_the_comment_names(void **state)
 			if (index == NULL || sscanf(index, " INDEX %63s", name) != 1 ||
 			    strstr(name, "autoindex") != NULL || may_scan(id))
 				continue;
-			if (strstr(sqlite3_sql(store->writer.statements[id]), name) == NULL)
+			if (strstr(sqlite3_sql(sqlite_of(store->writer)->statements[id]), name) ==
+			    NULL)
 				fail_msg("%s: does not name %s", sql_name(id), name);
 		}
 		free(plan);
@@ -104,12 +106,12 @@ static void a_row_that_makes_no_sense_is_an_error(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(damage); i++) {
-		MUST(db_exec(&store->writer, damage[i], &err));
+		MUST(db_exec(store->writer, damage[i], &err));
 		FAILS(store_file_get(store, NULL, f.id, NOW, &got, &err), INTERNAL);
 		assert_string_equal(err.detail,
 				    "file_get: a column of its row holds what none can");
 		FAILS(store_file_list(store, &q, &page, &n, &more, &err), INTERNAL);
-		MUST(db_exec(&store->writer, "DELETE FROM file", &err));
+		MUST(db_exec(store->writer, "DELETE FROM file", &err));
 		f = put_file(&ours, NOW);
 		MUST(store_file_get(store, NULL, f.id, NOW, &got, &err));
 	}

@@ -244,7 +244,7 @@ static void a_full_database_is_no_space_and_stays_usable(void **state)
 	(void)state;
 	snprintf(limit, sizeof(limit), "PRAGMA max_page_count = %d",
 		 (int)number_of("PRAGMA page_count") + 3);
-	MUST(db_exec(&store->writer, limit, &err));
+	MUST(db_exec(store->writer, limit, &err));
 	for (;; fitted++) {
 		f = file_of(&ours, NOW);
 		if (!store_file_insert(store, &f, NULL, NULL, id, &err))
@@ -259,7 +259,7 @@ static void a_full_database_is_no_space_and_stays_usable(void **state)
 	FAILS(store_file_get(store, ours.id, f.id, NOW, &got, &err), NOT_FOUND);
 	MUST(store_file_get(store, ours.id, first.id, NOW, &got, &err));
 	MUST(store_file_delete(store, ours.id, first.id, NOW, &err)); /* needs no more room */
-	MUST(db_exec(&store->writer, "PRAGMA max_page_count = 1000000", &err));
+	MUST(db_exec(store->writer, "PRAGMA max_page_count = 1000000", &err));
 	MUST(store_file_insert(store, &f, NULL, NULL, id, &err));
 }
 

@@ -79,7 +79,7 @@ static void what_waits_is_committed_together(void **state)
 	MUST(file_insert(t.db, &first, &err));
 	for (size_t i = 0; i < ARRAY_LEN(helpers); i++)
 		helper_start(&helpers[i], NULL);
-	sqlite3_commit_hook(store->writer.handle, on_commit, NULL);
+	sqlite3_commit_hook(sqlite_of(store->writer)->handle, on_commit, NULL);
 	MUST(txn_commit(&t, &err));
 	for (size_t i = 0; i < ARRAY_LEN(helpers); i++)
 		helper_end(&helpers[i]);
@@ -182,7 +182,7 @@ static void a_full_database_tells_each_what_became_of_it(void **state)
 	(void)state;
 	snprintf(limit, sizeof(limit), "PRAGMA max_page_count = %d",
 		 (int)number_of("PRAGMA page_count") + 2);
-	MUST(db_exec(&store->writer, limit, &err));
+	MUST(db_exec(store->writer, limit, &err));
 	for (unsigned i = 0; i < 200 && failed < 4; i++) {
 		struct file first = file_of(&ours, NOW);
 		struct txn t = { 0 };
@@ -199,7 +199,7 @@ static void a_full_database_tells_each_what_became_of_it(void **state)
 		assert_true(h.inserted || h.err.kind == ERR_NO_SPACE);
 	}
 	assert_true(failed > 0);
-	MUST(db_exec(&store->writer, "PRAGMA max_page_count = 1000000", &err));
+	MUST(db_exec(store->writer, "PRAGMA max_page_count = 1000000", &err));
 	put_file(&ours, NOW);
 }
 

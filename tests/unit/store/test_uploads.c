@@ -239,7 +239,7 @@ static void no_more_parts_than_that(void **state)
 	struct upload_row u = put_upload(&ours, 60);
 
 	(void)state;
-	MUST(db_exec(&store->writer, "UPDATE upload SET parts = 16384", &err));
+	MUST(db_exec(store->writer, "UPDATE upload SET parts = 16384", &err));
 	struct upload_part p = part_of(&u, 1, true);
 	FAILS(store_part_insert(store, u.org, u.id, &p, &no_quota, NOW, &err), INVALID);
 }
@@ -384,7 +384,7 @@ static void killed_before_the_commit_it_is_pending(void **state)
 	(void)state;
 	killed = put_upload(&ours, 60);
 	store_close(store);
-	MUST(store_open(dir, &store, &err));
+	MUST(place_open());
 	assert_true(was_killed(in_a_child(child_completes)));
 	reopen();
 	assert_int_equal(get(&killed, NOW).status, UPLOAD_PENDING);

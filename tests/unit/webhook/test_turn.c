@@ -2,6 +2,8 @@
  * whom; the store is a real one. */
 #include "unit.h"
 
+#include <sqlite3.h>
+
 #include "client_fake.h"
 #include "log_seen.h"
 #include "store/store_priv.h"

@@ -1,0 +1,174 @@
+/* What is PostgreSQL's own: migrations, connections that break, commits that are not answered. The other
+ * tests of this folder run on it, too. */
+#include "store_test.h"
+
+static PGconn *other;
+
+static void by_hand(const char *sql)
+{
+	PGresult *r = PQexec(other, sql);
+
+	if (PQresultStatus(r) != PGRES_COMMAND_OK && PQresultStatus(r) != PGRES_TUPLES_OK)
+		fail_msg("%s: %s", sql, PQerrorMessage(other));
+	PQclear(r);
+}
+
+static int open_other(void **state)
+{
+	setenv("LOWTIDE_TEST_STORE", "postgres", 1);
+	(void)setup(state);
+	other = PQconnectdb(postgres_url);
+	assert_int_equal(PQstatus(other), CONNECTION_OK);
+	return 0;
+}
+
+static int close_other(void **state)
+{
+	PQfinish(other);
+	return teardown(state);
+}
+
+static void cut(struct db *db)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "SELECT pg_terminate_backend(%d, 5000)",
+		 PQbackendPID(postgres_of(db)->conn));
+	by_hand(text);
+}
+
+static void cut_all(void)
+{
+	cut(store->writer);
+	cut(store->keys.db);
+	for (int i = 0; i < READERS; i++)
+		cut(store->readers[i]);
+}
+
+/* The first call on a connection that was cut may fail; nothing has changed then. */
+static void connections_are_made_again(void **state)
+{
+	struct file f, got;
+
+	(void)state;
+	f = put_file(&ours, NOW);
+	cut_all();
+	for (int i = 0; i < READERS + 1; i++)
+		if (!store_file_get(store, NULL, f.id, NOW, &got, &err))
+			assert_int_equal(err.kind, ERR_UNAVAILABLE);
+	MUST(store_file_get(store, NULL, f.id, NOW, &got, &err));
+	if (!store_file_delete(store, ours.id, f.id, NOW, &err)) {
+		assert_int_equal(err.kind, ERR_UNAVAILABLE);
+		MUST(store_file_get(store, NULL, f.id, NOW, &got, &err));
+		MUST(store_file_delete(store, ours.id, f.id, NOW, &err));
+	}
+	FAILS(store_file_get(store, NULL, f.id, NOW, &got, &err), NOT_FOUND);
+}
+
+/* In the middle of a transaction: it is rolled back, and the next one is on a new connection. */
+static void a_transaction_that_is_cut_has_not_happened(void **state)
+{
+	struct file f = { 0 }, got;
+
+	(void)state;
+	f = file_of(&ours, NOW);
+	{
+		AUTO(txn_end) struct txn t = { 0 };
+		MUST(txn_begin(&t, store, &err));
+		MUST(file_insert(t.db, &f, &err));
+		cut(store->writer);
+		FAILS(sql_run(t.db, SQL_blob_gone, VALUES(txt(f.id)), NULL, &err), UNAVAILABLE);
+	}
+	FAILS(store_file_get(store, NULL, f.id, NOW, &got, &err), NOT_FOUND);
+	put_file(&ours, NOW);
+}
+
+/* Its number tells. */
+static void a_commit_without_an_answer_is_asked_for(void **state)
+{
+	(void)state;
+	struct postgres_db *db = postgres_of(store->writer);
+
+	for (int commits = 0; commits < 2; commits++) {
+		MUST(sql_run(store->writer, SQL_begin, VALUES(), NULL, &err));
+		MUST(sql_run(store->writer, SQL_call_forget, VALUES(num(0)), NULL, &err));
+		MUST(sql_run(store->writer, commits ? SQL_commit : SQL_rollback, VALUES(), NULL,
+			     &err));
+		cut(store->writer);
+		assert_int_equal(postgres_has_happened(db), commits);
+	}
+}
+
+static void the_database_is_lowtides_own(void **state)
+{
+	struct store *again;
+
+	(void)state;
+	store_close(TAKE(store));
+	by_hand("UPDATE lowtide SET version = 1000");
+	FAILS(store_connect(postgres_url, &again, &err), INVALID);
+	assert_non_null(strstr(err.message, "version 1000, made by a newer lowtide"));
+	by_hand("DROP TABLE lowtide");
+	FAILS(store_connect(postgres_url, &again, &err), INVALID);
+	assert_non_null(strstr(err.message, "tables that are not lowtide's"));
+}
+
+/* Several nodes start at one time on a new database. */
+static void *connects(void *arg)
+{
+	struct store **ret = arg;
+	struct error why;
+
+	return store_connect(postgres_url, ret, &why) ? NULL : ret;
+}
+
+static void one_of_several_migrates(void **state)
+{
+	struct store *opened[4];
+	pthread_t threads[4];
+	void *failed;
+
+	(void)state;
+	store_close(TAKE(store));
+	place_remove();
+	place_make();
+	for (int i = 0; i < 4; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, connects, &opened[i]), 0);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+		store_close(opened[i]);
+	}
+}
+
+/* A server that takes no changes (a failover), nobody there, no such database. */
+static void faults_are_told(void **state)
+{
+	struct store *again;
+
+	(void)state;
+	by_hand("SELECT 1");
+	MUST(db_exec(store->writer, "SET default_transaction_read_only = on", &err));
+	struct file f = file_of(&ours, NOW);
+	char id[ID_SIZE];
+	FAILS(store_file_insert(store, &f, NULL, NULL, id, &err), UNAVAILABLE);
+	assert_non_null(strstr(err.message, "takes no changes now"));
+	FAILS(store_connect("host=/nowhere dbname=none", &again, &err), UNAVAILABLE);
+	assert_non_null(strstr(err.detail, "/nowhere"));
+}
+
+#define WITH_OTHER(test) cmocka_unit_test_setup_teardown(test, open_other, close_other)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_OTHER(connections_are_made_again),
+		WITH_OTHER(a_transaction_that_is_cut_has_not_happened),
+		WITH_OTHER(a_commit_without_an_answer_is_asked_for),
+		WITH_OTHER(the_database_is_lowtides_own),
+		WITH_OTHER(one_of_several_migrates),
+		WITH_OTHER(faults_are_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
