@@ -128,12 +128,17 @@ const struct merge_state *coordinator_merged(const struct coordinator *c)
 	return c->merged != NULL ? c->merged : &none;
 }
 
+/* All else of it is of merged segments, too. */
+static bool merge_is_none(const struct merge_state *m)
+{
+	return m->segments == 0 && m->output_lines == 0 && m->error_lines == 0 &&
+	       m->journal_from == 0 && m->counted_tokens == 0 && m->day_tokens == 0;
+}
+
 /* A kilobyte, which a batch that waits for its first merge does not have. */
 void coordinator_merged_set(struct coordinator *c, const struct merge_state *m)
 {
-	static const struct merge_state none;
-
-	if (c->merged == NULL && memcmp(m, &none, sizeof(none)) != 0)
+	if (c->merged == NULL && !merge_is_none(m))
 		c->merged = must_calloc(1, sizeof(*c->merged));
 	if (c->merged != NULL)
 		*c->merged = *m;

@@ -100,10 +100,10 @@ bool postgres_open(const char *url, enum db_use use, struct db **ret, struct err
 	return true;
 }
 
-void postgres_close(struct db *base)
+void postgres_close(struct db *db)
 {
-	PQfinish(postgres_of(base)->conn);
-	free(base);
+	PQfinish(postgres_of(db)->conn);
+	free(db); /* which begins with it */
 }
 
 bool postgres_revive(struct postgres_db *db, struct error *err)

@@ -881,7 +881,7 @@ static struct costs costs_of(size_t n, size_t orgs, bool late)
 {
 	enum { LINES = 2000 };
 	struct schedule *s = schedule_open(&fake_ops);
-	struct fake **f = calloc(n, sizeof(*f));
+	struct fake **f = calloc(n, sizeof(void *));
 	struct schedule_line l;
 	struct costs ret;
 	uint64_t from = 0;
@@ -905,7 +905,7 @@ static struct costs costs_of(size_t n, size_t orgs, bool late)
 		fake_of(&l)->ended++;
 		schedule_ended(s, &l, late ? 50 : 100, 200);
 	}
-	ret.line = (double)(s->visits - from) / (LINES / 2);
+	ret.line = 2 * (double)(s->visits - from) / LINES;
 	from = s->visits;
 	for (size_t i = 0; i < n; i++) {
 		schedule_hold(s, &f[i]->b, true);
