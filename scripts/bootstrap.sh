@@ -114,7 +114,7 @@ for goal in "${@:-build}"; do
         debian_install $COMPILE python3
         python_install demo demo/requirements.txt
         ;;
-    unit) debian_install $COMPILE libcmocka-dev libpq-dev postgresql ;; # scripts/with-postgres.sh
+    unit) debian_install $COMPILE libcmocka-dev libpq-dev postgresql ;;
     e2e) # the official clients are in Python and in JavaScript; https upstreams are nginx; what
         # `make install` brings is looked at by mandoc, systemd and three shells; the console in
         # Chromium, whose pictures of it have Chinese letters
