@@ -66,7 +66,7 @@ static bool run_from(struct postgres_db *db, long version, struct error *err)
 
 static bool migrate(struct postgres_db *db, struct error *err)
 {
-	long version;
+	long version = 0;
 
 	if (!postgres_exec(db, LOCK, NULL, 0, err) || !read_version(db, &version, err))
 		return false;
