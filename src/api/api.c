@@ -228,6 +228,14 @@ static bool request_room(struct request *rq, size_t bytes)
 	return true;
 }
 
+/* What it holds that other calls wait for: before the client can know, and call again. */
+static void request_over(struct request *rq)
+{
+	repeat_end(rq);
+	upload_free(TAKE(rq->upload));
+	part_free(TAKE(rq->part));
+}
+
 /* The memory of the request is given back at once: others wait for it. */
 static void request_refuse(struct request *rq, struct http_response *r)
 {
@@ -235,8 +243,7 @@ static void request_refuse(struct request *rq, struct http_response *r)
 	struct error err;
 
 	buf_free(&rq->body);
-	upload_free(TAKE(rq->upload));
-	repeat_end(rq);
+	request_over(rq);
 	if (!fail(&err, ERR_UNAVAILABLE,
 		  "The server has no memory for this request now. Please retry shortly."))
 		error_answer(rq, r, &err);
@@ -303,10 +310,7 @@ static void on_handle(void *ctx, struct http_request *q, struct http_response *r
 		operator_log(rq, 0);
 		return;
 	}
-	/* before the client can know, and call again */
-	repeat_end(rq);
-	upload_free(TAKE(rq->upload));
-	part_free(TAKE(rq->part));
+	request_over(rq);
 	request_answered(rq, r);
 }
 
@@ -319,7 +323,7 @@ static void on_busy(void *ctx, struct http_request *q, struct http_response *r)
 	(void)!fail(&err, ERR_UNAVAILABLE,
 		    "Too many calls of this kind wait already. Please retry shortly.");
 	error_answer(rq, r, &err);
-	repeat_end(rq);
+	request_over(rq);
 	request_answered(rq, r);
 }
 
@@ -330,9 +334,7 @@ static void on_end(void *ctx, struct http_request *q)
 	(void)ctx;
 	if (rq == NULL)
 		return;
-	upload_free(rq->upload);
-	part_free(rq->part);
-	repeat_end(rq);
+	request_over(rq);
 	buf_free(&rq->body);
 	budget_give(budget_use(rq->api->budget, BUDGET_STREAMS), rq->charged_bytes);
 	free(rq);

@@ -8,6 +8,7 @@
  * client goes away too, and then the release cancels the request to the upstream. */
 #include "api/online.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -40,6 +41,7 @@ struct passed_call {
 	uint64_t began_ms;
 	struct call_rate rate;
 	bool takes_tokens; /* and they are to be counted */
+	atomic_bool seated; /* it is counted as one of its organization's */
 	struct answer_tail tail;
 	char id[ID_SIZE], org[ID_SIZE];
 };
@@ -269,10 +271,9 @@ static void span_over(struct passed_call *c, enum online_end how)
 
 static void finish_head(struct passed_call *c, struct http_response *r, uint64_t length)
 {
-	if (c->span != NULL) {
-		c->left = length;
+	c->left = length;
+	if (c->span != NULL)
 		span_head(c->span, r->status);
-	}
 	struct answered a = {
 		.api = c->api,
 		.route = c->route,
@@ -334,10 +335,20 @@ static void tokens_count(struct passed_call *c)
 			    answer_tail_tokens(&c->tail, c->online.body.n));
 }
 
+/* Any thread, any number of times; first before the client can know that its answer is whole, and
+ * ask again. */
+static void seat_give(struct passed_call *c)
+{
+	if (atomic_exchange(&c->seated, false))
+		limits_online_end(&c->api->limits, c->org);
+}
+
 static bool on_body(void *ctx, struct slice piece)
 {
 	struct passed_call *c = ctx;
 
+	if (piece.n >= c->left)
+		seat_give(c);
 	bool taken = http_stream_write(c->stream, piece);
 	if (taken && c->waits_for_first) {
 		c->waits_for_first = false;
@@ -346,7 +357,7 @@ static bool on_body(void *ctx, struct slice piece)
 	}
 	if (taken && c->takes_tokens)
 		answer_tail_add(&c->tail, piece);
-	if (taken && c->span != NULL && c->left != UINT64_MAX)
+	if (taken && c->left != UINT64_MAX)
 		c->left -= piece.n < c->left ? piece.n : c->left;
 	return taken;
 }
@@ -390,6 +401,7 @@ static void on_end(void *ctx, enum online_end how)
 	struct passed_call *c = ctx;
 	struct error err;
 
+	seat_give(c);
 	if (c->has_head) {
 		tokens_count(c);
 		if (c->span != NULL)
@@ -439,7 +451,7 @@ static void on_closed(void *ctx)
 {
 	struct passed_call *c = ctx;
 
-	limits_online_end(&c->api->limits, c->org);
+	seat_give(c);
 	dispatch_online_release(c->dispatch, &c->online);
 }
 
@@ -484,9 +496,10 @@ bool online_handle(struct request *rq, struct http_response *r, struct error *er
 		call_free(c);
 		return false;
 	}
+	c->seated = true;
 	c->stream = http_later(rq->http, &stream_ops, c);
 	if (c->stream == NULL) {
-		limits_online_end(&rq->api->limits, rq->key.org);
+		seat_give(c);
 		call_free(c);
 		return fail_memory(err);
 	}

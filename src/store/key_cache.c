@@ -8,6 +8,7 @@
 
 struct key_slot {
 	char hash[65]; /* "": empty */
+	uint64_t round;
 	struct key key;
 };
 
@@ -39,12 +40,6 @@ static struct key_slot *slot_of(struct key_cache *c, const char *hash)
 	return &c->slots[h % SLOTS];
 }
 
-static void forget(struct key_cache *c)
-{
-	for (unsigned i = 0; i < SLOTS; i++)
-		c->slots[i].hash[0] = '\0';
-}
-
 /* Forgets what may no longer be so. */
 static void check(struct key_cache *c)
 {
@@ -57,7 +52,7 @@ static void check(struct key_cache *c)
 	c->asked_ms = now_ms;
 	bool told = db_version(c->db, &version, &err);
 	if (told ? version != c->data_version : now_ms - c->known_ms > KEY_STALE_MS)
-		forget(c);
+		c->round++;
 	if (!told)
 		return;
 	c->data_version = version;
@@ -81,9 +76,9 @@ bool key_cache_find(struct key_cache *c, const char *hash, struct key *ret, stru
 	pthread_mutex_lock(&c->lock);
 	check(c);
 	struct key_slot *slot = slot_of(c, hash);
-	bool found = strcmp(slot->hash, hash) == 0;
+	bool found = slot->round == c->round && strcmp(slot->hash, hash) == 0;
 	if (!found) {
-		slot->hash[0] = '\0';
+		*slot = (struct key_slot){ .round = c->round };
 		found = look(c, hash, &slot->key, err);
 		if (found && !slice_copy(slice_of(hash), slot->hash, sizeof(slot->hash)))
 			slot->hash[0] = '\0';
@@ -97,6 +92,6 @@ bool key_cache_find(struct key_cache *c, const char *hash, struct key *ret, stru
 void key_cache_forget(struct key_cache *c)
 {
 	pthread_mutex_lock(&c->lock);
-	forget(c);
+	c->round++;
 	pthread_mutex_unlock(&c->lock);
 }

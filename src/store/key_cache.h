@@ -1,10 +1,12 @@
 /* key_cache.h: keys that were found lately, with a connection of its own: a look-up waits neither
  * for readers that are lent, nor for disk when the key is known. Private to store/.
  *
- * A cached key counts as long as the database is unchanged, which is asked every KEY_CHECK_MS;
- * while SQLite cannot say (another process has locked the whole database), for KEY_STALE_MS. So
- * `lowtide key revoke` beside a running server counts after KEY_CHECK_MS, at worst after
- * KEY_STALE_MS. A key that is not cached is always looked for: a new key works at once.
+ * A cached key counts as long as the database is unchanged. What this process has committed counts
+ * at once: a client that was answered sees what it did. What another process has committed is asked
+ * for every KEY_CHECK_MS; while SQLite cannot say (another process has locked the whole database),
+ * a key counts for KEY_STALE_MS. So `lowtide key revoke` beside a running server counts after
+ * KEY_CHECK_MS, at worst after KEY_STALE_MS. A key that is not cached is always looked for: a new
+ * key works at once.
  *
  * Any thread, also the event loops: a lock held for microseconds. */
 #pragma once
@@ -24,6 +26,7 @@ struct key_cache {
 	int64_t data_version;
 	uint64_t asked_ms, known_ms; /* when the version was asked, and when it was told */
 	struct key_slot *slots;      /* by the beginning of the hash */
+	uint64_t round;              /* slots of an earlier one are forgotten */
 };
 
 /* key_cache_close() follows, after a failure too. */
@@ -33,5 +36,5 @@ void key_cache_close(struct key_cache *c);
 /* store_key_find(). */
 MUST_USE bool key_cache_find(struct key_cache *c, const char *hash, struct key *ret,
 			     struct error *err);
-/* Something about keys has changed. */
+/* Of this process: a commit has come to be. */
 void key_cache_forget(struct key_cache *c);

@@ -126,10 +126,7 @@ bool store_org_change(struct store *s, const char *name, const struct org_change
 		if (change->limits[i].changes &&
 		    !limit_put(t.db, name, i, change->limits[i].to, err))
 			return false;
-	if (!txn_commit(&t, err))
-		return false;
-	key_cache_forget(&s->keys);
-	return true;
+	return txn_commit(&t, err);
 }
 
 bool store_org_weigh(struct store *s, const char *name, unsigned weight, struct error *err)
@@ -167,10 +164,7 @@ bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cance
 		return false;
 	if (changed == 0)
 		return fail(err, ERR_NOT_FOUND, "No organization is named '%s'.", name);
-	if (!txn_commit(&t, err))
-		return false;
-	key_cache_forget(&s->keys);
-	return true;
+	return txn_commit(&t, err);
 }
 
 bool store_org_limit(struct store *s, const char *name, enum org_limit limit, int64_t value,
@@ -273,11 +267,8 @@ bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error
 		return fail_param(err, "id", "invalid_value",
 				  "%lld keys begin like '%s'. Name the one to revoke by its id.",
 				  (long long)in_force, id);
-	if (!sql_run(t.db, SQL_key_revoke, VALUES(txt(id), num(now)), NULL, err) ||
-	    !txn_commit(&t, err))
-		return false;
-	key_cache_forget(&s->keys);
-	return true;
+	return sql_run(t.db, SQL_key_revoke, VALUES(txt(id), num(now)), NULL, err) &&
+	       txn_commit(&t, err);
 }
 
 bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err)

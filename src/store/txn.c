@@ -135,10 +135,12 @@ static void group_commit(struct store *s)
 	struct error err;
 	bool ok = sql_run(s->writer, SQL_commit, VALUES(), NULL, &err);
 
-	if (ok)
+	if (ok) {
+		key_cache_forget(&s->keys);
 		group_tell(s);
-	else
+	} else {
 		roll_back(s);
+	}
 	group_end(s, ok ? NULL : &err);
 }
 

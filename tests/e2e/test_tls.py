@@ -58,7 +58,7 @@ def assert_refused(api, batch, words):
 
     seen = api.wait(batch, told)
     assert seen["request_counts"]["failed"] == 0, seen
-    assert words in api.server.log()
+    wait_until(lambda: words in api.server.log(), "the log says it, too")  # once it lasts
 
 
 # ---- whom it trusts (T2) ----
