@@ -44,6 +44,35 @@ static bool request_to_worker(struct http_request *q, enum http_work kind, worke
 	return true;
 }
 
+/* ---- `begin`, where it waits ---- */
+
+static void request_begin(void *arg)
+{
+	struct http_request *q = arg;
+	struct http_server *s = q->server;
+
+	q->goes_on = s->app.begin(s->ctx, q, &q->response);
+	http_loop_give_back(q->connection);
+	answers_ended(&s->answers);
+}
+
+enum begin_taken handover_begin(struct http_request *q)
+{
+	struct http_server *s = q->server;
+
+	if (s->app.waits == NULL || !s->app.waits(s->ctx, q))
+		return BEGIN_NOW;
+	if (workers_waiting(s->workers[HTTP_READ]) >= s->waiting_max[HTTP_READ])
+		return BEGIN_BUSY;
+	q->state = BEGINNING;
+	if (request_to_worker(q, HTTP_READ, request_begin))
+		return BEGIN_TO_WORKER;
+	q->state = NEW;
+	return BEGIN_LOST;
+}
+
+/* ---- the whole request ---- */
+
 bool handover_is_short(const struct http_request *q)
 {
 	return q->kind == HTTP_PASS && !q->to_worker &&

@@ -13,6 +13,14 @@ enum body_taken {
 	BODY_LOST,      /* the request cannot go on: no memory, or the server closes */
 };
 
+enum begin_taken {
+	BEGIN_NOW,       /* it does not wait: the loop calls it */
+	BEGIN_TO_WORKER, /* a worker has the request now, and sets `goes_on` */
+	BEGIN_BUSY,      /* too many wait already */
+	BEGIN_LOST,      /* the server closes */
+};
+
+enum begin_taken handover_begin(struct http_request *q);
 /* A piece of the body: to the application, or collected for a worker. It may lie behind what is
  * collected already. */
 enum body_taken handover_body(struct http_request *q, struct slice piece);

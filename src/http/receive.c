@@ -40,20 +40,13 @@ static struct http_loop *loop_of(const struct http_request *q)
 	return passes ? s->guest : s->loops[(unsigned)q->connection->fd % s->loop_count];
 }
 
-/* `more`: bytes have come behind the head. */
-static void request_begin(struct connection *c, struct slice head, bool more)
+static void request_begun(struct connection *c, bool goes_on)
 {
-	struct http_server *s = c->server;
-	struct http_request *q = request_new(c, head);
+	struct http_request *q = c->request;
 
-	c->request = q;
-	if (q == NULL) {
-		connection_close(c);
-		return;
-	}
-	http_loop_list(c, &c->loop->busy);
-	q->state = s->app.begin(s->ctx, q, &q->response) ? READING : ANSWERED;
-	if (q->state == READING && !more)
+	c->state = CONNECTION_READS;
+	q->state = goes_on ? READING : ANSWERED;
+	if (q->state == READING && !q->more_came)
 		expectation_meet(c);
 	if (q->state == ANSWERED && q->has_body && http_request_header(q, "Expect") != NULL) {
 		q->keeps = false; /* it has sent no body yet, and need not */
@@ -62,6 +55,41 @@ static void request_begin(struct connection *c, struct slice head, bool more)
 		c->moves_to = loop_of(q);
 		c->state = CONNECTION_LEAVES;
 		http_loop_leave(c);
+	}
+}
+
+void receive_begun(struct connection *c)
+{
+	request_begun(c, c->request->goes_on);
+}
+
+/* `more`: bytes have come behind the head. */
+static void request_begin(struct connection *c, struct slice head, bool more)
+{
+	static const struct framing_fault busy = { 503, "too many requests wait already" };
+	struct http_server *s = c->server;
+	struct http_request *q = request_new(c, head);
+
+	c->request = q;
+	if (q == NULL) {
+		connection_close(c);
+		return;
+	}
+	q->more_came = more;
+	http_loop_list(c, &c->loop->busy);
+	switch (handover_begin(q)) {
+	case BEGIN_NOW:
+		request_begun(c, s->app.begin(s->ctx, q, &q->response));
+		return;
+	case BEGIN_TO_WORKER:
+		c->state = CONNECTION_HANDED;
+		return;
+	case BEGIN_BUSY:
+		connection_refuse(c, &busy);
+		return;
+	case BEGIN_LOST:
+		connection_close(c);
+		return;
 	}
 }
 

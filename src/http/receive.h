@@ -6,6 +6,8 @@
 
 /* Reads on; of a connection that READS. */
 bool receive_turn(struct connection *c);
+/* A worker has begun the request; of one that was HANDED. */
+void receive_begun(struct connection *c);
 /* Offers the piece again for which there was no memory; of one that WAITS. */
 bool receive_again(struct connection *c);
 /* Drops what still comes; of one that DRAINS. */

@@ -1,7 +1,7 @@
 /* http/server.h: HTTP/1.1: sockets, requests, bodies, responses. Knows HTTP, not the API.
  *
- * Threads. A few event loops own the sockets. For each request the loop calls `begin` when the
- * headers are in, `body` for each piece of the body, and then either answers at once or hands the
+ * Threads. A few event loops own the sockets. For each request the loop (or a worker, where it would
+ * wait) calls `begin` when the headers are in, `body` for each piece of the body, and then either answers at once or hands the
  * request to workers, where `handle` may block on disk and SQL; the connection is neither read nor
  * written meanwhile. One request is only ever in one thread at a time, so handlers need no locks of their
  * own.
@@ -86,8 +86,11 @@ struct http_app {
 	/* Headers are in. Sets request data by http_set_data(). Returns true to go on with the
 	 * body; false when r holds the answer already (the body is then read and dropped, so that
 	 * the client comes to read the answer; or, where it waits for 100-continue, not asked for).
-	 * Loop thread: no blocking but point reads. */
+	 * Loop thread: no blocking but point reads. Or a worker, where `waits` has said so. */
 	bool (*begin)(void *ctx, struct http_request *q, struct http_response *r);
+	/* Before `begin`: whether that would wait, for a database elsewhere. NULL: never. Loop
+	 * thread; must not block. */
+	bool (*waits)(void *ctx, const struct http_request *q);
 	/* A piece of the body. This call cannot answer: note the fault and answer in `handle`. Loop
 	 * thread, or after http_body_to_worker() a worker, which may block. */
 	void (*body)(void *ctx, struct http_request *q, struct slice piece);

@@ -27,7 +27,7 @@
 
 /* ---- a request ---- */
 
-enum request_state { NEW, READING, HANDLING, ANSWERED };
+enum request_state { NEW, BEGINNING, READING, HANDLING, ANSWERED };
 
 /* Strings, and how long they are. */
 struct text_field {
@@ -45,7 +45,9 @@ struct http_request {
 	uint64_t content_length;
 	bool has_body;
 	bool http_1_1, keeps;     /* the version; whether the client leaves the connection open */
-	enum request_state state; /* NEW: `begin` was not called */
+	enum request_state state; /* NEW: `begin` was not called; BEGINNING: a worker calls it */
+	bool goes_on;             /* BEGINNING: what it returned */
+	bool more_came;           /* bytes, behind the head */
 	enum http_work kind;
 	bool to_worker;       /* its body goes to a worker in pieces ... */
 	bool begun;           /* ... of which the first has gone ... */

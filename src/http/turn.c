@@ -4,7 +4,8 @@
  *	         v                                                  |
  *	READS (head, body) --whole--> HANDED --it is answered--> SENDS <--> PARKED (a stream)
  *	  |  ^                          ^                          |
- *	  |  +--- a piece is written ---+ <-- a piece is collected |  and its connection ends
+ *	  |  +--- a piece is written, --+ <-- a piece is collected,|  and its connection ends
+ *	  |       or it has begun             or its begin waits   |
  *	  |  |                                                     v
  *	  +--+--- no memory ---> WAITS                           DRAINS --> CLOSED
  *	  |  |
@@ -45,6 +46,8 @@ static bool handed_turn(struct connection *c)
 	}
 	if (c->out.begun)
 		c->state = CONNECTION_SENDS; /* a piece of its file was read */
+	else if (q->state == BEGINNING)
+		receive_begun(c);
 	else if (q->state == READING)
 		c->state = CONNECTION_READS; /* a piece of its body was written */
 	else if (q->stream != NULL)

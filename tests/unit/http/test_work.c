@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-static atomic_uint begun, ended, handled, body_bytes, largest, in_loop, blocked;
+static atomic_uint begun, far_begun, ended, handled, body_bytes, largest, in_loop, blocked;
 static atomic_bool gate; /* closed: what asks for it waits */
 static atomic_bool in_order;
 
@@ -28,13 +28,28 @@ static bool app_begin(void *ctx, struct http_request *q, struct http_response *r
 	const char *path = http_path(q);
 
 	(void)ctx;
-	(void)r;
 	begun++;
+	far_begun += in_worker();
+	if (strcmp(path, "/far/blocked") == 0)
+		pass_gate();
 	http_set_data(q, calloc(1, 16)); /* lost or freed twice: ASan says so */
 	http_set_work(q, strncmp(path, "/instant", 8) == 0 ? HTTP_INSTANT : HTTP_WRITE);
-	if (strncmp(path, "/upload", 7) == 0)
+	if (strstr(path, "/upload") != NULL)
 		http_body_to_worker(q);
-	return true;
+	r->status = strstr(path, "/no") != NULL ? 403 : 200;
+	return r->status == 200;
+}
+
+static bool app_waits(void *ctx, const struct http_request *q)
+{
+	(void)ctx;
+	return strncmp(http_path(q), "/far", 4) == 0;
+}
+
+static void app_refuse(void *ctx, const char *why, struct http_response *r)
+{
+	(void)ctx;
+	buf_text(&r->body, why);
 }
 
 /* The bytes of a body are numbered. */
@@ -85,6 +100,8 @@ static struct http_server *server_new(bool tells_busy)
 		.waiting_max = 1,
 		.connections_max = 100,
 		.app = { .begin = app_begin,
+			 .waits = app_waits,
+			 .refuse = app_refuse,
 			 .body = app_body,
 			 .handle = app_handle,
 			 .end = app_end,
@@ -93,7 +110,7 @@ static struct http_server *server_new(bool tells_busy)
 	struct http_server *s;
 	struct error err;
 
-	begun = ended = handled = body_bytes = largest = in_loop = blocked = 0;
+	begun = far_begun = ended = handled = body_bytes = largest = in_loop = blocked = 0;
 	gate = false;
 	in_order = true;
 	assert_true(http_server_open(&config, &s, &err));
@@ -299,6 +316,74 @@ static void closing_in_the_middle_of_bodies(void **state)
 		close(fds[i]);
 }
 
+/* ---- a `begin` that waits ---- */
+
+static void a_begin_that_waits_holds_up_nobody(void **state)
+{
+	struct http_server *s = server_new(true);
+	int far = ask(s, "/far/blocked");
+
+	(void)state;
+	until(&blocked, 1);
+	assert_has(hear(ask(s, "/instant")), "HTTP/1.1 200");
+	assert_int_equal(far_begun, 1);
+	int waiting = ask(s, "/far/no");
+	usleep(20000);
+	const char *answer = hear(ask(s, "/far/blocked"));
+	assert_has(answer, "HTTP/1.1 503");
+	assert_has(answer, "too many requests wait");
+	gate = true;
+	assert_has(hear(far), "HTTP/1.1 200");
+	assert_has(hear(waiting), "HTTP/1.1 403");
+	assert_int_equal(far_begun, 2);
+	server_done(s);
+}
+
+static void what_follows_such_a_begin_is_as_ever(void **state)
+{
+	static const char two[] = "GET /far HTTP/1.1\r\nHost: x\r\n\r\n"
+				  "GET /far/2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+	static const char expects[] = "POST /far HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+				      "Expect: 100-continue\r\nContent-Length: 1\r\n\r\n";
+	struct http_server *s = server_new(true);
+	char told[64];
+
+	(void)state;
+	gate = true;
+	int fd = upload(s, "/far/upload", 3000000);
+	send_body(fd, 3000000);
+	assert_has(hear(fd), "HTTP/1.1 200");
+	assert_int_equal(body_bytes, 3000000);
+	assert_true(in_order);
+	fd = upload(s, "/far/no", 300000);
+	send_body(fd, 300000); /* is dropped */
+	assert_has(hear(fd), "HTTP/1.1 403");
+	assert_int_equal(body_bytes, 3000000);
+	fd = dial(s);
+	say(fd, slice_of(two));
+	assert_has(strstr(hear(fd), "done"), "HTTP/1.1 200");
+	fd = dial(s);
+	say(fd, slice_of(expects));
+	assert_int_equal(recv(fd, told, sizeof(told), 0), strlen("HTTP/1.1 100 Continue\r\n\r\n"));
+	say(fd, SLICE("\0"));
+	assert_has(hear(fd), "HTTP/1.1 200");
+	assert_int_equal(far_begun, 5);
+	server_done(s);
+}
+
+static void closing_in_the_middle_of_such_a_begin(void **state)
+{
+	struct http_server *s = server_new(true);
+	int gone = ask(s, "/far/blocked"), stays = ask(s, "/far/upload");
+
+	(void)state;
+	until(&blocked, 1);
+	close(gone);
+	gate = true;
+	server_done(s);
+	close(stays);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -309,6 +394,9 @@ int main(void)
 		cmocka_unit_test(a_piece_that_is_written_holds_up_nobody),
 		cmocka_unit_test(a_client_that_goes_away_leaves_nothing),
 		cmocka_unit_test(closing_in_the_middle_of_bodies),
+		cmocka_unit_test(a_begin_that_waits_holds_up_nobody),
+		cmocka_unit_test(what_follows_such_a_begin_is_as_ever),
+		cmocka_unit_test(closing_in_the_middle_of_such_a_begin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
