@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 COMPILE="gcc libc6-dev make meson ninja-build pkg-config libcurl4-openssl-dev
-    libnghttp2-dev libsqlite3-dev libssl-dev libyaml-dev libjansson-dev libxxhash-dev zlib1g-dev"
+    libnghttp2-dev libpq-dev libsqlite3-dev libssl-dev libyaml-dev libjansson-dev libxxhash-dev zlib1g-dev"
 INSTALLED="bash zsh fish man-db mandoc systemd"
 DEB="build-essential debhelper dpkg-dev lintian"
 BROWSER="chromium fonts-noto-cjk"
@@ -114,11 +114,11 @@ for goal in "${@:-build}"; do
         debian_install $COMPILE python3
         python_install demo demo/requirements.txt
         ;;
-    unit) debian_install $COMPILE libcmocka-dev libpq-dev postgresql ;;
+    unit) debian_install $COMPILE libcmocka-dev postgresql ;;
     e2e) # the official clients are in Python and in JavaScript; https upstreams are nginx; what
         # `make install` brings is looked at by mandoc, systemd and three shells; the console in
         # Chromium, whose pictures of it have Chinese letters
-        debian_install $COMPILE libcmocka-dev libpq-dev nginx-light openssl python3 $INSTALLED $BROWSER
+        debian_install $COMPILE libcmocka-dev postgresql nginx-light openssl python3 $INSTALLED $BROWSER
         python_install tests tests/requirements.txt
         command -v node >/dev/null || debian_install nodejs
         node_install tests/node

@@ -21,6 +21,7 @@ from collections import defaultdict
 WORDS = [
     (r"\bCURL|\bcurl_", "client", "libcurl stays behind client/client.h"),
     (r"\bNGHTTP2_|\bnghttp2_", "client", "libnghttp2 stays behind client/client.h"),
+    (r"\bPQ[a-z]|\bPGconn|\bPGresult", "store", "libpq stays behind store/store.h"),
 ]
 
 # What stands although a rule is against it, with the reason: an entry goes when the finding does, and an

@@ -199,6 +199,16 @@ static bool on_begin(void *ctx, struct http_request *q, struct http_response *r)
 	return false;
 }
 
+/* A key is looked up, and of who sends a form the uploads are counted (limits_upload_begin). */
+static bool on_waits(void *ctx, const struct http_request *q)
+{
+	const struct api *api = ctx;
+	const char *type = http_request_header(q, "Content-Type");
+
+	return auth_waits(api, q) || (store_waits(api->store) && type != NULL &&
+				      strncasecmp(type, "multipart/", 10) == 0);
+}
+
 /* ---- memory for bodies ---- */
 
 /* Memory for the whole body is taken at once, if its length was given: a body that is begun can
@@ -366,6 +376,7 @@ struct http_app api_http_app(void)
 {
 	return (struct http_app){
 		.begin = on_begin,
+		.waits = on_waits,
 		.room = on_room,
 		.body = on_body,
 		.handle = on_handle,

@@ -53,6 +53,16 @@ bool auth_check(struct request *rq, struct error *err)
 	return auth_key(rq->api->store, hash, &rq->key, err);
 }
 
+bool auth_waits(const struct api *api, const struct http_request *q)
+{
+	char hash[65];
+
+	if (!store_waits(api->store) || key_given(q).n == 0)
+		return false;
+	auth_key_hash(q, hash);
+	return !store_key_known(api->store, hash);
+}
+
 void auth_key_hash(const struct http_request *q, char ret[static 65])
 {
 	id_secret_hash(key_given(q), ret);

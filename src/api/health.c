@@ -41,5 +41,6 @@ bool health_takes_work(const struct request *rq, struct error *err)
 
 bool health_ready(struct request *rq, struct http_response *r, struct error *err)
 {
-	return health_takes_work(rq, err) && health_alive(rq, r, err);
+	return health_takes_work(rq, err) && store_answers(rq->api->store, err) &&
+	       health_alive(rq, r, err);
 }

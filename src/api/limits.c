@@ -138,10 +138,11 @@ static bool begin(struct request *rq, const struct kind *kind, struct http_respo
 
 bool limits_upload_begin(struct request *rq, struct http_response *r, struct error *err)
 {
-	const struct kind kind = { offsetof(struct org_under_way, uploads), LIMIT_UPLOADS,
-				   "uploads", UPLOADS_RETRY_S, rq->key.uploads };
+	struct kind kind = { offsetof(struct org_under_way, uploads), LIMIT_UPLOADS, "uploads",
+			     UPLOADS_RETRY_S, 0 };
 
-	return begin(rq, &kind, r, err);
+	return store_uploads_pending(rq->api->store, rq->key.org, &kind.elsewhere, err) &&
+	       begin(rq, &kind, r, err);
 }
 
 bool limits_part_begin(struct request *rq, struct http_response *r, struct error *err)

@@ -62,9 +62,8 @@ struct limits_use {
 void limits_look(struct limits *l, const char *org, uint64_t calls_max, struct limits_use *ret);
 
 /* An upload, a part of one, an online request, a listener (events.h) begins: RATE_LIMIT, with
- * Retry-After in `r`, for one too many. Uploads in parts that are pending count as uploads, as the
- * request's key knows them; of their parts so many may come at once as uploads may be
- * under way. */
+ * Retry-After in `r`, for one too many. Uploads in parts that are pending count as uploads; of
+ * their parts so many may come at once as uploads may be under way. */
 MUST_USE bool limits_upload_begin(struct request *rq, struct http_response *r, struct error *err);
 MUST_USE bool limits_part_begin(struct request *rq, struct http_response *r, struct error *err);
 MUST_USE bool limits_online_begin(struct request *rq, struct http_response *r, struct error *err);

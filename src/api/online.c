@@ -40,7 +40,7 @@ struct passed_call {
 	bool waits_for_first; /* piece of an answer that streams */
 	uint64_t began_ms;
 	struct call_rate rate;
-	bool takes_tokens; /* and they are to be counted */
+	bool takes_tokens;  /* and they are to be counted */
 	atomic_bool seated; /* it is counted as one of its organization's */
 	struct answer_tail tail;
 	char id[ID_SIZE], org[ID_SIZE];

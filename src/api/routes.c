@@ -33,7 +33,7 @@ static const struct route routes[] = {
 	{ "GET", "/console/", .work = HTTP_INSTANT, .handle = console_get },
 	{ "GET", "/console/{rest}", .work = HTTP_INSTANT, .handle = console_get },
 	{ "GET", "/healthz", .work = HTTP_INSTANT, .handle = health_alive },
-	{ "GET", "/readyz", .work = HTTP_INSTANT, .handle = health_ready },
+	{ "GET", "/readyz", .handle = health_ready },
 	{ "POST", "/v1/files", BODY_FORM, .creates = true, .name = "POST /v1/files",
 	  .work = HTTP_WRITE, .handle = upload_handle },
 	{ "GET", "/v1/files", .work = HTTP_LIST, .handle = files_list },

@@ -70,7 +70,7 @@ static int usage(const char *command, const char *uses)
 	return EXIT_USAGE;
 }
 
-static int key_action(const struct key_arguments *a, const char *data)
+static int key_action(const struct key_arguments *a, const struct store_place *at)
 {
 	static const char create[] =
 		"lowtide key create --org NAME|--operator [--data DIR] [--init]";
@@ -79,63 +79,64 @@ static int key_action(const struct key_arguments *a, const char *data)
 
 	if (is(a->action, "create"))
 		return (a->org != NULL || a->is_operator) && a->subject == NULL
-			       ? key_create(data, a->init, a->org, a->is_operator)
+			       ? key_create(at, a->init, a->org, a->is_operator)
 			       : usage("lowtide key", create);
 	if (a->is_operator)
 		return usage("lowtide key", create);
 	if (is(a->action, "list"))
-		return a->subject == NULL ? key_list(data, a->org) : usage("lowtide key", list);
+		return a->subject == NULL ? key_list(at, a->org) : usage("lowtide key", list);
 	if (is(a->action, "revoke"))
-		return a->org == NULL ? key_revoke(data, a->subject) : usage("lowtide key", revoke);
+		return a->org == NULL ? key_revoke(at, a->subject) : usage("lowtide key", revoke);
 	return usage("lowtide key", "lowtide key create|list|revoke");
 }
 
-static int org_action(const struct key_arguments *a, const char *data)
+static int org_action(const struct key_arguments *a, const struct store_place *at)
 {
 	if (a->cancel && !is(a->action, "suspend"))
 		return usage("lowtide org", "lowtide org suspend NAME [--cancel] [--data DIR]");
 	if (is(a->action, "suspend"))
 		return a->subject != NULL
-			       ? org_suspend(data, a->subject, a->cancel)
+			       ? org_suspend(at, a->subject, a->cancel)
 			       : usage("lowtide org",
 				       "lowtide org suspend NAME [--cancel] [--data DIR]");
 	if (is(a->action, "limit"))
 		return a->subject != NULL
-			       ? org_limit(data, a->subject, a->amount)
+			       ? org_limit(at, a->subject, a->amount)
 			       : usage("lowtide org",
 				       "lowtide org limit NAME [KEY=VALUE] [--data DIR]");
 	if (is(a->action, "resume"))
 		return a->subject != NULL
-			       ? org_resume(data, a->subject)
+			       ? org_resume(at, a->subject)
 			       : usage("lowtide org", "lowtide org resume NAME [--data DIR]");
 	if (is(a->action, "create"))
-		return a->subject != NULL ? org_create(data, a->init, a->subject)
+		return a->subject != NULL ? org_create(at, a->init, a->subject)
 					  : usage("lowtide org",
 						  "lowtide org create NAME [--data DIR] [--init]");
 	if (is(a->action, "list"))
-		return a->subject == NULL ? org_list(data)
+		return a->subject == NULL ? org_list(at)
 					  : usage("lowtide org", "lowtide org list [--data DIR]");
 	if (is(a->action, "weight"))
 		return a->amount != NULL
-			       ? org_weight(data, a->subject, a->amount)
+			       ? org_weight(at, a->subject, a->amount)
 			       : usage("lowtide org", "lowtide org weight NAME N [--data DIR]");
 	return usage("lowtide org", "lowtide org create|list|weight|limit|suspend|resume");
 }
 
 static int act_key(void *arguments, struct config *config)
 {
-	return key_action(arguments, config->data);
+	return key_action(arguments, &(struct store_place){ config->data, config->store });
 }
 
 static int act_org(void *arguments, struct config *config)
 {
-	return org_action(arguments, config->data);
+	return org_action(arguments, &(struct store_place){ config->data, config->store });
 }
 
 int command_key(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		DATA_ROW,
+		STORE_ROW,
 		OPTION("org", OPTION_ORG, "NAME", "the organization that the key belongs to"),
 		OPTION("operator", OPTION_OPERATOR, NULL,
 		       "with create: a key for /v1/lowtide/orgs and keys, and for the batches of every "
@@ -168,6 +169,7 @@ int command_org(int argc, char **argv)
 {
 	static const struct argp_option options[] = {
 		DATA_ROW,
+		STORE_ROW,
 		INIT_ROW,
 		CONFIG_ROW,
 		OPTION("cancel", OPTION_CANCEL, NULL, "with suspend: cancel its batches as well"),

@@ -54,6 +54,7 @@ int command_serve(int argc, char **argv)
 		OPTION("listen", OPTION_LISTEN, "HOST:PORT",
 		       "where to listen (127.0.0.1:8000); port 0 takes any free one"),
 		DATA_ROW,
+		STORE_ROW,
 		UPSTREAM_ROW,
 		PROFILE_ROW,
 		CONFIG_ROW,

@@ -18,6 +18,7 @@ enum option_key {
 	OPTION_CHECK,
 	OPTION_COLUMN,
 	OPTION_DATA,
+	OPTION_STORE,
 	OPTION_DELETE,
 	OPTION_DELIMITER,
 	OPTION_ENCODING,
@@ -73,6 +74,8 @@ enum option_key {
 #define CONFIG_ROW OPTION("config", 'c', "FILE", "read settings from a YAML file")
 #define SET_ROW OPTION("set", OPTION_SET, "KEY=VALUE", "set any setting; may be repeated")
 #define DATA_ROW OPTION("data", OPTION_DATA, "DIR", "data directory (./lowtide-data)")
+#define STORE_ROW \
+	OPTION("store", OPTION_STORE, "URL", "PostgreSQL database of its rows (DIR/meta.db)")
 #define INIT_ROW                          \
 	OPTION("init", OPTION_INIT, NULL, \
 	       "with create: a directory that holds no data becomes a data directory")

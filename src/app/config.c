@@ -13,6 +13,7 @@
 #include "app/config_impl.h"
 #include "app/version.h"
 #include "base/duration.h"
+#include "store/store.h"
 
 /* ---- what fits together ---- */
 
@@ -33,6 +34,14 @@ static bool check_windows(const struct config *c, struct error *err)
 			       least_text);
 	return fail_at(err, &least->origin, "limits.window_min",
 		       "%s is more than limits.window_max, which is %s", least_text, most_text);
+}
+
+static bool check_store(const struct config *c, struct error *err)
+{
+	struct error why;
+
+	return c->store == NULL || store_url_check(c->store, &why) ||
+	       fail_at(err, &given_by_key(c, "store")->origin, "store", "%s", why.message);
 }
 
 /* ---- texts become values ---- */
@@ -70,8 +79,8 @@ static bool finish(struct config *c, struct error *err)
 		    !setting_read(s, text, setting_member(s, c)))
 			return fail_memory(err);
 	}
-	return check_windows(c, err) && upstreams_finish(c, err) && webhooks_finish(c, err) &&
-	       prices_finish(c, err);
+	return check_windows(c, err) && check_store(c, err) && upstreams_finish(c, err) &&
+	       webhooks_finish(c, err) && prices_finish(c, err);
 }
 
 static bool load(struct config *c, const char *file, const struct config_flag *flags,
@@ -108,6 +117,7 @@ void config_done(struct config *c)
 		free(c->given[i].text);
 	free(c->given);
 	free(c->data);
+	free(c->store);
 	free(c->tracing_endpoint);
 	free(c->ca_file);
 	free(c->cert_file);

@@ -67,6 +67,7 @@ struct config {
 	/* one member a setting, see the table in settings.c */
 	struct address listen;
 	char *data;
+	char *store;          /* NULL: in the data directory */
 	int profile;          /* enum profile */
 	uint64_t concurrency; /* AMOUNT_AUTO: automatic */
 	uint64_t max_concurrency, max_attempts, patience_s, line_timeout_s, drain_s, response_bytes;

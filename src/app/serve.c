@@ -222,12 +222,14 @@ static bool server_open(struct server *s, const struct config *c,
 			const struct pipeline_config *pipeline, bool adopt, struct error *err)
 {
 	return listen_first(s, c, err) && data_dir_make(c->data, err) &&
-	       data_dir_lock(c->data, &s->lock_fd, err) && data_dir_check(c->data, adopt, err) &&
-	       store_open(c->data, &s->store, err) &&
-	       data_dir_join(c->data, s->store, adopt, err) && open_webhooks(s, c, err) &&
-	       redo_open(c->data, &s->redo, err) && blobs_open(c->data, s->redo, &s->blobs, err) &&
-	       open_tracer(s, c, err) && history_open(c->data, &s->history, err) &&
-	       open_stages(s, c, pipeline, err) && first_key(s, c, err) && open_http(s, c, err);
+	       data_dir_lock(c->data, &s->lock_fd, err) &&
+	       (c->store != NULL || data_dir_check(c->data, adopt, err)) &&
+	       store_open_at(&(struct store_place){ c->data, c->store }, &s->store, err) &&
+	       store_claim(s->store, err) && data_dir_join(c->data, s->store, adopt, err) &&
+	       open_webhooks(s, c, err) && redo_open(c->data, &s->redo, err) &&
+	       blobs_open(c->data, s->redo, &s->blobs, err) && open_tracer(s, c, err) &&
+	       history_open(c->data, &s->history, err) && open_stages(s, c, pipeline, err) &&
+	       first_key(s, c, err) && open_http(s, c, err);
 }
 
 /* For `systemctl status`; `more` is how it came to be so. */

@@ -36,6 +36,9 @@ const struct setting settings[] = {
 	  .about = "address and port to listen on; port 0 takes any free port" },
 	{ "data", SETTING_TEXT, AT(data), BOTH("./lowtide-data"),
 	  .about = "directory of files, results and the database; made if necessary" },
+	{ "store", SETTING_TEXT, AT(store), BOTH(NULL),
+	  .about = "PostgreSQL database to keep keys, files' and batches' rows in: a URL without a "
+		   "password; unset: data/meta.db" },
 	{ "profile", SETTING_CHOICE, AT(profile), BOTH("kimi"), .words = profile_words,
 	  .about = "the vendor whose rules hold: Kimi or OpenAI" },
 	{ "upstreams", SETTING_UPSTREAMS, AT(upstreams), BOTH(NULL), AT_RELOAD,

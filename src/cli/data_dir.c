@@ -131,6 +131,18 @@ static bool fail_stranger(const char *path, const char *what, struct error *err)
 		    path, what, path);
 }
 
+/* A database elsewhere has its files in one directory, which need not be this one. */
+static bool fail_elsewhere(const char *path, const char *what, struct error *err)
+{
+	return fail(
+		err, ERR_INVALID,
+		"the database (store) of the files in %s %s. Nothing was removed. Name the "
+		"directory that belongs to it (--data), or another database. Or start with "
+		"--adopt: then it goes on with the database as it is, and what the database does "
+		"not know is moved to %s/lost, where it is kept for retention.lost",
+		path, what, path);
+}
+
 bool data_dir_check(const char *path, bool adopt, struct error *err)
 {
 	char name[PATH_MAX];
@@ -254,9 +266,11 @@ bool data_dir_join(const char *path, struct store *store, bool adopt, struct err
 	    !id_read(path, &file, &has_file, err) || !holds_files(path, &holds, err))
 		return false;
 	const char *what = stranger(&row, has_row, &file, has_file);
-	if (what != NULL && holds && !adopt)
-		return fail_stranger(path, what, err);
-	if (what != NULL && holds)
+	bool strange = what != NULL && (holds || (has_row && store_waits(store)));
+	if (strange && !adopt)
+		return store_waits(store) ? fail_elsewhere(path, what, err)
+					  : fail_stranger(path, what, err);
+	if (strange)
 		log_warn("data.adopted", kv_str("data", path), kv_str("database", what));
 	if (!has_row) {
 		id_random(row.id);

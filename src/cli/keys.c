@@ -72,19 +72,22 @@ bool key_add(struct store *store, const char *org, const char *secret, bool is_o
 /* ---- commands: open the store, do one thing, say how it went ---- */
 
 /* `init`: what is no data directory becomes one. */
-static bool open_store(const char *data_dir, bool init, struct store **ret, struct error *err)
+static bool open_store(const struct store_place *at, bool init, struct store **ret,
+		       struct error *err)
 {
 	char name[4096];
 
-	if (init && !data_dir_make(data_dir, err))
+	if (at->url != NULL)
+		return store_open_at(at, ret, err);
+	if (init && !data_dir_make(at->data_dir, err))
 		return false;
-	snprintf(name, sizeof(name), "%s/meta.db", data_dir);
+	snprintf(name, sizeof(name), "%s/meta.db", at->data_dir);
 	if (!init && access(name, R_OK) != 0)
 		return fail(err, ERR_INVALID,
 			    "there is no lowtide data in %s: %s. --data says where it is; to begin "
 			    "there anew, 'key create' and 'org create' take --init",
-			    data_dir, strerrordesc_np(errno));
-	return store_open(data_dir, ret, err);
+			    at->data_dir, strerrordesc_np(errno));
+	return store_open_at(at, ret, err);
 }
 
 static int done(struct store *store, bool good, const struct error *err)
@@ -108,14 +111,14 @@ static void date_format(int64_t at, char to[static 32])
 	strftime(to, 32, "%Y-%m-%dT%H:%M:%SZ", &utc);
 }
 
-int key_create(const char *data_dir, bool init, const char *org, bool is_operator)
+int key_create(const struct store_place *at, bool init, const char *org, bool is_operator)
 {
 	struct store *store = NULL;
 	char secret[64];
 	struct error err;
 
 	id_secret(secret);
-	bool good = open_store(data_dir, init, &store, &err) &&
+	bool good = open_store(at, init, &store, &err) &&
 		    key_add(store, org != NULL ? org : OPERATOR_ORG, secret, is_operator, &err);
 	if (good)
 		puts(secret);
@@ -162,11 +165,11 @@ static bool print_keys(struct store *store, const char *org, struct error *err)
 	return true;
 }
 
-int key_list(const char *data_dir, const char *org)
+int key_list(const struct store_place *at, const char *org)
 {
 	struct store *store = NULL;
 	struct error err;
-	bool good = open_store(data_dir, false, &store, &err) && print_keys(store, org, &err);
+	bool good = open_store(at, false, &store, &err) && print_keys(store, org, &err);
 
 	return done(store, good, &err);
 }
@@ -210,25 +213,25 @@ static bool read_name(char to[static SECRET_MAX + 1], struct error *err)
 			    "which key? Neither an argument nor standard input names one");
 }
 
-int key_revoke(const char *data_dir, const char *id)
+int key_revoke(const struct store_place *at, const char *id)
 {
 	struct store *store = NULL;
 	struct error err;
 	char name[SECRET_MAX + 1];
 	bool given = id != NULL && strcmp(id, "-") != 0;
-	bool good = open_store(data_dir, false, &store, &err) && (given || read_name(name, &err)) &&
+	bool good = open_store(at, false, &store, &err) && (given || read_name(name, &err)) &&
 		    revoke_named(store, given ? id : name, &err);
 
 	explicit_bzero(name, sizeof(name));
 	return done(store, good, &err);
 }
 
-int org_create(const char *data_dir, bool init, const char *name)
+int org_create(const struct store_place *at, bool init, const char *name)
 {
 	struct store *store = NULL;
 	struct error err;
 	struct org org;
-	bool good = org_name_check(name, &err) && open_store(data_dir, init, &store, &err) &&
+	bool good = org_name_check(name, &err) && open_store(at, init, &store, &err) &&
 		    store_org_create(store, name, sys.now_s(), &org, &err);
 
 	if (good)
@@ -261,34 +264,34 @@ static bool print_orgs(struct store *store, struct error *err)
 	return true;
 }
 
-int org_list(const char *data_dir)
+int org_list(const struct store_place *at)
 {
 	struct store *store = NULL;
 	struct error err;
-	bool good = open_store(data_dir, false, &store, &err) && print_orgs(store, &err);
+	bool good = open_store(at, false, &store, &err) && print_orgs(store, &err);
 
 	return done(store, good, &err);
 }
 
-static int suspend(const char *data_dir, const char *name, int64_t at, bool cancel)
+static int suspend(const struct store_place *at, const char *name, int64_t when, bool cancel)
 {
 	struct store *store = NULL;
 	struct error err;
 	char id[ID_SIZE];
-	bool good = open_store(data_dir, false, &store, &err) && org_find(store, name, id, &err) &&
-		    store_org_suspend(store, name, at, cancel, &err);
+	bool good = open_store(at, false, &store, &err) && org_find(store, name, id, &err) &&
+		    store_org_suspend(store, name, when, cancel, &err);
 
 	return done(store, good, &err);
 }
 
-int org_suspend(const char *data_dir, const char *name, bool cancel)
+int org_suspend(const struct store_place *at, const char *name, bool cancel)
 {
-	return suspend(data_dir, name, sys.now_s(), cancel);
+	return suspend(at, name, sys.now_s(), cancel);
 }
 
-int org_resume(const char *data_dir, const char *name)
+int org_resume(const struct store_place *at, const char *name)
 {
-	return suspend(data_dir, name, 0, false);
+	return suspend(at, name, 0, false);
 }
 
 static bool limit_value_parse(const char *text, int64_t *ret)
@@ -337,7 +340,7 @@ static bool print_limits(struct store *store, const char *org_id, struct error *
 	return true;
 }
 
-int org_limit(const char *data_dir, const char *name, const char *limit)
+int org_limit(const struct store_place *at, const char *name, const char *limit)
 {
 	struct store *store = NULL;
 	enum org_limit which = LIMIT_FILES;
@@ -345,7 +348,7 @@ int org_limit(const char *data_dir, const char *name, const char *limit)
 	struct error err;
 	char id[ID_SIZE];
 	bool good = (limit == NULL || limit_parse(limit, &which, &value, &err)) &&
-		    open_store(data_dir, false, &store, &err) && org_find(store, name, id, &err) &&
+		    open_store(at, false, &store, &err) && org_find(store, name, id, &err) &&
 		    (limit == NULL ? print_limits(store, id, &err)
 				   : store_org_limit(store, name, which, value, &err));
 
@@ -364,15 +367,14 @@ static bool weight_parse(const char *text, unsigned *ret, struct error *err)
 		    ORG_WEIGHT_MAX);
 }
 
-int org_weight(const char *data_dir, const char *name, const char *weight)
+int org_weight(const struct store_place *at, const char *name, const char *weight)
 {
 	struct store *store = NULL;
 	unsigned number = 0;
 	struct error err;
 	char id[ID_SIZE];
-	bool good = weight_parse(weight, &number, &err) &&
-		    open_store(data_dir, false, &store, &err) && org_find(store, name, id, &err) &&
-		    store_org_weigh(store, name, number, &err);
+	bool good = weight_parse(weight, &number, &err) && open_store(at, false, &store, &err) &&
+		    org_find(store, name, id, &err) && store_org_weigh(store, name, number, &err);
 
 	return done(store, good, &err);
 }

@@ -88,9 +88,6 @@ struct http_app {
 	 * the client comes to read the answer; or, where it waits for 100-continue, not asked for).
 	 * Loop thread: no blocking but point reads. Or a worker, where `waits` has said so. */
 	bool (*begin)(void *ctx, struct http_request *q, struct http_response *r);
-	/* Before `begin`: whether that would wait, for a database elsewhere. NULL: never. Loop
-	 * thread; must not block. */
-	bool (*waits)(void *ctx, const struct http_request *q);
 	/* A piece of the body. This call cannot answer: note the fault and answer in `handle`. Loop
 	 * thread, or after http_body_to_worker() a worker, which may block. */
 	void (*body)(void *ctx, struct http_request *q, struct slice piece);
@@ -111,6 +108,9 @@ struct http_app {
 	 * thread. */
 	enum http_room (*room)(void *ctx, struct http_request *q, size_t bytes,
 			       struct http_response *r);
+	/* Before `begin`: whether that would wait, for a database elsewhere. NULL: never. Loop
+	 * thread; must not block. */
+	bool (*waits)(void *ctx, const struct http_request *q);
 };
 
 struct http_config {

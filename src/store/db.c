@@ -42,6 +42,11 @@ void db_wait(struct db *db, unsigned wait_ms)
 	db->kind->wait(db, wait_ms);
 }
 
+bool db_claim(struct db *db, struct error *err)
+{
+	return db->kind->claim == NULL || db->kind->claim(db, err);
+}
+
 bool db_exec(struct db *db, const char *text, struct error *err)
 {
 	return db->kind->exec(db, text, err);

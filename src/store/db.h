@@ -30,7 +30,7 @@
 	X(directory_get) X(directory_put) X(newest)                                                \
 	X(org_insert) X(org_find) X(org_list) X(org_known) X(org_weight) X(org_weigh)              \
 	X(org_suspend) X(org_suspended)                                                            \
-	X(org_limit_used) X(batch_queue) X(org_queue)                                              \
+	X(org_limit_used) X(batch_queue) X(org_queue) X(org_uploads)                               \
 	X(day_add) X(day_add_of_batch) X(day_get) X(day_list) X(day_counted) X(day_forget)         \
 	X(org_limit_list) X(org_limit_put) X(org_limit_drop)                                       \
 	X(key_insert) X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count)              \
@@ -91,14 +91,16 @@ MUST_USE bool db_open(const struct db_kind *kind, struct store *store, const cha
 		      enum db_use use, struct db **ret, struct error *err);
 void db_close(struct db *db); /* NULL is fine */
 void db_wait(struct db *db, unsigned wait_ms);
+/* store_claim(), by the connection that writes, for as long as it is there. */
+MUST_USE bool db_claim(struct db *db, struct error *err);
 
 /* Runs SQL that is no prepared statement: settings and migrations. */
 MUST_USE bool db_exec(struct db *db, const char *text, struct error *err);
 /* A transaction is open: begun, and neither committed nor rolled back, by the database itself
  * either. */
 bool db_in_transaction(const struct db *db);
-/* A number that is another one once another connection has changed what is known of keys. Of the
- * server nothing is asked, and nothing is waited for, but where the connection to it has broken. */
+/* A number that is another one once another connection has changed what is known of keys. Of a server
+ * nothing is asked, and nothing is waited for; where the connection to it has broken it fails. */
 MUST_USE bool db_version(struct db *db, int64_t *ret, struct error *err);
 /* Fails as the last call did that failed. */
 MUST_USE bool db_fail_again(struct db *db, struct error *err);

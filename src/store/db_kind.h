@@ -8,9 +8,11 @@
 
 struct db_kind {
 	const char *name;
+	bool waits; /* for a server: store_waits() */
 	bool (*open)(const char *where, enum db_use use, struct db **ret, struct error *err);
 	void (*close)(struct db *db);
 	void (*wait)(struct db *db, unsigned wait_ms);
+	bool (*claim)(struct db *db, struct error *err); /* NULL: it needs none */
 	bool (*exec)(struct db *db, const char *text, struct error *err);
 	bool (*in_transaction)(const struct db *db);
 	bool (*fail_again)(struct db *db, struct error *err);

@@ -17,6 +17,14 @@ bool store_directory_get(struct store *s, struct store_directory *ret, bool *ret
 	return query_row_ok(&q, err);
 }
 
+bool store_answers(struct store *s, struct error *err)
+{
+	struct store_directory ignored;
+	bool found;
+
+	return !store_waits(s) || store_directory_get(s, &ignored, &found, err);
+}
+
 bool store_directory_put(struct store *s, const struct store_directory *d, int64_t now,
 			 struct error *err)
 {

@@ -45,6 +45,5 @@ bool key_read(struct query *q, struct key *ret, struct error *err)
 	ret->revoked_at = query_int(q);
 	ret->suspended = query_int(q) != 0;
 	ret->is_operator = query_int(q) != 0;
-	ret->uploads = query_u64(q);
 	return query_row_ok(q, err);
 }

@@ -126,7 +126,10 @@ bool store_org_change(struct store *s, const char *name, const struct org_change
 		if (change->limits[i].changes &&
 		    !limit_put(t.db, name, i, change->limits[i].to, err))
 			return false;
-	return txn_commit(&t, err);
+	if (!txn_commit(&t, err))
+		return false;
+	key_cache_forget(&s->keys);
+	return true;
 }
 
 bool store_org_weigh(struct store *s, const char *name, unsigned weight, struct error *err)
@@ -164,7 +167,10 @@ bool store_org_suspend(struct store *s, const char *name, int64_t at, bool cance
 		return false;
 	if (changed == 0)
 		return fail(err, ERR_NOT_FOUND, "No organization is named '%s'.", name);
-	return txn_commit(&t, err);
+	if (!txn_commit(&t, err))
+		return false;
+	key_cache_forget(&s->keys);
+	return true;
 }
 
 bool store_org_limit(struct store *s, const char *name, enum org_limit limit, int64_t value,
@@ -267,13 +273,26 @@ bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error
 		return fail_param(err, "id", "invalid_value",
 				  "%lld keys begin like '%s'. Name the one to revoke by its id.",
 				  (long long)in_force, id);
-	return sql_run(t.db, SQL_key_revoke, VALUES(txt(id), num(now)), NULL, err) &&
-	       txn_commit(&t, err);
+	if (!sql_run(t.db, SQL_key_revoke, VALUES(txt(id), num(now)), NULL, err) ||
+	    !txn_commit(&t, err))
+		return false;
+	key_cache_forget(&s->keys);
+	return true;
 }
 
 bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err)
 {
 	return key_cache_find(&s->keys, hash, ret, err);
+}
+
+bool store_key_known(struct store *s, const char *hash)
+{
+	return key_cache_knows(&s->keys, hash);
+}
+
+bool store_uploads_pending(struct store *s, const char *org, uint64_t *ret, struct error *err)
+{
+	return key_cache_uploads(&s->keys, org, ret, err);
 }
 
 bool store_key_count(struct store *s, uint64_t *ret, struct error *err)

@@ -55,10 +55,19 @@ static bool lock_wait_set(struct postgres_db *db, struct error *err)
 /* ---- transactions ---- */
 
 /* Its number tells what has become of it, should its commit not be answered. */
-static bool transaction_begin(struct postgres_db *db, struct error *err)
+static bool transaction_try(struct postgres_db *db, struct error *err)
 {
 	return lock_wait_set(db, err) && postgres_exec(db, "BEGIN; SELECT pg_current_xact_id()",
 						       db->xid, sizeof(db->xid), err);
+}
+
+/* That a connection broke long ago shows at its next use. */
+static bool transaction_begin(struct postgres_db *db, struct error *err)
+{
+	db->begun = transaction_try(db, err) ||
+		    (PQstatus(db->conn) == CONNECTION_BAD && postgres_revive(db, err) &&
+		     transaction_try(db, err));
+	return db->begun;
 }
 
 /* A commit of a transaction in which a statement has failed is a rollback. */
@@ -66,7 +75,8 @@ static bool commit_is_good(struct postgres_db *db, const PGresult *r, struct err
 {
 	if (!postgres_is_good(r)) {
 		(void)!postgres_fail(db, r, "commit", err);
-		return PQstatus(db->conn) == CONNECTION_BAD && postgres_has_happened(db);
+		return db->use == DB_WRITES && PQstatus(db->conn) == CONNECTION_BAD &&
+		       postgres_has_happened(db);
 	}
 	return strcmp(PQcmdStatus((PGresult *)r), "COMMIT") == 0 ||
 	       fail_sys(err, 0, "commit: PostgreSQL has rolled back");
@@ -75,6 +85,8 @@ static bool commit_is_good(struct postgres_db *db, const PGresult *r, struct err
 static bool transaction_commit(struct postgres_db *db, struct error *err)
 {
 	PGresult *r = PQexec(db->conn, "COMMIT");
+
+	db->begun = false;
 	bool good = commit_is_good(db, r, err);
 
 	PQclear(r);
@@ -117,19 +129,30 @@ static void parameters_set(struct parameters *p, const struct value *values)
 	}
 }
 
+static PGresult *execute(struct postgres_db *db, enum sql id, const struct parameters *p)
+{
+	return PQexecPrepared(db->conn, sql_name(id), p->n, p->texts, NULL, NULL, 0);
+}
+
+/* A statement of its own is asked again where the connection turns out to be broken: all that change
+ * anything are part of a transaction. What fails the first step tells. */
 static void begin(struct query *q, const struct value *values)
 {
 	struct postgres_db *db = postgres_of(q->db);
+	bool alone = (!db->begun && !in_transaction(q->db)) || q->id == SQL_begin;
 	struct parameters p;
 	struct error err;
 
 	q->row = -1;
-	if (!in_transaction(q->db) && !postgres_revive(db, &err))
-		return; /* the first step tells */
-	if (q->id == SQL_begin || q->id == SQL_commit)
+	if ((alone && !postgres_revive(db, &err)) || q->id == SQL_begin || q->id == SQL_commit)
 		return;
 	parameters_set(&p, values);
-	q->rows = PQexecPrepared(db->conn, sql_name(q->id), p.n, p.texts, NULL, NULL, 0);
+	q->rows = execute(db, q->id, &p);
+	db->begun = db->begun && q->id != SQL_rollback;
+	if (alone && PQstatus(db->conn) == CONNECTION_BAD && postgres_revive(db, &err)) {
+		PQclear(q->rows);
+		q->rows = execute(db, q->id, &p);
+	}
 }
 
 static bool step(struct query *q, bool *ret_row, struct error *err)
@@ -176,14 +199,13 @@ static struct slice text(struct query *q, int column)
 
 /* ---- what others change ---- */
 
-/* Is told by NOTIFY, without asking the server. */
+/* Is told by NOTIFY, without asking the server. A connection that has broken is made again by the next
+ * query, and may have missed something: `told` says so then. */
 static bool version(struct db *base, int64_t *ret, struct error *err)
 {
 	struct postgres_db *db = postgres_of(base);
 	PGnotify *told;
 
-	if (!postgres_revive(db, err))
-		return false;
 	if (PQconsumeInput(db->conn) == 0)
 		return postgres_fail(db, NULL, "what others change", err);
 	while ((told = PQnotifies(db->conn)) != NULL) {
@@ -196,9 +218,11 @@ static bool version(struct db *base, int64_t *ret, struct error *err)
 
 const struct db_kind db_postgres = {
 	.name = "PostgreSQL",
+	.waits = true,
 	.open = postgres_open,
 	.close = postgres_close,
 	.wait = wait,
+	.claim = postgres_claim,
 	.exec = exec,
 	.in_transaction = in_transaction,
 	.fail_again = again,

@@ -10,6 +10,8 @@ struct postgres_db {
 	struct db base; /* first */
 	PGconn *conn;
 	enum db_use use;
+	bool claims; /* store_claim(): whenever it connects */
+	bool begun;  /* the writer's transaction: until its end a connection that breaks stays so */
 	unsigned lock_wait_ms, lock_wait_set_ms; /* asked for; as the server has it */
 	int64_t told; /* how often it was told that keys have changed, or may have missed it */
 	char xid[24]; /* of the transaction that is open */
@@ -35,6 +37,8 @@ MUST_USE bool postgres_exec(struct postgres_db *db, const char *text, char *ret_
 
 bool postgres_open(const char *url, enum db_use use, struct db **ret, struct error *err);
 void postgres_close(struct db *db);
+/* store_claim(). */
+bool postgres_claim(struct db *db, struct error *err);
 /* A connection that has broken is made again. */
 MUST_USE bool postgres_revive(struct postgres_db *db, struct error *err);
 /* Whether transaction `xid`, whose commit was not answered, has happened. Returns once it is known,

@@ -7,9 +7,11 @@
 #include "base/log.h"
 #include "postgres_texts.h"
 #include "store/postgres.h"
+#include "store/store.h"
 
 #define RETRY_MS 200
 #define TELL_MS 60000
+#define CLAIM_WAIT_MS 35000
 
 static const char *const texts[SQL_COUNT] = {
 #define X(name) [SQL_##name] = text_##name,
@@ -62,6 +64,51 @@ static bool prepare(struct postgres_db *db, struct error *err)
 	return PQexitPipelineMode(db->conn) == 1 || postgres_fail(db, NULL, "preparing", err);
 }
 
+/* A lock of the session, for this schema: it goes with the connection. A server that hears nothing more
+ * of our machine lets go of it after half a minute. */
+static bool claim_try(struct postgres_db *db, bool *ret_ours, struct error *err)
+{
+	static const char text[] = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;"
+				   "SET tcp_keepalives_count = 4;"
+				   "SELECT pg_try_advisory_lock(x'4c6f7753'::int, " /* "LowS" */
+				   "current_schema()::regnamespace::oid::int)";
+	char ours[8];
+
+	if (!postgres_exec(db, text, ours, sizeof(ours), err))
+		return false;
+	*ret_ours = ours[0] == 't';
+	return true;
+}
+
+static bool fail_claimed(struct error *err)
+{
+	return fail(err, ERR_INVALID,
+		    "another lowtide serves from this database already (store): one at a time may");
+}
+
+static bool claim_again(struct postgres_db *db, struct error *err)
+{
+	bool ours;
+
+	return claim_try(db, &ours, err) && (ours || fail_claimed(err));
+}
+
+/* A start after a crash may find the lock of the one before. */
+bool postgres_claim(struct db *base, struct error *err)
+{
+	struct postgres_db *db = postgres_of(base);
+	uint64_t began_ms = clock_ms();
+	bool ours = false;
+
+	while (postgres_revive(db, err) && claim_try(db, &ours, err) && !ours) {
+		if (clock_ms() - began_ms > CLAIM_WAIT_MS)
+			return fail_claimed(err);
+		poll(NULL, 0, RETRY_MS);
+	}
+	db->claims = ours;
+	return ours;
+}
+
 /* LISTEN: before the first question, so that no change between is missed. */
 static bool set_up(struct postgres_db *db, struct error *err)
 {
@@ -71,7 +118,14 @@ static bool set_up(struct postgres_db *db, struct error *err)
 	db->told++;
 	return postgres_exec(db, text_connect, NULL, 0, err) &&
 	       (db->use == DB_WRITES || postgres_exec(db, listen, NULL, 0, err)) &&
-	       prepare(db, err);
+	       (!db->claims || claim_again(db, err)) && prepare(db, err);
+}
+
+/* What is not an error: libpq would print it on stderr. */
+static void notice_drop(void *arg, const char *message)
+{
+	(void)arg;
+	(void)message;
 }
 
 static bool connect(struct postgres_db *db, const char *url, struct error *err)
@@ -79,8 +133,9 @@ static bool connect(struct postgres_db *db, const char *url, struct error *err)
 	db->conn = conn_make(url);
 	if (db->conn == NULL)
 		return fail_memory(err);
+	PQsetNoticeProcessor(db->conn, notice_drop, NULL);
 	if (PQstatus(db->conn) != CONNECTION_OK)
-		return postgres_fail(db, NULL, "connecting", err);
+		return postgres_fail(db, NULL, "connecting to the database (store)", err);
 	return (db->use == DB_READS || postgres_migrate(db, err)) && set_up(db, err);
 }
 
@@ -106,13 +161,35 @@ void postgres_close(struct db *db)
 	free(db); /* which begins with it */
 }
 
+bool store_url_check(const char *url, struct error *err)
+{
+	char *why = NULL;
+	PQconninfoOption *options = PQconninfoParse(url, &why);
+	bool has_password = false;
+
+	if (options == NULL && why == NULL)
+		return fail_memory(err);
+	if (options == NULL) {
+		(void)!fail(err, ERR_INVALID, "%.*s", (int)strcspn(why, "\n"), why);
+		PQfreemem(why);
+		return false;
+	}
+	for (const PQconninfoOption *o = options; o->keyword != NULL; o++)
+		has_password |= strcmp(o->keyword, "password") == 0 && o->val != NULL;
+	PQconninfoFree(options);
+	return !has_password ||
+	       fail(err, ERR_INVALID,
+		    "it holds a password, which a list of processes would show: give that in "
+		    "PGPASSWORD, or in the file that PGPASSFILE names");
+}
+
 bool postgres_revive(struct postgres_db *db, struct error *err)
 {
 	if (PQstatus(db->conn) == CONNECTION_OK)
 		return true;
 	PQreset(db->conn);
 	if (PQstatus(db->conn) != CONNECTION_OK)
-		return postgres_fail(db, NULL, "connecting again", err);
+		return postgres_fail(db, NULL, "connecting to the database (store) again", err);
 	return set_up(db, err);
 }
 

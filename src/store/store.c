@@ -47,12 +47,13 @@ bool store_open_with(const struct db_kind *kind, const char *where, struct store
 
 	if (s == NULL)
 		return fail_memory(err);
+	s->waits = kind->waits;
 	s->write_wait_ms = WRITE_WAIT_MS;
 	pthread_mutex_init(&s->turn_lock, NULL);
 	clock_cond_init(&s->turn_free);
 	pthread_cond_init(&s->turn_idle, NULL);
 	pthread_cond_init(&s->group_over, NULL);
-	pthread_mutex_init(&s->keys.lock, NULL);
+	key_cache_init(&s->keys);
 	pthread_mutex_init(&s->idle_lock, NULL);
 	pthread_cond_init(&s->idle_more, NULL);
 	if (!open_connections(s, kind, where, err)) {
@@ -72,6 +73,20 @@ bool store_open(const char *data_dir, struct store **ret, struct error *err)
 	return create_private(path, err) && store_open_with(&db_sqlite, path, ret, err);
 }
 
+bool store_open_at(const struct store_place *at, struct store **ret, struct error *err)
+{
+	return at->url != NULL ? store_connect(at->url, ret, err)
+			       : store_open(at->data_dir, ret, err);
+}
+
+bool store_claim(struct store *s, struct error *err)
+{
+	turn_take(s);
+	bool good = db_claim(s->writer, err);
+	turn_end(s);
+	return good;
+}
+
 void store_close(struct store *s)
 {
 	if (s == NULL)
@@ -82,12 +97,16 @@ void store_close(struct store *s)
 	db_close(s->writer); /* the last one out folds the log into the database */
 	pthread_cond_destroy(&s->idle_more);
 	pthread_mutex_destroy(&s->idle_lock);
-	pthread_mutex_destroy(&s->keys.lock);
 	pthread_cond_destroy(&s->group_over);
 	pthread_cond_destroy(&s->turn_idle);
 	pthread_cond_destroy(&s->turn_free);
 	pthread_mutex_destroy(&s->turn_lock);
 	free(s);
+}
+
+bool store_waits(const struct store *s)
+{
+	return s->waits;
 }
 
 /* ---- readers ---- */

@@ -25,7 +25,23 @@ MUST_USE bool store_open(const char *data_dir, struct store **ret, struct error 
  * its tables. UNAVAILABLE where the server cannot be reached or does not let us in; INVALID where the
  * schema is another program's or a newer lowtide's. */
 MUST_USE bool store_connect(const char *url, struct store **ret, struct error *err);
+/* INVALID where that could not be a URL, or holds a password, which a list of processes would show. */
+MUST_USE bool store_url_check(const char *url, struct error *err);
+
+/* Where a store is. */
+struct store_place {
+	const char *data_dir;
+	const char *url; /* NULL: in the data directory */
+};
+MUST_USE bool store_open_at(const struct store_place *at, struct store **ret, struct error *err);
+/* From now on this store is this process's alone to serve from; commands may still change it. INVALID
+ * where it is another's. A data directory is claimed by its lock (cli/data_dir.h). */
+MUST_USE bool store_claim(struct store *s, struct error *err);
 void store_close(struct store *s);
+/* Its reads wait for a server: no event loop makes one. */
+bool store_waits(const struct store *s);
+/* Whether that server answers: UNAVAILABLE, which the next call may find otherwise. Waits for it. */
+MUST_USE bool store_answers(struct store *s, struct error *err);
 
 /* ---- the data directory (cli/data_dir.h) ---- */
 
@@ -84,7 +100,6 @@ struct key {
 	int64_t revoked_at;         /* 0: in force */
 	bool suspended;             /* its organization is: it may do nothing */
 	bool is_operator;           /* looks after all organizations (contract 13.1) */
-	uint64_t uploads;           /* its organization's uploads in parts that are pending */
 	int64_t limits[ORG_LIMITS]; /* its organization's own; of a key that store_key_find gave */
 };
 
@@ -143,9 +158,15 @@ MUST_USE bool store_key_list(struct store *s, const char *org, struct key **ret,
 /* `id` is a key's id or its hint; NOT_FOUND, or INVALID if a hint names several in force. Revoking
  * again is no error and keeps the time of the first. */
 MUST_USE bool store_key_revoke(struct store *s, const char *id, int64_t now, struct error *err);
-/* BAD_KEY if unknown or revoked. From memory, or a point read on a connection of its own: fit for
- * an event loop. What another process revokes counts 10 ms later. */
+/* BAD_KEY if unknown or revoked. From memory, or a point read on a connection of its own, as
+ * store_uploads_pending() is: fit for an event loop unless store_waits(). What another process
+ * revokes counts 10 ms later, of PostgreSQL as soon as it is told, or after 5 s. */
 MUST_USE bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err);
+/* store_key_find() would answer from memory. Fit for an event loop, always. */
+bool store_key_known(struct store *s, const char *hash);
+/* The organization's uploads in parts that are pending. */
+MUST_USE bool store_uploads_pending(struct store *s, const char *org, uint64_t *ret,
+				    struct error *err);
 /* Keys in force. */
 MUST_USE bool store_key_count(struct store *s, uint64_t *ret, struct error *err);
 

@@ -27,6 +27,7 @@ struct txn_group {
 };
 
 struct store {
+	bool waits;                /* for a server */
 	pthread_mutex_t turn_lock; /* for what follows up to `group` */
 	pthread_cond_t turn_free;  /* for the next transaction ... */
 	pthread_cond_t turn_idle;  /* for turn_take() ... */

@@ -135,12 +135,10 @@ static void group_commit(struct store *s)
 	struct error err;
 	bool ok = sql_run(s->writer, SQL_commit, VALUES(), NULL, &err);
 
-	if (ok) {
-		key_cache_forget(&s->keys);
+	if (ok)
 		group_tell(s);
-	} else {
+	else
 		roll_back(s);
-	}
 	group_end(s, ok ? NULL : &err);
 }
 
@@ -178,15 +176,18 @@ static unsigned wait_ms(const struct store *s, uint64_t entered_ms)
 	return waited_ms < LOCKED_WAIT_MS ? (unsigned)(LOCKED_WAIT_MS - waited_ms) : 1;
 }
 
-/* Logged once a minute: an operator has to find the process that holds it. */
+/* Logged once a minute: an operator has to find the process that holds it, or what ails PostgreSQL. */
 static void log_locked(struct store *s, const struct error *err)
 {
 	if (s->locked_told_ms != 0 && s->locked_at_ms - s->locked_told_ms < LOCKED_TELL_MS)
 		return;
 	s->locked_told_ms = s->locked_at_ms;
-	log_warn("store.locked", kv_u64("waited_ms", s->write_wait_ms),
-		 kv_str("why", "another process holds the write lock of meta.db"),
-		 kv_str("detail", err->detail));
+	if (s->waits)
+		log_warn("store.away", kv_str("why", err->message), kv_str("detail", err->detail));
+	else
+		log_warn("store.locked", kv_u64("waited_ms", s->write_wait_ms),
+			 kv_str("why", "another process holds the write lock of meta.db"),
+			 kv_str("detail", err->detail));
 }
 
 static bool first_begin(struct store *s, uint64_t entered_ms, struct error *err)

@@ -110,14 +110,14 @@ def test_2_3_a_revoked_key_stops_at_once_and_others_go_on(api):
     org = "org-" + fresh()
     gone, stays = (Api(api.server, api.server.new_key(org)) for _ in range(2))
     file_id = gone.upload([line("a")])
-    listed = program.run("key", "list", "--data", api.server.data).stdout.splitlines()
+    listed = program.run("key", "list", *api.server.place()).stdout.splitlines()
     rows = [row for row in listed if org in row]
     assert len(rows) == 2, listed
     assert not any(gone.key in row or stays.key in row for row in listed), "a key was shown again"
     ids = [re.search(r"key_[A-Za-z0-9]{24}", row)[0] for row in rows]
     mine = [n for n, row in enumerate(rows) if gone.key[:7] in row]
     assert len(mine) == 1, rows
-    program.run("key", "revoke", "--data", api.server.data, ids[mine[0]])
+    program.run("key", "revoke", *api.server.place(), ids[mine[0]])
     time.sleep(0.05)  # the server asks every 10 ms whether another process has changed anything
     bad_key(gone.http.get("files"), api.profile)
     assert stays.file(file_id)["id"] == file_id

@@ -502,7 +502,7 @@ def test_8_3_lines_of_a_suspended_organization_hold_up_no_probe(serve, own_upstr
     own_upstream.everything = Answer(how="reset")
     held = api.create(numbered(fresh(), 3, model="m-1"))
     api.wait(held, lambda b: b["lowtide"]["stall_reason"] == "upstream_down")
-    program.run("org", "suspend", "default", "--data", api.server.data)
+    program.run("org", "suspend", "default", *api.server.place())
     wait_until(lambda: api.http.get("files").status_code == 403, "refused", seconds=10)
     time.sleep(2)
     own_upstream.stop()
@@ -512,7 +512,7 @@ def test_8_3_lines_of_a_suspended_organization_hold_up_no_probe(serve, own_upstr
     own_upstream.everything = None
     own_upstream.start()
     assert other.wait(batch, "completed", seconds=40)["request_counts"]["completed"] == 3
-    program.run("org", "resume", "default", "--data", api.server.data)
+    program.run("org", "resume", "default", *api.server.place())
     wait_until(lambda: api.http.get("files").status_code == 200, "goes on", seconds=10)
     api.wait(held, "completed")
     other.close()

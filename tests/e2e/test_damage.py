@@ -43,8 +43,7 @@ def part_done(api, upstream, done, held=40, **more):
 
 
 def rows(api, sql, *values):
-    with sqlite3.connect(api.server.data / "meta.db", timeout=10) as db:
-        return db.execute(sql, values).fetchall()
+    return api.server.rows(sql, *values)
 
 
 def merged(api, batch):

@@ -193,7 +193,7 @@ def test_13_1_limits_of_one_organization(serve):
     api.server.upstream.release("gate")
     other.close()
     for wrong in ("open_batches", "open_batches=-1", "open_batches=many", "poems=3"):
-        program.run("org", "limit", "default", wrong, "--data", api.server.data, expect=2)
+        program.run("org", "limit", "default", wrong, *api.server.place(), expect=2)
 
 
 def test_out_of_descriptors_is_503(serve):
@@ -230,7 +230,7 @@ def test_out_of_descriptors_for_connections_is_logged_once(serve):
 
 
 def org_command(api, *words):
-    return program.run("org", *words, "--data", api.server.data)
+    return program.run("org", *words, *api.server.place())
 
 
 def refused(api):
@@ -308,6 +308,6 @@ def test_e15_the_operator_cancels(serve):
 
 def test_e15_usage(serve):
     api = serve()
-    done = program.run("org", "suspend", "nobody", "--data", api.server.data, expect=1)
+    done = program.run("org", "suspend", "nobody", *api.server.place(), expect=1)
     assert "nobody" in done.stderr
-    program.run("org", "resume", "default", "--cancel", "--data", api.server.data, expect=2)
+    program.run("org", "resume", "default", "--cancel", *api.server.place(), expect=2)

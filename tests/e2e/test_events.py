@@ -447,7 +447,7 @@ def test_13_1_streams_and_waits_end_with_their_key(serve, by):
         for stream in (one, two, other):
             stream.next()
         if by == "command":
-            program.run("key", "revoke", "--data", api.server.data, stdin=key)
+            program.run("key", "revoke", *api.server.place(), stdin=key)
         else:
             boss = {"Authorization": f"Bearer {api.server.operator_key()}"}
             url = f"{api.server.base_url}/lowtide/keys"
@@ -473,13 +473,13 @@ def test_13_1_streams_and_waits_end_with_the_suspension_of_their_organization(se
     with Events(api, ORG) as seen, Events(boss, ORG + "?org=default") as watcher:
         seen.next()
         watcher.next()
-        program.run("org", "suspend", "default", "--data", api.server.data)
+        program.run("org", "suspend", "default", *api.server.place())
         began = time.monotonic()
         seen.rest()
         assert seen.ended, "it broke off"
         check_error(answer(), api.profile, 403)
         assert time.monotonic() - began < 10
-        program.run("org", "resume", "default", "--data", api.server.data)
+        program.run("org", "resume", "default", *api.server.place())
         api.cancel(batch)
         watcher.until(lambda e: e.data["status"] == "cancelled")
 

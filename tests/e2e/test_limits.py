@@ -22,7 +22,7 @@ RATE = ("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratel
 
 def limit(api, text, org="default"):
     """As an operator does, beside the server; it is in force for the next call."""
-    program.run("org", "limit", org, text, "--data", api.server.data)
+    program.run("org", "limit", org, text, *api.server.place())
     time.sleep(0.02)  # the key cache asks every 10 ms
 
 
@@ -306,7 +306,7 @@ def test_13_1_online_requests_over_the_day_are_refused(serve, profile):
     other = Api(api.server, api.server.new_key("other"))
     assert chat(other).status_code == 200
     other.close()
-    boss = Api(api.server, program.run("key", "create", "--data", api.server.data, "--operator").stdout.strip())
+    boss = Api(api.server, program.run("key", "create", *api.server.place(), "--operator").stdout.strip())
     rows = {row["name"]: row for row in boss.http.get("lowtide/orgs/default").json()["limits"]}
     assert rows["tokens_per_day"]["limit"] == 25 and rows["tokens_per_day"]["use"] == 30
     boss.close()

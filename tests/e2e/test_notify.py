@@ -120,7 +120,7 @@ def test_no_key_is_written_to_the_journal(serve):
     stat = out.stat()
     server.start(env={"JOURNAL_STREAM": f"{stat.st_dev}:{stat.st_ino}"})
     assert "sk-" not in server.stdout() + server.log()
-    assert program.run("key", "list", "--data", server.data).stdout == ""
+    assert program.run("key", "list", *server.place()).stdout == ""
     said = re.search(r"to make one: lowtide (key create .*)", server.stdout())[1].split()
     key = program.run(*said).stdout.strip()
     assert Api(server, key).http.get("files").status_code == 200

@@ -166,7 +166,7 @@ def test_13_1_organizations(api, boss):
     assert row["suspended_at"] is None
     one = boss.http.get(f"lowtide/orgs/{name}").json()
     assert {k: one[k] for k in row} == row
-    program.run("org", "weight", name, "3", "--data", api.server.data)
+    program.run("org", "weight", name, "3", *api.server.place())
     assert boss.http.get(f"lowtide/orgs/{name}").json()["weight"] == 3
     check_error(boss.http.get("lowtide/orgs/nobody"), api.profile, 404)
     for call in ("suspend", "resume"):
@@ -223,10 +223,10 @@ def test_13_1_suspended_by_another_process_at_once(serve):
     api = serve()
     assert online(api).status_code == 200
     for _ in range(3):
-        program.run("org", "suspend", "default", "--data", api.server.data)
+        program.run("org", "suspend", "default", *api.server.place())
         time.sleep(0.02)  # the key cache asks every 10 ms
         forbidden(online(api), api.profile, "suspended")
-        program.run("org", "resume", "default", "--data", api.server.data)
+        program.run("org", "resume", "default", *api.server.place())
         time.sleep(0.02)
         assert online(api).status_code == 200
 
@@ -268,9 +268,9 @@ def test_13_1_a_revoked_operator(serve):
     key = api.server.operator_key()
     boss = Api(api.server, key)
     assert boss.http.get("lowtide/orgs").status_code == 200
-    listing = program.run("key", "list", "--data", api.server.data).stdout
+    listing = program.run("key", "list", *api.server.place()).stdout
     assert re.search(r"in force  operator  operator$", listing, re.M), listing
-    program.run("key", "revoke", key, "--data", api.server.data)
+    program.run("key", "revoke", key, *api.server.place())
     wait_until(lambda: boss.http.get("lowtide/orgs").status_code == 401, "it is revoked")
     boss.close()
 

@@ -87,7 +87,7 @@ def test_weights_of_organizations(serve, own_upstream):
     """`lowtide org weight`: three times the tokens."""
     api = serve(settings={"execution.concurrency": 4})
     other = type(api)(api.server, api.server.new_key("heavy"))
-    run_program("org", "weight", "heavy", "3", "--data", api.server.data)
+    run_program("org", "weight", "heavy", "3", *api.server.place())
     gate, light, heavy = fresh(), fresh(), fresh()
     block = api.create(numbered(gate, 4, f"hold:{gate}"))
     own_upstream.wait_sent(gate, 4)

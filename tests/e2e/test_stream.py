@@ -597,6 +597,8 @@ def test_11_1_by_completion_a_lost_result_file(crashing, own_upstream):
     batch = api.create(lines, **COMPLETION)
     wait_ended(api, batch, count)
     seen, _ = read_all(api, batch)
+    written = "SELECT output_bytes > 0 FROM progress WHERE batch = ?"
+    wait_until(lambda: api.server.rows(written, batch["id"]) == [(1,)], "a row knows of them")
     api.server.kill()
     (order,) = api.server.data.glob("batches/*.order")
     order.unlink()

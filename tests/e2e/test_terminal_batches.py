@@ -187,7 +187,7 @@ def test_an_operator_names_the_organization(kimi, done):
     env = {"LOWTIDE_API_KEY": kimi.server.operator_key()}
     told = client(kimi, "show", done["id"], env=env, expect=1)
     assert "org" in told.stderr
-    org = program.run("key", "list", "--data", kimi.server.data).stdout
+    org = program.run("key", "list", *kimi.server.place()).stdout
     hint = next(row for row in org.splitlines() if kimi.key[:7] in row)
     name = re.search(r"org-[0-9a-f]{12}", hint)[0]
     shown = client(kimi, "show", done["id"], "--org", name, "--output", "plain", env=env).stdout

@@ -52,7 +52,7 @@ def test_contents(wheel):
         for name in inside
         if name.startswith("lowtide.libs/") and not name.endswith("/")
     }
-    assert {"libcurl", "libnghttp2", "libcrypto", "libsqlite3", "libjansson"} <= bundled
+    assert {"libcurl", "libnghttp2", "libpq", "libcrypto", "libsqlite3", "libjansson"} <= bundled
     assert bundled <= set(listed), bundled - set(listed)
     for license in set(listed.values()):
         assert any(name.endswith(f"licenses/{license}") for name in inside), license

@@ -1,14 +1,18 @@
 """Starts, stops and kills the real program."""
 
+import contextlib
 import os
 import pathlib
 import re
 import signal
+import sqlite3
 import subprocess
 import time
 import uuid
 
 import httpx
+
+from support import postgres
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("LOWTIDE_BIN") or ROOT / "build-test" / "lowtide")
@@ -68,7 +72,8 @@ class Server:
         self.upstream = upstream
         self.profile = profile
         spoken = {"execution.client": http_client} if http_client else {}
-        self.settings = {"execution.drain": "1s", **spoken, **(settings or {})}
+        store = {"store": postgres.schema()} if postgres.wanted() else {}
+        self.settings = {"execution.drain": "1s", **spoken, **store, **(settings or {})}
         self.env = dict(env or {})
         self.args = list(args)
         self.key = "sk-bootstrap-" + uuid.uuid4().hex
@@ -195,6 +200,11 @@ class Server:
     def stdout(self):
         return self.stdout_path.read_text(errors="replace")
 
+    def rows(self, sql, *values):
+        """What meta.db answers."""
+        with contextlib.closing(sqlite3.connect(self.data / "meta.db", timeout=10)) as db, db:
+            return db.execute(sql, values).fetchall()
+
     def log(self):
         return self.stderr_path.read_text(errors="replace")
 
@@ -213,11 +223,16 @@ class Server:
                 found.add(name)
         return found
 
+    def place(self):
+        """Where its rows are, for the commands beside it."""
+        store = ["--store", self.settings["store"]] if "store" in self.settings else []
+        return ["--data", str(self.data), *store]
+
     def new_key(self, org=None):
         """A key of a new organization, or of `org`; made while the server runs."""
         org = org or "org-" + uuid.uuid4().hex[:12]
-        return run("key", "create", "--data", self.data, "--org", org).stdout.strip()
+        return run("key", "create", *self.place(), "--org", org).stdout.strip()
 
     def operator_key(self):
         """A key of the operator; made while the server runs."""
-        return run("key", "create", "--data", self.data, "--operator").stdout.strip()
+        return run("key", "create", *self.place(), "--operator").stdout.strip()

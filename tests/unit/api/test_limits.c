@@ -5,6 +5,7 @@
 #include "api/request.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "store/uploads.h"
 
 #define NOW INT64_C(1750000000)
 #define MB (UINT64_C(1) << 20)
@@ -15,7 +16,6 @@ static struct org ours, theirs;
 static struct api api;
 static struct file_quota quota;
 static int64_t own[ORG_LIMITS]; /* of every organization */
-static uint64_t pending;        /* uploads in parts, likewise */
 static struct error err;
 
 static int setup(void **state)
@@ -28,7 +28,6 @@ static int setup(void **state)
 	assert_true(store_org_ensure(store, "theirs", NOW, &theirs, &err));
 	api = (struct api){ .store = store };
 	quota = (struct file_quota){ 0 };
-	pending = 0;
 	for (unsigned i = 0; i < ORG_LIMITS; i++)
 		own[i] = LIMIT_AS_CONFIGURED;
 	limits_open(&api.limits);
@@ -55,7 +54,6 @@ static bool begins(const struct org *org, begin_fn begin)
 
 	memcpy(rq.key.org, org->id, sizeof(org->id));
 	memcpy(rq.key.limits, own, sizeof(own));
-	rq.key.uploads = pending;
 	http_response_init(&r);
 	bool ok = begin(&rq, &r, &err);
 	if (!ok) {
@@ -103,12 +101,23 @@ static void uploads_and_online_requests_are_so_many_at_once(void **state)
 	limits_online_end(&api.limits, ours.id);
 }
 
+static void upload_in_parts(void)
+{
+	struct upload_row u = { .bytes = 1, .created_at = NOW, .expires_at = NOW + 3600 };
+	char id[ID_SIZE];
+
+	id_upload(u.id);
+	id_file(u.blob);
+	memcpy(u.org, ours.id, sizeof(u.org));
+	assert_true(store_upload_insert(store, &u, &quota, 0, NULL, id, &err));
+}
+
 /* Contract 13.1: in the store, that is, while they are pending; of their parts as many at once. */
 static void uploads_in_parts_count_too(void **state)
 {
 	(void)state;
 	api.config.org_limits[LIMIT_UPLOADS] = 2;
-	pending = 1;
+	upload_in_parts();
 	assert_true(begins(&ours, limits_upload_begin));
 	assert_false(begins(&ours, limits_upload_begin));
 	assert_true(begins(&ours, limits_part_begin));
@@ -118,7 +127,7 @@ static void uploads_in_parts_count_too(void **state)
 	upload_ends(&ours, 0, 0);
 	limits_part_end(&api.limits, ours.id);
 	limits_part_end(&api.limits, ours.id);
-	pending = 2; /* what is refused leaves no entry */
+	upload_in_parts(); /* what is refused leaves no entry */
 	assert_false(begins(&ours, limits_upload_begin));
 }
 
