@@ -2,7 +2,7 @@
 # meson and ninja do the work: see meson.build and scripts/.
 
 .DEFAULT_GOAL := build
-.PHONY: build test unit e2e wheel python check format demo bench bench-scheduling simulate install deb test-packages clean
+.PHONY: build test unit e2e e2e-postgres wheel python check format demo bench bench-scheduling simulate install deb test-packages clean
 .NOTPARALLEL:
 
 # make CONSOLE=disabled: without the console, whose npm packages are then not installed
@@ -21,7 +21,12 @@ unit: build-test  ## the C unit tests and fuzzers
 
 e2e: build-test  ## the real program with the official clients; ARGS="-k cancel" for some of them
 	@scripts/bootstrap.sh e2e
-	@LOWTIDE_BIN=$(CURDIR)/build-test/lowtide .venv/bin/python -m pytest tests/e2e -n 2 $(ARGS)
+	@LOWTIDE_BIN=$(CURDIR)/build-test/lowtide .venv/bin/python -m pytest tests/e2e -n 4 $(ARGS)
+
+e2e-postgres: build-test  ## the same with all rows in PostgreSQL; but for tests that open meta.db themselves
+	@scripts/bootstrap.sh e2e
+	@LOWTIDE_BIN=$(CURDIR)/build-test/lowtide LOWTIDE_TEST_STORE=postgres \
+		scripts/with-postgres.sh .venv/bin/python -m pytest tests/e2e -n 4 $(ARGS)
 
 .PHONY: build-test
 build-test: build

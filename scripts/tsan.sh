@@ -26,7 +26,7 @@ status=0
 "${prefix[@]}" meson test -C $BUILD --no-rebuild --no-suite fuzz --no-suite memory \
     --print-errorlogs --quiet --timeout-multiplier 5 || status=1
 # ThreadSanitizer's own memory is what the deselected test would measure.
-LOWTIDE_BIN=$PWD/$BUILD/lowtide "${prefix[@]}" .venv/bin/python -m pytest -q -n 2 \
+LOWTIDE_BIN=$PWD/$BUILD/lowtide "${prefix[@]}" .venv/bin/python -m pytest -q -n 4 \
     tests/e2e/test_{running,states,online,reload,drain,crash}.py \
     --deselect test_online.py::test_13_ten_thousand_idle_connections "$@" || status=1
 exit $status

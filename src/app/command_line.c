@@ -13,6 +13,7 @@ const struct command commands[] = {
 	{ "org", "create|list|weight|limit|suspend|resume", "organizations", command_org },
 	{ "health", "[--ready]", "is the server alive?", command_health },
 	{ "gc", "[--delete]", "what the database does not know", command_gc },
+	{ "migrate", "--from DIR --to URL", "move rows to PostgreSQL", command_migrate },
 	{ "login", "URL", "keep a server and its API key", command_login, .asks = true },
 	{ "logout", "", "forget them", command_logout, .asks = true },
 	{ "submit", "FILE|-", "make a batch of a file", command_submit, .asks = true },

@@ -24,6 +24,7 @@ int command_key(int argc, char **argv);
 int command_org(int argc, char **argv);
 int command_health(int argc, char **argv);
 int command_gc(int argc, char **argv);
+int command_migrate(int argc, char **argv);
 int command_list(int argc, char **argv);
 int command_show(int argc, char **argv);
 int command_watch(int argc, char **argv);

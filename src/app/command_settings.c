@@ -102,6 +102,12 @@ error_t parse_setting(int key, char *arg, struct argp_state *state, struct setti
 	case OPTION_DATA:
 		flag_add(given, "--data", "data", arg, state);
 		return 0;
+	case OPTION_FROM:
+		flag_add(given, "--from", "data", arg, state);
+		return 0;
+	case OPTION_TO:
+		flag_add(given, "--to", "store", arg, state);
+		return 0;
 	case OPTION_STORE:
 		flag_add(given, "--store", "store", arg, state);
 		return 0;

@@ -37,6 +37,15 @@ MUST_USE bool store_open_at(const struct store_place *at, struct store **ret, st
 /* From now on this store is this process's alone to serve from; commands may still change it. INVALID
  * where it is another's. A data directory is claimed by its lock (cli/data_dir.h). */
 MUST_USE bool store_claim(struct store *s, struct error *err);
+
+/* Moves all rows of DATA/meta.db into the schema that `url` leads to, which has none; meta.db keeps its own.
+ * INVALID where the schema has other rows. Nobody else uses either. */
+struct store_moved {
+	uint64_t rows;
+	bool again; /* an earlier call had moved them: none were now */
+};
+MUST_USE bool store_move(const char *data_dir, const char *url, struct store_moved *ret,
+			 struct error *err);
 void store_close(struct store *s);
 /* Its reads wait for a server: no event loop makes one. */
 bool store_waits(const struct store *s);

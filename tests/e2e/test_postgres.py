@@ -145,6 +145,91 @@ def test_a_key_revoked_beside_it(stored):
     wait_until(lambda: api.http.get("files", headers=headers).status_code == 401, "revoked", 2)
 
 
+# ---- a data directory moves ----
+
+
+def counts_of(api, tables):
+    return {name: api.server.rows(f"SELECT count(*) FROM {name}")[0][0] for name in tables}
+
+
+def migrated(api, store, expect=0, env=None):
+    words = ["migrate", "--from", api.server.data, "--to", store]
+    return program.run(*words, expect=expect, env=env)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_a_directory_moves_with_its_open_batches(serve, cluster, own_upstream, end):
+    """Every row, and what runs goes on: nothing that ended is sent again."""
+    api = serve(settings={"execution.concurrency": 8, "limits.org.uploads": 1})
+    mark, count = fresh(), 1500
+    done = api.run(numbered(fresh(), 20), metadata={"of": "tea"})
+    lines = numbered(mark, count - 1) + [line("held", f"{mark}-held | hold:{mark}")]
+    batch = api.create(lines, metadata={"of": "café"})
+    other = api.server.new_key("others")
+    program.run("org", "limit", "others", "uploads=7", *api.server.place())
+    form = {"bytes": 5, "filename": "a", "mime_type": "application/jsonl", "purpose": "batch"}
+    assert api.http.post("uploads", json=form).status_code == 200
+    own_upstream.wait_sent(mark, count - 8)
+    getattr(api.server, end)()
+    tables = [
+        name
+        for (name,) in api.server.rows("SELECT name FROM sqlite_schema WHERE type = 'table'")
+        if not name.startswith("sqlite_")
+    ]
+    before = counts_of(api, tables)
+    store = postgres.schema(cluster.where)
+    said = migrated(api, store).stdout
+    assert f"moved {sum(before.values())} rows" in said and "meta.db.moved" in said
+    ours = schema_of(store)
+    for name, rows in before.items():
+        assert cluster.query(f"SELECT count(*) FROM {ours}.{name}") == [(str(rows),)], name
+    api.server.start(wait=False)
+    api.server.wait_exit(1)  # without the store
+    api.server.settings["store"] = store
+    api.server.start()
+    own_upstream.release(mark)
+    assert api.get(done["id"]) == done
+    batch = api.wait(batch, "completed", seconds=60)
+    assert batch["request_counts"] == {"total": count, "completed": count, "failed": 0}
+    assert own_upstream.sent(mark) <= count + 8 + (1024 if end == "kill" else 0)
+    found = api.http.get("batches", params={"metadata[of]": "café"}).json()["data"]
+    assert [one["id"] for one in found] == [batch["id"]]
+    assert api.http.post("uploads", json=form).status_code == 429, "one is pending"
+    headers = {"Authorization": f"Bearer {other}"}
+    assert api.http.get("files", headers=headers).status_code == 200
+    newer = api.wait(api.create(done["input_file_id"]))
+    listed = api.http.get("batches").json()["data"]
+    assert [one["id"] for one in listed] == [newer["id"], batch["id"], done["id"]]
+
+
+def test_a_move_that_is_cut_off_is_asked_again(serve, cluster, failpoints):
+    api = serve()
+    batch = api.run(numbered(fresh(), 20))
+    api.server.stop()
+    store = postgres.schema(cluster.where)
+    migrated(api, store, expect=None, env={"LOWTIDE_FAILPOINTS": "migrate.before_rename=kill"})
+    assert (api.server.data / "meta.db").exists()
+    assert "were moved before" in migrated(api, store).stdout
+    assert "moved already" in migrated(api, store, expect=2).stderr
+    api.server.settings["store"] = store
+    api.server.start()
+    assert api.get(batch["id"]) == batch
+    api.server.stop()
+    other = serve()
+    other.server.stop()
+    assert "the database has rows already" in migrated(other, store, expect=2).stderr
+    assert (other.server.data / "meta.db").exists()
+
+
+def test_what_cannot_move_is_told(serve, cluster, tmp_path):
+    store = postgres.schema(cluster.where)
+    done = program.run("migrate", "--from", tmp_path, "--to", store, expect=2)
+    assert "no lowtide data" in done.stderr and "--from" in done.stderr
+    assert "where to?" in program.run("migrate", "--from", tmp_path, expect=2).stderr
+    api = serve()
+    assert "is in use by another lowtide" in migrated(api, store, expect=2).stderr
+
+
 # ---- mistakes are told in a sentence ----
 
 

@@ -1,0 +1,233 @@
+/* move.c: all rows of a data directory's SQLite, into the schema of a PostgreSQL, in one transaction.
+ *
+ * PostgreSQL says which columns a table has; SQLite's have the same names. Triggers are off meanwhile: what
+ * they keep (sums, blocks of labels) is rows, too, and is moved. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "store/db_kind.h"
+#include "store/postgres.h"
+#include "store/sqlite.h"
+#include "store/store_priv.h"
+
+#define COPY_BYTES (64u << 10)
+
+/* A table after those that it refers to. */
+static const char *const tables[] = {
+	"org",
+	"org_limit",
+	"org_day",
+	"api_key",
+	"call",
+	"file",
+	"batch",
+	"batch_trace",
+	"progress",
+	"status_block",
+	"label",
+	"label_block",
+	"upload",
+	"upload_part",
+	"spare_blob",
+	"webhook_endpoint",
+	"webhook_delivery",
+	"directory",
+};
+
+struct move {
+	struct sqlite_db *from;
+	struct postgres_db *to;
+	struct store_moved *moved;
+	struct error *err;
+};
+
+/* Those of the table. */
+static bool triggers_set(const struct move *m, const char *table, const char *how)
+{
+	char text[128];
+
+	snprintf(text, sizeof(text), "ALTER TABLE %s %s TRIGGER USER", table, how);
+	return postgres_exec(m->to, text, NULL, 0, m->err);
+}
+
+/* "a, b, c": those that are not computed. */
+static bool columns_of(const struct move *m, const char *table, char *ret, size_t size)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
+		 " WHERE attrelid = '%s'::regclass AND attnum > 0 AND NOT attisdropped"
+		 " AND attgenerated = ''",
+		 table);
+	return postgres_exec(m->to, text, ret, size, m->err);
+}
+
+/* ---- a row as COPY reads it ---- */
+
+static void text_add(struct buf *to, const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const char *escaped = text[i] == '\\'   ? "\\\\"
+				      : text[i] == '\t' ? "\\t"
+				      : text[i] == '\n' ? "\\n"
+				      : text[i] == '\r' ? "\\r"
+							: NULL;
+		if (escaped != NULL)
+			buf_text(to, escaped);
+		else
+			buf_char(to, text[i]);
+	}
+}
+
+static void row_add(struct buf *to, sqlite3_stmt *row)
+{
+	int n = sqlite3_column_count(row);
+
+	for (int i = 0; i < n; i++) {
+		if (sqlite3_column_type(row, i) == SQLITE_NULL)
+			buf_text(to, "\\N");
+		else
+			text_add(to, (const char *)sqlite3_column_text(row, i),
+				 (size_t)sqlite3_column_bytes(row, i));
+		buf_char(to, i + 1 < n ? '\t' : '\n');
+	}
+}
+
+static bool send_some(const struct move *m, struct buf *rows)
+{
+	if (rows->failed)
+		return fail_memory(m->err);
+	if (rows->n > 0 && PQputCopyData(m->to->conn, rows->p, (int)rows->n) != 1)
+		return postgres_fail(m->to, NULL, "moving rows", m->err);
+	buf_clear(rows);
+	return true;
+}
+
+static bool send_rows(const struct move *m, sqlite3_stmt *row)
+{
+	AUTO(buf_free) struct buf rows = BUF(UINT32_MAX);
+	int code;
+
+	while ((code = sqlite3_step(row)) == SQLITE_ROW) {
+		row_add(&rows, row);
+		m->moved->rows++;
+		if ((rows.n >= COPY_BYTES || rows.failed) && !send_some(m, &rows))
+			return false;
+	}
+	return code == SQLITE_DONE ? send_some(m, &rows)
+				   : fail_sqlite(m->err, m->from, code, "reading rows to move");
+}
+
+/* ---- a table ---- */
+
+/* What is sent counts only if all of it was. */
+static bool copy_end(const struct move *m, bool good)
+{
+	if (PQputCopyEnd(m->to->conn, good ? NULL : "given up") != 1)
+		return good && postgres_fail(m->to, NULL, "moving rows", m->err);
+	for (PGresult *r; (r = PQgetResult(m->to->conn)) != NULL; PQclear(r))
+		if (good && !postgres_is_good(r))
+			good = postgres_fail(m->to, r, "moving rows", m->err);
+	return good;
+}
+
+static bool copy_begin(const struct move *m, const char *table, const char *columns)
+{
+	char text[1200];
+
+	snprintf(text, sizeof(text), "COPY %s (%s) FROM STDIN", table, columns);
+	PGresult *r = PQexec(m->to->conn, text);
+	bool good = PQresultStatus(r) == PGRES_COPY_IN ||
+		    postgres_fail(m->to, r, "moving rows", m->err);
+	PQclear(r);
+	return good;
+}
+
+static bool table_move(const struct move *m, const char *table)
+{
+	char columns[1024], text[1200];
+	sqlite3_stmt *row;
+
+	if (!columns_of(m, table, columns, sizeof(columns)) || !triggers_set(m, table, "DISABLE"))
+		return false;
+	snprintf(text, sizeof(text), "SELECT %s FROM %s", columns, table);
+	int code = sqlite3_prepare_v2(m->from->handle, text, -1, &row, NULL);
+	if (code != SQLITE_OK)
+		return fail_sqlite(m->err, m->from, code, "reading rows to move");
+	bool good = copy_begin(m, table, columns) && copy_end(m, send_rows(m, row));
+	sqlite3_finalize(row);
+	return good && triggers_set(m, table, "ENABLE");
+}
+
+/* Numbers that PostgreSQL gives go on behind those that are there. */
+static bool sequences_set(const struct move *m)
+{
+	static const char text[] =
+		"DO $$ DECLARE c record; BEGIN"
+		" FOR c IN SELECT attrelid::regclass AS of, attname AS name FROM pg_attribute"
+		" JOIN pg_class ON pg_class.oid = attrelid"
+		" WHERE relnamespace = current_schema()::regnamespace AND attidentity <> '' LOOP"
+		" EXECUTE format('SELECT setval(pg_get_serial_sequence(%L, %L),"
+		" coalesce(max(%I), 0) + 1, false) FROM %s', c.of, c.name, c.name, c.of);"
+		" END LOOP; END $$";
+
+	return postgres_exec(m->to, text, NULL, 0, m->err);
+}
+
+/* ---- the whole ---- */
+
+/* *ret_done: an earlier call has moved these rows, and nothing has come since. */
+static bool is_there(struct store *from, struct store *to, bool *ret_done, struct error *err)
+{
+	struct store_directory ours, theirs;
+	bool has_ours, has_theirs;
+	struct org *orgs;
+	size_t n;
+
+	if (!store_directory_get(from, &ours, &has_ours, err) ||
+	    !store_directory_get(to, &theirs, &has_theirs, err) ||
+	    !store_org_list(to, &orgs, &n, err))
+		return false;
+	free(orgs);
+	*ret_done = has_ours && has_theirs && strcmp(ours.id, theirs.id) == 0 &&
+		    ours.turns == theirs.turns;
+	return *ret_done || (!has_theirs && n == 0) ||
+	       fail(err, ERR_INVALID,
+		    "the database has rows already: give lowtide one, or a schema, of its own that is "
+		    "empty");
+}
+
+static bool rows_move(const struct move *m)
+{
+	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
+		if (!table_move(m, tables[i]))
+			return false;
+	return sequences_set(m);
+}
+
+/* crash: before the commit, nothing; after it, all, which is_there() finds. */
+static bool move(struct store *from, struct store *to, struct store_moved *moved, struct error *err)
+{
+	const struct move m = { sqlite_of(from->writer), postgres_of(to->writer), moved, err };
+	AUTO(txn_end) struct txn t = { 0 };
+
+	return txn_begin(&t, to, err) && rows_move(&m) && txn_commit(&t, err);
+}
+
+bool store_move(const char *data_dir, const char *url, struct store_moved *ret, struct error *err)
+{
+	struct store *from = NULL, *to = NULL;
+	bool done = false;
+
+	*ret = (struct store_moved){ 0 };
+	bool good = store_open(data_dir, &from, err) && store_connect(url, &to, err) &&
+		    store_claim(to, err) && is_there(from, to, &done, err) &&
+		    (done || move(from, to, ret, err));
+	ret->again = done;
+	store_close(to);
+	store_close(from);
+	return good;
+}
