@@ -82,11 +82,13 @@ static bool commit_is_good(struct postgres_db *db, const PGresult *r, struct err
 	       fail_sys(err, 0, "commit: PostgreSQL has rolled back");
 }
 
+/* A connection that was broken before has not carried it there. */
 static bool transaction_commit(struct postgres_db *db, struct error *err)
 {
-	PGresult *r = PQexec(db->conn, "COMMIT");
-
 	db->begun = false;
+	if (PQstatus(db->conn) == CONNECTION_BAD)
+		return postgres_fail(db, NULL, "commit", err);
+	PGresult *r = postgres_ask(db, "COMMIT");
 	bool good = commit_is_good(db, r, err);
 
 	PQclear(r);
@@ -131,7 +133,7 @@ static void parameters_set(struct parameters *p, const struct value *values)
 
 static PGresult *execute(struct postgres_db *db, enum sql id, const struct parameters *p)
 {
-	return PQexecPrepared(db->conn, sql_name(id), p->n, p->texts, NULL, NULL, 0);
+	return postgres_ask_prepared(db, sql_name(id), p->n, p->texts);
 }
 
 /* A statement of its own is asked again where the connection turns out to be broken: all that change

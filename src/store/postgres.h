@@ -1,5 +1,5 @@
 /* postgres.h: a connection to PostgreSQL: what postgres*.c share. Private to them, from the
- * top: postgres.c, postgres_open.c, postgres_migrate.c, postgres_error.c. */
+ * top: postgres.c, postgres_open.c, postgres_migrate.c, postgres_error.c, postgres_ask.c. */
 #pragma once
 
 #include <libpq-fe.h>
@@ -13,6 +13,7 @@ struct postgres_db {
 	bool claims; /* store_claim(): whenever it connects */
 	bool begun;  /* the writer's transaction: until its end a connection that breaks stays so */
 	unsigned lock_wait_ms, lock_wait_set_ms; /* asked for; as the server has it */
+	uint64_t answer_ms;                      /* how long an answer is waited for */
 	int64_t told; /* how often it was told that keys have changed, or may have missed it */
 	char xid[24]; /* of the transaction that is open */
 	struct error fault; /* of the last call that failed */
@@ -22,6 +23,14 @@ static inline struct postgres_db *postgres_of(const struct db *db)
 {
 	return (struct postgres_db *)db;
 }
+
+/* ---- postgres_ask.c ---- */
+
+/* What SQL of one or several statements gives, or a prepared statement; PQclear()'s. NULL: the
+ * connection is broken, or there is no memory. After answer_ms the connection is broken. */
+PGresult *postgres_ask(struct postgres_db *db, const char *text);
+PGresult *postgres_ask_prepared(struct postgres_db *db, const char *name, int n,
+				const char *const *texts);
 
 /* ---- postgres_error.c ---- */
 

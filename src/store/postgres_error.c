@@ -70,7 +70,7 @@ bool postgres_is_good(const PGresult *r)
 bool postgres_exec(struct postgres_db *db, const char *text, char *ret_first, size_t size,
 		   struct error *err)
 {
-	PGresult *r = PQexec(db->conn, text);
+	PGresult *r = postgres_ask(db, text);
 	bool good = postgres_is_good(r);
 
 	if (!good)

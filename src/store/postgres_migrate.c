@@ -15,6 +15,7 @@
 static const char *const migrations[] = {
 	text_001_initial,
 };
+#define MIGRATION_MS 600000 /* it may wait for another's */
 #define VERSION ((long)ARRAY_LEN(migrations))
 
 #define LOCK "SELECT pg_advisory_xact_lock(x'4c6f7754'::bigint)" /* "LowT" */
@@ -80,12 +81,13 @@ static bool migrate(struct postgres_db *db, struct error *err)
 
 bool postgres_migrate(struct postgres_db *db, struct error *err)
 {
+	uint64_t answer_ms = db->answer_ms;
 	struct error ignored; /* the connection is closed */
 
-	if (!postgres_exec(db, "BEGIN", NULL, 0, err))
-		return false;
-	bool ok = migrate(db, err);
+	db->answer_ms = MIGRATION_MS;
+	bool ok = postgres_exec(db, "BEGIN", NULL, 0, err) && migrate(db, err);
 	if (!ok)
 		(void)!postgres_exec(db, "ROLLBACK", NULL, 0, &ignored);
+	db->answer_ms = answer_ms;
 	return ok;
 }

@@ -10,6 +10,7 @@
 #include "store/store.h"
 
 #define RETRY_MS 200
+#define ANSWER_MS 30000 /* longer than any lock is waited for, and any list takes */
 #define TELL_MS 60000
 #define CLAIM_WAIT_MS 35000
 
@@ -19,18 +20,20 @@ static const char *const texts[SQL_COUNT] = {
 #undef X
 };
 
-/* What the URL says comes behind this, and counts. A server that is gone without a word is noticed in
- * ten seconds. */
+/* What the URL says comes behind this, and counts. A machine that is gone without a word is noticed in
+ * half a minute, also where nothing is asked. */
 static PGconn *conn_make(const char *url)
 {
 	static const char *const names[] = { "application_name",
 					     "connect_timeout",
 					     "tcp_user_timeout",
 					     "keepalives_idle",
+					     "keepalives_interval",
+					     "keepalives_count",
 					     "client_encoding",
 					     "dbname",
 					     NULL };
-	const char *const values[] = { "lowtide", "5", "10000", "10", "UTF8", url, NULL };
+	const char *const values[] = { "lowtide", "5", "10000", "10", "5", "4", "UTF8", url, NULL };
 
 	return PQconnectdbParams(names, values, 1);
 }
@@ -147,6 +150,7 @@ bool postgres_open(const char *url, enum db_use use, struct db **ret, struct err
 		return fail_memory(err);
 	db->use = use;
 	db->lock_wait_ms = DB_WAIT_MS;
+	db->answer_ms = ANSWER_MS;
 	if (!connect(db, url, err)) {
 		postgres_close(&db->base);
 		return false;

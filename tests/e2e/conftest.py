@@ -5,10 +5,12 @@ organization: `api` runs a test in both profiles, `kimi`, `oai` in one. A test t
 configures or breaks something makes a server of its own with `serve`.
 
 A module with `BOTH_CLIENTS = True`, or a test marked `both_clients`, runs once as lowtide speaks to
-upstreams by itself and once with libcurl.
+upstreams by itself and once with libcurl. One with `META_DB = True`, or a test marked `meta_db`, is
+left out where rows are in PostgreSQL.
 """
 
 import pytest
+from support import postgres
 from support import server as program
 from support.api import Api
 from support.server import Server
@@ -24,6 +26,12 @@ def pytest_generate_tests(metafunc):
     marked = metafunc.definition.get_closest_marker("both_clients") is not None
     if marked or getattr(metafunc.module, "BOTH_CLIENTS", False):
         metafunc.parametrize("http_client", ["auto", "libcurl"], indirect=True)
+
+
+def pytest_runtest_setup(item):
+    marked = item.get_closest_marker("meta_db") is not None
+    if postgres.wanted() and (marked or getattr(item.module, "META_DB", False)):
+        pytest.skip("meta.db's own")
 
 
 @pytest.hookimpl(wrapper=True)

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 
+import pytest
 from support import server as program
 from support.api import check_error
 from support.jsonl import fresh, jsonl, numbered, raw_line
@@ -80,6 +81,7 @@ def test_e1_a_batch_goes_on_after_its_files_were_closed(serve, own_upstream):
     assert twice <= again, f"{twice} lines ran again"
 
 
+@pytest.mark.meta_db
 def test_e1_uploads_beyond_the_descriptors_are_503(serve):
     """Uploads under way have taken them all; a batch beside them waits, and does not fail."""
     api = with_descriptors(serve(start=False), 128)

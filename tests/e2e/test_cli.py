@@ -383,6 +383,7 @@ def test_key_create_prints_the_key_and_nothing_else(tmp_path):
     assert done.stdout.strip() not in program.run("key", "list", "--data", data).stdout
 
 
+@pytest.mark.meta_db
 def test_keys_made_before_the_start_work(serve, tmp_path):
     api = serve(start=False)
     made = program.run("key", "create", "--data", api.server.data, "--org", "early", "--init")

@@ -437,6 +437,7 @@ def test_batches_are_filtered_and_paged_by_the_server(kimi, look):
     assert lists and all("limit=50" in one for one in lists)
 
 
+@pytest.mark.meta_db
 def test_an_old_batch_is_found_among_100_000(serve, look, many=100_000):
     """Page after page, as long as somebody likes; by a pair of metadata, and by its id. A page is one call."""
     api = serve()

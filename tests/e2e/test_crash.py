@@ -365,6 +365,7 @@ def test_16_5_everything_at_random(crashing, own_upstream, seed):
         assert set(output) <= set(answered)
 
 
+@pytest.mark.meta_db
 def test_a_torn_database_file_is_no_silent_loss(crashing):
     """A killed server's -wal and -shm beside the database are recovered, not dropped."""
     api = crashing()
@@ -584,6 +585,7 @@ def test_6_damaged_journal_gives_whole_results(crashing, own_upstream):
     assert own_upstream.sent(mark) <= 140 + 20 + CONCURRENCY, "more ran again than was damaged"
 
 
+@pytest.mark.meta_db
 def test_a_damaged_database_is_a_clear_error(crashing):
     api = crashing()
     api.server.start()

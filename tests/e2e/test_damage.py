@@ -13,6 +13,8 @@ from support.api import output_text
 from support.jsonl import fresh, line, numbered
 from support.wire import wait_until
 
+META_DB = True
+
 # More may run again after a kill than what was damaged: what was in flight.
 CONCURRENCY = 16
 

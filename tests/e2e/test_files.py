@@ -364,6 +364,7 @@ def test_3_1_expires_after_other_anchor(api):
     assert "expires_after" in answer.json()["error"]["param"]
 
 
+@pytest.mark.meta_db
 def test_3_2_an_expired_file_is_gone_and_its_batch_runs_on(serve, own_upstream):
     """3.2, 16.15"""
     api = serve(settings={"retention.sweep": "1s", "execution.concurrency": 5})

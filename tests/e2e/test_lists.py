@@ -71,6 +71,7 @@ def peak_bytes(api):
     raise AssertionError("no VmHWM")
 
 
+@pytest.mark.meta_db
 def test_10_a_list_of_failed_batches_is_bounded(serve):
     """E8: 100 batches of 1,001 errors each, which quote custom_ids of 512 control characters. Each
     page is an ordinary one; it may have fewer than `limit`, and pagers go by `has_more`."""

@@ -110,6 +110,7 @@ def test_a_socket_that_is_gone_stops_nothing(serve):
     assert api.http.get("files").status_code == 200
 
 
+@pytest.mark.meta_db
 def test_no_key_is_written_to_the_journal(serve):
     """Instead of the first key: the command that makes one, which works beside the server."""
     api = serve(start=False)

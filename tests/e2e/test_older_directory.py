@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support import api as support_api
 
+META_DB = True
+
 KEY = "sk-" + "old" * 16
 BATCH = "batch_3b85baa6805a3056fcb96206c52160f4"
 MADE_AT = 1796075446

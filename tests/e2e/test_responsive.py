@@ -14,6 +14,7 @@ import threading
 import time
 
 import httpx
+import pytest
 from support.jsonl import CHAT, line
 from support.wire import Raw, request
 
@@ -155,6 +156,7 @@ def test_e11_each_write_of_an_upload_takes_long(serve, tmp_path, failpoints):
     assert time.monotonic() - began > 1, "nothing was slow"
 
 
+@pytest.mark.meta_db
 def test_e3_another_process_holds_the_write_lock(serve):
     api = serve()
     file_id = api.upload([line("a")])
@@ -193,6 +195,7 @@ def test_e3_another_process_holds_the_write_lock(serve):
     assert api.server.log().count("store.locked") == 1, api.server.log()
 
 
+@pytest.mark.meta_db
 def test_e4_many_list_many_files(serve):
     api = serve()
     api.server.stop()

@@ -207,6 +207,7 @@ def test_8_2_retries_end_with_the_window(quick, upstream):
     assert {one["error"]["code"] for one in error.values()} == {"batch_expired"}
 
 
+@pytest.mark.meta_db
 def test_16_18_cancel_of_an_expired_batch(serve, own_upstream, profile):
     """Over while the server was down: expired at the next start."""
     api = serve(profile)

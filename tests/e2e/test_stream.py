@@ -587,6 +587,7 @@ def test_11_1_by_completion_killed_at_random_and_cancelled(crashing, own_upstrea
     assert [is_success(one) for one in whole] == [True] * done + [False] * (count - done)
 
 
+@pytest.mark.meta_db
 def test_11_1_by_completion_a_lost_result_file(crashing, own_upstream):
     """Made anew from the journal, in the same order."""
     api = crashing()

@@ -80,6 +80,21 @@ static void a_transaction_that_is_cut_has_not_happened(void **state)
 	put_file(&ours, NOW);
 }
 
+/* It says nothing, and the connection stands. */
+static void an_answer_is_not_waited_for_for_ever(void **state)
+{
+	(void)state;
+	struct postgres_db *db = postgres_of(store->writer);
+
+	db->answer_ms = 100;
+	FAILS(postgres_exec(db, "SELECT pg_sleep(60)", NULL, 0, &err), UNAVAILABLE);
+	put_file(&ours, NOW);
+	MUST(sql_run(store->writer, SQL_begin, VALUES(), NULL, &err));
+	FAILS(postgres_exec(db, "SELECT pg_sleep(60)", NULL, 0, &err), UNAVAILABLE);
+	FAILS(sql_run(store->writer, SQL_commit, VALUES(), NULL, &err), UNAVAILABLE);
+	put_file(&ours, NOW);
+}
+
 /* Its number tells. */
 static void a_commit_without_an_answer_is_asked_for(void **state)
 {
@@ -161,6 +176,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_OTHER(connections_are_made_again),
 		WITH_OTHER(a_transaction_that_is_cut_has_not_happened),
+		WITH_OTHER(an_answer_is_not_waited_for_for_ever),
 		WITH_OTHER(a_commit_without_an_answer_is_asked_for),
 		WITH_OTHER(the_database_is_lowtides_own),
 		WITH_OTHER(one_of_several_migrates),
