@@ -236,8 +236,3 @@ const struct db_kind db_postgres = {
 	.number = number,
 	.text = text,
 };
-
-bool store_connect(const char *url, struct store **ret, struct error *err)
-{
-	return store_open_with(&db_postgres, url, ret, err);
-}

@@ -26,6 +26,7 @@ static inline struct postgres_db *postgres_of(const struct db *db)
 
 /* ---- postgres_ask.c ---- */
 
+bool postgres_is_good(const PGresult *r);
 /* What SQL of one or several statements gives, or a prepared statement; PQclear()'s. NULL: the
  * connection is broken, or there is no memory. After answer_ms the connection is broken. */
 PGresult *postgres_ask(struct postgres_db *db, const char *text);
@@ -34,7 +35,6 @@ PGresult *postgres_ask_prepared(struct postgres_db *db, const char *name, int n,
 
 /* ---- postgres_error.c ---- */
 
-bool postgres_is_good(const PGresult *r);
 /* Fails as the result `r` says, or, NULL, as the connection does. */
 bool postgres_fail(struct postgres_db *db, const PGresult *r, const char *doing, struct error *err);
 /* Runs SQL of one or several statements; *ret_first, which may be NULL, is the first column of the last

@@ -7,6 +7,13 @@
 #include "base/clock.h"
 #include "store/postgres.h"
 
+bool postgres_is_good(const PGresult *r)
+{
+	ExecStatusType status = PQresultStatus(r);
+
+	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+}
+
 /* The connection is broken from here on. */
 static void give_up(struct postgres_db *db)
 {

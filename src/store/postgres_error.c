@@ -58,13 +58,6 @@ bool postgres_fail(struct postgres_db *db, const PGresult *r, const char *doing,
 	return false;
 }
 
-bool postgres_is_good(const PGresult *r)
-{
-	ExecStatusType status = PQresultStatus(r);
-
-	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
-}
-
 /* ---- SQL that is no prepared statement ---- */
 
 bool postgres_exec(struct postgres_db *db, const char *text, char *ret_first, size_t size,

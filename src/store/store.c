@@ -73,6 +73,11 @@ bool store_open(const char *data_dir, struct store **ret, struct error *err)
 	return create_private(path, err) && store_open_with(&db_sqlite, path, ret, err);
 }
 
+bool store_connect(const char *url, struct store **ret, struct error *err)
+{
+	return store_open_with(&db_postgres, url, ret, err);
+}
+
 bool store_open_at(const struct store_place *at, struct store **ret, struct error *err)
 {
 	return at->url != NULL ? store_connect(at->url, ret, err)

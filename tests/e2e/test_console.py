@@ -473,6 +473,7 @@ def test_an_old_batch_is_found_among_100_000(serve, look, many=100_000):
     rows.get_by_role("link").click()
     expect(page.locator(".pairs")).to_contain_text(id_of(77))
     page.go_back()
+    expect(rows).to_have_count(1)
     page.get_by_label("Batch id").fill(id_of(5))
     page.keyboard.press("Enter")
     expect(page.locator(".pairs")).to_contain_text(id_of(5))

@@ -80,13 +80,14 @@ def narrow(own_upstream, ca, tmp_path):
     front.close()
 
 
-def test_a_full_connection_gets_one_beside_it(serve, narrow, ca):
+def test_a_full_connection_gets_one_beside_it(serve, narrow, ca, http_client):
     """And not one for each line that finds no room: 64 lines, four connections."""
     api = serve(upstream=narrow, settings={"tls.ca_file": ca.cert, "execution.concurrency": 64})
     batch = api.run(numbered(fresh(), 256, "slow:0.2"))
     assert batch["request_counts"]["completed"] == 256
     assert {one[2] for one in narrow.served()} == {"HTTP/2.0"}
-    assert len(narrow.connections()) == 4
+    # libcurl sends before it knows how many a connection takes: what was refused may need another
+    assert len(narrow.connections()) in ([4] if http_client == "auto" else range(4, 9))
 
 
 class Gate(Relay):
