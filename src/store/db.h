@@ -53,11 +53,22 @@
 	X(delivery_next) X(delivery_record) X(delivery_prune) X(delivery_forget) X(delivery_shift) \
 	X(delivery_oldest) X(delivery_hurry)
 
+/* Of many machines: the files sql/postgres/NAME.sql, for connections of DB_NODE alone (asks.h). */
+#define SQL_NODE_STATEMENTS(X)                                                                     \
+	X(node_enter) X(node_epoch) X(node_renew) X(node_bury) X(node_leave) X(node_leave_before)  \
+	X(node_list)                                                                               \
+	X(upstream_take) X(upstream_release) X(upstream_list)
+
 enum sql {
 #define X(name) SQL_##name,
 	SQL_STATEMENTS(X)
 #undef X
-	SQL_COUNT
+	SQL_COUNT,
+	SQL_BEFORE_NODES = SQL_COUNT - 1,
+#define X(name) SQL_##name,
+	SQL_NODE_STATEMENTS(X)
+#undef X
+	SQL_ALL
 };
 /* clang-format on */
 
@@ -78,6 +89,7 @@ struct db {
 enum db_use {
 	DB_WRITES,
 	DB_READS, /* a statement that changes anything fails */
+	DB_NODE,  /* PostgreSQL's alone: transactions of many machines (asks.h), and no others */
 };
 
 /* How long a statement waits for another process at most, but for what db_wait() says: a `lowtide
