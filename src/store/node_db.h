@@ -9,8 +9,9 @@
  *	             connection, which is made anew, or another. What had happened is answered, or
  *	             refused, as the call says; in no case does it happen twice. A claim is asked
  *	             again with the next ticket
- *	INTERNAL, NO_SPACE, INVALID
- *	             it has not happened
+ *	INTERNAL, NO_SPACE
+ *	             it has not happened; or its answer found no memory, or made no sense. Ask again
+ *	             all the same
  *
  * Refused is no failure, but an answer: the caller's epoch, or the span's or upstream's, is over.
  * Who is refused renews its lease at once, which tells whether it was buried.
