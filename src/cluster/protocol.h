@@ -7,7 +7,8 @@
  * - What a transaction decides. The function works on rows as the statement above it does, and
  *   returns whether the statement changed one. Times are of the database's clock: `now_us`.
  *
- * In the statements $me, $epoch are the caller's node and node epoch. Every statement may be asked
+ * The statements as they are: src/store/sql/postgres/. Below, $me, $epoch are the caller's node and
+ * node epoch, now() is when the statement came, not its transaction. Every statement may be asked
  * again when its outcome is not known, and may be carried out late, after a later one: asked twice,
  * it changes nothing the second time, and comes too late, it is refused.
  *
@@ -137,8 +138,9 @@ enum span_step span_next_step(const struct span_account *a);
 
 /* ---- transactions, by the database's clock ---- */
 
-/* (Every one begins with the caller's own row, which makes them wait for a burial and it for them:)
- * SELECT 1 FROM nodes WHERE id = $me AND epoch = $epoch FOR SHARE */
+/* (Every one begins with the caller's own row, which makes them wait for a burial and it for them;
+ * a renewal, which leaves the keys (id) and (id, epoch) as they are, waits for none:)
+ * SELECT 1 FROM nodes WHERE id = $me AND epoch = $epoch FOR KEY SHARE */
 bool node_is_current(const struct node_row *row, uint64_t epoch);
 
 /* ... AND lease_until > now() */
@@ -172,8 +174,11 @@ bool node_bury(struct node_row *row, int64_t now_us);
  * start before this one, where the lock on its directory shows that its process is no more. */
 bool node_leave(struct node_row *row, uint64_t epoch);
 
-/* No row, or another epoch: what it owned is free.
- * NOT EXISTS (SELECT 1 FROM nodes WHERE id = node AND epoch = node_epoch) */
+/* No row, or another epoch: what it owned is free. A statement sees the newest row of a span once
+ * it has locked it, but nodes as they were when it began: to it the owner may be of an epoch that
+ * is to come. So it asks for a later one, behind which nothing comes back, and no row of nodes is
+ * ever deleted:
+ * EXISTS (SELECT 1 FROM nodes WHERE id = node AND epoch > node_epoch) */
 bool owner_is_gone(const struct owner *owner, const struct node_row *row);
 
 /* UPDATE upstream_leases SET node = $me, node_epoch = $epoch, epoch = epoch + 1

@@ -10,9 +10,9 @@
 
 const char *sql_name(enum sql id)
 {
-	static const char *const names[SQL_COUNT] = {
+	static const char *const names[SQL_ALL] = {
 #define X(name) [SQL_##name] = #name,
-		SQL_STATEMENTS(X)
+		SQL_STATEMENTS(X) SQL_NODE_STATEMENTS(X)
 #undef X
 	};
 

@@ -53,11 +53,27 @@
 	X(delivery_next) X(delivery_record) X(delivery_prune) X(delivery_forget) X(delivery_shift) \
 	X(delivery_oldest) X(delivery_hurry)
 
+/* Of many machines: the files sql/postgres/NAME.sql, for connections of DB_NODE alone (asks.h). */
+#define SQL_NODE_STATEMENTS(X)                                                                     \
+	X(node_enter) X(node_epoch) X(node_renew) X(node_bury) X(node_leave) X(node_leave_before)  \
+	X(node_list)                                                                               \
+	X(upstream_take) X(upstream_release) X(upstream_list)                                      \
+	X(spans_lock_batch) X(spans_create) X(spans_count) X(spans_whole)                          \
+	X(span_claim) X(span_claimed_pieces) X(span_give_back) X(span_finish_lock) X(span_finish)  \
+	X(span_finish_pieces) X(span_finish_batch) X(span_manifest)                                \
+	X(pieces_settle) X(pieces_list)                                                            \
+	X(garbage_mark) X(garbage_due) X(garbage_forget)
+
 enum sql {
 #define X(name) SQL_##name,
 	SQL_STATEMENTS(X)
 #undef X
-	SQL_COUNT
+	SQL_COUNT,
+	SQL_BEFORE_NODES = SQL_COUNT - 1,
+#define X(name) SQL_##name,
+	SQL_NODE_STATEMENTS(X)
+#undef X
+	SQL_ALL
 };
 /* clang-format on */
 
@@ -78,6 +94,7 @@ struct db {
 enum db_use {
 	DB_WRITES,
 	DB_READS, /* a statement that changes anything fails */
+	DB_NODE,  /* PostgreSQL's alone: transactions of many machines (asks.h), and no others */
 };
 
 /* How long a statement waits for another process at most, but for what db_wait() says: a `lowtide

@@ -12,8 +12,6 @@
 #include "store/db_kind.h"
 #include "store/store_priv.h"
 
-#define PARAMETERS_MAX 32
-
 /* ---- connections ---- */
 
 static bool again(struct db *db, struct error *err)
@@ -110,14 +108,7 @@ static const char *text_or_none(const char *text)
 	return valid ? text : none;
 }
 
-/* Numbers as text; those that are text already are borrowed. */
-struct parameters {
-	int n;
-	const char *texts[PARAMETERS_MAX];
-	char numbers[PARAMETERS_MAX][24];
-};
-
-static void parameters_set(struct parameters *p, const struct value *values)
+void parameters_set(struct parameters *p, const struct value *values)
 {
 	for (p->n = 0; values[p->n].type != VALUE_END; p->n++) {
 		const struct value *v = &values[p->n];

@@ -1,5 +1,5 @@
 /* postgres.h: a connection to PostgreSQL: what postgres*.c share. Private to them, from the
- * top: postgres.c, postgres_open.c, postgres_migrate.c, postgres_error.c, postgres_ask.c. */
+ * top: asks.c, postgres.c, postgres_open.c, postgres_migrate.c, postgres_error.c, postgres_ask.c. */
 #pragma once
 
 #include <libpq-fe.h>
@@ -14,8 +14,9 @@ struct postgres_db {
 	bool begun;  /* the writer's transaction: until its end a connection that breaks stays so */
 	unsigned lock_wait_ms, lock_wait_set_ms; /* asked for; as the server has it */
 	uint64_t answer_ms;                      /* how long an answer is waited for */
-	int64_t told; /* how often it was told that keys have changed, or may have missed it */
-	char xid[24]; /* of the transaction that is open */
+	int64_t told;     /* how often it was told that keys have changed, or may have missed it */
+	char xid[24];     /* of the transaction that is open */
+	bool is_given_up; /* an answer is on its way that nobody waits for: to be made again */
 	struct error fault; /* of the last call that failed */
 };
 
@@ -23,6 +24,17 @@ static inline struct postgres_db *postgres_of(const struct db *db)
 {
 	return (struct postgres_db *)db;
 }
+
+#define PARAMETERS_MAX 32
+
+/* As libpq wants them: numbers as text; those that are text already are borrowed. */
+struct parameters {
+	int n;
+	const char *texts[PARAMETERS_MAX];
+	char numbers[PARAMETERS_MAX][24];
+};
+
+void parameters_set(struct parameters *p, const struct value *values);
 
 /* ---- postgres_ask.c ---- */
 

@@ -26,7 +26,9 @@ static bool fail_by_state(struct postgres_db *db, const char *state, const char 
 {
 	static const char *const away[] = { "08", "53300", "57P0", NULL };
 	static const char *const busy[] = { "40", "55P03", "57014", NULL };
-	bool read_only = strcmp(state, "25006") == 0 && db->use == DB_WRITES;
+	/* Two nodes took one number for their changes (batch.changed): the other's stands. */
+	bool too_late = strcmp(state, "23505") == 0 && db->use == DB_NODE;
+	bool read_only = strcmp(state, "25006") == 0 && db->use != DB_READS;
 
 	if (state[0] == '\0' || is_one_of(state, away))
 		return fail_now(err, "The database cannot be reached. Try again in a moment.",
@@ -34,7 +36,7 @@ static bool fail_by_state(struct postgres_db *db, const char *state, const char 
 	if (read_only) /* a standby that is not the primary yet, or no longer */
 		return fail_now(err, "The database takes no changes now. Try again in a moment.",
 				detail);
-	if (is_one_of(state, busy))
+	if (is_one_of(state, busy) || too_late)
 		return fail_now(err,
 				"The server is busy with other changes. Try again in a moment.",
 				detail);

@@ -14,6 +14,7 @@
 
 static const char *const migrations[] = {
 	text_001_initial,
+	text_002_cluster,
 };
 #define MIGRATION_MS 600000 /* it may wait for another's */
 #define VERSION ((long)ARRAY_LEN(migrations))

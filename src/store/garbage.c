@@ -1,0 +1,100 @@
+#include "store/garbage.h"
+
+#include "store/asks.h"
+
+static bool rows_count(struct query *q, uint64_t *ret, struct error *err)
+{
+	bool row;
+
+	for (*ret = 0; query_step(q, &row, err); ++*ret)
+		if (!row)
+			return true;
+	return false;
+}
+
+/* Which names, and what they say. */
+struct listed_columns {
+	struct buf names, nodes, epochs, numbers;
+};
+
+static void columns_done(struct listed_columns *c)
+{
+	buf_free(&c->names);
+	buf_free(&c->nodes);
+	buf_free(&c->epochs);
+	buf_free(&c->numbers);
+}
+
+static bool columns_fill(struct listed_columns *c, const struct object_listed *objects, size_t n,
+			 struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		list_text(&c->names, objects[i].name);
+		list_u64(&c->nodes, objects[i].made.owner.node);
+		list_u64(&c->epochs, objects[i].made.owner.epoch);
+		list_u64(&c->numbers, objects[i].made.number);
+	}
+	list_end(&c->names);
+	list_end(&c->nodes);
+	list_end(&c->epochs);
+	list_end(&c->numbers);
+	return !(c->names.failed || c->nodes.failed || c->epochs.failed || c->numbers.failed) ||
+	       fail_memory(err);
+}
+
+bool store_garbage_mark(struct db *db, const struct object_listed *objects, size_t n,
+			uint64_t *ret_marked, struct error *err)
+{
+	AUTO(asks_done) struct asks a = { 0 };
+	AUTO(columns_done) struct listed_columns c = { LIST, LIST, LIST, LIST };
+
+	assert(n <= GARBAGE_MARKED_MAX);
+	return columns_fill(&c, objects, n, err) &&
+	       asks_run(&a, db, ASK_WAIT_MS,
+			ASKS({ SQL_garbage_mark, VALUES(txt(c.names.p), txt(c.nodes.p),
+							txt(c.epochs.p), txt(c.numbers.p)) }),
+			err) &&
+	       rows_count(&a.of[0], ret_marked, err);
+}
+
+bool store_garbage_due(struct db *db, int64_t age_us, unsigned max, char (**ret)[OBJECT_NAME_SIZE],
+		       size_t *ret_n, struct error *err)
+{
+	AUTO(asks_done) struct asks a = { 0 };
+	AUTO(auto_free) char(*names)[OBJECT_NAME_SIZE] = NULL;
+	size_t n = 0;
+	bool row;
+
+	if (!asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_garbage_due, VALUES(num(age_us), num(max)) }),
+		      err))
+		return false;
+	for (;; n++) {
+		if (!query_step(&a.of[0], &row, err))
+			return false;
+		if (!row)
+			break;
+		char(*grown)[OBJECT_NAME_SIZE] = array_room(names, n, sizeof(*names));
+		if (grown == NULL)
+			return fail_memory(err);
+		names = grown;
+		query_text(&a.of[0], names[n], OBJECT_NAME_SIZE);
+	}
+	*ret = TAKE(names);
+	*ret_n = n;
+	return true;
+}
+
+bool store_garbage_forget(struct db *db, const char (*names)[OBJECT_NAME_SIZE], size_t n,
+			  struct error *err)
+{
+	AUTO(asks_done) struct asks a = { 0 };
+	AUTO(buf_free) struct buf list = LIST;
+
+	for (size_t i = 0; i < n; i++)
+		list_text(&list, names[i]);
+	list_end(&list);
+	if (list.failed)
+		return fail_memory(err);
+	return asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_garbage_forget, VALUES(txt(list.p)) }),
+			err);
+}

@@ -1,0 +1,34 @@
+/* node_db.h: a node's connection to what many machines share (cluster/protocol.h), for nodes.h,
+ * upstream_leases.h, spans.h, pieces.h and garbage.h. PostgreSQL alone has it.
+ *
+ * Each call there is one transaction and one round trip, where its header says nothing else. On
+ * failure:
+ *
+ *	UNAVAILABLE  nobody knows whether it has happened, or will yet: the connection broke,
+ *	             nobody answered in time, a lock could not be had. Ask the same again, on this
+ *	             connection, which is made anew, or another. What had happened is answered, or
+ *	             refused, as the call says; in no case does it happen twice. A claim is asked
+ *	             again with the next ticket
+ *	INTERNAL, NO_SPACE
+ *	             it has not happened; or its answer found no memory, or made no sense. Ask again
+ *	             all the same
+ *
+ * Refused is no failure, but an answer: the caller's epoch, or the span's or upstream's, is over.
+ * Who is refused renews its lease at once, which tells whether it was buried.
+ *
+ * Threads: a connection is used by one at a time. A node has several: one that renews waits for
+ * nothing else. */
+#pragma once
+
+#include "base/error.h"
+#include "base/id.h"
+#include "cluster/protocol.h"
+
+struct db;
+
+/* Connects to where store_connect() leads, migrating it first; fails as that does. */
+MUST_USE bool node_db_open(const char *url, struct db **ret, struct error *err);
+void node_db_close(struct db *db); /* NULL is fine */
+
+/* The name of a chunk or a part in the bucket, with its NUL: UTF-8. */
+#define OBJECT_NAME_SIZE 160

@@ -1,0 +1,110 @@
+/* span_list.c: what spans have finished: their pieces, the manifest of a batch, batches that are
+ * whole. */
+#include "store/spans_priv.h"
+
+void span_counts_read(struct query *q, struct counts *counts, struct usage *usage)
+{
+	counts->completed = query_u64(q);
+	counts->failed = query_u64(q);
+	counts->expired = query_u64(q);
+	counts->cancelled = query_u64(q);
+	counts->retried = query_u64(q);
+	usage->input = query_u64(q);
+	usage->cached = query_u64(q);
+	usage->output = query_u64(q);
+	usage->reasoning = query_u64(q);
+	usage->total = query_u64(q);
+}
+
+/* ---- pieces ---- */
+
+static bool piece_read(struct query *q, struct span_piece *ret, struct error *err)
+{
+	query_text(q, ret->chunk, sizeof(ret->chunk));
+	ret->at = query_u64(q);
+	ret->length = query_u64(q);
+	ret->lines = query_u64(q);
+	return query_row_ok(q, err);
+}
+
+bool span_pieces_read(struct query *q, struct span_piece **ret, size_t *ret_n, struct error *err)
+{
+	AUTO(auto_free) struct span_piece *pieces = NULL;
+	size_t n = 0;
+	bool row;
+
+	for (;; n++) {
+		if (!query_step(q, &row, err))
+			return false;
+		if (!row)
+			break;
+		struct span_piece *grown = array_room(pieces, n, sizeof(*pieces));
+		if (grown == NULL)
+			return fail_memory(err);
+		pieces = grown;
+		if (!piece_read(q, &pieces[n], err))
+			return false;
+	}
+	*ret = TAKE(pieces);
+	*ret_n = n;
+	return true;
+}
+
+/* ---- the manifest ---- */
+
+static void part_read(struct query *q, struct span_part *ret)
+{
+	query_text(q, ret->name, sizeof(ret->name));
+	ret->bytes = query_u64(q);
+	ret->lines = query_u64(q);
+}
+
+static bool seen_read(struct query *q, struct span_seen *ret, struct error *err)
+{
+	*ret = (struct span_seen){ .n = (uint32_t)query_u64(q) };
+	ret->is_finished = query_int(q) != 0;
+	part_read(q, &ret->end.output);
+	part_read(q, &ret->end.error);
+	span_counts_read(q, &ret->end.counts, &ret->end.usage);
+	AUTO(auto_free) char *causes = query_text_copy(q);
+	if (!query_row_ok(q, err))
+		return false;
+	causes_parse(causes != NULL ? causes : "", &ret->end.causes);
+	return true;
+}
+
+bool store_span_manifest(struct db *db, const char *batch, struct span_seen **ret, size_t *ret_n,
+			 struct error *err)
+{
+	AUTO(asks_done) struct asks a = { 0 };
+	AUTO(auto_free) struct span_seen *seen = NULL;
+	size_t n = 0;
+	bool row;
+
+	if (!asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_span_manifest, VALUES(txt(batch)) }), err))
+		return false;
+	for (;; n++) {
+		if (!query_step(&a.of[0], &row, err))
+			return false;
+		if (!row)
+			break;
+		struct span_seen *grown = array_room(seen, n, sizeof(*seen));
+		if (grown == NULL)
+			return fail_memory(err);
+		seen = grown;
+		if (!seen_read(&a.of[0], &seen[n], err))
+			return false;
+	}
+	*ret = TAKE(seen);
+	*ret_n = n;
+	return true;
+}
+
+bool store_spans_whole(struct db *db, unsigned max, char (**ret)[ID_SIZE], size_t *ret_n,
+		       struct error *err)
+{
+	AUTO(asks_done) struct asks a = { 0 };
+
+	return asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_spans_whole, VALUES(num(max)) }), err) &&
+	       query_ids(&a.of[0], ret, ret_n, err);
+}
