@@ -1,6 +1,5 @@
 #include "store/asks.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,57 +34,36 @@ static bool send_all(struct asks *a, struct db *db, const struct ask *list)
 
 /* ---- and back ---- */
 
-/* Until the next result is here, whole. */
-static bool result_wait(PGconn *conn, uint64_t until_ms)
-{
-	for (;;) {
-		int unsent = PQflush(conn);
-		if (unsent < 0 || PQstatus(conn) == CONNECTION_BAD)
-			return false;
-		if (unsent == 0 && PQisBusy(conn) == 0)
-			return true;
-		uint64_t now_ms = clock_ms();
-		struct pollfd fd = { PQsocket(conn), POLLIN, 0 };
-		if (unsent > 0)
-			fd.events |= POLLOUT;
-		if (now_ms >= until_ms)
-			return false;
-		(void)poll(&fd, 1, clock_wait_ms(until_ms, now_ms));
-		if ((fd.revents & ~POLLOUT) != 0 && PQconsumeInput(conn) == 0)
-			return false;
-	}
-}
-
 /* *ret NULL: the end of a statement's. */
-static bool result_next(PGconn *conn, uint64_t until_ms, PGresult **ret)
+static bool result_next(struct postgres_db *db, uint64_t until_ms, PGresult **ret)
 {
-	if (!result_wait(conn, until_ms))
+	if (!postgres_result_wait(db, until_ms))
 		return false;
-	*ret = PQgetResult(conn);
+	*ret = PQgetResult(db->conn);
 	return true;
 }
 
 /* Each has one, and an end. */
-static bool results_take(struct asks *a, PGconn *conn, uint64_t until_ms)
+static bool results_take(struct asks *a, struct postgres_db *db, uint64_t until_ms)
 {
 	PGresult *end, *sync;
 
 	for (unsigned i = 0; i < a->n; i++) {
 		PGresult *r;
-		if (!result_next(conn, until_ms, &r))
+		if (!result_next(db, until_ms, &r))
 			return false;
 		a->of[i].rows = r;
-		if (r == NULL || !result_next(conn, until_ms, &end))
+		if (r == NULL || !result_next(db, until_ms, &end))
 			return false;
 		PQclear(end);
 		if (end != NULL)
 			return false;
 	}
-	if (!result_next(conn, until_ms, &sync))
+	if (!result_next(db, until_ms, &sync))
 		return false;
 	bool committed = PQresultStatus(sync) == PGRES_PIPELINE_SYNC;
 	PQclear(sync);
-	return committed && PQexitPipelineMode(conn) == 1;
+	return committed && PQexitPipelineMode(db->conn) == 1;
 }
 
 /* The first that failed; those behind it were not looked at. */
@@ -108,7 +86,7 @@ static bool fail_unknown(struct postgres_db *db, const struct ask *list, struct 
 	(void)!fail(err, ERR_UNAVAILABLE, "The database cannot be reached. Try again in a moment.");
 	snprintf(err->detail, sizeof(err->detail), "%s", detail);
 	db->fault = *err;
-	db->is_given_up = true;
+	postgres_give_up(db);
 	return false;
 }
 
@@ -120,7 +98,7 @@ bool asks_run(struct asks *a, struct db *base, unsigned wait_ms, const struct as
 	if (!postgres_revive(db, err))
 		return false;
 	uint64_t until_ms = clock_ms() + wait_ms;
-	if (!send_all(a, base, list) || !results_take(a, db->conn, until_ms))
+	if (!send_all(a, base, list) || !results_take(a, db, until_ms))
 		return fail_unknown(db, list, err);
 	return results_judge(a, db, err);
 }

@@ -14,9 +14,8 @@ struct postgres_db {
 	bool begun;  /* the writer's transaction: until its end a connection that breaks stays so */
 	unsigned lock_wait_ms, lock_wait_set_ms; /* asked for; as the server has it */
 	uint64_t answer_ms;                      /* how long an answer is waited for */
-	int64_t told;     /* how often it was told that keys have changed, or may have missed it */
-	char xid[24];     /* of the transaction that is open */
-	bool is_given_up; /* an answer is on its way that nobody waits for: to be made again */
+	int64_t told; /* how often it was told that keys have changed, or may have missed it */
+	char xid[24]; /* of the transaction that is open */
 	struct error fault; /* of the last call that failed */
 };
 
@@ -39,6 +38,10 @@ void parameters_set(struct parameters *p, const struct value *values);
 /* ---- postgres_ask.c ---- */
 
 bool postgres_is_good(const PGresult *r);
+/* Until the next result is here, whole. False: it is not by then, or the connection is broken. */
+MUST_USE bool postgres_result_wait(struct postgres_db *db, uint64_t until_ms);
+/* An answer may be on its way for which nobody waits: the connection is broken from here on. */
+void postgres_give_up(struct postgres_db *db);
 /* What SQL of one or several statements gives, or a prepared statement; PQclear()'s. NULL: the
  * connection is broken, or there is no memory. After answer_ms the connection is broken. */
 PGresult *postgres_ask(struct postgres_db *db, const char *text);

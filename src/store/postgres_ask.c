@@ -1,6 +1,5 @@
 /* postgres_ask.c: questions to PostgreSQL and the wait for their answers, which has an end: a server that
  * says nothing more, or whatever stands before it, may take all that it is sent. */
-#include <errno.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -14,25 +13,29 @@ bool postgres_is_good(const PGresult *r)
 	return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
 }
 
-/* The connection is broken from here on. */
-static void give_up(struct postgres_db *db)
+void postgres_give_up(struct postgres_db *db)
 {
 	(void)shutdown(PQsocket(db->conn), SHUT_RDWR);
 	(void)PQconsumeInput(db->conn);
 }
 
-/* Until an answer is whole, or the connection is broken. */
-static void answer_wait(struct postgres_db *db, uint64_t end_ms)
+bool postgres_result_wait(struct postgres_db *db, uint64_t until_ms)
 {
-	while (PQstatus(db->conn) == CONNECTION_OK && PQisBusy(db->conn) != 0) {
-		struct pollfd fd = { .fd = PQsocket(db->conn), .events = POLLIN };
+	for (;;) {
+		int unsent = PQflush(db->conn);
+		if (unsent < 0 || PQstatus(db->conn) == CONNECTION_BAD)
+			return false;
+		if (unsent == 0 && PQisBusy(db->conn) == 0)
+			return true;
 		uint64_t now_ms = clock_ms();
-		int n = now_ms < end_ms ? poll(&fd, 1, (int)(end_ms - now_ms)) : 0;
-
-		if (n == 0 || (n < 0 && errno != EINTR))
-			give_up(db);
-		else if (n > 0 && PQconsumeInput(db->conn) == 0)
-			return;
+		struct pollfd fd = { PQsocket(db->conn), POLLIN, 0 };
+		if (unsent > 0)
+			fd.events |= POLLOUT;
+		if (now_ms >= until_ms)
+			return false;
+		(void)poll(&fd, 1, clock_wait_ms(until_ms, now_ms));
+		if ((fd.revents & ~POLLOUT) != 0 && PQconsumeInput(db->conn) == 0)
+			return false;
 	}
 }
 
@@ -42,7 +45,8 @@ static PGresult *answer(struct postgres_db *db, uint64_t end_ms)
 	PGresult *kept = NULL, *r;
 
 	for (;;) {
-		answer_wait(db, end_ms);
+		if (!postgres_result_wait(db, end_ms))
+			postgres_give_up(db);
 		r = PQgetResult(db->conn);
 		if (r == NULL)
 			return kept;

@@ -132,7 +132,6 @@ static bool set_up(struct postgres_db *db, struct error *err)
 
 	db->lock_wait_set_ms = 0;
 	db->told++;
-	db->is_given_up = false;
 	return postgres_exec(db, text_connect, NULL, 0, err) &&
 	       (own == NULL || postgres_exec(db, own, NULL, 0, err)) &&
 	       (!db->claims || claim_again(db, err)) && prepare(db, err);
@@ -203,7 +202,7 @@ bool store_url_check(const char *url, struct error *err)
 
 bool postgres_revive(struct postgres_db *db, struct error *err)
 {
-	if (PQstatus(db->conn) == CONNECTION_OK && !db->is_given_up)
+	if (PQstatus(db->conn) == CONNECTION_OK)
 		return true;
 	PQreset(db->conn);
 	if (PQstatus(db->conn) != CONNECTION_OK)
