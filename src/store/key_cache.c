@@ -54,7 +54,7 @@ static void check(struct key_cache *c)
 {
 	uint64_t now_ms = sys.monotonic_ms();
 	struct error err;
-	int64_t version;
+	int64_t version = 0;
 	bool told = false;
 
 	if (c->asked_ms != 0 && now_ms - c->asked_ms < KEY_CHECK_MS)
