@@ -323,10 +323,10 @@ static void keys_are_suggested(void **state)
 			 "retention.lost, retention.sweep");
 	assert_suggested(
 		"plugins",
-		"allowed here: listen, data, profile, upstreams, prices, execution, online, "
+		"allowed here: listen, data, store, profile, upstreams, prices, execution, online, "
 		"limits, validation, retention, tls, webhooks, tracing, log");
 	assert_suggested(
-		"", "allowed here: listen, data, profile, upstreams, prices, execution, online, "
+		"", "allowed here: listen, data, store, profile, upstreams, prices, execution, online, "
 		    "limits, validation, retention, tls, webhooks, tracing, log");
 }
 
