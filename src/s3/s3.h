@@ -50,6 +50,8 @@ struct s3_config {
 MUST_USE bool s3_open(const struct s3_config *c, struct s3 **ret, struct error *err);
 /* No call is under way. NULL is fine. */
 void s3_close(struct s3 *s);
+/* Whether the bucket can be asked: it is there, and lets us list. */
+MUST_USE bool s3_check(struct s3 *s, struct error *err);
 /* Calls that wait to be tried again fail at once, now and from now on: the process ends. */
 void s3_give_up(struct s3 *s);
 
@@ -60,3 +62,35 @@ struct s3_body {
 	void *ctx;
 	uint64_t bytes;
 };
+/* A body of bytes in memory, which `s` and they outlive. */
+struct s3_body s3_body_of(const struct slice *s);
+
+#define S3_ETAG_SIZE 80
+struct s3_object {
+	uint64_t bytes;
+	int64_t modified_s; /* Unix s; of s3_list() alone */
+	char etag[S3_ETAG_SIZE];
+};
+
+/* Keys are below the prefix, of A-Z, a-z, 0-9, '.', '_', '-' and '/'. */
+
+/* Puts a whole object, in place of one that is there: whole or not at all. After a failure either
+ * stands there. 5 GiB at most. `ret` may be NULL. */
+MUST_USE bool s3_put(struct s3 *s, const char *key, const struct s3_body *body,
+		     struct s3_object *ret, struct error *err);
+/* Exactly `n` bytes (> 0) at `at`; ENODATA in err->sys where the object ends before. With `etag` of
+ * that object alone: EBADMSG where another has its place. */
+MUST_USE bool s3_read(struct s3 *s, const char *key, const char *etag, uint64_t at, void *to,
+		      size_t n, struct error *err);
+/* The whole object, of `size` bytes at most, compared with its checksum. */
+MUST_USE bool s3_read_whole(struct s3 *s, const char *key, void *to, size_t size, size_t *ret_n,
+			    struct error *err);
+MUST_USE bool s3_head(struct s3 *s, const char *key, struct s3_object *ret, struct error *err);
+/* What is not there is no error. */
+MUST_USE bool s3_delete(struct s3 *s, const char *key, struct error *err);
+/* Every object whose key begins with `begin`, in the order of keys (bytes), a page of 1,000 a call.
+ * `each` false: the listing fails with what `each` has filled. */
+typedef bool (*s3_each_fn)(void *ctx, const char *key, const struct s3_object *object,
+			   struct error *err);
+MUST_USE bool s3_list(struct s3 *s, const char *begin, s3_each_fn each, void *ctx,
+		      struct error *err);
