@@ -88,9 +88,38 @@ MUST_USE bool s3_read_whole(struct s3 *s, const char *key, void *to, size_t size
 MUST_USE bool s3_head(struct s3 *s, const char *key, struct s3_object *ret, struct error *err);
 /* What is not there is no error. */
 MUST_USE bool s3_delete(struct s3 *s, const char *key, struct error *err);
+/* A copy of an object of `bytes` bytes, made by the store where it is not so large that it would
+ * take longer than an attempt may: those go by way of this machine, a part at a time. */
+MUST_USE bool s3_copy(struct s3 *s, const char *from, const char *to, uint64_t bytes,
+		      struct error *err);
 /* Every object whose key begins with `begin`, in the order of keys (bytes), a page of 1,000 a call.
  * `each` false: the listing fails with what `each` has filled. */
 typedef bool (*s3_each_fn)(void *ctx, const char *key, const struct s3_object *object,
 			   struct error *err);
 MUST_USE bool s3_list(struct s3 *s, const char *begin, s3_each_fn each, void *ctx,
 		      struct error *err);
+
+/* ---- in parts ---- */
+
+#define S3_PART_BYTES_MIN (UINT64_C(5) << 20) /* but the last */
+#define S3_PARTS_MAX 10000u
+#define S3_WHOLE_BYTES_MAX (UINT64_C(5) << 30) /* of one put or copy */
+
+struct s3_upload; /* belongs to one thread at a time */
+
+/* Nothing is visible before s3_upload_complete(). A crash leaves an upload that s3_uploads_abort()
+ * ends. */
+MUST_USE bool s3_upload_begin(struct s3 *s, const char *key, struct s3_upload **ret,
+			      struct error *err);
+/* The next part. After a failure it may be given again. */
+MUST_USE bool s3_upload_part(struct s3_upload *u, const struct s3_body *body, struct error *err);
+/* All parts, one behind the other, become the object. Frees `u`; where it fails the upload is
+ * aborted as s3_upload_abort() does. */
+MUST_USE bool s3_upload_complete(struct s3_upload *u, struct error *err);
+/* Takes it back and frees `u`. Where the store does not answer the parts stay until
+ * s3_uploads_abort(). NULL is fine. */
+void s3_upload_abort(struct s3_upload *u);
+/* Aborts all uploads whose keys begin with `begin` and that were begun at `until` (Unix s) or
+ * before. */
+MUST_USE bool s3_uploads_abort(struct s3 *s, const char *begin, int64_t until, unsigned *ret_n,
+			       struct error *err);

@@ -2,6 +2,9 @@
  *
  *	s3.c         what is set, the pool of handles
  *	object.c     the calls for whole objects
+ *	multipart.c  an object in parts
+ *	copy.c       copies of objects
+ *	leftover.c   uploads in parts that nobody will complete
  *	call.c       a call: attempts and the waits between them
  *	attempt.c    one request by libcurl, signed, and its answer
  *	fault.c      what an answer that is no good means, in a sentence

@@ -7,6 +7,7 @@ static bool all_calls(void)
 	struct slice bytes = SLICE("abc");
 	struct s3_body body = s3_body_of(&bytes);
 	struct s3_config c = config_of("http://127.0.0.1:1");
+	struct s3_upload *u;
 	struct s3 *other;
 	char to[8];
 
@@ -17,9 +18,14 @@ static bool all_calls(void)
 		return false;
 	s3_close(other);
 	if (!s3_put(s3, "files/a", &body, NULL, &err) ||
-	    !s3_read(s3, "files/a", NULL, 0, to, 3, &err))
+	    !s3_read(s3, "files/a", NULL, 0, to, 3, &err) || !s3_check(s3, &err) ||
+	    !s3_upload_begin(s3, "files/a", &u, &err))
 		return false;
-	return s3_check(s3, &err);
+	if (!s3_upload_part(u, &body, &err)) {
+		s3_upload_abort(u);
+		return false;
+	}
+	return s3_upload_complete(u, &err);
 }
 
 static bool no_object(void *ctx, const char *key, const struct s3_object *o, struct error *e)
@@ -33,7 +39,10 @@ static bool no_object(void *ctx, const char *key, const struct s3_object *o, str
 
 static bool lists(void)
 {
-	return s3_list(s3, "files/", no_object, NULL, &err);
+	unsigned n;
+
+	return s3_list(s3, "files/", no_object, NULL, &err) &&
+	       s3_uploads_abort(s3, "files/", 0, &n, &err);
 }
 
 static void sweep(const struct reply *replies, bool (*work)(void))

@@ -62,12 +62,15 @@ static void put_read_and_removed(void **state)
 	put("files/a.b_c-d", SLICE("other"));
 	assert_false(s3_read(s3, "files/a.b_c-d", o.etag, 0, got, 4, &err));
 	assert_int_equal(err.sys, EBADMSG);
+	MUST(s3_copy(s3, "files/a.b_c-d", "lost/a", 5, &err));
 	MUST(s3_delete(s3, "files/a.b_c-d", &err));
 	MUST(s3_delete(s3, "files/a.b_c-d", &err));
 	assert_false(s3_head(s3, "files/a.b_c-d", &o, &err));
 	assert_int_equal(err.sys, ENOENT);
 	assert_false(s3_read_whole(s3, "files/a.b_c-d", got, sizeof(got), &n, &err));
 	assert_int_equal(err.sys, ENOENT);
+	MUST(s3_read_whole(s3, "lost/a", got, sizeof(got), &n, &err));
+	assert_int_equal(n, 5);
 	put("empty", SLICE(""));
 	MUST(s3_head(s3, "empty", &o, &err));
 	assert_int_equal(o.bytes, 0);
@@ -102,6 +105,38 @@ static void lists_of_several_pages(void **state)
 	assert_int_equal(n, 1003);
 }
 
+static void in_parts(void **state)
+{
+	static char large[6 << 20], got[8];
+	struct slice bytes = { large, sizeof(large) }, end = SLICE("end");
+	struct s3_body body = s3_body_of(&bytes), last = s3_body_of(&end);
+	struct s3_upload *u, *left;
+	struct s3_object o;
+	unsigned n;
+
+	(void)state;
+	memset(large, 'l', sizeof(large));
+	MUST(s3_upload_begin(s3, "parts/a", &u, &err));
+	MUST(s3_upload_part(u, &body, &err));
+	MUST(s3_upload_part(u, &last, &err));
+	assert_false(s3_head(s3, "parts/a", &o, &err)); /* not before its end */
+	MUST(s3_upload_complete(u, &err));
+	MUST(s3_head(s3, "parts/a", &o, &err));
+	assert_int_equal(o.bytes, sizeof(large) + 3);
+	MUST(s3_read(s3, "parts/a", o.etag, sizeof(large) - 1, got, 4, &err));
+	assert_memory_equal(got, "lend", 4);
+	MUST(s3_upload_begin(s3, "parts/b", &u, &err));
+	MUST(s3_upload_part(u, &last, &err));
+	s3_upload_abort(u);
+	MUST(s3_upload_begin(s3, "parts/c", &left, &err));
+	MUST(s3_uploads_abort(s3, "parts/", 1, &n, &err));
+	assert_int_equal(n, 0);
+	MUST(s3_uploads_abort(s3, "parts/", INT64_MAX, &n, &err));
+	assert_int_equal(n, 1);
+	assert_false(s3_upload_part(left, &last, &err));
+	s3_upload_abort(left);
+}
+
 static void who_may_not_is_told(void **state)
 {
 	struct s3_config c = real_config();
@@ -134,6 +169,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(put_read_and_removed),
 		cmocka_unit_test(lists_of_several_pages),
+		cmocka_unit_test(in_parts),
 		cmocka_unit_test(who_may_not_is_told),
 	};
 
