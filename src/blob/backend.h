@@ -82,7 +82,8 @@ struct blobs_ops {
 
 struct blobs {
 	const struct blobs_ops *ops;
-	bool shares_syncs; /* it has `put` */
+	bool shares_syncs;   /* it has `put` */
+	bool no_descriptors; /* readers have none */
 	/* blob.c's, zero at first */
 	char lent_id[ID_SIZE]; /* whose data are in the user's file `lent_path`; "": none are */
 	char *lent_path;
@@ -93,6 +94,9 @@ struct blobs {
 bool blob_id_is_plain(const char *id);
 /* Fails as where there is no blob `id`. */
 bool blob_not_found(const char *id, struct error *err);
+
+/* Whether this thread may not wait for a network (blob_hurry()). */
+bool blob_in_hurry(void);
 
 /* A writer without a store (disk_file.c). */
 MUST_USE bool blob_unnamed_create(struct blob_writer **ret, struct error *err);

@@ -101,6 +101,23 @@ bool blob_lose(struct blobs *blobs, const char *id, int64_t at, struct error *er
 
 /* ---- reading ---- */
 
+static _Thread_local bool in_hurry;
+
+void blob_hurry(bool on)
+{
+	in_hurry = on;
+}
+
+bool blob_in_hurry(void)
+{
+	return in_hurry;
+}
+
+bool blobs_cost_descriptors(const struct blobs *blobs)
+{
+	return !blobs->no_descriptors;
+}
+
 void blob_reader_close(struct blob_reader *r)
 {
 	if (r != NULL)

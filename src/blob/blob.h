@@ -63,6 +63,12 @@ MUST_USE bool blob_read_upto(const struct blob_reader *r, uint64_t at, void *to,
  * was. */
 int blob_reader_take_fd(struct blob_reader *r);
 
+/* Until it is called with false, reads by this thread wait for no network: what is not here yet is
+ * begun to be fetched, and the read fails with EAGAIN (error_may_pass()). A later one may find it. */
+void blob_hurry(bool on);
+/* Whether an open reader costs a descriptor. Where it does not readers may stay open. */
+bool blobs_cost_descriptors(const struct blobs *blobs);
+
 /* Removes data and index of `id`; what is not there is no error. */
 MUST_USE bool blob_remove(struct blobs *blobs, const char *id, struct error *err);
 

@@ -70,6 +70,7 @@ bool blobs_open_bucket(const struct s3_config *c, struct blobs **ret, struct err
 	if (b == NULL)
 		return fail_memory(err);
 	b->blobs.ops = &bucket_ops;
+	b->blobs.no_descriptors = true;
 	if (!s3_open(c, &b->s3, err)) {
 		free(b);
 		return false;

@@ -1,6 +1,7 @@
 /* bucket_cache.c: windows of objects that were read, the same few for all readers: so memory does not
- * grow with readers. Who reads a window that comes waits for it. A window that is read ahead comes in
+ * grow with readers. Who reads a window that comes waits for it, unless in a hurry. A window that is read ahead comes in
  * a thread of the cache's. */
+#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,11 +10,16 @@
 #include "base/worker.h"
 #include "blob/bucket_impl.h"
 
-#define WINDOWS 32u
+#define WINDOWS 64u
 #define AHEAD_MOST 8u /* windows that are read ahead at once */
 #define AHEAD_THREADS 4u
 
-enum window_state { WINDOW_EMPTY, WINDOW_COMES, WINDOW_READY };
+enum window_state {
+	WINDOW_EMPTY,
+	WINDOW_COMES,
+	WINDOW_READY,
+	WINDOW_FAULT, /* it was read ahead, and could not be: `fault` says why */
+};
 
 struct window {
 	enum window_state state;
@@ -22,6 +28,7 @@ struct window {
 	char key[BUCKET_KEY_SIZE], etag[S3_ETAG_SIZE];
 	uint64_t at;
 	size_t n;
+	struct error fault;
 	char *bytes;      /* BUCKET_WINDOW_BYTES; NULL: not needed yet */
 	struct work work; /* that reads it ahead */
 	struct bucket_cache *cache;
@@ -91,7 +98,7 @@ static struct window *window_free(struct bucket_cache *c)
 		struct window *w = &c->windows[i];
 		if (w->state == WINDOW_EMPTY)
 			return w;
-		if (w->state == WINDOW_READY && w->readers == 0 &&
+		if (w->state != WINDOW_COMES && w->readers == 0 &&
 		    (oldest == NULL || w->used < oldest->used))
 			oldest = w;
 	}
@@ -120,14 +127,19 @@ static bool window_read(struct bucket_cache *c, struct window *w, struct error *
 	return s3_read(c->s3, w->key, w->etag, w->at, w->bytes, w->n, err);
 }
 
+static void window_end(struct bucket_cache *c, struct window *w, enum window_state state)
+{
+	pthread_mutex_lock(&c->lock);
+	w->state = state;
+	pthread_cond_broadcast(&c->changed);
+	pthread_mutex_unlock(&c->lock);
+}
+
 static bool window_load(struct bucket_cache *c, struct window *w, struct error *err)
 {
 	bool ok = window_read(c, w, err);
 
-	pthread_mutex_lock(&c->lock);
-	w->state = ok ? WINDOW_READY : WINDOW_EMPTY;
-	pthread_cond_broadcast(&c->changed);
-	pthread_mutex_unlock(&c->lock);
+	window_end(c, w, ok ? WINDOW_READY : WINDOW_EMPTY);
 	return ok;
 }
 
@@ -135,9 +147,11 @@ static void ahead_run(void *arg)
 {
 	struct window *w = arg;
 	struct bucket_cache *c = w->cache;
-	struct error err;
 
-	(void)!window_load(c, w, &err); /* who needs it reads it, and is told */
+	if (window_read(c, w, &w->fault))
+		window_end(c, w, WINDOW_READY);
+	else /* what may pass is tried again by who needs it */
+		window_end(c, w, error_may_pass(&w->fault) ? WINDOW_EMPTY : WINDOW_FAULT);
 	pthread_mutex_lock(&c->lock);
 	c->ahead_n--;
 	pthread_mutex_unlock(&c->lock);
@@ -158,6 +172,35 @@ void bucket_cache_ahead(struct bucket_cache *c, const struct bucket_source *o, u
 		workers_post(c->ahead, &w->work, ahead_run, w);
 }
 
+static bool fault_take(struct window *w, struct error *err)
+{
+	*err = w->fault;
+	w->state = WINDOW_EMPTY;
+	return false;
+}
+
+/* Holds the window if it is there. False with EAGAIN: it comes. */
+static bool window_hold_now(struct bucket_cache *c, const struct bucket_source *o, uint64_t at,
+			    struct window **ret, struct error *err)
+{
+	bool ok = true;
+
+	pthread_mutex_lock(&c->lock);
+	struct window *w = *ret = window_find(c, o, at);
+	if (w != NULL && w->state == WINDOW_READY) {
+		w->readers++;
+		w->used = ++c->turn;
+	} else if (w != NULL && w->state == WINDOW_FAULT) {
+		ok = fault_take(w, err);
+	} else {
+		ok = fail_sys(err, EAGAIN, "reading %s, which is not here yet", o->key);
+	}
+	pthread_mutex_unlock(&c->lock);
+	if (w == NULL)
+		bucket_cache_ahead(c, o, at);
+	return ok;
+}
+
 /* The window at `at`, held for the caller; one that comes is waited for. */
 static bool window_hold(struct bucket_cache *c, const struct bucket_source *o, uint64_t at,
 			struct window **ret, struct error *err)
@@ -171,6 +214,8 @@ static bool window_hold(struct bucket_cache *c, const struct bucket_source *o, u
 			w->readers++;
 			w->used = ++c->turn;
 			*ret = w;
+		} else if (w != NULL && w->state == WINDOW_FAULT) {
+			ok = fault_take(w, err);
 		} else if (w != NULL || (w = window_free(c)) == NULL) {
 			pthread_cond_wait(&c->changed, &c->lock);
 		} else {
@@ -191,7 +236,9 @@ bool bucket_cache_read(struct bucket_cache *c, const struct bucket_source *o, ui
 	struct window *w;
 
 	*ret_n = 0;
-	if (!window_hold(c, o, begin, &w, err))
+	bool held = blob_in_hurry() ? window_hold_now(c, o, begin, &w, err)
+				    : window_hold(c, o, begin, &w, err);
+	if (!held)
 		return false;
 	size_t skip = (size_t)(at - begin);
 	*ret_n = n < w->n - skip ? n : w->n - skip;

@@ -70,7 +70,7 @@ void bucket_index_key(const char *id, char ret[static BUCKET_KEY_SIZE]);
 
 /* ---- bucket_cache.c: windows of objects, the same few for all readers ---- */
 
-#define BUCKET_WINDOW_BYTES (1u << 20)
+#define BUCKET_WINDOW_BYTES (512u << 10)
 
 MUST_USE bool bucket_cache_open(struct s3 *s3, struct bucket_cache **ret, struct error *err);
 void bucket_cache_close(struct bucket_cache *c); /* NULL is fine */
@@ -79,7 +79,8 @@ struct bucket_source {
 	const char *key, *etag;
 	uint64_t bytes;
 };
-/* Some of `n` bytes at `at`, which is in the object. Any thread; waits for the store. */
+/* Some of `n` bytes at `at`, which is in the object. Any thread; waits
+ * for the store, unless in a hurry. */
 MUST_USE bool bucket_cache_read(struct bucket_cache *c, const struct bucket_source *o, uint64_t at,
 				void *to, size_t n, size_t *ret_n, struct error *err);
 /* Begins to read the window around `at`, if there is room. Waits for nothing. */

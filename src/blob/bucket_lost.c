@@ -171,10 +171,10 @@ static bool swept_add(struct bucket_sweep *s, enum blob_standing standing, struc
 }
 
 /* The objects of one blob stand together in the list. */
-static bool sweep_look(void *ctx, const char *key, const struct s3_object *o, struct error *err)
+static bool sweep_look(void *ctx, const char *path, const struct s3_object *o, struct error *err)
 {
 	struct bucket_sweep *s = ctx;
-	const char *name = key + strlen("files/"), *dot = strchr(name, '.');
+	const char *name = path + strlen("files/"), *dot = strchr(name, '.');
 	struct slice id = { name, dot != NULL ? (size_t)(dot - name) : 0 };
 	char copy[ID_SIZE];
 

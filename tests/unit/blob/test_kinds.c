@@ -362,6 +362,58 @@ static void many_threads_read_one_blob(void **state)
 	blob_reader_close(shared);
 }
 
+/* A read in a hurry fails as long as it would have to wait, and then finds the bytes; a directory has
+ * them at once. */
+static void in_a_hurry(void **state)
+{
+	struct blob_reader *r;
+	struct error err;
+	char text[8] = "";
+	bool ok = false;
+
+	(void)state;
+	put_text("file-a", "12345");
+	assert_true(blob_open(blobs, "file-a", BLOB_DATA, &r, &err));
+	blob_hurry(true);
+	assert_int_equal(blob_read_at(r, 0, text, 5, &err), place_is(""));
+	for (int i = 0; !ok && i < 5000; i++) {
+		ok = blob_read_at(r, 0, text, 5, &err);
+		if (!ok) {
+			assert_true(error_may_pass(&err));
+			usleep(1000);
+		}
+	}
+	blob_hurry(false);
+	assert_true(ok);
+	assert_string_equal(text, "12345");
+	blob_reader_close(r);
+	assert_int_equal(blobs_cost_descriptors(blobs), place_is(""));
+}
+
+/* What will not pass is told in a hurry as well. */
+static void in_a_hurry_for_what_is_gone(void **state)
+{
+	struct blob_reader *r;
+	struct error err = { .sys = EAGAIN };
+	char text[8];
+
+	(void)state;
+	if (place_is(""))
+		return;
+	put_text("file-a", "12345");
+	assert_true(blob_open(blobs, "file-a", BLOB_DATA, &r, &err));
+	assert_true(blob_remove(blobs, "file-a", &err));
+	blob_hurry(true);
+	err.sys = EAGAIN;
+	for (int i = 0; err.sys == EAGAIN && i < 5000; i++) {
+		assert_false(blob_read_at(r, 0, text, 5, &err));
+		usleep(1000);
+	}
+	blob_hurry(false);
+	assert_int_equal(err.sys, ENOENT);
+	blob_reader_close(r);
+}
+
 /* ---- the n-th call to a bucket fails, or is done and its answer lost ---- */
 
 static void a_blob_is_whole_whatever_fails(void **state)
@@ -462,6 +514,8 @@ int main(void)
 		ON_PLACE(a_tail_is_lost),
 		ON_PLACE(much_is_appended),
 		ON_PLACE(many_threads_read_one_blob),
+		ON_PLACE(in_a_hurry),
+		ON_PLACE(in_a_hurry_for_what_is_gone),
 		ON_PLACE(a_blob_is_whole_whatever_fails),
 		ON_PLACE(what_is_lost_is_whole_whatever_fails),
 		ON_PLACE(an_object_that_was_altered_or_removed),
