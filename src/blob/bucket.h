@@ -19,5 +19,10 @@
 
 /* Asks for the bucket: wrong credentials and the like are found here. */
 MUST_USE bool blobs_open_bucket(const struct s3_config *c, struct blobs **ret, struct error *err);
+/* Whether what stands below the prefix belongs to the data directory of that id, as the object
+ * PREFIX/lowtide.id says, which is made where nothing stands there. INVALID: it is another's, or
+ * nobody's; with `adopt` it is this one's from now on. */
+MUST_USE bool blobs_bucket_claim(struct blobs *blobs, const char *id, bool adopt,
+				 struct error *err);
 /* Calls that wait for the store to come back fail: the process ends. */
 void blobs_bucket_give_up(struct blobs *blobs);

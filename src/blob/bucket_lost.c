@@ -11,6 +11,7 @@
 
 #define TIME_FORMAT "%Y%m%dT%H%M%SZ"
 #define TIME_SIZE 32
+#define FORGET_EVERY_S 3600
 #define UPLOAD_GRACE_S \
 	3600 /* an upload in parts that is older belongs to a process that has died */
 
@@ -258,10 +259,16 @@ bool bucket_forget(struct blobs *blobs, int64_t until, uint64_t *files, uint64_t
 {
 	struct bucket *b = (struct bucket *)blobs;
 	struct forgetting f = { until, BUF(64u << 20), files, bytes };
+
+	/* What is asked for every few seconds is looked for once an hour. */
+	if (until < b->forgotten_until + FORGET_EVERY_S)
+		return true;
 	bool ok = s3_list(b->s3, "lost/", forget_look, &f, err);
 
 	for (size_t at = 0; ok && at < f.keys.n; at += strlen(f.keys.p + at) + 1)
 		ok = s3_delete(b->s3, f.keys.p + at, err);
 	buf_free(&f.keys);
+	if (ok)
+		b->forgotten_until = until;
 	return ok;
 }

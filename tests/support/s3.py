@@ -32,10 +32,16 @@ class Store:
         self.server.stop()
 
 
-def start(port=0):
-    """Starts a store with one user, who may do all; whoever else asks is refused."""
+def serve(port=0):
+    """What was kept in this process before is there again."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
     server.start()
+    return server
+
+
+def start(port=0):
+    """Starts a store with one user, who may do all; whoever else asks is refused."""
+    server = serve(port)
     host, port = server.get_host_and_port()
     store = Store(f"http://{host}:{port}", "first", "first", server)
     iam = store.client("iam")

@@ -324,10 +324,10 @@ static void keys_are_suggested(void **state)
 	assert_suggested(
 		"plugins",
 		"allowed here: listen, data, profile, upstreams, prices, execution, online, "
-		"limits, validation, retention, tls, webhooks, tracing, log");
+		"limits, validation, retention, blobs, tls, webhooks, tracing, log");
 	assert_suggested(
 		"", "allowed here: listen, data, profile, upstreams, prices, execution, online, "
-		    "limits, validation, retention, tls, webhooks, tracing, log");
+		    "limits, validation, retention, blobs, tls, webhooks, tracing, log");
 }
 
 static void assert_variable_suggested(const char *wrong, const char *expected)
