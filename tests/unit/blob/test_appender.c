@@ -250,6 +250,31 @@ static void any_fault_of_the_bucket(void)
 	}
 }
 
+/* An object whose put had no answer stands where the row ends once more. */
+static void what_was_put_without_an_answer_does_not_come_back(void **state)
+{
+	struct blob_appender *a;
+	struct error err;
+
+	(void)state;
+	if (!place_is("bucket"))
+		return;
+	a = opened(0);
+	for (int i = 0; i < 2; i++) {
+		append(a, "12345");
+		assert_true(blob_append_sync(a, &err));
+	}
+	append(a, "stale");
+	world_fail_nth(2); /* the first call is done, and its answer lost */
+	assert_false(blob_append_sync(a, &err));
+	assert_true(world_restore());
+	blob_append_rewind_to(a, 5);
+	append(a, "67890");
+	assert_true(blob_append_sync(a, &err));
+	blob_append_close(a);
+	assert_blob("1234567890");
+}
+
 static void any_fault_of_the_store(void **state)
 {
 	struct blob_appender *a;
@@ -287,6 +312,7 @@ int main(void)
 		ON_PLACE(mistakes_end_the_process),
 		ON_PLACE(lost_results_are_an_error_and_not_made_anew),
 		ON_FAKE(lost_results_are_an_error_and_not_made_anew),
+		ON_PLACE(what_was_put_without_an_answer_does_not_come_back),
 		ON_PLACE(any_fault_of_the_store),
 		ON_FAKE(any_fault_elsewhere),
 	};
