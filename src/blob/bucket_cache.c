@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "base/sys.h"
 #include "base/worker.h"
 #include "blob/bucket_impl.h"
 
@@ -41,6 +43,7 @@ struct bucket_cache {
 	pthread_cond_t changed;
 	uint64_t turn;
 	unsigned ahead_n;
+	struct log_storm storm; /* has its own */
 	struct window windows[WINDOWS];
 };
 
@@ -143,15 +146,27 @@ static bool window_load(struct bucket_cache *c, struct window *w, struct error *
 	return ok;
 }
 
+/* Lines that wait for those bytes say nothing. */
+static void ahead_failed(struct bucket_cache *c, const struct error *why)
+{
+	uint64_t held;
+
+	if (log_storm_pass(&c->storm, sys.monotonic_ms(), &held))
+		log_write_error(LOG_WARN, "blob.unreadable", why, LOG_FIELDS(kv_u64("more", held)));
+}
+
 static void ahead_run(void *arg)
 {
 	struct window *w = arg;
 	struct bucket_cache *c = w->cache;
 
-	if (window_read(c, w, &w->fault))
+	if (window_read(c, w, &w->fault)) {
 		window_end(c, w, WINDOW_READY);
-	else /* what may pass is tried again by who needs it */
+	} else {
+		ahead_failed(c, &w->fault);
+		/* what may pass is tried again by who needs it */
 		window_end(c, w, error_may_pass(&w->fault) ? WINDOW_EMPTY : WINDOW_FAULT);
+	}
 	pthread_mutex_lock(&c->lock);
 	c->ahead_n--;
 	pthread_mutex_unlock(&c->lock);

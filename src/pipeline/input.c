@@ -38,6 +38,18 @@ static bool index_remake(struct input *in, uint64_t line_bytes, const struct err
 	return true;
 }
 
+/* The first lines, which dispatch is going to read in a hurry. Where they cannot be read it will say
+ * so. */
+static void input_warm(const struct input *in)
+{
+	struct error err;
+	char first;
+	size_t n;
+
+	if (!blobs_cost_descriptors(in->blobs))
+		(void)!blob_read_upto(in->blob, 0, &first, 1, &n, &err);
+}
+
 bool input_open(struct input *in, uint64_t line_bytes, struct error *err)
 {
 	struct error why;
@@ -45,8 +57,10 @@ bool input_open(struct input *in, uint64_t line_bytes, struct error *err)
 	assert(in->index == NULL && in->blob == NULL);
 	if (!blob_open(in->blobs, in->file_id, BLOB_DATA, &in->blob, err))
 		return false;
-	if (index_get(in, &why))
+	if (index_get(in, &why)) {
+		input_warm(in);
 		return true;
+	}
 	*err = why;
 	return data_is_lost(&why) && index_remake(in, line_bytes, &why, err);
 }

@@ -6,6 +6,7 @@ The store is moto's server in this process, which checks signatures (support/s3.
 
 import time
 
+import httpx
 import openai
 import pytest
 from support import s3
@@ -118,6 +119,50 @@ def test_the_store_is_away_in_the_middle(in_bucket, store, own_upstream):
     output, error = api.results(batch)
     assert len(output) == 4000 and not error
     assert own_upstream.sent(mark) == 4000
+
+
+def test_lines_of_several_models(in_bucket):
+    """Whose line is whose is read in the dispatch thread, too."""
+    api = in_bucket()
+    mark = fresh()
+    lines = [line(f"{mark}-{n}", f"{mark}-{n}", model=f"m-{n % 3}") for n in range(2000)]
+    batch = api.run(lines, lowtide={"mixed_models": True})
+    output, error = api.results(batch)
+    assert len(output) == 2000 and not error
+
+
+POINTS = ["results.before_sync", "results.after_sync", "results.after_commit", "batch.before_final",
+          "batch.after_final"]  # fmt: skip
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at_a_named_point(in_bucket, own_upstream, failpoints, point):
+    api = in_bucket(start=False)
+    mark = fresh()
+    api.server.start(env={"LOWTIDE_FAILPOINTS": f"{point}=kill"})
+    batch = api.create(numbered(mark, 1500))
+    api.server.wait_killed()
+    sent = own_upstream.settled(mark)
+    api.server.start()
+    batch = api.wait(batch, "completed", seconds=120)
+    output, error = api.results(batch)
+    assert list(output) == [f"{mark}-{n}" for n in range(1500)] and not error
+    if point.startswith("batch."):
+        assert own_upstream.sent(mark) == sent == 1500  # all had ended
+
+
+@pytest.mark.parametrize("point", ["ingest.before_rename", "ingest.after_rename"])
+def test_killed_in_an_upload(in_bucket, store, bucket, failpoints, point):
+    """What was put and has no row goes to lost/ at the next start."""
+    api = in_bucket(start=False)
+    api.server.start(env={"LOWTIDE_FAILPOINTS": f"{point}=kill"})
+    with pytest.raises(httpx.TransportError):
+        api.upload_raw([line("1")])
+    api.server.wait_killed()
+    api.server.start()
+    assert not keys_of(store, bucket, "some/where/files/")
+    assert len(keys_of(store, bucket, "some/where/lost/")) == (point == "ingest.after_rename")
+    assert api.content(api.upload([line("1")])) == jsonl([line("1")])
 
 
 # ---- settings that are wrong ----
