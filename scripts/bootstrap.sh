@@ -10,7 +10,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 COMPILE="gcc libc6-dev make meson ninja-build pkg-config libcurl4-openssl-dev
-    libnghttp2-dev libpq-dev libsqlite3-dev libssl-dev libyaml-dev libjansson-dev libxxhash-dev zlib1g-dev"
+    libnghttp2-dev libpq-dev libsqlite3-dev libssl-dev libyaml-dev libjansson-dev libxxhash-dev zlib1g-dev
+    libexpat1-dev"
 INSTALLED="bash zsh fish man-db mandoc systemd"
 DEB="build-essential debhelper dpkg-dev lintian"
 BROWSER="chromium fonts-noto-cjk"

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "app/blobs.h"
 #include "app/command_settings.h"
 #include "base/attr.h"
 #include "cli/check.h"
@@ -59,6 +60,7 @@ static int act_check(void *arguments, struct config *config)
 {
 	struct check_arguments *a = arguments;
 
+	server_blobs_unused(config, "`check` reads local files");
 	a->check.paths = a->paths;
 	a->check.limits = config_limits(config);
 	a->check.rules = config_rules(config);

@@ -1,6 +1,7 @@
 /* command_gc.c: `lowtide gc`. */
 #include "app/command_line.h"
 
+#include "app/blobs.h"
 #include "app/command_settings.h"
 #include "cli/gc.h"
 
@@ -24,6 +25,9 @@ static int act_gc(void *arguments, struct config *config)
 {
 	const struct gc_arguments *a = arguments;
 
+	server_blobs_unused(config,
+			    "`gc` looks into the data directory; what the bucket has in lost/ "
+			    "is removed after retention.lost");
 	return gc(config->data, config->lost_s, a->remove);
 }
 
@@ -42,7 +46,7 @@ int command_gc(int argc, char **argv)
 			       "What a server finds at its start in files/ and batches/ and its database "
 			       "does not know is moved there, and removed after retention.lost. To put a "
 			       "file back: .jsonl and .index belong into files/, .journal and .order into "
-			       "batches/. "
+			       "batches/. What is lost in a bucket (blobs.url) is not shown. "
 			       "Also while the server runs. Exit code: 0 done, 1 it could not be done, 2 wrong "
 			       "use.",
 		},

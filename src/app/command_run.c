@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "api/metadata.h"
+#include "app/blobs.h"
 #include "app/command_rows.h"
 #include "base/duration.h"
 #include "batch/opening.h"
@@ -233,6 +234,7 @@ static int act_run(void *arguments, struct config *config)
 		report(&err);
 		return exit_code(&err);
 	}
+	server_blobs_unused(config, "`run` keeps all beside its output file");
 	a->run.pipeline = run_pipeline(config);
 	if (a->request.request.prompt == NULL)
 		return run_batch(&a->run);

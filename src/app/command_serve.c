@@ -55,6 +55,8 @@ int command_serve(int argc, char **argv)
 		       "where to listen (127.0.0.1:8000); port 0 takes any free one"),
 		DATA_ROW,
 		STORE_ROW,
+		OPTION("blobs", OPTION_BLOBS, "s3://BUCKET/PREFIX",
+		       "keep files and results in a bucket of an S3-compatible store"),
 		UPSTREAM_ROW,
 		PROFILE_ROW,
 		CONFIG_ROW,

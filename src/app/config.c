@@ -119,6 +119,12 @@ void config_done(struct config *c)
 	free(c->data);
 	free(c->store);
 	free(c->tracing_endpoint);
+	free(c->blobs_url);
+	free(c->blobs_endpoint);
+	free(c->blobs_region);
+	free(c->blobs_credentials_file);
+	free(c->blobs_encryption);
+	free(c->blobs_ca_file);
 	free(c->ca_file);
 	free(c->cert_file);
 	free(c->key_file);

@@ -88,6 +88,10 @@ struct config {
 	int client;       /* enum upstream_client */
 	uint64_t input_files_s, result_files_s, lost_s, sweep_s;
 	char *ca_file, *cert_file, *key_file; /* of upstreams that name none of their own */
+	char *blobs_url;                      /* NULL: blobs are in the data directory */
+	char *blobs_endpoint, *blobs_region, *blobs_credentials_file, *blobs_encryption;
+	char *blobs_ca_file;
+	bool blobs_path_style;
 	bool webhooks_private;
 	uint64_t webhook_timeout_s, webhook_endpoints;
 	char *webhook_ca_file;

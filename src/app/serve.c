@@ -9,12 +9,14 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "app/blobs.h"
 #include "app/endpoints.h"
 #include "app/notify.h"
 #include "app/reload.h"
 #include "app/version.h"
 #include "base/id.h"
 #include "base/sys.h"
+#include "blob/bucket.h"
 #include "cli/data_dir.h"
 #include "cli/keys.h"
 #include "client/client.h"
@@ -227,7 +229,7 @@ static bool server_open(struct server *s, const struct config *c,
 	       store_open_at(&(struct store_place){ c->data, c->store }, &s->store, err) &&
 	       store_claim(s->store, err) && data_dir_join(c->data, s->store, adopt, err) &&
 	       open_webhooks(s, c, err) && redo_open(c->data, &s->redo, err) &&
-	       blobs_open(c->data, s->redo, &s->blobs, err) && open_tracer(s, c, err) &&
+	       server_blobs_open(c, s->redo, adopt, &s->blobs, err) && open_tracer(s, c, err) &&
 	       history_open(c->data, &s->history, err) && open_stages(s, c, pipeline, err) &&
 	       first_key(s, c, err) && open_http(s, c, err);
 }
@@ -270,6 +272,8 @@ static void server_close(struct server *s, const struct config *c)
 {
 	struct error err;
 
+	if (s->blobs != NULL && c->blobs_url != NULL)
+		blobs_bucket_give_up(s->blobs);
 	http_server_close(s->http);
 	api_stop(s->api);
 	if (s->pipeline != NULL)

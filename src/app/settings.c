@@ -166,6 +166,24 @@ const struct setting settings[] = {
 	{ "retention.sweep", SETTING_DURATION, AT(sweep_s), BOTH("10s"), FROM_TO(1, DAY),
 	  .about = "time between looks for files to remove" },
 
+	{ "blobs.url", SETTING_TEXT, AT(blobs_url), BOTH(NULL),
+	  .about = "bucket of an S3-compatible store for files and results: s3://BUCKET/PREFIX; if "
+		   "not set, the data directory" },
+	{ "blobs.endpoint", SETTING_URL, AT(blobs_endpoint), BOTH(NULL),
+	  .about = "where the store is: https://HOST[:PORT]" },
+	{ "blobs.region", SETTING_TEXT, AT(blobs_region), BOTH("us-east-1"),
+	  .about = "the store's region, which is signed" },
+	{ "blobs.path_style", SETTING_SWITCH, AT(blobs_path_style), BOTH("true"),
+	  .about = "the bucket stands in the path of URLs, not before the host" },
+	{ "blobs.credentials_file", SETTING_TEXT, AT(blobs_credentials_file), BOTH(NULL),
+	  .about = "file with aws_access_key_id and aws_secret_access_key; if not set, the "
+		   "variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" },
+	{ "blobs.encryption", SETTING_TEXT, AT(blobs_encryption), BOTH(NULL),
+	  .about = "how the store encrypts what it keeps: AES256, aws:kms; if not set, as the bucket "
+		   "says" },
+	{ "blobs.ca_file", SETTING_TEXT, AT(blobs_ca_file), BOTH(NULL),
+	  .about = "CA certificates (PEM) to verify the store against; if not set, the machine's" },
+
 	{ "tls.ca_file", SETTING_TEXT, AT(ca_file), BOTH(NULL), AT_RELOAD,
 	  .about = "CA certificates (PEM) to verify https upstreams against; if not set, the "
 		   "machine's" },

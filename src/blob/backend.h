@@ -71,6 +71,10 @@ struct blobs_ops {
 		      struct error *err);
 	bool (*sync)(struct blobs *blobs, struct error *err);
 	void (*close)(struct blobs *blobs);
+	/* Removes what was lost at `until` or before and adds up what that was. NULL: what is lost is in
+	 * the data directory (lost.h). */
+	bool (*forget)(struct blobs *blobs, int64_t until, uint64_t *files, uint64_t *bytes,
+		       struct error *err);
 	/* Only where the store shares syncs: else blob.c makes one by a writer. */
 	bool (*put)(struct blobs *blobs, const char *id, enum blob_kind kind, struct slice bytes,
 		    struct error *err);
@@ -78,11 +82,21 @@ struct blobs_ops {
 
 struct blobs {
 	const struct blobs_ops *ops;
-	bool shares_syncs; /* it has `put` */
+	bool shares_syncs;   /* it has `put` */
+	bool no_descriptors; /* readers have none */
 	/* blob.c's, zero at first */
 	char lent_id[ID_SIZE]; /* whose data are in the user's file `lent_path`; "": none are */
 	char *lent_path;
 };
+
+/* Ids come from requests. Only what could be one of ours gets as far as a name: no dots, no slashes,
+ * no control characters, no great length (name.c). */
+bool blob_id_is_plain(const char *id);
+/* Fails as where there is no blob `id`. */
+bool blob_not_found(const char *id, struct error *err);
+
+/* Whether this thread may not wait for a network (blob_hurry()). */
+bool blob_in_hurry(void);
 
 /* A writer without a store (disk_file.c). */
 MUST_USE bool blob_unnamed_create(struct blob_writer **ret, struct error *err);

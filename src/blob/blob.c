@@ -35,6 +35,12 @@ bool blobs_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx, int6
 	return blobs->ops->sweep(blobs, standing, ctx, at, err);
 }
 
+bool blobs_forget(struct blobs *blobs, int64_t until, uint64_t *files, uint64_t *bytes,
+		  struct error *err)
+{
+	return blobs->ops->forget == NULL || blobs->ops->forget(blobs, until, files, bytes, err);
+}
+
 static bool is_lent(const struct blobs *blobs, const char *id)
 {
 	return blobs->lent_path != NULL && strcmp(blobs->lent_id, id) == 0;
@@ -94,6 +100,23 @@ bool blob_lose(struct blobs *blobs, const char *id, int64_t at, struct error *er
 }
 
 /* ---- reading ---- */
+
+static _Thread_local bool in_hurry;
+
+void blob_hurry(bool on)
+{
+	in_hurry = on;
+}
+
+bool blob_in_hurry(void)
+{
+	return in_hurry;
+}
+
+bool blobs_cost_descriptors(const struct blobs *blobs)
+{
+	return !blobs->no_descriptors;
+}
 
 void blob_reader_close(struct blob_reader *r)
 {

@@ -7,8 +7,8 @@
  *	            -> blob_appender   append, sync, keep, rewind_to: results of a running batch
  *
  * A blob may lie anywhere: no call needs its place in memory, and a descriptor is only a short way
- * (blob_reader_take_fd()). backend.h is the interface of a kind of store; this machine's kind is a
- * directory (disk.c):
+ * (blob_reader_take_fd()). backend.h is the interface of a kind of store; one kind is a bucket
+ * (bucket.h), this machine's is a directory (disk.c):
  *
  *	DATA/tmp/<random>            being written; swept at start
  *	DATA/files/<id>.jsonl        the bytes, exactly as they came: no header, so that they can be
@@ -62,6 +62,12 @@ MUST_USE bool blob_read_upto(const struct blob_reader *r, uint64_t at, void *to,
  * and the reader can only be closed from then on. -1: there is none, and the reader is as it
  * was. */
 int blob_reader_take_fd(struct blob_reader *r);
+
+/* Until it is called with false, reads by this thread wait for no network: what is not here yet is
+ * begun to be fetched, and the read fails with EAGAIN (error_may_pass()). A later one may find it. */
+void blob_hurry(bool on);
+/* Whether an open reader costs a descriptor. Where it does not readers may stay open. */
+bool blobs_cost_descriptors(const struct blobs *blobs);
 
 /* Removes data and index of `id`; what is not there is no error. */
 MUST_USE bool blob_remove(struct blobs *blobs, const char *id, struct error *err);
@@ -139,7 +145,8 @@ MUST_USE bool blob_append_sync(struct blob_appender *a, struct error *err);
 void blob_append_keep(struct blob_appender *a, uint64_t bytes);
 /* Takes back what was appended behind `bytes`: not below what is kept. */
 void blob_append_rewind_to(struct blob_appender *a, uint64_t bytes);
-void blob_append_close(struct blob_appender *a); /* NULL is fine */
+/* What was appended and not synced may be there, or not. NULL is fine. */
+void blob_append_close(struct blob_appender *a);
 
 /* ---- blobs that the database does not know ---- */
 
@@ -164,3 +171,7 @@ typedef enum blob_standing (*blob_standing_fn)(void *ctx, const char *id);
  * result file without lines. At start only. */
 MUST_USE bool blobs_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx, int64_t at,
 			  struct error *err);
+/* Removes what was lost at `until` (Unix s) or before, where that is not in the data directory
+ * (lost.h), and adds up how much. */
+MUST_USE bool blobs_forget(struct blobs *blobs, int64_t until, uint64_t *files, uint64_t *bytes,
+			   struct error *err);

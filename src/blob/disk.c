@@ -86,7 +86,7 @@ static bool disk_take(struct blobs *blobs, const char *path, const char *id, enu
 		disk_named((struct disk *)blobs);
 		return true;
 	}
-	return errno == ENOENT ? disk_not_found(id, err)
+	return errno == ENOENT ? blob_not_found(id, err)
 			       : fail_sys(err, errno, "renaming %s to %s", path, name);
 }
 
@@ -98,7 +98,7 @@ static bool disk_remove(struct blobs *blobs, const char *id, struct error *err)
 	struct disk *disk = (struct disk *)blobs;
 	char path[PATH_MAX];
 
-	if (!disk_id_is_plain(id))
+	if (!blob_id_is_plain(id))
 		return true; /* there is none of that name */
 	/* crash: data without its index, or (the directory is not synced) either of them back
 	 * again. The row went before the blob, so both are without a row: sweep. */

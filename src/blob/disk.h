@@ -42,16 +42,11 @@ void disk_logged(struct disk *disk);
 
 /* ---- disk_name.c ---- */
 
-/* Ids come from requests. Only what could be one of ours gets as far as a path: no dots, no
- * slashes, no control characters, no great length. */
-bool disk_id_is_plain(const char *id);
 /* The path of a blob; false with NOT_FOUND if `id` cannot be the name of one. */
 MUST_USE bool disk_path(const struct disk *disk, const char *id, enum blob_kind kind,
 			char ret[static PATH_MAX], struct error *err);
 /* The blob's name in the redo log. */
 const char *disk_logged_name(const struct disk *disk, const char *path);
-/* Fails as where there is no blob `id`. */
-bool disk_not_found(const char *id, struct error *err);
 /* A name in tmp that nothing has had before. */
 void disk_temporary_path(const struct disk *disk, char ret[static PATH_MAX]);
 /* The id in a name like "file-x.jsonl"; false of names that are never given. */

@@ -100,7 +100,7 @@ bool disk_open(struct blobs *blobs, const char *id, enum blob_kind kind, struct 
 		return false;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 && errno == ENOENT)
-		return disk_not_found(id, err);
+		return blob_not_found(id, err);
 	if (fd < 0)
 		return fail_sys(err, errno, "opening %s", path);
 	return blob_reader_of_file(fd, path, ret, err);

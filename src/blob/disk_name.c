@@ -9,26 +9,11 @@
 
 static const char *const suffixes[] = { [BLOB_DATA] = ".jsonl", [BLOB_INDEX] = ".index" };
 
-bool disk_id_is_plain(const char *id)
-{
-	size_t n = strnlen(id, ID_SIZE);
-
-	return n > 0 && n < ID_SIZE &&
-	       strspn(id, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-") == n;
-}
-
-bool disk_not_found(const char *id, struct error *err)
-{
-	(void)!fail(err, ERR_NOT_FOUND, "No such File object: %.64s", id);
-	snprintf(err->param, sizeof(err->param), "id");
-	return false;
-}
-
 bool disk_path(const struct disk *disk, const char *id, enum blob_kind kind,
 	       char ret[static PATH_MAX], struct error *err)
 {
-	if (!disk_id_is_plain(id))
-		return disk_not_found(id, err);
+	if (!blob_id_is_plain(id))
+		return blob_not_found(id, err);
 	snprintf(ret, PATH_MAX, "%s/%s%s", disk->files, id, suffixes[kind]);
 	return true;
 }
@@ -68,7 +53,7 @@ bool disk_id_of_name(const char *name, char ret[static ID_SIZE])
 		if (!has_suffix(name, suffixes[i]))
 			continue;
 		struct slice id = { name, strlen(name) - strlen(suffixes[i]) };
-		return slice_copy(id, ret, ID_SIZE) && disk_id_is_plain(ret);
+		return slice_copy(id, ret, ID_SIZE) && blob_id_is_plain(ret);
 	}
 	return false;
 }

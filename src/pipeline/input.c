@@ -38,6 +38,18 @@ static bool index_remake(struct input *in, uint64_t line_bytes, const struct err
 	return true;
 }
 
+/* The first lines, which dispatch is going to read in a hurry. Where they cannot be read it will say
+ * so. */
+static void input_warm(const struct input *in)
+{
+	struct error err;
+	char first;
+	size_t n;
+
+	if (!blobs_cost_descriptors(in->blobs))
+		(void)!blob_read_upto(in->blob, 0, &first, 1, &n, &err);
+}
+
 bool input_open(struct input *in, uint64_t line_bytes, struct error *err)
 {
 	struct error why;
@@ -45,17 +57,24 @@ bool input_open(struct input *in, uint64_t line_bytes, struct error *err)
 	assert(in->index == NULL && in->blob == NULL);
 	if (!blob_open(in->blobs, in->file_id, BLOB_DATA, &in->blob, err))
 		return false;
-	if (index_get(in, &why))
+	if (index_get(in, &why)) {
+		input_warm(in);
 		return true;
+	}
 	*err = why;
 	return data_is_lost(&why) && index_remake(in, line_bytes, &why, err);
+}
+
+static void cache_free(struct input *in)
+{
+	free(TAKE(in->cache));
+	in->cache_n = 0;
 }
 
 static void blob_close(struct input *in)
 {
 	blob_reader_close(TAKE(in->blob));
-	free(TAKE(in->cache));
-	in->cache_n = 0;
+	cache_free(in);
 }
 
 void input_close(struct input *in)
@@ -64,8 +83,13 @@ void input_close(struct input *in)
 	index_close(TAKE(in->index));
 }
 
+/* Readers without descriptors stay: opening them again would wait for a network. */
 void input_release(struct input *in)
 {
+	if (in->blob != NULL && in->index != NULL && !blobs_cost_descriptors(in->blobs)) {
+		cache_free(in);
+		return;
+	}
 	blob_close(in);
 	index_let_go(in->index);
 }
@@ -74,7 +98,7 @@ bool input_take_up(struct input *in, struct error *err)
 {
 	struct blob_reader *file;
 
-	if (in->index == NULL)
+	if (in->index == NULL || (in->blob != NULL && !blobs_cost_descriptors(in->blobs)))
 		return true;
 	assert(in->blob == NULL);
 	if (!blob_open(in->blobs, in->file_id, BLOB_DATA, &in->blob, err) ||

@@ -39,7 +39,9 @@ static bool lost_expire(struct sweep *s, int64_t now, struct error *err)
 
 	if (s->lost_after_s == 0)
 		return true;
-	if (!lost_remove(s->data_dir, now - (int64_t)s->lost_after_s, &files, &bytes, err))
+	int64_t until = now - (int64_t)s->lost_after_s;
+	if (!lost_remove(s->data_dir, until, &files, &bytes, err) ||
+	    !blobs_forget(s->blobs, until, &files, &bytes, err))
 		return false;
 	if (files > 0)
 		log_info("lost.removed", kv_u64("files", files), kv_u64("bytes", bytes));

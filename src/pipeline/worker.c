@@ -239,7 +239,7 @@ bool worker_is_busy(struct worker *w)
 	return busy;
 }
 
-/* ---- for dispatch ---- */
+/* ---- for dispatch, whose thread waits for no network ---- */
 
 /* Marks the lines that are not of the canary as done. False: none is left. */
 static bool canary_leave(const struct worker *w, struct segment_cursor *cursor)
@@ -282,7 +282,9 @@ static bool segment_share(struct part *p, struct segment_cursor *cursor, bool *r
 
 	if (!open_files_pin(files, err))
 		return false;
+	blob_hurry(true);
 	bool ok = others_hide(p, cursor, ret_any, err);
+	blob_hurry(false);
 	open_files_unpin(files);
 	return ok;
 }
@@ -342,7 +344,9 @@ static bool on_look(void *owner, uint64_t record, struct line_look *ret)
 
 	if (!open_files_pin(w->config.files, &err))
 		return false; /* reading the line will say so */
+	blob_hurry(true);
 	bool ok = input_look(&w->config.files->input, record, ret, &err);
+	blob_hurry(false);
 	open_files_unpin(w->config.files);
 	return ok;
 }
@@ -354,7 +358,9 @@ static bool on_line_read(void *owner, uint64_t record, struct buf *to, struct re
 
 	if (!open_files_pin(w->config.files, err))
 		return false;
+	blob_hurry(true);
 	bool ok = input_line(&w->config.files->input, record, to, ret, err);
+	blob_hurry(false);
 	open_files_unpin(w->config.files);
 	return ok;
 }

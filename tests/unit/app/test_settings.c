@@ -324,10 +324,11 @@ static void keys_are_suggested(void **state)
 	assert_suggested(
 		"plugins",
 		"allowed here: listen, data, store, profile, upstreams, prices, execution, online, "
-		"limits, validation, retention, tls, webhooks, tracing, log");
+		"limits, validation, retention, blobs, tls, webhooks, tracing, log");
 	assert_suggested(
-		"", "allowed here: listen, data, store, profile, upstreams, prices, execution, online, "
-		    "limits, validation, retention, tls, webhooks, tracing, log");
+		"",
+		"allowed here: listen, data, store, profile, upstreams, prices, execution, online, "
+		"limits, validation, retention, blobs, tls, webhooks, tracing, log");
 }
 
 static void assert_variable_suggested(const char *wrong, const char *expected)

@@ -6,32 +6,10 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "base/log.h"
 #include "blob_fake.h"
+#include "place.h"
 
 #define ID "file-out"
-
-static char *dir;
-static struct blobs *blobs;
-
-static int disk_setup(void **state)
-{
-	struct error err;
-
-	(void)state;
-	log_set_level(LOG_OFF);
-	dir = scratch_dir_new();
-	assert_true(blobs_open(dir, NULL, &blobs, &err));
-	return 0;
-}
-
-static int disk_teardown(void **state)
-{
-	(void)state;
-	blobs_close(blobs);
-	scratch_dir_remove(dir);
-	return 0;
-}
 
 static int fake_setup(void **state)
 {
@@ -90,6 +68,7 @@ static void opening_cuts_what_was_never_acknowledged(void **state)
 	a = opened(8);
 	append(a, "three\n");
 	assert_int_equal(blob_appended_bytes(a), 14);
+	assert_true(blob_append_sync(a, &err));
 	blob_append_close(a);
 	assert_blob("one\ntwo\nthree\n");
 	blob_append_close(NULL);
@@ -180,6 +159,7 @@ static void lost_results_are_an_error_and_not_made_anew(void **state)
 
 	(void)state;
 	append(a, "one\n");
+	assert_true(blob_append_sync(a, &err));
 	blob_append_close(a);
 	assert_false(blob_append_open(blobs, ID, 5, &a, &err)); /* shorter than it was */
 	assert_int_equal(err.sys, EBADMSG);
@@ -241,12 +221,70 @@ static bool disarm_fake(void)
 	return blob_fake_restore(blobs);
 }
 
-static void any_fault_of_the_disk(void **state)
+/* The n-th call is refused, or done and its answer is lost. */
+static void any_fault_of_the_bucket(void)
+{
+	struct blob_appender *a;
+	struct error err;
+	bool fired = true;
+
+	any_fault(world_fail_nth, world_restore);
+	for (int nth = 1; fired; nth++) { /* an opening that cuts */
+		a = opened(0);
+		for (int i = 0; i < 4; i++) {
+			append(a, "1234567\n");
+			assert_true(blob_append_sync(a, &err));
+		}
+		blob_append_close(a);
+		world_fail_nth(nth);
+		bool ok = blob_append_open(blobs, ID, 12, &a, &err);
+		fired = world_restore();
+		assert_int_equal(ok, !fired);
+		if (ok)
+			blob_append_close(a);
+		a = opened(12);
+		append(a, "end\n");
+		assert_true(blob_append_sync(a, &err));
+		blob_append_close(a);
+		assert_blob("1234567\n1234end\n");
+	}
+}
+
+/* An object whose put had no answer stands where the row ends once more. */
+static void what_was_put_without_an_answer_does_not_come_back(void **state)
 {
 	struct blob_appender *a;
 	struct error err;
 
 	(void)state;
+	if (!place_is("bucket"))
+		return;
+	a = opened(0);
+	for (int i = 0; i < 2; i++) {
+		append(a, "12345");
+		assert_true(blob_append_sync(a, &err));
+	}
+	append(a, "stale");
+	world_fail_nth(2); /* the first call is done, and its answer lost */
+	assert_false(blob_append_sync(a, &err));
+	assert_true(world_restore());
+	blob_append_rewind_to(a, 5);
+	append(a, "67890");
+	assert_true(blob_append_sync(a, &err));
+	blob_append_close(a);
+	assert_blob("1234567890");
+}
+
+static void any_fault_of_the_store(void **state)
+{
+	struct blob_appender *a;
+	struct error err;
+
+	(void)state;
+	if (place_is("bucket"))
+		any_fault_of_the_bucket();
+	if (!place_is(""))
+		return;
 	any_fault(arm_disk, sys_restore);
 	a = opened(0);
 	append(a, "one\n");
@@ -265,17 +303,17 @@ static void any_fault_elsewhere(void **state)
 
 int main(void)
 {
-#define ON_DISK(test) cmocka_unit_test_setup_teardown(test, disk_setup, disk_teardown)
 #define ON_FAKE(test) cmocka_unit_test_setup_teardown(test, fake_setup, fake_teardown)
 	const struct CMUnitTest tests[] = {
-		ON_DISK(opening_cuts_what_was_never_acknowledged),
+		ON_PLACE(opening_cuts_what_was_never_acknowledged),
 		ON_FAKE(opening_cuts_what_was_never_acknowledged),
-		ON_DISK(what_is_rewound_is_gone_with_the_next_sync),
+		ON_PLACE(what_is_rewound_is_gone_with_the_next_sync),
 		ON_FAKE(what_is_rewound_is_gone_with_the_next_sync),
-		ON_DISK(mistakes_end_the_process),
-		ON_DISK(lost_results_are_an_error_and_not_made_anew),
+		ON_PLACE(mistakes_end_the_process),
+		ON_PLACE(lost_results_are_an_error_and_not_made_anew),
 		ON_FAKE(lost_results_are_an_error_and_not_made_anew),
-		ON_DISK(any_fault_of_the_disk),
+		ON_PLACE(what_was_put_without_an_answer_does_not_come_back),
+		ON_PLACE(any_fault_of_the_store),
 		ON_FAKE(any_fault_elsewhere),
 	};
 

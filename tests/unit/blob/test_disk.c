@@ -89,51 +89,6 @@ static void assert_no_blob(const char *id)
 
 /* ---- one blob's life ---- */
 
-static void what_was_written_reads_back_and_can_be_removed(void **state)
-{
-	struct error err;
-
-	(void)state;
-	assert_true(put("file-a", SLICE("{\"a\":1}\n"), SLICE("{\"b\":2}"), &err));
-	assert_blob("file-a", "{\"a\":1}\n{\"b\":2}");
-	assert_int_equal(scratch_count(dir, "tmp"), 0);
-	assert_true(blob_remove(blobs, "file-a", &err));
-	assert_no_blob("file-a");
-	assert_true(blob_remove(blobs, "file-a", &err)); /* gone already: no error */
-}
-
-static void data_and_index_are_two_blobs_of_one_id(void **state)
-{
-	struct blob_writer *w;
-	struct blob_reader *r;
-	struct error err;
-	char back[6] = "";
-
-	(void)state;
-	put_text("file-a", "data");
-	assert_true(blob_create(blobs, &w, &err));
-	assert_true(blob_write(w, SLICE("-ndex"), &err));
-	assert_true(blob_overwrite(w, 0, SLICE("i"), &err)); /* the owner's header */
-	assert_true(blob_sync(w, &err));
-	assert_true(blob_commit(w, "file-a", BLOB_INDEX, &err));
-	assert_true(blob_open(blobs, "file-a", BLOB_INDEX, &r, &err));
-	assert_int_equal(blob_bytes(r), 5);
-	assert_true(blob_read_at(r, 0, back, 5, &err));
-	assert_string_equal(back, "index");
-	blob_reader_close(r);
-	assert_blob("file-a", "data");
-	assert_true(scratch_exists(dir, "files/file-a.index"));
-	assert_true(blob_remove(blobs, "file-a", &err));
-	assert_int_equal(scratch_count(dir, "files"), 0);
-}
-
-static void an_empty_blob_is_one(void **state)
-{
-	(void)state;
-	put_text("file-empty", "");
-	assert_blob("file-empty", "");
-}
-
 static void an_aborted_blob_never_was(void **state)
 {
 	struct blob_writer *w;
@@ -162,32 +117,6 @@ static void blobs_are_for_the_owner_alone(void **state)
 	snprintf(path, sizeof(path), "%s/files", dir);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0700);
-}
-
-static void large_blobs_are_handed_to_the_disk_meanwhile(void **state)
-{
-	static char block[1 << 20];
-	struct blob_writer *w;
-	struct blob_reader *r;
-	struct error err;
-
-	(void)state;
-	assert_true(blob_create(blobs, &w, &err));
-	for (int i = 0; i < 20; i++) { /* past two marks of write-back */
-		memset(block, 'a' + i, sizeof(block));
-		assert_true(blob_write(w, (struct slice){ block, sizeof(block) }, &err));
-	}
-	assert_true(blob_sync(w, &err));
-	assert_true(blob_commit(w, "file-big", BLOB_DATA, &err));
-	assert_true(blob_open(blobs, "file-big", BLOB_DATA, &r, &err));
-	assert_int_equal(blob_bytes(r), 20 << 20);
-	for (int i = 0; i < 20; i++) {
-		char ends[2];
-		assert_true(blob_read_at(r, (uint64_t)i << 20, ends, 1, &err));
-		assert_true(blob_read_at(r, ((uint64_t)(i + 1) << 20) - 1, ends + 1, 1, &err));
-		assert_true(ends[0] == 'a' + i && ends[1] == 'a' + i);
-	}
-	blob_reader_close(r);
 }
 
 /* ---- ids come from strangers ---- */
@@ -626,12 +555,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_DISK(a_small_blob_is_durable_by_the_redo_log),
-		ON_DISK(what_was_written_reads_back_and_can_be_removed),
-		ON_DISK(data_and_index_are_two_blobs_of_one_id),
-		ON_DISK(an_empty_blob_is_one),
 		ON_DISK(an_aborted_blob_never_was),
 		ON_DISK(blobs_are_for_the_owner_alone),
-		ON_DISK(large_blobs_are_handed_to_the_disk_meanwhile),
 		ON_DISK(ids_that_are_no_plain_names_are_not_found),
 		ON_DISK(opening_clears_tmp_and_keeps_files),
 		ON_DISK(the_sweep_removes_by_decision_alone),

@@ -1,0 +1,62 @@
+/* bucket_claim.c: whose the objects below a prefix are. A server with a new database would take all for
+ * lost that it finds: so a bucket names the data directory that it belongs to. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "blob/bucket.h"
+#include "blob/bucket_impl.h"
+
+#define CLAIM "lowtide.id"
+#define TEXT_SIZE 256
+
+static bool any_found(void *ctx, const char *key, const struct s3_object *o, struct error *err)
+{
+	(void)key;
+	(void)o;
+	(void)err;
+	*(bool *)ctx = true;
+	return true;
+}
+
+/* "" in `ret`: there is none. */
+static bool claim_read(struct bucket *b, char ret[static TEXT_SIZE], struct error *err)
+{
+	size_t n = 0;
+
+	bool ok = s3_read_whole(b->s3, CLAIM, ret, TEXT_SIZE - 1, &n, err);
+	ret[ok ? n : 0] = '\0';
+	return ok || err->sys == ENOENT;
+}
+
+/* crash: the claim as it was, or the new one. */
+static bool claim_write(struct bucket *b, const char *text, struct error *err)
+{
+	struct slice bytes = slice_of(text);
+	struct s3_body body = s3_body_of(&bytes);
+
+	return s3_put(b->s3, CLAIM, &body, NULL, err);
+}
+
+bool blobs_bucket_claim(struct blobs *blobs, const char *id, bool adopt, struct error *err)
+{
+	struct bucket *b = (struct bucket *)blobs;
+	char ours[TEXT_SIZE], there[TEXT_SIZE];
+	bool any = false;
+
+	snprintf(ours, sizeof(ours), "lowtide bucket\nid %.150s\n", id);
+	if (!claim_read(b, there, err))
+		return false;
+	if (strcmp(ours, there) == 0)
+		return true;
+	if (there[0] == '\0' && !adopt && !s3_list(b->s3, "files/", any_found, &any, err))
+		return false;
+	if (!adopt && (any || there[0] != '\0'))
+		return fail(
+			err, ERR_INVALID,
+			"blobs.url: the files in the bucket belong to %s data directory: name "
+			"another prefix, or that directory (--data); with --adopt they are this "
+			"one's, and what its database does not know is moved to lost/",
+			any ? "no" : "another");
+	return claim_write(b, ours, err);
+}

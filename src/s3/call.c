@@ -1,0 +1,147 @@
+/* call.c: a call: attempts, and the waits between them. */
+#include <errno.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "base/sys.h"
+#include "s3/s3_impl.h"
+
+#define WAIT_MOST_MS 10000u
+#define CODE_SIZE 64
+
+/* ---- waiting ---- */
+
+static uint64_t random_upto(uint64_t most)
+{
+	uint64_t r;
+
+	random_bytes(&r, sizeof(r));
+	return r % (most + 1);
+}
+
+/* Anything from nothing to twice as long as before: those who failed together do not come back
+ * together. */
+static uint64_t wait_ms(const struct s3 *s, const struct s3_answer *answer, unsigned tries)
+{
+	uint64_t most = (uint64_t)s->backoff_ms << (tries < 16 ? tries : 16);
+	uint64_t drawn = random_upto(most < WAIT_MOST_MS ? most : WAIT_MOST_MS);
+
+	return answer->retry_after_ms > drawn ? answer->retry_after_ms : drawn;
+}
+
+/* False: the process ends. */
+static bool wait_for(struct s3 *s, uint64_t ms)
+{
+	struct timespec until = clock_after_ms(ms);
+
+	pthread_mutex_lock(&s->lock);
+	while (!s->gives_up && pthread_cond_timedwait(&s->ends, &s->lock, &until) != ETIMEDOUT)
+		;
+	bool ends = s->gives_up;
+	pthread_mutex_unlock(&s->lock);
+	return !ends;
+}
+
+/* ---- an answer ---- */
+
+/* Under the checksum of an object in parts stands "-N": of its parts' sums, none of the bytes. */
+static bool is_checksum(const char *checksum)
+{
+	return strlen(checksum) == S3_CHECKSUM_SIZE - 1;
+}
+
+/* Whether what came, or what the store says it got, is what it should be. */
+static bool bytes_are_right(const struct s3_attempt *a, struct error *err)
+{
+	const struct s3_answer *answer = &a->answer;
+	struct s3_hash hash;
+
+	if (!is_checksum(answer->checksum))
+		return true;
+	if (a->call->keeps_checksum)
+		return strcmp(answer->checksum, answer->body_checksum) == 0 ||
+		       fail_sys(err, EBADMSG, "%s %s: the store has other bytes than were sent",
+				a->call->what, a->call->key);
+	if (!a->sink->whole)
+		return true;
+	if (!s3_hash_bytes((struct slice){ a->sink->to, a->sink->n }, &hash, err))
+		return false;
+	return strcmp(answer->checksum, hash.base64) == 0 ||
+	       fail_sys(err, EBADMSG, "%s %s: the object does not have the checksum that it had",
+			a->call->what, a->call->key);
+}
+
+static bool is_good(const struct s3_attempt *a, const char *code)
+{
+	int status = a->answer.status;
+
+	return a->code == CURLE_OK && code[0] == '\0' &&
+	       (a->call->range ? status == 206 : status >= 200 && status < 300);
+}
+
+/* The store's word for what is wrong; "": it has none. False: no memory, or what should be XML is
+ * none. */
+static bool code_of(const struct s3_attempt *a, char ret[static CODE_SIZE], struct error *err)
+{
+	bool is_fault = a->answer.status >= 300;
+
+	ret[0] = '\0';
+	if (a->code != CURLE_OK || !(is_fault || a->call->xml))
+		return true;
+	return s3_xml_find(buf_slice(&a->sink->text), "Error", "Code", ret, CODE_SIZE, err) ||
+	       err->sys == ENOMSG || (is_fault && err->sys != ENOMEM);
+}
+
+/* True: the call is over, with *ret_ok. */
+static bool attempt_over(struct s3_attempt *a, unsigned tries, bool *ret_ok, struct error *err)
+{
+	char code[CODE_SIZE];
+
+	*ret_ok = false;
+	if (!s3_attempt_make(a)) {
+		(void)!fail_memory(err);
+		return true;
+	}
+	if (!code_of(a, code, err))
+		return true;
+	if (!is_good(a, code)) {
+		(void)!s3_fault_say(a, code, err);
+		return !s3_fault_passes(a, code);
+	}
+	*ret_ok = bytes_are_right(a, err);
+	return *ret_ok || tries > 0 || err->sys == ENOMEM; /* altered on the way: once more */
+}
+
+static bool call_run(struct s3 *s, const struct s3_call *c, struct s3_sink *sink,
+		     const struct s3_hash *hash, struct s3_answer *ret, struct error *err)
+{
+	uint64_t until = sys.monotonic_ms() + s->patience_ms;
+	bool ok;
+
+	for (unsigned tries = 0;; tries++) {
+		struct s3_attempt a = { .s = s, .call = c, .sink = sink, .err = err };
+		a.hash = hash->hex;
+		memcpy(a.answer.body_checksum, hash->base64, S3_CHECKSUM_SIZE);
+		bool over = attempt_over(&a, tries, &ok, err);
+		*ret = a.answer;
+		if (over || tries + 1 >= s->attempts)
+			return ok;
+		uint64_t wait = wait_ms(s, &a.answer, tries);
+		if (sys.monotonic_ms() + wait > until || !wait_for(s, wait))
+			return false;
+	}
+}
+
+bool s3_call(struct s3 *s, const struct s3_call *c, struct s3_sink *sink, struct s3_answer *ret,
+	     struct error *err)
+{
+	struct s3_sink none = { .text = BUF(S3_ANSWER_BYTES) };
+	struct s3_hash hash;
+
+	if (!s3_hash_body(c->body, &hash, err))
+		return false;
+	bool ok = call_run(s, c, sink != NULL ? sink : &none, &hash, ret, err);
+	buf_free(&none.text);
+	return ok;
+}
