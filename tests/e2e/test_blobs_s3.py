@@ -114,7 +114,10 @@ def test_the_store_is_away_in_the_middle(in_bucket, store, own_upstream):
     refused = api.upload_raw([line("1")])
     assert refused.status_code in (500, 503)
     assert api.http.get("models").status_code == 200  # the loops do not wait for the store
+    ready = lambda: api.http.get(f"{api.server.url}/readyz").status_code  # noqa: E731
+    wait_until(lambda: ready() == 503, "a server that is not ready", 60)
     store.server = s3.serve(port)
+    wait_until(lambda: ready() == 200, "a server that is ready again", 60)
     batch = api.wait(batch, "completed", seconds=150)
     output, error = api.results(batch)
     assert len(output) == 4000 and not error

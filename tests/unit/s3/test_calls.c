@@ -118,6 +118,10 @@ static void what_may_pass_is_tried_again(void **state)
 		FAILS(put(), EAGAIN, "putting files/a: ");
 		assert_int_equal(err.kind, ERR_UNAVAILABLE);
 		assert_int_equal(server.n, 3); /* as many as are set */
+		assert_false(s3_answers(s3));
+		ANSWERS({ "404 Not Found" });
+		FAILS(put(), ENOENT, "no such object");
+		assert_true(s3_answers(s3));
 	}
 }
 
