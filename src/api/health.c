@@ -41,6 +41,9 @@ bool health_takes_work(const struct request *rq, struct error *err)
 
 bool health_ready(struct request *rq, struct http_response *r, struct error *err)
 {
+	if (!blobs_answer(rq->api->blobs))
+		return fail(err, ERR_UNAVAILABLE,
+			    "The server cannot reach its object storage now. Try again later.");
 	return health_takes_work(rq, err) && store_answers(rq->api->store, err) &&
 	       health_alive(rq, r, err);
 }

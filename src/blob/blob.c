@@ -35,6 +35,11 @@ bool blobs_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx, int6
 	return blobs->ops->sweep(blobs, standing, ctx, at, err);
 }
 
+bool blobs_answer(struct blobs *blobs)
+{
+	return blobs->ops->answers == NULL || blobs->ops->answers(blobs);
+}
+
 bool blobs_forget(struct blobs *blobs, int64_t until, uint64_t *files, uint64_t *bytes,
 		  struct error *err)
 {

@@ -36,6 +36,10 @@ void blobs_close(struct blobs *blobs); /* NULL is fine */
 
 enum blob_kind { BLOB_DATA, BLOB_INDEX };
 
+/* Whether the store answers, as its last calls have shown. Waits for nothing: where it does not it is
+ * asked again meanwhile. Any thread. */
+bool blobs_answer(struct blobs *blobs);
+
 /* ---- reading ---- */
 
 struct blob_reader;

@@ -36,6 +36,11 @@ static bool bucket_take(struct blobs *blobs, const char *path, const char *id, e
 	return ok && (unlink(path) == 0 || fail_sys(err, errno, "removing %s", path));
 }
 
+static bool bucket_answers(struct blobs *blobs)
+{
+	return bucket_cache_answers(((struct bucket *)blobs)->cache);
+}
+
 static void bucket_close(struct blobs *blobs)
 {
 	struct bucket *b = (struct bucket *)blobs;
@@ -53,6 +58,7 @@ static const struct blobs_ops bucket_ops = {
 	.remove = bucket_remove,
 	.lose = bucket_lose,
 	.sweep = bucket_sweep,
+	.answers = bucket_answers,
 	.forget = bucket_forget,
 	.sync = nothing_to_sync,
 	.close = bucket_close,

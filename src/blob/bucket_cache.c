@@ -44,6 +44,8 @@ struct bucket_cache {
 	uint64_t turn;
 	unsigned ahead_n;
 	struct log_storm storm; /* has its own */
+	struct work probe;
+	bool probes; /* it is posted */
 	struct window windows[WINDOWS];
 };
 
@@ -214,6 +216,30 @@ static bool window_hold_now(struct bucket_cache *c, const struct bucket_source *
 	if (w == NULL)
 		bucket_cache_ahead(c, o, at);
 	return ok;
+}
+
+static void probe_run(void *arg)
+{
+	struct bucket_cache *c = arg;
+	struct error err;
+
+	(void)!s3_check(c->s3, &err); /* s3_answers() has the result */
+	pthread_mutex_lock(&c->lock);
+	c->probes = false;
+	pthread_mutex_unlock(&c->lock);
+}
+
+bool bucket_cache_answers(struct bucket_cache *c)
+{
+	if (s3_answers(c->s3))
+		return true;
+	pthread_mutex_lock(&c->lock);
+	bool begins = !c->probes;
+	c->probes = true;
+	pthread_mutex_unlock(&c->lock);
+	if (begins)
+		workers_post(c->ahead, &c->probe, probe_run, c);
+	return false;
 }
 
 /* The window at `at`, held for the caller; one that comes is waited for. */

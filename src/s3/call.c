@@ -9,6 +9,7 @@
 
 #define WAIT_MOST_MS 10000u
 #define CODE_SIZE 64
+#define AWAY_TRIES 2u /* attempts before the one that says that the store is away */
 
 /* ---- waiting ---- */
 
@@ -125,6 +126,10 @@ static bool call_run(struct s3 *s, const struct s3_call *c, struct s3_sink *sink
 		memcpy(a.answer.body_checksum, hash->base64, S3_CHECKSUM_SIZE);
 		bool over = attempt_over(&a, tries, &ok, err);
 		*ret = a.answer;
+		if (over)
+			s->away = false;
+		else if (tries >= AWAY_TRIES)
+			s->away = true;
 		if (over || tries + 1 >= s->attempts)
 			return ok;
 		uint64_t wait = wait_ms(s, &a.answer, tries);

@@ -226,6 +226,11 @@ void s3_give_up(struct s3 *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
+bool s3_answers(const struct s3 *s)
+{
+	return !s->away;
+}
+
 /* ---- handles: each keeps its connection for the next call ---- */
 
 CURL *s3_handle_take(struct s3 *s)

@@ -52,6 +52,9 @@ MUST_USE bool s3_open(const struct s3_config *c, struct s3 **ret, struct error *
 void s3_close(struct s3 *s);
 /* Whether the bucket can be asked: it is there, and lets us list. */
 MUST_USE bool s3_check(struct s3 *s, struct error *err);
+/* Whether the store answers: false from the third attempt of a call that had no answer, or one to come
+ * again, until a call has another. */
+bool s3_answers(const struct s3 *s);
 /* Calls that wait to be tried again fail at once, now and from now on: the process ends. */
 void s3_give_up(struct s3 *s);
 

@@ -36,6 +36,7 @@ struct s3 {
 	const char *proxy; /* the environment's; "": none */
 	unsigned connect_timeout_ms, timeout_ms, patience_ms, attempts, backoff_ms;
 
+	_Atomic bool away;    /* see s3_answers() */
 	pthread_mutex_t lock; /* for all below */
 	pthread_cond_t ends;
 	bool gives_up;

@@ -4,6 +4,11 @@ outages of the store, and what an operator reads where the settings are wrong.
 The store is moto's server in this process, which checks signatures (support/s3.py).
 """
 
+import contextlib
+import socket
+import socketserver
+import ssl
+import threading
 import time
 
 import httpx
@@ -12,6 +17,7 @@ import pytest
 from support import s3
 from support.jsonl import fresh, jsonl, line, numbered
 from support.server import run
+from support.tls import Authority
 from support.wire import wait_until
 
 
@@ -114,7 +120,10 @@ def test_the_store_is_away_in_the_middle(in_bucket, store, own_upstream):
     refused = api.upload_raw([line("1")])
     assert refused.status_code in (500, 503)
     assert api.http.get("models").status_code == 200  # the loops do not wait for the store
+    ready = lambda: api.http.get(f"{api.server.url}/readyz").status_code  # noqa: E731
+    wait_until(lambda: ready() == 503, "a server that is not ready", 60)
     store.server = s3.serve(port)
+    wait_until(lambda: ready() == 200, "a server that is ready again", 60)
     batch = api.wait(batch, "completed", seconds=150)
     output, error = api.results(batch)
     assert len(output) == 4000 and not error
@@ -208,6 +217,52 @@ def test_credentials_in_a_file(in_bucket, store, tmp_path):
     api.server.env = {}
     api.server.start()
     assert api.content(api.upload([line("1")])) == jsonl([line("1")])
+
+
+@contextlib.contextmanager
+def https_front(store, pair):
+    """The store over https; its bytes are passed on as they are, for they are signed."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.cert, pair.key)
+    port = int(store.endpoint.rsplit(":", 1)[1])
+
+    def pump(source, to):
+        with contextlib.suppress(OSError):
+            while piece := source.recv(65536):
+                to.sendall(piece)
+            to.shutdown(socket.SHUT_WR)
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            with contextlib.suppress(OSError), \
+                 context.wrap_socket(self.request, server_side=True) as client, \
+                 socket.create_connection(("127.0.0.1", port)) as back:
+                up = threading.Thread(target=pump, args=(client, back), daemon=True)
+                up.start()
+                pump(back, client)
+
+    class Front(socketserver.ThreadingTCPServer):
+        daemon_threads = True
+
+    with Front(("127.0.0.1", 0), Handler) as front:
+        threading.Thread(target=front.serve_forever, daemon=True).start()
+        yield f"https://127.0.0.1:{front.server_address[1]}"
+        front.shutdown()
+
+
+def test_a_store_over_https(in_bucket, store, bucket, tmp_path):
+    ca = Authority(tmp_path)
+    with https_front(store, ca.server("127.0.0.1")) as endpoint:
+        api = in_bucket(settings={"blobs.endpoint": endpoint, "blobs.ca_file": ca.cert,
+                                  "blobs.encryption": "AES256"})  # fmt: skip
+        file = api.upload([line("1")])
+        assert api.content(file) == jsonl([line("1")])
+        head = store.client().head_object(Bucket=bucket, Key=f"some/where/files/{file}.jsonl")
+        assert head["ServerSideEncryption"] == "AES256"
+        said = refusal(store, "--blobs", f"s3://{bucket}/p", "--set", f"blobs.endpoint={endpoint}",
+                       tmp_path=tmp_path)  # fmt: skip
+        assert "the store's certificate (blobs.ca_file)" in said
+        api.server.stop()
 
 
 def test_a_bucket_of_another_directory(in_bucket, store, bucket, tmp_path):

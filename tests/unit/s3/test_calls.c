@@ -93,6 +93,25 @@ static void a_range_is_of_that_object_alone(void **state)
 	assert_string_equal(header(0, "If-Match"), "\"tag\"");
 }
 
+static void the_bucket_before_the_host(void **state)
+{
+	struct s3_config c = config_of(NULL);
+	char endpoint[64], host[64];
+	struct s3 *other;
+
+	(void)state;
+	snprintf(endpoint, sizeof(endpoint), "http://localhost:%u/", server.port);
+	snprintf(host, sizeof(host), "our-bucket.localhost:%u", server.port);
+	c.endpoint = endpoint;
+	c.path_style = false;
+	MUST(s3_open(&c, &other, &err));
+	ANSWERS(OK);
+	MUST(s3_delete(other, "files/a", &err));
+	assert_true(asked(0, "DELETE /pre/fix/files/a HTTP/1.1\r\n"));
+	assert_string_equal(header(0, "Host"), host);
+	s3_close(other);
+}
+
 /* ---- again ---- */
 
 static void what_may_pass_is_tried_again(void **state)
@@ -118,6 +137,10 @@ static void what_may_pass_is_tried_again(void **state)
 		FAILS(put(), EAGAIN, "putting files/a: ");
 		assert_int_equal(err.kind, ERR_UNAVAILABLE);
 		assert_int_equal(server.n, 3); /* as many as are set */
+		assert_false(s3_answers(s3));
+		ANSWERS({ "404 Not Found" });
+		FAILS(put(), ENOENT, "no such object");
+		assert_true(s3_answers(s3));
 	}
 }
 
@@ -361,6 +384,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CALL(a_put_says_what_it_sends),
 		CALL(a_range_is_of_that_object_alone),
+		CALL(the_bucket_before_the_host),
 		CALL(what_may_pass_is_tried_again),
 		CALL(what_is_refused_is_not),
 		CALL(a_store_that_is_not_there),
