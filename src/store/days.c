@@ -61,31 +61,25 @@ bool store_day_get(struct store *s, const char *org, int64_t day, uint64_t *ret,
 	return true;
 }
 
+static bool row_read(struct query *q, void *to, struct error *err)
+{
+	struct org_day *day = to;
+
+	(void)err;
+	query_text(q, day->org, sizeof(day->org));
+	day->tokens = query_u64(q);
+	day->own = query_int(q);
+	return true;
+}
+
 static bool rows_read(struct db *db, int64_t day, struct org_day **ret, size_t *ret_n,
 		      struct error *err)
 {
 	const char *limit = org_limit_names[LIMIT_TOKENS_PER_DAY];
 	AUTO(query_done) struct query q = query(db, SQL_day_list, VALUES(num(day), txt(limit)));
-	AUTO(auto_free) struct org_day *rows = NULL;
-	size_t n = 0;
-	bool row;
 
-	for (;;) {
-		struct org_day *grown = array_room(rows, n, sizeof(*rows));
-		if (grown == NULL)
-			return fail_memory(err);
-		rows = grown;
-		if (!query_step(&q, &row, err))
-			return false;
-		if (!row)
-			break;
-		query_text(&q, rows[n].org, sizeof(rows[n].org));
-		rows[n].tokens = query_u64(&q);
-		rows[n++].own = query_int(&q);
-	}
-	*ret = TAKE(rows);
-	*ret_n = n;
-	return true;
+	*ret = query_rows(&q, row_read, sizeof(**ret), ret_n, err);
+	return *ret != NULL;
 }
 
 bool store_day_list(struct store *s, int64_t day, bool configured, bool *ret_limited,

@@ -135,26 +135,38 @@ bool query_row_ok(const struct query *q, struct error *err)
 	return fail_sys(err, EIO, "%s: a column of its row holds what none can", sql_name(q->id));
 }
 
-bool query_ids(struct query *q, char (**ret)[ID_SIZE], size_t *ret_n, struct error *err)
+void *query_rows(struct query *q, row_fn read, size_t size, size_t *ret_n, struct error *err)
 {
-	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
-	size_t n = 0;
+	AUTO(auto_free) char *rows = NULL;
 	bool row;
 
-	for (;;) {
-		char(*grown)[ID_SIZE] = array_room(ids, n, sizeof(*ids));
-		if (grown == NULL)
-			return fail_memory(err);
-		ids = grown;
+	for (*ret_n = 0;; (*ret_n)++) {
+		char *grown = array_room(rows, *ret_n, size);
+		if (grown == NULL) {
+			(void)!fail_memory(err);
+			return NULL;
+		}
+		rows = grown;
 		if (!query_step(q, &row, err))
-			return false;
+			return NULL;
 		if (!row)
-			break;
-		query_text(q, ids[n++], ID_SIZE);
+			return TAKE(rows);
+		if (!read(q, rows + *ret_n * size, err))
+			return NULL;
 	}
-	*ret = TAKE(ids);
-	*ret_n = n;
+}
+
+static bool id_read(struct query *q, void *to, struct error *err)
+{
+	(void)err;
+	query_text(q, to, ID_SIZE);
 	return true;
+}
+
+bool query_ids(struct query *q, char (**ret)[ID_SIZE], size_t *ret_n, struct error *err)
+{
+	*ret = query_rows(q, id_read, sizeof(**ret), ret_n, err);
+	return *ret != NULL;
 }
 
 bool sql_run(struct db *db, enum sql id, const struct value *values, uint64_t *ret_changes,

@@ -182,7 +182,12 @@ char *query_text_copy(struct query *q);                  /* NULL: NULL; malloc'e
 /* After the last column wanted: INTERNAL if any of them made no sense, or memory ran out. */
 MUST_USE bool query_row_ok(const struct query *q, struct error *err);
 
-/* The rest of the rows, each of one column, an id, as a malloc'ed array. */
+/* The rest of the rows, each read into an element of `size` bytes: a malloc'ed array, also of none.
+ * NULL: it failed. */
+typedef bool (*row_fn)(struct query *q, void *to, struct error *err);
+MUST_USE void *query_rows(struct query *q, row_fn read, size_t size, size_t *ret_n,
+			  struct error *err);
+/* Each of one column, an id. */
 MUST_USE bool query_ids(struct query *q, char (**ret)[ID_SIZE], size_t *ret_n, struct error *err);
 
 /* A statement that gives no row. *ret_changes, which may be NULL: the rows it touched. */

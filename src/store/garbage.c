@@ -57,31 +57,23 @@ bool store_garbage_mark(struct db *db, const struct object_listed *objects, size
 	       rows_count(&a.of[0], ret_marked, err);
 }
 
+static bool name_read(struct query *q, void *to, struct error *err)
+{
+	(void)err;
+	query_text(q, to, OBJECT_NAME_SIZE);
+	return true;
+}
+
 bool store_garbage_due(struct db *db, int64_t age_us, unsigned max, char (**ret)[OBJECT_NAME_SIZE],
 		       size_t *ret_n, struct error *err)
 {
 	AUTO(asks_done) struct asks a = { 0 };
-	AUTO(auto_free) char(*names)[OBJECT_NAME_SIZE] = NULL;
-	size_t n = 0;
-	bool row;
 
 	if (!asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_garbage_due, VALUES(num(age_us), num(max)) }),
 		      err))
 		return false;
-	for (;; n++) {
-		if (!query_step(&a.of[0], &row, err))
-			return false;
-		if (!row)
-			break;
-		char(*grown)[OBJECT_NAME_SIZE] = array_room(names, n, sizeof(*names));
-		if (grown == NULL)
-			return fail_memory(err);
-		names = grown;
-		query_text(&a.of[0], names[n], OBJECT_NAME_SIZE);
-	}
-	*ret = TAKE(names);
-	*ret_n = n;
-	return true;
+	*ret = query_rows(&a.of[0], name_read, sizeof(**ret), ret_n, err);
+	return *ret != NULL;
 }
 
 bool store_garbage_forget(struct db *db, const char (*names)[OBJECT_NAME_SIZE], size_t n,

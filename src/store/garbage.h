@@ -23,7 +23,7 @@ struct object_listed {
 MUST_USE bool store_garbage_mark(struct db *db, const struct object_listed *objects, size_t n,
 				 uint64_t *ret_marked, struct error *err);
 /* At most `max` that were seen longer than `age_us` ago (GARBAGE_US): to be removed from the
- * bucket. A malloc'ed array, or NULL. */
+ * bucket. A malloc'ed array. */
 MUST_USE bool store_garbage_due(struct db *db, int64_t age_us, unsigned max,
 				char (**ret)[OBJECT_NAME_SIZE], size_t *ret_n, struct error *err);
 /* The bucket no longer has these.

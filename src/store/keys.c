@@ -75,29 +75,18 @@ bool store_org_get(struct store *s, const char *name, struct org *ret, struct er
 	return org_find(db, name, ret, err);
 }
 
+static bool org_row(struct query *q, void *to, struct error *err)
+{
+	return org_read(q, to, err);
+}
+
 bool store_org_list(struct store *s, struct org **ret, size_t *ret_n, struct error *err)
 {
 	AUTO(reader_return) struct db *db = reader_borrow(s);
 	AUTO(query_done) struct query q = query(db, SQL_org_list, VALUES());
-	AUTO(auto_free) struct org *orgs = NULL;
-	size_t n = 0;
-	bool row;
 
-	for (;;) {
-		struct org *grown = array_room(orgs, n, sizeof(*orgs));
-		if (grown == NULL)
-			return fail_memory(err);
-		orgs = grown;
-		if (!query_step(&q, &row, err))
-			return false;
-		if (!row)
-			break;
-		if (!org_read(&q, &orgs[n++], err))
-			return false;
-	}
-	*ret = TAKE(orgs);
-	*ret_n = n;
-	return true;
+	*ret = query_rows(&q, org_row, sizeof(**ret), ret_n, err);
+	return *ret != NULL;
 }
 
 static bool limit_put(struct db *db, const char *name, enum org_limit limit, int64_t value,
@@ -220,30 +209,19 @@ bool store_key_create(struct store *s, struct key *k, const char *hash, struct e
 	       txn_commit(&t, err);
 }
 
+static bool key_row(struct query *q, void *to, struct error *err)
+{
+	return key_read(q, to, err);
+}
+
 bool store_key_list(struct store *s, const char *org, struct key **ret, size_t *ret_n,
 		    struct error *err)
 {
 	AUTO(reader_return) struct db *db = reader_borrow(s);
 	AUTO(query_done) struct query q = query(db, SQL_key_list, VALUES(txt(org)));
-	AUTO(auto_free) struct key *keys = NULL;
-	size_t n = 0;
-	bool row;
 
-	for (;;) {
-		struct key *grown = array_room(keys, n, sizeof(*keys));
-		if (grown == NULL)
-			return fail_memory(err);
-		keys = grown;
-		if (!query_step(&q, &row, err))
-			return false;
-		if (!row)
-			break;
-		if (!key_read(&q, &keys[n++], err))
-			return false;
-	}
-	*ret = TAKE(keys);
-	*ret_n = n;
-	return true;
+	*ret = query_rows(&q, key_row, sizeof(**ret), ret_n, err);
+	return *ret != NULL;
 }
 
 /* How many keys go by the id or hint `name`, and how many of those are in force. */

@@ -81,8 +81,10 @@ bool store_node_leave(struct db *db, struct owner me, bool *ret_left, struct err
 
 /* ---- the list ---- */
 
-static bool seen_read(struct query *q, struct node_seen *ret, struct error *err)
+static bool seen_read(struct query *q, void *to, struct error *err)
 {
+	struct node_seen *ret = to;
+
 	ret->id = query_u64(q);
 	ret->epoch = query_u64(q);
 	ret->lease_left_us = query_int(q);
@@ -98,25 +100,9 @@ static bool seen_read(struct query *q, struct node_seen *ret, struct error *err)
 bool store_node_list(struct db *db, struct node_seen **ret, size_t *ret_n, struct error *err)
 {
 	AUTO(asks_done) struct asks a = { 0 };
-	AUTO(auto_free) struct node_seen *seen = NULL;
-	size_t n = 0;
-	bool row;
 
 	if (!asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_node_list, VALUES() }), err))
 		return false;
-	for (;; n++) {
-		if (!query_step(&a.of[0], &row, err))
-			return false;
-		if (!row)
-			break;
-		struct node_seen *grown = array_room(seen, n, sizeof(*seen));
-		if (grown == NULL)
-			return fail_memory(err);
-		seen = grown;
-		if (!seen_read(&a.of[0], &seen[n], err))
-			return false;
-	}
-	*ret = TAKE(seen);
-	*ret_n = n;
-	return true;
+	*ret = query_rows(&a.of[0], seen_read, sizeof(**ret), ret_n, err);
+	return *ret != NULL;
 }

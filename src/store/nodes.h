@@ -38,6 +38,6 @@ struct node_seen {
 	unsigned driven; /* upstreams */
 	char address[256], version[64], config[80];
 };
-/* By number. A malloc'ed array, or NULL. */
+/* By number. A malloc'ed array. */
 MUST_USE bool store_node_list(struct db *db, struct node_seen **ret, size_t *ret_n,
 			      struct error *err);

@@ -25,6 +25,6 @@ struct piece_settled {
  * counted once. Until there is an answer the span is neither written nor given back. */
 MUST_USE bool store_pieces_settle(struct db *db, struct owner me, const char *chunk,
 				  struct piece_settled *pieces, size_t n, struct error *err);
-/* The pieces of a span, by chunk; none once it is finished. A malloc'ed array, or NULL. */
+/* The pieces of a span, by chunk; none once it is finished. A malloc'ed array. */
 MUST_USE bool store_pieces_list(struct db *db, const struct span_id *span, struct span_piece **ret,
 				size_t *ret_n, struct error *err);

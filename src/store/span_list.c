@@ -18,8 +18,10 @@ void span_counts_read(struct query *q, struct counts *counts, struct usage *usag
 
 /* ---- pieces ---- */
 
-static bool piece_read(struct query *q, struct span_piece *ret, struct error *err)
+static bool piece_read(struct query *q, void *to, struct error *err)
 {
+	struct span_piece *ret = to;
+
 	query_text(q, ret->chunk, sizeof(ret->chunk));
 	ret->at = query_u64(q);
 	ret->length = query_u64(q);
@@ -29,25 +31,8 @@ static bool piece_read(struct query *q, struct span_piece *ret, struct error *er
 
 bool span_pieces_read(struct query *q, struct span_piece **ret, size_t *ret_n, struct error *err)
 {
-	AUTO(auto_free) struct span_piece *pieces = NULL;
-	size_t n = 0;
-	bool row;
-
-	for (;; n++) {
-		if (!query_step(q, &row, err))
-			return false;
-		if (!row)
-			break;
-		struct span_piece *grown = array_room(pieces, n, sizeof(*pieces));
-		if (grown == NULL)
-			return fail_memory(err);
-		pieces = grown;
-		if (!piece_read(q, &pieces[n], err))
-			return false;
-	}
-	*ret = TAKE(pieces);
-	*ret_n = n;
-	return true;
+	*ret = query_rows(q, piece_read, sizeof(**ret), ret_n, err);
+	return *ret != NULL;
 }
 
 /* ---- the manifest ---- */
@@ -59,8 +44,10 @@ static void part_read(struct query *q, struct span_part *ret)
 	ret->lines = query_u64(q);
 }
 
-static bool seen_read(struct query *q, struct span_seen *ret, struct error *err)
+static bool seen_read(struct query *q, void *to, struct error *err)
 {
+	struct span_seen *ret = to;
+
 	*ret = (struct span_seen){ .n = (uint32_t)query_u64(q) };
 	ret->is_finished = query_int(q) != 0;
 	part_read(q, &ret->end.output);
@@ -77,27 +64,11 @@ bool store_span_manifest(struct db *db, const char *batch, struct span_seen **re
 			 struct error *err)
 {
 	AUTO(asks_done) struct asks a = { 0 };
-	AUTO(auto_free) struct span_seen *seen = NULL;
-	size_t n = 0;
-	bool row;
 
 	if (!asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_span_manifest, VALUES(txt(batch)) }), err))
 		return false;
-	for (;; n++) {
-		if (!query_step(&a.of[0], &row, err))
-			return false;
-		if (!row)
-			break;
-		struct span_seen *grown = array_room(seen, n, sizeof(*seen));
-		if (grown == NULL)
-			return fail_memory(err);
-		seen = grown;
-		if (!seen_read(&a.of[0], &seen[n], err))
-			return false;
-	}
-	*ret = TAKE(seen);
-	*ret_n = n;
-	return true;
+	*ret = query_rows(&a.of[0], seen_read, sizeof(**ret), ret_n, err);
+	return *ret != NULL;
 }
 
 bool store_spans_whole(struct db *db, unsigned max, char (**ret)[ID_SIZE], size_t *ret_n,

@@ -104,6 +104,6 @@ struct span_seen {
 	bool is_finished;
 	struct span_end end; /* counts and usage so far; causes and parts once it is finished */
 };
-/* A malloc'ed array, or NULL. */
+/* A malloc'ed array. */
 MUST_USE bool store_span_manifest(struct db *db, const char *batch, struct span_seen **ret,
 				  size_t *ret_n, struct error *err);

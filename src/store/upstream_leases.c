@@ -31,8 +31,10 @@ bool store_upstream_release(struct db *db, struct owner me, const char *upstream
 	return true;
 }
 
-static bool seen_read(struct query *q, struct upstream_seen *ret, struct error *err)
+static bool seen_read(struct query *q, void *to, struct error *err)
 {
+	struct upstream_seen *ret = to;
+
 	query_text(q, ret->upstream, sizeof(ret->upstream));
 	ret->epoch = query_u64(q);
 	ret->owner.node = query_u64(q);
@@ -45,25 +47,9 @@ bool store_upstream_list(struct db *db, struct upstream_seen **ret, size_t *ret_
 			 struct error *err)
 {
 	AUTO(asks_done) struct asks a = { 0 };
-	AUTO(auto_free) struct upstream_seen *seen = NULL;
-	size_t n = 0;
-	bool row;
 
 	if (!asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_upstream_list, VALUES() }), err))
 		return false;
-	for (;; n++) {
-		if (!query_step(&a.of[0], &row, err))
-			return false;
-		if (!row)
-			break;
-		struct upstream_seen *grown = array_room(seen, n, sizeof(*seen));
-		if (grown == NULL)
-			return fail_memory(err);
-		seen = grown;
-		if (!seen_read(&a.of[0], &seen[n], err))
-			return false;
-	}
-	*ret = TAKE(seen);
-	*ret_n = n;
-	return true;
+	*ret = query_rows(&a.of[0], seen_read, sizeof(**ret), ret_n, err);
+	return *ret != NULL;
 }

@@ -23,6 +23,6 @@ struct upstream_seen {
 	struct owner owner; /* NOBODY: it was released */
 	bool is_free;       /* released, or its owner's epoch is over */
 };
-/* Those that were ever taken, by name. A malloc'ed array, or NULL. */
+/* Those that were ever taken, by name. A malloc'ed array. */
 MUST_USE bool store_upstream_list(struct db *db, struct upstream_seen **ret, size_t *ret_n,
 				  struct error *err);
