@@ -83,6 +83,13 @@ static void wanted_done(struct wanted_lists *w)
 	buf_free(&w->numbers);
 }
 
+void span_lent_done(struct span_lent *s)
+{
+	free(s->pieces);
+	s->pieces = NULL;
+	s->n_pieces = 0;
+}
+
 /* crash: the span is in the caller's name, and comes back with its next claim, or is free by its
  * burial. */
 bool store_span_claim(struct db *db, struct owner me, const struct span_wanted *wanted,
@@ -101,15 +108,14 @@ bool store_span_claim(struct db *db, struct owner me, const struct span_wanted *
 	    !query_step(&a.of[0], ret_lent, err))
 		return false;
 	*ret = (struct span_lent){ 0 }; /* which may have been in wanted->held */
-	return !*ret_lent || (lent_read(&a.of[0], ret, err) &&
-			      span_pieces_read(&a.of[1], &ret->pieces, &ret->n_pieces, err));
-}
-
-void span_lent_done(struct span_lent *s)
-{
-	free(s->pieces);
-	s->pieces = NULL;
-	s->n_pieces = 0;
+	if (!*ret_lent)
+		return true;
+	if (!lent_read(&a.of[0], ret, err) ||
+	    !span_pieces_read(&a.of[1], &ret->pieces, &ret->n_pieces, err))
+		return false;
+	if (ret->n_pieces == 0)
+		span_lent_done(ret);
+	return true;
 }
 
 bool store_span_give_back(struct db *db, struct owner me, const struct span_id *span,

@@ -54,7 +54,7 @@ struct span_lent {
 	bool has_ended; /* cancelled, or past its window: its lines are filled, none is sent */
 	struct counts counts;
 	struct usage usage;
-	struct span_piece *pieces; /* malloc'ed: what owners before have finished */
+	struct span_piece *pieces; /* malloc'ed: what owners before have finished; NULL: nothing */
 	size_t n_pieces;
 };
 void span_lent_done(struct span_lent *s);
