@@ -52,6 +52,16 @@ def http_client(request):
     program.http_client = None
 
 
+@pytest.fixture(scope="module")
+def cluster():
+    """A PostgreSQL of the module's own, which may be stopped."""
+    made = postgres.Cluster()
+    if not made.where:
+        pytest.skip("there is no PostgreSQL")
+    yield made
+    made.close()
+
+
 @pytest.fixture(scope="session")
 def upstream():
     """The upstream of the shared servers."""

@@ -14,7 +14,7 @@ import time
 import httpx
 import openai
 import pytest
-from support import s3
+from support import postgres, s3
 from support.jsonl import fresh, jsonl, line, numbered
 from support.server import run
 from support.tls import Authority
@@ -286,3 +286,24 @@ def test_commands_that_use_no_bucket(tmp_path):
         done = run(*command, "--set", "blobs.url=s3://bucket/p", expect=None)
         assert f"blobs.url is for `serve` alone: `{command[0]}`" in done.stderr
         assert "blobs" not in run(*command, expect=None).stderr
+
+
+def test_with_rows_in_postgresql(in_bucket, store, bucket, cluster, own_upstream):
+    """Beside the journals nothing is on its disk; a kill in the middle costs what it does elsewhere."""
+    settings = {"store": postgres.schema(cluster.where), "execution.concurrency": 8}
+    api = in_bucket(settings=settings)
+    mark, count = fresh(), 3000
+    lines = numbered(mark, count - 1) + [line("held", f"{mark}-held | hold:{mark}")]
+    batch = api.create(lines)
+    own_upstream.wait_sent(mark, 1500)
+    api.server.kill()
+    api.server.start()
+    own_upstream.release(mark)
+    done = api.wait(batch, "completed", seconds=90)
+    assert done["request_counts"] == {"total": count, "completed": count, "failed": 0}
+    output, _ = api.results(done)
+    assert len(output) == count
+    assert own_upstream.sent(mark) <= count + 8 + 1024
+    kept = {path.relative_to(api.server.data).parts[0] for path in api.server.data.rglob("*")}
+    assert "meta.db" not in kept and not list(api.server.data.glob("files/*"))
+    assert f"some/where/files/{batch['input_file_id']}.jsonl" in keys_of(store, bucket)

@@ -16,15 +16,6 @@ from support.jsonl import fresh, line, numbered
 from support.wire import wait_until
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    made = postgres.Cluster()
-    if not made.where:
-        pytest.skip("there is no PostgreSQL")
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def stored(serve, cluster):
     """stored(**more): an Api on a server with a schema of its own."""
