@@ -46,8 +46,8 @@ int command_gc(int argc, char **argv)
 			       "What a server finds at its start in files/ and batches/ and its database "
 			       "does not know is moved there, and removed after retention.lost. To put a "
 			       "file back: .jsonl and .index belong into files/, .journal and .order into "
-			       "batches/. What is lost in a bucket (blobs.url) is not shown. "
-			       "Also while the server runs. Exit code: 0 done, 1 it could not be done, 2 wrong "
+			       "batches/. What is lost in a bucket (blobs.url) is not shown. Also beside "
+			       "a server that runs. Exit code: 0 done, 1 it could not be done, 2 wrong "
 			       "use.",
 		},
 		.act = act_gc,

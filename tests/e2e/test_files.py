@@ -581,7 +581,7 @@ def test_3_2_delete_right_after_create(api):
 
 def test_upload_cut_off_leaves_nothing(api):
     form = Multipart().add('name="purpose"', b"batch")
-    form.add('name="file"; filename="in.jsonl"', DATA * 4000)
+    form.add('name="file"; filename="in.jsonl"', DATA * 40_000)
     whole = request(
         "POST", "/v1/files", api.key, [f"Content-Type: {form.content_type}"], form.body()
     )
@@ -598,7 +598,7 @@ def test_upload_cut_off_leaves_nothing(api):
 def test_upload_cut_off_by_kill_leaves_nothing(serve):
     api = serve()
     form = Multipart().add('name="purpose"', b"batch")
-    form.add('name="file"; filename="in.jsonl"', DATA * 4000)
+    form.add('name="file"; filename="in.jsonl"', DATA * 40_000)
     whole = request(
         "POST", "/v1/files", api.key, [f"Content-Type: {form.content_type}"], form.body()
     )

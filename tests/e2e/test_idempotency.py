@@ -127,7 +127,7 @@ def test_2_4_a_repeated_upload_leaves_no_second_copy(serve):
 
 def half_an_upload(api, headers):
     form = Multipart().add('name="purpose"', b"batch")
-    lines = [line(str(n), f"{fresh()} {'x' * 1000}") for n in range(100)]  # too many to stay in memory
+    lines = [line(str(n), f"{fresh()} {'x' * 1000}") for n in range(2000)]  # too many to stay in memory
     form.add('name="file"; filename="in.jsonl"', jsonl(lines))
     head = [f"Content-Type: {form.content_type}", *(f"{k}: {v}" for k, v in headers.items())]
     whole = request("POST", "/v1/files", api.key, head, form.body())

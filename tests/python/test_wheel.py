@@ -15,8 +15,8 @@ from conftest import HERE, ROOT
 from lowtide import _program
 
 PROGRAM = HERE / "bin" / "lowtide"
-# What every glibc machine has: the C library's, and zlib.
-OF_THE_MACHINE = re.compile(r"(lib(c|m|resolv|z)\.so\.\d+|ld-linux-x86-64\.so\.2|linux-vdso\.so\.1)")
+# What every machine with glibc and Python has: the C library's, zlib and Expat.
+OF_THE_MACHINE = re.compile(r"(lib(c|expat|m|resolv|z)\.so\.\d+|ld-linux-x86-64\.so\.2|linux-vdso\.so\.1)")
 
 
 def names(wheel):
