@@ -151,7 +151,7 @@ void *query_rows(struct query *q, row_fn read, size_t size, size_t *ret_n, struc
 			return NULL;
 		if (!row)
 			return TAKE(rows);
-		if (!read(q, rows + *ret_n * size, err))
+		if (!read(q, grown + *ret_n * size, err))
 			return NULL;
 	}
 }
