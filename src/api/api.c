@@ -364,6 +364,9 @@ static void on_refuse(void *ctx, const char *why, struct http_response *r)
 	a.began_ms = sys.monotonic_ms();
 	if (status == 500)
 		(void)!fail_memory(&err);
+	else if (status == 503)
+		(void)!fail(&err, ERR_UNAVAILABLE, "The server is busy: %s. Please retry shortly.",
+			    why);
 	else
 		(void)!fail(&err, ERR_INVALID, "%s: %s.",
 			    status == 408 ? "The request was given up" : "Malformed request", why);

@@ -33,7 +33,8 @@ MUST_USE bool data_dir_lock(const char *path, int *ret_fd, struct error *err);
  * journals. With `adopt` it is let pass. */
 MUST_USE bool data_dir_check(const char *path, bool adopt, struct error *err);
 /* Counts a start. INVALID, with what can be done, if blobs or journals stand there and the database
- * is not the directory's, or is an older one; or if the store is elsewhere, and another directory's; with `adopt` it becomes the directory's as it is. */
+ * is not the directory's, or is an older one; or if the store is elsewhere, and another directory's;
+ * with `adopt` it becomes the directory's as it is. */
 MUST_USE bool data_dir_join(const char *path, struct store *store, bool adopt, struct error *err);
 /* Counts a stop: a copy of the database that was made meanwhile is an older one from now on. */
 MUST_USE bool data_dir_leave(const char *path, struct store *store, struct error *err);

@@ -100,8 +100,8 @@ struct http_app {
 	/* Instead of `handle`, where too many requests wait for its kind of work. Loop thread.
 	 * NULL: 503 and no more. */
 	void (*busy)(void *ctx, struct http_request *q, struct http_response *r);
-	/* The bytes are no request, or the request came too late: fills in the answer, whose status
-	 * is set; no file. `why` goes behind "Malformed request: " or the like. There may have been
+	/* The bytes are no request, the request came too late, or too many wait for a `begin` (503):
+	 * fills in the answer, whose status is set; no file. `why` goes behind "Malformed request: " or the like. There may have been
 	 * a `begin`, then `end` follows. Loop thread; must not block. */
 	void (*refuse)(void *ctx, const char *why, struct http_response *r);
 	/* Before each `body`: a piece of the body, of so many bytes. NULL: all are taken. Loop
