@@ -114,6 +114,14 @@ bool postgres_claim(struct db *base, struct error *err)
 	return ours;
 }
 
+bool postgres_listen(struct postgres_db *db, struct error *err)
+{
+	static const char text[] = "LISTEN lowtide_nodes; LISTEN lowtide_upstreams;"
+				   " LISTEN lowtide_spans; LISTEN lowtide_batches";
+
+	return postgres_exec(db, text, NULL, 0, err);
+}
+
 /* Those that read LISTEN before the first question, so that no change between is missed. For nodes:
  *
  *	isolation     each statement of a transaction sees what was committed before it, whatever the
@@ -134,6 +142,7 @@ static bool set_up(struct postgres_db *db, struct error *err)
 	db->told++;
 	return postgres_exec(db, text_connect, NULL, 0, err) &&
 	       (own == NULL || postgres_exec(db, own, NULL, 0, err)) &&
+	       (!db->listens || postgres_listen(db, err)) &&
 	       (!db->claims || claim_again(db, err)) && prepare(db, err);
 }
 
