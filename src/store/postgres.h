@@ -10,8 +10,9 @@ struct postgres_db {
 	struct db base; /* first */
 	PGconn *conn;
 	enum db_use use;
-	bool claims; /* store_claim(): whenever it connects */
-	bool begun;  /* the writer's transaction: until its end a connection that breaks stays so */
+	enum { CLAIMS_NOTHING, CLAIMS_ALONE, CLAIMS_SHARED } claims; /* whenever it connects */
+	uint64_t claim_wait_ms; /* for the lock of who was here before */
+	bool begun; /* the writer's transaction: until its end a connection that breaks stays so */
 	unsigned lock_wait_ms, lock_wait_set_ms; /* asked for; as the server has it */
 	uint64_t answer_ms;                      /* how long an answer is waited for */
 	int64_t told;      /* how often it was told that keys have changed, or may have missed it */
@@ -63,8 +64,9 @@ MUST_USE bool postgres_exec(struct postgres_db *db, const char *text, char *ret_
 
 bool postgres_open(const char *url, enum db_use use, struct db **ret, struct error *err);
 void postgres_close(struct db *db);
-/* store_claim(). */
+/* store_claim(), store_share(). */
 bool postgres_claim(struct db *db, struct error *err);
+bool postgres_share(struct db *db, struct error *err);
 /* The channels of node_db_listen(). */
 MUST_USE bool postgres_listen(struct postgres_db *db, struct error *err);
 /* A connection that has broken is made again. */
