@@ -138,11 +138,11 @@ static void numbers_have_no_gap_and_no_twin(void **state)
 	MUST(db_exec(store->writer, "SET default_transaction_isolation = 'repeatable read'", &err));
 	for (unsigned i = 0; i < ARRAY_LEN(makers); i++)
 		assert_int_equal(pthread_create(&makers[i].thread, NULL, makes, &makers[i]), 0);
-	for (unsigned i = 0; i < ARRAY_LEN(makers); i++) {
+	for (unsigned i = 0; i < ARRAY_LEN(makers); i++)
 		pthread_join(makers[i].thread, NULL);
+	for (unsigned i = 0; i < ARRAY_LEN(makers); i++)
 		if (!makers[i].is_well)
 			fail_msg("%s (%s)", makers[i].err.message, makers[i].err.detail);
-	}
 	assert_int_equal(hand("SELECT count(*) FROM batch"), all);
 	assert_int_equal(hand("SELECT max(sequence) FROM batch"), all);
 	/* Each has three changes, of which it keeps the last. */
@@ -291,10 +291,11 @@ static void ends_of_spans_take_numbers_beside_writers(void **state)
 	pthread_join(m.thread, NULL);
 	for (int i = 0; i < 2; i++) {
 		pthread_join(f[i].thread, NULL);
-		if (!f[i].is_well)
-			fail_msg("%s (%s)", f[i].err.message, f[i].err.detail);
 		node_db_close(f[i].db);
 	}
+	for (int i = 0; i < 2; i++)
+		if (!f[i].is_well)
+			fail_msg("%s (%s)", f[i].err.message, f[i].err.detail);
 	if (!m.is_well)
 		fail_msg("%s (%s)", m.err.message, m.err.detail);
 	assert_int_equal(hand("SELECT count(*) FROM batch WHERE status = 2"), SPANS);
