@@ -123,11 +123,16 @@ static bool fail_claimed(struct postgres_db *db, int claims, struct error *err)
 			    "time may");
 }
 
+/* Who took it while the connection was broken may be gone later: no fault of what was asked. */
 static bool claim_again(struct postgres_db *db, struct error *err)
 {
 	bool ours;
 
-	return claim_try(db, db->claims, &ours, err) && (ours || fail_claimed(db, db->claims, err));
+	if (!claim_try(db, db->claims, &ours, err))
+		return false;
+	if (!ours && !fail_claimed(db, db->claims, err) && err->kind == ERR_INVALID)
+		err->kind = ERR_UNAVAILABLE;
+	return ours;
 }
 
 /* A start after a crash may find the lock of the one before. */
@@ -269,7 +274,10 @@ bool postgres_revive(struct postgres_db *db, struct error *err)
 	PQreset(db->conn);
 	if (PQstatus(db->conn) != CONNECTION_OK)
 		return postgres_fail(db, NULL, "connecting to the database (store) again", err);
-	return set_up(db, err);
+	if (set_up(db, err))
+		return true;
+	postgres_give_up(db); /* nobody asks on one that has no claim, and no statements */
+	return false;
 }
 
 /* ---- a commit that was not answered ---- */

@@ -93,6 +93,24 @@ static void a_new_connection_shares_again(void **state)
 	assert_string_equal(text, "5s");
 }
 
+/* Between two connections of the node. */
+static void what_was_claimed_meanwhile_is_unavailable(void **state)
+{
+	struct file f = file_of(&ours, NOW);
+	struct store *alone;
+	char id[ID_SIZE];
+
+	(void)state;
+	MUST(place_open_as(&alone));
+	store_close(TAKE(second));
+	cut(store);
+	MUST(store_claim(alone, &err));
+	FAILS(store_file_insert(store, &f, NULL, NULL, id, &err), UNAVAILABLE);
+	assert_non_null(strstr(err.message, "a single lowtide serves"));
+	store_close(alone);
+	MUST(store_file_insert(store, &f, NULL, NULL, id, &err));
+}
+
 /* ---- one after another ---- */
 
 struct maker {
@@ -398,6 +416,7 @@ int main(void)
 		SHARED(nodes_and_a_single_server_exclude_each_other),
 		SHARED(directories_are_not_shared),
 		SHARED(a_new_connection_shares_again),
+		SHARED(what_was_claimed_meanwhile_is_unavailable),
 		SHARED(numbers_have_no_gap_and_no_twin),
 		SHARED(who_waits_in_vain_is_told),
 		SHARED(a_transaction_that_hangs_is_ended),
