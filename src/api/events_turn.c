@@ -148,10 +148,21 @@ static void serve(struct events *e, struct event_listener *l)
 
 /* ---- changes of state ---- */
 
+static void org_renew(struct events *e, struct feed_org *o);
+
+/* Between what was seen last and this one others may have changed some of the organization's batches. */
+static bool has_gap(const struct events *e, const struct feed_org *o, const struct batch *row)
+{
+	return store_is_shared(e->api->store) && row->changed > o->last + 1;
+}
+
 static void change_take(struct events *e, struct batch *row)
 {
 	struct feed_org *o = feed_org_find(&e->feeds, row->org);
 	struct feed_batch *b = feed_batch_find(&e->feeds, row->id);
+
+	if (o != NULL && !e->untold && has_gap(e, o, row))
+		org_renew(e, o);
 	/* Above one that was not told none is: the store has them in order (org_renew()). */
 	bool for_org = o != NULL && !e->untold && row->changed > o->last;
 	bool for_batch = b != NULL && b->listeners != NULL && row->changed > b->changed;

@@ -130,6 +130,33 @@ bool ask_number(struct db *db, enum sql id, const struct value *values, int64_t 
 	       asks_number(&a, 0, &row, ret, err);
 }
 
+/* ---- in one message ---- */
+
+bool ask_text(struct db *base, const char *begin, const char *with, const char *end,
+	      struct error *err)
+{
+	struct postgres_db *db = postgres_of(base);
+	AUTO(buf_free) struct buf text = BUF(4096);
+	uint64_t answer_ms = db->answer_ms;
+
+	if (!postgres_revive(db, err))
+		return false;
+	buf_text(&text, begin);
+	char *quoted = PQescapeLiteral(db->conn, with, strlen(with));
+	if (quoted == NULL)
+		return postgres_fail(db, NULL, begin, err);
+	buf_text(&text, quoted);
+	PQfreemem(quoted);
+	buf_text(&text, end);
+	buf_char(&text, '\0');
+	if (text.failed)
+		return fail_memory(err);
+	db->answer_ms = ASK_WAIT_MS;
+	bool good = postgres_exec(db, text.p, NULL, 0, err);
+	db->answer_ms = answer_ms;
+	return good;
+}
+
 /* ---- parameters ---- */
 
 static void list_next(struct buf *list)

@@ -52,6 +52,11 @@ MUST_USE bool asks_number(struct asks *a, unsigned at, bool *ret_row, int64_t *r
 MUST_USE bool ask_number(struct db *db, enum sql id, const struct value *values, int64_t *ret,
 			 struct error *err);
 
+/* A transaction that is one message, whose answer is not read: SQL with the text `with`, quoted, between
+ * `begin` and `end`. */
+MUST_USE bool ask_text(struct db *db, const char *begin, const char *with, const char *end,
+		       struct error *err);
+
 /* ---- parameters ---- */
 
 static inline struct value u64(uint64_t number)

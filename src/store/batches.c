@@ -278,6 +278,16 @@ bool store_batches_to_cancel(struct store *s, unsigned max, char (**ret)[ID_SIZE
 	return query_ids(&q, ret, ret_n, err);
 }
 
+bool store_batches_validating(struct store *s, int64_t made_before, unsigned max,
+			      char (**ret)[ID_SIZE], size_t *ret_n, struct error *err)
+{
+	AUTO(reader_return) struct db *db = reader_borrow(s);
+	AUTO(query_done)
+	struct query q = query(db, SQL_batch_validating, VALUES(num(made_before), num(max)));
+
+	return query_ids(&q, ret, ret_n, err);
+}
+
 bool store_batches_enqueued(struct store *s, const char *org, const char *model, const char *except,
 			    uint64_t *ret_requests, uint64_t *ret_tokens, struct error *err)
 {

@@ -47,6 +47,15 @@ bool db_claim(struct db *db, struct error *err)
 	return db->kind->claim == NULL || db->kind->claim(db, err);
 }
 
+bool db_share(struct db *db, struct error *err)
+{
+	if (db->kind->share == NULL)
+		return fail(err, ERR_INVALID,
+			    "nodes share a database (store): the rows of a data directory are one "
+			    "server's");
+	return db->kind->share(db, err);
+}
+
 bool db_exec(struct db *db, const char *text, struct error *err)
 {
 	return db->kind->exec(db, text, err);

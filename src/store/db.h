@@ -42,7 +42,7 @@
 	X(upload_insert) X(upload_get) X(upload_count) X(upload_grow) X(upload_end)                \
 	X(upload_expire) X(upload_forget) X(part_insert) X(part_get)                               \
 	X(batch_insert) X(batch_get) X(batch_cursor) X(batch_list) X(batch_list_open)              \
-	X(batch_enqueued) X(batch_open_count) X(batch_to_cancel) X(batch_move) X(batch_validated) X(batch_errors) X(batch_results) X(batch_hold) \
+	X(batch_enqueued) X(batch_open_count) X(batch_to_cancel) X(batch_validating) X(batch_move) X(batch_validated) X(batch_errors) X(batch_results) X(batch_hold) \
 	X(batch_numbered) X(batch_run) X(status_block) X(label_block) X(label_find)                \
 	X(batch_changed) X(batch_changed_open) X(batch_changed_last)                                                     \
 	X(trace_insert) X(trace_get) X(progress_insert) X(progress_get) X(progress_put)                                         \
@@ -60,7 +60,7 @@
 	X(upstream_take) X(upstream_release) X(upstream_list)                                      \
 	X(spans_lock_batch) X(spans_create) X(spans_count) X(spans_whole)                          \
 	X(span_claim) X(span_claimed_pieces) X(span_give_back) X(span_finish_lock) X(span_finish)  \
-	X(span_finish_pieces) X(span_finish_batch) X(span_manifest)                                \
+	X(span_finish_pieces) X(span_finish_batch) X(span_manifest) X(span_progress)                                \
 	X(pieces_settle) X(pieces_list)                                                            \
 	X(garbage_mark) X(garbage_due) X(garbage_forget)
 
@@ -110,6 +110,8 @@ void db_close(struct db *db); /* NULL is fine */
 void db_wait(struct db *db, unsigned wait_ms);
 /* store_claim(), by the connection that writes, for as long as it is there. */
 MUST_USE bool db_claim(struct db *db, struct error *err);
+/* store_share(), likewise. */
+MUST_USE bool db_share(struct db *db, struct error *err);
 
 /* Runs SQL that is no prepared statement: settings and migrations. */
 MUST_USE bool db_exec(struct db *db, const char *text, struct error *err);

@@ -13,6 +13,7 @@ struct db_kind {
 	void (*close)(struct db *db);
 	void (*wait)(struct db *db, unsigned wait_ms);
 	bool (*claim)(struct db *db, struct error *err); /* NULL: it needs none */
+	bool (*share)(struct db *db, struct error *err); /* NULL: it cannot */
 	bool (*exec)(struct db *db, const char *text, struct error *err);
 	bool (*in_transaction)(const struct db *db);
 	bool (*fail_again)(struct db *db, struct error *err);

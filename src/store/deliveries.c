@@ -42,8 +42,18 @@ bool outbox_fill(struct db *db, const char *batch, enum batch_status type, int64
 
 void store_outbox_watch(struct store *s, outbox_fn filled, void *ctx)
 {
+	pthread_mutex_lock(&s->watch_lock);
 	s->outbox = filled;
 	s->outbox_ctx = ctx;
+	pthread_mutex_unlock(&s->watch_lock);
+}
+
+void store_outbox_look(struct store *s)
+{
+	pthread_mutex_lock(&s->watch_lock);
+	if (s->outbox != NULL)
+		s->outbox(s->outbox_ctx);
+	pthread_mutex_unlock(&s->watch_lock);
 }
 
 /* ---- the log ---- */

@@ -30,5 +30,20 @@ struct db;
 MUST_USE bool node_db_open(const char *url, struct db **ret, struct error *err);
 void node_db_close(struct db *db); /* NULL is fine */
 
+/* ---- what others tell (NOTIFY) ---- */
+
+/* The channels lowtide_nodes, lowtide_upstreams, lowtide_spans, lowtide_batches. */
+enum node_told { TOLD_NODES = 1, TOLD_UPSTREAMS = 2, TOLD_SPANS = 4, TOLD_BATCHES = 8 };
+
+/* `db` is told of these channels from now on, also on the connection that follows a broken one. What
+ * is read after it has all that nobody will be told of. */
+MUST_USE bool node_db_listen(struct db *db, struct error *err);
+/* Waits until a channel tells, `wake_fd` (-1: none) can be read, or `wait_ms` have passed; what came
+ * since the last wait counts. *ret_told: bits of enum node_told; all of them after the connection was
+ * made anew, since some may have been missed. What `wake_fd` has stays to be read. UNAVAILABLE, at
+ * once: the connection is broken, and cannot be made again now, which may have taken 5 s to see. */
+MUST_USE bool node_db_wait(struct db *db, int wake_fd, unsigned wait_ms, unsigned *ret_told,
+			   struct error *err);
+
 /* The name of a chunk or a part in the bucket, with its NUL: UTF-8. */
 #define OBJECT_NAME_SIZE 160

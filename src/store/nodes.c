@@ -1,19 +1,6 @@
 #include "store/nodes.h"
 
 #include "store/asks.h"
-#include "store/db_kind.h"
-
-/* ---- connections ---- */
-
-bool node_db_open(const char *url, struct db **ret, struct error *err)
-{
-	return db_open(&db_postgres, NULL, url, DB_NODE, ret, err);
-}
-
-void node_db_close(struct db *db)
-{
-	db_close(db);
-}
 
 /* ---- leases ---- */
 

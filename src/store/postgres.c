@@ -52,11 +52,23 @@ static bool lock_wait_set(struct postgres_db *db, struct error *err)
 
 /* ---- transactions ---- */
 
-/* Its number tells what has become of it, should its commit not be answered. */
+/* Its number tells what has become of it, should its commit not be answered. That of a node waits for
+ * other nodes', and sees then, statement by statement, what they have committed. */
 static bool transaction_try(struct postgres_db *db, struct error *err)
 {
-	return lock_wait_set(db, err) && postgres_exec(db, "BEGIN; SELECT pg_current_xact_id()",
-						       db->xid, sizeof(db->xid), err);
+	static const char alone[] = "BEGIN; SELECT pg_current_xact_id()";
+	static const char shared[] = "BEGIN ISOLATION LEVEL READ COMMITTED; SELECT writers_wait();"
+				     " SELECT pg_current_xact_id()";
+	const char *text = db->claims == CLAIMS_SHARED ? shared : alone;
+	struct error ignored;
+
+	if (!lock_wait_set(db, err))
+		return false;
+	if (postgres_exec(db, text, db->xid, sizeof(db->xid), err))
+		return true;
+	if (in_transaction(&db->base)) /* begun, and waited in vain */
+		(void)!postgres_exec(db, "ROLLBACK", NULL, 0, &ignored);
+	return false;
 }
 
 /* That a connection broke long ago shows at its next use. */
@@ -216,6 +228,7 @@ const struct db_kind db_postgres = {
 	.close = postgres_close,
 	.wait = wait,
 	.claim = postgres_claim,
+	.share = postgres_share,
 	.exec = exec,
 	.in_transaction = in_transaction,
 	.fail_again = again,

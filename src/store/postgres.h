@@ -1,5 +1,5 @@
 /* postgres.h: a connection to PostgreSQL: what postgres*.c share. Private to them, from the
- * top: asks.c, postgres.c, postgres_open.c, postgres_migrate.c, postgres_error.c, postgres_ask.c. */
+ * top: node_db.c, asks.c, postgres.c, postgres_open.c, postgres_migrate.c, postgres_error.c, postgres_ask.c. */
 #pragma once
 
 #include <libpq-fe.h>
@@ -10,12 +10,15 @@ struct postgres_db {
 	struct db base; /* first */
 	PGconn *conn;
 	enum db_use use;
-	bool claims; /* store_claim(): whenever it connects */
-	bool begun;  /* the writer's transaction: until its end a connection that breaks stays so */
+	enum { CLAIMS_NOTHING, CLAIMS_ALONE, CLAIMS_SHARED } claims; /* whenever it connects */
+	uint64_t claim_wait_ms; /* for the lock of who was here before */
+	bool begun; /* the writer's transaction: until its end a connection that breaks stays so */
 	unsigned lock_wait_ms, lock_wait_set_ms; /* asked for; as the server has it */
 	uint64_t answer_ms;                      /* how long an answer is waited for */
-	int64_t told; /* how often it was told that keys have changed, or may have missed it */
-	char xid[24]; /* of the transaction that is open */
+	int64_t told;      /* how often it was told that keys have changed, or may have missed it */
+	bool listens;      /* node_db_listen(): whenever it connects */
+	int64_t told_seen; /* `told` as node_db_wait() has it: another since it is another connection */
+	char xid[24];      /* of the transaction that is open */
 	struct error fault; /* of the last call that failed */
 };
 
@@ -61,8 +64,11 @@ MUST_USE bool postgres_exec(struct postgres_db *db, const char *text, char *ret_
 
 bool postgres_open(const char *url, enum db_use use, struct db **ret, struct error *err);
 void postgres_close(struct db *db);
-/* store_claim(). */
+/* store_claim(), store_share(). */
 bool postgres_claim(struct db *db, struct error *err);
+bool postgres_share(struct db *db, struct error *err);
+/* The channels of node_db_listen(). */
+MUST_USE bool postgres_listen(struct postgres_db *db, struct error *err);
 /* A connection that has broken is made again. */
 MUST_USE bool postgres_revive(struct postgres_db *db, struct error *err);
 /* Whether transaction `xid`, whose commit was not answered, has happened. Returns once it is known,

@@ -24,7 +24,7 @@ static bool fail_now(struct error *err, const char *message, const char *detail)
 static bool fail_by_state(struct postgres_db *db, const char *state, const char *detail,
 			  struct error *err)
 {
-	static const char *const away[] = { "08", "53300", "57P0", NULL };
+	static const char *const away[] = { "08", "53300", "57P0", "25P03", NULL };
 	static const char *const busy[] = { "40", "55P03", "57014", NULL };
 	/* Two nodes took one number for their changes (batch.changed): the other's stands. */
 	bool too_late = strcmp(state, "23505") == 0 && db->use == DB_NODE;

@@ -69,49 +69,114 @@ static bool prepare(struct postgres_db *db, struct error *err)
 	return PQexitPipelineMode(db->conn) == 1 || postgres_fail(db, NULL, "preparing", err);
 }
 
-/* A lock of the session, for this schema: it goes with the connection. A server that hears nothing more
- * of our machine lets go of it after half a minute. */
-static bool claim_try(struct postgres_db *db, bool *ret_ours, struct error *err)
-{
-	static const char text[] = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;"
-				   "SET tcp_keepalives_count = 4;"
-				   "SELECT pg_try_advisory_lock(x'4c6f7753'::int, " /* "LowS" */
-				   "current_schema()::regnamespace::oid::int)";
-	char ours[8];
+/* ---- whose the schema is to serve from ----
+ *
+ * A lock of the session, for this schema: it goes with the connection. One server has it alone, or nodes
+ * share it. */
 
-	if (!postgres_exec(db, text, ours, sizeof(ours), err))
+#define CLAIM_KEY "x'4c6f7753'::int, current_schema()::regnamespace::oid::int" /* "LowS" */
+
+/* A server that hears nothing more of our machine lets go of it after half a minute. */
+static const char claim_alone[] = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;"
+				  " SET tcp_keepalives_count = 4;"
+				  " SELECT pg_try_advisory_lock(" CLAIM_KEY ")";
+
+/* A node's writes keep the others' waiting (writers_wait()): one that is gone is noticed after 11 s, one
+ * that is there and says nothing more in the middle of a transaction after 5 s. */
+static const char claim_shared[] = "SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2;"
+				   " SET tcp_keepalives_count = 3;"
+				   " SET idle_in_transaction_session_timeout = 5000;"
+				   " SELECT pg_try_advisory_lock_shared(" CLAIM_KEY ")";
+
+static bool truth_ask(struct postgres_db *db, const char *text, bool *ret, struct error *err)
+{
+	char truth[8];
+
+	if (!postgres_exec(db, text, truth, sizeof(truth), err))
 		return false;
-	*ret_ours = ours[0] == 't';
+	*ret = truth[0] == 't';
 	return true;
 }
 
-static bool fail_claimed(struct error *err)
+static bool claim_try(struct postgres_db *db, int claims, bool *ret_ours, struct error *err)
 {
-	return fail(err, ERR_INVALID,
-		    "another lowtide serves from this database already (store): one at a time may");
+	return truth_ask(db, claims == CLAIMS_SHARED ? claim_shared : claim_alone, ret_ours, err);
 }
 
+/* What another server holds alone nobody can share. */
+static bool fail_claimed(struct postgres_db *db, int claims, struct error *err)
+{
+	static const char text[] = "SELECT CASE WHEN pg_try_advisory_lock_shared(" CLAIM_KEY
+				   ") THEN pg_advisory_unlock_shared(" CLAIM_KEY ") ELSE FALSE END";
+	bool nodes = false;
+
+	if (claims == CLAIMS_SHARED)
+		return fail(err, ERR_INVALID,
+			    "a single lowtide serves from this database (store): no node may "
+			    "beside it");
+	if (!truth_ask(db, text, &nodes, err))
+		return false;
+	return fail(err, ERR_INVALID,
+		    nodes ? "nodes serve from this database (store): no single lowtide may beside "
+			    "them"
+			  : "another lowtide serves from this database already (store): one at a "
+			    "time may");
+}
+
+/* Who took it while the connection was broken may be gone later: no fault of what was asked. */
 static bool claim_again(struct postgres_db *db, struct error *err)
 {
 	bool ours;
 
-	return claim_try(db, &ours, err) && (ours || fail_claimed(err));
+	if (!claim_try(db, db->claims, &ours, err))
+		return false;
+	if (!ours && !fail_claimed(db, db->claims, err) && err->kind == ERR_INVALID)
+		err->kind = ERR_UNAVAILABLE;
+	return ours;
 }
 
 /* A start after a crash may find the lock of the one before. */
-bool postgres_claim(struct db *base, struct error *err)
+static bool claim(struct postgres_db *db, int claims, struct error *err)
 {
-	struct postgres_db *db = postgres_of(base);
 	uint64_t began_ms = clock_ms();
 	bool ours = false;
 
-	while (postgres_revive(db, err) && claim_try(db, &ours, err) && !ours) {
-		if (clock_ms() - began_ms > CLAIM_WAIT_MS)
-			return fail_claimed(err);
+	while (postgres_revive(db, err) && claim_try(db, claims, &ours, err) && !ours) {
+		if (clock_ms() - began_ms > db->claim_wait_ms)
+			return fail_claimed(db, claims, err);
 		poll(NULL, 0, RETRY_MS);
 	}
-	db->claims = ours;
 	return ours;
+}
+
+bool postgres_claim(struct db *base, struct error *err)
+{
+	struct postgres_db *db = postgres_of(base);
+
+	if (!claim(db, CLAIMS_ALONE, err))
+		return false;
+	db->claims = CLAIMS_ALONE;
+	return true;
+}
+
+bool postgres_share(struct db *base, struct error *err)
+{
+	struct postgres_db *db = postgres_of(base);
+
+	if (!claim(db, CLAIMS_SHARED, err))
+		return false;
+	db->claims = CLAIMS_SHARED;
+	return true;
+}
+
+/* ---- set up ---- */
+
+bool postgres_listen(struct postgres_db *db, struct error *err)
+{
+	static const char text[] = "LISTEN lowtide_nodes; LISTEN lowtide_upstreams;"
+				   " LISTEN lowtide_spans; LISTEN lowtide_batches";
+
+	return postgres_exec(db, text, NULL, 0, err);
 }
 
 /* Those that read LISTEN before the first question, so that no change between is missed. For nodes:
@@ -134,7 +199,8 @@ static bool set_up(struct postgres_db *db, struct error *err)
 	db->told++;
 	return postgres_exec(db, text_connect, NULL, 0, err) &&
 	       (own == NULL || postgres_exec(db, own, NULL, 0, err)) &&
-	       (!db->claims || claim_again(db, err)) && prepare(db, err);
+	       (!db->listens || postgres_listen(db, err)) &&
+	       (db->claims == CLAIMS_NOTHING || claim_again(db, err)) && prepare(db, err);
 }
 
 /* What is not an error: libpq would print it on stderr. */
@@ -164,6 +230,7 @@ bool postgres_open(const char *url, enum db_use use, struct db **ret, struct err
 	db->use = use;
 	db->lock_wait_ms = DB_WAIT_MS;
 	db->answer_ms = ANSWER_MS;
+	db->claim_wait_ms = CLAIM_WAIT_MS;
 	if (!connect(db, url, err)) {
 		postgres_close(&db->base);
 		return false;
@@ -207,7 +274,10 @@ bool postgres_revive(struct postgres_db *db, struct error *err)
 	PQreset(db->conn);
 	if (PQstatus(db->conn) != CONNECTION_OK)
 		return postgres_fail(db, NULL, "connecting to the database (store) again", err);
-	return set_up(db, err);
+	if (set_up(db, err))
+		return true;
+	postgres_give_up(db); /* nobody asks on one that has no claim, and no statements */
+	return false;
 }
 
 /* ---- a commit that was not answered ---- */

@@ -35,6 +35,55 @@ bool span_pieces_read(struct query *q, struct span_piece **ret, size_t *ret_n, s
 	return *ret != NULL;
 }
 
+/* ---- how far they are ---- */
+
+static void progress_read(struct query *q, struct span_progress *ret)
+{
+	ret->spans = query_u64(q);
+	ret->finished = query_u64(q);
+	ret->lent = query_u64(q);
+	ret->counts.total = query_u64(q);
+	ret->lent_lines = query_u64(q);
+	span_counts_read(q, &ret->counts, &ret->usage);
+}
+
+/* Those that have spans, in any order. */
+static bool all_progress_read(struct query *q, struct span_progress *ret, size_t n,
+			      struct error *err)
+{
+	bool row;
+
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (struct span_progress){ 0 };
+	while (query_step(q, &row, err)) {
+		if (!row)
+			return true;
+		uint64_t i = query_u64(q);
+		if (i == 0 || i > n)
+			q->misread = true;
+		else
+			progress_read(q, &ret[i - 1]);
+	}
+	return false;
+}
+
+bool store_span_progress(struct db *db, const char (*batches)[ID_SIZE], size_t n,
+			 struct span_progress *ret, struct error *err)
+{
+	AUTO(asks_done) struct asks a = { 0 };
+	AUTO(buf_free) struct buf list = LIST;
+
+	assert(n <= SPAN_PROGRESS_MAX);
+	for (size_t i = 0; i < n; i++)
+		list_text(&list, batches[i]);
+	list_end(&list);
+	if (list.failed)
+		return fail_memory(err);
+	return asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_span_progress, VALUES(txt(list.p)) }),
+			err) &&
+	       all_progress_read(&a.of[0], ret, n, err);
+}
+
 /* ---- the manifest ---- */
 
 static void part_read(struct query *q, struct span_part *ret)

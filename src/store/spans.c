@@ -1,5 +1,6 @@
 #include "store/spans.h"
 
+#include "base/log.h"
 #include "store/spans_priv.h"
 
 /* ---- made ---- */
@@ -152,10 +153,23 @@ static bool finish(struct asks *a, struct db *db, struct owner me, const struct 
 			      u64(c->failed), u64(c->expired), u64(c->cancelled), u64(c->retried),
 			      u64(u->input), u64(u->cached), u64(u->output), u64(u->reasoning),
 			      u64(u->total), txt(causes), txt_or_null(o->name), u64(o->bytes),
-			      u64(o->lines), txt_or_null(e->name), u64(e->bytes), u64(e->lines)) },
+			      u64(o->lines), txt_or_null(e->name), u64(e->bytes), u64(e->lines),
+			      num(end->day), u64(end->day_tokens)) },
 		     { SQL_span_finish_pieces, VALUES(batch, n) },
 		     { SQL_span_finish_batch, VALUES(batch) }),
 		err);
+}
+
+/* In one message, which PostgreSQL has whole or not at all: what all writers wait for is never held
+ * while the rest of a request is on its way.
+ *
+ * crash: it is whole all the same (store_spans_whole()). */
+static void finalizing(struct db *db, const char *batch)
+{
+	struct error err;
+
+	if (!ask_text(db, "SELECT batch_finalizing(", batch, ")", &err))
+		log_fault("store.not_finalizing", &err, kv_str("batch", batch));
 }
 
 /* crash: before the commit the span is open, with its pieces, and whoever claims it writes parts of
@@ -177,5 +191,7 @@ bool store_span_finish(struct db *db, struct owner me, const struct span_id *spa
 	    !asks_number(&a, 1, ret_finished, &one, err) || !asks_number(&a, 3, &row, &open, err))
 		return false;
 	*ret_last = *ret_finished && open == 0;
+	if (*ret_last)
+		finalizing(db, span->batch);
 	return true;
 }

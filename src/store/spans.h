@@ -82,21 +82,44 @@ struct span_end {
 	struct usage usage;
 	struct causes causes;
 	struct span_part output, error;
+	/* what it adds to which UTC day of its organization (store.h), in days since 1970, when it is
+	 * finished; not listed. So store_batch_finish() adds nothing of it */
+	int64_t day;
+	uint64_t day_tokens;
 };
 
 /* span_finish(): both parts are in the bucket. *ret_finished false: it is not the caller's, in that
- * epoch; asked again, because it is finished. *ret_last: the batch has no open span now, and went
- * from `in_progress` to `finalizing` with the commit, if it was not cancelled.
+ * epoch; asked again, because it is finished. *ret_last: the batch has no open span now, and is in
+ * store_spans_whole() from the commit on. In a transaction behind it, which waits for the stores that
+ * write, it went from `in_progress` to `finalizing`, if it was not cancelled; where that failed, which
+ * the log says, it stays `in_progress` until it is finished.
  *
- * crash: right after the last, the batch is in store_spans_whole() until somebody finishes it. */
+ * crash: between the two, the same; right after both, the batch is in store_spans_whole() until
+ * somebody finishes it. */
 MUST_USE bool store_span_finish(struct db *db, struct owner me, const struct span_id *span,
 				uint64_t epoch, const struct span_end *end, bool *ret_finished,
 				bool *ret_last, struct error *err);
 
 /* At most `max` batches all of whose spans are finished, which are not final: store_batch_finish()
- * is to be called, by any node. A malloc'ed array. */
+ * is to be called, by any node, once the parts are in the result files. When a batch is final, its
+ * spans and their pieces go with the commit, whoever has them; their objects are garbage then. A
+ * malloc'ed array. */
 MUST_USE bool store_spans_whole(struct db *db, unsigned max, char (**ret)[ID_SIZE], size_t *ret_n,
 				struct error *err);
+
+/* How far a batch is: sums over its spans. */
+struct span_progress {
+	struct counts counts; /* total: lines of all spans */
+	struct usage usage;
+	uint64_t spans; /* 0: none are made yet; or it is final, or there is no such batch */
+	uint64_t finished;
+	uint64_t lent;       /* to nodes whose leases run */
+	uint64_t lent_lines; /* of these spans, that are neither completed nor failed yet */
+};
+#define SPAN_PROGRESS_MAX 1000u
+/* Of each of up to SPAN_PROGRESS_MAX batches, no two the same, into `ret`, in their order. */
+MUST_USE bool store_span_progress(struct db *db, const char (*batches)[ID_SIZE], size_t n,
+				  struct span_progress *ret, struct error *err);
 
 /* The manifest, and how far a batch is: its spans in order. */
 struct span_seen {

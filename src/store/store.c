@@ -53,6 +53,7 @@ bool store_open_with(const struct db_kind *kind, const char *where, struct store
 	clock_cond_init(&s->turn_free);
 	pthread_cond_init(&s->turn_idle, NULL);
 	pthread_cond_init(&s->group_over, NULL);
+	pthread_mutex_init(&s->watch_lock, NULL);
 	key_cache_init(&s->keys);
 	pthread_mutex_init(&s->idle_lock, NULL);
 	pthread_cond_init(&s->idle_more, NULL);
@@ -92,6 +93,20 @@ bool store_claim(struct store *s, struct error *err)
 	return good;
 }
 
+bool store_share(struct store *s, struct error *err)
+{
+	turn_take(s);
+	bool good = db_share(s->writer, err);
+	s->shared = s->shared || good;
+	turn_end(s);
+	return good;
+}
+
+bool store_is_shared(const struct store *s)
+{
+	return s->shared;
+}
+
 void store_close(struct store *s)
 {
 	if (s == NULL)
@@ -105,6 +120,7 @@ void store_close(struct store *s)
 	pthread_cond_destroy(&s->group_over);
 	pthread_cond_destroy(&s->turn_idle);
 	pthread_cond_destroy(&s->turn_free);
+	pthread_mutex_destroy(&s->watch_lock);
 	pthread_mutex_destroy(&s->turn_lock);
 	free(s);
 }

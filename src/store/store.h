@@ -37,6 +37,13 @@ MUST_USE bool store_open_at(const struct store_place *at, struct store **ret, st
 /* From now on this store is this process's alone to serve from; commands may still change it. INVALID
  * where it is another's. A data directory is claimed by its lock (cli/data_dir.h). */
 MUST_USE bool store_claim(struct store *s, struct error *err);
+/* Instead of that, for a node: it serves beside others that share the schema, and never beside a server
+ * that has claimed it, nor such a one beside it: INVALID. PostgreSQL alone. From now on its writes and
+ * those of the others are one after another, so that each sees what those before it wrote. Who stops in
+ * the middle of one is given up by the database after 5 s, and it has not happened; meanwhile the writes
+ * of others fail, UNAVAILABLE, as behind any other process. */
+MUST_USE bool store_share(struct store *s, struct error *err);
+bool store_is_shared(const struct store *s);
 
 /* Moves all rows of DATA/meta.db into the schema that `url` leads to, which has none; meta.db keeps its own.
  * INVALID where the schema has other rows. Nobody else uses either. */
@@ -250,7 +257,8 @@ MUST_USE bool store_blobs_spare(struct store *s, char (*ids)[ID_SIZE], size_t ma
 MUST_USE bool store_blobs_gone(struct store *s, const char (*ids)[ID_SIZE], size_t n,
 			       struct error *err);
 /* *ret_known: a blob of that id belongs to a file whose blob is not gone, to a batch's result files
- * while it is not final, or to a pending upload. *ret_deleted: the file is deleted, and its blob was
+ * while it is not final, or to a pending upload; or is a part of a finished span (spans.h), whose batch
+ * is not final. *ret_deleted: the file is deleted, and its blob was
  * removed; or store_blobs_spare() would name it. For the sweep at start. */
 MUST_USE bool store_blob_known(struct store *s, const char *id, bool *ret_known, bool *ret_deleted,
 			       struct error *err);
@@ -305,6 +313,10 @@ MUST_USE bool store_batch_list(struct store *s, const struct batch_query *q, str
 /* Ids of all batches that are not final, by expires_at. A malloc'ed array. */
 MUST_USE bool store_batches_open(struct store *s, char (**ret)[ID_SIZE], size_t *ret_n,
 				 struct error *err);
+/* At most `max` batches that are validating and were made at `made_before` (Unix s) or before, the
+ * earliest end first: those that a node which is gone may have left so. A malloc'ed array. */
+MUST_USE bool store_batches_validating(struct store *s, int64_t made_before, unsigned max,
+				       char (**ret)[ID_SIZE], size_t *ret_n, struct error *err);
 /* At most `max` batches that the operator has cancelled (store_org_suspend) and that have not begun
  * to be. A malloc'ed array. */
 MUST_USE bool store_batches_to_cancel(struct store *s, unsigned max, char (**ret)[ID_SIZE],
@@ -315,16 +327,20 @@ MUST_USE bool store_batches_to_cancel(struct store *s, unsigned max, char (**ret
  * in the transaction of the change. It survives a restart. */
 
 /* Who is told that a batch was made or has moved. Both are called with the store's turn, in the
- * order of the commits, after each: so briefly, without calls of the store. */
+ * order of the commits, after each: so briefly, without calls of the store. Of others' changes `moved`
+ * is told by store_changed_elsewhere(), in its thread, at any time. */
 struct batch_watch {
 	bool (*wanted)(void *ctx); /* false: `moved` is left out */
-	/* `row` as it was right after the change; its texts change hands. NULL: a change could not
-	 * be read, which the log says. */
+	/* `row` as it was right after the change; its texts change hands. NULL: there were changes
+	 * without a row; those of this store that could not be read the log says. */
 	void (*moved)(void *ctx, struct batch *row);
 	void *ctx;
 };
 /* One at a time; NULL: none from now on, no call is under way on return. May wait for a write. */
 void store_watch(struct store *s, const struct batch_watch *watch);
+/* Another node may have changed batches (NOTIFY lowtide_batches): tells the watch, without a row. Any
+ * thread; waits for nothing. */
+void store_changed_elsewhere(struct store *s);
 
 /* The number of the organization's last change; 0: none. */
 MUST_USE bool store_changed_last(struct store *s, const char *org, int64_t *ret, struct error *err);

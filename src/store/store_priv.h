@@ -48,6 +48,9 @@ struct store {
 	void (*outbox)(void *ctx); /* webhooks.h; NULL: nobody is to be told */
 	void *outbox_ctx;
 	struct batch_watch watch; /* changed and called by the thread that has the turn */
+	pthread_mutex_t
+		watch_lock; /* around a change of `watch` or `outbox`, and a call without the turn */
+	bool shared;        /* store_share() */
 };
 
 /* How long a write waits for another process. */

@@ -4,8 +4,18 @@
 void store_watch(struct store *s, const struct batch_watch *watch)
 {
 	turn_take(s);
+	pthread_mutex_lock(&s->watch_lock);
 	s->watch = watch != NULL ? *watch : (struct batch_watch){ 0 };
+	pthread_mutex_unlock(&s->watch_lock);
 	turn_end(s);
+}
+
+void store_changed_elsewhere(struct store *s)
+{
+	pthread_mutex_lock(&s->watch_lock);
+	if (s->watch.moved != NULL && s->watch.wanted(s->watch.ctx))
+		s->watch.moved(s->watch.ctx, NULL);
+	pthread_mutex_unlock(&s->watch_lock);
 }
 
 /* ---- what changed ---- */

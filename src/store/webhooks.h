@@ -99,9 +99,12 @@ MUST_USE bool store_delivery_replay(struct store *s, const char *org, const char
 /* ---- delivering ---- */
 
 /* `filled` is called, in the thread of the commit and inside the store's turn, after each commit
- * that has made something due. Set while nothing else uses the store; NULL: no longer. */
+ * that has made something due; and by store_outbox_look(). Set while nothing else writes; NULL: no
+ * longer. */
 typedef void (*outbox_fn)(void *ctx);
 void store_outbox_watch(struct store *s, outbox_fn filled, void *ctx);
+/* Another node may have made something due: whoever watches looks. Any thread; waits for nothing. */
+void store_outbox_look(struct store *s);
 
 /* Ids of the endpoints that something is to be sent to, sorted. A malloc'ed array. */
 MUST_USE bool store_webhooks_pending(struct store *s, char (**ret)[ID_SIZE], size_t *ret_n,

@@ -534,12 +534,12 @@ static void a_transaction_happens_whole_or_not(void **state)
 	put_spans(&ours, "m", 1, DAY);
 	assert_true(claim(me, &s));
 	assert_true(settle_one(me, &s, "c"));
-	hand("ALTER TABLE batch ADD CONSTRAINT test CHECK (status <> 2)");
+	hand("ALTER TABLE whole_batches ADD CONSTRAINT test CHECK (batch = '')");
 	struct span_end end = { 0 };
 	FAILS(store_span_finish(db, me, &s.id, s.epoch, &end, &finished, &last, &err), INTERNAL);
 	assert_int_equal(hand("SELECT count(*) FROM journal_pieces"), 1);
 	assert_int_equal(hand("SELECT count(*) FROM spans WHERE finished"), 0);
-	hand("ALTER TABLE batch DROP CONSTRAINT test");
+	hand("ALTER TABLE whole_batches DROP CONSTRAINT test");
 	assert_true(finish(me, &s, &last));
 	assert_true(last);
 }

@@ -1,7 +1,4 @@
--- Batches all of whose spans are finished, and that are not final. Index: batch_open, primary key,
--- spans_open.
-SELECT id FROM batch AS b
-WHERE NOT final AND status IN (2, 3)
-	AND EXISTS (SELECT 1 FROM spans WHERE batch = b.id)
-	AND NOT EXISTS (SELECT 1 FROM spans WHERE batch = b.id AND NOT finished)
-ORDER BY expires_at, id LIMIT $1
+-- Batches all of whose spans are finished, and that are not final. Index: primary keys.
+SELECT b.id FROM whole_batches AS w JOIN batch AS b ON b.id = w.batch
+WHERE NOT b.final
+ORDER BY b.expires_at, b.id LIMIT $1

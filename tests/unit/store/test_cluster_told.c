@@ -1,0 +1,94 @@
+/* What nodes are told by others, by NOTIFY. */
+#include <unistd.h>
+
+#include "cluster_test.h"
+#include "store/postgres.h"
+
+#define LONG_MS 10000u /* for what comes at once */
+
+static unsigned wait_told(unsigned wait_ms)
+{
+	unsigned ret;
+
+	MUST(node_db_wait(db, -1, wait_ms, &ret, &err));
+	return ret;
+}
+
+static void each_channel_tells(void **state)
+{
+	struct owner me = enter(1);
+
+	(void)state;
+	hand("NOTIFY lowtide_nodes"); /* nobody listens yet */
+	MUST(node_db_listen(db, &err));
+	assert_int_equal(wait_told(0), 0);
+	hand("NOTIFY lowtide_nodes");
+	assert_int_equal(wait_told(LONG_MS), TOLD_NODES);
+	hand("NOTIFY lowtide_upstreams");
+	assert_int_equal(wait_told(LONG_MS), TOLD_UPSTREAMS);
+	hand("NOTIFY lowtide_spans; NOTIFY lowtide_other");
+	assert_int_equal(wait_told(LONG_MS), TOLD_SPANS);
+	hand("NOTIFY lowtide_batches");
+	assert_true(renew(me)); /* what comes with the answer to a question counts */
+	assert_int_equal(wait_told(LONG_MS), TOLD_BATCHES);
+	assert_int_equal(wait_told(0), 0);
+	assert_int_equal(wait_told(20), 0);
+}
+
+static void a_byte_wakes_and_stays(void **state)
+{
+	unsigned got = 9;
+	char byte;
+	int fds[2];
+
+	(void)state;
+	MUST(node_db_listen(db, &err));
+	assert_int_equal(pipe(fds), 0);
+	assert_int_equal(write(fds[1], "x", 1), 1);
+	MUST(node_db_wait(db, fds[0], UINT32_MAX, &got, &err));
+	assert_int_equal(got, 0);
+	assert_int_equal(read(fds[0], &byte, 1), 1);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+static void terminate(void)
+{
+	hand("SELECT pg_terminate_backend(%d, 5000)", PQbackendPID(postgres_of(db)->conn));
+}
+
+/* Whatever may have been missed; once. */
+static void all_are_told_after_a_break(void **state)
+{
+	const unsigned all = TOLD_NODES | TOLD_UPSTREAMS | TOLD_SPANS | TOLD_BATCHES;
+	struct owner me = enter(1);
+	uint64_t epoch;
+	bool renewed;
+
+	(void)state;
+	MUST(node_db_listen(db, &err));
+	terminate();
+	assert_int_equal(wait_told(LONG_MS), all);
+	assert_int_equal(wait_told(0), 0);
+	hand("NOTIFY lowtide_spans");
+	assert_int_equal(wait_told(LONG_MS), TOLD_SPANS);
+	terminate(); /* a question finds it */
+	FAILS(store_node_renew(db, me, 0, false, &renewed, &epoch, &err), UNAVAILABLE);
+	assert_true(renew(me));
+	assert_int_equal(wait_told(LONG_MS), all);
+	terminate();
+	MUST(node_db_listen(db, &err) || node_db_listen(db, &err));
+	hand("NOTIFY lowtide_spans");
+	assert_int_equal(wait_told(LONG_MS), TOLD_SPANS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_CLUSTER(each_channel_tells),
+		WITH_CLUSTER(a_byte_wakes_and_stays),
+		WITH_CLUSTER(all_are_told_after_a_break),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
