@@ -17,8 +17,7 @@
 
 /* ---- removing ---- */
 
-static bool objects_remove(struct bucket *b, const char *id, struct bucket_row *row,
-			   struct error *err)
+static bool row_remove(struct bucket *b, const char *id, struct bucket_row *row, struct error *err)
 {
 	char key[BUCKET_KEY_SIZE];
 
@@ -44,8 +43,7 @@ bool bucket_remove(struct blobs *blobs, const char *id, struct error *err)
 		return true; /* there is none of that name */
 	bucket_index_key(id, key);
 	bool ok = bucket_row_load(b, id, &row, err) &&
-		  (!row.has_index || s3_delete(b->s3, key, err)) &&
-		  objects_remove(b, id, &row, err);
+		  (!row.has_index || s3_delete(b->s3, key, err)) && row_remove(b, id, &row, err);
 	bucket_row_free(&row);
 	return ok;
 }
@@ -122,7 +120,7 @@ static bool row_lose(struct bucket *b, const char *id, struct bucket_row *row, b
 	if (!place_find(b, id, at, place, err) || !row_copy(b, id, row, place, err) ||
 	    (with_index && !copy_to(b, index, row->index_bytes, place, err)))
 		return false;
-	return (!with_index || s3_delete(b->s3, index, err)) && objects_remove(b, id, row, err);
+	return (!with_index || s3_delete(b->s3, index, err)) && row_remove(b, id, row, err);
 }
 
 bool bucket_lose(struct blobs *blobs, const char *id, int64_t at, struct error *err)

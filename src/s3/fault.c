@@ -37,6 +37,7 @@ static const struct word words[] = {
 	{ "InvalidRange", ENODATA, "the object ends before" },
 	{ "PreconditionFailed", EBADMSG,
 	  "the object is not the one that it was: something else than lowtide has changed it" },
+	{ "ConditionalRequestConflict", EEXIST, "another puts that object now" },
 	{ "NoSuchUpload", ENOENT, "the upload in parts is not there any more" },
 	{ "BadDigest", EBADMSG, "the bytes that came to the store are not those that were sent" },
 	{ "XAmzContentSHA256Mismatch", EBADMSG,
