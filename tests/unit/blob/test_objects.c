@@ -174,7 +174,7 @@ static void parts_become_a_blob(void **state)
 		MUST(blobs_join(blobs, "file-a", part_list, PARTS, &err));
 		assert_whole("file-a", n);
 	}
-	part_make("file-long", 5, 500, 50);
+	part_make("file-long", 5, 500, 10); /* its first objects are as long as the whole's */
 	MUST(blobs_join(blobs, "file-long", part_list, PARTS, &err));
 	assert_whole("file-long", n);
 	MUST(blob_put(blobs, "file-put", BLOB_DATA, SLICE("something else"), &err));
@@ -278,9 +278,112 @@ static void what_is_there_is_not_copied_again(void **state)
 	assert_int_equal(calls, PARTS - 1 + 2); /* a list of each part, and two of the whole */
 }
 
+/* ---- whose a prefix is ---- */
+
+static void a_prefix_is_of_one_id(void **state)
+{
+	(void)state;
+	MUST(blobs_bucket_claim(blobs, "0f", false, &err));
+	MUST(blob_put(blobs, "file-a", BLOB_DATA, SLICE("x"), &err));
+	for (int i = 0; i < 2; i++) /* another process of that id */
+		MUST(blobs_bucket_claim(blobs, "0f", false, &err));
+	assert_false(blobs_bucket_claim(blobs, "1e", false, &err));
+	assert_int_equal(err.kind, ERR_INVALID);
+	assert_non_null(strstr(err.message, "another data directory"));
+	MUST(blobs_bucket_claim(blobs, "1e", true, &err));
+	MUST(blobs_bucket_claim(blobs, "1e", false, &err));
+	assert_false(blobs_bucket_claim(blobs, "0f", false, &err));
+}
+
+static void files_that_are_nobodys(void **state)
+{
+	(void)state;
+	MUST(blob_put(blobs, "file-a", BLOB_DATA, SLICE("x"), &err));
+	assert_false(blobs_bucket_claim(blobs, "0f", false, &err));
+	assert_non_null(strstr(err.message, "no data directory"));
+	MUST(blobs_bucket_claim(blobs, "0f", true, &err));
+}
+
+static void *claim_too(void *id)
+{
+	struct error mine;
+
+	return blobs_bucket_claim(blobs, id, false, &mine) ? id : NULL;
+}
+
+/* All of one id, or of several, of which one has it. */
+static unsigned claim_at_one_time(const char *const ids[], size_t n)
+{
+	pthread_t threads[8];
+	unsigned have = 0;
+	void *has;
+
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, claim_too, (void *)ids[i]), 0);
+	for (size_t i = 0; i < n; i++) {
+		pthread_join(threads[i], &has);
+		have += has != NULL;
+	}
+	return have;
+}
+
+static void nodes_that_start_at_one_time_claim_it(void **state)
+{
+	static const char *const same[] = { "0f", "0f", "0f", "0f", "0f", "0f" };
+
+	(void)state;
+	assert_int_equal(claim_at_one_time(same, ARRAY_LEN(same)), ARRAY_LEN(same));
+}
+
+static void of_strangers_that_start_at_one_time_one_has_it(void **state)
+{
+	static const char *const others[] = { "0a", "0b", "0c", "0d", "0e", "0f" };
+
+	(void)state;
+	assert_int_equal(claim_at_one_time(others, ARRAY_LEN(others)), 1);
+}
+
+static void a_store_without_conditions(void **state)
+{
+	(void)state;
+	if (!place_is("bucket"))
+		return;
+	world.knows_no_conditions = true;
+	MUST(blobs_bucket_claim(blobs, "0f", false, &err));
+	MUST(blobs_bucket_claim(blobs, "0f", false, &err));
+	assert_false(blobs_bucket_claim(blobs, "1e", false, &err));
+	world.knows_no_conditions = false;
+}
+
+/* The answer of the first attempt is lost: the claim that it finds is its own. */
+static void a_claim_whose_answer_was_lost(void **state)
+{
+	bool fired = true;
+
+	(void)state;
+	if (!place_is("bucket"))
+		return;
+	for (int nth = 1; fired; nth++) {
+		world_fail_nth(nth);
+		bool ok = blobs_bucket_claim(blobs, "0f", false, &err);
+		fired = world_restore();
+		assert_int_equal(ok, !fired);
+		MUST(blobs_bucket_claim(blobs, "0f", false, &err));
+		pthread_mutex_lock(&world.lock);
+		world_delete("lowtide.id");
+		pthread_mutex_unlock(&world.lock);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		ON_PLACE(a_prefix_is_of_one_id),
+		ON_PLACE(files_that_are_nobodys),
+		ON_PLACE(nodes_that_start_at_one_time_claim_it),
+		ON_PLACE(of_strangers_that_start_at_one_time_one_has_it),
+		ON_PLACE(a_store_without_conditions),
+		ON_PLACE(a_claim_whose_answer_was_lost),
 		ON_PLACE(an_object_is_put_read_and_removed),
 		ON_PLACE(names_that_are_not_theirs_are_refused),
 		ON_PLACE(a_list_of_objects),
