@@ -375,6 +375,80 @@ static void a_claim_whose_answer_was_lost(void **state)
 	}
 }
 
+/* ---- the sweep, beside other nodes ---- */
+
+#define AT INT64_C(1764427274)
+
+static int asked;
+
+static enum blob_standing standing(void *ctx, const char *id)
+{
+	(void)ctx;
+	asked++;
+	return strcmp(id, "file-known") == 0     ? BLOB_KNOWN
+	       : strcmp(id, "file-deleted") == 0 ? BLOB_DELETED
+						 : BLOB_UNKNOWN;
+}
+
+static void clock_forward(int64_t s)
+{
+	pthread_mutex_lock(&world.lock);
+	world.now += s;
+	pthread_mutex_unlock(&world.lock);
+}
+
+static bool is_there(const char *id)
+{
+	struct blob_reader *r;
+
+	if (!blob_open(blobs, id, BLOB_DATA, &r, &err))
+		return false;
+	blob_reader_close(r);
+	return true;
+}
+
+static void what_is_young_is_swept_by_nobody(void **state)
+{
+	(void)state;
+	blobs_bucket_share(blobs);
+	for (int i = 0; i < 2; i++)
+		MUST(blob_put(blobs, i == 0 ? "file-deleted" : "file-lost", BLOB_DATA, SLICE("x"),
+			      &err));
+	part_make(PART "1", 0, 10, 5);
+	asked = 0;
+	MUST(blobs_sweep(blobs, standing, NULL, AT, &err));
+	assert_int_equal(asked, 0);
+	assert_true(is_there("file-lost") && is_there("file-deleted"));
+	if (!place_is("bucket")) /* whose clock does not wait for us */
+		return;
+	part_make("file-grows", 0, 5, 5);
+	clock_forward(3599);
+	MUST(blobs_sweep(blobs, standing, NULL, AT, &err));
+	assert_true(is_there("file-lost"));
+	clock_forward(1);
+	part_make("file-grows", 0, 10, 5); /* its last object is young */
+	MUST(blobs_sweep(blobs, standing, NULL, AT, &err));
+	assert_false(is_there("file-lost"));
+	assert_int_equal(lost_of("file-lost.jsonl"), 1);
+	assert_false(is_there("file-deleted"));
+	assert_true(is_there("file-grows"));
+	clock_forward(3600);
+	MUST(blobs_sweep(blobs, standing, NULL, AT, &err));
+	assert_false(is_there("file-grows"));
+	assert_true(is_there(PART "1"));
+}
+
+/* One process alone, at its start, finds nothing of others. */
+static void alone_all_is_swept(void **state)
+{
+	(void)state;
+	MUST(blob_put(blobs, "file-lost", BLOB_DATA, SLICE("x"), &err));
+	part_make(PART "1", 0, 10, 5);
+	MUST(blobs_sweep(blobs, standing, NULL, AT, &err));
+	assert_false(is_there("file-lost"));
+	assert_false(is_there(PART "1"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -384,6 +458,8 @@ int main(void)
 		ON_PLACE(of_strangers_that_start_at_one_time_one_has_it),
 		ON_PLACE(a_store_without_conditions),
 		ON_PLACE(a_claim_whose_answer_was_lost),
+		ON_PLACE(what_is_young_is_swept_by_nobody),
+		ON_PLACE(alone_all_is_swept),
 		ON_PLACE(an_object_is_put_read_and_removed),
 		ON_PLACE(names_that_are_not_theirs_are_refused),
 		ON_PLACE(a_list_of_objects),
