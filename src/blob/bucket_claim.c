@@ -10,6 +10,7 @@
 
 #define CLAIM "lowtide.id"
 #define TEXT_SIZE 256
+#define CLAIM_TRIES 3
 
 static bool any_found(void *ctx, const char *key, const struct s3_object *o, struct error *err)
 {
@@ -48,9 +49,13 @@ static bool claim_make(struct bucket *b, const char *text, char there[static TEX
 	struct slice bytes = slice_of(text);
 	struct s3_body body = s3_body_of(&bytes);
 
-	if (!s3_put_new(b->s3, CLAIM, &body, err) && err->sys != EEXIST)
-		return false;
-	return claim_read(b, there, err);
+	there[0] = '\0';
+	/* The other's put may be under way still, or have failed: then there is none, once more. */
+	for (int i = 0; i < CLAIM_TRIES && there[0] == '\0'; i++)
+		if ((!s3_put_new(b->s3, CLAIM, &body, err) && err->sys != EEXIST) ||
+		    !claim_read(b, there, err))
+			return false;
+	return true;
 }
 
 /* *ret_any: there are files, and no claim. Who claims the prefix puts files there afterwards: so what is

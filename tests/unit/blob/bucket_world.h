@@ -31,6 +31,7 @@ static struct {
 	struct world_object *first;
 	int64_t now; /* its clock */
 	bool knows_no_conditions;
+	const char *rival; /* what somebody else puts right before the next put */
 	unsigned calls, fail_nth;
 	bool done_all_the_same; /* the call that fails is done, and its answer lost */
 	bool failed;
@@ -269,6 +270,10 @@ static inline void world_do_put(int fd, const struct request *r, const char *key
 	const char *checksum = request_header(r, "\r\nx-amz-checksum-sha256: ");
 	bool only_new = request_header(r, "\r\nIf-None-Match: *") != NULL;
 
+	if (world.rival != NULL) {
+		world_put(key, world.rival, strlen(world.rival));
+		world.rival = NULL;
+	}
 	if (source != NULL) {
 		world_do_copy(fd, r, key, source);
 	} else if (only_new && world.knows_no_conditions) {

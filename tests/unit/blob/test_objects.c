@@ -343,6 +343,20 @@ static void of_strangers_that_start_at_one_time_one_has_it(void **state)
 	assert_int_equal(claim_at_one_time(others, ARRAY_LEN(others)), 1);
 }
 
+static void who_comes_between_has_it(void **state)
+{
+	(void)state;
+	if (!place_is("bucket"))
+		return;
+	world.rival = "lowtide bucket\nid 1e\n";
+	assert_false(blobs_bucket_claim(blobs, "0f", false, &err));
+	assert_int_equal(err.kind, ERR_INVALID);
+	MUST(blobs_bucket_claim(blobs, "1e", false, &err));
+	world_delete("lowtide.id");
+	world.rival = "lowtide bucket\nid 0f\n";
+	MUST(blobs_bucket_claim(blobs, "0f", false, &err));
+}
+
 static void a_store_without_conditions(void **state)
 {
 	(void)state;
@@ -409,6 +423,8 @@ static bool is_there(const char *id)
 
 static void what_is_young_is_swept_by_nobody(void **state)
 {
+	struct blob_appender *a;
+
 	(void)state;
 	blobs_bucket_share(blobs);
 	for (int i = 0; i < 2; i++)
@@ -426,7 +442,10 @@ static void what_is_young_is_swept_by_nobody(void **state)
 	MUST(blobs_sweep(blobs, standing, NULL, AT, &err));
 	assert_true(is_there("file-lost"));
 	clock_forward(1);
-	part_make("file-grows", 0, 10, 5); /* its last object is young */
+	MUST(blob_append_open(blobs, "file-grows", 5, &a, &err)); /* its last object is young */
+	MUST(blob_append(a, SLICE("x"), &err));
+	MUST(blob_append_sync(a, &err));
+	blob_append_close(a);
 	MUST(blobs_sweep(blobs, standing, NULL, AT, &err));
 	assert_false(is_there("file-lost"));
 	assert_int_equal(lost_of("file-lost.jsonl"), 1);
@@ -456,6 +475,7 @@ int main(void)
 		ON_PLACE(files_that_are_nobodys),
 		ON_PLACE(nodes_that_start_at_one_time_claim_it),
 		ON_PLACE(of_strangers_that_start_at_one_time_one_has_it),
+		ON_PLACE(who_comes_between_has_it),
 		ON_PLACE(a_store_without_conditions),
 		ON_PLACE(a_claim_whose_answer_was_lost),
 		ON_PLACE(what_is_young_is_swept_by_nobody),
