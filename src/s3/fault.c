@@ -16,6 +16,8 @@ struct word {
 static const struct word words[] = {
 	{ "InvalidAccessKeyId", EACCES,
 	  "the store does not know the access key (blobs.credentials_file)" },
+	{ "XAdminUserNotFound", EACCES, /* versitygw's */
+	  "the store does not know the access key (blobs.credentials_file)" },
 	{ "SignatureDoesNotMatch", EACCES,
 	  "the store refuses the signature: the secret key (blobs.credentials_file) or blobs.region "
 	  "is wrong" },

@@ -354,8 +354,10 @@ static void who_comes_between_has_it(void **state)
 	assert_false(blobs_bucket_claim(blobs, "0f", false, &err));
 	assert_int_equal(err.kind, ERR_INVALID);
 	MUST(blobs_bucket_claim(blobs, "1e", false, &err));
+	pthread_mutex_lock(&world.lock);
 	world_delete("lowtide.id");
 	world.rival = "lowtide bucket\nid 0f\n";
+	pthread_mutex_unlock(&world.lock);
 	MUST(blobs_bucket_claim(blobs, "0f", false, &err));
 }
 
