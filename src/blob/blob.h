@@ -172,7 +172,9 @@ enum blob_standing {
 typedef enum blob_standing (*blob_standing_fn)(void *ctx, const char *id);
 /* Asks `standing(ctx, id)` for every id in the store; removes what was deleted, and moves what is
  * unknown to lost/, where it counts from `at`; but for empty data, in which nothing is lost: a
- * result file without lines. At start only. */
+ * result file without lines. At start, before anything else is done with the store; of a bucket that nodes
+ * share (blobs_bucket_share()) whenever it is wanted, an hour apart and more, by one node at a time: two may
+ * put a copy each to lost/. */
 MUST_USE bool blobs_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx, int64_t at,
 			  struct error *err);
 /* Removes what was lost at `until` (Unix s) or before, where that is not in the data directory

@@ -69,6 +69,11 @@ void blobs_bucket_give_up(struct blobs *blobs)
 	s3_give_up(((struct bucket *)blobs)->s3);
 }
 
+void blobs_bucket_share(struct blobs *blobs)
+{
+	((struct bucket *)blobs)->shared = true;
+}
+
 bool blobs_open_bucket(const struct s3_config *c, struct blobs **ret, struct error *err)
 {
 	struct bucket *b = calloc(1, sizeof(*b));

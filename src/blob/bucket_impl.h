@@ -15,6 +15,7 @@ struct bucket {
 	struct blobs blobs; /* first */
 	struct s3 *s3;
 	struct bucket_cache *cache;
+	bool shared;             /* blobs_bucket_share() */
 	int64_t forgotten_until; /* bucket_forget() alone */
 };
 

@@ -12,13 +12,15 @@
 #define TIME_FORMAT "%Y%m%dT%H%M%SZ"
 #define TIME_SIZE 32
 #define FORGET_EVERY_S 3600
-#define UPLOAD_GRACE_S \
-	3600 /* an upload in parts that is older belongs to a process that has died */
+/* An upload in parts that is older belongs to a process that has died. Other nodes' may take longer than
+ * what one process, which has just started, finds of its own. */
+#define UPLOAD_GRACE_S 3600
+#define UPLOAD_GRACE_SHARED_S 86400
+#define YOUNG_S 3600 /* of a blob that another node may be about to record */
 
 /* ---- removing ---- */
 
-static bool objects_remove(struct bucket *b, const char *id, struct bucket_row *row,
-			   struct error *err)
+static bool row_remove(struct bucket *b, const char *id, struct bucket_row *row, struct error *err)
 {
 	char key[BUCKET_KEY_SIZE];
 
@@ -44,8 +46,7 @@ bool bucket_remove(struct blobs *blobs, const char *id, struct error *err)
 		return true; /* there is none of that name */
 	bucket_index_key(id, key);
 	bool ok = bucket_row_load(b, id, &row, err) &&
-		  (!row.has_index || s3_delete(b->s3, key, err)) &&
-		  objects_remove(b, id, &row, err);
+		  (!row.has_index || s3_delete(b->s3, key, err)) && row_remove(b, id, &row, err);
 	bucket_row_free(&row);
 	return ok;
 }
@@ -122,7 +123,7 @@ static bool row_lose(struct bucket *b, const char *id, struct bucket_row *row, b
 	if (!place_find(b, id, at, place, err) || !row_copy(b, id, row, place, err) ||
 	    (with_index && !copy_to(b, index, row->index_bytes, place, err)))
 		return false;
-	return (!with_index || s3_delete(b->s3, index, err)) && objects_remove(b, id, row, err);
+	return (!with_index || s3_delete(b->s3, index, err)) && row_remove(b, id, row, err);
 }
 
 bool bucket_lose(struct blobs *blobs, const char *id, int64_t at, struct error *err)
@@ -150,7 +151,9 @@ struct bucket_sweep {
 	struct bucket *b;
 	blob_standing_fn standing;
 	void *ctx;
-	char id[ID_SIZE]; /* of the object before */
+	int64_t old_until; /* what is younger stays; INT64_MAX: nothing is */
+	char id[ID_SIZE];  /* of the object before; "": there was none */
+	int64_t newest;    /* of its objects, Unix s */
 	struct swept *list;
 	size_t n, cap;
 	uint64_t removed, lost;
@@ -171,26 +174,45 @@ static bool swept_add(struct bucket_sweep *s, enum blob_standing standing, struc
 	return true;
 }
 
+/* A blob is as old as the youngest of its objects. The row of a part of a span says its name only when it
+ * is whole, and what no row names is its owner's to remove (store/garbage.h). */
+static bool is_others(const struct bucket_sweep *s)
+{
+	return s->b->shared && (s->newest > s->old_until || strncmp(s->id, "part-", 5) == 0);
+}
+
+/* All objects of s->id have been seen. */
+static bool sweep_judge(struct bucket_sweep *s, struct error *err)
+{
+	if (s->id[0] == '\0' || is_others(s))
+		return true;
+	enum blob_standing is = s->standing(s->ctx, s->id);
+	return is == BLOB_KNOWN || swept_add(s, is, err);
+}
+
 /* The objects of one blob stand together in the list. */
 static bool sweep_look(void *ctx, const char *path, const struct s3_object *o, struct error *err)
 {
 	struct bucket_sweep *s = ctx;
 	const char *name = path + strlen("files/"), *dot = strchr(name, '.');
 	struct slice id = { name, dot != NULL ? (size_t)(dot - name) : 0 };
+	int64_t at = o->modified_s > 0 ? o->modified_s : INT64_MAX; /* when in doubt, now */
 	char copy[ID_SIZE];
 
-	(void)o;
 	if (dot == NULL || !slice_copy(id, copy, sizeof(copy)) || !blob_id_is_plain(copy) ||
 	    (strcmp(dot, ".jsonl") != 0 && strcmp(dot, ".index") != 0 &&
 	     strncmp(dot, ".parts/", 7) != 0)) {
 		log_warn("blob.unknown_name", kv_str("name", name)); /* not ours to move */
 		return true;
 	}
-	if (strcmp(copy, s->id) == 0)
+	if (strcmp(copy, s->id) == 0) {
+		s->newest = at > s->newest ? at : s->newest;
 		return true;
+	}
+	bool ok = sweep_judge(s, err);
 	memcpy(s->id, copy, sizeof(s->id));
-	enum blob_standing is = s->standing(s->ctx, s->id);
-	return is == BLOB_KNOWN || swept_add(s, is, err);
+	s->newest = at;
+	return ok;
 }
 
 /* crash: some are left: the next start sweeps again. */
@@ -211,22 +233,52 @@ static bool sweep_one(struct bucket_sweep *s, const struct swept *w, int64_t at,
 	return ok;
 }
 
+static void sweep_say(const struct bucket_sweep *s, unsigned uploads)
+{
+	if (s->removed > 0 || uploads > 0)
+		log_info("blob.swept", kv_u64("files", s->removed), kv_u64("uploads", uploads));
+	if (s->lost > 0)
+		log_warn("blob.lost", kv_u64("files", s->lost), kv_str("moved_to", "lost/"));
+}
+
+static bool sweep_do(struct bucket_sweep *s, int64_t at, int64_t uploads_until, struct error *err)
+{
+	unsigned uploads = 0;
+
+	bool ok = s3_list(s->b->s3, "files/", sweep_look, s, err) && sweep_judge(s, err);
+	for (size_t i = 0; ok && i < s->n; i++)
+		ok = sweep_one(s, &s->list[i], at, err);
+	free(s->list);
+	ok = ok && s3_uploads_abort(s->b->s3, "", uploads_until, &uploads, err);
+	sweep_say(s, uploads);
+	return ok;
+}
+
+/* Ages are by the store's clock, which is asked before what is looked at. */
+static bool sweep_shared(struct bucket_sweep *s, int64_t at, struct error *err)
+{
+	int64_t now;
+
+	if (!s3_now(s->b->s3, &now, err))
+		return false;
+	if (now == 0) {
+		log_warn("blob.not_swept",
+			 kv_str("reason", "the store does not say what time it is"));
+		return true;
+	}
+	s->old_until = now - YOUNG_S;
+	return sweep_do(s, at, now - UPLOAD_GRACE_SHARED_S, err);
+}
+
 bool bucket_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx, int64_t at,
 		  struct error *err)
 {
-	struct bucket_sweep s = { .b = (struct bucket *)blobs, .standing = standing, .ctx = ctx };
-	unsigned uploads = 0;
+	struct bucket_sweep s = { .b = (struct bucket *)blobs,
+				  .standing = standing,
+				  .ctx = ctx,
+				  .old_until = INT64_MAX };
 
-	bool ok = s3_list(s.b->s3, "files/", sweep_look, &s, err);
-	for (size_t i = 0; ok && i < s.n; i++)
-		ok = sweep_one(&s, &s.list[i], at, err);
-	free(s.list);
-	ok = ok && s3_uploads_abort(s.b->s3, "", at - UPLOAD_GRACE_S, &uploads, err);
-	if (s.removed > 0 || uploads > 0)
-		log_info("blob.swept", kv_u64("files", s.removed), kv_u64("uploads", uploads));
-	if (s.lost > 0)
-		log_warn("blob.lost", kv_u64("files", s.lost), kv_str("moved_to", "lost/"));
-	return ok;
+	return s.b->shared ? sweep_shared(&s, at, err) : sweep_do(&s, at, at - UPLOAD_GRACE_S, err);
 }
 
 /* ---- what was lost long ago ---- */

@@ -291,3 +291,63 @@ bool data_dir_leave(const char *path, struct store *store, struct error *err)
 	return store_directory_get(store, &row, &found, err) &&
 	       (!found || turn_count(path, store, &row, true, err));
 }
+
+/* ---- nodes that share a database ---- */
+
+static bool fail_node(const char *path, const char *what, struct error *err)
+{
+	return fail(
+		err, ERR_INVALID,
+		"the database (store) of the directory %s %s. Nothing was removed. Name another "
+		"directory, an empty one will do (--data), or the database that belongs to it. "
+		"Or start with --adopt: then it is a directory of this database from now on",
+		path, what);
+}
+
+/* NULL: the directory is one of the database's, or may become one. */
+static const char *node_stranger(const struct store_directory *row, bool has_row,
+				 const struct store_directory *file, bool has_file, bool holds)
+{
+	if (!has_file)
+		return holds ? "is of directories with a lowtide.id, which is missing or damaged "
+			       "here beside files"
+			     : NULL;
+	return stranger(row, has_row, file, true);
+}
+
+/* crash, behind the row: it is ahead of the directory, which the next start counts on from. */
+static bool node_turn(const char *path, struct store *store, struct store_directory *ret,
+		      struct error *err)
+{
+	char id[33];
+
+	id_random(id);
+	if (!store_directory_turn(store, id, sys.now_s(), ret, err))
+		return false;
+	failpoint("data.after_row");
+	return id_write(path, ret, err);
+}
+
+bool data_dir_share(const char *path, struct store *store, bool adopt, struct error *err)
+{
+	struct store_directory row, file = { 0 };
+	bool has_row, has_file, holds;
+
+	/* The file first: the row may only get ahead of it meanwhile. */
+	if (!id_read(path, &file, &has_file, err) || !holds_files(path, &holds, err) ||
+	    !store_directory_get(store, &row, &has_row, err))
+		return false;
+	const char *what = node_stranger(&row, has_row, &file, has_file, holds);
+	if (what != NULL && !adopt)
+		return fail_node(path, what, err);
+	if (what != NULL)
+		log_warn("data.adopted", kv_str("data", path), kv_str("database", what));
+	return node_turn(path, store, &row, err);
+}
+
+bool data_dir_share_end(const char *path, struct store *store, struct error *err)
+{
+	struct store_directory row;
+
+	return node_turn(path, store, &row, err);
+}

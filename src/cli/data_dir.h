@@ -17,7 +17,10 @@
  *	after the file                  the file ahead of turns 0       counts the row up
  *	between the two, later          the row one ahead               counts on from the row
  *
- * A directory of before there were ids has a row with turns 0 from the migration. */
+ * A directory of before there were ids has a row with turns 0 from the migration.
+ *
+ * Nodes (data_dir_share()) have several directories of one database, which is counted in one transaction: a
+ * crash behind it leaves the row ahead. */
 #pragma once
 
 #include "base/error.h"
@@ -36,5 +39,13 @@ MUST_USE bool data_dir_check(const char *path, bool adopt, struct error *err);
  * is not the directory's, or is an older one; or if the store is elsewhere, and another directory's;
  * with `adopt` it becomes the directory's as it is. */
 MUST_USE bool data_dir_join(const char *path, struct store *store, bool adopt, struct error *err);
+/* As data_dir_join(), for a node that shares the database with others (PostgreSQL, and a bucket): each has a
+ * directory of its own, and all hold the database's id, which whoever is first gives it. So a directory that
+ * is new takes that id. INVALID, unless with `adopt`: the directory is another database's, or the database
+ * is older than it, or files stand there and no id. Turns are the database's, counted by all nodes, and the
+ * directory holds those of its own last. Any number of nodes at one time. */
+MUST_USE bool data_dir_share(const char *path, struct store *store, bool adopt, struct error *err);
+/* Counts a node's stop. */
+MUST_USE bool data_dir_share_end(const char *path, struct store *store, struct error *err);
 /* Counts a stop: a copy of the database that was made meanwhile is an older one from now on. */
 MUST_USE bool data_dir_leave(const char *path, struct store *store, struct error *err);

@@ -54,8 +54,33 @@ static void status_line(struct s3_attempt *a, struct slice line)
 				   ? (space[1] - '0') * 100 + (space[2] - '0') * 10 + space[3] - '0'
 				   : 0;
 	a->answer.etag[0] = a->answer.checksum[0] = a->answer.region[0] = '\0';
-	a->answer.length = UINT64_MAX;
+	a->answer.length = a->answer.from = a->answer.total = UINT64_MAX;
+	a->answer.date_s = 0;
 	a->answer.retry_after_ms = 0;
+}
+
+/* "bytes 0-9/10", "bytes 0-9/" and a star. */
+static void range_take(struct s3_answer *to, struct slice value)
+{
+	unsigned long long from, last, total;
+	char text[72];
+
+	if (!slice_copy(value, text, sizeof(text)))
+		return;
+	/* NOLINTNEXTLINE(cert-err34-c): what does not fit says nothing */
+	int n = sscanf(text, "bytes %llu-%llu/%llu", &from, &last, &total);
+	if (n >= 2)
+		to->from = from;
+	if (n == 3)
+		to->total = total;
+}
+
+static void date_take(struct s3_answer *to, struct slice value)
+{
+	char text[40];
+	time_t at = slice_copy(value, text, sizeof(text)) ? curl_getdate(text, NULL) : -1;
+
+	to->date_s = at > 0 ? (int64_t)at : 0;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's signature */
@@ -75,6 +100,10 @@ static size_t on_header(char *p, size_t size, size_t n, void *ctx)
 		(void)slice_copy(value, to->region, sizeof(to->region));
 	else if (is_named(line, "Content-Length", &value))
 		to->length = number_of(value);
+	else if (is_named(line, "Content-Range", &value))
+		range_take(to, value);
+	else if (is_named(line, "Date", &value))
+		date_take(to, value);
 	else if (is_named(line, "Retry-After", &value) && number_of(value) < 86400)
 		to->retry_after_ms = number_of(value) * 1000;
 	return size * n;

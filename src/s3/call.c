@@ -58,13 +58,16 @@ static bool bytes_are_right(const struct s3_attempt *a, struct error *err)
 	const struct s3_answer *answer = &a->answer;
 	struct s3_hash hash;
 
+	if (a->call->range && answer->from != UINT64_MAX && answer->from != a->call->from)
+		return fail_sys(err, EBADMSG, "%s %s: another range came than was asked for",
+				a->call->what, a->call->key);
 	if (!is_checksum(answer->checksum))
 		return true;
 	if (a->call->keeps_checksum)
 		return strcmp(answer->checksum, answer->body_checksum) == 0 ||
 		       fail_sys(err, EBADMSG, "%s %s: the store has other bytes than were sent",
 				a->call->what, a->call->key);
-	if (!a->sink->whole)
+	if (!a->sink->whole && !(a->call->range && answer->total == a->sink->n))
 		return true;
 	if (!s3_hash_bytes((struct slice){ a->sink->to, a->sink->n }, &hash, err))
 		return false;

@@ -16,6 +16,8 @@ struct word {
 static const struct word words[] = {
 	{ "InvalidAccessKeyId", EACCES,
 	  "the store does not know the access key (blobs.credentials_file)" },
+	{ "XAdminUserNotFound", EACCES, /* versitygw's */
+	  "the store does not know the access key (blobs.credentials_file)" },
 	{ "SignatureDoesNotMatch", EACCES,
 	  "the store refuses the signature: the secret key (blobs.credentials_file) or blobs.region "
 	  "is wrong" },
@@ -37,6 +39,7 @@ static const struct word words[] = {
 	{ "InvalidRange", ENODATA, "the object ends before" },
 	{ "PreconditionFailed", EBADMSG,
 	  "the object is not the one that it was: something else than lowtide has changed it" },
+	{ "ConditionalRequestConflict", EEXIST, "another puts that object now" },
 	{ "NoSuchUpload", ENOENT, "the upload in parts is not there any more" },
 	{ "BadDigest", EBADMSG, "the bytes that came to the store are not those that were sent" },
 	{ "XAmzContentSHA256Mismatch", EBADMSG,

@@ -39,11 +39,11 @@ struct s3_body s3_body_of(const struct slice *s)
 
 /* ---- one object ---- */
 
-bool s3_put(struct s3 *s, const char *key, const struct s3_body *body, struct s3_object *ret,
-	    struct error *err)
+/* `condition`, a header, NULL: none. */
+static bool put(struct s3 *s, const char *key, const struct s3_body *body, const char *condition,
+		struct s3_answer *answer, struct error *err)
 {
 	char encryption[HEADER_SIZE];
-	struct s3_answer answer;
 	struct s3_call c = {
 		.method = "PUT", .key = key, .body = body, .keeps_checksum = true, .what = "putting"
 	};
@@ -52,7 +52,17 @@ bool s3_put(struct s3 *s, const char *key, const struct s3_body *body, struct s3
 		 s->encryption != NULL ? s->encryption : "");
 	if (s->encryption != NULL)
 		c.headers[c.header_n++] = encryption;
-	if (!s3_call(s, &c, NULL, &answer, err))
+	if (condition != NULL)
+		c.headers[c.header_n++] = condition;
+	return s3_call(s, &c, NULL, answer, err);
+}
+
+bool s3_put(struct s3 *s, const char *key, const struct s3_body *body, struct s3_object *ret,
+	    struct error *err)
+{
+	struct s3_answer answer;
+
+	if (!put(s, key, body, NULL, &answer, err))
 		return false;
 	if (ret != NULL) {
 		*ret = (struct s3_object){ .bytes = body->bytes };
@@ -61,13 +71,29 @@ bool s3_put(struct s3 *s, const char *key, const struct s3_body *body, struct s3
 	return true;
 }
 
+/* 409: another puts it now. 501: the store knows no such condition. */
+bool s3_put_new(struct s3 *s, const char *key, const struct s3_body *body, struct error *err)
+{
+	struct s3_answer answer = { 0 };
+
+	if (put(s, key, body, "If-None-Match: *", &answer, err))
+		return true;
+	if (answer.status == 412 || answer.status == 409)
+		return fail_sys(err, EEXIST, "putting %s, which is there", key);
+	if (answer.status != 501)
+		return false;
+	return s3_put(s, key, body, NULL, err);
+}
+
 bool s3_read(struct s3 *s, const char *key, const char *etag, uint64_t at, void *to, size_t n,
 	     struct error *err)
 {
 	char range[HEADER_SIZE], match[HEADER_SIZE];
 	struct s3_sink sink = { .to = to, .size = n, .text = BUF(S3_ANSWER_BYTES) };
 	struct s3_answer answer;
-	struct s3_call c = { .method = "GET", .key = key, .range = true, .what = "reading" };
+	struct s3_call c = {
+		.method = "GET", .key = key, .range = true, .from = at, .what = "reading"
+	};
 
 	snprintf(range, sizeof(range), "Range: bytes=%llu-%llu", (unsigned long long)at,
 		 (unsigned long long)(at + n - 1));
@@ -75,6 +101,7 @@ bool s3_read(struct s3 *s, const char *key, const char *etag, uint64_t at, void 
 	snprintf(match, sizeof(match), "If-Match: %s", etag != NULL ? etag : "");
 	if (etag != NULL && etag[0] != '\0')
 		c.headers[c.header_n++] = match;
+	c.headers[c.header_n++] = "x-amz-checksum-mode: ENABLED";
 	bool ok = s3_call(s, &c, &sink, &answer, err);
 	buf_free(&sink.text);
 	return ok && (sink.n == n || fail_sys(err, ENODATA, "reading %s, which ends at byte %llu",
@@ -224,11 +251,10 @@ bool s3_list(struct s3 *s, const char *begin, s3_each_fn each, void *ctx, struct
 	return ok;
 }
 
-bool s3_check(struct s3 *s, struct error *err)
+static bool bucket_ask(struct s3 *s, struct s3_answer *answer, struct error *err)
 {
 	AUTO(buf_free) struct buf query = BUF(S3_URL_SIZE);
 	struct s3_call c = { .method = "GET", .what = "asking for the bucket" };
-	struct s3_answer answer;
 
 	buf_text(&query, "list-type=2&max-keys=1&prefix=");
 	s3_escape(&query, s->prefix);
@@ -236,5 +262,22 @@ bool s3_check(struct s3 *s, struct error *err)
 	if (query.failed)
 		return fail_memory(err);
 	c.query = query.p;
-	return s3_call(s, &c, NULL, &answer, err);
+	return s3_call(s, &c, NULL, answer, err);
+}
+
+bool s3_check(struct s3 *s, struct error *err)
+{
+	struct s3_answer answer;
+
+	return bucket_ask(s, &answer, err);
+}
+
+bool s3_now(struct s3 *s, int64_t *ret, struct error *err)
+{
+	struct s3_answer answer;
+
+	if (!bucket_ask(s, &answer, err))
+		return false;
+	*ret = answer.date_s;
+	return true;
 }

@@ -8,7 +8,8 @@
  *
  * Bytes: each body is sent with its SHA-256 in the signature (x-amz-content-sha256), which the server
  * checks, and as x-amz-checksum-sha256, which the server keeps. What comes back has to have the
- * length that was asked for; a whole object is compared with the checksum that the server has kept.
+ * length, and be the range, that was asked for; a whole object is compared with the checksum that the
+ * server has kept, also where it was asked for as a range.
  *
  * Errors: kind UNAVAILABLE where the same call may do later, with EAGAIN in err->sys; else INTERNAL
  * with ENOENT (no such object), EBADMSG (the object is not the one that it was), EACCES (the store
@@ -55,6 +56,8 @@ MUST_USE bool s3_check(struct s3 *s, struct error *err);
 /* Whether the store answers: false from the third attempt of a call that had no answer, or one to come
  * again, until a call has another. */
 bool s3_answers(const struct s3 *s);
+/* The store's clock, Unix s, as the head of an answer says; 0: it does not say. */
+MUST_USE bool s3_now(struct s3 *s, int64_t *ret, struct error *err);
 /* Calls that wait to be tried again fail at once, now and from now on: the process ends. */
 void s3_give_up(struct s3 *s);
 
@@ -81,6 +84,11 @@ struct s3_object {
  * stands there. 5 GiB at most. `ret` may be NULL. */
 MUST_USE bool s3_put(struct s3 *s, const char *key, const struct s3_body *body,
 		     struct s3_object *ret, struct error *err);
+/* The same, but only where there is no object of that key: EEXIST in err->sys where there is one, which
+ * may be this call's own, whose first answer was lost. A store that knows no such condition puts it in
+ * place of the other. */
+MUST_USE bool s3_put_new(struct s3 *s, const char *key, const struct s3_body *body,
+			 struct error *err);
 /* Exactly `n` bytes (> 0) at `at`; ENODATA in err->sys where the object ends before. With `etag` of
  * that object alone: EBADMSG where another has its place. */
 MUST_USE bool s3_read(struct s3 *s, const char *key, const char *etag, uint64_t at, void *to,

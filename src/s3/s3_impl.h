@@ -71,6 +71,7 @@ struct s3_call {
 	const char *headers[6];
 	unsigned header_n;
 	bool range;       /* 206 alone is good */
+	uint64_t from;    /* where the range begins */
 	const char *what; /* for messages: "putting" */
 };
 
@@ -80,6 +81,9 @@ struct s3_answer {
 	char etag[S3_ETAG_SIZE], checksum[S3_CHECKSUM_SIZE];
 	char region[64]; /* x-amz-bucket-region */
 	uint64_t length; /* UINT64_MAX: it does not say */
+	uint64_t from;   /* of a range, its first byte; UINT64_MAX: it does not say */
+	uint64_t total;  /* of a range, the object's length; UINT64_MAX: it does not say */
+	int64_t date_s;  /* Unix s; 0: it does not say */
 	uint64_t retry_after_ms;
 	char body_checksum[S3_CHECKSUM_SIZE]; /* of what was sent */
 };

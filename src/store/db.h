@@ -27,7 +27,7 @@
 /* clang-format off */
 #define SQL_STATEMENTS(X)                                                                          \
 	X(begin) X(begin_read) X(commit) X(rollback) X(savepoint) X(savepoint_keep) X(savepoint_undo)                                             \
-	X(directory_get) X(directory_put) X(newest)                                                \
+	X(directory_get) X(directory_put) X(directory_turn) X(newest)                                                \
 	X(org_insert) X(org_find) X(org_list) X(org_known) X(org_weight) X(org_weigh)              \
 	X(org_suspend) X(org_suspended)                                                            \
 	X(org_limit_used) X(batch_queue) X(org_queue) X(org_uploads)                               \

@@ -72,6 +72,10 @@ MUST_USE bool store_directory_get(struct store *s, struct store_directory *ret, 
 				  struct error *err);
 MUST_USE bool store_directory_put(struct store *s, const struct store_directory *d, int64_t now,
 				  struct error *err);
+/* Counts a turn, also where others do so at one time, and gives what the row is then. A new database is of
+ * the directory `id`. */
+MUST_USE bool store_directory_turn(struct store *s, const char *id, int64_t now,
+				   struct store_directory *ret, struct error *err);
 /* The latest time that any row holds of what has happened, 0: none. At start only: it scans. */
 MUST_USE bool store_newest(struct store *s, int64_t *ret, struct error *err);
 

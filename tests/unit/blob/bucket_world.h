@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <time.h>
 
 #include "blob/bucket.h"
 
@@ -17,7 +18,9 @@ struct world_object {
 	char key[160];
 	char *bytes;
 	size_t n;
-	unsigned version; /* the ETag */
+	unsigned version; /* the ETag: of the bytes */
+	int64_t at;       /* Unix s */
+	char checksum[48];
 };
 
 static struct {
@@ -26,11 +29,13 @@ static struct {
 	pthread_t thread;
 	pthread_mutex_t lock; /* for all below */
 	struct world_object *first;
-	unsigned versions;
+	int64_t now; /* its clock */
+	bool knows_no_conditions;
+	const char *rival; /* what somebody else puts right before the next put */
 	unsigned calls, fail_nth;
 	bool done_all_the_same; /* the call that fails is done, and its answer lost */
 	bool failed;
-} world = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} world = { .now = 1700000000, .lock = PTHREAD_MUTEX_INITIALIZER };
 
 /* ---- objects, under the lock ---- */
 
@@ -61,6 +66,15 @@ static inline void world_delete(const char *key)
 	free(o);
 }
 
+static inline unsigned world_version(const char *bytes, size_t n)
+{
+	unsigned hash = 2166136261u;
+
+	for (size_t i = 0; i < n; i++)
+		hash = (hash ^ (unsigned char)bytes[i]) * 16777619u;
+	return hash;
+}
+
 static inline unsigned world_put(const char *key, const char *bytes, size_t n)
 {
 	struct world_object *o = calloc(1, sizeof(*o));
@@ -71,7 +85,8 @@ static inline unsigned world_put(const char *key, const char *bytes, size_t n)
 	snprintf(o->key, sizeof(o->key), "%s", key);
 	o->bytes = copy;
 	o->n = n;
-	o->version = ++world.versions;
+	o->version = world_version(bytes, n);
+	o->at = world.now;
 	struct world_object **p = world_find(key);
 	o->next = *p;
 	*p = o;
@@ -130,14 +145,19 @@ static inline const char *request_header(const struct request *r, const char *na
 	return p != NULL ? p + strlen(name) : NULL;
 }
 
-static inline void world_do_respond(int fd, const struct request *r, const char *status,
-				    unsigned version, const char *body, size_t n)
+/* `more`: headers, each with CRLF at its end. */
+static inline void world_do_send(int fd, const struct request *r, const char *status,
+				 unsigned version, const char *more, const char *body, size_t n)
 {
-	char head[256];
+	char head[512], date[64];
+	time_t now = (time_t)world.now;
+	struct tm utc;
+
+	strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", gmtime_r(&now, &utc));
 	int head_n = snprintf(head, sizeof(head),
 			      "HTTP/1.1 %s\r\nETag: \"%u\"\r\nContent-Length: %zu\r\n"
-			      "Connection: close\r\n\r\n",
-			      status, version, n);
+			      "Date: %s\r\n%sConnection: close\r\n\r\n",
+			      status, version, n, date, more);
 
 	(void)!write(fd, head, (size_t)head_n);
 	for (size_t at = 0; strcmp(r->method, "HEAD") != 0 && at < n;) {
@@ -146,6 +166,12 @@ static inline void world_do_respond(int fd, const struct request *r, const char 
 			return;
 		at += (size_t)sent;
 	}
+}
+
+static inline void world_do_respond(int fd, const struct request *r, const char *status,
+				    unsigned version, const char *body, size_t n)
+{
+	world_do_send(fd, r, status, version, "", body, n);
 }
 
 /* "files%2Ffile-a." */
@@ -166,7 +192,7 @@ static inline void world_unescape(const char *from, char *to)
 static inline void world_do_list(int fd, const struct request *r)
 {
 	const char *prefix = strstr(r->query, "prefix=");
-	char begin[256], *xml = NULL;
+	char begin[256], at[40], *xml = NULL;
 	size_t n = 0;
 	FILE *out = open_memstream(&xml, &n);
 
@@ -174,22 +200,42 @@ static inline void world_do_list(int fd, const struct request *r)
 	fprintf(out, "<ListBucketResult><IsTruncated>false</IsTruncated>");
 	for (struct world_object *o = world.first; o != NULL; o = o->next)
 		if (strncmp(o->key, begin, strlen(begin)) == 0 &&
-		    strstr(r->query, "uploads=") == NULL)
+		    strstr(r->query, "uploads=") == NULL) {
+			time_t then = (time_t)o->at;
+			struct tm utc;
+			strftime(at, sizeof(at), "%Y-%m-%dT%H:%M:%S.000Z", gmtime_r(&then, &utc));
 			fprintf(out,
 				"<Contents><Key>%s</Key><ETag>\"%u\"</ETag><Size>%zu</Size>"
-				"</Contents>",
-				o->key, o->version, o->n);
+				"<LastModified>%s</LastModified></Contents>",
+				o->key, o->version, o->n, at);
+		}
 	fprintf(out, "</ListBucketResult>");
 	fclose(out);
 	world_do_respond(fd, r, "200 OK", 0, xml, n);
 	free(xml);
 }
 
+static inline void world_do_range(int fd, const struct request *r, const struct world_object *o,
+				  const char *range)
+{
+	unsigned long from = 0, to = 0;
+	char more[192];
+
+	if (sscanf(range, "%lu-%lu", &from, &to) != 2 || from >= o->n) {
+		world_do_respond(fd, r, "416 Range Not Satisfiable", 0, "", 0);
+		return;
+	}
+	to = to < o->n ? to + 1 : o->n;
+	snprintf(more, sizeof(more),
+		 "Content-Range: bytes %lu-%lu/%zu\r\nx-amz-checksum-sha256: %s\r\n", from, to - 1,
+		 o->n, o->checksum);
+	world_do_send(fd, r, "206 Partial Content", o->version, more, o->bytes + from, to - from);
+}
+
 static inline void world_do_get(int fd, const struct request *r, const struct world_object *o)
 {
 	const char *range = request_header(r, "\r\nRange: bytes=");
 	const char *match = request_header(r, "\r\nIf-Match: \"");
-	unsigned long from = 0, to = 0;
 
 	if (o == NULL)
 		world_do_respond(fd, r, "404 Not Found", 0, "", 0);
@@ -197,33 +243,49 @@ static inline void world_do_get(int fd, const struct request *r, const struct wo
 		world_do_respond(fd, r, "412 Precondition Failed", 0, "", 0);
 	else if (range == NULL)
 		world_do_respond(fd, r, "200 OK", o->version, o->bytes, o->n);
-	else if (sscanf(range, "%lu-%lu", &from, &to) != 2 || from >= o->n)
-		world_do_respond(fd, r, "416 Range Not Satisfiable", 0, "", 0);
 	else
-		world_do_respond(fd, r, "206 Partial Content", o->version, o->bytes + from,
-				 (to < o->n ? to + 1 : o->n) - from);
+		world_do_range(fd, r, o, range);
+}
+
+static inline void world_do_copy(int fd, const struct request *r, const char *key,
+				 const char *source)
+{
+	char name[160] = "", checksum[48];
+
+	sscanf(source, "%159[^\r]", name);
+	struct world_object *from = world_get(name);
+	if (from == NULL) {
+		world_do_respond(fd, r, "404 Not Found", 0, "", 0);
+		return;
+	}
+	memcpy(checksum, from->checksum, sizeof(checksum));
+	unsigned version = world_put(key, from->bytes, from->n);
+	memcpy(world_get(key)->checksum, checksum, sizeof(checksum));
+	world_do_respond(fd, r, "200 OK", version, "<CopyObjectResult/>", 19);
 }
 
 static inline void world_do_put(int fd, const struct request *r, const char *key)
 {
 	const char *source = request_header(r, "\r\nx-amz-copy-source: /bucket/");
-	struct world_object *from = NULL;
-	char name[160] = "";
-	unsigned version;
+	const char *checksum = request_header(r, "\r\nx-amz-checksum-sha256: ");
+	bool only_new = request_header(r, "\r\nIf-None-Match: *") != NULL;
 
-	if (source != NULL) {
-		sscanf(source, "%159[^\r]", name);
-		from = world_get(name);
-		if (from == NULL) {
-			world_do_respond(fd, r, "404 Not Found", 0, "", 0);
-			return;
-		}
-		version = world_put(key, from->bytes, from->n);
-		world_do_respond(fd, r, "200 OK", version, "<CopyObjectResult/>", 19);
-		return;
+	if (world.rival != NULL) {
+		world_put(key, world.rival, strlen(world.rival));
+		world.rival = NULL;
 	}
-	version = world_put(key, r->body, r->body_n);
-	world_do_respond(fd, r, "200 OK", version, "", 0);
+	if (source != NULL) {
+		world_do_copy(fd, r, key, source);
+	} else if (only_new && world.knows_no_conditions) {
+		world_do_respond(fd, r, "501 Not Implemented", 0, "", 0);
+	} else if (only_new && world_get(key) != NULL) {
+		world_do_respond(fd, r, "412 Precondition Failed", 0, "", 0);
+	} else {
+		unsigned version = world_put(key, r->body, r->body_n);
+		if (checksum != NULL)
+			sscanf(checksum, "%47[^\r]", world_get(key)->checksum);
+		world_do_respond(fd, r, "200 OK", version, "", 0);
+	}
 }
 
 static inline void world_do_answer(int fd, const struct request *r)

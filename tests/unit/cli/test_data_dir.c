@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include "base/log.h"
@@ -307,6 +308,149 @@ static void any_single_fault_is_healed_by_the_next_start(void **state)
 	}
 }
 
+/* ---- nodes, each with a directory of its own, and one database ---- */
+
+#define NODES 4
+
+static char homes[NODES][2 * PATH_MAX];
+
+static void nodes_make(void)
+{
+	struct error err;
+
+	if (!store_open(dir, &store, &err))
+		fail_msg("%s (%s)", err.message, err.detail);
+	for (int i = 0; i < NODES; i++) {
+		snprintf(homes[i], sizeof(homes[i]), "%s/node-%d", scratch, i);
+		assert_int_equal(mkdir(homes[i], 0700), 0);
+	}
+}
+
+static void id_of(const char *home, char ret[static 33], unsigned long long *turns)
+{
+	char path[3 * PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/lowtide.id", home);
+	FILE *file = fopen(path, "re");
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "lowtide data directory id %32s turns %llu", ret, turns), 2);
+	fclose(file);
+}
+
+static void *node_start(void *home)
+{
+	struct store *own;
+	struct error err;
+
+	if (!store_open(dir, &own, &err))
+		return home;
+	bool ok = data_dir_share(home, own, false, &err);
+	store_close(own);
+	return ok ? NULL : home;
+}
+
+static void nodes_that_start_at_one_time_share_an_id(void **state)
+{
+	unsigned long long turns, sum = 0;
+	pthread_t threads[NODES];
+	void *bad;
+	char id[33];
+
+	(void)state;
+	nodes_make();
+	for (int i = 0; i < NODES; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, node_start, homes[i]), 0);
+	for (int i = 0; i < NODES; i++) {
+		pthread_join(threads[i], &bad);
+		assert_null(bad);
+	}
+	for (int i = 0; i < NODES; i++) {
+		id_of(homes[i], id, &turns);
+		assert_string_equal(id, row_now().id);
+		sum += turns;
+	}
+	assert_int_equal(sum, 1 + 2 + 3 + 4); /* none was counted twice */
+	assert_int_equal(row_now().turns, NODES);
+}
+
+static void node_refuses(const char *home, const char *why)
+{
+	struct error err;
+
+	assert_false(data_dir_share(home, store, false, &err));
+	assert_int_equal(err.kind, ERR_INVALID);
+	if (strstr(err.message, why) == NULL || strstr(err.message, "--adopt") == NULL)
+		fail_msg("'%s' does not say '%s'", err.message, why);
+}
+
+static void must_share(const char *home, bool adopt)
+{
+	struct error err;
+
+	if (!data_dir_share(home, store, adopt, &err))
+		fail_msg("%s (%s)", err.message, err.detail);
+}
+
+static void a_directory_of_another_database_is_no_nodes(void **state)
+{
+	struct error err;
+	struct store_directory d;
+
+	(void)state;
+	nodes_make();
+	for (int i = 0; i < 3; i++) /* in turn, starts and stops */
+		for (int k = 0; k < 2; k++) {
+			must_share(homes[k], false);
+			assert_true(data_dir_share_end(homes[k], store, &err));
+		}
+	d = row_now();
+	assert_int_equal(d.turns, 12);
+	row_set(d.id, 10); /* homes[1] has seen 12, homes[0] 10 */
+	node_refuses(homes[1], "is older than they are");
+	must_share(homes[0], false);
+	row_set("0123456789abcdef0123456789abcdef", 100);
+	node_refuses(homes[0], "is of another data directory");
+	must_share(homes[2], false); /* a new one is fine */
+	must_share(homes[0], true);
+	must_share(homes[0], false);
+	assert_int_equal(row_now().turns, 103);
+	database_remove();
+	if (!store_open(dir, &store, &err))
+		fail_msg("%s (%s)", err.message, err.detail);
+	node_refuses(homes[2], "is new");
+}
+
+static void files_without_an_id_are_no_nodes(void **state)
+{
+	(void)state;
+	nodes_make();
+	blob_put();
+	node_refuses(dir, "beside files");
+	must_share(dir, true);
+	must_share(dir, false);
+	must_join(false); /* and a server alone goes on there */
+	must_share(dir, false);
+}
+
+static void a_node_starts_after_any_single_fault(void **state)
+{
+	bool fired = true;
+
+	for (int nth = 1; fired; nth++) {
+		struct error err;
+		home_make(state);
+		nodes_make();
+		sys_fail_nth(nth, EIO);
+		bool ok = data_dir_share(homes[0], store, false, &err) &&
+			  data_dir_share_end(homes[0], store, &err);
+		fired = sys_restore();
+		assert_int_equal(ok, !fired);
+		must_share(homes[0], false);
+		must_share(homes[1], false);
+		home_drop(state);
+	}
+}
+
 #define AT_HOME(test) cmocka_unit_test_setup_teardown(test, home_make, home_drop)
 
 int main(void)
@@ -324,6 +468,10 @@ int main(void)
 		AT_HOME(where_there_are_no_files_any_database_will_do),
 		AT_HOME(a_row_that_was_never_counted_belongs_here),
 		cmocka_unit_test(any_single_fault_is_healed_by_the_next_start),
+		AT_HOME(nodes_that_start_at_one_time_share_an_id),
+		AT_HOME(a_directory_of_another_database_is_no_nodes),
+		AT_HOME(files_without_an_id_are_no_nodes),
+		cmocka_unit_test(a_node_starts_after_any_single_fault),
 	};
 
 	return cmocka_run_group_tests(tests, scratch_make, scratch_drop) +

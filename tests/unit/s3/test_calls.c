@@ -279,6 +279,58 @@ static void lengths_that_are_wrong(void **state)
 }
 
 #define SUM(s) "x-amz-checksum-sha256: " s "\r\n"
+#define RANGE(s) "Content-Range: bytes " s "\r\n"
+
+static void ranges_are_those_that_were_asked_for(void **state)
+{
+	(void)state;
+	ANSWERS({ "206 Partial Content", RANGE("2-4/9") SUM(ABC_SUM), "cde" });
+	MUST(read_at(2, 3));
+	ANSWERS({ "206 Partial Content", RANGE("0-2/9"), "abc" });
+	FAILS(read_at(2, 3), EBADMSG, "another range");
+	ANSWERS({ "206 Partial Content", "Content-Range: none\r\n", "cde" });
+	MUST(read_at(2, 3));
+}
+
+static void ranges_that_are_the_object_have_its_checksum(void **state)
+{
+	(void)state;
+	ANSWERS({ "206 Partial Content", RANGE("0-2/3") SUM(ABC_SUM), "abd" },
+		{ "206 Partial Content", RANGE("0-2/3") SUM(ABC_SUM), "abc" });
+	MUST(read_at(0, 3)); /* altered on the way */
+	assert_string_equal(got, "abc");
+	assert_int_equal(server.n, 2);
+	ANSWERS({ "206 Partial Content", RANGE("0-2/3") SUM(ABC_SUM), "abd" });
+	FAILS(read_at(0, 3), EBADMSG, "checksum");
+	ANSWERS({ "206 Partial Content", RANGE("0-2/*") SUM(ABC_SUM), "abd" });
+	MUST(read_at(0, 3)); /* perhaps it is longer */
+}
+
+static bool put_new(void)
+{
+	struct slice bytes = SLICE("abc");
+	struct s3_body body = s3_body_of(&bytes);
+
+	return s3_put_new(s3, "files/a", &body, &err);
+}
+
+static void what_is_new_is_put_on_a_condition(void **state)
+{
+	(void)state;
+	ANSWERS(OK);
+	MUST(put_new());
+	assert_string_equal(header(0, "If-None-Match"), "*");
+	ANSWERS({ "412 Precondition Failed", NULL,
+		  "<Error><Code>PreconditionFailed</Code></Error>" });
+	FAILS(put_new(), EEXIST, "is there");
+	ANSWERS({ "409 Conflict", NULL, "<Error><Code>ConditionalRequestConflict</Code></Error>" });
+	FAILS(put_new(), EEXIST, "is there");
+	ANSWERS({ "501 Not Implemented", NULL, "<Error><Code>NotImplemented</Code></Error>" }, OK);
+	MUST(put_new());
+	assert_string_equal(header(1, "If-None-Match"), "");
+	ANSWERS({ "403 Forbidden", NULL, "<Error><Code>AccessDenied</Code></Error>" });
+	FAILS(put_new(), EACCES, "credentials");
+}
 
 static void whole_objects_have_their_checksum(void **state)
 {
@@ -394,6 +446,9 @@ int main(void)
 		CALL(cut_bodies_are_read_again),
 		CALL(lengths_that_are_wrong),
 		CALL(whole_objects_have_their_checksum),
+		CALL(ranges_are_those_that_were_asked_for),
+		CALL(ranges_that_are_the_object_have_its_checksum),
+		CALL(what_is_new_is_put_on_a_condition),
 		CALL(a_body_that_cannot_be_read),
 		CALL(head_and_delete),
 		CALL(lists_go_on),

@@ -1,6 +1,9 @@
 /* Every call against a store that checks signatures. */
 #include "s3_real.h"
 
+#include <stdlib.h>
+#include <time.h>
+
 #include "base/log.h"
 
 static struct s3 *s3;
@@ -74,6 +77,30 @@ static void put_read_and_removed(void **state)
 	put("empty", SLICE(""));
 	MUST(s3_head(s3, "empty", &o, &err));
 	assert_int_equal(o.bytes, 0);
+}
+
+static void only_the_first_puts_what_is_new(void **state)
+{
+	struct slice first = SLICE("first"), second = SLICE("second");
+	struct s3_body body = s3_body_of(&first), other = s3_body_of(&second);
+	char got[8] = "";
+	size_t n;
+
+	(void)state;
+	MUST(s3_put_new(s3, "new/a", &body, &err));
+	assert_false(s3_put_new(s3, "new/a", &other, &err));
+	assert_int_equal(err.sys, EEXIST);
+	MUST(s3_read_whole(s3, "new/a", got, sizeof(got), &n, &err));
+	assert_string_equal(got, "first");
+}
+
+static void the_store_says_what_time_it_is(void **state)
+{
+	int64_t now;
+
+	(void)state;
+	MUST(s3_now(s3, &now, &err));
+	assert_true(llabs((long long)now - (long long)time(NULL)) < 60);
 }
 
 static bool count(void *ctx, const char *key, const struct s3_object *o, struct error *e)
@@ -168,6 +195,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(put_read_and_removed),
+		cmocka_unit_test(only_the_first_puts_what_is_new),
+		cmocka_unit_test(the_store_says_what_time_it_is),
 		cmocka_unit_test(lists_of_several_pages),
 		cmocka_unit_test(in_parts),
 		cmocka_unit_test(who_may_not_is_told),

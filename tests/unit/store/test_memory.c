@@ -506,6 +506,13 @@ static bool directory_put(void)
 	return store_directory_put(store, &d, NOW, &err);
 }
 
+static bool directory_turn(void)
+{
+	struct store_directory d;
+
+	return store_directory_turn(store, "0123456789abcdef0123456789abcdef", NOW, &d, &err);
+}
+
 static bool directory_get(void)
 {
 	struct store_directory d;
@@ -819,6 +826,7 @@ static const struct {
 	{ "upload_cancel", upload_cancel, WRITES },
 	{ "directory_get", directory_get, READS },
 	{ "directory_put", directory_put, WRITES },
+	{ "directory_turn", directory_turn, WRITES },
 	{ "batch_insert", batch_insert_one, WRITES },
 	{ "batch_get", batch_get, READS },
 	{ "batch_list", batch_list, READS },

@@ -171,6 +171,49 @@ static void faults_are_told(void **state)
 
 #define WITH_OTHER(test) cmocka_unit_test_setup_teardown(test, open_other, close_other)
 
+#define COUNTERS 6
+#define COUNTS 5
+
+static void *counts(void *arg)
+{
+	struct store_directory d;
+	char id[33];
+	uint64_t *last = arg;
+	struct store *own;
+	struct error why;
+
+	*last = 0;
+	snprintf(id, sizeof(id), "%032x", (unsigned)(uintptr_t)arg);
+	if (!store_connect(postgres_url, &own, &why))
+		return NULL;
+	for (int i = 0; i < COUNTS; i++)
+		if (store_directory_turn(own, id, NOW, &d, &why) && d.turns > *last)
+			*last = d.turns;
+	store_close(own);
+	return NULL;
+}
+
+/* Nodes that start at one time: none counts what another has counted, and one gives the id. */
+static void turns_of_several_are_counted_once_each(void **state)
+{
+	struct store_directory d;
+	pthread_t threads[COUNTERS];
+	uint64_t last[COUNTERS];
+	bool found;
+
+	(void)state;
+	for (int i = 0; i < COUNTERS; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, counts, &last[i]), 0);
+	for (int i = 0; i < COUNTERS; i++)
+		pthread_join(threads[i], NULL);
+	MUST(store_directory_get(store, &d, &found, &err));
+	assert_true(found);
+	assert_int_equal(d.turns, COUNTERS * COUNTS);
+	for (int i = 0; i < COUNTERS; i++)
+		for (int k = 0; k < i; k++)
+			assert_true(last[i] > 0 && last[i] != last[k]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -180,6 +223,7 @@ int main(void)
 		WITH_OTHER(a_commit_without_an_answer_is_asked_for),
 		WITH_OTHER(the_database_is_lowtides_own),
 		WITH_OTHER(one_of_several_migrates),
+		WITH_OTHER(turns_of_several_are_counted_once_each),
 		WITH_OTHER(faults_are_told),
 	};
 
