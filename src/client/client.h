@@ -92,8 +92,8 @@ enum exchange_taken {
  * exchange_length() may be called, of that exchange. */
 struct exchange_ops {
 	/* Asked as the last thing before the request goes out, each time: a connection may have
-	 * taken its time. False: it does not, and the exchange ends as EXCHANGE_STALE, whether it
-	 * was sent before or not. NULL: it may. */
+	 * taken its time. False: it does not go, and the exchange ends at once as one that
+	 * could not be sent, whichever way. NULL: it may. */
 	bool (*may_go)(struct exchange *x);
 	/* The request goes out; x->sent counts it already. Called again where a connection that had
 	 * been kept turns out to be dead, and the request goes out again. NULL: the owner need not
