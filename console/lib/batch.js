@@ -69,7 +69,7 @@ export function stallOf(batch) {
 	return {
 		title: wordOf("stall", stall_reason),
 		said: stall_message,
-		kind: stall_reason === "held" || stall_reason === "online" ? "info" : "warn",
+		kind: ["held", "online", "elsewhere"].includes(stall_reason) ? "info" : "warn",
 	};
 }
 
@@ -78,7 +78,7 @@ export function needs(batch) {
 	const { stall_reason, at_risk } = batch.lowtide;
 	if (isFinal(batch)) return null;
 	if (canaryOf(batch)) return "canary";
-	if (stall_reason && !["online", "held", "upstream_429"].includes(stall_reason)) return "stalled";
+	if (stall_reason && !["online", "held", "elsewhere", "upstream_429"].includes(stall_reason)) return "stalled";
 	if (at_risk) return "at_risk";
 	return null;
 }

@@ -4,7 +4,7 @@ import { number, rate } from "../lib/format.js";
 import { hasWord, t, wordOf } from "../lib/i18n.js";
 import { Badge, Bar, Empty, Fault, Panel, Pending } from "../lib/ui.js";
 
-const KIND = { flows: "good", throttled: "warn", down: "bad", refused: "bad", draining: "quiet" };
+const KIND = { flows: "good", throttled: "warn", down: "bad", refused: "bad", elsewhere: "quiet", draining: "quiet" };
 
 const small = (n) => (n == null ? "–" : number(Math.round(n * 10) / 10));
 

@@ -14,6 +14,8 @@
 	X(NONE, NULL, "upstream.flows", "flows", NULL)                                           \
 	/* all room is taken by online requests */                                               \
 	X(ONLINE, "online", NULL, NULL, "online")                                                \
+	/* other nodes drive the upstreams that serve it (cluster/protocol.h) */                 \
+	X(ELSEWHERE, "elsewhere", NULL, "elsewhere", "other nodes drive its upstreams")          \
 	/* the upstream asks for a pause */                                                      \
 	X(THROTTLED, "upstream_429", "upstream.slows_down", "throttled", "the upstream is busy") \
 	/* it is down, or answers nothing well */                                                \

@@ -128,7 +128,8 @@ uint64_t exchange_length(const struct exchange *x)
 bool exchange_goes_out(struct exchange *x)
 {
 	assert(x->under_way);
-	if (x->sends_max > 0 && x->sent == x->sends_max)
+	if ((x->sends_max > 0 && x->sent == x->sends_max) ||
+	    (x->ops->may_go != NULL && !x->ops->may_go(x)))
 		return false;
 	x->sent++;
 	if (x->ops->sent != NULL)

@@ -91,6 +91,10 @@ enum exchange_taken {
 /* What an exchange tells its owner. In sent, head and body only exchange_header() and
  * exchange_length() may be called, of that exchange. */
 struct exchange_ops {
+	/* Asked as the last thing before the request goes out, each time: a connection may have
+	 * taken its time. False: it does not go, and the exchange ends at once as one that
+	 * could not be sent, whichever way. NULL: it may. */
+	bool (*may_go)(struct exchange *x);
 	/* The request goes out; x->sent counts it already. Called again where a connection that had
 	 * been kept turns out to be dead, and the request goes out again. NULL: the owner need not
 	 * know. */
@@ -265,7 +269,8 @@ struct route_ops {
 	uint64_t (*length)(const struct exchange *x);
 };
 
-/* The request is about to go out. False: it must not, having gone out often enough. */
+/* The request is about to go out. False: it must not, having gone out often enough, or since its
+ * owner says so. */
 MUST_USE bool exchange_goes_out(struct exchange *x);
 /* The exchange has ended, and the implementation keeps nothing of it but what exchange_header()
  * reads. */

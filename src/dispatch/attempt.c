@@ -62,8 +62,18 @@ static void line_goes_out(struct exchange *x)
 		line_count_again(line_transfer_of(x)->line);
 }
 
+/* A connection may have taken longer than the lease of this node runs. */
+static bool line_may_go(struct exchange *x)
+{
+	struct line_transfer *t = line_transfer_of(x);
+
+	t->lapsed = !driven_may_send(&t->transfer.dispatch->driven);
+	return !t->lapsed;
+}
+
 static void line_done(struct exchange *x, const struct exchange_result *r);
 static const struct exchange_ops line_ops = {
+	.may_go = line_may_go,
 	.sent = line_goes_out,
 	.body = line_body,
 	.done = line_done,
@@ -113,6 +123,7 @@ static bool line_start(struct line_transfer *t, const struct line *l)
 {
 	const struct upstream *u = t->transfer.upstream;
 
+	t->lapsed = false;
 	if (u->config.has_priority && !priority_add(u, t))
 		return false;
 	const struct exchange_request rq = {
@@ -387,11 +398,14 @@ static void line_unsent(struct line *l)
 	l->flow->retried--;
 }
 
-/* Its answer was late because we had no memory for it: none but us is to blame. */
+/* Its answer was late because we had no memory for it, or its lease ran out before it was sent: none
+ * but us is to blame. */
 static void line_put_back(struct line *l, uint64_t now_us)
 {
 	struct line_transfer *t = l->transfer;
 
+	if (t->lapsed && t->transfer.exchange.sent == 0)
+		line_unsent(l);
 	line_detach(l);
 	line_spans_unsend(&l->spans);
 	throttle_gone(&l->lane->upstream->throttle, l->mark.sent_us / 1000);
@@ -433,7 +447,8 @@ static void line_done(struct exchange *x, const struct exchange_result *r)
 	uint64_t due_ms;
 
 	/* Our own want of memory is no fault of the upstream or of the line. */
-	if ((t->memory.paused && r->how == EXCHANGE_TIMEOUT) || t->memory.answer.no_memory) {
+	if (t->lapsed || (t->memory.paused && r->how == EXCHANGE_TIMEOUT) ||
+	    t->memory.answer.no_memory) {
 		line_put_back(l, sys.monotonic_us());
 		return;
 	}

@@ -3,6 +3,7 @@
 #include "dispatch/dispatch.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -17,6 +18,7 @@
 #include "dispatch/loop.h"
 #include "dispatch/online_impl.h"
 #include "dispatch/serving.h"
+#include "dispatch/stall.h"
 #include "dispatch/target.h"
 #include "dispatch/thread.h"
 #include "dispatch/tick.h"
@@ -62,6 +64,90 @@ static bool dispatch_call(struct dispatch *d,
 		pthread_cond_wait(&d->called, &d->lock);
 	pthread_mutex_unlock(&d->lock);
 	return c.ok;
+}
+
+/* ---- one of several nodes ---- */
+
+static void driven_run(struct dispatch *d, struct mail *m, unsigned asked)
+{
+	uint64_t now_ms = sys.monotonic_ms();
+	uint64_t taken = driven_apply(&d->driven, d->upstreams);
+
+	(void)m;
+	(void)asked;
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		if ((taken >> u->number & 1) != 0)
+			lanes_taken(u, now_ms);
+	for (struct model *one = d->models; one != NULL; one = one->next)
+		model_stall(one);
+}
+
+void dispatch_drives(struct dispatch *d, const char *upstream, bool drives)
+{
+	driven_set(&d->driven, upstream, drives);
+	mail_post(&d->mailbox, &d->driven_mail, driven_run, 1);
+}
+
+void dispatch_deadline(struct dispatch *d, int64_t (*deadline_us)(void *ctx), void *ctx)
+{
+	driven_set_deadline(&d->driven, deadline_us, ctx);
+	mail_post(&d->mailbox, &d->driven_mail, driven_run, 1);
+}
+
+struct idle_call {
+	const char *upstream;
+	bool idle;
+};
+
+static bool idle_call(struct dispatch *d, void *arg, struct error *err)
+{
+	struct idle_call *c = arg;
+
+	(void)err;
+	c->idle = true;
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		if (strcmp(u->config.name, c->upstream) == 0 && slots_held(&u->slots) > 0)
+			c->idle = false;
+	return true;
+}
+
+bool dispatch_idle_upstream(struct dispatch *d, const char *upstream)
+{
+	struct idle_call c = { .upstream = upstream };
+
+	return dispatch_call(d, idle_call, &c, &(struct error){ 0 }) && c.idle;
+}
+
+struct driven_call {
+	const char *model; /* asked for; NULL: all of them */
+	bool serves;
+	char **list;
+	size_t n;
+};
+
+static bool driven_call(struct dispatch *d, void *arg, struct error *err)
+{
+	struct driven_call *c = arg;
+
+	if (c->model == NULL)
+		return serving_driven(d, &c->list, &c->n) || fail_memory(err);
+	c->serves = serving_drives(d, c->model);
+	return true;
+}
+
+size_t dispatch_driven_models(struct dispatch *d, char ***ret)
+{
+	struct driven_call c = { 0 };
+
+	*ret = dispatch_call(d, driven_call, &c, &(struct error){ 0 }) ? c.list : NULL;
+	return c.n;
+}
+
+bool dispatch_drives_model(struct dispatch *d, const char *model)
+{
+	struct driven_call c = { .model = model };
+
+	return dispatch_call(d, driven_call, &c, &(struct error){ 0 }) && c.serves;
 }
 
 /* ---- draining ---- */
@@ -307,6 +393,7 @@ bool dispatch_new(const struct dispatch_config *config, const struct upstream_co
 	memory_open(&d->memory, config->budget, config->response_bytes_max, &d->slots, d->client);
 	catalogue_init(&d->catalogue);
 	locks_init(d);
+	driven_init(&d->driven);
 	if (!upstreams_set(d, upstreams, upstream_count, err)) {
 		dispatch_close(d);
 		return false;
@@ -349,6 +436,7 @@ void dispatch_close(struct dispatch *d)
 	dispatch_stop(d);
 	upstreams_free(d);
 	catalogue_done(&d->catalogue);
+	driven_done(&d->driven);
 	client_close(d->client);
 	pthread_cond_destroy(&d->called);
 	pthread_cond_destroy(&d->idle);

@@ -84,6 +84,31 @@ MUST_USE bool dispatch_upstreams(struct dispatch *d, const struct upstream_confi
  * Waits for the dispatch thread. */
 MUST_USE bool dispatch_guest(struct dispatch *d, const struct client_guest *guest,
 			     struct error *err);
+
+/* ---- one of several nodes that share the upstreams (cluster/protocol.h). From any thread ----
+ *
+ * A line goes only to an upstream that this node drives, and only before its deadline. Online
+ * requests go to each upstream at any time, and models are served, and shown, whoever drives. */
+
+/* This node drives the upstreams of that name, or does not; NULL: all those of which nothing was
+ * said, at first that it drives them. Holds also for those that a later list brings. What is in flight
+ * ends; what follows in a call of this thread finds it done. */
+void dispatch_drives(struct dispatch *d, const char *upstream, bool drives);
+/* Asked in the dispatch thread before each line, and once more as its request goes out, which may
+ * be later: until when lines may be sent, in us of sys.monotonic_us(). Must not wait. NULL: for
+ * ever, as at first. To be set before the first flow is opened; `ctx` outlives dispatch_stop(). */
+void dispatch_deadline(struct dispatch *d, int64_t (*deadline_us)(void *ctx), void *ctx);
+/* No line is in flight there, and all that were answered are durable. Waits for the dispatch
+ * thread. */
+bool dispatch_idle_upstream(struct dispatch *d, const char *upstream);
+/* The models that upstreams serve which this node drives, and which are well enough to be sent a
+ * line: those that these list or report; where one of them has no list, so that it may take any
+ * name, also those of the flows here that no upstream lists. Of other names dispatch_drives_model()
+ * tells. One malloc'ed array with its texts; NULL: no memory, and 0. Waits for the dispatch thread. */
+size_t dispatch_driven_models(struct dispatch *d, char ***ret);
+/* The same of one model, whatever its name. Waits for the dispatch thread. */
+bool dispatch_drives_model(struct dispatch *d, const char *model);
+
 /* Whether some upstream takes lines of that model: it lists it, or lists none. */
 bool dispatch_serves(struct dispatch *d, const char *model);
 

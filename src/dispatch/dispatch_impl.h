@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/driven.h"
 #include "dispatch/load.h"
 #include "dispatch/mail.h"
 #include "dispatch/memory.h"
@@ -27,6 +28,7 @@ struct dispatch {
 	const struct poll_ops *polls;
 	struct model *models;
 	struct model_labels labels;
+	struct driven driven;  /* which of them by this node, and until when */
 	struct slots slots;    /* of all upstreams */
 	struct online *online; /* that have not ended, the newest first */
 	unsigned online_count;
@@ -41,6 +43,7 @@ struct dispatch {
 	pthread_t thread;
 	bool thread_started;
 	struct mailbox mailbox;
+	struct mail driven_mail; /* `driven` was told something */
 
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t idle;

@@ -190,7 +190,7 @@ static bool model_send(struct dispatch *d, struct model *m)
 {
 	for (;;) {
 		struct moment now = moment_now();
-		if (!model_has_line(m) || !model_has_memory(d, m))
+		if (!driven_may_send(&d->driven) || !model_has_line(m) || !model_has_memory(d, m))
 			return false;
 		struct lane *lane = lane_pick(m, now);
 		struct line *l = lane != NULL ? lane_line(lane, now) : NULL;
@@ -259,8 +259,11 @@ int dispatch_fill_timeout(struct dispatch *d)
 	struct moment now = moment_now();
 	uint64_t due = UINT64_MAX;
 
+	/* When a lease begins nobody says. */
+	uint64_t lease_ms = driven_may_send(&d->driven) ? 0 : now.ms + LOOK_AGAIN_MS;
 	for (struct model *m = d->models; m != NULL && !d->draining; m = m->next) {
 		uint64_t model_ms = m->no_memory ? UINT64_MAX : model_due_ms(m, now);
+		model_ms = clock_later(model_ms, lease_ms);
 		due = model_ms < due ? model_ms : due;
 	}
 	return clock_wait_ms(due, now.ms);

@@ -256,6 +256,14 @@ static void lanes_unshare(struct upstream *u, const struct limit_config *config,
 	free(fresh);
 }
 
+void lanes_taken(struct upstream *u, uint64_t now_ms)
+{
+	lanes_shut(u);
+	breaker_probe_at(&u->circuit.breaker, now_ms);
+	for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
+		breaker_probe_at(&lane->circuit.breaker, now_ms);
+}
+
 void lanes_configure(struct upstream *u, uint64_t now_us)
 {
 	struct limit_config config = upstream_limit_config(u);
@@ -314,6 +322,8 @@ bool lanes_busy(const struct upstream *u)
 {
 	if (u->slots.sent > 0)
 		return true;
+	if (u->elsewhere)
+		return false;
 	for (const struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 		if (!lane->closed &&
 		    (lane->model->retry.waiting > 0 || schedule_has_line(lane->model->schedule)))

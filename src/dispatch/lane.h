@@ -81,6 +81,8 @@ void lanes_shut(struct upstream *u);
 
 /* ---- all lanes of an upstream ---- */
 
+/* This node drives it from now on: what it was, and what was learnt of it, may be long ago. */
+void lanes_taken(struct upstream *u, uint64_t now_ms);
 /* It has a new configuration. */
 void lanes_configure(struct upstream *u, uint64_t now_us);
 /* An online request of so many units: +1: sent, -1: gone. */

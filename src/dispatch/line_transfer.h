@@ -20,6 +20,7 @@ struct line_transfer {
 	                            * `priority` where there is */
 	struct request_line text;  /* of the request */
 	char endpoint[64];         /* that the URL is set to */
+	bool lapsed;               /* it was not sent: the node's lease ran out before that */
 };
 
 static inline struct line_transfer *line_transfer_of(struct exchange *x)

@@ -23,7 +23,7 @@ struct moment moment_now(void)
 
 static bool lane_takes(const struct lane *lane)
 {
-	return !lane->closed && upstream_takes(lane->upstream);
+	return !lane->closed && upstream_takes_lines(lane->upstream);
 }
 
 /* Answers well, most of the time. */

@@ -72,7 +72,7 @@ static bool online_has_all(const struct model *m)
 
 	for (const struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
 		const struct upstream *u = lane->upstream;
-		if (lane->closed || !upstream_takes(u))
+		if (lane->closed || !upstream_takes_lines(u))
 			continue;
 		if (u->slots.online == 0 || lane->slots.sent > 0)
 			return false;
@@ -98,6 +98,12 @@ void flow_stall(struct flow *f)
 			 "nothing more is sent until some are",
 			 UNSYNCED_MAX);
 		stall_show(f, STALL_PAUSED, text);
+		return;
+	}
+	if (m->stall == STALL_NONE && !driven_may_send(&f->of->driven)) {
+		stall_show(
+			f, STALL_PAUSED,
+			"this node has no lease at the moment, as the log says, and sends nothing");
 		return;
 	}
 	if (m->stall != STALL_NONE) {

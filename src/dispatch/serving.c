@@ -2,6 +2,8 @@
 #include "dispatch/serving.h"
 
 #include <assert.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "dispatch/dispatch_impl.h"
@@ -77,4 +79,109 @@ void serving_reported(struct dispatch *d, bool others)
 	serving_renew(d);
 	for (struct model *m = d->models; m != NULL; m = m->next)
 		model_unlisted_tell(d, m);
+}
+
+/* ---- what this node drives ---- */
+
+static bool circuit_is_well(const struct circuit *c)
+{
+	return !circuit_is_open(c) || breaker_is_up(&c->breaker);
+}
+
+static bool upstream_drives(const struct dispatch *d, const struct upstream *u, const char *name)
+{
+	const struct model *m = model_find(d->models, name);
+	const struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
+
+	return upstream_takes_lines(u) && upstream_serves(d->upstreams, u, name) &&
+	       circuit_is_well(&u->circuit) && (lane == NULL || circuit_is_well(&lane->circuit));
+}
+
+bool serving_drives(const struct dispatch *d, const char *model)
+{
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		if (upstream_drives(d, u, model))
+			return true;
+	return false;
+}
+
+static size_t names_most(const struct dispatch *d)
+{
+	size_t n = 0;
+
+	for (const struct model *m = d->models; m != NULL; m = m->next)
+		n++;
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next) {
+		n += u->reported.n;
+		for (char **m = u->config.models; m != NULL && *m != NULL; m++)
+			n++;
+	}
+	return n;
+}
+
+/* Of one upstream: how many. */
+static size_t names_of(const struct upstream *u, const char **to)
+{
+	size_t n = 0;
+
+	for (char **m = u->config.models; m != NULL && *m != NULL; m++)
+		to[n++] = *m;
+	for (size_t i = 0; u->config.models == NULL && i < u->reported.n; i++)
+		to[n++] = u->reported.models[i].id;
+	return n;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+
+	return strcmp(*x, *y);
+}
+
+/* Each once, of those that are driven: how many, and their bytes. */
+static size_t names_keep(const struct dispatch *d, const char **names, size_t n, size_t *ret_bytes)
+{
+	size_t kept = 0;
+
+	*ret_bytes = 0;
+	qsort(names, n, sizeof(*names), by_name);
+	for (size_t i = 0; i < n; i++) {
+		if (names[i][0] == '\0' || (kept > 0 && strcmp(names[kept - 1], names[i]) == 0) ||
+		    !serving_drives(d, names[i]))
+			continue;
+		names[kept++] = names[i];
+		*ret_bytes += strlen(names[i]) + 1;
+	}
+	return kept;
+}
+
+/* The pointers, and behind them what they lead to. NULL: no memory. */
+static char **names_copy(const char *const *names, size_t n, size_t bytes)
+{
+	char **copy = calloc(1, (n + 1) * sizeof(*copy) + bytes);
+	char *text = copy != NULL ? (char *)(copy + n + 1) : NULL;
+
+	for (size_t i = 0; copy != NULL && i < n; i++) {
+		size_t size = strlen(names[i]) + 1;
+		copy[i] = memcpy(text, names[i], size);
+		text += size;
+	}
+	return copy;
+}
+
+bool serving_driven(const struct dispatch *d, char ***ret, size_t *ret_n)
+{
+	AUTO(auto_free) const char **names = calloc(names_most(d) + 1, sizeof(*names));
+	size_t n = 0, bytes;
+
+	if (names == NULL)
+		return false;
+	for (const struct model *m = d->models; m != NULL; m = m->next)
+		names[n++] = m->name;
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		n += names_of(u, names + n);
+	n = names_keep(d, names, n, &bytes);
+	*ret = names_copy(names, n, bytes);
+	*ret_n = *ret != NULL ? n : 0;
+	return *ret != NULL;
 }

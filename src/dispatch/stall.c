@@ -50,11 +50,14 @@ static void stall_find(struct model *m)
 	const struct last_words *said, *why = NULL;
 	const struct upstream *of = NULL;
 	enum batch_stall stall = STALL_NONE;
-	bool flows = false;
+	bool flows = false, elsewhere = false;
 
 	assert(on_dispatch_thread());
 	for (struct lane *lane = m->lanes; lane != NULL; lane = lane->next_of_model) {
 		if (lane->closed || !upstream_takes(lane->upstream))
+			continue;
+		elsewhere = elsewhere || lane->upstream->elsewhere;
+		if (lane->upstream->elsewhere)
 			continue;
 		enum batch_stall one = lane_stall(lane, &said);
 		flows = flows || one == STALL_NONE;
@@ -64,7 +67,11 @@ static void stall_find(struct model *m)
 			of = lane->upstream;
 		}
 	}
-	if (of == NULL) {
+	if (of == NULL && elsewhere) {
+		m->stall = STALL_ELSEWHERE;
+		snprintf(m->stall_text, sizeof(m->stall_text),
+			 "other nodes drive the upstreams that serve its model");
+	} else if (of == NULL) {
 		m->stall = STALL_DOWN;
 		snprintf(m->stall_text, sizeof(m->stall_text),
 			 "no upstream serves its model at the moment");

@@ -126,6 +126,7 @@ bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_
 				   UPSTREAMS_MAX);
 	}
 	renewal_link(d, &r);
+	(void)driven_apply(&d->driven, d->upstreams);
 	for (size_t i = 0; i < n; i++) {
 		upstream_configure(r.upstreams[i], &r.configs[i], now_us / 1000);
 		lanes_configure(r.upstreams[i], now_us);

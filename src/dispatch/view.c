@@ -30,7 +30,8 @@ static enum batch_stall upstream_state(const struct upstream *u)
 		least = lane->circuit.stall < least ? lane->circuit.stall : least;
 		any = true;
 	}
-	return any && least > u->circuit.stall ? least : u->circuit.stall;
+	enum batch_stall state = any && least > u->circuit.stall ? least : u->circuit.stall;
+	return u->elsewhere && state < STALL_ELSEWHERE ? STALL_ELSEWHERE : state;
 }
 
 static uint64_t upstream_trips(const struct upstream *u)
@@ -47,6 +48,8 @@ static const char *upstream_said(const struct upstream *u)
 {
 	if (upstream_state(u) == STALL_NONE)
 		return "";
+	if (upstream_state(u) == STALL_ELSEWHERE)
+		return "another node drives it";
 	for (const struct lane *lane = lanes_of(u); u->circuit.stall == STALL_NONE && lane != NULL;
 	     lane = lane->next_of_upstream)
 		if (!lane->closed && lane->circuit.stall != STALL_NONE)
@@ -265,7 +268,7 @@ static void upstream_view(struct filling *f, const struct upstream *u)
 		.draining = u->retired || u->config.drain,
 		.state = state,
 		.said = text_copy(f, upstream_said(u)),
-		.up = state == STALL_NONE || state == STALL_THROTTLED,
+		.up = state <= STALL_THROTTLED,
 		.weight = u->config.weight,
 		.max_concurrency = upstream_most(u),
 		.batch = u->slots.sent,

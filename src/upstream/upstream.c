@@ -60,6 +60,11 @@ bool upstream_takes(const struct upstream *u)
 	return !u->retired && !u->config.drain;
 }
 
+bool upstream_takes_lines(const struct upstream *u)
+{
+	return upstream_takes(u) && !u->elsewhere;
+}
+
 uint64_t upstream_due_ms(const struct upstream *u, const struct circuit *model,
 			 const struct slots *model_slots, uint64_t now_ms, bool *ret_probe)
 {

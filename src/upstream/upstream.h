@@ -35,6 +35,7 @@ struct upstream {
 	struct upstream *next;         /* in the order of the configuration, removed ones last */
 	struct upstream_config config; /* our own copy */
 	unsigned number;               /* below 64; unique among those that are here */
+	bool elsewhere;                /* another node drives it: lines are not for us to send */
 	bool retired; /* removed from the configuration: freed when nothing is in flight */
 
 	struct circuit circuit;   /* whether it is reached, accepts our key and asks for no pause */
@@ -72,6 +73,8 @@ enum gauges_kind upstream_engine(const struct upstream *u);
 
 /* New requests may go to it: it is configured, and not set to drain. */
 bool upstream_takes(const struct upstream *u);
+/* Lines may: and it is this node that drives it. */
+bool upstream_takes_lines(const struct upstream *u);
 /* When its circuit and that of the model, its pauses and its limits a minute all let a line
  * through: at once (<= now_ms), at the time given, or UINT64_MAX: something has to happen first.
  * *ret_probe: the line is a probe. */

@@ -20,6 +20,7 @@ struct fake_exchange {
 	struct slice rest; /* of its body */
 	uint64_t due_ms, dead_ms;
 	bool has_head, paused, over;
+	bool connects; /* until due_ms: it has not gone out */
 	struct exchange_result result;
 };
 
@@ -114,6 +115,15 @@ static bool fake_waits(const struct fake_exchange *f)
 	return f->of->under_way && !f->over;
 }
 
+static bool fake_goes_out(struct fake_exchange *f)
+{
+	uint64_t after_ms = f->answer.after_ms;
+
+	f->connects = false;
+	f->due_ms = after_ms == FAKE_NEVER ? FAKE_NEVER : f->due_ms + after_ms;
+	return exchange_goes_out(f->of);
+}
+
 /* One step, if it is due. */
 static bool fake_step(struct fake_exchange *f)
 {
@@ -127,7 +137,10 @@ static bool fake_step(struct fake_exchange *f)
 	}
 	if (f->paused || now < f->due_ms)
 		return false;
-	if (!f->has_head)
+	if (f->connects) {
+		if (!fake_goes_out(f))
+			fake_end(f, EXCHANGE_STALE);
+	} else if (!f->has_head)
 		fake_head(f);
 	else if (f->rest.n > 0)
 		fake_piece(f);
@@ -332,6 +345,9 @@ static bool fake_start(struct exchange *x, const struct exchange_request *rq)
 	const struct fake_answer *a = &f->answer;
 	f->rest = slice_of(a->body != NULL ? a->body : "");
 	f->due_ms = a->after_ms == FAKE_NEVER ? FAKE_NEVER : now + a->after_ms;
+	f->connects = a->connect_ms > 0;
+	if (f->connects)
+		f->due_ms = now + a->connect_ms;
 	f->dead_ms = rq->timeout_ms > 0  ? now + rq->timeout_ms
 		     : f->timeout_ms > 0 ? now + f->timeout_ms
 		     : f->silence_ms > 0 ? now + f->silence_ms
@@ -340,7 +356,7 @@ static bool fake_start(struct exchange *x, const struct exchange_request *rq)
 	f->paused = false;
 	f->over = false;
 	f->result.status = a->status > 0 ? a->status : a->how == EXCHANGE_WHOLE ? 200 : 0;
-	if (is_of_connecting(a->how))
+	if (is_of_connecting(a->how) || f->connects)
 		return true;
 	x->under_way = true; /* exchange_start() is about to say so */
 	return exchange_goes_out(x);

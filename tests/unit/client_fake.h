@@ -27,11 +27,12 @@ struct fake_answer {
 	enum exchange_end how; /* EXCHANGE_UNREACHABLE, _CERTIFICATE, _PROXY: nothing is sent */
 	int status;            /* 0: 200 where it is whole, else none came */
 	struct header headers[4];
-	const char *body;  /* NULL: "" */
-	size_t piece;      /* bytes; 0: all of it is one */
-	uint64_t after_ms; /* until its head; FAKE_NEVER: the exchange's time-out ends it */
+	const char *body;    /* NULL: "" */
+	size_t piece;        /* bytes; 0: all of it is one */
+	uint64_t connect_ms; /* until the request goes out */
+	uint64_t after_ms; /* from then until its head; FAKE_NEVER: the exchange's time-out ends it */
 	uint64_t gap_ms;   /* before each further piece, and before the end */
-	const char *said;  /* where it is not whole */
+	const char *said; /* where it is not whole */
 };
 
 typedef void (*fake_script)(void *ctx, const struct fake_request *rq, struct fake_answer *ret);

@@ -20,6 +20,8 @@ static void words_of_each(void **state)
 	} rows[] = {
 		{ STALL_NONE, NULL, "upstream.flows", "flows", NULL },
 		{ STALL_ONLINE, "online", NULL, NULL, "online" },
+		{ STALL_ELSEWHERE, "elsewhere", NULL, "elsewhere",
+		  "other nodes drive its upstreams" },
 		{ STALL_THROTTLED, "upstream_429", "upstream.slows_down", "throttled",
 		  "the upstream is busy" },
 		{ STALL_DOWN, "upstream_down", "upstream.down", "down", "the upstream is down" },

@@ -140,7 +140,20 @@ static inline void ask_done(struct exchange *x, const struct exchange_result *r)
 	snprintf(a->said, sizeof(a->said), "%s", r->said);
 }
 
-static const struct exchange_ops ops = { .sent = ask_sent, .body = ask_body, .done = ask_done };
+static bool may_not_go; /* what is to be sent is not to go any more */
+
+static inline bool ask_may_go(struct exchange *x)
+{
+	(void)x;
+	return !may_not_go;
+}
+
+static const struct exchange_ops ops = {
+	.may_go = ask_may_go,
+	.sent = ask_sent,
+	.body = ask_body,
+	.done = ask_done,
+};
 static const struct exchange_ops head_ops = {
 	.sent = ask_sent,
 	.head = ask_head,

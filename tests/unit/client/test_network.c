@@ -452,6 +452,31 @@ static void a_kept_connection_that_is_dead(void **state)
 	ask_close(&a);
 }
 
+static bool never(struct exchange *x)
+{
+	(void)x;
+	return false;
+}
+
+static void what_may_not_go_does_not(void **state)
+{
+	static const struct exchange_ops never_ops = {
+		.may_go = never,
+		.sent = ask_sent,
+		.body = ask_body,
+		.done = ask_done,
+	};
+	struct ask a;
+
+	(void)state;
+	ask_open(&a, &(struct exchange_setup){ .ops = &never_ops });
+	heard_last[0] = '\0';
+	assert_int_not_equal(ask(&a), EXCHANGE_WHOLE);
+	assert_int_equal(a.exchange.sent, 0);
+	ask_close(&a);
+	assert_string_equal(heard_last, "");
+}
+
 static void bodies_that_are_refused_or_wait(void **state)
 {
 	struct ask a;
@@ -631,6 +656,7 @@ int main(void)
 		cmocka_unit_test(a_head_that_is_none),
 		cmocka_unit_test(a_connection_that_breaks),
 		cmocka_unit_test(a_kept_connection_that_is_dead),
+		cmocka_unit_test(what_may_not_go_does_not),
 		cmocka_unit_test(bodies_that_are_refused_or_wait),
 		cmocka_unit_test(one_that_takes_too_long),
 		cmocka_unit_test(an_answer_that_is_there_is_not_waited_for),

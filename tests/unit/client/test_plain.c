@@ -566,6 +566,46 @@ static void an_idle_connection_that_speaks(void **state)
 	}
 }
 
+/* The server is there all the while. */
+static void refused(struct world *w)
+{
+	unsigned dones = w->ask.dones;
+
+	while (w->ask.dones == dones) {
+		turn(w);
+		(void)taken(w);
+	}
+	assert_int_equal(w->ask.how, EXCHANGE_STALE);
+}
+
+/* On a new connection, on a kept one, and again after one that was dead. */
+static void what_may_not_go_does_not(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_open(&w, &(struct exchange_setup){ 0 });
+	may_not_go = true;
+	start(&w.ask, &(struct exchange_request){ 0 });
+	refused(&w);
+	assert_int_equal(w.ask.exchange.sent, 0);
+	may_not_go = false;
+	assert_int_equal(answered(&w, EMPTY), EXCHANGE_WHOLE);
+	may_not_go = true;
+	start(&w.ask, &(struct exchange_request){ 0 });
+	refused(&w);
+	assert_int_equal(w.ask.outs, 0);
+	may_not_go = false;
+	assert_int_equal(answered(&w, EMPTY), EXCHANGE_WHOLE);
+	asked(&w, &(struct exchange_request){ 0 });
+	may_not_go = true;
+	hang_up(&w);
+	refused(&w);
+	assert_int_equal(w.ask.exchange.sent, 1);
+	may_not_go = false;
+	world_close(&w);
+}
+
 /* A dead one costs nothing but time: the request goes out once more, on a new connection. */
 static void a_dead_one_is_tried_once(void **state)
 {
@@ -893,6 +933,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_used_again),
 		cmocka_unit_test(an_idle_connection_that_speaks),
 		cmocka_unit_test(a_dead_one_is_tried_once),
+		cmocka_unit_test(what_may_not_go_does_not),
 		cmocka_unit_test(a_dead_one_and_nobody_behind_it),
 		cmocka_unit_test(stopping_closes_the_connection),
 		cmocka_unit_test(addresses_are_tried_in_turn),

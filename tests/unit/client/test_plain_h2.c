@@ -411,6 +411,34 @@ static void no_more_sends_than_were_given(void **state)
 	h2_world_close(&w);
 }
 
+/* Others on its connection go on. */
+static void what_may_not_go_does_not(void **state)
+{
+	static struct ask other;
+	struct world w;
+
+	(void)state;
+	h2_world_open(&w, &(struct exchange_setup){ 0 });
+	h2_answered(&w);
+	struct seen *one = h2_asked(&w, &(struct exchange_request){ 0 });
+	ask_open(&w, &other, &(struct exchange_setup){ 0 }, "127.0.0.1");
+	size_t before = seen_n;
+	may_not_go = true;
+	start(&other, &(struct exchange_request){ 0 });
+	PLAY_UNTIL(&w, other.dones == 1);
+	may_not_go = false;
+	assert_int_equal(other.how, EXCHANGE_STALE);
+	assert_int_equal(other.exchange.sent, 0);
+	for (int i = 0; i < 5; i++)
+		play(&w);
+	assert_int_equal(seen_n, before);
+	assert_int_equal(w.ask.dones, 1);
+	answer_two(one);
+	assert_int_equal(h2_ended(&w), EXCHANGE_WHOLE);
+	ask_close(&other);
+	h2_world_close(&w);
+}
+
 /* GOAWAY: what it counts goes on, what it does not goes elsewhere, and what is new, too. */
 static void a_server_that_leaves(void **state)
 {
@@ -668,6 +696,7 @@ int main(void)
 		cmocka_unit_test(stopping_tells_the_server),
 		cmocka_unit_test(streams_that_are_reset),
 		cmocka_unit_test(no_more_sends_than_were_given),
+		cmocka_unit_test(what_may_not_go_does_not),
 		cmocka_unit_test(a_server_that_leaves),
 		cmocka_unit_test(a_connection_that_ends),
 		cmocka_unit_test(one_that_has_lived_since),
