@@ -31,6 +31,7 @@ struct journal {
 	uint64_t redo_last;      /* its last entry there; 0: it has none */
 	bool beside;             /* something that is not synced is in no entry */
 	bool unnamed;            /* nor is its name durable but by an entry */
+	bool is_scratch;         /* nothing of it is synced */
 	bool rewound;            /* entries name places that others have been written to since */
 	char path[];
 };
@@ -468,6 +469,7 @@ bool journal_open_logged(const char *path, uint64_t from, uint64_t records, jour
 	if (!file_open(path, O_RDWR | O_CREAT, &j, err))
 		return false;
 	j->redo = log->redo;
+	j->is_scratch = log->is_scratch;
 	if (from < JOURNAL_START)
 		from = JOURNAL_START;
 	if (!journal_start(j, from, records, each, ctx, ret_found, err)) {
@@ -651,7 +653,7 @@ static bool bytes_sync(struct journal *j, struct error *err)
 {
 	if (j->redo_last != 0 && !redo_sync(j->redo, j->redo_last, err))
 		return false;
-	if (!j->beside)
+	if (!j->beside || j->is_scratch)
 		return true;
 	if (j->unnamed && !name_sync(j, err))
 		return false;

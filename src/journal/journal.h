@@ -79,6 +79,7 @@ MUST_USE bool journal_open(const char *path, uint64_t from, uint64_t records, jo
 struct journal_log {
 	struct redo *redo; /* NULL: there is none */
 	bool is_synced;    /* all that stands in the file is durable */
+	bool is_scratch;   /* it need not outlive the process: nothing is synced */
 };
 MUST_USE bool journal_open_logged(const char *path, uint64_t from, uint64_t records,
 				  journal_fn each, void *ctx, const struct journal_log *log,

@@ -17,7 +17,6 @@
 #define BUFFER_KEPT_BYTES (4u << 20)
 #define RETRY_MS 500
 #define TRIES_OF_ENDED 4 /* for a batch that is to end */
-#define PARTS_MOST 32u   /* owners whose files are open at once for it */
 
 struct flush {
 	struct flush *next;
@@ -40,7 +39,9 @@ struct recorder {
 
 	_Atomic bool stalled;
 
+	/* its thread's own */
 	struct buf buffer;
+	bool cut_off; /* it closes, and what was asked to be published has had no answer */
 };
 
 bool recorder_stalled(const struct recorder *r)
@@ -115,10 +116,14 @@ static bool journal_write(struct recorder *r, struct journal *j, struct outcome 
 	return buffer_write(r, j, err);
 }
 
+enum record_result { RECORDED, GIVEN_UP, CLOSING };
+
 /* Outcomes of one owner, of the group that is written. */
 struct group_part {
-	struct outcome *first;
+	struct outcome *first;   /* NULL: they are acknowledged */
 	struct journal *written; /* its journal has them, and is to be synced; NULL: it has not */
+	uint64_t at;             /* where they begin there */
+	enum record_result result;
 };
 
 /* Formats and appends them. */
@@ -129,6 +134,7 @@ static bool part_append(struct recorder *r, struct group_part *p, struct error *
 	p->written = NULL;
 	if (j == NULL)
 		return false;
+	p->at = journal_end(j);
 	if (!journal_write(r, j, p->first, err)) {
 		journal_rewind(j);
 		return false;
@@ -180,8 +186,6 @@ static bool closing(struct recorder *r)
 	return is;
 }
 
-enum record_result { RECORDED, GIVEN_UP, CLOSING };
-
 static void stall_begin(struct recorder *r, void *owner, const struct error *err)
 {
 	if (!r->stalled)
@@ -198,6 +202,11 @@ static void stall_end(struct recorder *r, void *owner, enum record_result result
 	else
 		log_warn("journal.given_up", kv_str("batch", r->ops.name(owner)));
 	r->stalled = false;
+}
+
+static void retry_wait(void)
+{
+	nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * 1000000L }, NULL);
 }
 
 /* Tries until they are durable, or the recorder is closing, or the batch is to end and the disk still
@@ -218,23 +227,22 @@ static enum record_result part_record(struct recorder *r, struct group_part *p)
 		else if (r->ops.ends(first->owner) && ++tries >= TRIES_OF_ENDED)
 			result = GIVEN_UP;
 		else
-			nanosleep(&(struct timespec){ .tv_nsec = RETRY_MS * 1000000L }, NULL);
+			retry_wait();
 	}
 	stall_end(r, first->owner, result);
 	return result;
 }
 
-/* Makes one owner's outcomes durable, acknowledges and frees them; false if it is closing. */
-static bool part_finish(struct recorder *r, struct group_part *p)
+/* Acknowledges and frees what one owner has of it; false if the recorder is closing. */
+static bool part_acknowledge(struct recorder *r, struct group_part *p)
 {
-	struct outcome *first = p->first;
-	enum record_result result = part_record(r, p);
+	struct outcome *first = TAKE(p->first);
 
 	if (r->buffer.cap > BUFFER_KEPT_BYTES)
 		buf_free(&r->buffer); /* a very long line went through it */
-	if (result == RECORDED)
+	if (p->result == RECORDED)
 		r->ops.durable(r->ctx, first->owner, first);
-	else if (result == GIVEN_UP)
+	else if (p->result == GIVEN_UP)
 		r->ops.given_up(r->ctx, first->owner, first);
 	uint64_t count = 0;
 	while (first != NULL) {
@@ -247,29 +255,89 @@ static bool part_finish(struct recorder *r, struct group_part *p)
 	r->done += count;
 	pthread_mutex_unlock(&r->lock);
 	pthread_cond_broadcast(&r->durable);
-	return result != CLOSING;
+	return p->result != CLOSING;
+}
+
+/* Asks until there is an answer, or the recorder is closing: then no other parts are asked for, either. */
+static bool publish_ask(struct recorder *r, struct recorded *of, size_t n)
+{
+	struct error err;
+
+	while (!r->cut_off && !r->ops.publish(r->ctx, of, n, &err)) {
+		stall_begin(r, of[0].owner, &err);
+		r->cut_off = closing(r);
+		if (!r->cut_off)
+			retry_wait();
+	}
+	if (r->cut_off)
+		return false;
+	stall_end(r, of[0].owner, RECORDED);
+	return true;
+}
+
+/* Of all that are in their journals together. */
+static void parts_publish(struct recorder *r, struct group_part *const *parts, size_t n)
+{
+	struct recorded of[RECORDED_MAX];
+	struct group_part *from[RECORDED_MAX];
+	size_t of_n = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct group_part *p = parts[i];
+		if (p->result != RECORDED)
+			continue;
+		from[of_n] = p;
+		of[of_n++] = (struct recorded){ .owner = p->first->owner,
+						.first = p->first,
+						.journal = p->written,
+						.at = p->at,
+						.end = journal_end(p->written) };
+	}
+	if (of_n == 0)
+		return;
+	bool answered = publish_ask(r, of, of_n);
+	for (size_t i = 0; i < of_n; i++)
+		from[i]->result = !answered ? CLOSING : of[i].is_lost ? GIVEN_UP : RECORDED;
+}
+
+/* Makes them durable, and acknowledges them; false if the recorder is closing. */
+static bool parts_finish(struct recorder *r, struct group_part *const *parts, size_t n)
+{
+	bool publishes = r->ops.publish != NULL, durable = true;
+
+	for (size_t i = 0; i < n; i++) {
+		parts[i]->result = part_record(r, parts[i]);
+		if (!publishes)
+			durable = part_acknowledge(r, parts[i]) && durable;
+	}
+	if (!publishes)
+		return durable;
+	parts_publish(r, parts, n);
+	for (size_t i = 0; i < n; i++)
+		durable = part_acknowledge(r, parts[i]) && durable;
+	return durable;
 }
 
 /* Some owners' outcomes at a time: all are written, then synced; the redo log syncs those that it has
  * together. What could not be written comes last: it may want the descriptors of the others. */
 static struct outcome *parts_record(struct recorder *r, struct outcome *group, bool *durable)
 {
-	struct group_part parts[PARTS_MOST];
+	struct group_part parts[RECORDED_MAX], *written[RECORDED_MAX] = { NULL },
+					       *late[RECORDED_MAX] = { NULL };
 	struct error err;
-	size_t n = 0;
+	size_t written_n = 0, late_n = 0;
 
-	for (; group != NULL && n < PARTS_MOST; n++) {
+	for (size_t n = 0; group != NULL && n < RECORDED_MAX; n++) {
 		parts[n].first = group;
 		group = owner_gather(group);
-		(void)!part_append(r, &parts[n], &err);
+		if (part_append(r, &parts[n], &err))
+			written[written_n++] = &parts[n];
+		else
+			late[late_n++] = &parts[n];
 	}
-	for (unsigned written = 0; written < 2; written++)
-		for (size_t i = 0; i < n; i++)
-			if (parts[i].first != NULL &&
-			    (parts[i].written != NULL) == (written == 0)) {
-				*durable = part_finish(r, &parts[i]) && *durable;
-				parts[i].first = NULL;
-			}
+	*durable = parts_finish(r, written, written_n) && *durable;
+	for (size_t i = 0; i < late_n; i++)
+		*durable = parts_finish(r, &late[i], 1) && *durable;
 	return group;
 }
 

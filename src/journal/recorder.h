@@ -15,6 +15,17 @@
 
 struct recorder;
 
+#define RECORDED_MAX 32u /* owners whose files are open at once for it */
+
+/* Outcomes of one owner, linked by `next`, whose records stand one behind the other in its journal. */
+struct recorded {
+	void *owner;
+	const struct outcome *first;
+	const struct journal *journal;
+	uint64_t at, end;
+	bool is_lost; /* the answer */
+};
+
 struct recorder_ops {
 	/* The journal of outcome.owner, open until `durable`; NULL: it cannot be opened now. And
 	 * its batch's id for the log. */
@@ -32,6 +43,12 @@ struct recorder_ops {
 	/* All that was pushed for `owner` before recorder_flush() is durable, or given up. Recorder
 	 * thread. */
 	void (*flushed)(void *ctx, void *owner);
+	/* NULL: what a journal has synced is durable. Else it is once this has returned true: the
+	 * journals of `parts`, up to RECORDED_MAX of different owners, are synced as far as `end`,
+	 * and are scratch. Sets is_lost of those that no longer count, which are given up. After a
+	 * failure nobody may know whether it has happened: the same parts are given again, until
+	 * it returns true or the recorder closes. Recorder thread. */
+	bool (*publish)(void *ctx, struct recorded *parts, size_t n, struct error *err);
 };
 
 MUST_USE bool recorder_open(const struct recorder_ops *ops, void *ctx, struct recorder **ret,
