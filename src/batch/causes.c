@@ -73,6 +73,23 @@ bool causes_add(struct causes *c, uint16_t code, uint64_t record)
 	return false;
 }
 
+void causes_merge(struct causes *c, const struct causes *other)
+{
+	for (unsigned i = 0; i < other->n; i++) {
+		const struct cause *more = &other->of[i];
+		struct cause *mine = cause_find(c, more->code);
+		if (mine == NULL && c->n < CAUSES_MAX)
+			c->of[c->n++] = *more;
+		if (mine == NULL)
+			continue;
+		mine->count += more->count;
+		if (more->line != 0 && (mine->line == 0 || more->line < mine->line)) {
+			mine->line = more->line;
+			mine->record = more->record;
+		}
+	}
+}
+
 unsigned causes_top(const struct causes *c, struct cause to[static CAUSES_TOP])
 {
 	unsigned n = 0;

@@ -31,6 +31,8 @@ bool cause_is_of_finding(uint16_t code);
 void cause_name(uint16_t code, char to[static CAUSE_NAME_BYTES]);
 /* True if it is the first of its code. */
 bool causes_add(struct causes *c, uint16_t code, uint64_t record);
+/* Adds those of other lines of the batch. */
+void causes_merge(struct causes *c, const struct causes *other);
 /* The most frequent first, at most CAUSES_TOP; returns how many. */
 unsigned causes_top(const struct causes *c, struct cause to[static CAUSES_TOP]);
 

@@ -106,8 +106,9 @@ bool dispatch_idle_upstream(struct dispatch *d, const char *upstream);
  * name, also those of the flows here that no upstream lists. Of other names dispatch_drives_model()
  * tells. One malloc'ed array with its texts; NULL: no memory, and 0. Waits for the dispatch thread. */
 size_t dispatch_driven_models(struct dispatch *d, char ***ret);
-/* The same of one model, whatever its name. Waits for the dispatch thread. */
-bool dispatch_drives_model(struct dispatch *d, const char *model);
+/* The same of one model, whatever its name; also where none is well, unless asked for that. Waits for
+ * the dispatch thread. */
+bool dispatch_drives_model(struct dispatch *d, const char *model, bool well);
 
 /* Whether some upstream takes lines of that model: it lists it, or lists none. */
 bool dispatch_serves(struct dispatch *d, const char *model);

@@ -78,6 +78,7 @@ uint64_t driven_apply(struct driven *n, struct upstream *first)
 	for (struct upstream *u = first; u != NULL; u = u->next) {
 		const struct driven_name *one = name_find(n, u->config.name);
 		bool before = u->elsewhere;
+		u->shared = n->deadline_us != NULL;
 		u->elsewhere = one != NULL ? !one->drives : n->others_are_not;
 		if (before && !u->elsewhere)
 			taken |= UINT64_C(1) << u->number;

@@ -105,6 +105,15 @@ static unsigned least(unsigned a, unsigned b)
 	return a < b ? a : b;
 }
 
+/* Of a node: lines in flight and those not durable yet stay under twice the limit together
+ * (account_may_send() of cluster/protocol.h): so many run again when it dies. */
+static unsigned room_shared(const struct lane *lane, unsigned room)
+{
+	unsigned most = 2 * (room + lane->slots.sent), held = slots_held(&lane->slots);
+
+	return held < most ? least(room, most - held) : 0;
+}
+
 /* A slot is free when the upstream has answered. While too many answered lines are not durable
  * nothing is sent: flow_recorded() wakes the loop. */
 static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
@@ -131,6 +140,8 @@ static struct lane_offer lane_offer(const struct lane *lane, struct moment now)
 		return (struct lane_offer){ .lines = 1, .due_ms = now.ms, .probe = true };
 	unsigned room = lane_is_shut(lane) ? limit_room_reopened(lane->limit)
 					   : limit_room(lane->limit);
+	if (u->shared)
+		room = room_shared(lane, room);
 	return (struct lane_offer){ .lines = least(room, most - load),
 				    .due_ms = room > 0 ? now.ms : now.ms + LOOK_AGAIN_MS };
 }

@@ -88,19 +88,21 @@ static bool circuit_is_well(const struct circuit *c)
 	return !circuit_is_open(c) || breaker_is_up(&c->breaker);
 }
 
-static bool upstream_drives(const struct dispatch *d, const struct upstream *u, const char *name)
+static bool upstream_drives(const struct dispatch *d, const struct upstream *u, const char *name,
+			    bool well)
 {
 	const struct model *m = model_find(d->models, name);
 	const struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
 
 	return upstream_takes_lines(u) && upstream_serves(d->upstreams, u, name) &&
-	       circuit_is_well(&u->circuit) && (lane == NULL || circuit_is_well(&lane->circuit));
+	       (!well || (circuit_is_well(&u->circuit) &&
+			  (lane == NULL || circuit_is_well(&lane->circuit))));
 }
 
-bool serving_drives(const struct dispatch *d, const char *model)
+bool serving_drives(const struct dispatch *d, const char *model, bool well)
 {
 	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		if (upstream_drives(d, u, model))
+		if (upstream_drives(d, u, model, well))
 			return true;
 	return false;
 }
@@ -147,7 +149,7 @@ static size_t names_keep(const struct dispatch *d, const char **names, size_t n,
 	qsort(names, n, sizeof(*names), by_name);
 	for (size_t i = 0; i < n; i++) {
 		if (names[i][0] == '\0' || (kept > 0 && strcmp(names[kept - 1], names[i]) == 0) ||
-		    !serving_drives(d, names[i]))
+		    !serving_drives(d, names[i], true))
 			continue;
 		names[kept++] = names[i];
 		*ret_bytes += strlen(names[i]) + 1;

@@ -36,6 +36,7 @@ struct upstream {
 	struct upstream_config config; /* our own copy */
 	unsigned number;               /* below 64; unique among those that are here */
 	bool elsewhere;                /* another node drives it: lines are not for us to send */
+	bool shared;  /* among nodes: what is in flight or not durable is under twice its limit */
 	bool retired; /* removed from the configuration: freed when nothing is in flight */
 
 	struct circuit circuit;   /* whether it is reached, accepts our key and asks for no pause */
