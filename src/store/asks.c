@@ -164,13 +164,13 @@ static void list_next(struct buf *list)
 	buf_char(list, list->n == 0 ? '{' : ',');
 }
 
-void list_u64(struct buf *list, uint64_t number)
+void array_u64(struct buf *list, uint64_t number)
 {
 	list_next(list);
 	buf_u64(list, number);
 }
 
-void list_text(struct buf *list, const char *text)
+void array_text(struct buf *list, const char *text)
 {
 	list_next(list);
 	buf_char(list, '"');
@@ -182,7 +182,7 @@ void list_text(struct buf *list, const char *text)
 	buf_char(list, '"');
 }
 
-void list_end(struct buf *list)
+void array_end(struct buf *list)
 {
 	if (list->n == 0)
 		buf_char(list, '{');

@@ -68,7 +68,7 @@ static inline struct value u64(uint64_t number)
 /* Arrays, as PostgreSQL writes them. */
 #define LIST_BYTES_MAX (4u << 20)
 #define LIST BUF(LIST_BYTES_MAX)
-void list_u64(struct buf *list, uint64_t number);
-void list_text(struct buf *list, const char *text);
+void array_u64(struct buf *list, uint64_t number);
+void array_text(struct buf *list, const char *text);
 /* After the last element. Check `list->failed`. */
-void list_end(struct buf *list);
+void array_end(struct buf *list);

@@ -3,7 +3,13 @@
  * Two kinds of calls, which never meet: those with an idempotency key, where the key alone decides;
  * and those without, where only a call that says it is a resend is taken for a repetition, and only
  * of one with the same content. A plain call is never suppressed but is recorded all the same: its
- * resend has to find it. */
+ * resend has to find it.
+ *
+ * On one machine a resend is held off while its plain call runs (api/repeat.h). Of nodes, which do not
+ * know of each other's calls, it may be done before: so it is recorded a second time, under a route of its
+ * own, and there a plain call looks that began no later. */
+#include <stdio.h>
+
 #include "store/store_priv.h"
 
 #define RESEND_S 120
@@ -34,13 +40,14 @@ static bool find_by_key(struct db *db, const struct call *call, int64_t now,
 	return true;
 }
 
-static bool find_resent(struct db *db, const struct call *call, int64_t now,
-			char ret_id[static ID_SIZE], struct error *err)
+/* `since`: when it was made, at the earliest. */
+static bool find_content(struct db *db, const struct call *call, const char *route, int64_t since,
+			 char ret_id[static ID_SIZE], struct error *err)
 {
 	AUTO(query_done)
 	struct query q = query(db, SQL_call_by_content,
-			       VALUES(txt(call->key), txt(call->route), txt(call->fingerprint),
-				      num(now - RESEND_S)));
+			       VALUES(txt(call->key), txt(route), txt(call->fingerprint),
+				      num(since)));
 	bool found;
 
 	if (!query_step(&q, &found, err))
@@ -51,28 +58,53 @@ static bool find_resent(struct db *db, const struct call *call, int64_t now,
 	return query_row_ok(&q, err);
 }
 
+#define RESENT_ROUTE_SIZE 128
+
+static void resent_route(const struct call *call, char ret[static RESENT_ROUTE_SIZE])
+{
+	snprintf(ret, RESENT_ROUTE_SIZE, "resent %s", call->route);
+}
+
 bool call_find(struct db *db, const struct call *call, int64_t now, char ret_id[static ID_SIZE],
 	       struct error *err)
 {
+	char route[RESENT_ROUTE_SIZE];
+
 	ret_id[0] = '\0';
 	if (call == NULL)
 		return true;
 	if (call->idempotency_key[0] != '\0')
 		return find_by_key(db, call, now, ret_id, err);
 	if (call->resent)
-		return find_resent(db, call, now, ret_id, err);
-	return true;
+		return find_content(db, call, call->route, now - RESEND_S, ret_id, err);
+	if (!call->of_nodes)
+		return true;
+	resent_route(call, route);
+	return find_content(db, call, route, now, ret_id, err);
+}
+
+static bool record_as(struct db *db, const struct call *call, const char *route, const char *answer,
+		      int64_t now, struct error *err)
+{
+	return sql_run(db, SQL_call_insert,
+		       VALUES(txt(call->key), txt(route), txt_or_null(call->idempotency_key),
+			      txt(call->fingerprint), txt(answer), num(now)),
+		       NULL, err);
 }
 
 bool call_record(struct db *db, const struct call *call, const char *answer, int64_t now,
 		 struct error *err)
 {
+	char route[RESENT_ROUTE_SIZE];
+
 	if (call == NULL)
 		return true;
-	return sql_run(db, SQL_call_insert,
-		       VALUES(txt(call->key), txt(call->route), txt_or_null(call->idempotency_key),
-			      txt(call->fingerprint), txt(answer), num(now)),
-		       NULL, err);
+	if (!record_as(db, call, call->route, answer, now, err))
+		return false;
+	if (!call->of_nodes || !call->resent || call->idempotency_key[0] != '\0')
+		return true;
+	resent_route(call, route);
+	return record_as(db, call, route, answer, now, err);
 }
 
 bool store_call_find(struct store *s, const struct call *call, int64_t now,

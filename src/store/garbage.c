@@ -29,15 +29,15 @@ static bool columns_fill(struct listed_columns *c, const struct object_listed *o
 			 struct error *err)
 {
 	for (size_t i = 0; i < n; i++) {
-		list_text(&c->names, objects[i].name);
-		list_u64(&c->nodes, objects[i].made.owner.node);
-		list_u64(&c->epochs, objects[i].made.owner.epoch);
-		list_u64(&c->numbers, objects[i].made.number);
+		array_text(&c->names, objects[i].name);
+		array_u64(&c->nodes, objects[i].made.owner.node);
+		array_u64(&c->epochs, objects[i].made.owner.epoch);
+		array_u64(&c->numbers, objects[i].made.number);
 	}
-	list_end(&c->names);
-	list_end(&c->nodes);
-	list_end(&c->epochs);
-	list_end(&c->numbers);
+	array_end(&c->names);
+	array_end(&c->nodes);
+	array_end(&c->epochs);
+	array_end(&c->numbers);
 	return !(c->names.failed || c->nodes.failed || c->epochs.failed || c->numbers.failed) ||
 	       fail_memory(err);
 }
@@ -83,8 +83,8 @@ bool store_garbage_forget(struct db *db, const char (*names)[OBJECT_NAME_SIZE], 
 	AUTO(buf_free) struct buf list = LIST;
 
 	for (size_t i = 0; i < n; i++)
-		list_text(&list, names[i]);
-	list_end(&list);
+		array_text(&list, names[i]);
+	array_end(&list);
 	if (list.failed)
 		return fail_memory(err);
 	return asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_garbage_forget, VALUES(txt(list.p)) }),

@@ -2,6 +2,9 @@
  *
  * PostgreSQL says which columns a table has; SQLite's have the same names. Triggers are off meanwhile: what
  * they keep (sums, blocks of labels) is rows, too, and is moved. */
+#include "store/move.h"
+
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,7 +42,8 @@ static const char *const tables[] = {
 struct move {
 	struct sqlite_db *from;
 	struct postgres_db *to;
-	struct store_moved *moved;
+	const struct work_moved *work;
+	uint64_t *rows;
 	struct error *err;
 };
 
@@ -113,7 +117,7 @@ static bool send_rows(const struct move *m, sqlite3_stmt *row)
 
 	while ((code = sqlite3_step(row)) == SQLITE_ROW) {
 		row_add(&rows, row);
-		m->moved->rows++;
+		++*m->rows;
 		if ((rows.n >= COPY_BYTES || rows.failed) && !send_some(m, &rows))
 			return false;
 	}
@@ -177,6 +181,63 @@ static bool sequences_set(const struct move *m)
 	return postgres_exec(m->to, text, NULL, 0, m->err);
 }
 
+/* ---- work ---- */
+
+static void counts_add(struct buf *to, const struct counts *c, const struct usage *u)
+{
+	buf_printf(to,
+		   "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64
+		   "\t%" PRIu64 "\t%" PRIu64 "\n",
+		   c->completed, c->failed, c->retried, u->input, u->cached, u->output,
+		   u->reasoning, u->total);
+}
+
+static void span_row(struct buf *to, const struct work_moved *w, size_t i)
+{
+	const struct span_moved *s = &w->spans[i];
+
+	buf_printf(to, "%s\t%u\t%" PRIu64 "\t%" PRIu64 "\t%" PRIu64, s->id.batch, s->id.n,
+		   s->plan.first_segment, s->plan.segments, s->plan.lines);
+	counts_add(to, &s->counts, &s->usage);
+}
+
+static void piece_row(struct buf *to, const struct work_moved *w, size_t i)
+{
+	const struct piece_moved *p = &w->pieces[i];
+
+	buf_printf(to, "%s\t%u\t%s\t%" PRIu64 "\t%" PRIu64, p->span.batch, p->span.n, p->chunk,
+		   p->at, p->length);
+	counts_add(to, &p->counts, &p->usage);
+}
+
+typedef void (*work_row_fn)(struct buf *to, const struct work_moved *w, size_t i);
+
+static bool work_send(const struct move *m, work_row_fn row, size_t n)
+{
+	AUTO(buf_free) struct buf rows = BUF(UINT32_MAX);
+
+	for (size_t i = 0; i < n; i++) {
+		row(&rows, m->work, i);
+		if ((rows.n >= COPY_BYTES || rows.failed) && !send_some(m, &rows))
+			return false;
+	}
+	return send_some(m, &rows);
+}
+
+#define COUNT_COLUMNS                                                                               \
+	"completed, failed, retried, input_tokens, cached_tokens, output_tokens, reasoning_tokens," \
+	" total_tokens"
+
+static bool work_move(const struct move *m)
+{
+	return m->work == NULL ||
+	       (copy_begin(m, "spans",
+			   "batch, n, first_segment, segments, lines, " COUNT_COLUMNS) &&
+		copy_end(m, work_send(m, span_row, m->work->n_spans)) &&
+		copy_begin(m, "journal_pieces", "batch, span, chunk, at, length, " COUNT_COLUMNS) &&
+		copy_end(m, work_send(m, piece_row, m->work->n_pieces)));
+}
+
 /* ---- the whole ---- */
 
 /* *ret_done: an earlier call has moved these rows, and nothing has come since. */
@@ -205,29 +266,69 @@ static bool rows_move(const struct move *m)
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
 		if (!table_move(m, tables[i]))
 			return false;
-	return sequences_set(m);
+	return sequences_set(m) && work_move(m);
+}
+
+struct mover {
+	struct store *from, *to;
+	bool done;
+};
+
+struct store *mover_from(const struct mover *m)
+{
+	return m->from;
+}
+
+bool mover_is_done(const struct mover *m)
+{
+	return m->done;
+}
+
+void mover_close(struct mover *m)
+{
+	if (m == NULL)
+		return;
+	store_close(m->to);
+	store_close(m->from);
+	free(m);
+}
+
+bool mover_open(const char *data_dir, const char *url, struct mover **ret, struct error *err)
+{
+	struct mover *m = calloc(1, sizeof(*m));
+
+	if (m == NULL)
+		return fail_memory(err);
+	if (store_open(data_dir, &m->from, err) && store_connect(url, &m->to, err) &&
+	    store_claim(m->to, err) && is_there(m->from, m->to, &m->done, err)) {
+		*ret = m;
+		return true;
+	}
+	mover_close(m);
+	return false;
 }
 
 /* crash: before the commit, nothing; after it, all, which is_there() finds. */
-static bool move(struct store *from, struct store *to, struct store_moved *moved, struct error *err)
+bool mover_move(struct mover *m, const struct work_moved *work, uint64_t *ret_rows,
+		struct error *err)
 {
-	const struct move m = { sqlite_of(from->writer), postgres_of(to->writer), moved, err };
+	const struct move move = { sqlite_of(m->from->writer), postgres_of(m->to->writer), work,
+				   ret_rows, err };
 	AUTO(txn_end) struct txn t = { 0 };
 
-	return txn_begin(&t, to, err) && rows_move(&m) && txn_commit(&t, err);
+	*ret_rows = 0;
+	return txn_begin(&t, m->to, err) && rows_move(&move) && txn_commit(&t, err);
 }
 
 bool store_move(const char *data_dir, const char *url, struct store_moved *ret, struct error *err)
 {
-	struct store *from = NULL, *to = NULL;
-	bool done = false;
+	struct mover *m;
 
 	*ret = (struct store_moved){ 0 };
-	bool good = store_open(data_dir, &from, err) && store_connect(url, &to, err) &&
-		    store_claim(to, err) && is_there(from, to, &done, err) &&
-		    (done || move(from, to, ret, err));
-	ret->again = done;
-	store_close(to);
-	store_close(from);
+	if (!mover_open(data_dir, url, &m, err))
+		return false;
+	ret->again = mover_is_done(m);
+	bool good = ret->again || mover_move(m, NULL, &ret->rows, err);
+	mover_close(m);
 	return good;
 }

@@ -93,3 +93,13 @@ bool store_node_list(struct db *db, struct node_seen **ret, size_t *ret_n, struc
 	*ret = query_rows(&a.of[0], seen_read, sizeof(**ret), ret_n, err);
 	return *ret != NULL;
 }
+
+bool store_node_clock(struct db *db, int64_t now_ms, int64_t *ret_ahead_ms, struct error *err)
+{
+	int64_t theirs;
+
+	if (!ask_number(db, SQL_node_clock, VALUES(), &theirs, err))
+		return false;
+	*ret_ahead_ms = now_ms - theirs;
+	return true;
+}

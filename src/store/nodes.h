@@ -29,6 +29,11 @@ MUST_USE bool store_node_bury(struct db *db, struct owner me, uint64_t *ret_buri
 /* node_leave(): *ret_left false: that epoch is over already. */
 MUST_USE bool store_node_leave(struct db *db, struct owner me, bool *ret_left, struct error *err);
 
+/* By how much the caller's wall clock (`now_ms`, asked right before) is ahead of the database's, in ms; with
+ * what the call took, which is under a second where it says anything. */
+MUST_USE bool store_node_clock(struct db *db, int64_t now_ms, int64_t *ret_ahead_ms,
+			       struct error *err);
+
 /* One that has not left nor been buried. */
 struct node_seen {
 	uint64_t id, epoch;

@@ -27,19 +27,19 @@ struct piece_columns {
 
 static void columns_add(struct piece_columns *c, const struct piece_settled *p)
 {
-	list_text(&c->of[BATCH], p->span.batch);
-	list_u64(&c->of[SPAN], p->span.n);
-	list_u64(&c->of[EPOCH], p->epoch);
-	list_u64(&c->of[AT], p->at);
-	list_u64(&c->of[LENGTH], p->length);
-	list_u64(&c->of[COMPLETED], p->counts.completed);
-	list_u64(&c->of[FAILED], p->counts.failed);
-	list_u64(&c->of[RETRIED], p->counts.retried);
-	list_u64(&c->of[INPUT], p->usage.input);
-	list_u64(&c->of[CACHED], p->usage.cached);
-	list_u64(&c->of[OUTPUT], p->usage.output);
-	list_u64(&c->of[REASONING], p->usage.reasoning);
-	list_u64(&c->of[TOTAL], p->usage.total);
+	array_text(&c->of[BATCH], p->span.batch);
+	array_u64(&c->of[SPAN], p->span.n);
+	array_u64(&c->of[EPOCH], p->epoch);
+	array_u64(&c->of[AT], p->at);
+	array_u64(&c->of[LENGTH], p->length);
+	array_u64(&c->of[COMPLETED], p->counts.completed);
+	array_u64(&c->of[FAILED], p->counts.failed);
+	array_u64(&c->of[RETRIED], p->counts.retried);
+	array_u64(&c->of[INPUT], p->usage.input);
+	array_u64(&c->of[CACHED], p->usage.cached);
+	array_u64(&c->of[OUTPUT], p->usage.output);
+	array_u64(&c->of[REASONING], p->usage.reasoning);
+	array_u64(&c->of[TOTAL], p->usage.total);
 }
 
 static bool columns_fill(struct piece_columns *c, const struct piece_settled *pieces, size_t n,
@@ -52,7 +52,7 @@ static bool columns_fill(struct piece_columns *c, const struct piece_settled *pi
 	for (size_t i = 0; i < n; i++)
 		columns_add(c, &pieces[i]);
 	for (int i = 0; i < COLUMNS; i++) {
-		list_end(&c->of[i]);
+		array_end(&c->of[i]);
 		failed |= c->of[i].failed;
 	}
 	return !failed || fail_memory(err);

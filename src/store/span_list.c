@@ -45,6 +45,7 @@ static void progress_read(struct query *q, struct span_progress *ret)
 	ret->counts.total = query_u64(q);
 	ret->lent_lines = query_u64(q);
 	span_counts_read(q, &ret->counts, &ret->usage);
+	query_text(q, ret->org, sizeof(ret->org));
 }
 
 /* Those that have spans, in any order. */
@@ -75,8 +76,8 @@ bool store_span_progress(struct db *db, const char (*batches)[ID_SIZE], size_t n
 
 	assert(n <= SPAN_PROGRESS_MAX);
 	for (size_t i = 0; i < n; i++)
-		list_text(&list, batches[i]);
-	list_end(&list);
+		array_text(&list, batches[i]);
+	array_end(&list);
 	if (list.failed)
 		return fail_memory(err);
 	return asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_span_progress, VALUES(txt(list.p)) }),
@@ -117,6 +118,23 @@ bool store_span_manifest(struct db *db, const char *batch, struct span_seen **re
 	if (!asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_span_manifest, VALUES(txt(batch)) }), err))
 		return false;
 	*ret = query_rows(&a.of[0], seen_read, sizeof(**ret), ret_n, err);
+	return *ret != NULL;
+}
+
+static bool model_read(struct query *q, void *to, struct error *err)
+{
+	query_text(q, to, SPAN_MODEL_SIZE);
+	return query_row_ok(q, err);
+}
+
+bool store_span_models(struct db *db, char (**ret)[SPAN_MODEL_SIZE], size_t *ret_n,
+		       struct error *err)
+{
+	AUTO(asks_done) struct asks a = { 0 };
+
+	if (!asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_span_models, VALUES() }), err))
+		return false;
+	*ret = query_rows(&a.of[0], model_read, SPAN_MODEL_SIZE, ret_n, err);
 	return *ret != NULL;
 }
 

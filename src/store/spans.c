@@ -17,13 +17,13 @@ bool store_spans_create(struct db *db, const char *batch, const struct span_plan
 	bool row;
 
 	for (size_t i = 0; i < n; i++) {
-		list_u64(&firsts, plan[i].first_segment);
-		list_u64(&segments, plan[i].segments);
-		list_u64(&lines, plan[i].lines);
+		array_u64(&firsts, plan[i].first_segment);
+		array_u64(&segments, plan[i].segments);
+		array_u64(&lines, plan[i].lines);
 	}
-	list_end(&firsts);
-	list_end(&segments);
-	list_end(&lines);
+	array_end(&firsts);
+	array_end(&segments);
+	array_end(&lines);
 	if (firsts.failed || segments.failed || lines.failed)
 		return fail_memory(err);
 	if (!asks_run(&a, db, ASK_WAIT_MS,
@@ -59,21 +59,25 @@ static bool lent_read(struct query *q, struct span_lent *ret, struct error *err)
 
 /* The lists of a claim. */
 struct wanted_lists {
-	struct buf models, batches, numbers;
+	struct buf models, batches, numbers, full;
 };
 
 static bool wanted_list(const struct span_wanted *w, struct wanted_lists *ret, struct error *err)
 {
 	for (size_t i = 0; i < w->n_models; i++)
-		list_text(&ret->models, w->models[i]);
+		array_text(&ret->models, w->models[i]);
 	for (size_t i = 0; i < w->n_held; i++) {
-		list_text(&ret->batches, w->held[i].batch);
-		list_u64(&ret->numbers, w->held[i].n);
+		array_text(&ret->batches, w->held[i].batch);
+		array_u64(&ret->numbers, w->held[i].n);
 	}
-	list_end(&ret->models);
-	list_end(&ret->batches);
-	list_end(&ret->numbers);
-	return !(ret->models.failed || ret->batches.failed || ret->numbers.failed) ||
+	for (size_t i = 0; i < w->n_full; i++)
+		array_text(&ret->full, w->full[i]);
+	array_end(&ret->models);
+	array_end(&ret->batches);
+	array_end(&ret->numbers);
+	array_end(&ret->full);
+	return !(ret->models.failed || ret->batches.failed || ret->numbers.failed ||
+		 ret->full.failed) ||
 	       fail_memory(err);
 }
 
@@ -82,6 +86,7 @@ static void wanted_done(struct wanted_lists *w)
 	buf_free(&w->models);
 	buf_free(&w->batches);
 	buf_free(&w->numbers);
+	buf_free(&w->full);
 }
 
 void span_lent_done(struct span_lent *s)
@@ -97,13 +102,14 @@ bool store_span_claim(struct db *db, struct owner me, const struct span_wanted *
 		      struct span_lent *ret, bool *ret_lent, struct error *err)
 {
 	AUTO(asks_done) struct asks a = { 0 };
-	AUTO(wanted_done) struct wanted_lists lists = { LIST, LIST, LIST };
+	AUTO(wanted_done) struct wanted_lists lists = { LIST, LIST, LIST, LIST };
 	struct value node = u64(me.node), epoch = u64(me.epoch), ticket = u64(wanted->ticket);
 
 	if (!wanted_list(wanted, &lists, err) ||
 	    !asks_run(&a, db, ASK_WAIT_MS,
-		      ASKS({ SQL_span_claim, VALUES(node, epoch, ticket, txt(lists.models.p),
-						    txt(lists.batches.p), txt(lists.numbers.p)) },
+		      ASKS({ SQL_span_claim,
+			     VALUES(node, epoch, ticket, txt(lists.models.p), txt(lists.batches.p),
+				    txt(lists.numbers.p), txt(lists.full.p)) },
 			   { SQL_span_claimed_pieces, VALUES(node, epoch, ticket) }),
 		      err) ||
 	    !query_step(&a.of[0], ret_lent, err))

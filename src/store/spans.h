@@ -42,9 +42,16 @@ struct span_wanted {
 	uint64_t ticket;           /* above that of the node's last claim in this epoch */
 	const char *const *models; /* that it drives; a batch of mixed models is for any */
 	size_t n_models;
-	const struct span_id *held; /* what it knows that it has */
+	const struct span_id *held; /* what it knows that it has, or wants no more */
 	size_t n_held;
+	const char *const *full; /* batches that it wants no more of, unless they have ended */
+	size_t n_full;
 };
+
+/* The models of batches that are in progress, those with shorter names. A malloc'ed array. */
+#define SPAN_MODEL_SIZE 256
+MUST_USE bool store_span_models(struct db *db, char (**ret)[SPAN_MODEL_SIZE], size_t *ret_n,
+				struct error *err);
 
 struct span_lent {
 	struct span_id id;
@@ -109,6 +116,7 @@ MUST_USE bool store_spans_whole(struct db *db, unsigned max, char (**ret)[ID_SIZ
 
 /* How far a batch is: sums over its spans. */
 struct span_progress {
+	char org[ID_SIZE];
 	struct counts counts; /* total: lines of all spans */
 	struct usage usage;
 	uint64_t spans; /* 0: none are made yet; or it is final, or there is no such batch */

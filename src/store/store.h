@@ -199,6 +199,7 @@ struct call {
 	char idempotency_key[256]; /* "": none given */
 	char fingerprint[65];      /* hex of SHA-256 over the content */
 	bool resent;               /* x-stainless-retry-count >= 1 */
+	bool of_nodes; /* its resend may be another node's, and done before it: that is found, too */
 };
 /* *ret_id is the first call's object, or "" when this call is to go on. An idempotency key counts
  * for 24 h: KEY_REUSED when it came with other content. A resend without a key is that of the last

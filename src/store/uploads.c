@@ -234,17 +234,22 @@ bool store_parts_get(struct store *s, const char *upload_id, struct upload_part 
 
 /* ---- the end ---- */
 
-/* Of `u` as row_find() found it in the same transaction. */
+/* Of `u` as row_find() found it in the same transaction, beside which nobody else writes; the statement
+ * asks all the same. */
 static bool row_end(struct db *db, struct upload_row *u, enum upload_status to, int64_t now,
 		    struct error *err)
 {
+	uint64_t ended;
+
 	if (!upload_is_pending(u, err))
 		return false;
 	u->status = to;
 	return sql_run(db, SQL_upload_end,
 		       VALUES(txt(u->id), num(to), num(now), txt_or_null(u->file),
 			      txt_or_null(u->part_list)),
-		       NULL, err);
+		       &ended, err) &&
+	       (ended == 1 ||
+		fail(err, ERR_CONFLICT, "The upload '%s' is being ended by another call.", u->id));
 }
 
 bool store_upload_complete(struct store *s, const char *upload_id, const struct file *f,

@@ -19,8 +19,9 @@ BEGIN
 	PERFORM writers_wait();
 	UPDATE batch SET status = 2,
 		changed = (SELECT max(b.changed) + 1 FROM batch AS b WHERE b.org = batch.org),
-		finalizing_at = greatest(created_at, extract(epoch FROM statement_timestamp())::bigint)
-	WHERE id = $1 AND status = 1 AND EXISTS (SELECT 1 FROM whole_batches WHERE batch = $1);
+		finalizing_at = greatest(created_at, floor(extract(epoch FROM statement_timestamp()))::bigint)
+	WHERE id = $1 AND status = 1 AND EXISTS (SELECT 1 FROM whole_batches WHERE batch = $1)
+		AND NOT EXISTS (SELECT 1 FROM spans WHERE batch = $1 AND expired > 0);
 END $$;
 
 -- What its parts hold is in its result files by then, or in none. Spans first: a settlement that has

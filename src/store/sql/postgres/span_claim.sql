@@ -1,5 +1,6 @@
 -- A span for node $1 in epoch $2, whose lease runs, by its ticket $3: of the models $4, none of
--- those that it holds ($5, $6: batches and numbers, element by element).
+-- those that it holds, or has nothing more to send of ($5, $6: batches and numbers, element by element); of
+-- the batches $7, of which it has enough, only once they have ended.
 --
 -- The order, which all nodes go by:
 --   0  what is in its name and not held: the answer of that claim was lost
@@ -26,7 +27,7 @@ WITH me AS (
 ), held AS MATERIALIZED (
 	SELECT batch, n FROM unnest($5::text[], $6::int[]) AS a (batch, n)
 ), lent AS MATERIALIZED (
-	SELECT b.org, sum(s.lines - s.completed - s.failed) AS lines
+	SELECT b.org, sum(greatest(s.lines - s.completed - s.failed, 0)) AS lines
 	FROM spans AS s JOIN batch AS b ON b.id = s.batch
 	WHERE NOT s.finished AND s.node IS NOT NULL
 	GROUP BY b.org
@@ -42,7 +43,7 @@ UNION ALL
 		UNION ALL
 		SELECT id, expires_at FROM batch
 		WHERE NOT final AND status = 1
-			AND expires_at <= extract(epoch FROM statement_timestamp())::bigint) AS b
+			AND expires_at <= floor(extract(epoch FROM statement_timestamp()))::bigint) AS b
 	CROSS JOIN LATERAL (SELECT s.batch, s.n, b.expires_at FROM spans AS s
 		WHERE s.batch = b.id AND NOT s.finished AND (s.node IS NULL
 			OR EXISTS (SELECT 1 FROM nodes AS o WHERE o.id = s.node AND o.epoch > s.node_epoch))
@@ -54,14 +55,16 @@ UNION ALL
 	CROSS JOIN LATERAL (SELECT s.batch, s.n FROM spans AS s
 		WHERE s.batch = b.id AND NOT s.finished AND (s.node IS NULL
 			OR EXISTS (SELECT 1 FROM nodes AS o WHERE o.id = s.node AND o.epoch > s.node_epoch))
+			AND NOT EXISTS (SELECT 1 FROM held AS h WHERE h.batch = s.batch AND h.n = s.n)
 		ORDER BY s.n LIMIT 8) AS f
 	WHERE b.status = 1 AND b.hold = 0
 		AND b.expires_at - (b.expires_at - b.created_at) / 4
-			<= extract(epoch FROM statement_timestamp())::bigint
-		AND b.expires_at > extract(epoch FROM statement_timestamp())::bigint
-		AND b.not_before <= extract(epoch FROM statement_timestamp())::bigint
+			<= floor(extract(epoch FROM statement_timestamp()))::bigint
+		AND b.expires_at > floor(extract(epoch FROM statement_timestamp()))::bigint
+		AND b.not_before <= floor(extract(epoch FROM statement_timestamp()))::bigint
 		AND org.suspended_at IS NULL
 		AND (b.model = ANY ($4::text[]) OR (b.model IS NULL AND $4::text[] <> '{}'))
+		AND b.id <> ALL ($7::text[])
 	ORDER BY b.expires_at, b.id LIMIT 8)
 UNION ALL
 	(SELECT 3, f.batch, f.n, coalesce(lent.lines, 0) / org.weight, f.expires_at
@@ -71,11 +74,13 @@ UNION ALL
 			WHERE s.batch = b.id AND NOT s.finished AND (s.node IS NULL
 				OR EXISTS (SELECT 1 FROM nodes AS o
 					WHERE o.id = s.node AND o.epoch > s.node_epoch))
+				AND NOT EXISTS (SELECT 1 FROM held AS h WHERE h.batch = s.batch AND h.n = s.n)
 			ORDER BY s.n LIMIT 8) AS s
 		WHERE b.org = org.id AND b.status = 1 AND b.hold = 0
-			AND b.expires_at > extract(epoch FROM statement_timestamp())::bigint
-			AND b.not_before <= extract(epoch FROM statement_timestamp())::bigint
+			AND b.expires_at > floor(extract(epoch FROM statement_timestamp()))::bigint
+			AND b.not_before <= floor(extract(epoch FROM statement_timestamp()))::bigint
 			AND (b.model = ANY ($4::text[]) OR (b.model IS NULL AND $4::text[] <> '{}'))
+			AND b.id <> ALL ($7::text[])
 		ORDER BY b.expires_at, b.id LIMIT 8) AS f
 	WHERE org.suspended_at IS NULL)
 ), taken AS MATERIALIZED (
@@ -93,6 +98,6 @@ UPDATE spans AS s SET node = $1, node_epoch = $2, epoch = s.epoch + 1, ticket = 
 FROM taken, batch AS b
 WHERE s.batch = taken.batch AND s.n = taken.n AND b.id = s.batch
 RETURNING s.batch, s.n, s.epoch, s.first_segment, s.segments, s.lines, b.status,
-	b.status = 3 OR b.expires_at <= extract(epoch FROM statement_timestamp())::bigint,
+	b.status = 3 OR b.expires_at <= floor(extract(epoch FROM statement_timestamp()))::bigint,
 	s.completed, s.failed, s.expired, s.cancelled, s.retried,
 	s.input_tokens, s.cached_tokens, s.output_tokens, s.reasoning_tokens, s.total_tokens
