@@ -55,14 +55,14 @@ bool objects_remove(struct blobs *blobs, const char *name, struct error *err)
 	return name_check(name, err) && s3_delete(s3_of(blobs), name, err);
 }
 
-struct listing {
+struct object_listing {
 	object_fn each;
 	void *ctx;
 };
 
 static bool list_one(void *ctx, const char *key, const struct s3_object *o, struct error *err)
 {
-	const struct listing *l = ctx;
+	const struct object_listing *l = ctx;
 
 	return l->each(l->ctx, key, o->bytes, err);
 }
@@ -70,7 +70,9 @@ static bool list_one(void *ctx, const char *key, const struct s3_object *o, stru
 bool objects_list(struct blobs *blobs, const char *begin, object_fn each, void *ctx,
 		  struct error *err)
 {
-	struct listing l = { each, ctx };
+	struct object_listing l = { each, ctx };
 
-	return begin_check(begin, err) && s3_list(s3_of(blobs), begin, list_one, &l, err);
+	return (strncmp(begin, OBJECTS_OF_PARTS, strlen(OBJECTS_OF_PARTS)) == 0 ||
+		begin_check(begin, err)) &&
+	       s3_list(s3_of(blobs), begin, list_one, &l, err);
 }

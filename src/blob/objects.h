@@ -25,6 +25,8 @@ MUST_USE bool objects_read(struct blobs *blobs, const char *name, uint64_t at, v
 			   struct error *err);
 /* What is not there is no error. */
 MUST_USE bool objects_remove(struct blobs *blobs, const char *name, struct error *err);
+/* The objects of blobs that are parts ("part-..."), which are listed likewise. */
+#define OBJECTS_OF_PARTS "files/part-"
 /* Every object whose name begins with `begin`, which is the beginning of a name, in the order of names.
  * `each` false: the listing fails with what `each` has filled. What is put or removed meanwhile is among
  * them or not. */

@@ -76,7 +76,7 @@ bool listener_bind(const char *host, uint16_t port, int *ret_fd, struct error *e
 	return false;
 }
 
-static bool find_port(struct listener *l, struct error *err)
+uint16_t listener_socket_port(int fd)
 {
 	union {
 		struct sockaddr any;
@@ -85,10 +85,15 @@ static bool find_port(struct listener *l, struct error *err)
 	} bound = { 0 };
 	socklen_t size = sizeof(bound);
 
-	if (getsockname(l->fd, &bound.any, &size) != 0)
-		return fail_sys(err, errno, "getsockname");
-	l->port = ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
-	return true;
+	if (getsockname(fd, &bound.any, &size) != 0)
+		return 0;
+	return ntohs(bound.any.sa_family == AF_INET6 ? bound.v6.sin6_port : bound.v4.sin_port);
+}
+
+static bool find_port(struct listener *l, struct error *err)
+{
+	l->port = listener_socket_port(l->fd);
+	return l->port != 0 || fail_sys(err, errno, "getsockname");
 }
 
 /* Accepts all that wait; false when there is nothing to accept with. */

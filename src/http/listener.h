@@ -21,5 +21,7 @@ MUST_USE bool listener_bind(const char *host, uint16_t port, int *ret_fd, struct
 MUST_USE bool listener_open(int fd, listener_fn accepted, void *ctx, struct listener **ret,
 			    struct error *err);
 uint16_t listener_port(const struct listener *l);
+/* That of a socket of listener_bind(); 0, and errno: it cannot be told. */
+uint16_t listener_socket_port(int fd);
 /* Ends the thread and closes the socket: from then on connections are refused. NULL is fine. */
 void listener_close(struct listener *l);

@@ -84,6 +84,11 @@ bool http_listen(const char *host, uint16_t port, int *ret_fd, struct error *err
 	return listener_bind(host, port, ret_fd, err);
 }
 
+uint16_t http_listening_port(int fd)
+{
+	return listener_socket_port(fd);
+}
+
 bool http_server_open(const struct http_config *config, struct http_server **ret, struct error *err)
 {
 	struct http_server *s = calloc(1, sizeof(*s));

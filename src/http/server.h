@@ -144,6 +144,8 @@ MUST_USE bool http_listen(const char *host, uint16_t port, int *ret_fd, struct e
 MUST_USE bool http_server_open(const struct http_config *config, struct http_server **ret,
 			       struct error *err);
 uint16_t http_server_port(const struct http_server *s);
+/* That of a socket of http_listen(); 0: it cannot be told. */
+uint16_t http_listening_port(int fd);
 /* Stops listening; requests under way, and new ones on open connections, go on. */
 void http_server_quiesce(struct http_server *s);
 /* Waits for every `handle` that runs and for the end of every stream, then for the clients to take

@@ -67,6 +67,7 @@ static void drive_held(struct node *n, struct drive *d, bool is_held)
 	pthread_mutex_lock(&n->lock);
 	d->is_held = is_held;
 	d->is_leaving = d->is_released = false;
+	d->free_since_us = LEASE_NONE; /* how long it was free before says nothing any more */
 	pthread_mutex_unlock(&n->lock);
 }
 
@@ -192,7 +193,6 @@ static bool take(struct node *n, struct drive *d, struct error *err)
 	if (d->is_moved)
 		d->stays_until_us = node_mono_us() + MOVE_AGAIN_US;
 	d->is_moved = false;
-	d->free_since_us = LEASE_NONE;
 	drive_held(n, d, true);
 	log_info("node.upstream_taken", kv_str("upstream", d->name), kv_u64("epoch", d->epoch));
 	n->ops->taken(n->ctx, d->name);

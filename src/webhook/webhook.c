@@ -34,6 +34,13 @@ static void on_filled(void *ctx)
 	pthread_mutex_unlock(&w->lock);
 }
 
+void webhooks_yield(struct webhooks *w, bool yields)
+{
+	w->yields = yields;
+	if (!yields)
+		on_filled(w);
+}
+
 void webhooks_drain(struct webhooks *w)
 {
 	pthread_mutex_lock(&w->lock);

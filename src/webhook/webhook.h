@@ -45,6 +45,9 @@ MUST_USE bool webhooks_open(const struct webhooks_config *config, struct store *
  * that begin are signed with these secrets. After a failure all is as it was. */
 MUST_USE bool webhooks_endpoints(struct webhooks *w, const struct webhook_endpoint *list, size_t n,
 				 struct error *err);
+/* Another process that shares the store delivers what is due: this one begins no attempts, but tests,
+ * until it is told that it does not. Any thread. */
+void webhooks_yield(struct webhooks *w, bool yields);
 /* Tests that are under way end: nobody will wait for them. */
 void webhooks_drain(struct webhooks *w);
 /* Attempts under way are broken off; the next start makes them again. Nothing else may use the

@@ -59,6 +59,7 @@ struct webhooks {
 
 	pthread_t loop_thread, outbox_thread;
 	bool has_loop, has_outbox;
+	_Atomic bool yields; /* another process delivers */
 };
 
 /* ---- turn.c ---- */
