@@ -48,13 +48,22 @@ static void buckets_grow(struct batch_table *t)
 	t->bucket_n = grown.bucket_n;
 }
 
-static struct coordinator *find(struct batch_table *t, const char *id)
+/* The next of that id from `c` on. */
+static struct coordinator *same(struct coordinator *c, const char *id)
 {
-	struct coordinator *c = *bucket_of(t, id);
-
 	while (c != NULL && strcmp(coordinator_id(c), id) != 0)
 		c = *coordinator_next(c);
 	return c;
+}
+
+static bool is_there(struct batch_table *t, const struct coordinator *like)
+{
+	const char *id = coordinator_id(like);
+	struct coordinator *c = same(*bucket_of(t, id), id);
+
+	while (c != NULL && coordinator_span_number(c) != coordinator_span_number(like))
+		c = same(*coordinator_next(c), id);
+	return c != NULL;
 }
 
 /* ---- calls ---- */
@@ -62,7 +71,7 @@ static struct coordinator *find(struct batch_table *t, const char *id)
 bool batch_table_add(struct batch_table *t, struct coordinator *c)
 {
 	pthread_mutex_lock(&t->lock);
-	bool is_new = find(t, coordinator_id(c)) == NULL;
+	bool is_new = !is_there(t, c);
 	if (is_new) {
 		buckets_grow(t);
 		t->n++;
@@ -90,11 +99,12 @@ void batch_table_remove(struct batch_table *t, struct coordinator *c)
 bool batch_table_with(struct batch_table *t, const char *batch_id, batch_fn fn, void *ctx)
 {
 	pthread_mutex_lock(&t->lock);
-	struct coordinator *c = find(t, batch_id);
-	if (c != NULL)
+	struct coordinator *c = same(*bucket_of(t, batch_id), batch_id);
+	bool found = c != NULL;
+	for (; c != NULL; c = same(*coordinator_next(c), batch_id))
 		fn(ctx, c);
 	pthread_mutex_unlock(&t->lock);
-	return c != NULL;
+	return found;
 }
 
 void batch_table_each(struct batch_table *t, batch_fn fn, void *ctx)

@@ -23,11 +23,11 @@ typedef void (*batch_fn)(void *ctx, struct coordinator *c);
 void batch_table_init(struct batch_table *t);
 void batch_table_done(struct batch_table *t); /* it is empty */
 
-/* False: there is one of that batch already, and `c` stays the caller's. */
+/* False: there is one of that batch already, or of that span, and `c` stays the caller's. */
 MUST_USE bool batch_table_add(struct batch_table *t, struct coordinator *c);
 /* `c` is in the table. */
 void batch_table_remove(struct batch_table *t, struct coordinator *c);
-/* Calls `fn` for the coordinator of that batch; false: there is none. */
+/* Calls `fn` for the coordinator of that batch, or those of its spans; false: there is none. */
 bool batch_table_with(struct batch_table *t, const char *batch_id, batch_fn fn, void *ctx);
 /* Calls `fn` for each. */
 void batch_table_each(struct batch_table *t, batch_fn fn, void *ctx);

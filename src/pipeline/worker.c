@@ -450,7 +450,7 @@ static void on_durable(void *ctx, void *owner, const struct outcome *first)
 		lease_lost(w);
 }
 
-/* The disk would not take them: their lines end with the batch. */
+/* The disk would not take them: their lines end with the batch. Or the span is another's. */
 static void on_given_up(void *ctx, void *owner, const struct outcome *first)
 {
 	struct worker *w = owner;
@@ -458,6 +458,15 @@ static void on_given_up(void *ctx, void *owner, const struct outcome *first)
 	(void)ctx;
 	recording_end(w);
 	flow_recorded(first);
+	if (w->config.span == NULL)
+		return;
+	lease_lost(w);
+	w->config.ops->lost(w->config.ctx);
+}
+
+const struct worker_span *worker_span(const void *owner)
+{
+	return ((const struct worker *)owner)->config.span;
 }
 
 static bool on_ends(void *owner)

@@ -22,9 +22,18 @@
 #include "journal/recorder.h"
 #include "pipeline/lessor.h"
 #include "pipeline/open_files.h"
+#include "store/spans.h"
 
 struct history;
 struct worker;
+
+/* What a worker's lines belong to, where several nodes share a database: the span as it was lent,
+ * and to whom. */
+struct worker_span {
+	struct span_id id;
+	uint64_t epoch;
+	struct owner owner;
+};
 
 /* What the owner is told and asked. */
 struct worker_ops {
@@ -34,6 +43,8 @@ struct worker_ops {
 	void (*spent)(void *ctx);
 	/* Whether the batch is to end. Recorder thread, while the disk refuses. */
 	bool (*ends)(void *ctx);
+	/* The span is another's: what was answered does not count. Recorder thread. */
+	void (*lost)(void *ctx);
 	/* The worker has let go of its lease, or had lost it, and may take another. Under the
 	 * worker's lock: the owner may free the worker as soon as that is released. Recorder
 	 * thread. */
@@ -44,6 +55,7 @@ struct worker_ops {
 struct worker_config {
 	const char *batch_id;
 	struct lessor lessor;
+	const struct worker_span *span; /* NULL: this is the one machine */
 	struct open_files *files;
 	struct dispatch *dispatch;
 	struct recorder *recorder;
@@ -95,8 +107,15 @@ void worker_abandon(struct worker *w);
 bool worker_is_idle(struct worker *w);
 /* Whether lines are in flight. Any thread. */
 bool worker_is_busy(struct worker *w);
+/* Calls `each` for the lines of each share that have not been answered: their model (NULL: it is not
+ * known) and how many. Only while it sends. Any thread. */
+typedef void (*share_fn)(void *ctx, const char *model, uint64_t left);
+void worker_shares(struct worker *w, share_fn each, void *ctx);
 /* A moment of the sending, of all shares together; all 0 while nothing is sent. */
 void worker_look(struct worker *w, struct flow_view *ret);
+
+/* `owner`: a worker, as the recorder knows it, that has a span. */
+const struct worker_span *worker_span(const void *owner);
 
 /* The owner of a line is, for the recorder, its worker. */
 extern const struct dispatch_ops worker_dispatch_ops;

@@ -93,3 +93,13 @@ void worker_look(struct worker *w, struct flow_view *ret)
 		flow_progress(w->parts->flow, ret);
 	pthread_mutex_unlock(&w->lock);
 }
+
+void worker_shares(struct worker *w, share_fn each, void *ctx)
+{
+	pthread_mutex_lock(&w->lock);
+	bool sends = w->state == WORKER_SENDING;
+	for (struct part *p = w->parts; sends && p != NULL; p = part_next(p))
+		if (p->used && p->left > 0)
+			each(ctx, p->share.model, p->left);
+	pthread_mutex_unlock(&w->lock);
+}

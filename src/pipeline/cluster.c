@@ -1,0 +1,126 @@
+/* cluster.c: see cluster.h. */
+#include "pipeline/cluster.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pipeline/cluster_impl.h"
+#include "pipeline/span_cut.h"
+
+/* ---- connections ---- */
+
+struct db *cluster_db_borrow(struct cluster *cl)
+{
+	pthread_mutex_lock(&cl->db_lock);
+	while (cl->dbs_n == 0)
+		pthread_cond_wait(&cl->db_idle, &cl->db_lock);
+	struct db *db = cl->dbs[--cl->dbs_n];
+	pthread_mutex_unlock(&cl->db_lock);
+	return db;
+}
+
+void cluster_db_return(struct cluster *cl, struct db *db)
+{
+	pthread_mutex_lock(&cl->db_lock);
+	cl->dbs[cl->dbs_n++] = db;
+	pthread_mutex_unlock(&cl->db_lock);
+	pthread_cond_signal(&cl->db_idle);
+}
+
+/* ---- looks ---- */
+
+void cluster_look(struct cluster *cl)
+{
+	cl->claims_anew = true;
+	cluster_check(cl);
+}
+
+void cluster_check(struct cluster *cl)
+{
+	if (cl->started && !cl->env->closing && atomic_fetch_add(&cl->looks, 1) == 0)
+		workers_post(cl->env->workers, &cl->look_work, cl->look_fn, cl);
+}
+
+/* ---- calls of span coordinators ---- */
+
+bool cluster_cut(struct cluster *cl, const struct batch *b, uint64_t lines, uint64_t bytes,
+		 struct error *err)
+{
+	AUTO(auto_free) struct span_plan *plan = NULL;
+	size_t n, made;
+
+	if (!span_cut(&b->options, lines, bytes, &plan, &n, err))
+		return false;
+	struct db *db = cluster_db_borrow(cl);
+	bool ok = store_spans_create(db, b->id, plan, n, &made, err);
+	cluster_db_return(cl, db);
+	return ok;
+}
+
+/* Without room the node that leads finds it. */
+static void ended_add(struct cluster *cl, const char *batch)
+{
+	pthread_mutex_lock(&cl->ended_lock);
+	if (cl->ended_n < CLUSTER_ENDED)
+		memcpy(cl->ended[cl->ended_n++], batch, ID_SIZE);
+	pthread_mutex_unlock(&cl->ended_lock);
+}
+
+bool cluster_finish(struct cluster *cl, struct owner me, const struct span_lent *span,
+		    const struct span_end *end, bool *ret_finished, struct error *err)
+{
+	bool last;
+	struct db *db = cluster_db_borrow(cl);
+	bool ok = store_span_finish(db, me, &span->id, span->epoch, end, ret_finished, &last, err);
+
+	cluster_db_return(cl, db);
+	if (!ok)
+		return false;
+	if (!*ret_finished)
+		node_refused(cl->node);
+	if (last)
+		ended_add(cl, span->id.batch);
+	cluster_look(cl);
+	return true;
+}
+
+bool cluster_give_back(struct cluster *cl, struct owner me, const struct span_lent *span,
+		       struct error *err)
+{
+	bool given;
+	struct db *db = cluster_db_borrow(cl);
+	bool ok = store_span_give_back(db, me, &span->id, span->epoch, &given, err);
+
+	cluster_db_return(cl, db);
+	return ok;
+}
+
+bool cluster_pieces(struct cluster *cl, const struct span_id *span, struct span_piece **ret,
+		    size_t *ret_n, struct error *err)
+{
+	struct db *db = cluster_db_borrow(cl);
+	bool ok = store_pieces_list(db, span, ret, ret_n, err);
+
+	cluster_db_return(cl, db);
+	return ok;
+}
+
+void cluster_part_id(struct owner owner, uint64_t number, char ret[static ID_SIZE])
+{
+	snprintf(ret, ID_SIZE, "part-%016" PRIx64 "-%" PRIu64 "-%" PRIu64, owner.node, owner.epoch,
+		 number);
+}
+
+struct node *cluster_node(struct cluster *cl)
+{
+	return cl->node;
+}
+
+bool cluster_clock_is_good(const struct cluster *cl)
+{
+	int64_t ahead_ms = cl->clock_ahead_ms;
+
+	return llabs(ahead_ms) < CLOCK_OFF_MS;
+}

@@ -1,0 +1,99 @@
+/* cluster_impl.h: what cluster.c and the files of cluster_node.h share. Private to them. */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/worker.h"
+#include "pipeline/chunks.h"
+#include "pipeline/cluster_node.h"
+
+#define CLUSTER_DBS 4u /* connections: the recorder's, a look's, and two for coordinators */
+
+#define CLUSTER_DECLINED 64u
+#define CLUSTER_ENDED 256u
+
+/* A span that was given back since this node has nothing more to send of it. */
+struct declined {
+	struct span_id span;
+	uint64_t until_ms;
+};
+
+#define CLUSTER_SEEN 64u
+
+/* How far a batch was, as a client was told: no later answer says less because the database is away. */
+struct seen_progress {
+	char id[ID_SIZE];
+	struct span_progress progress;
+};
+
+/* An upstream that this node drives. */
+struct driven_upstream {
+	struct driven_upstream *next;
+	bool leaves; /* it is to be released once nothing is in flight */
+	char name[];
+};
+
+struct cluster {
+	struct coordinator_env *env;
+	struct batch_table *table;
+	const struct cluster_config *config;
+	struct node *node;
+	struct chunks chunks;
+
+	pthread_mutex_t db_lock; /* for those that are idle */
+	pthread_cond_t db_idle;
+	struct db *dbs[CLUSTER_DBS];
+	unsigned dbs_n;
+
+	_Atomic int64_t clock_ahead_ms; /* of the database's */
+	_Atomic bool started, draining;
+	_Atomic bool claims_anew; /* something says that there may be more to claim */
+	_Atomic unsigned looks;   /* asked for and not begun, the one under way among them */
+	_Atomic unsigned told;    /* bits of enum node_told, for the next look */
+	struct work look_work;
+	worker_fn look_fn; /* cluster_look_work() */
+
+	pthread_mutex_t driven_lock; /* around `driven` */
+	struct driven_upstream *driven;
+
+	pthread_mutex_t seen_lock; /* for what clients were shown last, in turn */
+	struct seen_progress seen[CLUSTER_SEEN];
+	unsigned seen_next;
+
+	pthread_mutex_t ended_lock; /* for batches whose last span was finished here */
+	char ended[CLUSTER_ENDED][ID_SIZE];
+	unsigned ended_n;
+
+	/* the look's own */
+	uint64_t ticket;
+	size_t asked_spans, asked_full; /* what it had at the last claim, and when that was */
+	uint64_t asked_ms;
+	struct declined declined[CLUSTER_DECLINED];
+	unsigned declined_n;
+	char (*whole)[ID_SIZE]; /* batches that nobody had joined at the look before */
+	size_t whole_n;
+	uint64_t rest_ms;
+	uint64_t swept_ms, blobs_swept_ms;
+	bool leads;
+	struct log_storm failed;
+};
+
+#define CLOCK_OFF_MS 10000
+
+/* ---- cluster_look.c ---- */
+
+/* The look (worker_fn). */
+void cluster_look_work(void *arg);
+
+/* ---- cluster_claims.c ---- */
+
+/* Claims what it wants more of, and gives back what it has nothing to send of. A look's. */
+MUST_USE bool cluster_claims_look(struct cluster *cl, struct error *err);
+/* All that it has were lost with the node's epoch; are given back. */
+void cluster_spans_lost(struct cluster *cl);
+void cluster_spans_leave(struct cluster *cl);
+/* Those of a batch. */
+void cluster_spans_with(struct cluster *cl, const char *batch_id, batch_fn fn, void *ctx);
+/* store_batches_open(). */
+MUST_USE bool cluster_batches_open(struct cluster *cl, char (**ret)[ID_SIZE], size_t *ret_n,
+				   struct error *err);
