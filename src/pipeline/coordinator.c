@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "pipeline/coordinator_impl.h"
 #include "pipeline/day_tokens.h"
+#include "pipeline/stall_text.h"
 
 /* ---- what lessor, worker and files ask and tell ---- */
 
@@ -37,6 +38,11 @@ static void on_spent(void *ctx)
 	log_info("batch.budget_spent", kv_str("batch", c->id),
 		 kv_u64("token_budget", c->batch.options.token_budget));
 	coordinator_end(c, EARLY_SPENT);
+}
+
+static void on_lost(void *ctx)
+{
+	coordinator_span_leave(ctx, SPAN_IS_LOST);
 }
 
 static bool on_ends(void *ctx)
@@ -68,7 +74,7 @@ static const struct lessor_watch lessor_watch = {
 	.line_number = on_line_number,
 };
 static const struct worker_ops worker_ops = {
-	.fault = on_fault, .spent = on_spent, .ends = on_ends, .idle = on_idle
+	.fault = on_fault, .spent = on_spent, .ends = on_ends, .lost = on_lost, .idle = on_idle
 };
 static const struct open_files_ops open_files_ops = { .busy = on_busy, .starved = on_starved };
 
@@ -89,6 +95,7 @@ static bool parts_new(struct coordinator *c, struct error *err)
 	const struct worker_config worker = {
 		.batch_id = c->id,
 		.lessor = lessor_memory_lessor(c->lessor),
+		.span = c->span != NULL ? &c->span->worker : NULL,
 		.files = &c->files,
 		.dispatch = env->dispatch,
 		.recorder = env->recorder,
@@ -101,8 +108,9 @@ static bool parts_new(struct coordinator *c, struct error *err)
 	return worker_new(&worker, &c->worker, err);
 }
 
-bool coordinator_new(struct coordinator_env *env, const char *batch_id, struct coordinator **ret,
-		     struct error *err)
+static bool coordinator_make(struct coordinator_env *env, const char *batch_id,
+			     struct span_lent *lent, struct owner owner, struct coordinator **ret,
+			     struct error *err)
 {
 	struct coordinator *c = calloc(1, sizeof(*c));
 
@@ -113,12 +121,29 @@ bool coordinator_new(struct coordinator_env *env, const char *batch_id, struct c
 	c->work_fn = coordinator_work;
 	(void)slice_copy(slice_of(batch_id), c->id, sizeof(c->id));
 	pthread_mutex_init(&c->lock, NULL);
-	if (!parts_new(c, err)) {
+	if ((lent != NULL && !coordinator_span_new(c, lent, owner, err)) || !parts_new(c, err)) {
 		coordinator_free(c);
 		return false;
 	}
 	*ret = c;
 	return true;
+}
+
+bool coordinator_new(struct coordinator_env *env, const char *batch_id, struct coordinator **ret,
+		     struct error *err)
+{
+	const struct owner none = { .node = NOBODY };
+
+	return coordinator_make(env, batch_id, NULL, none, ret, err);
+}
+
+bool coordinator_new_span(struct coordinator_env *env, struct span_lent *lent, struct owner owner,
+			  struct coordinator **ret, struct error *err)
+{
+	char batch_id[ID_SIZE];
+
+	memcpy(batch_id, lent->id.batch, sizeof(batch_id));
+	return coordinator_make(env, batch_id, lent, owner, ret, err);
 }
 
 void coordinator_free(struct coordinator *c)
@@ -135,6 +160,7 @@ void coordinator_free(struct coordinator *c)
 	worker_free(c->worker);
 	shares_done(&c->shares);
 	lessor_memory_free(c->lessor);
+	coordinator_span_free(c);
 	override_free(c->override);
 	free(c->override_model);
 	batch_done(&c->batch);
@@ -176,28 +202,6 @@ void coordinator_check_lease(struct coordinator *c, uint64_t now_ms)
 
 /* ---- what a client is shown ---- */
 
-/* The contract has no word of its own for it: `held`, and until when. */
-static void closed_text(const struct coordinator *c, const struct batch *row,
-			char message[static STALL_TEXT_BYTES])
-{
-	char next[TIME_TEXT_BYTES];
-	int64_t now = sys.now_s();
-
-	if (c->zone_missing) {
-		snprintf(message, STALL_TEXT_BYTES,
-			 "the zone of its hours, %s, is not known to this server: see to its tz "
-			 "database, and start it again",
-			 row->options.hours);
-		return;
-	}
-	time_format(opening_next(&c->hours->opening, now), next);
-	if (now < row->options.not_before)
-		snprintf(message, STALL_TEXT_BYTES, "no line is sent before %s", next);
-	else
-		snprintf(message, STALL_TEXT_BYTES, "lines are sent at its hours, %s: from %s on",
-			 row->options.hours, next);
-}
-
 static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
 				 const struct flow_view *view, bool all_ended,
 				 char message[static STALL_TEXT_BYTES])
@@ -213,20 +217,10 @@ static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
 		snprintf(message, STALL_TEXT_BYTES, "the operator has suspended its organization");
 		return STALL_HELD;
 	}
-	if (row->hold != BATCH_GOES_ON && !all_ended) {
-		time_format(row->held_at, since);
-		if (row->hold == BATCH_CANARY)
-			snprintf(message, STALL_TEXT_BYTES,
-				 "its canary of %llu lines has ended: held since %s, until it is "
-				 "resumed",
-				 (unsigned long long)row->options.canary, since);
-		else
-			snprintf(message, STALL_TEXT_BYTES, "held since %s, until it is resumed",
-				 since);
+	if (!all_ended && stall_text_hold(row, message))
 		return STALL_HELD;
-	}
 	if (c->closed && (c->zone_missing || c->hours != NULL) && !all_ended) {
-		closed_text(c, row, message);
+		stall_text_hours(row, c->zone_missing ? NULL : &c->hours->opening, message);
 		return STALL_HELD;
 	}
 	if (c->over_quota && !all_ended) {
@@ -244,8 +238,14 @@ static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
 			 since);
 		return STALL_QUOTA;
 	}
+	if (c->span != NULL && !blobs_answer(c->env->blobs)) {
+		snprintf(message, STALL_TEXT_BYTES, "the object storage cannot be reached");
+		return STALL_PAUSED;
+	}
 	if (c->held_up || recorder_stalled(c->env->recorder)) {
-		snprintf(message, STALL_TEXT_BYTES, "the disk or the database refuses");
+		snprintf(message, STALL_TEXT_BYTES, "%s",
+			 c->span != NULL ? "the object storage or the database refuses"
+					 : "the disk or the database refuses");
 		return STALL_PAUSED;
 	}
 	if (all_ended)
@@ -315,6 +315,33 @@ void coordinator_view(struct coordinator *c, struct batch_view *v)
 	v->at_risk = sending.at_risk;
 	v->queue_position = sending.queue_position;
 	v->rate_per_s = sending.rate_per_s;
+}
+
+/* Where one of its spans waits for nothing the batch does not wait. */
+void coordinator_span_view(struct coordinator *c, struct batch_view *v)
+{
+	char message[STALL_TEXT_BYTES];
+	struct flow_view sending;
+	bool first = v->queue_position < 0;
+
+	if (c->phase != PHASE_RUNNING)
+		return;
+	worker_look(c->worker, &sending);
+	bool all_ended = lessor_memory_ended(c->lessor) == c->lines;
+	pthread_mutex_lock(&c->lock);
+	enum batch_stall stall = stall_of(c, &v->row, &sending, all_ended, message);
+	pthread_mutex_unlock(&c->lock);
+	v->running += sending.running;
+	v->row.counts.retried += sending.retried;
+	v->at_risk = v->at_risk || sending.at_risk;
+	v->certificate = v->certificate || sending.certificate;
+	v->rate_per_s += sending.rate_per_s;
+	if (first || sending.queue_position < v->queue_position)
+		v->queue_position = sending.queue_position;
+	if (!first && stall != STALL_NONE)
+		return;
+	v->stall = stall;
+	memcpy(v->stall_message, message, sizeof(v->stall_message));
 }
 
 bool coordinator_pulse(struct coordinator *c, struct batch_pulse *ret)

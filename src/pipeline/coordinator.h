@@ -26,11 +26,14 @@
 
 #include "base/log.h"
 #include "base/worker.h"
+#include "cluster/protocol.h"
 #include "pipeline/open_files.h"
 #include "pipeline/pipeline.h"
 
+struct cluster;
 struct coordinator;
 struct day_tokens;
+struct span_lent;
 
 /* What a coordinator needs of the pipeline. */
 struct coordinator_env {
@@ -41,6 +44,7 @@ struct coordinator_env {
 	struct workers *workers;
 	struct dispatch *dispatch;
 	struct recorder *recorder;
+	struct cluster *cluster; /* NULL: this is the one machine */
 	struct open_table files;
 	uint64_t lease_ms;                 /* of a span, unless it is renewed; 0: without end */
 	struct log_storm held_up, resumed; /* the log's lines of batches that are, and that go on */
@@ -56,6 +60,8 @@ struct coordinator_env {
 	/* The batch has ended: takes the coordinator out of the table and frees it. */
 	void (*ended)(void *ctx, struct coordinator *c);
 	int64_t newest_s; /* the latest time that the store had seen at the start, Unix s */
+	/* Of a node that leads: blobs that no row names go to lost/. A pipeline worker. */
+	void (*sweep)(void *ctx);
 	/* Whether the time of day may end anything now (base/wall.h). Any thread. */
 	bool (*time_is_good)(void *ctx);
 	void *ctx;
@@ -64,8 +70,12 @@ struct coordinator_env {
 /* When what is moved to lost/ now counts from: a clock far behind does not shorten its stay. */
 int64_t coordinator_lost_at(const struct coordinator_env *env);
 
+/* Of a whole batch; where there is a cluster it is over once that is judged, and cut in spans. */
 MUST_USE bool coordinator_new(struct coordinator_env *env, const char *batch_id,
 			      struct coordinator **ret, struct error *err);
+/* Of a span, which `owner` was lent; takes over what *lent holds. */
+MUST_USE bool coordinator_new_span(struct coordinator_env *env, struct span_lent *lent,
+				   struct owner owner, struct coordinator **ret, struct error *err);
 /* Starts, or has another look. Any thread. */
 void coordinator_kick(struct coordinator *c);
 /* Lets go of dispatch and recorder before they close; then coordinator_free(). */
@@ -73,6 +83,24 @@ void coordinator_abandon(struct coordinator *c);
 void coordinator_free(struct coordinator *c);
 
 const char *coordinator_id(const struct coordinator *c);
+#define COORDINATOR_WHOLE UINT32_MAX
+uint32_t coordinator_span_number(const struct coordinator *c); /* COORDINATOR_WHOLE: of no span */
+
+/* What becomes of a span that is lent; each overrules those before it. */
+enum span_fate { SPAN_STAYS, SPAN_GOES_BACK, SPAN_IS_LOST };
+/* Of a span, else of no effect: it is given back, or was lost. Any thread. */
+void coordinator_span_leave(struct coordinator *c, enum span_fate fate);
+/* Likewise: its batch's row may have changed. Any thread; does not wait. */
+void coordinator_span_look(struct coordinator *c);
+/* What there is to send of a span that stays; all 0 of one that ends. */
+struct span_unsent {
+	uint64_t unsent, running; /* lines that wait; that are in flight */
+};
+/* Any thread. */
+void coordinator_span_unsent(struct coordinator *c, struct span_unsent *ret);
+/* Likewise, once it sends: worker_shares(). */
+void coordinator_span_models(struct coordinator *c,
+			     void (*each)(void *ctx, const char *model, uint64_t left), void *ctx);
 /* It has not read yet what is on disk. */
 bool coordinator_is_new(struct coordinator *c);
 /* Whether there may be something to do for any, by one that asks now and then: if so it calls
@@ -122,5 +150,7 @@ struct coordinator_stream {
 void coordinator_stream(struct coordinator *c, uint32_t after, struct coordinator_stream *ret);
 /* See pipeline.h; false: it does not run yet. */
 bool coordinator_pulse(struct coordinator *c, struct batch_pulse *ret);
+/* Of a span: adds what this node sees of its batch to *v, whose row has the counts of all. */
+void coordinator_span_view(struct coordinator *c, struct batch_view *v);
 /* Lays the numbers of this moment over those of the store. */
 void coordinator_view(struct coordinator *c, struct batch_view *v);

@@ -7,6 +7,7 @@
  *	skip.c               the bad lines of one that leaves them out
  *	coordinator_merge.c  makes the result files and ends the batch
  *	coordinator_open.c   opens what is on disk
+ *	coordinator_span.c   all that is different with a span of many nodes
  *	coordinator_turn.c   when it has its turn; what other threads ask of it
  *	batch_trace.c        its span */
 #pragma once
@@ -18,6 +19,7 @@
 #include "pipeline/shares.h"
 #include "pipeline/worker.h"
 #include "results/results.h"
+#include "store/spans.h"
 #include "trace/context.h"
 
 /* In the order of its life, but for REOPENING. What it says of itself before RUNNING is what the
@@ -32,6 +34,7 @@ enum phase {
 	PHASE_REOPENING,
 	PHASE_MERGING,
 	PHASE_FINISHING,
+	PHASE_LEAVING, /* of a span that is given back, or lost */
 	PHASE_GONE,
 	PHASES
 };
@@ -44,6 +47,18 @@ struct coordinator_hours {
 	struct opening_memo memo; /* of who looks at the hours */
 };
 
+/* A span of several nodes'. */
+struct coordinator_span {
+	struct span_lent lent;
+	struct worker_span worker;
+	/* its parts, once they are made; 0: not yet */
+	uint64_t output_number, error_number;
+	char output_part[ID_SIZE], error_part[ID_SIZE];
+	struct buf notes;    /* where each line of the parts stands: struct order_note */
+	enum span_fate fate; /* under the lock */
+	bool row_stale;      /* likewise: the store may say something new */
+};
+
 struct coordinator {
 	struct coordinator *next;
 	struct coordinator_env *env;
@@ -51,10 +66,11 @@ struct coordinator {
 	char id[ID_SIZE];
 	struct lessor_memory *lessor;
 	struct worker *worker;
+	struct coordinator_span *span; /* NULL: it is of the whole batch */
 
 	/* set before RUNNING, then constant */
 	struct batch batch; /* as it was when loaded */
-	uint64_t lines;
+	uint64_t lines;     /* of the batch; of a span, those of the batch up to its end */
 	struct open_files files;
 	struct shares shares;      /* what the worker sends, where the lines name several models */
 	struct spending spending;  /* of its token budget; dispatch's while the worker sends */
@@ -135,6 +151,28 @@ void coordinator_merged_show(struct coordinator *c);
 void coordinator_tokens_begin(struct coordinator *c, struct merge_state *m);
 void coordinator_tokens_end(struct coordinator *c, const struct merge_state *m, bool is_put);
 
+/* ---- coordinator_span.c ---- */
+
+/* Of a batch, or of a span. */
+void coordinator_journal_path(const struct coordinator *c, char *to, size_t size);
+MUST_USE bool coordinator_span_new(struct coordinator *c, struct span_lent *lent,
+				   struct owner owner, struct error *err);
+/* It is gone: before that is told. Of no effect without a span. */
+void coordinator_span_end(struct coordinator *c);
+void coordinator_span_free(struct coordinator *c);
+/* In the log: of a batch, or of a span of it, when its lines begin to be sent. */
+void coordinator_started_tell(const struct coordinator *c, uint64_t rest_lines);
+/* The input is open: the journal is made of what owners before have finished, and read. */
+MUST_USE bool coordinator_span_open(struct coordinator *c, struct error *err);
+/* Reads what may have changed. *ret_stays: it is neither given back nor lost. */
+MUST_USE bool coordinator_span_goes_on(struct coordinator *c, bool *ret_stays, struct error *err);
+/* Nothing of it is in flight: gives it back, unless it is lost. */
+MUST_USE bool coordinator_span_back(struct coordinator *c, struct error *err);
+/* Before its results are opened. */
+void coordinator_parts_name(struct coordinator *c);
+/* Its parts are durable. */
+MUST_USE bool coordinator_span_finish(struct coordinator *c, struct error *err);
+
 /* ---- coordinator_steps.c ---- */
 
 /* The turn (worker_fn). */
@@ -195,7 +233,6 @@ void coordinator_close(struct coordinator *c);
 bool coordinator_is_logged(const struct coordinator *c);
 /* Names in the directory of orders and journals are durable. */
 MUST_USE bool coordinator_batches_sync(const struct coordinator *c, struct error *err);
-void coordinator_journal_path(const struct coordinator *c, char *to, size_t size);
 /* Sets c->order_path, on first need: a batch that waits has none. */
 MUST_USE bool coordinator_order_path(struct coordinator *c, struct error *err);
 /* Opens the result files as what is merged says. */

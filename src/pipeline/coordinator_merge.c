@@ -10,6 +10,7 @@
 #include "batch/finding.h"
 #include "blob/lost.h"
 #include "pipeline/coordinator_impl.h"
+#include "pipeline/result_files.h"
 #include "redo/redo.h"
 
 #define MERGE_AT_ONCE 16 /* segments for one fsync and one transaction */
@@ -169,6 +170,8 @@ static bool merge_ready(struct coordinator *c, enum outcome_fault missing)
 
 	if (m->segments == segments_of(c->lines))
 		return false;
+	if (c->span != NULL) /* its parts are made once, whole */
+		return missing != OUTCOME_ANSWERED || lessor_memory_ended(c->lessor) == c->lines;
 	if (c->settled != NULL && missing == OUTCOME_ANSWERED) {
 		uint64_t ended = lessor_memory_ended(c->lessor);
 		return ended == c->lines ||
@@ -198,6 +201,8 @@ static bool merge_durably(struct coordinator *c, enum outcome_fault missing, str
 		return false;
 	if (results_are_at_once(c->results))
 		return true; /* `m` goes to the store with the final state */
+	if (c->span != NULL)
+		return true; /* with the end of the span */
 	if (results_order_is_new(c->results) && !coordinator_batches_sync(c, err))
 		return false;
 	coordinator_tokens_begin(c, m);
@@ -261,22 +266,6 @@ bool coordinator_merge(struct coordinator *c, enum early_end early, bool *ret_mo
 
 /* ---- the end ---- */
 
-static void result_file(const struct coordinator *c, const char *id, const char *what,
-			uint64_t bytes, uint64_t lines, int64_t now, struct file *ret)
-{
-	uint64_t expires_s = c->batch.output_expires_after_s > 0
-				     ? (uint64_t)c->batch.output_expires_after_s
-				     : c->env->config->result_expires_after_s;
-
-	*ret = (struct file){
-		.purpose = PURPOSE_BATCH_OUTPUT, .bytes = bytes, .lines = lines, .created_at = now
-	};
-	memcpy(ret->id, id, sizeof(ret->id));
-	memcpy(ret->org, c->batch.org, sizeof(ret->org));
-	ret->expires_at = expires_s > 0 ? now + (int64_t)expires_s : 0;
-	snprintf(ret->filename, sizeof(ret->filename), "%s_%s.jsonl", c->id, what);
-}
-
 static bool finish_as(struct coordinator *c, enum batch_status to, const char *errors,
 		      bool *ret_moved, struct error *err)
 {
@@ -284,10 +273,8 @@ static bool finish_as(struct coordinator *c, enum batch_status to, const char *e
 	int64_t now = sys.now_s();
 	struct merge_state merged = *coordinator_merged(c), *m = &merged;
 
-	result_file(c, c->batch.output_file_id, "output", m->output_bytes, m->output_lines, now,
-		    &output);
-	result_file(c, c->batch.error_file_id, "error", m->error_bytes, m->error_lines, now,
-		    &error);
+	uint64_t expires_s = c->env->config->result_expires_after_s;
+	result_files(&c->batch, m, expires_s, now, &output, &error);
 	coordinator_tokens_begin(c, m);
 	bool ok = store_batch_finish(c->env->store, c->id, to, m,
 				     m->output_lines > 0 ? &output : NULL,
@@ -375,6 +362,8 @@ bool coordinator_finish(struct coordinator *c, struct error *err)
 	AUTO(buf_free) struct buf errors = BUF(4096);
 	bool moved = false;
 
+	if (c->span != NULL)
+		return coordinator_span_finish(c, err);
 	pthread_mutex_lock(&c->lock);
 	enum batch_status to = endings[c->early].status;
 	finding_json_one(&errors, &(struct finding){ .code = "server_error",

@@ -22,12 +22,7 @@ int64_t coordinator_lost_at(const struct coordinator_env *env)
 /* A segment at most: larger batches have syncs enough of their own, which carry more. */
 bool coordinator_is_logged(const struct coordinator *c)
 {
-	return c->env->config->redo != NULL && c->lines <= SEGMENT_LINES;
-}
-
-void coordinator_journal_path(const struct coordinator *c, char *to, size_t size)
-{
-	snprintf(to, size, "%s/batches/%s.journal", c->env->data_dir, c->id);
+	return c->env->config->redo != NULL && c->span == NULL && c->lines <= SEGMENT_LINES;
 }
 
 bool coordinator_open_input(struct coordinator *c, struct error *err)
@@ -71,13 +66,16 @@ bool coordinator_order_path(struct coordinator *c, struct error *err)
 
 bool coordinator_results_open(struct coordinator *c, struct error *err)
 {
-	if (!coordinator_order_path(c, err))
+	if (c->span != NULL)
+		coordinator_parts_name(c);
+	else if (!coordinator_order_path(c, err))
 		return false;
 	const struct results_files files = {
 		.blobs = c->env->blobs,
-		.output_id = c->batch.output_file_id,
-		.error_id = c->batch.error_file_id,
+		.output_id = c->span != NULL ? c->span->output_part : c->batch.output_file_id,
+		.error_id = c->span != NULL ? c->span->error_part : c->batch.error_file_id,
 		.order_path = c->order_path,
+		.notes = c->span != NULL ? &c->span->notes : NULL,
 		.at_once = coordinator_is_logged(c) && c->settled == NULL &&
 			   coordinator_merged(c)->segments == 0 &&
 			   coordinator_merged(c)->journal_from == 0,
@@ -294,7 +292,11 @@ bool coordinator_open(struct coordinator *c, struct error *err)
 {
 	uint32_t last;
 
-	if (!input_resume(c, err) || !results_resume(c, &last, err))
+	if (!input_resume(c, err))
+		return false;
+	if (c->span != NULL)
+		return coordinator_span_open(c, err);
+	if (!results_resume(c, &last, err))
 		return false;
 	const struct merge_state *m = coordinator_merged(c);
 	pthread_mutex_lock(&c->lock);

@@ -101,7 +101,7 @@ static bool span_send(struct coordinator *c, struct error *err)
 		.org_weight = org_weight(c),
 		.expires_at = c->batch.expires_at,
 		.rest_lines = rest_lines,
-		.rest_bytes = s->body_bytes / c->lines * rest_lines,
+		.rest_bytes = s->body_bytes / input_lines(&c->files.input) * rest_lines,
 		.prefixes = s->prefixes,
 		.suspended = coordinator_pause_begin(c),
 		.opening = c->hours != NULL ? &c->hours->opening : NULL,
@@ -125,8 +125,7 @@ static bool span_send(struct coordinator *c, struct error *err)
 		task.rest_bytes += override_bytes(c->override) * task.rest_lines;
 	memcpy(task.org, c->batch.org, sizeof(task.org));
 	if (worker_start(c->worker, &task, c->shares.of, c->shares.n))
-		log_info("batch.started", kv_str("batch", c->id), kv_u64("lines", c->lines),
-			 kv_u64("ended_before", c->lines - rest_lines));
+		coordinator_started_tell(c, rest_lines);
 	return true;
 }
 
@@ -217,6 +216,10 @@ static bool step_load(struct coordinator *c, struct error *err)
 		coordinator_move(c, PHASE_GONE);
 		return true;
 	}
+	if (c->env->cluster != NULL && (status == BATCH_VALIDATING) != (c->span == NULL)) {
+		coordinator_move(c, PHASE_GONE); /* another node has judged it */
+		return true;
+	}
 	coordinator_move(c, status == BATCH_VALIDATING ? PHASE_VALIDATING : PHASE_OPENING);
 	return true;
 }
@@ -227,7 +230,7 @@ static bool step_validate(struct coordinator *c, struct error *err)
 
 	if (!batch_validate(c, &started, err))
 		return false;
-	coordinator_move(c, started ? PHASE_OPENING : PHASE_GONE);
+	coordinator_move(c, started && c->env->cluster == NULL ? PHASE_OPENING : PHASE_GONE);
 	return true;
 }
 
@@ -249,6 +252,8 @@ static bool step_open(struct coordinator *c, struct error *err)
 	bool all_ended = lessor_memory_ended(c->lessor) == c->lines;
 	if (c->batch.status == BATCH_CANCELLING)
 		coordinator_end(c, EARLY_CANCELLED);
+	else if (c->span != NULL && c->span->lent.has_ended) /* by the database's clock */
+		coordinator_end(c, EARLY_EXPIRED);
 	if (was_spent(c, all_ended))
 		coordinator_end(c, EARLY_SPENT);
 	if (c->input_lost && !all_ended)
@@ -283,8 +288,14 @@ static bool ends_at_once(const struct coordinator *c)
 
 static bool step_run(struct coordinator *c, struct error *err)
 {
-	bool all_ended = lessor_memory_ended(c->lessor) == c->lines;
+	bool all_ended = lessor_memory_ended(c->lessor) == c->lines, stays;
 
+	if (!coordinator_span_goes_on(c, &stays, err))
+		return false;
+	if (!stays) {
+		coordinator_move(c, PHASE_LEAVING);
+		return true;
+	}
 	pthread_mutex_lock(&c->lock);
 	if (all_ended)
 		c->expires_at = 0; /* what is finished does not expire */
@@ -293,7 +304,7 @@ static bool step_run(struct coordinator *c, struct error *err)
 	if (all_ended || early != EARLY_NO) {
 		bool finalizes = ((early == EARLY_NO && !ends_at_once(c)) ||
 				  early == EARLY_SPENT) &&
-				 c->batch.status == BATCH_IN_PROGRESS;
+				 c->batch.status == BATCH_IN_PROGRESS && c->span == NULL;
 		coordinator_move(c, finalizes ? PHASE_FINALIZING : PHASE_STOPPING);
 		return true;
 	}
@@ -324,6 +335,16 @@ static bool step_stop(struct coordinator *c, struct error *err)
 	(void)err;
 	if (span_is_back(c))
 		coordinator_move(c, PHASE_MERGING);
+	return true;
+}
+
+static bool step_leave(struct coordinator *c, struct error *err)
+{
+	if (!span_is_back(c))
+		return true;
+	if (!coordinator_span_back(c, err))
+		return false;
+	coordinator_move(c, PHASE_GONE);
 	return true;
 }
 
@@ -376,12 +397,14 @@ static const struct step {
 	[PHASE_LOADING] = { "loading", step_load, TO(VALIDATING) | TO(OPENING) | TO(GONE) },
 	[PHASE_VALIDATING] = { "validating", step_validate, TO(OPENING) | TO(LOADING) | TO(GONE) },
 	[PHASE_OPENING] = { "opening", step_open, TO(RUNNING) | TO(LOADING) },
-	[PHASE_RUNNING] = { "merging", step_run, TO(FINALIZING) | TO(STOPPING) | TO(REOPENING) },
+	[PHASE_RUNNING] = { "merging", step_run,
+			    TO(FINALIZING) | TO(STOPPING) | TO(REOPENING) | TO(LEAVING) },
 	[PHASE_FINALIZING] = { "finalizing", step_finalize, TO(STOPPING) | TO(RUNNING) },
 	[PHASE_STOPPING] = { "stopping", step_stop, TO(MERGING) },
 	[PHASE_REOPENING] = { "reopening", step_reopen, TO(LOADING) | TO(MERGING) },
 	[PHASE_MERGING] = { "merging", step_merge, TO(FINISHING) | TO(REOPENING) },
 	[PHASE_FINISHING] = { "finishing", step_finish, TO(GONE) },
+	[PHASE_LEAVING] = { "giving back", step_leave, TO(GONE) },
 	[PHASE_GONE] = { "gone", NULL, 0 },
 };
 
@@ -491,5 +514,6 @@ void coordinator_work(void *arg)
 		return;
 	}
 	batch_trace_end(c);
+	coordinator_span_end(c);
 	c->env->ended(c->env->ctx, c);
 }

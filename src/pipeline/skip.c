@@ -79,6 +79,8 @@ static bool on_bad_line(void *ctx, uint64_t number, const struct index_record *r
 	AUTO(buf_free) struct buf id = BUF(UINT16_MAX);
 	struct slice custom_id;
 
+	if (number >= s->c->lines) /* of another span */
+		return true;
 	if (s->again && lessor_memory_has_ended(s->c->lessor, number))
 		return true;
 	return custom_id_read(s, r, &id, &custom_id, err) &&
@@ -184,6 +186,7 @@ bool skip_again(struct coordinator *c, struct error *err)
 	if (s.put == 0)
 		return true;
 	lessor_memory_found_all(c->lessor);
-	log_warn("batch.skipped_again", kv_str("batch", c->id), kv_u64("lines", s.put));
+	if (c->span == NULL) /* of a span they stand nowhere before */
+		log_warn("batch.skipped_again", kv_str("batch", c->id), kv_u64("lines", s.put));
 	return true;
 }

@@ -166,6 +166,37 @@ bool sweep_at_start(struct sweep *s, int64_t lost_at, struct error *err)
 	return blobs_sweep(s->blobs, standing_of_blob, s, lost_at, err) && journals_sweep(s, err);
 }
 
+void sweep_unknown(struct sweep *s, int64_t lost_at)
+{
+	struct error err;
+
+	pthread_mutex_lock(&s->lock);
+	bool ok = blobs_sweep(s->blobs, standing_of_blob, s, lost_at, &err);
+	pthread_mutex_unlock(&s->lock);
+	if (!ok)
+		log_fault("sweep.failed", &err);
+}
+
+bool sweep_scratch(struct sweep *s, struct error *err)
+{
+	char dir[420], path[800];
+
+	snprintf(dir, sizeof(dir), "%s/batches", s->data_dir);
+	if (!sys_make_dir(dir))
+		return fail_sys(err, errno, "making %s", dir);
+	DIR *d = opendir(dir);
+	if (d == NULL)
+		return fail_sys(err, errno, "reading %s", dir);
+	for (struct dirent *e; (e = readdir(d)) != NULL;) {
+		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		if (strstr(e->d_name, ".journal") != NULL && unlink(path) != 0)
+			log_warn("journal.unlink_failed", kv_str("path", path),
+				 kv_int("errno", errno));
+	}
+	closedir(d);
+	return true;
+}
+
 void sweep_init(struct sweep *s)
 {
 	pthread_mutex_init(&s->lock, NULL);

@@ -22,6 +22,11 @@ struct sweep {
 void sweep_init(struct sweep *s);
 void sweep_done(struct sweep *s);
 
+/* Of a node (cluster.h), at a start: empties what is scratch in its directory. */
+MUST_USE bool sweep_scratch(struct sweep *s, struct error *err);
+/* Of a node: blobs that the store does not know go to lost/, where they count from `lost_at`, unless they
+ * are young (blobs_bucket_share()). One node at a time, now and then. */
+void sweep_unknown(struct sweep *s, int64_t lost_at);
 /* At a start, before any batch is taken up: blobs and journals that the store does not know go to
  * lost/, where they count from `lost_at`; journals of final batches, left by a crash right after
  * the end, go. */

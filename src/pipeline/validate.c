@@ -7,6 +7,7 @@
 #include "base/sys.h"
 #include "batch/finding.h"
 #include "ingest/verdict.h"
+#include "pipeline/cluster.h"
 #include "pipeline/coordinator_impl.h"
 
 #define JUDGE_TRIES 3 /* while the models that are served change */
@@ -144,6 +145,9 @@ static bool batch_start(struct coordinator *c, const char *model, int64_t now, b
 
 	id_file(c->batch.output_file_id);
 	id_file(c->batch.error_file_id);
+	if (c->env->cluster != NULL &&
+	    !cluster_cut(c->env->cluster, &c->batch, c->lines, s->body_bytes, err))
+		return false;
 	if (!store_batch_start(c->env->store, c->id, c->lines, s->body_bytes / BYTES_PER_TOKEN,
 			       model, c->batch.output_file_id, c->batch.error_file_id, now,
 			       ret_started, err))
