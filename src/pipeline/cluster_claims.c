@@ -1,0 +1,381 @@
+/* cluster_claims.c: which spans a node asks for, and which it gives back. In a look, one at a time. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/sys.h"
+#include "pipeline/cluster_impl.h"
+
+#define UNSENT_LEAST 1024u /* lines of a batch that are enough to have ready, ... */
+#define UNSENT_TIMES 6u    /* ... and so many times those in flight */
+#define HELD_MOST 256u     /* spans with lines to send that a node has at a time */
+#define CLAIMS_AT_ONCE 32u
+#define WANTING_MOST 64u /* models that are looked at in a look */
+#define DECLINED_MS 20000
+#define CLAIM_EVERY_MS 2000 /* where nothing says that there is more: a notice may be missed */
+
+/* ---- what it has ---- */
+
+/* Of one batch. */
+struct held_batch {
+	const char *id;
+	uint64_t unsent, running;
+};
+
+struct held {
+	struct span_id *spans;
+	struct held_batch *batches;
+	const char **full; /* batches of which it has enough */
+	size_t spans_n, batches_n, full_n, cap;
+	unsigned sending; /* spans that have lines to send */
+};
+
+static void held_done(struct held *h)
+{
+	free(h->spans);
+	free(h->batches);
+	free(h->full);
+}
+
+static void batch_add(struct held *h, const struct span_id *span, const struct span_unsent *left)
+{
+	size_t i = 0;
+
+	while (i < h->batches_n && strcmp(h->batches[i].id, span->batch) != 0)
+		i++;
+	if (i == h->batches_n)
+		h->batches[h->batches_n++] = (struct held_batch){ .id = span->batch };
+	h->batches[i].unsent += left->unsent;
+	h->batches[i].running += left->running;
+}
+
+static void on_held(void *ctx, struct coordinator *c)
+{
+	struct held *h = ctx;
+	struct span_unsent left;
+
+	if (coordinator_span_number(c) == COORDINATOR_WHOLE || h->spans_n == h->cap)
+		return;
+	struct span_id *span = &h->spans[h->spans_n++];
+	memcpy(span->batch, coordinator_id(c), sizeof(span->batch));
+	span->n = coordinator_span_number(c);
+	coordinator_span_unsent(c, &left);
+	h->sending += left.unsent > 0;
+	batch_add(h, span, &left);
+}
+
+static bool is_full(const struct held_batch *b)
+{
+	uint64_t wanted = UNSENT_TIMES * b->running;
+
+	return b->unsent >= (wanted > UNSENT_LEAST ? wanted : UNSENT_LEAST);
+}
+
+/* Spans come by this look alone, so there is room for all. */
+static bool held_look(struct cluster *cl, struct held *h, struct error *err)
+{
+	h->cap = cluster_spans(cl) + cl->declined_n;
+	h->spans = calloc(h->cap + 1, sizeof(*h->spans));
+	h->batches = calloc(h->cap + 1, sizeof(*h->batches));
+	h->full = calloc(h->cap + 1, sizeof(*h->full));
+	if (h->spans == NULL || h->batches == NULL || h->full == NULL)
+		return fail_memory(err);
+	batch_table_each(cl->table, on_held, h);
+	for (size_t i = 0; i < cl->declined_n && h->spans_n < h->cap; i++)
+		h->spans[h->spans_n++] = cl->declined[i].span;
+	for (size_t i = 0; i < h->batches_n; i++)
+		if (is_full(&h->batches[i]))
+			h->full[h->full_n++] = h->batches[i].id;
+	return true;
+}
+
+/* ---- what it drives ---- */
+
+/* The names of models that it drives, and claims lines of. */
+struct driven_models {
+	char **listed; /* one array with its texts */
+	const char **of;
+	char (*open)[SPAN_MODEL_SIZE];
+	size_t n;
+};
+
+static void driven_models_done(struct driven_models *m)
+{
+	free(m->listed);
+	free(m->of);
+	free(m->open);
+}
+
+static bool is_among(const struct driven_models *m, const char *model)
+{
+	for (size_t i = 0; i < m->n; i++)
+		if (strcmp(m->of[i], model) == 0)
+			return true;
+	return false;
+}
+
+/* Also those that no upstream lists, where one has no list and takes any: of batches that are open. */
+static bool driven_models_read(struct cluster *cl, struct driven_models *ret, struct error *err)
+{
+	size_t open_n = 0;
+
+	ret->n = dispatch_driven_models(cl->env->dispatch, &ret->listed);
+	struct db *db = cluster_db_borrow(cl);
+	bool ok = store_span_models(db, &ret->open, &open_n, err);
+	cluster_db_return(cl, db);
+	if (!ok)
+		return false;
+	ret->of = calloc(ret->n + open_n + 1, sizeof(*ret->of));
+	if (ret->of == NULL)
+		return fail_memory(err);
+	for (size_t i = 0; i < ret->n; i++)
+		ret->of[i] = ret->listed[i];
+	for (size_t i = 0; i < open_n; i++)
+		if (!is_among(ret, ret->open[i]) &&
+		    dispatch_drives_model(cl->env->dispatch, ret->open[i], true))
+			ret->of[ret->n++] = ret->open[i];
+	return true;
+}
+
+/* ---- claims ---- */
+
+/* It is in the node's name: a crash, or no memory, leaves it so, and another claim gives it again. */
+static bool span_begin(struct cluster *cl, struct span_lent *lent, struct owner me,
+		       struct error *err)
+{
+	struct coordinator *c;
+
+	if (!coordinator_new_span(cl->env, lent, me, &c, err)) {
+		span_lent_done(lent);
+		return false;
+	}
+	if (batch_table_add(cl->table, c))
+		coordinator_kick(c);
+	else
+		coordinator_free(c); /* the one before has not gone yet: at the next look */
+	return true;
+}
+
+static bool claim(struct cluster *cl, const struct driven_models *models, bool *ret_more,
+		  struct error *err)
+{
+	AUTO(held_done) struct held h = { 0 };
+	struct span_lent lent;
+
+	*ret_more = false;
+	if (!held_look(cl, &h, err))
+		return false;
+	cl->asked_spans = h.spans_n;
+	cl->asked_full = h.full_n;
+	struct owner me = node_owner(cl->node);
+	const struct span_wanted asked = {
+		.ticket = ++cl->ticket,
+		.models = models->of,
+		.n_models = h.sending < HELD_MOST ? models->n : 0,
+		.held = h.spans,
+		.n_held = h.spans_n,
+		.full = h.full,
+		.n_full = h.full_n,
+	};
+	struct db *db = cluster_db_borrow(cl);
+	bool ok = store_span_claim(db, me, &asked, &lent, ret_more, err);
+	cluster_db_return(cl, db);
+	return ok && (!*ret_more || span_begin(cl, &lent, me, err));
+}
+
+/* Models whose lines wait here, and whether this node drives an upstream that serves them. */
+struct wanting {
+	struct cluster *cluster;
+	char *models[WANTING_MOST];
+	bool driven[WANTING_MOST];
+	size_t n;
+	bool any;      /* of the span that is looked at */
+	size_t shares; /* of that span */
+};
+
+static void wanting_done(struct wanting *w)
+{
+	for (size_t i = 0; i < w->n; i++)
+		free(w->models[i]);
+}
+
+static size_t wanting_find(const struct wanting *w, const char *model)
+{
+	size_t i = 0;
+
+	while (i < w->n && strcmp(w->models[i], model) != 0)
+		i++;
+	return i;
+}
+
+static void on_model(void *ctx, const char *model, uint64_t left)
+{
+	struct wanting *w = ctx;
+
+	(void)left;
+	if (model == NULL || w->n == WANTING_MOST || wanting_find(w, model) < w->n)
+		return;
+	w->models[w->n] = strdup(model);
+	w->n += w->models[w->n] != NULL;
+}
+
+static void on_models(void *ctx, struct coordinator *c)
+{
+	if (coordinator_span_number(c) != COORDINATOR_WHOLE)
+		coordinator_span_models(c, on_model, ctx);
+}
+
+/* One that nobody knows may be another's as well as ours: it stays. */
+static void on_share(void *ctx, const char *model, uint64_t left)
+{
+	struct wanting *w = ctx;
+	size_t i = model != NULL ? wanting_find(w, model) : w->n;
+
+	(void)left;
+	w->shares++;
+	w->any = w->any || i == w->n || w->driven[i];
+}
+
+/* Without room it may be claimed again at once, which costs a look at its chunks. */
+static void declined_add(struct cluster *cl, const struct coordinator *c)
+{
+	if (cl->declined_n == CLUSTER_DECLINED)
+		return;
+	struct declined *d = &cl->declined[cl->declined_n++];
+	memcpy(d->span.batch, coordinator_id(c), sizeof(d->span.batch));
+	d->span.n = coordinator_span_number(c);
+	d->until_ms = sys.monotonic_ms() + DECLINED_MS;
+}
+
+static void declined_forget(struct cluster *cl)
+{
+	uint64_t now_ms = sys.monotonic_ms();
+
+	for (unsigned i = 0; i < cl->declined_n;)
+		if (now_ms >= cl->declined[i].until_ms)
+			cl->declined[i] = cl->declined[--cl->declined_n];
+		else
+			i++;
+}
+
+/* Lines in flight end before. What is given back is not claimed again for a while: of a batch of several
+ * models another node sends the rest. */
+static void on_unwanted(void *ctx, struct coordinator *c)
+{
+	struct wanting *w = ctx;
+	struct span_unsent left;
+
+	if (coordinator_span_number(c) == COORDINATOR_WHOLE)
+		return;
+	coordinator_span_unsent(c, &left);
+	w->any = left.unsent == 0;
+	if (w->any)
+		return;
+	w->shares = 0;
+	coordinator_span_models(c, on_share, w);
+	if (w->any || w->shares == 0)
+		return;
+	declined_add(w->cluster, c);
+	coordinator_span_leave(c, SPAN_GOES_BACK);
+}
+
+/* A batch's model may have come to another node with its upstream. */
+static void unwanted_leave(struct cluster *cl)
+{
+	AUTO(wanting_done) struct wanting w = { .cluster = cl };
+
+	batch_table_each(cl->table, on_models, &w);
+	for (size_t i = 0; i < w.n; i++)
+		w.driven[i] = dispatch_drives_model(cl->env->dispatch, w.models[i], false);
+	batch_table_each(cl->table, on_unwanted, &w);
+}
+
+/* ---- the claims ---- */
+
+/* Since the last claim that found none, by which nobody else is needed to know that there may be more. */
+static bool held_differs(struct cluster *cl, bool *ret_differs, struct error *err)
+{
+	AUTO(held_done) struct held h = { 0 };
+
+	if (!held_look(cl, &h, err))
+		return false;
+	*ret_differs = h.spans_n != cl->asked_spans || h.full_n != cl->asked_full;
+	return true;
+}
+
+/* Also of a node that drives nothing: lines of batches that have ended are filled by any. */
+bool cluster_claims_look(struct cluster *cl, struct error *err)
+{
+	AUTO(driven_models_done) struct driven_models models = { 0 };
+	uint64_t now_ms = sys.monotonic_ms();
+	bool anew = atomic_exchange(&cl->claims_anew, false), more = true, ok = true;
+	char why[128];
+
+	if (cl->draining || !node_is_well(cl->node, why, sizeof(why)))
+		return true;
+	unwanted_leave(cl);
+	declined_forget(cl);
+	anew = anew || now_ms >= cl->asked_ms + CLAIM_EVERY_MS;
+	if (!anew && !held_differs(cl, &anew, err))
+		return false;
+	if (!anew)
+		return true;
+	cl->asked_ms = now_ms;
+	if (!driven_models_read(cl, &models, err))
+		return false;
+	for (unsigned i = 0; ok && more && i < CLAIMS_AT_ONCE; i++)
+		ok = claim(cl, &models, &more, err);
+	if (ok && more)
+		cluster_look(cl);
+	return ok;
+}
+
+/* ---- all that it has ---- */
+
+static void on_lost_all(void *ctx, struct coordinator *c)
+{
+	(void)ctx;
+	coordinator_span_leave(c, SPAN_IS_LOST);
+}
+
+void cluster_spans_lost(struct cluster *cl)
+{
+	batch_table_each(cl->table, on_lost_all, NULL);
+}
+
+static void on_leave_all(void *ctx, struct coordinator *c)
+{
+	(void)ctx;
+	coordinator_span_leave(c, SPAN_GOES_BACK);
+}
+
+void cluster_spans_leave(struct cluster *cl)
+{
+	batch_table_each(cl->table, on_leave_all, NULL);
+}
+
+static void on_count(void *ctx, struct coordinator *c)
+{
+	size_t *n = ctx;
+
+	*n += coordinator_span_number(c) != COORDINATOR_WHOLE;
+}
+
+size_t cluster_spans(struct cluster *cl)
+{
+	size_t n = 0;
+
+	batch_table_each(cl->table, on_count, &n);
+	return n;
+}
+
+void cluster_spans_with(struct cluster *cl, const char *batch_id, batch_fn fn, void *ctx)
+{
+	(void)batch_table_with(cl->table, batch_id, fn, ctx);
+}
+
+bool cluster_batches_open(struct cluster *cl, char (**ret)[ID_SIZE], size_t *ret_n,
+			  struct error *err)
+{
+	return store_batches_open(cl->env->store, ret, ret_n, err);
+}
