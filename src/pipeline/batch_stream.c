@@ -4,6 +4,9 @@
  *	(it ends)          they move and go, one after the other; the row says final before
  *	final              the blobs: output and error file, and beside one of them the order
  *
+ * Of a batch that nodes share there is nothing to read before it is final: its records are spread over
+ * chunks, and some are in other nodes' memory.
+ *
  * Whoever finds a file of a running batch gone looks at the row again. */
 #include "pipeline/batch_stream.h"
 
@@ -154,6 +157,8 @@ static bool sources_open(const struct batch_stream_call *call, const struct batc
 	*ret_again = false;
 	if (batch_is_final(b->status))
 		return final_open(call, b, s, err);
+	if (store_is_shared(call->store))
+		return true;
 	if (!batch_table_with(call->table, b->id, on_stream, &look)) {
 		*ret_again = true;
 		return true;

@@ -14,6 +14,7 @@
 #include "pipeline/batch_stream.h"
 #include "pipeline/batch_table.h"
 #include "pipeline/cancel.h"
+#include "pipeline/cluster_node.h"
 #include "pipeline/coordinator.h"
 #include "pipeline/day_look.h"
 #include "pipeline/estimate.h"
@@ -107,6 +108,8 @@ static void on_view(void *ctx, struct coordinator *c)
 
 static bool view_live(struct pipeline *p, struct batch_view *v)
 {
+	if (p->env.cluster != NULL)
+		return cluster_view(p->env.cluster, v);
 	if (!batch_table_with(&p->batches, v->row.id, on_view, v))
 		return false;
 	if (p->draining && v->row.status == BATCH_IN_PROGRESS) {
@@ -213,7 +216,10 @@ void pipeline_pulses(struct pipeline *p, pulse_fn each, void *ctx)
 {
 	struct pulses_call call = { each, ctx };
 
-	batch_table_each(&p->batches, on_pulse, &call);
+	if (p->env.cluster != NULL)
+		cluster_pulses(p->env.cluster, each, ctx);
+	else
+		batch_table_each(&p->batches, on_pulse, &call);
 }
 
 /* ---- organizations that the operator suspends: `lowtide org`, in another process ---- */
@@ -380,7 +386,8 @@ static bool time_is_good(void *ctx)
 	int64_t off_s = p->wall.off_s;
 	pthread_mutex_unlock(&p->clock_lock);
 	clock_tell(look, off_s);
-	return wall_is_good(look);
+	return wall_is_good(look) &&
+	       (p->env.cluster == NULL || cluster_clock_is_good(p->env.cluster));
 }
 
 static bool clock_begin(struct pipeline *p, struct error *err)
@@ -419,6 +426,8 @@ static void check_times(void *arg)
 
 	if (coordinators_are_due(&p->env, call.now_s, call.now_ms))
 		batch_table_each(&p->batches, on_times, &call);
+	if (p->env.cluster != NULL)
+		cluster_check(p->env.cluster);
 	storms_tell(p);
 	if (!p->env.closing)
 		workers_post_after(p->env.workers, &p->window_work, check_times, p,
@@ -451,6 +460,14 @@ static void sweep_asked(void *arg)
 	sweep_in_time(p);
 }
 
+static void on_sweep(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	if (time_is_good(p))
+		sweep_unknown(&p->sweep, coordinator_lost_at(&p->env));
+}
+
 static void sweep_ask(struct pipeline *p, uint64_t delay_ms)
 {
 	if (!atomic_exchange(&p->sweep_is_asked, true))
@@ -474,11 +491,21 @@ static void batches_wait(struct pipeline *p)
 		usleep(2000);
 }
 
+static bool on_publish(void *ctx, struct recorded *parts, size_t n, struct error *err)
+{
+	struct pipeline *p = ctx;
+
+	return cluster_publish(p->env.cluster, parts, n, err);
+}
+
 static bool stages_open(struct pipeline *p, struct error *err)
 {
 	struct client *client;
+	struct recorder_ops recorder = worker_recorder_ops;
 
-	if (!recorder_open(&worker_recorder_ops, p, &p->env.recorder, err) ||
+	if (p->config.cluster != NULL)
+		recorder.publish = on_publish;
+	if (!recorder_open(&recorder, p, &p->env.recorder, err) ||
 	    !(p->config.libcurl ? client_open_libcurl(&client, err) : client_open(&client, err)))
 		return false;
 	const struct dispatch_config dispatch_config = {
@@ -494,7 +521,9 @@ static bool stages_open(struct pipeline *p, struct error *err)
 
 	return dispatch_open(&dispatch_config, p->config.upstreams, p->config.upstream_count,
 			     &worker_dispatch_ops, p, &p->env.dispatch, err) &&
-	       workers_open("pipeline", WORKERS, &p->env.workers, err);
+	       workers_open("pipeline", WORKERS, &p->env.workers, err) &&
+	       (p->config.cluster == NULL ||
+		cluster_open(p->config.cluster, &p->env, &p->batches, &p->env.cluster, err));
 }
 
 static void pipeline_init(struct pipeline *p, const struct pipeline_config *config,
@@ -510,6 +539,7 @@ static void pipeline_init(struct pipeline *p, const struct pipeline_config *conf
 		.store = store,
 		.blobs = blobs,
 		.ended = on_ended,
+		.sweep = on_sweep,
 		.time_is_good = time_is_good,
 		.day = &p->day,
 		.ctx = p,
@@ -525,13 +555,35 @@ static void pipeline_init(struct pipeline *p, const struct pipeline_config *conf
 	budget_init(&p->budget, config->memory_bytes);
 }
 
+/* Of one machine, whose directory has all: what is to go on. */
+static bool batches_resume(struct pipeline *p, struct error *err)
+{
+	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
+	size_t n;
+
+	if (!store_batches_open(p->env.store, &ids, &n, err))
+		return false;
+	/* What the process before wrote and did not sync is about to be read, and to count. */
+	if (n > 0 && p->config.redo != NULL && !redo_settle(p->config.redo, err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		pipeline_submit(p, ids[i]);
+	batches_wait(p);
+	return true;
+}
+
+/* Of a node: its directory is scratch, and it goes on with what it is lent. */
+static bool node_begin(struct pipeline *p, struct error *err)
+{
+	(void)err;
+	cluster_start(p->env.cluster);
+	return true;
+}
+
 bool pipeline_open(const char *data_dir, const struct pipeline_config *config, struct store *store,
 		   struct blobs *blobs, struct pipeline **ret, struct error *err)
 {
 	struct pipeline *p = calloc(1, sizeof(*p));
-
-	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
-	size_t n = 0;
 
 	if (p == NULL)
 		return fail_memory(err);
@@ -539,20 +591,15 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 	bool ok = slice_copy(slice_of(data_dir), p->data_dir, sizeof(p->data_dir)) ||
 		  fail_sys(err, ENAMETOOLONG, "opening %s", data_dir);
 	ok = ok && clock_begin(p, err) &&
-	     sweep_at_start(&p->sweep, coordinator_lost_at(&p->env), err) && stages_open(p, err) &&
-	     queue_tell(p, err) && tokens_look(p, err) && store_batches_open(store, &ids, &n, err);
+	     (config->cluster != NULL
+		      ? sweep_scratch(&p->sweep, err)
+		      : sweep_at_start(&p->sweep, coordinator_lost_at(&p->env), err)) &&
+	     stages_open(p, err) && queue_tell(p, err) && tokens_look(p, err) &&
+	     (config->cluster != NULL ? node_begin(p, err) : batches_resume(p, err));
 	if (!ok) {
 		pipeline_close(p);
 		return false;
 	}
-	/* What the process before wrote and did not sync is about to be read, and to count. */
-	if (n > 0 && config->redo != NULL && !redo_settle(config->redo, err)) {
-		pipeline_close(p);
-		return false;
-	}
-	for (size_t i = 0; i < n; i++)
-		pipeline_submit(p, ids[i]);
-	batches_wait(p);
 	check_times(p);
 	check_suspended(p);
 	sweep_regularly(p);
@@ -563,7 +610,11 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 bool pipeline_upstreams(struct pipeline *p, const struct upstream_config *list, size_t n,
 			struct error *err)
 {
-	return dispatch_upstreams(p->env.dispatch, list, n, err);
+	if (!dispatch_upstreams(p->env.dispatch, list, n, err))
+		return false;
+	if (p->env.cluster != NULL)
+		cluster_upstreams(p->env.cluster, list, n);
+	return true;
 }
 
 struct dispatch *pipeline_dispatch(struct pipeline *p)
@@ -576,6 +627,21 @@ bool pipeline_guest(struct pipeline *p, const struct client_guest *guest, struct
 	return dispatch_guest(p->env.dispatch, guest, err);
 }
 
+bool pipeline_takes_clients(struct pipeline *p, char *why, size_t size)
+{
+	return p->env.cluster == NULL || cluster_takes_clients(p->env.cluster, why, size);
+}
+
+struct node *pipeline_node(struct pipeline *p)
+{
+	return p->env.cluster != NULL ? cluster_node(p->env.cluster) : NULL;
+}
+
+size_t pipeline_spans(struct pipeline *p)
+{
+	return p->env.cluster != NULL ? cluster_spans(p->env.cluster) : 0;
+}
+
 struct budget *pipeline_budget(struct pipeline *p)
 {
 	return &p->budget;
@@ -585,6 +651,8 @@ void pipeline_drain(struct pipeline *p)
 {
 	p->draining = true;
 	log_info("pipeline.draining", kv_u64("at_most_ms", p->config.drain_ms));
+	if (p->env.cluster != NULL)
+		cluster_drain(p->env.cluster, p->config.drain_ms);
 	bool idle = dispatch_drain(p->env.dispatch, p->config.drain_ms);
 	dispatch_online_close(p->env.dispatch);
 	bool durable = recorder_wait(p->env.recorder, p->config.drain_ms);
@@ -609,10 +677,12 @@ void pipeline_close(struct pipeline *p)
 	batch_table_each(&p->batches, on_closing, NULL);
 	dispatch_stop(p->env.dispatch);
 	recorder_close(p->env.recorder); /* it still tells dispatch what is durable */
+	cluster_leave(p->env.cluster);   /* it tells dispatch what to drive */
 	dispatch_close(p->env.dispatch);
 	workers_close(p->env.workers);
 	for (struct coordinator *c; (c = batch_table_pop(&p->batches)) != NULL;)
 		coordinator_free(c);
+	cluster_close(p->env.cluster);
 	if (!day_flush(&p->day, p->env.store, &err))
 		log_fault("pipeline.tokens_not_counted", &err);
 	day_tokens_done(&p->day);

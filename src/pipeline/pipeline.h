@@ -18,6 +18,19 @@ struct pipeline;
 struct history;
 struct tracer;
 
+/* How this node joins others that share database and bucket (ARCHITECTURE.md, "Many machines"). */
+struct cluster_config {
+	const char *url;     /* of the database */
+	const char *address; /* where it can be reached, for people */
+	const char *version;
+	const char *digest; /* of the configuration: nodes that differ are seen */
+	bool drives;        /* false: it sends no lines, it serves the API alone */
+	/* Whether it does from now on what one node does for all; at first it does not. A pipeline
+	 * worker. */
+	void (*leads)(void *ctx, bool leads);
+	void *ctx;
+};
+
 struct pipeline_config {
 	const struct upstream_config *upstreams;
 	size_t upstream_count;
@@ -31,7 +44,8 @@ struct pipeline_config {
 	unsigned online_waiting_max; /* see dispatch.h */
 	struct verdict_rules rules;  /* of every batch; endpoint and model_served are its own */
 	uint64_t enqueued_requests_max, enqueued_tokens_max; /* 0: batches queue without end */
-	struct tracer *tracer;      /* the caller's; NULL: nothing is traced */
+	struct tracer *tracer;                /* the caller's; NULL: nothing is traced */
+	const struct cluster_config *cluster; /* NULL: this is the one machine */
 	struct redo *redo;          /* the caller's, of the data directory; NULL: there is none */
 	struct history *history;    /* the caller's; NULL: lines are not counted there */
 	struct org_queue org_queue; /* of an organization without its own; beyond it batches wait */
@@ -123,6 +137,14 @@ struct batch_pulse {
 /* Calls `each` for every batch that runs here; brief, and without calls of the pipeline. */
 typedef void (*pulse_fn)(void *ctx, const struct batch_pulse *pulse);
 void pipeline_pulses(struct pipeline *p, pulse_fn each, void *ctx);
+
+/* This node; NULL: it is the one machine. */
+struct node;
+struct node *pipeline_node(struct pipeline *p);
+/* Spans of batches that it has now; on one machine 0. */
+size_t pipeline_spans(struct pipeline *p);
+/* Whether clients are to be sent here; else `why` says in a sentence why not. */
+bool pipeline_takes_clients(struct pipeline *p, char *why, size_t size);
 
 /* Wakes the sweep: a file was deleted, its blob may go. */
 void pipeline_sweep(struct pipeline *p);
