@@ -30,6 +30,7 @@ struct api_config {
 	uint64_t webhook_endpoints_max; /* of an organization; 0: any number */
 	const struct price *prices;     /* of models; copied */
 	size_t price_count;
+	bool is_worker;          /* a node that is not for clients: /readyz */
 	const char *version;     /* of the program, for /metrics; static */
 	struct tracer *tracer;   /* the caller's; NULL: nothing is traced */
 	struct history *history; /* the caller's; NULL: there is none */

@@ -39,11 +39,24 @@ bool health_takes_work(const struct request *rq, struct error *err)
 	return fail(err, ERR_UNAVAILABLE, "The server is shutting down. Please retry shortly.");
 }
 
+/* A load balancer sends clients where it is true. */
+static bool node_takes_clients(const struct request *rq, struct error *err)
+{
+	char why[256];
+
+	if (rq->api->config.is_worker)
+		return fail(
+			err, ERR_UNAVAILABLE,
+			"This node is a worker: it sends lines, and is not for clients (role).");
+	return pipeline_takes_clients(rq->api->pipeline, why, sizeof(why)) ||
+	       fail(err, ERR_UNAVAILABLE, "%s", why);
+}
+
 bool health_ready(struct request *rq, struct http_response *r, struct error *err)
 {
 	if (!blobs_answer(rq->api->blobs))
 		return fail(err, ERR_UNAVAILABLE,
 			    "The server cannot reach its object storage now. Try again later.");
-	return health_takes_work(rq, err) && store_answers(rq->api->store, err) &&
-	       health_alive(rq, r, err);
+	return health_takes_work(rq, err) && node_takes_clients(rq, err) &&
+	       store_answers(rq->api->store, err) && health_alive(rq, r, err);
 }

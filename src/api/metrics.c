@@ -218,6 +218,29 @@ static void write_online(struct buf *to, const struct scheduling_view *v)
 	prometheus_write(to, online_metrics, ARRAY_LEN(online_metrics), &view);
 }
 
+/* On one machine without a line. */
+static const struct metric node_metrics[] = {
+	{ "lowtide_nodes", "gauge", "Nodes whose lease runs, as this one sees them.",
+	  F(node.nodes) },
+	{ "lowtide_node_lease_seconds", "gauge",
+	  "How long this node may still send without renewing its lease.", F(node.lease_s),
+	  .decimals = 3 },
+	{ "lowtide_node_leader", "gauge", "1 while this node does what one node is to do.",
+	  F(node.is_leader) },
+	{ "lowtide_node_upstreams_driven", "gauge", "Upstreams that this node drives.",
+	  F(node.driven) },
+	{ "lowtide_node_spans", "gauge", "Spans of batches that this node has.", F(node.spans) },
+	{ "lowtide_node_buried_total", "counter",
+	  "How often this node's lease ran out and others took what it had.", F(node.buried) },
+};
+
+static void write_node(struct buf *to, const struct metrics_figures *f)
+{
+	const struct metric_rows node = METRIC_ROWS(f, f->node.is_node ? 1 : 0);
+
+	prometheus_write(to, node_metrics, ARRAY_LEN(node_metrics), &node);
+}
+
 void metrics_write(struct buf *to, const struct metrics_figures *f, const struct scheduling_view *v)
 {
 	write_process(to, f);
@@ -227,6 +250,7 @@ void metrics_write(struct buf *to, const struct metrics_figures *f, const struct
 	write_online(to, v);
 	write_webhooks(to, f);
 	write_traces(to, f);
+	write_node(to, f);
 }
 
 /* ---- figures ---- */
@@ -332,7 +356,8 @@ bool metrics_get(struct request *rq, struct http_response *r, struct error *err)
 	struct view_asked asked = scheduling_asked(rq, false);
 
 	figures_read(&figures, rq); /* memory as it is without the view */
-	if (!dispatch_view(pipeline_dispatch(rq->api->pipeline), &asked, &view, err))
+	if (!nodes_figures(rq->api->pipeline, &figures.node, err) ||
+	    !dispatch_view(pipeline_dispatch(rq->api->pipeline), &asked, &view, err))
 		return false;
 	r->content_type = "text/plain; version=0.0.4; charset=utf-8";
 	metrics_write(&r->body, &figures, &view);

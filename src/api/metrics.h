@@ -1,6 +1,7 @@
 /* metrics.h: GET /metrics, as Prometheus text (contract 13). */
 #pragma once
 
+#include "api/nodes.h"
 #include "api/request.h"
 #include "dispatch/view.h"
 
@@ -35,6 +36,7 @@ struct metrics_figures {
 	uint64_t memory_limit_bytes;
 	struct webhook_figures webhooks;
 	uint64_t spans_sent, spans_dropped;
+	struct node_figures node;
 };
 
 bool metrics_get(struct request *rq, struct http_response *r, struct error *err);

@@ -1,7 +1,9 @@
 /* part.c: the bytes go where part_open() says, and count once their row is in the store.
  *
  * Behind upload_row.blob_bytes the upload's blob holds nothing that counts: a crash, a client that
- * goes away and a part that is refused leave bytes there, which the next opening cuts off. */
+ * goes away and a part that is refused leave bytes there, which the next opening cuts off.
+ *
+ * Of nodes none knows whether another appends, so there every part has a blob of its own. */
 #include "api/part.h"
 
 #include <errno.h>
@@ -44,7 +46,8 @@ static bool part_open(struct part_form *p, struct error *err)
 	struct api *api = p->api;
 	struct upload_row u;
 	/* First: from then on nobody else moves the end of the blob. */
-	bool in_turn = upload_claim_blob(&api->upload_claims, &p->claim, p->upload);
+	bool in_turn = !store_is_shared(api->store) &&
+		       upload_claim_blob(&api->upload_claims, &p->claim, p->upload);
 
 	if (!store_upload_get(api->store, p->org, p->upload, sys.now_s(), &u, err) ||
 	    !upload_is_pending(&u, err))

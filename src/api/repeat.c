@@ -47,7 +47,7 @@ bool repeat_begin(struct request *rq, const char *route, struct http_response *r
 	const char *key = http_request_header(rq->http, "Idempotency-Key");
 	const char *count = http_request_header(rq->http, "x-stainless-retry-count");
 
-	*call = (struct call){ .route = route };
+	*call = (struct call){ .route = route, .of_nodes = store_is_shared(rq->api->store) };
 	memcpy(call->key, rq->key.id, sizeof(call->key));
 	call->resent = count != NULL && strtol(count, NULL, 10) >= 1;
 	if (key == NULL || key[0] == '\0')

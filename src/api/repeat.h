@@ -4,7 +4,10 @@
  *
  * A call with an Idempotency-Key claims that key from its headers on. One without claims its
  * content as soon as that is known: then only a resend (x-stainless-retry-count >= 1) is held off,
- * since two plain calls may be the same and make two objects. Any thread. */
+ * since two plain calls may be the same and make two objects. Any thread.
+ *
+ * A call that runs on another node is not held off here: of two the first to be entered in the store makes
+ * the object, and the other, which has worked in vain, gets that for its answer (store/calls.c). */
 #pragma once
 
 #include <pthread.h>

@@ -15,6 +15,7 @@
 #include "api/lines.h"
 #include "api/metrics.h"
 #include "api/models.h"
+#include "api/nodes.h"
 #include "api/online.h"
 #include "api/operator.h"
 #include "api/part.h"
@@ -106,6 +107,8 @@ static const struct route routes[] = {
 	{ "GET", "/v1/lowtide/events", .keys = KEYS_FOR_AN_ORG, .handle = events_org },
 	{ "GET", "/v1/lowtide/scheduling", .work = HTTP_INSTANT, .keys = KEYS_OF_ALL,
 	  .handle = scheduling_get },
+	{ "GET", "/v1/lowtide/nodes", .work = HTTP_INSTANT, .keys = KEYS_OF_OPERATOR,
+	  .handle = nodes_get },
 	{ "GET", "/v1/lowtide/history", .keys = KEYS_OF_ALL, .handle = history_get },
 	{ "GET", "/v1/lowtide/limits", .keys = KEYS_FOR_AN_ORG, .handle = limits_get },
 	{ "GET", "/v1/lowtide/orgs", .work = HTTP_LIST, .keys = KEYS_OF_OPERATOR,

@@ -1,7 +1,11 @@
 /* upload_complete.c: where the list names the parts of the upload's own blob in their order and no
  * others, that blob becomes the file: it is read once, and nothing is written but its index. Else
  * the parts are copied into another blob in the same pass. Whatever fails, the upload stays pending
- * with all its parts. */
+ * with all its parts.
+ *
+ * Of nodes each part has a blob of its own, and the store that they share makes the file of those: that
+ * is read once, too. Two nodes that complete one upload make a file each; the first to enter its own has
+ * made the upload's, and the other drops its own and answers with that. */
 #include "api/upload_complete.h"
 
 #include <openssl/evp.h>
@@ -15,12 +19,22 @@
 #include "api/uploads.h"
 #include "base/log.h"
 #include "base/sys.h"
+#include "blob/objects.h"
 #include "blob/parts.h"
 
 #define MD5_HEX 32
 /* What a pass takes at most, for Retry-After while it runs. */
 #define BYTES_PER_S (256u << 20)
 #define RETRY_MOST_S 60u
+/* Parts that are smaller on average are copied: of as many objects a file is slow to read. */
+#define JOIN_PART_BYTES (1u << 20)
+
+/* How the parts become the file. */
+enum making {
+	IN_PLACE, /* the upload's blob is it */
+	JOINED,   /* of blobs that are parts, by the store that has them */
+	COPIED,
+};
 
 struct completion {
 	struct api *api;
@@ -142,7 +156,7 @@ static bool sizes_check(const struct completion *c, struct error *err)
 			  (unsigned long long)sum, (unsigned long long)c->upload.bytes);
 }
 
-/* Whether the upload's blob is the file. */
+/* Whether the upload's blob is the file. A node cannot tell: another may append to it. */
 static bool is_in_place(const struct completion *c)
 {
 	uint64_t at = 0;
@@ -153,7 +167,24 @@ static bool is_in_place(const struct completion *c)
 			return false;
 		at += p->bytes;
 	}
-	return c->alone && c->n > 0 && at == c->upload.blob_bytes;
+	return !store_is_shared(c->api->store) && c->alone && c->n > 0 &&
+	       at == c->upload.blob_bytes;
+}
+
+static bool is_of_blobs(const struct completion *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (strcmp(c->parts[i].blob, c->parts[i].id) != 0)
+			return false;
+	return store_is_shared(c->api->store) && c->n > 0 &&
+	       c->upload.bytes / c->n >= JOIN_PART_BYTES;
+}
+
+static enum making making_of(const struct completion *c)
+{
+	if (is_in_place(c))
+		return IN_PLACE;
+	return is_of_blobs(c) ? JOINED : COPIED;
 }
 
 /* ---- the pass ---- */
@@ -186,6 +217,21 @@ static bool parts_open(const struct completion *c, struct blob_reader **ret, str
 	return ok;
 }
 
+/* crash: a blob of no row, which the sweep of a start removes. */
+static bool parts_join(const struct completion *c, struct blob_reader **ret, struct error *err)
+{
+	struct blob_joined *list = calloc(c->n, sizeof(*list));
+
+	if (list == NULL)
+		return fail_memory(err);
+	for (size_t i = 0; i < c->n; i++)
+		list[i] = (struct blob_joined){ c->parts[i].blob, c->parts[i].bytes };
+	bool ok = blobs_join(c->api->blobs, c->file.id, list, c->n, err) &&
+		  blob_open(c->api->blobs, c->file.id, BLOB_DATA, ret, err);
+	free(list);
+	return ok;
+}
+
 static bool md5_check(const struct completion *c, const struct ingest *in, struct error *err)
 {
 	return c->md5[0] == '\0' || strcasecmp(c->md5, ingest_md5(in)) == 0 ||
@@ -195,7 +241,7 @@ static bool md5_check(const struct completion *c, const struct ingest *in, struc
 }
 
 /* The bytes of `from` become the blob c->file.id with an index, or are it and get one. */
-static bool pass(struct completion *c, const struct blob_reader *from, bool in_place,
+static bool pass(struct completion *c, const struct blob_reader *from, bool beside,
 		 struct error *err)
 {
 	struct ingest_limits limits = c->api->config.limits;
@@ -204,8 +250,8 @@ static bool pass(struct completion *c, const struct blob_reader *from, bool in_p
 	limits.file_bytes = 0; /* judged when it was announced, by another limit */
 	limits.md5 = c->md5[0] != '\0';
 	limits.use = budget_use(c->api->budget, BUDGET_UPLOADS);
-	if (!(in_place ? ingest_open_beside(c->api->blobs, from, &limits, &in, err)
-		       : ingest_open(c->api->blobs, &limits, &in, err)))
+	if (!(beside ? ingest_open_beside(c->api->blobs, from, &limits, &in, err)
+		     : ingest_open(c->api->blobs, &limits, &in, err)))
 		return false;
 	if (!ingest_read(in, from, err) || !ingest_finish(in, err) || !md5_check(c, in, err)) {
 		ingest_abort(in);
@@ -215,22 +261,25 @@ static bool pass(struct completion *c, const struct blob_reader *from, bool in_p
 	return ingest_commit(in, c->file.id, err);
 }
 
-static bool file_make(struct completion *c, bool in_place, struct error *err)
+static bool file_open(struct completion *c, enum making how, struct blob_reader **ret,
+		      struct error *err)
+{
+	if (how == IN_PLACE) {
+		memcpy(c->file.id, c->upload.blob, sizeof(c->file.id));
+		return blob_cut(c, err) &&
+		       blob_open(c->api->blobs, c->upload.blob, BLOB_DATA, ret, err);
+	}
+	id_file(c->file.id);
+	return how == JOINED ? parts_join(c, ret, err) : parts_open(c, ret, err);
+}
+
+static bool file_make(struct completion *c, enum making how, struct error *err)
 {
 	struct blob_reader *from;
-	bool opened;
 
-	if (in_place) {
-		memcpy(c->file.id, c->upload.blob, sizeof(c->file.id));
-		opened = blob_cut(c, err) &&
-			 blob_open(c->api->blobs, c->upload.blob, BLOB_DATA, &from, err);
-	} else {
-		id_file(c->file.id);
-		opened = parts_open(c, &from, err);
-	}
-	if (!opened)
+	if (!file_open(c, how, &from, err))
 		return false;
-	bool ok = pass(c, from, in_place, err);
+	bool ok = pass(c, from, how != COPIED, err);
 	blob_reader_close(from);
 	return ok;
 }
@@ -249,21 +298,19 @@ static void file_describe(struct completion *c)
 	memcpy(f->filename, c->upload.filename, sizeof(f->filename));
 }
 
-/* The file was not entered. A copy goes. The upload's blob stays while its row is pending; else its
- * end has named the blob as spare, and what the pass has added to it may have come after the sweep.
- * Of an upload that has ended meanwhile, so that its parts may be gone, *why says that. */
-static void file_leave(struct completion *c, bool in_place, struct error *why)
+/* The file was not entered. A copy goes. The upload's blob stays while its row is pending, and where
+ * another call has made the file of it; else its end has named the blob as spare, and what the pass has
+ * added to it may have come after the sweep. */
+static void file_leave(const struct completion *c, bool in_place)
 {
 	struct upload_row u;
 	struct error err;
-	bool known = store_upload_get(c->api->store, c->upload.org, c->upload.id, sys.now_s(), &u,
-				      &err);
-	bool stays = in_place && (!known || !u.ended);
+	bool stays = in_place && (!store_upload_get(c->api->store, c->upload.org, c->upload.id,
+						    sys.now_s(), &u, &err) ||
+				  !u.ended || strcmp(u.file, c->file.id) == 0);
 
 	if (!stays && !blob_remove(c->api->blobs, c->file.id, &err))
 		log_fault("upload.orphan", &err, kv_str("file", c->file.id));
-	if (known && !upload_is_pending(&u, &err))
-		*why = err;
 }
 
 static bool complete(struct completion *c, struct error *err)
@@ -273,14 +320,14 @@ static bool complete(struct completion *c, struct error *err)
 	if (!upload_is_pending(&c->upload, err) ||
 	    !store_parts_get(api->store, c->upload.id, c->parts, c->n, err) || !sizes_check(c, err))
 		return false;
-	bool in_place = is_in_place(c);
-	bool ok = file_make(c, in_place, err);
+	enum making how = making_of(c);
+	bool ok = file_make(c, how, err);
 	if (ok)
 		file_describe(c);
 	ok = ok && input_first_line_check(api, c->file.id, err) &&
 	     store_upload_complete(api->store, c->upload.id, &c->file, c->list, err);
 	if (!ok) {
-		file_leave(c, in_place, err);
+		file_leave(c, how == IN_PLACE);
 		return false;
 	}
 	c->upload.status = UPLOAD_COMPLETED;
@@ -306,6 +353,36 @@ static bool is_repeated(const struct completion *c)
 	return c->upload.status == UPLOAD_COMPLETED && strcmp(c->upload.part_list, c->list) == 0;
 }
 
+static bool first_file_get(struct completion *c, struct error *err)
+{
+	return store_file_get(c->api->store, c->upload.org, c->upload.file, sys.now_s(), &c->file,
+			      err);
+}
+
+/* Of an upload that has ended meanwhile, so that its parts may be gone, *why says that. */
+static void upload_reread(struct completion *c, struct error *why)
+{
+	struct upload_row u;
+	struct error err;
+
+	if (!store_upload_get(c->api->store, c->upload.org, c->upload.id, sys.now_s(), &u, &err))
+		return;
+	if (!upload_is_pending(&u, &err))
+		*why = err;
+	c->upload = u;
+}
+
+/* Where another node has completed it meanwhile, with the same parts, that call was the first. */
+static bool complete_or_repeat(struct completion *c, struct error *err)
+{
+	if (!is_repeated(c)) {
+		if (complete(c, err))
+			return true;
+		upload_reread(c, err);
+	}
+	return is_repeated(c) && first_file_get(c, err);
+}
+
 bool upload_complete(struct request *rq, struct http_response *r, struct error *err)
 {
 	struct api *api = rq->api;
@@ -319,10 +396,8 @@ bool upload_complete(struct request *rq, struct http_response *r, struct error *
 		return false;
 	if (!claimed)
 		return fail_running(&c, r, err);
-	bool ok = is_repeated(&c) ? store_file_get(api->store, rq->key.org, c.upload.file,
-						   sys.now_s(), &c.file, err)
-				  : complete(&c, err);
-	if (ok)
-		upload_write(&r->body, &c.upload, &c.file);
-	return ok;
+	if (!complete_or_repeat(&c, err))
+		return false;
+	upload_write(&r->body, &c.upload, &c.file);
+	return true;
 }
