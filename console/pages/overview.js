@@ -10,6 +10,7 @@ import { Plot } from "../lib/plot.js";
 import { link } from "../lib/route.js";
 import { Empty, Fault, Page, Panel, Pending, Status, Table, Time, useClock } from "../lib/ui.js";
 import { useValue } from "../lib/value.js";
+import { Nodes } from "./nodes.js";
 import { Upstreams } from "./upstreams.js";
 
 const OPEN = "validating,in_progress,finalizing,cancelling";
@@ -153,6 +154,7 @@ export function Overview() {
 		<${Running} open=${open} load=${load} />
 		<${Plots} />
 		<${Upstreams} load=${scheduling} />
+		${session.get().operator && html`<${Nodes} />`}
 		<${Ended} load=${failed} />
 	<//>`;
 }

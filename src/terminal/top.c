@@ -48,13 +48,25 @@ static bool look_at_orgs(struct remote *r, const json_t *list, struct top_look *
 	return true;
 }
 
+/* A server of before there were nodes has none. */
+static bool look_at_nodes(struct remote *r, struct top_look *l, struct error *err)
+{
+	json_t *list = NULL;
+
+	if (!get(r, "/lowtide/nodes", &list, err))
+		return remote_status(r) == 404;
+	l->nodes = json_incref((json_t *)member_at(list, "data"));
+	json_decref(list);
+	return true;
+}
+
 /* A key that is no operator's is told so by the first call, and sees its own limits. */
 static bool look_at_use(struct remote *r, struct top_look *l, struct error *err)
 {
 	json_t *list = NULL;
 
 	if (get(r, "/lowtide/orgs", &list, err)) {
-		bool good = look_at_orgs(r, list, l, err);
+		bool good = look_at_orgs(r, list, l, err) && look_at_nodes(r, l, err);
 		json_decref(list);
 		return good;
 	}
@@ -76,7 +88,8 @@ static bool look(struct remote *r, bool with_use, struct top_look *l, struct err
 		return true;
 	json_decref(l->orgs);
 	json_decref(l->limits);
-	l->orgs = l->limits = NULL;
+	json_decref(l->nodes);
+	l->orgs = l->limits = l->nodes = NULL;
 	return look_at_use(r, l, err);
 }
 

@@ -11,6 +11,7 @@ void top_look_done(struct top_look *l)
 	json_decref(l->scheduling);
 	json_decref(l->orgs);
 	json_decref(l->limits);
+	json_decref(l->nodes);
 	*l = (struct top_look){ 0 };
 }
 
@@ -56,6 +57,52 @@ static void put_others(struct table_cell *cell, const json_t *row)
 static void put_slots(struct table_cell *cell, const json_t *row)
 {
 	put_rounded(cell, row, "slots");
+}
+
+static void put_lease(struct table_cell *cell, const json_t *row)
+{
+	double left_s = member_real(row, "lease_left_s");
+
+	if (!json_is_number(member_at(row, "lease_left_s")))
+		return;
+	buf_printf(cell->text, "%.0fs", left_s);
+	if (left_s <= 0)
+		cell->color = COLOR_RED;
+}
+
+static void put_driven(struct table_cell *cell, const json_t *row)
+{
+	const json_t *names = member_at(row, "upstreams");
+
+	for (size_t i = 0; i < json_array_size(names); i++) {
+		buf_text(cell->text, i > 0 ? ", " : "");
+		member_put(cell->text, json_array_get(names, i));
+	}
+}
+
+/* What a person has to look at comes last. */
+static void put_node_state(struct table_cell *cell, const json_t *row)
+{
+	const struct {
+		const char *words;
+		bool is_so;
+		enum tty_color color;
+	} states[] = {
+		{ "leads", member_true(row, "is_leader"), COLOR_NONE },
+		{ "draining", member_true(row, "draining"), COLOR_YELLOW },
+		{ "version differs", member_true(row, "version_differs"), COLOR_YELLOW },
+		{ "config differs", member_true(row, "config_differs"), COLOR_YELLOW },
+	};
+
+	bool any = false; /* the buffer has other cells' texts, too */
+
+	for (size_t i = 0; i < ARRAY_LEN(states); i++) {
+		if (!states[i].is_so)
+			continue;
+		buf_printf(cell->text, "%s%s", any ? ", " : "", states[i].words);
+		cell->color = states[i].color;
+		any = true;
+	}
 }
 
 static void put_suspended(struct table_cell *cell, const json_t *row)
@@ -111,6 +158,20 @@ static void put_own_use(struct table_cell *cell, const json_t *limit)
 {
 	put_use(cell, limit);
 }
+
+static const struct table_column node_columns[] = {
+	{ "NODE", "address", .shrinks = true },
+	{ "ROLE", "role", .gives_way = 2 },
+	{ "LEASE", .put = put_lease, .right = true },
+	{ "VERSION", "version", .gives_way = 1 },
+	{ "STATE", .put = put_node_state },
+	{ "DRIVES", .put = put_driven, .shrinks = true },
+};
+static const char *const node_plain[] = {
+	"id",        "address",  "role",      "lease_left_s",    "version",
+	"is_leader", "draining", "upstreams", "version_differs", "config_differs",
+	NULL
+};
 
 static const struct table_column upstream_columns[] = {
 	{ "UPSTREAM", "name", .shrinks = true },
@@ -184,7 +245,7 @@ static const char *const limit_plain[] = { "name", "use", "limit", "resets_at", 
 
 /* ---- rows ---- */
 
-enum { UPSTREAMS, LANES, MODELS, ORGS, LIMITS, SECTIONS };
+enum { NODES, UPSTREAMS, LANES, MODELS, ORGS, LIMITS, SECTIONS };
 
 static const struct {
 	const char *kind;
@@ -192,6 +253,7 @@ static const struct {
 	unsigned count;
 	const char *const *plain;
 } sections[SECTIONS] = {
+	[NODES] = { "node", node_columns, ARRAY_LEN(node_columns), node_plain },
 	[UPSTREAMS] = { "upstream", upstream_columns, ARRAY_LEN(upstream_columns), upstream_plain },
 	[LANES] = { "lane", lane_columns, ARRAY_LEN(lane_columns), lane_plain },
 	[MODELS] = { "model", model_columns, ARRAY_LEN(model_columns), model_plain },
@@ -239,10 +301,18 @@ static json_t *org_rows(const json_t *orgs)
 	return rows;
 }
 
+/* NULL: there is one, which is the server itself. */
+static json_t *node_rows(json_t *nodes)
+{
+	return json_array_size(nodes) > 1 ? json_incref(nodes) : NULL;
+}
+
 /* The caller's; an array, or NULL. */
 static json_t *rows_of(const struct top_look *l, unsigned section)
 {
 	switch (section) {
+	case NODES:
+		return node_rows(l->nodes);
 	case UPSTREAMS:
 		return json_incref((json_t *)member_at(l->scheduling, "upstreams"));
 	case LANES:
@@ -317,5 +387,7 @@ void top_json(const struct top_look *l, struct buf *to)
 	put_member(to, "orgs", l->orgs);
 	buf_char(to, ',');
 	put_member(to, "limits", l->limits);
+	buf_char(to, ',');
+	put_member(to, "nodes", l->nodes);
 	buf_text(to, "}\n");
 }
