@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/nodes.h"
 #include "blob/bucket.h"
 
 #define SECRET_SIZE 2048
@@ -175,8 +176,11 @@ bool server_blobs_open(const struct config *c, struct redo *redo, bool adopt, st
 		return blobs_open(c->data, redo, ret, err);
 	if (!id_read(c, id, err) || !bucket_open(c, ret, err))
 		return false;
-	if (blobs_bucket_claim(*ret, id, adopt, err))
+	if (blobs_bucket_claim(*ret, id, adopt, err)) {
+		if (config_is_node(c))
+			blobs_bucket_share(*ret);
 		return true;
+	}
 	blobs_close(*ret);
 	*ret = NULL;
 	return false;

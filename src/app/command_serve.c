@@ -57,6 +57,8 @@ int command_serve(int argc, char **argv)
 		STORE_ROW,
 		OPTION("blobs", OPTION_BLOBS, "s3://BUCKET/PREFIX",
 		       "keep files and results in a bucket of an S3-compatible store"),
+		OPTION("role", OPTION_ROLE, "api|worker|all",
+		       "what a node does that shares --store and --blobs with others (all)"),
 		UPSTREAM_ROW,
 		PROFILE_ROW,
 		CONFIG_ROW,

@@ -114,6 +114,9 @@ error_t parse_setting(int key, char *arg, struct argp_state *state, struct setti
 	case OPTION_BLOBS:
 		flag_add(given, "--blobs", "blobs.url", arg, state);
 		return 0;
+	case OPTION_ROLE:
+		flag_add(given, "--role", "role", arg, state);
+		return 0;
 	case OPTION_LISTEN:
 		flag_add(given, "--listen", "listen", arg, state);
 		return 0;

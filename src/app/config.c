@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "app/config_impl.h"
+#include "app/nodes.h"
 #include "app/version.h"
 #include "base/duration.h"
 #include "store/store.h"
@@ -307,6 +308,7 @@ struct api_config config_api(const struct config *c)
 		.prices = c->ready_prices,
 		.price_count = c->price_count,
 		.version = lowtide_version,
+		.is_worker = config_is_node(c) && c->role == ROLE_WORKER,
 		.webhook_endpoints_max = c->webhook_endpoints,
 		.first_line_checked = c->first_line,
 		.input_expires_after_s = c->input_files_s,

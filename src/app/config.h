@@ -63,11 +63,15 @@ struct price_setting {
 	struct origin origin;
 };
 
+/* What a node does that shares a database and a bucket with others. */
+enum node_role { ROLE_ALL, ROLE_API, ROLE_WORKER };
+
 struct config {
 	/* one member a setting, see the table in settings.c */
 	struct address listen;
 	char *data;
 	char *store;          /* NULL: in the data directory */
+	int role;             /* enum node_role */
 	int profile;          /* enum profile */
 	uint64_t concurrency; /* AMOUNT_AUTO: automatic */
 	uint64_t max_concurrency, max_attempts, patience_s, line_timeout_s, drain_s, response_bytes;

@@ -11,6 +11,7 @@
 
 #include "app/blobs.h"
 #include "app/endpoints.h"
+#include "app/nodes.h"
 #include "app/notify.h"
 #include "app/reload.h"
 #include "app/version.h"
@@ -40,6 +41,7 @@ struct server {
 	struct blobs *blobs;
 	struct tracer *tracer; /* NULL: nothing is traced */
 	struct history *history;
+	struct node_identity node; /* of a node alone */
 	struct pipeline *pipeline;
 	struct api *api;
 	struct http_server *http;
@@ -205,6 +207,12 @@ static bool open_tracer(struct server *s, const struct config *c, struct error *
 			   &s->tracer, err);
 }
 
+/* Of the nodes one delivers events. */
+static void on_leads(void *ctx, bool leads)
+{
+	webhooks_yield(ctx, !leads);
+}
+
 /* Pipeline and API, and what both are given. */
 static bool open_stages(struct server *s, const struct config *c,
 			const struct pipeline_config *given, struct error *err)
@@ -215,9 +223,24 @@ static bool open_stages(struct server *s, const struct config *c,
 	pipeline.tracer = api.tracer = s->tracer;
 	pipeline.history = api.history = s->history;
 	pipeline.redo = s->redo;
+	if (config_is_node(c)) {
+		s->node.cluster.leads = on_leads;
+		s->node.cluster.ctx = s->webhooks;
+		pipeline.cluster = &s->node.cluster;
+		webhooks_yield(s->webhooks, true);
+	}
 	api.webhooks = s->webhooks;
 	return pipeline_open(c->data, &pipeline, s->store, s->blobs, &s->pipeline, err) &&
 	       api_open(&api, s->store, s->blobs, s->pipeline, &s->api, err);
+}
+
+/* A single server has its store to itself, and a node shares it. */
+static bool join_store(struct server *s, const struct config *c, bool adopt, struct error *err)
+{
+	if (!config_is_node(c))
+		return store_claim(s->store, err) && data_dir_join(c->data, s->store, adopt, err);
+	return store_share(s->store, err) && data_dir_share(c->data, s->store, adopt, err) &&
+	       node_identity_make(c, http_listening_port(s->listen_fd), &s->node, err);
 }
 
 static bool server_open(struct server *s, const struct config *c,
@@ -227,8 +250,8 @@ static bool server_open(struct server *s, const struct config *c,
 	       data_dir_lock(c->data, &s->lock_fd, err) &&
 	       (c->store != NULL || data_dir_check(c->data, adopt, err)) &&
 	       store_open_at(&(struct store_place){ c->data, c->store }, &s->store, err) &&
-	       store_claim(s->store, err) && data_dir_join(c->data, s->store, adopt, err) &&
-	       open_webhooks(s, c, err) && redo_open(c->data, &s->redo, err) &&
+	       join_store(s, c, adopt, err) && open_webhooks(s, c, err) &&
+	       redo_open(c->data, &s->redo, err) &&
 	       server_blobs_open(c, s->redo, adopt, &s->blobs, err) && open_tracer(s, c, err) &&
 	       history_open(c->data, &s->history, err) && open_stages(s, c, pipeline, err) &&
 	       first_key(s, c, err) && open_http(s, c, err);
@@ -282,7 +305,8 @@ static void server_close(struct server *s, const struct config *c)
 	api_close(s->api);
 	history_close(s->history);
 	tracer_close(s->tracer);
-	if (s->blobs != NULL && !data_dir_leave(c->data, s->store, &err))
+	if (s->blobs != NULL && !(config_is_node(c) ? data_dir_share_end(c->data, s->store, &err)
+						    : data_dir_leave(c->data, s->store, &err)))
 		log_fault("data.not_left", &err);
 	if (s->blobs != NULL)
 		blobs_close(s->blobs);

@@ -20,6 +20,7 @@
 static const char *const profile_words[] = { "kimi", "openai", NULL };
 static const char *const missing_file_words[] = { "refuse", "fail", NULL };
 static const char *const client_words[] = { "auto", "libcurl", NULL };
+static const char *const role_words[] = { "all", "api", "worker", NULL };
 static const char *const log_level_words[] = { "debug", "info", "warn", "error", "off", NULL };
 static const char *const log_format_words[] = { "text", "json", NULL };
 
@@ -39,6 +40,9 @@ const struct setting settings[] = {
 	{ "store", SETTING_TEXT, AT(store), BOTH(NULL),
 	  .about = "PostgreSQL database to keep keys, files' and batches' rows in: a URL without a "
 		   "password; unset: data/meta.db" },
+	{ "role", SETTING_CHOICE, AT(role), BOTH("all"), .words = role_words,
+	  .about = "what a node does that shares store and blobs with others: api sends no lines, "
+		   "worker is not ready for clients (/readyz)" },
 	{ "profile", SETTING_CHOICE, AT(profile), BOTH("kimi"), .words = profile_words,
 	  .about = "the vendor whose rules hold: Kimi or OpenAI" },
 	{ "upstreams", SETTING_UPSTREAMS, AT(upstreams), BOTH(NULL), AT_RELOAD,
