@@ -1,7 +1,16 @@
-/* migrate.h: `lowtide migrate`: the rows of a data directory's meta.db move to PostgreSQL. */
+/* migrate.h: `lowtide migrate`: the rows of a data directory's meta.db move to PostgreSQL; and for nodes
+ * its files and what has ended of open batches to a bucket. */
 #pragma once
 
-/* No server runs on the directory. Bytes and journals stay, meta.db becomes meta.db.moved: a start
- * without the store is refused from then on. Asked again after a crash, it goes on. Returns an exit
- * code: 2 where the directory has no database, or the schema rows of another. */
-int migrate(const char *data_dir, const char *url);
+#include "blob/blob.h"
+
+struct migrate_config {
+	const char *data_dir, *url;
+	/* Opens the bucket, once the directory is locked; NULL: files and journals stay. */
+	bool (*bucket)(void *ctx, struct blobs **ret, struct error *err);
+	void *ctx;
+};
+/* No server runs on the directory. meta.db becomes meta.db.moved: a start without the store is refused from then
+ * on. Asked again after a crash, it goes on. Returns an exit code: 2 where the directory has no database, the
+ * schema rows of another, or a batch cannot go now. */
+int migrate(const struct migrate_config *c);
