@@ -403,6 +403,35 @@ def test_one_reading_alone_is_drawn(kimi, look):
     page.wait_for_function(DRAWN)
 
 
+def test_nodes_are_shown_where_there_are_several(kimi, look):
+    one = {"address": "lt-1:8000", "version": "1.0", "role": "driver", "is_self": True, "is_leader": True,
+           "lease_left_s": 12.3, "draining": False, "upstreams": ["gpu-a", "gpu-b"],
+           "version_differs": False, "config_differs": False, "id": "01"}  # fmt: skip
+    odd = {**one, "id": "02", "address": "lt-2:8000", "is_self": False, "is_leader": False, "draining": True,
+           "upstreams": [], "version_differs": True, "config_differs": True}  # fmt: skip
+    over = {**odd, "id": "03", "address": "lt-3:8000", "lease_left_s": 0, "role": "api", "draining": False}
+    answer = {"object": "list", "clustered": True, "fault": None, "data": [one, odd, over]}
+    window = look(kimi, key=kimi.server.operator_key())
+    window.page.route("**/v1/lowtide/nodes", lambda route: route.fulfill(json=answer))
+    page = window.open()
+    first, second, third = (page.get_by_role("row", name=re.compile(f"^lt-{n}:")) for n in (1, 2, 3))
+    expect(first).to_contain_text("leads")
+    expect(first).to_contain_text("gpu-a, gpu-b")
+    expect(first).not_to_contain_text("differs")
+    for words_of in ("draining", "version differs", "configuration differs"):
+        expect(second.locator(".badge.warn", has_text=words_of)).to_be_visible()
+    expect(third.locator(".badge.bad")).to_have_text("lease over")
+    assert not window.axe() and window.overflow() <= 0
+    answer.update(fault="This node has no lease yet.", data=[{**row, "lease_left_s": None} for row in (one, odd)])
+    page.reload()
+    expect(page.get_by_text("This node has no lease yet.")).to_be_visible()
+    expect(page.locator(".badge.bad")).to_have_count(0)
+    answer.update(clustered=False, fault=None, data=[])
+    page.reload()
+    page.get_by_role("heading", name="Upstreams").wait_for()
+    expect(page.get_by_role("heading", name="Nodes")).to_have_count(0)
+
+
 # ---- batches ----
 
 

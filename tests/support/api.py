@@ -50,7 +50,8 @@ MEMBERS = {
     "request_counts", "output_file_id", "error_file_id", "expires_at", "errors", "metadata",
     "model", "usage", "lowtide", *STAMPS.values(),
 }  # fmt: skip
-STALL_REASONS = (None, "upstream_429", "upstream_down", "upstream_refused", "online", "paused", "quota", "held")
+STALL_REASONS = (None, "upstream_429", "upstream_down", "upstream_refused", "online", "paused", "quota", "held",
+                 "elsewhere")  # fmt: skip
 LOWTIDE_COUNTS = {"pending", "running", "expired", "cancelled", "retried"}
 LOWTIDE_MEMBERS = LOWTIDE_COUNTS | {
     "stall_reason", "stall_message", "top_errors", "rate_per_s", "eta_at", "at_risk", "queue_position",

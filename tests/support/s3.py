@@ -4,14 +4,18 @@
 """
 
 import json
+import logging
 import os
 import sys
 import threading
 import urllib.request
+import uuid
 from dataclasses import dataclass
 
 import boto3
 from moto.server import ThreadedMotoServer
+
+logging.getLogger("werkzeug").setLevel(logging.ERROR)  # else a line for each request
 
 REGION = "us-east-1"
 POLICY = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -39,17 +43,25 @@ def serve(port=0):
     return server
 
 
+def auth_after(store, calls):
+    """From so many calls on signatures are checked: of all servers of this process."""
+    urllib.request.urlopen(urllib.request.Request(
+        f"{store.endpoint}/moto-api/reset-auth", data=str(calls).encode(),
+        headers={"Content-Type": "text/plain"}))
+
+
 def start(port=0):
     """Starts a store with one user, who may do all; whoever else asks is refused."""
     server = serve(port)
     host, port = server.get_host_and_port()
     store = Store(f"http://{host}:{port}", "first", "first", server)
+    auth_after(store, 1_000_000)  # another in this process may have said 0
     iam = store.client("iam")
-    iam.create_user(UserName="lowtide")
-    key = iam.create_access_key(UserName="lowtide")["AccessKey"]
-    iam.put_user_policy(UserName="lowtide", PolicyName="all", PolicyDocument=json.dumps(POLICY))
-    urllib.request.urlopen(urllib.request.Request(
-        f"{store.endpoint}/moto-api/reset-auth", data=b"0", headers={"Content-Type": "text/plain"}))
+    name = f"lowtide-{uuid.uuid4().hex}"
+    iam.create_user(UserName=name)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    iam.put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(POLICY))
+    auth_after(store, 0)
     store.access_key, store.secret_key = key["AccessKeyId"], key["SecretAccessKey"]
     return store
 

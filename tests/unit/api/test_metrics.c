@@ -103,6 +103,47 @@ static const char expected[] = HEAD("lowtide_build_info", "gauge",
 	"lowtide_trace_spans_total{result=\"sent\"} 7\n" //
 	"lowtide_trace_spans_total{result=\"dropped\"} 8\n";
 
+static const char of_node[] = HEAD("lowtide_nodes", "gauge",
+				   "Nodes whose lease runs, as this one sees them.") //
+	"lowtide_nodes 3\n"                                                          //
+	HEAD("lowtide_node_lease_seconds", "gauge",
+	     "How long this node may still send without renewing its lease.")                  //
+	"lowtide_node_lease_seconds 12.346\n"                                                  //
+	HEAD("lowtide_node_leader", "gauge", "1 while this node does what one node is to do.") //
+	"lowtide_node_leader 1\n"                                                              //
+	HEAD("lowtide_node_upstreams_driven", "gauge", "Upstreams that this node drives.")     //
+	"lowtide_node_upstreams_driven 2\n"                                                    //
+	HEAD("lowtide_node_spans", "gauge", "Spans of batches that this node has.")            //
+	"lowtide_node_spans 5\n"                                                               //
+	HEAD("lowtide_node_buried_total", "counter",
+	     "How often this node's lease ran out and others took what it had.") //
+	"lowtide_node_buried_total 1\n";
+
+/* Without the lines of `text`, the heads alone. */
+static void heads(const char *text, struct buf *to)
+{
+	for (; *text != '\0'; text += strcspn(text, "\n") + 1)
+		if (*text == '#')
+			buf_add(to, (struct slice){ text, strcspn(text, "\n") + 1 });
+}
+
+/* `f`'s text is the same, whatever the node is, and then `node`. */
+static void is_with(const struct metrics_figures *f, bool has_lines)
+{
+	AUTO(buf_free) struct buf to = BUF(16384), all = BUF(16384);
+
+	buf_text(&all, expected);
+	if (has_lines)
+		buf_text(&all, of_node);
+	else
+		heads(of_node, &all);
+	buf_char(&all, '\0');
+	metrics_write(&to, f, &unit_view);
+	buf_char(&to, '\0');
+	assert_false(to.failed || all.failed);
+	assert_string_equal(to.p, all.p);
+}
+
 static void the_whole_text(void **state)
 {
 	struct metrics_figures f = {
@@ -121,21 +162,41 @@ static void the_whole_text(void **state)
 			      .oldest_s = 90 },
 		.spans_sent = 7,
 		.spans_dropped = 8,
+		.node = { .nodes = 3,
+			  .lease_s = 12.3456,
+			  .is_leader = true,
+			  .driven = 2,
+			  .spans = 5,
+			  .buried = 1 },
 	};
-	AUTO(buf_free) struct buf to = BUF(16384);
 
 	(void)state;
 	for (unsigned i = 0; i < BUDGET_KINDS; i++)
 		f.memory[i] = (struct memory_row){ budget_label(i), i };
+	is_with(&f, false);
+	f.node.is_node = true;
+	is_with(&f, true);
+}
+
+/* A node without a lease cannot tell how many there are. */
+static void what_is_unknown_has_no_line(void **state)
+{
+	struct metrics_figures f = { .version = "0.1", .node = { .is_node = true, .nodes = NAN } };
+	AUTO(buf_free) struct buf to = BUF(16384);
+
+	(void)state;
 	metrics_write(&to, &f, &unit_view);
 	buf_char(&to, '\0');
-	assert_false(to.failed);
-	assert_string_equal(to.p, expected);
+	assert_null(strstr(to.p, "\nlowtide_nodes "));
+	assert_non_null(strstr(to.p, "\nlowtide_node_lease_seconds 0.000\n"));
 }
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(the_whole_text) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_whole_text),
+		cmocka_unit_test(what_is_unknown_has_no_line),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -323,11 +323,11 @@ static void keys_are_suggested(void **state)
 			 "retention.lost, retention.sweep");
 	assert_suggested(
 		"plugins",
-		"allowed here: listen, data, store, profile, upstreams, prices, execution, online, "
+		"allowed here: listen, data, store, role, profile, upstreams, prices, execution, online, "
 		"limits, validation, retention, blobs, tls, webhooks, tracing, log");
 	assert_suggested(
 		"",
-		"allowed here: listen, data, store, profile, upstreams, prices, execution, online, "
+		"allowed here: listen, data, store, role, profile, upstreams, prices, execution, online, "
 		"limits, validation, retention, blobs, tls, webhooks, tracing, log");
 }
 

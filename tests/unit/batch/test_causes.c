@@ -76,6 +76,44 @@ static void they_survive_the_store(void **state)
 	assert_int_equal(back.n, 0);
 }
 
+/* As of one that met all lines itself, but for the order of codes. */
+static void those_of_several_spans(void **state)
+{
+	(void)state;
+	struct causes sum = { 0 }, more = { 0 };
+	struct cause top[CAUSES_TOP];
+	for (unsigned i = 0; i < 3; i++)
+		(void)causes_add(&sum, 404, 2000 + i);
+	sum.of[0].line = 2001;
+	for (unsigned i = 0; i < 4; i++)
+		(void)causes_add(&more, 404, 1000 + i);
+	more.of[0].line = 1001;
+	(void)causes_add(&more, 500, 1500);
+	more.of[1].line = 1501;
+	causes_merge(&sum, &more);
+	assert_int_equal(causes_top(&sum, top), 2);
+	assert_true(top[0].code == 404 && top[0].count == 7 && top[1].code == 500);
+	assert_true(top[0].record == 1000 && top[0].line == 1001); /* the first of all */
+	assert_true(top[1].count == 1 && top[1].record == 1500 && top[1].line == 1501);
+	/* one that comes later, or was not looked up, changes no example */
+	(void)causes_add(&more, 503, 1);
+	more.of[0].line = 0;
+	more.of[1].line = 3000;
+	causes_merge(&sum, &more);
+	assert_true(sum.of[0].count == 11 && sum.of[0].line == 1001);
+	assert_true(sum.of[1].count == 2 && sum.of[1].line == 1501 && sum.n == 3);
+	/* more codes than there is room for: those that are there go on */
+	struct causes many = { 0 };
+	for (unsigned code = 0; code < CAUSES_MAX; code++)
+		(void)causes_add(&many, (uint16_t)(600 + code), code);
+	(void)causes_add(&many, 404, 1);
+	causes_merge(&sum, &many);
+	assert_int_equal(sum.n, CAUSES_MAX);
+	causes_merge(&sum, &(struct causes){ .of = { { .code = 404, .count = 5 } }, .n = 1 });
+	assert_int_equal(sum.of[0].count, 16);
+	assert_int_equal(sum.n, CAUSES_MAX);
+}
+
 static void for_people(void **state)
 {
 	(void)state;
@@ -95,6 +133,7 @@ int main(void)
 		cmocka_unit_test(the_most_frequent_come_first),
 		cmocka_unit_test(names),
 		cmocka_unit_test(they_survive_the_store),
+		cmocka_unit_test(those_of_several_spans),
 		cmocka_unit_test(for_people),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,9 +71,14 @@ static bool is_idle(struct world *w, const char *upstream)
 	return a.is;
 }
 
+static bool drives_well(struct dispatch *d, const char *model)
+{
+	return dispatch_drives_model(d, model, true);
+}
+
 static bool drives_model(struct world *w, const char *model)
 {
-	struct asked a = { .name = model, .ask = dispatch_drives_model };
+	struct asked a = { .name = model, .ask = drives_well };
 
 	turned(w, &a);
 	return a.is;

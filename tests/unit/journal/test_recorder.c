@@ -253,6 +253,140 @@ static void an_ending_batch_does_not_hold_up_the_others(void **state)
 	scratch_dir_remove(dir);
 }
 
+/* ---- published beyond this machine ---- */
+
+static struct {
+	atomic_bool refuses;
+	atomic_uint asked, refused;
+	void *lost; /* an owner, or NULL */
+	bool again; /* the last call was refused: this one has to be the same */
+	size_t n;
+	struct recorded of[RECORDED_MAX];
+} published;
+
+static bool same_part(const struct recorded *a, const struct recorded *b)
+{
+	return a->owner == b->owner && a->first == b->first && a->journal == b->journal &&
+	       a->at == b->at && a->end == b->end;
+}
+
+static bool on_publish(void *ctx, struct recorded *parts, size_t n, struct error *err)
+{
+	(void)ctx;
+	assert_in_range(n, 1, RECORDED_MAX);
+	for (size_t i = 0; i < n; i++) {
+		struct owner *w = parts[i].owner;
+		assert_ptr_equal(parts[i].journal, w->journal);
+		assert_true(parts[i].at < parts[i].end);
+		assert_int_equal(parts[i].first->record,
+				 w->next); /* none was acknowledged before */
+		if (published.again)
+			assert_true(n == published.n && same_part(&parts[i], &published.of[i]));
+		published.of[i] = parts[i];
+		for (size_t k = 0; k < i; k++)
+			assert_ptr_not_equal(parts[k].owner, parts[i].owner);
+	}
+	published.n = n;
+	published.again = published.refuses;
+	published.asked++;
+	if (published.refuses) {
+		published.refused++;
+		return fail(err, ERR_UNAVAILABLE, "the bucket refuses");
+	}
+	for (size_t i = 0; i < n; i++)
+		parts[i].is_lost = parts[i].owner == published.lost;
+	return true;
+}
+
+static const struct recorder_ops publishing = { on_journal,  on_name,    on_durable, on_ends,
+						on_given_up, on_flushed, on_publish };
+
+static void published_begin(struct owner *w, const char *dir, struct recorder **ret)
+{
+	struct error err;
+
+	owners_open(w, dir);
+	memset(&published, 0, sizeof(published));
+	assert_true(recorder_open(&publishing, NULL, ret, &err));
+}
+
+static void nothing_is_durable_before_it_is_published(void **state)
+{
+	(void)state;
+	char *dir = scratch_dir_new();
+	struct owner w[OWNERS];
+	struct recorder *r;
+	published_begin(w, dir, &r);
+	published.refuses = true;
+	for (unsigned k = 0; k < LINES; k++)
+		for (int i = 0; i < OWNERS; i++)
+			push(r, &w[i], k);
+	recorder_flush(r, &w[2]);
+	while (published.refused < 2)
+		usleep(1000);
+	assert_true(recorder_stalled(r));
+	assert_int_equal(w[0].durable + w[1].durable + w[2].durable, 0);
+	assert_false(w[2].flushed);
+	published.refuses = false;
+	assert_true(recorder_wait(r, 60000));
+	assert_false(recorder_stalled(r));
+	recorder_close(r);
+	assert_true(w[2].flushed);
+	for (int i = 0; i < OWNERS; i++)
+		assert_int_equal(w[i].durable, LINES);
+	assert_true(published.asked <= published.refused + 3); /* groups, not lines */
+	owners_check(w, dir);
+	scratch_dir_remove(dir);
+}
+
+static void what_counts_no_longer_is_given_up(void **state)
+{
+	(void)state;
+	char *dir = scratch_dir_new();
+	struct owner w[OWNERS];
+	struct recorder *r;
+	published_begin(w, dir, &r);
+	published.lost = &w[1];
+	for (unsigned k = 0; k < LINES; k++)
+		for (int i = 0; i < OWNERS; i++)
+			push(r, &w[i], k);
+	recorder_flush(r, &w[1]);
+	assert_true(recorder_wait(r, 60000));
+	recorder_close(r);
+	assert_true(w[0].durable == LINES && w[0].given_up == 0);
+	assert_true(w[1].durable == 0 && w[1].given_up == LINES && w[1].flushed);
+	assert_true(w[2].durable == LINES && w[2].given_up == 0);
+	owners_check(w, dir);
+	scratch_dir_remove(dir);
+}
+
+/* What nobody knows the outcome of is the last that is asked for: the bucket may be back for what came
+ * after it. */
+static void it_closes_while_nothing_can_be_published(void **state)
+{
+	(void)state;
+	char *dir = scratch_dir_new();
+	struct owner w[OWNERS];
+	struct recorder *r;
+	published_begin(w, dir, &r);
+	published.refuses = true;
+	push(r, &w[0], 0);
+	while (published.refused == 0)
+		usleep(1000);
+	for (unsigned k = 1; k < LINES; k++)
+		for (int i = 0; i < OWNERS; i++)
+			push(r, &w[i], i == 0 ? k : k - 1);
+	recorder_flush(r, &w[0]);
+	recorder_close(r);
+	assert_int_equal(published.n, 1);
+	assert_false(w[0].flushed);
+	for (int i = 0; i < OWNERS; i++) {
+		assert_int_equal(w[i].durable + w[i].given_up, 0);
+		journal_close(w[i].journal);
+	}
+	scratch_dir_remove(dir);
+}
+
 int main(void)
 {
 	log_set_level(LOG_OFF);
@@ -261,6 +395,9 @@ int main(void)
 		cmocka_unit_test(what_comes_during_a_sync_is_one_group),
 		cmocka_unit_test(full_disk_pauses_and_loses_nothing),
 		cmocka_unit_test(an_ending_batch_does_not_hold_up_the_others),
+		cmocka_unit_test(nothing_is_durable_before_it_is_published),
+		cmocka_unit_test(what_counts_no_longer_is_given_up),
+		cmocka_unit_test(it_closes_while_nothing_can_be_published),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -55,6 +55,45 @@ bool dispatch_drain(struct dispatch *d, uint64_t timeout_ms)
 	return true;
 }
 
+/* Of nodes alone: none of the tests has any. */
+void dispatch_drives(struct dispatch *d, const char *upstream, bool drives)
+{
+	(void)d;
+	(void)upstream;
+	(void)drives;
+	abort();
+}
+
+void dispatch_deadline(struct dispatch *d, int64_t (*deadline_us)(void *ctx), void *ctx)
+{
+	(void)d;
+	(void)deadline_us;
+	(void)ctx;
+	abort();
+}
+
+bool dispatch_idle_upstream(struct dispatch *d, const char *upstream)
+{
+	(void)d;
+	(void)upstream;
+	abort();
+}
+
+size_t dispatch_driven_models(struct dispatch *d, char ***ret)
+{
+	(void)d;
+	(void)ret;
+	abort();
+}
+
+bool dispatch_drives_model(struct dispatch *d, const char *model, bool well)
+{
+	(void)d;
+	(void)model;
+	(void)well;
+	abort();
+}
+
 void dispatch_online_close(struct dispatch *d)
 {
 	(void)d;

@@ -244,6 +244,35 @@ static void eight_at_once_make_one_batch(void **state)
 	}
 }
 
+/* Of nodes the resend may be entered first, and is then the answer of the plain call that it repeats; of one
+ * that began later it is not. */
+static void a_resend_that_another_node_has_done_first(void **state)
+{
+	struct call plain = call_of("", "f", false), resent = call_of("", "f", true);
+	struct call other = call_of("", "g", false);
+	char first[ID_SIZE], id[ID_SIZE];
+
+	(void)state;
+	plain.of_nodes = resent.of_nodes = other.of_nodes = true;
+	assert_true(create(&resent, NOW + 2, first));
+	assert_false(create(&plain, NOW, id));
+	assert_string_equal(id, first);
+	assert_true(create(&other, NOW, id));
+	assert_true(create(&plain, NOW + 3, id));
+	assert_found(&resent, NOW + 4, id);
+}
+
+/* On one machine it was held off: two plain calls are two. */
+static void one_machine_takes_no_plain_call_for_another(void **state)
+{
+	struct call plain = call_of("", "f", false), resent = call_of("", "f", true);
+	char id[ID_SIZE];
+
+	(void)state;
+	assert_true(create(&resent, NOW + 2, id));
+	assert_true(create(&plain, NOW, id));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +288,8 @@ int main(void)
 		WITH_STORE(calls_with_and_without_key_never_meet),
 		WITH_STORE(a_refused_call_is_not_kept),
 		WITH_STORE(a_repeated_upload_is_the_first_also_over_the_quota),
+		WITH_STORE(a_resend_that_another_node_has_done_first),
+		WITH_STORE(one_machine_takes_no_plain_call_for_another),
 		WITH_STORE(eight_at_once_make_one_batch),
 	};
 

@@ -58,6 +58,17 @@ static void of_operator(void)
 		"'suspended_at':1796068805,'limits':[]}]");
 }
 
+static void of_nodes(void)
+{
+	look.nodes = object(
+		"[{'id':'01','address':'a:1\\u001b','role':'driver','lease_left_s':12.6,"
+		"'version':'1.0','is_leader':true,'draining':false,'upstreams':['gpu','b'],"
+		"'version_differs':false,'config_differs':false},"
+		"{'id':'02','address':'b:1','role':'api','lease_left_s':0.0,'version':'0.9',"
+		"'is_leader':false,'draining':true,'upstreams':[],'version_differs':true,"
+		"'config_differs':true}]");
+}
+
 static const char *said(void)
 {
 	assert_false(out.failed);
@@ -89,14 +100,40 @@ static void an_operator_sees_all(void **state)
 		"bob                1     1        -         -       -             -  suspended 1h00m ago\n");
 }
 
+static void nodes_are_shown_where_there_are_several(void **state)
+{
+	(void)state;
+	of_nodes();
+	top_tables(&look, "x", SIZE_MAX, false, NOW, &out);
+	assert_non_null(strstr(
+		said(),
+		"\n\nNODE  ROLE    LEASE  VERSION  STATE                                      DRIVES\n"
+		"a:1\xef\xbf\xbd  driver    13s  1.0      leads                                      gpu, b\n"
+		"b:1   api        0s  0.9      draining, version differs, config differs  -\n"
+		"\nUPSTREAM "));
+	buf_clear(&out);
+	top_plain(&look, &out);
+	assert_non_null(
+		strstr(said(), "node\t02\tb:1\tapi\t0.0\t0.9\tfalse\ttrue\t[]\ttrue\ttrue\n"));
+	buf_clear(&out);
+	json_array_remove(look.nodes, 1);
+	top_tables(&look, "x", SIZE_MAX, false, NOW, &out);
+	top_plain(&look, &out);
+	assert_null(strstr(said(), "NODE"));
+	assert_null(strstr(out.p, "node"));
+}
+
 static void colours_say_what_is_wrong(void **state)
 {
 	(void)state;
 	of_operator();
+	of_nodes();
 	top_tables(&look, "x", SIZE_MAX, true, NOW, &out);
 	assert_non_null(strstr(said(), "\033[32mflows\033[0m"));
 	assert_non_null(strstr(out.p, "\033[31mdown\033[0m"));
 	assert_non_null(strstr(out.p, "\033[31m5/5\033[0m"));
+	assert_non_null(strstr(out.p, "\033[31m0s\033[0m"));
+	assert_non_null(strstr(out.p, "\033[33mdraining, version differs, config differs\033[0m"));
 }
 
 static void an_organization_sees_its_limits(void **state)
@@ -134,6 +171,7 @@ static void json_is_one_object(void **state)
 	assert_non_null(all);
 	assert_true(json_equal(json_object_get(all, "scheduling"), look.scheduling));
 	assert_true(json_is_null(json_object_get(all, "orgs")));
+	assert_true(json_is_null(json_object_get(all, "nodes")));
 	assert_int_equal(out.p[out.n - 1], '\n');
 	assert_null(memchr(out.p, '\033', out.n));
 	json_decref(all);
@@ -145,6 +183,7 @@ static void an_empty_answer_is_no_fault(void **state)
 	json_decref(look.scheduling);
 	look.scheduling = object("{'upstreams':5,'models':{}}");
 	look.orgs = object("[5,{'limits':[{'name':null}]}]");
+	look.nodes = object("[5,{'upstreams':5,'lease_left_s':null}]");
 	top_tables(&look, "x", 20, false, NOW, &out);
 	top_plain(&look, &out);
 	assert_false(out.failed);
@@ -156,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_operator_sees_all),
+		TEST(nodes_are_shown_where_there_are_several),
 		TEST(colours_say_what_is_wrong),
 		TEST(an_organization_sees_its_limits),
 		TEST(plain_has_a_kind_and_columns_that_stay),
