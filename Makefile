@@ -2,7 +2,8 @@
 # meson and ninja do the work: see meson.build and scripts/.
 
 .DEFAULT_GOAL := build
-.PHONY: build test unit e2e e2e-postgres wheel python check format demo bench bench-scheduling simulate install deb test-packages clean
+.PHONY: build test unit e2e e2e-postgres wheel python check format demo cluster-demo bench bench-scheduling \
+	bench-cluster chaos simulate install deb test-packages clean
 .NOTPARALLEL:
 
 # make CONSOLE=disabled: without the console, whose npm packages are then not installed
@@ -28,11 +29,13 @@ e2e-postgres: build-test  ## the same with all rows in PostgreSQL; but for tests
 	@LOWTIDE_BIN=$(CURDIR)/build-test/lowtide LOWTIDE_TEST_STORE=postgres \
 		scripts/with-postgres.sh .venv/bin/python -m pytest tests/e2e -n 4 $(ARGS)
 
+SETUP_TEST = test -f build-test/build.ninja || meson setup build-test \
+	-Db_sanitize=address,undefined -Dfailpoints=true -Dtests=enabled -Dwerror=true -Dconsole=$(CONSOLE)
+
 .PHONY: build-test
 build-test: build
 	@scripts/bootstrap.sh unit
-	@test -f build-test/build.ninja || meson setup build-test \
-		-Db_sanitize=address,undefined -Dfailpoints=true -Dtests=enabled -Dwerror=true -Dconsole=$(CONSOLE)
+	@$(SETUP_TEST)
 	@ninja -C build-test
 
 wheel: build  ## build/wheel/lowtide-VERSION-….whl: the program, its libraries, the Python module
@@ -58,6 +61,11 @@ demo:    ## a real batch on a real small model
 	@scripts/quietly.sh "building lowtide" $(MAKE) --no-print-directory build
 	@.venv/bin/python demo/demo.py $(ARGS)
 
+cluster-demo:  ## three nodes behind nginx, on PostgreSQL and S3; one is killed; ARGS=--stand-in: without a model
+	@scripts/bootstrap.sh build cluster-demo
+	@scripts/quietly.sh "building lowtide" $(MAKE) --no-print-directory build
+	@scripts/cluster-demo.sh $(ARGS)
+
 bench: build  ## the figures of README.md, measured here; ARGS="--only dispatch"
 	@scripts/bootstrap.sh bench
 	@python3 bench/bench.py $(ARGS)
@@ -65,6 +73,16 @@ bench: build  ## the figures of README.md, measured here; ARGS="--only dispatch"
 bench-scheduling: build  ## docs/benchmarks.md, measured here; ARGS="--only bursts", "--help"
 	@scripts/bootstrap.sh bench-scheduling
 	@python3 bench/scheduling $(ARGS)
+
+bench-cluster: build  ## one node and three, on PostgreSQL and S3, beside SQLite; ARGS="--only kill", "--help"
+	@scripts/bootstrap.sh bench-cluster
+	@scripts/bench-cluster.sh $(ARGS)
+
+chaos:  ## three nodes under 200 faults in an hour; CHAOS_FAULTS=10 CHAOS_SEED=7; ARGS="--help"
+	@scripts/bootstrap.sh build chaos
+	@$(SETUP_TEST)
+	@ninja --quiet -C build-test lowtide
+	@LOWTIDE_BIN=$(CURDIR)/build-test/lowtide .venv/bin/python tests/chaos $(ARGS)
 
 simulate: build  ## the protocol of many machines against 100,000 seeds of faults; ARGS="--mutants", "--help"
 	@ninja --quiet -C build tests/simulation/simulate

@@ -4,8 +4,8 @@
 # build/python), npm packages into console and tests/node.
 # Says what it installs; silent and quick when nothing is missing.
 #
-#   scripts/bootstrap.sh [build|check|unit|e2e|wheel|python|demo|bench|bench-scheduling|deb|
-#       test-packages]...
+#   scripts/bootstrap.sh [build|check|unit|e2e|wheel|python|demo|cluster-demo|bench|bench-scheduling|
+#       bench-cluster|chaos|deb|test-packages]...
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -115,6 +115,14 @@ for goal in "${@:-build}"; do
         debian_install $COMPILE python3
         python_install demo demo/requirements.txt
         ;;
+    cluster-demo | bench-cluster) # the client, and the S3 store, are of the tests
+        debian_install $COMPILE python3 postgresql nginx-light
+        python_install tests tests/requirements.txt
+        ;;
+    chaos)
+        debian_install $COMPILE libcmocka-dev python3 postgresql
+        python_install tests tests/requirements.txt
+        ;;
     unit) debian_install $COMPILE libcmocka-dev postgresql ;;
     e2e) # the official clients are in Python and in JavaScript; https upstreams are nginx; what
         # `make install` brings is looked at by mandoc, systemd and three shells; the console in
@@ -137,7 +145,7 @@ for goal in "${@:-build}"; do
         python_install demo demo/requirements.txt
         ;;
     *)
-        say "no goal '$goal'; there are build, check, unit, e2e, wheel, python, demo, bench, bench-scheduling, deb, test-packages" >&2
+        say "no goal '$goal'; there are build, check, unit, e2e, wheel, python, demo, cluster-demo, bench, bench-scheduling, bench-cluster, chaos, deb, test-packages" >&2
         exit 2
         ;;
     esac
