@@ -18,8 +18,8 @@
 struct files_moving {
 	struct store *store;
 	struct blobs *from, *to;
-	const char (*not )[ID_SIZE];
-	size_t n_not;
+	const char (*left_out)[ID_SIZE];
+	size_t left_out_n;
 	char *piece; /* PIECE_BYTES */
 	EVP_MD_CTX *hash;
 	struct files_moved *moved;
@@ -125,8 +125,8 @@ static bool is_wanted(const struct files_moving *m, const char *id, bool *ret, s
 	bool deleted;
 
 	*ret = false;
-	for (size_t i = 0; i < m->n_not; i++)
-		if (strcmp(m->not [i], id) == 0)
+	for (size_t i = 0; i < m->left_out_n; i++)
+		if (strcmp(m->left_out[i], id) == 0)
 			return true;
 	return store_blob_known(m->store, id, ret, &deleted, err);
 }
@@ -180,7 +180,7 @@ static bool names_move(const struct files_moving *m, const char *folder, struct 
 }
 
 bool migrate_files(const char *data_dir, struct store *store, struct blobs *from, struct blobs *to,
-		   const char (*not )[ID_SIZE], size_t n_not, struct files_moved *ret,
+		   const char (*left_out)[ID_SIZE], size_t left_out_n, struct files_moved *ret,
 		   struct error *err)
 {
 	char folder[PATH_MAX];
@@ -188,8 +188,8 @@ bool migrate_files(const char *data_dir, struct store *store, struct blobs *from
 	struct files_moving m = { .store = store,
 				  .from = from,
 				  .to = to,
-				  .not = not,
-				  .n_not = n_not,
+				  .left_out = left_out,
+				  .left_out_n = left_out_n,
 				  .piece = piece,
 				  .hash = EVP_MD_CTX_new(),
 				  .moved = ret };
