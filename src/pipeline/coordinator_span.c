@@ -70,6 +70,7 @@ void coordinator_span_free(struct coordinator *c)
 	part_forget(c, c->span->output_number);
 	part_forget(c, c->span->error_number);
 	span_lent_done(&c->span->lent);
+	buf_free(&c->span->notes);
 	free(c->span);
 }
 
