@@ -11,7 +11,7 @@ struct bucket_reader {
 	struct bucket *bucket;
 	struct bucket_row row;
 	bool index;
-	_Atomic uint64_t next; /* where a reader goes on who reads from the beginning to the end */
+	_Atomic uint64_t next; /* where a reader goes on who reads one window after the other */
 	char id[ID_SIZE];
 };
 
@@ -25,17 +25,23 @@ static struct bucket_source source_of(const struct bucket_reader *d, const struc
 	return (struct bucket_source){ key, o->etag, o->bytes };
 }
 
-/* Who has come to another window than before, one behind the other, will want the next. */
+#define NEXT_UNKNOWN UINT64_MAX /* nothing was read yet */
+
+/* Who has come to another window than before, one behind the other, will want the next; and who begins
+ * somewhere may. */
 static void read_ahead(struct bucket_reader *d, const struct bucket_object *o, uint64_t at)
 {
 	uint64_t in = at - o->start, window = in - in % BUCKET_WINDOW_BYTES;
 	uint64_t end = window + BUCKET_WINDOW_BYTES < o->bytes
 			       ? o->start + window + BUCKET_WINDOW_BYTES
 			       : o->start + o->bytes;
-	uint64_t expected = o->start + window;
+	uint64_t expected = o->start + window, unknown = NEXT_UNKNOWN;
 	char key[BUCKET_KEY_SIZE];
 
-	if (!atomic_compare_exchange_strong(&d->next, &expected, end) || end >= d->reader.bytes)
+	if (!atomic_compare_exchange_strong(&d->next, &unknown, end) &&
+	    !atomic_compare_exchange_strong(&d->next, &expected, end))
+		return;
+	if (end >= d->reader.bytes)
 		return;
 	o = bucket_row_at(&d->row, end);
 	struct bucket_source source = source_of(d, o, key);
@@ -96,6 +102,7 @@ bool bucket_open(struct blobs *blobs, const char *id, enum blob_kind kind, struc
 	if (d == NULL)
 		return fail_memory(err);
 	d->bucket = (struct bucket *)blobs;
+	d->next = NEXT_UNKNOWN;
 	d->index = kind == BLOB_INDEX;
 	memcpy(d->id, id, strlen(id) + 1);
 	bool ok = d->index ? index_load(d, err) : bucket_row_load(d->bucket, id, &d->row, err);

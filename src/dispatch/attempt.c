@@ -2,6 +2,7 @@
 #include "dispatch/attempt.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include "dispatch/thread.h"
 #include "trace/tracer.h"
 
+#define READ_AGAIN_MS 4u
 #define BODY_BYTES_PER_TOKEN 4.0 /* as the schedule counts the tokens of a body */
 
 static uint32_t random_u32(void)
@@ -166,6 +168,14 @@ static void line_sent(struct lane *lane, struct line *l, uint64_t now_ms)
 	slot_take(&l->slot, now_ms);
 }
 
+/* Its bytes are on their way (blob_hurry()), mostly for some milliseconds; else the storage is away. */
+static void read_again(struct line *l)
+{
+	unsigned ms = l->again_ms > 0 ? 2u * l->again_ms : READ_AGAIN_MS;
+
+	l->again_ms = ms < SEND_AGAIN_MS ? ms : SEND_AGAIN_MS;
+}
+
 bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 {
 	struct upstream *u = lane->upstream;
@@ -179,6 +189,8 @@ bool line_send(struct dispatch *d, struct lane *lane, struct line *l)
 	if (!d->ops.line_read(l->flow->owner, l->scheduled.record, &t->memory.request, &t->text,
 			      &err)) {
 		line_transfer_give(t);
+		if (err.sys == EAGAIN)
+			read_again(l);
 		if (error_may_pass(&err))
 			return false;
 		line_fault(d, l, &err);

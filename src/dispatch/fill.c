@@ -200,7 +200,7 @@ static bool model_send(struct dispatch *d, struct model *m)
 			continue;
 		bool sent = lane_send(d, lane, l, now);
 		if (!sent)
-			line_wait(l, now.ms + 1000);
+			line_wait(l, now.ms + (l->again_ms > 0 ? l->again_ms : SEND_AGAIN_MS));
 		return sent;
 	}
 }

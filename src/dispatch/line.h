@@ -33,6 +33,7 @@ struct line {
 	struct slot slot;
 	uint64_t expected; /* tokens, of a budget, while in flight; 0: see spending.h */
 	uint64_t wants;    /* the same, of one that did not fit; 0: it is asked again in any case */
+	unsigned again_ms; /* that it waits when it could not be read; 0: SEND_AGAIN_MS */
 	bool up;           /* the server was, when the line was sent: see trials.h */
 	struct line_transfer *transfer;
 	struct lane *lane; /* while in flight */

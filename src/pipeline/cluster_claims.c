@@ -6,9 +6,10 @@
 #include "base/sys.h"
 #include "pipeline/cluster_impl.h"
 
-#define UNSENT_LEAST 1024u /* lines of a batch that are enough to have ready, ... */
-#define UNSENT_TIMES 6u    /* ... and so many times those in flight */
-#define HELD_MOST 256u     /* spans with lines to send that a node has at a time */
+#define UNSENT_LEAST 512u /* lines of a batch that are enough to have ready, ... */
+#define UNSENT_TIMES 2u   /* ... or so many times those in flight, ... */
+#define UNSENT_S 2.0      /* ... and those of so long */
+#define HELD_MOST 256u    /* spans with lines to send that a node has at a time */
 #define CLAIMS_AT_ONCE 32u
 #define WANTING_MOST 64u /* models that are looked at in a look */
 #define DECLINED_MS 20000
@@ -20,6 +21,7 @@
 struct held_batch {
 	const char *id;
 	uint64_t unsent, running;
+	double rate_per_s;
 };
 
 struct held {
@@ -47,6 +49,7 @@ static void batch_add(struct held *h, const struct span_id *span, const struct s
 		h->batches[h->batches_n++] = (struct held_batch){ .id = span->batch };
 	h->batches[i].unsent += left->unsent;
 	h->batches[i].running += left->running;
+	h->batches[i].rate_per_s += left->rate_per_s;
 }
 
 static void on_held(void *ctx, struct coordinator *c)
@@ -64,9 +67,11 @@ static void on_held(void *ctx, struct coordinator *c)
 	batch_add(h, span, &left);
 }
 
+/* A claim and what opening a span takes are over well before what is ready has been sent; and no more is
+ * ready than that, since another node may be done with its own sooner. */
 static bool is_full(const struct held_batch *b)
 {
-	uint64_t wanted = UNSENT_TIMES * b->running;
+	uint64_t wanted = UNSENT_TIMES * b->running + (uint64_t)(b->rate_per_s * UNSENT_S);
 
 	return b->unsent >= (wanted > UNSENT_LEAST ? wanted : UNSENT_LEAST);
 }

@@ -95,6 +95,7 @@ void coordinator_span_look(struct coordinator *c);
 /* What there is to send of a span that stays; all 0 of one that ends. */
 struct span_unsent {
 	uint64_t unsent, running; /* lines that wait; that are in flight */
+	double rate_per_s;        /* lines that end, lately */
 };
 /* Any thread. */
 void coordinator_span_unsent(struct coordinator *c, struct span_unsent *ret);

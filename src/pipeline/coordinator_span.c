@@ -293,6 +293,7 @@ void coordinator_span_unsent(struct coordinator *c, struct span_unsent *ret)
 	uint64_t ended = lessor_memory_ended(c->lessor) + sending.running;
 	ret->unsent = ended < c->lines ? c->lines - ended : 0;
 	ret->running = sending.running;
+	ret->rate_per_s = sending.rate_per_s;
 }
 
 void coordinator_span_models(struct coordinator *c, share_fn each, void *ctx)
