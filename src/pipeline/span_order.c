@@ -93,7 +93,7 @@ static bool all_write(struct joined_order *j, struct blobs *blobs, const struct 
 		      size_t n, struct error *err)
 {
 	AUTO(buf_free) struct buf header = BUF(2 * ORDER_ENTRY_BYTES);
-	struct order_note none;
+	struct order_note none = { 0 };
 
 	j->entries = malloc(ENTRIES_AT_ONCE * sizeof(*j->entries));
 	if (j->entries == NULL || !order_format(&none, 0, &header))
