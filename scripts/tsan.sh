@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # ThreadSanitizer over the unit tests and those end-to-end tests that have most threads at work: lines,
-# cancels, online requests, reloads, drains, kills and restarts. Any report fails: it ends a program
+# cancels, online requests, reloads, drains, kills and restarts, nodes. Any report fails: it ends a program
 # with a status of its own, and tests/support/server.py looks for it in every server's output.
 #
 #   scripts/tsan.sh [PYTEST-ARGUMENT...]     -k cancel
@@ -27,6 +27,6 @@ status=0
     --print-errorlogs --quiet --timeout-multiplier 5 || status=1
 # ThreadSanitizer's own memory is what the deselected test would measure.
 LOWTIDE_BIN=$PWD/$BUILD/lowtide "${prefix[@]}" .venv/bin/python -m pytest -q -n 4 \
-    tests/e2e/test_{running,states,online,reload,drain,crash}.py \
+    tests/e2e/test_{running,states,online,reload,drain,crash,nodes}.py \
     --deselect test_online.py::test_13_ten_thousand_idle_connections "$@" || status=1
 exit $status
