@@ -162,6 +162,8 @@ void coordinator_span_end(struct coordinator *c);
 void coordinator_span_free(struct coordinator *c);
 /* In the log: of a batch, or of a span of it, when its lines begin to be sent. */
 void coordinator_started_tell(const struct coordinator *c, uint64_t rest_lines);
+/* By completion: which lines stand in the files is known from the order alone. Of none yet. */
+MUST_USE bool coordinator_settled_begin(struct coordinator *c, struct error *err);
 /* The input is open: the journal is made of what owners before have finished, and read. */
 MUST_USE bool coordinator_span_open(struct coordinator *c, struct error *err);
 /* Reads what may have changed. *ret_stays: it is neither given back nor lost. */

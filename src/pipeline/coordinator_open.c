@@ -174,16 +174,6 @@ static void on_settled(void *ctx, uint32_t number, const struct order_entry *e)
 		bit_set(c->settled + e->record / 8, e->record % 8);
 }
 
-/* By completion: which lines stand in the files is known from the order alone. */
-static bool settled_begin(struct coordinator *c, struct error *err)
-{
-	free(TAKE(c->settled));
-	if (!c->batch.options.by_completion)
-		return true;
-	c->settled = calloc(1, c->lines / 8 + SEGMENT_LINES / 8);
-	return c->settled != NULL || fail_memory(err);
-}
-
 static bool order_resume(struct coordinator *c, uint32_t *ret_last, struct error *err)
 {
 	order_fn each = c->settled != NULL ? on_settled : NULL;
@@ -206,7 +196,7 @@ static bool results_resume(struct coordinator *c, uint32_t *ret_last, struct err
 	if (!store_merge_get(c->env->store, c->id, &m, err))
 		return false;
 	coordinator_merged_set(c, &m);
-	if (!settled_begin(c, err) || !tails_keep(c, err) || !order_replace(c, err))
+	if (!coordinator_settled_begin(c, err) || !tails_keep(c, err) || !order_replace(c, err))
 		return false;
 	if (m.segments == 0 && m.output_bytes + m.error_bytes == 0)
 		return true; /* the first merge makes the files, and cuts what may be there */
@@ -217,7 +207,8 @@ static bool results_resume(struct coordinator *c, uint32_t *ret_last, struct err
 	results_close(TAKE(c->results));
 	*err = why;
 	*ret_last = 0;
-	return data_is_lost(&why) && settled_begin(c, err) && results_remake(c, &why, err);
+	return data_is_lost(&why) && coordinator_settled_begin(c, err) &&
+	       results_remake(c, &why, err);
 }
 
 static void journal_tell(const struct coordinator *c, const struct journal_found *found)

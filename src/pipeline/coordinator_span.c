@@ -156,7 +156,7 @@ static bool journal_fill(struct coordinator *c, const char *path, struct error *
 	return ok;
 }
 
-static bool settled_begin(struct coordinator *c, struct error *err)
+bool coordinator_settled_begin(struct coordinator *c, struct error *err)
 {
 	free(TAKE(c->settled));
 	if (!c->batch.options.by_completion)
@@ -177,7 +177,7 @@ bool coordinator_span_open(struct coordinator *c, struct error *err)
 		c->lines = end;
 	const struct merge_state m = { .segments = lent->first_segment };
 	coordinator_merged_set(c, &m);
-	if (!settled_begin(c, err) ||
+	if (!coordinator_settled_begin(c, err) ||
 	    !lessor_memory_open(c->lessor, c->lines, m.segments, JOURNAL_START, &none, err))
 		return false;
 	coordinator_journal_path(c, path, sizeof(path));
