@@ -6,6 +6,8 @@ import struct
 import threading
 import time
 
+from support.accepting import each_accepted
+
 
 class Link:
     """One port of 127.0.0.1; `connect` gives a socket to the server. Its `mode`:
@@ -25,7 +27,7 @@ class Link:
         self.random = random.Random(1)
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=each_accepted, args=(self.listener, self._begin), daemon=True).start()
 
     def become(self, mode, delay=0.0):
         with self.changed:
@@ -42,14 +44,6 @@ class Link:
     def close(self):
         self.listener.close()
         self.reset()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._begin, args=(client,), daemon=True).start()
 
     def _begin(self, client):
         try:

@@ -10,7 +10,7 @@ left out where rows are in PostgreSQL.
 """
 
 import pytest
-from support import postgres
+from support import postgres, s3
 from support import server as program
 from support.api import Api
 from support.server import Server
@@ -60,6 +60,25 @@ def cluster():
         pytest.skip("there is no PostgreSQL")
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def store():
+    """An S3-compatible store of the module's own, which checks signatures."""
+    made = s3.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def apis(nodes, request):
+    """An Api for each node of the module's `nodes`, of an organization of the test's own."""
+    request.node.servers = nodes.servers
+    made = nodes.of_org()
+    yield made
+    for one in made:
+        one.finish()
+    assert all(one.alive() for one in nodes.servers)
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,6 @@ from support.tls import Authority
 from support.wire import wait_until
 
 
-@pytest.fixture(scope="module")
-def store():
-    made = s3.start()
-    yield made
-    made.stop()
-
-
 @pytest.fixture
 def bucket(store):
     name = "b-" + fresh()

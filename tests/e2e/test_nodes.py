@@ -9,7 +9,6 @@ import json
 import time
 
 import pytest
-from support import s3
 from support import server as program
 from support.api import FINAL, output_text
 from support.events import Events
@@ -19,13 +18,6 @@ from support.receiver import Receiver
 from support.wire import wait_until
 
 CONCURRENCY = 16
-
-
-@pytest.fixture(scope="module")
-def store():
-    made = s3.start()
-    yield made
-    made.stop()
 
 
 def configured(urls):
@@ -44,17 +36,6 @@ def nodes(tmp_path_factory, cluster, store):
     made.wait_even()
     yield made
     made.close()
-
-
-@pytest.fixture
-def apis(nodes, request):
-    """An Api for each node, of an organization of the test's own."""
-    request.node.servers = nodes.servers
-    made = nodes.of_org()
-    yield made
-    for one in made:
-        one.finish()
-    assert all(one.alive() for one in nodes.servers)
 
 
 def same(apis, path, status=200):

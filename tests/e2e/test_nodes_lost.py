@@ -17,13 +17,6 @@ COUNT = 6 * 1024  # six spans
 
 
 @pytest.fixture(scope="module")
-def store():
-    made = s3.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
 def all_nodes(tmp_path_factory, cluster, store):
     made = Nodes(tmp_path_factory.mktemp("nodes"), cluster, store,
                  settings={"execution.concurrency": CONCURRENCY, "execution.drain": "5s"})  # fmt: skip

@@ -2,7 +2,7 @@
 
 import openai
 import pytest
-from support import postgres, s3
+from support import postgres
 from support import server as program
 from support.api import Api
 from support.jsonl import fresh, jsonl, line, numbered
@@ -10,13 +10,6 @@ from support.server import Server
 from support.wire import wait_until
 
 CONCURRENCY = 8
-
-
-@pytest.fixture(scope="module")
-def store():
-    made = s3.start()
-    yield made
-    made.stop()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import hashlib
 import json
 
 import pytest
-from support import s3
 from support.api import check_error, check_file
 from support.jsonl import fresh, jsonl, line, numbered
 from support.nodes import Nodes
@@ -16,29 +15,11 @@ MB = 1 << 20
 
 
 @pytest.fixture(scope="module")
-def store():
-    made = s3.start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture(scope="module")
 def nodes(tmp_path_factory, cluster, store):
     made = Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, settings={"online.reserve": 0})
     made.wait_even()
     yield made
     made.close()
-
-
-@pytest.fixture
-def apis(nodes, request):
-    """An Api for each node, of an organization of the test's own."""
-    request.node.servers = nodes.servers
-    made = nodes.of_org()
-    yield made
-    for one in made:
-        one.finish()
-    assert all(one.alive() for one in nodes.servers)
 
 
 def together(*calls):

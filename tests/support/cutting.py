@@ -5,6 +5,8 @@ import socket
 import struct
 import threading
 
+from support.accepting import each_accepted
+
 
 class CuttingProxy:
     """`up` and `down` count all bytes from clients and to them. `cut_up` and `cut_down` are amounts
@@ -24,21 +26,13 @@ class CuttingProxy:
         self.heads = b""  # what clients sent, without most of the bodies
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1"
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=each_accepted, args=(self.listener, self._serve), daemon=True).start()
 
     def close(self):
         self.listener.close()
 
     def requests(self, what):
         return self.heads.count(what.encode())
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
         try:

@@ -4,6 +4,8 @@ import re
 import socket
 import threading
 
+from support.accepting import each_accepted
+
 
 class ForwardProxy:
     """`refuse`: the status that every request gets instead; None: it is passed on."""
@@ -15,18 +17,10 @@ class ForwardProxy:
         self.port = self.listener.getsockname()[1]
         self.url = f"http://someone:secret-word@127.0.0.1:{self.port}"
         self.name = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=each_accepted, args=(self.listener, self._serve), daemon=True).start()
 
     def close(self):
         self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
         remote = None

@@ -3,6 +3,8 @@
 import socket
 import threading
 
+from support.accepting import each_accepted
+
 
 class LosingProxy:
     """Passes requests on and drops the first `lose` answers after lowtide has given them."""
@@ -13,18 +15,10 @@ class LosingProxy:
         self.lost = 0
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}/v1"
-        threading.Thread(target=self._accept, daemon=True).start()
+        threading.Thread(target=each_accepted, args=(self.listener, self._serve), daemon=True).start()
 
     def close(self):
         self.listener.close()
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
         remote = socket.create_connection(("127.0.0.1", self.server.port))
