@@ -1,5 +1,6 @@
 /* coordinator.h: the life of one batch that is not final, while this process answers for it:
- * validates, offers its span, merges, finishes. Private to pipeline/.
+ * validates, offers its span, merges, finishes. On a node, of a batch while it is validated, and of a
+ * span while that is lent (cluster.h); RUNNING then leads to LEAVING as well. Private to pipeline/.
  *
  * 	         validated     every line has ended    nothing is lent    files whole
  * 	         or resumed    (finalizing), or early

@@ -8,8 +8,8 @@
  * leased. Every lease of a span has an epoch, greater than those before it. A caller with an old
  * epoch has lost the lease: its call is refused and changes nothing.
  *
- * lessor_memory.h is the one of a single machine, where the whole batch is one span. Its worker and
- * its coordinator share a process; they meet here alone. */
+ * lessor_memory.h is the one there is. Its worker and its coordinator share a process; they meet here
+ * alone. */
 #pragma once
 
 #include <stdbool.h>

@@ -1,9 +1,7 @@
-/* lessor_memory.h: the lessor of one machine. The whole batch is one span, and what has ended is
- * kept in memory: the worker's journal, read at the start, says it again after a crash. It writes
- * nothing.
- *
- * Epochs are checked here as anywhere: a second lessor keeps its spans in a database and changes
- * neither worker nor coordinator.
+/* lessor_memory.h: the lessor between a coordinator and the worker beside it. There is one span: the
+ * whole batch, or on a node the one that the database has lent the coordinator (cluster.h). What has
+ * ended is kept in memory: the worker's journal, read at the start, says it again after a crash. It
+ * writes nothing.
  *
  * Threads: all may be called by any; one lock, held for microseconds. */
 #pragma once
