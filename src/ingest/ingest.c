@@ -58,8 +58,10 @@ bool ingest_room(struct ingest *in, size_t bytes)
 
 	if (more <= in->carry.cap - in->carry.n)
 		more = 0;
+	/* While the carry is widened the old one and the wider one stand side by side. */
+	uint64_t wider = more > 0 ? in->carry.n + more : 0;
 	if (!alone && ((growth > 0 && !budget_has(use, growth, 0)) ||
-		       (more > 0 && !budget_has(use, more, 0))))
+		       (wider > 0 && !budget_has(use, wider, 0))))
 		return false;
 	carry_widen(in, more);
 	return true;

@@ -596,6 +596,46 @@ static void memory_does_not_grow_with_the_file(void **state)
 #endif
 }
 
+#define PIECE_BYTES (64u << 10)
+
+/* Uploads in the middle of long lines: each begins as long as there is room, and goes on while
+ * there is room for the wider carry beside the old one; so the limit holds at every moment. */
+static void long_lines_wait_for_room(void **state)
+{
+	static char piece[PIECE_BYTES];
+	struct ingest *ins[2];
+	struct budget b;
+	struct error err;
+	size_t pieces[2] = { 0, 0 };
+
+	(void)state;
+	memset(piece, 'x', sizeof(piece));
+	budget_init(&b, 20 * PIECE_BYTES);
+	struct ingest_limits limits = { .use = budget_use(&b, BUDGET_UPLOADS) };
+	for (size_t i = 0; i < 2; i++)
+		assert_true(ingest_open(blobs, &limits, &ins[i], &err));
+	for (size_t refused = 0; refused < 2;) {
+		refused = 0;
+		for (size_t i = 0; i < 2; i++) {
+			uint64_t held = b.bytes;
+			if (!ingest_room(ins[i], sizeof(piece))) {
+				refused++;
+				continue;
+			}
+			/* what it had and what it has stood there together */
+			assert_true(held + (pieces[i] + 1) * PIECE_BYTES <= b.limit);
+			assert_true(
+				ingest_write(ins[i], (struct slice){ piece, sizeof(piece) }, &err));
+			pieces[i]++;
+		}
+	}
+	assert_true(pieces[0] > 2 && pieces[1] > 2);
+	ingest_abort(ins[0]);
+	assert_true(ingest_room(ins[1], sizeof(piece))); /* alone it goes on, whatever it takes */
+	ingest_abort(ins[1]);
+	assert_int_equal(b.bytes, 0);
+}
+
 /* Six lines in turn about `documents` texts of 600 bytes. */
 static bool prefixes_pay(char documents)
 {
@@ -649,6 +689,7 @@ int main(void)
 		cmocka_unit_test(only_the_first_lines_of_a_file),
 		cmocka_unit_test(files_that_cannot_be_read_are_told),
 		cmocka_unit_test(prefixes_are_found),
+		cmocka_unit_test(long_lines_wait_for_room),
 		cmocka_unit_test(memory_does_not_grow_with_the_file),
 	};
 
