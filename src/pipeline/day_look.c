@@ -199,11 +199,12 @@ static void on_tell(void *ctx, struct coordinator *c)
 }
 
 bool day_look(struct day_tokens *d, struct store *store, struct batch_table *table, bool forget,
-	      struct error *err)
+	      bool limits_changed, struct error *err)
 {
 	int64_t today = day_tokens_day(sys.now_s());
 	uint64_t now_ms = sys.monotonic_ms();
 	bool was_limited = d->limited;
+	bool reads = limits_changed || d->limited || today != d->day;
 
 	if (today != d->day && !day_begin(d, store, table, today, forget, err))
 		return false;
@@ -211,7 +212,7 @@ bool day_look(struct day_tokens *d, struct store *store, struct batch_table *tab
 	bool ok = now_ms < d->next_flush_ms || online_flush(d, store, err);
 	if (now_ms >= d->next_flush_ms)
 		d->next_flush_ms = now_ms + FLUSH_MS;
-	ok = ok && find_all(d, store, table, err);
+	ok = ok && (!reads || find_all(d, store, table, err));
 	day_tokens_release(d);
 	if (ok && (d->limited || was_limited))
 		batch_table_each(table, on_tell, d);

@@ -7,9 +7,10 @@
 #include "store/store.h"
 
 /* Regularly, by one thread at a time: begins another day, writes what online answers took, reads
- * anew, and tells every batch whether it waits. `forget`: days long past may go. */
+ * anew, and tells every batch whether it waits. `forget`: days long past may go. `limits_changed`:
+ * limits may be others than at the last look; where none is in force nothing is read without that. */
 MUST_USE bool day_look(struct day_tokens *d, struct store *store, struct batch_table *table,
-		       bool forget, struct error *err);
+		       bool forget, bool limits_changed, struct error *err);
 /* What an organization took, as of now. Any thread. */
 MUST_USE bool day_count(struct day_tokens *d, struct store *store, struct batch_table *table,
 			const char *org, uint64_t *ret, struct error *err);

@@ -20,6 +20,7 @@
 #include "pipeline/estimate.h"
 #include "pipeline/hold.h"
 #include "pipeline/leftover.h"
+#include "pipeline/org_look.h"
 #include "pipeline/sweep.h"
 #include "pipeline/worker.h"
 #include "redo/redo.h"
@@ -27,9 +28,6 @@
 #define WORKERS 8 /* most wait for a commit, which is then one for all */
 #define WINDOW_CHECK_MS 200
 #define RESUME_WAIT_MS 2000
-#define SUSPENDED_CHECK_MS 100
-#define QUEUE_LOOKS 4 /* so many of these for a look at the queues */
-#define CANCEL_AT_ONCE 64
 #define SWEEP_ENDED_MS 100 /* one for all batches that end meanwhile */
 
 struct pipeline {
@@ -41,17 +39,14 @@ struct pipeline {
 
 	struct batch_table batches;
 	struct day_tokens day;
+	struct org_look orgs;
 
 	pthread_mutex_t clock_lock; /* for `wall` */
 	struct wall wall;
 
-	struct work window_work, sweep_work, sweep_asked_work, suspended_work;
+	struct work window_work, sweep_work, sweep_asked_work;
 	struct sweep sweep;
 	_Atomic bool sweep_is_asked;
-	bool suspended_failed; /* the last look at them did */
-	unsigned looks;
-	char (*suspended)[ID_SIZE]; /* organizations: those that batches were told of last */
-	size_t suspended_n;
 };
 
 static void sweep_ask(struct pipeline *p, uint64_t delay_ms);
@@ -222,70 +217,6 @@ void pipeline_pulses(struct pipeline *p, pulse_fn each, void *ctx)
 		batch_table_each(&p->batches, on_pulse, &call);
 }
 
-/* ---- organizations that the operator suspends: `lowtide org`, in another process ---- */
-
-struct suspended_call {
-	const char (*orgs)[ID_SIZE];
-	size_t n;
-};
-
-static void on_suspended(void *ctx, struct coordinator *c)
-{
-	const struct suspended_call *call = ctx;
-
-	coordinator_suspend(c, call->orgs, call->n);
-}
-
-/* Batches are told of a change; who begins to run asks the store itself. */
-static bool suspended_tell(struct pipeline *p, struct error *err)
-{
-	char(*orgs)[ID_SIZE] = NULL;
-	size_t n;
-
-	if (!store_orgs_suspended(p->env.store, NULL, &orgs, &n, err))
-		return false;
-	if (n == p->suspended_n && (n == 0 || memcmp(orgs, p->suspended, n * ID_SIZE) == 0)) {
-		free(orgs);
-		return true;
-	}
-	free(p->suspended);
-	p->suspended = orgs;
-	p->suspended_n = n;
-	struct suspended_call call = { (const char(*)[ID_SIZE])orgs, n };
-	batch_table_each(&p->batches, on_suspended, &call);
-	return true;
-}
-
-/* ---- what waits for the limits of its organization ---- */
-
-struct queue_call {
-	const struct queue_place *places; /* NULL: there are no limits */
-	size_t n;
-};
-
-static void on_queue(void *ctx, struct coordinator *c)
-{
-	const struct queue_call *call = ctx;
-
-	coordinator_queue(c, call->places, call->n);
-}
-
-static bool queue_tell(struct pipeline *p, struct error *err)
-{
-	AUTO(auto_free) struct queue_place *places = NULL;
-	bool limited, was_limited = p->env.queue_limited;
-	size_t n;
-
-	if (!store_queue(p->env.store, &p->config.org_queue, &limited, &places, &n, err))
-		return false;
-	p->env.queue_limited = limited;
-	if (!limited && !was_limited)
-		return true;
-	struct queue_call call = { limited ? places : NULL, n };
-	batch_table_each(&p->batches, on_queue, &call);
-	return true;
-}
-
 /* ---- tokens of the day ---- */
 
 void pipeline_tokens_add(struct pipeline *p, const char *org, uint64_t tokens)
@@ -306,50 +237,6 @@ bool pipeline_tokens_count(struct pipeline *p, const char *org, uint64_t *ret, s
 int64_t pipeline_tokens_reset(void)
 {
 	return day_tokens_end(sys.now_s());
-}
-
-/* ---- all of it, regularly: another process may change any ---- */
-
-/* A crash in between leaves batches that are asked for again. */
-static bool suspended_cancel(struct pipeline *p, struct error *err)
-{
-	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
-	size_t n;
-	bool final, ok = true;
-
-	if (!store_batches_to_cancel(p->env.store, CANCEL_AT_ONCE, &ids, &n, err))
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (pipeline_cancel(p, NULL, ids[i], &final, err))
-			log_info("batch.cancelled_by_operator", kv_str("batch", ids[i]));
-		else
-			ok = false;
-	}
-	return ok;
-}
-
-static bool tokens_look(struct pipeline *p, struct error *err)
-{
-	return day_look(&p->day, p->env.store, &p->batches, p->env.time_is_good(p->env.ctx), err);
-}
-
-static void check_suspended(void *arg)
-{
-	struct pipeline *p = arg;
-	struct error err;
-
-	/* Each is done, whatever the others came to. */
-	bool ok = suspended_tell(p, &err);
-	ok = suspended_cancel(p, &err) && ok;
-	if (p->looks++ % QUEUE_LOOKS == 0)
-		ok = queue_tell(p, &err) && ok;
-	ok = tokens_look(p, &err) && ok;
-	if (!ok && !p->suspended_failed)
-		log_fault("pipeline.suspended_unknown", &err);
-	p->suspended_failed = !ok;
-	if (!p->env.closing)
-		workers_post_after(p->env.workers, &p->suspended_work, check_suspended, p,
-				   SUSPENDED_CHECK_MS);
 }
 
 /* ---- windows and leases ---- */
@@ -551,6 +438,7 @@ static void pipeline_init(struct pipeline *p, const struct pipeline_config *conf
 		.lost_after_s = config->lost_after_s,
 	};
 	sweep_init(&p->sweep);
+	org_look_init(&p->orgs, &p->env, &p->batches);
 	open_table_init(&p->env.files);
 	budget_init(&p->budget, config->memory_bytes);
 }
@@ -594,14 +482,14 @@ bool pipeline_open(const char *data_dir, const struct pipeline_config *config, s
 	     (config->cluster != NULL
 		      ? sweep_scratch(&p->sweep, err)
 		      : sweep_at_start(&p->sweep, coordinator_lost_at(&p->env), err)) &&
-	     stages_open(p, err) && queue_tell(p, err) && tokens_look(p, err) &&
+	     stages_open(p, err) && org_look_begin(&p->orgs, err) &&
 	     (config->cluster != NULL ? node_begin(p, err) : batches_resume(p, err));
 	if (!ok) {
 		pipeline_close(p);
 		return false;
 	}
 	check_times(p);
-	check_suspended(p);
+	org_look_start(&p->orgs);
 	sweep_regularly(p);
 	*ret = p;
 	return true;
@@ -689,7 +577,7 @@ void pipeline_close(struct pipeline *p)
 	batch_table_done(&p->batches);
 	open_table_done(&p->env.files);
 	sweep_done(&p->sweep);
-	free(p->suspended);
+	org_look_done(&p->orgs);
 	pthread_mutex_destroy(&p->clock_lock);
 	free(p);
 }

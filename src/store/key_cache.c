@@ -143,6 +143,15 @@ bool key_cache_uploads(struct key_cache *c, const char *org, uint64_t *ret, stru
 	return good;
 }
 
+uint64_t key_cache_round(struct key_cache *c)
+{
+	pthread_mutex_lock(&c->lock);
+	check(c);
+	uint64_t round = c->round;
+	pthread_mutex_unlock(&c->lock);
+	return round;
+}
+
 void key_cache_forget(struct key_cache *c)
 {
 	pthread_mutex_lock(&c->lock);

@@ -43,5 +43,7 @@ MUST_USE bool key_cache_find(struct key_cache *c, const char *hash, struct key *
 bool key_cache_knows(struct key_cache *c, const char *hash);
 MUST_USE bool key_cache_uploads(struct key_cache *c, const char *org, uint64_t *ret,
 				struct error *err);
+/* store_operator_stamp(). */
+uint64_t key_cache_round(struct key_cache *c);
 /* This process has changed something about keys. */
 void key_cache_forget(struct key_cache *c);

@@ -263,6 +263,11 @@ bool store_key_find(struct store *s, const char *hash, struct key *ret, struct e
 	return key_cache_find(&s->keys, hash, ret, err);
 }
 
+uint64_t store_operator_stamp(struct store *s)
+{
+	return key_cache_round(&s->keys);
+}
+
 bool store_key_known(struct store *s, const char *hash)
 {
 	return key_cache_knows(&s->keys, hash);

@@ -184,6 +184,10 @@ MUST_USE bool store_key_revoke(struct store *s, const char *id, int64_t now, str
 MUST_USE bool store_key_find(struct store *s, const char *hash, struct key *ret, struct error *err);
 /* store_key_find() would answer from memory. Fit for an event loop, always. */
 bool store_key_known(struct store *s, const char *hash);
+/* Another number than before once keys, limits or suspensions may have changed, in whatever process; what
+ * another one has changed shows as soon as store_key_find() would see it. It may change for nothing.
+ * Does not wait for PostgreSQL, nor for readers that are lent. */
+uint64_t store_operator_stamp(struct store *s);
 /* The organization's uploads in parts that are pending. */
 MUST_USE bool store_uploads_pending(struct store *s, const char *org, uint64_t *ret,
 				    struct error *err);

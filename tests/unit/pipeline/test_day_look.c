@@ -24,7 +24,7 @@ static int day_teardown(void **state)
 
 static void look(void)
 {
-	MUST(day_look(&w.day, world.store, &table, true, &err));
+	MUST(day_look(&w.day, world.store, &table, true, true, &err));
 	turns_take();
 }
 
