@@ -28,6 +28,13 @@ enum outcome_fault {
 /* "request_timeout"; of OUTCOME_ANSWERED, which has none, "upstream_error". */
 const char *outcome_fault_code(enum outcome_fault fault);
 
+/* Whether outcomes that are not durable may wait for others, to become so together. */
+enum outcome_gather {
+	GATHER_NOT,     /* no others come before some of them are durable */
+	GATHER_BRIEFLY, /* they begin to hold up what is sent */
+	GATHER_ON,      /* others come, and nothing waits for them */
+};
+
 /* malloc'ed where the line ends, freed by outcome_free() once the line is durable. */
 struct outcome {
 	struct outcome *next;

@@ -14,6 +14,7 @@
 #include "dispatch/dispatch_impl.h"
 #include "dispatch/fill.h"
 #include "dispatch/foresee.h"
+#include "dispatch/gather.h"
 #include "dispatch/lane.h"
 #include "dispatch/loop.h"
 #include "dispatch/online_impl.h"
@@ -241,6 +242,8 @@ void dispatch_turn(struct dispatch *d)
 		online_end_all(d);
 	load_look(&d->load, sys.monotonic_us());
 	d->filled = dispatch_fill(d);
+	if (d->ops.gather != NULL)
+		d->ops.gather(d->ctx, gather_wanted(d->upstreams));
 	loop_tick(d);
 	client_due(d->client); /* what was started begins */
 }

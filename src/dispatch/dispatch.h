@@ -56,6 +56,9 @@ struct dispatch_ops {
 	void (*spent)(void *owner);
 	/* The input cannot be read: no more lines of this batch are sent. */
 	void (*fault)(void *owner, const struct error *err);
+	/* After each turn where upstreams are shared among nodes: how what has ended may become
+	 * durable. NULL: nobody wants to know. */
+	void (*gather)(void *ctx, enum outcome_gather how);
 };
 
 /* `upstreams` as for dispatch_upstreams(). */

@@ -5,6 +5,7 @@
  * group that failed is formatted and written again from them. */
 #include "journal/recorder.h"
 
+#include <errno.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -35,13 +36,18 @@ struct recorder {
 	struct outcome *head, **tail;
 	struct flush *flushes;
 	uint64_t pushed, done; /* outcomes, since the start */
+	uint64_t first_us;     /* when `head` was pushed, and when gathering became brief, last */
+	uint64_t brief_us;
+	unsigned waiters; /* in recorder_wait() */
 	bool closing;
 
 	_Atomic bool stalled;
+	_Atomic enum outcome_gather gather;
 
 	/* its thread's own */
 	struct buf buffer;
-	bool cut_off; /* it closes, and what was asked to be published has had no answer */
+	uint64_t took_us; /* to publish, lately */
+	bool cut_off;     /* it closes, and what was asked to be published has had no answer */
 };
 
 bool recorder_stalled(const struct recorder *r)
@@ -54,11 +60,28 @@ void recorder_push(struct recorder *r, struct outcome *o)
 	o->next = NULL;
 	pthread_mutex_lock(&r->lock);
 	bool was_empty = r->head == NULL;
+	if (was_empty && r->ops.publish != NULL)
+		r->first_us = sys.monotonic_us();
 	*r->tail = o;
 	r->tail = &o->next;
 	r->pushed++;
 	pthread_mutex_unlock(&r->lock);
 	if (was_empty)
+		pthread_cond_signal(&r->wake);
+}
+
+/* The lock is taken, so that the thread does not miss it on its way to wait. */
+void recorder_gather(struct recorder *r, enum outcome_gather how)
+{
+	if (r->gather == how || r->ops.publish == NULL)
+		return;
+	pthread_mutex_lock(&r->lock);
+	if (how == GATHER_BRIEFLY)
+		r->brief_us = sys.monotonic_us();
+	bool sooner = how < r->gather && r->head != NULL;
+	r->gather = how;
+	pthread_mutex_unlock(&r->lock);
+	if (sooner)
 		pthread_cond_signal(&r->wake);
 }
 
@@ -79,8 +102,11 @@ bool recorder_wait(struct recorder *r, uint64_t timeout_ms)
 
 	pthread_mutex_lock(&r->lock);
 	uint64_t target = r->pushed;
+	r->waiters++;
+	pthread_cond_signal(&r->wake);
 	while (r->done < target && pthread_cond_timedwait(&r->durable, &r->lock, &until) == 0)
 		;
+	r->waiters--;
 	bool all = r->done >= target;
 	pthread_mutex_unlock(&r->lock);
 	return all;
@@ -295,7 +321,9 @@ static void parts_publish(struct recorder *r, struct group_part *const *parts, s
 	}
 	if (of_n == 0)
 		return;
+	uint64_t began_us = sys.monotonic_us();
 	bool answered = publish_ask(r, of, of_n);
+	r->took_us = (r->took_us + sys.monotonic_us() - began_us) / 2;
 	for (size_t i = 0; i < of_n; i++)
 		from[i]->result = !answered ? CLOSING : of[i].is_lost ? GIVEN_UP : RECORDED;
 }
@@ -352,12 +380,44 @@ static void flushes_answer(struct recorder *r, struct flush *flushes, bool durab
 	}
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* How long the group still waits for others, us; 0: no longer. */
+static uint64_t gather_left_us(const struct recorder *r)
+{
+	enum outcome_gather how = r->gather;
+	uint64_t now_us = sys.monotonic_us(), until_us = r->first_us + GATHER_MS * 1000;
+
+	if (how == GATHER_NOT || r->flushes != NULL || r->waiters > 0 || r->closing)
+		return 0;
+	if (how == GATHER_BRIEFLY && later(r->first_us, r->brief_us) + r->took_us / 2 < until_us)
+		until_us = later(r->first_us, r->brief_us) + r->took_us / 2;
+	return until_us > now_us ? until_us - now_us : 0;
+}
+
+/* Under the lock, which it gives up while it waits. */
+static void group_gather(struct recorder *r)
+{
+	uint64_t left_us;
+
+	while ((left_us = gather_left_us(r)) > 0) {
+		struct timespec until = clock_after_ms((left_us + 999) / 1000);
+		if (pthread_cond_timedwait(&r->wake, &r->lock, &until) == ETIMEDOUT)
+			break;
+	}
+}
+
 /* Waits for work and takes all of it; false when closing and nothing is left. */
 static bool group_take(struct recorder *r, struct outcome **ret, struct flush **ret_flushes)
 {
 	pthread_mutex_lock(&r->lock);
 	while (r->head == NULL && r->flushes == NULL && !r->closing)
 		pthread_cond_wait(&r->wake, &r->lock);
+	if (r->head != NULL && r->ops.publish != NULL)
+		group_gather(r);
 	*ret = r->head;
 	*ret_flushes = r->flushes;
 	r->head = NULL;

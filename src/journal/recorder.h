@@ -6,7 +6,10 @@
  * of a batch that is to end anyway only a few times, so that a journal on a bad sector does not
  * hold up its own batch's end, and all others, for ever. What waits here is bounded by dispatch,
  * which sends nothing while UNSYNCED_MAX answered lines are not durable (upstream/slots.h); a group
- * has no bound of its own. The owners of a group are synced one after another. */
+ * has no bound of its own. The owners of a group are synced one after another.
+ *
+ * Where outcomes are published (recorder_ops.publish), a group costs an object and a transaction: it may
+ * also take in what comes for GATHER_MS after its first, as recorder_gather() says. */
 #pragma once
 
 #include "base/error.h"
@@ -16,6 +19,7 @@
 struct recorder;
 
 #define RECORDED_MAX 32u /* owners whose files are open at once for it */
+#define GATHER_MS 200u   /* counts that clients are shown are so old, and a second at most */
 
 /* Outcomes of one owner, linked by `next`, whose records stand one behind the other in its journal. */
 struct recorded {
@@ -58,6 +62,10 @@ void recorder_close(struct recorder *r);
 
 /* Hands over `o`. Never blocks. Any thread. */
 void recorder_push(struct recorder *r, struct outcome *o);
+/* How the next groups are gathered, at first GATHER_NOT: BRIEFLY for half as long as it took to publish
+ * lately. A flush, a wait or the end is not kept waiting by either. Of no effect where nothing is
+ * published. Cheap; any thread. */
+void recorder_gather(struct recorder *r, enum outcome_gather how);
 /* Asks for ops->flushed(owner). Any thread. */
 void recorder_flush(struct recorder *r, void *owner);
 /* Returns once everything pushed so far is durable, or false after `timeout_ms`. */

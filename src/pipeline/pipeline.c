@@ -385,13 +385,23 @@ static bool on_publish(void *ctx, struct recorded *parts, size_t n, struct error
 	return cluster_publish(p->env.cluster, parts, n, err);
 }
 
+static void on_gather(void *ctx, enum outcome_gather how)
+{
+	struct pipeline *p = ctx;
+
+	recorder_gather(p->env.recorder, how);
+}
+
 static bool stages_open(struct pipeline *p, struct error *err)
 {
 	struct client *client;
 	struct recorder_ops recorder = worker_recorder_ops;
+	struct dispatch_ops dispatch = worker_dispatch_ops;
 
-	if (p->config.cluster != NULL)
+	if (p->config.cluster != NULL) {
 		recorder.publish = on_publish;
+		dispatch.gather = on_gather;
+	}
 	if (!recorder_open(&recorder, p, &p->env.recorder, err) ||
 	    !(p->config.libcurl ? client_open_libcurl(&client, err) : client_open(&client, err)))
 		return false;
@@ -407,7 +417,7 @@ static bool stages_open(struct pipeline *p, struct error *err)
 	};
 
 	return dispatch_open(&dispatch_config, p->config.upstreams, p->config.upstream_count,
-			     &worker_dispatch_ops, p, &p->env.dispatch, err) &&
+			     &dispatch, p, &p->env.dispatch, err) &&
 	       workers_open("pipeline", WORKERS, &p->env.workers, err) &&
 	       (p->config.cluster == NULL ||
 		cluster_open(p->config.cluster, &p->env, &p->batches, &p->env.cluster, err));

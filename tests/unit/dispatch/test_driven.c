@@ -240,6 +240,37 @@ static void past_the_deadline_no_line_is_sent(void **state)
 	world_close(&w);
 }
 
+/* What is answered and not durable holds up nothing; then begins to; then nothing else comes. */
+static void answered_lines_gather_until_that_holds_up_what_is_sent(void **state)
+{
+	struct world w;
+	bool seen[GATHER_ON + 1] = { false };
+
+	(void)state;
+	servers_open(&w, 1);
+	deadline_in(600000);
+	dispatch_deadline(w.dispatch, deadline, &deadline_us);
+	w.disk_full = true;
+	struct world_batch *b = world_batch(&w, 400);
+	for (unsigned ms = 0; ms < 3000; ms++) {
+		world_run(&w, 1);
+		unsigned held = servers.of[0].lines; /* none of them is durable */
+		seen[w.gather] = true;
+		if (held > 0 && held == b->ended)
+			assert_int_equal(w.gather, GATHER_NOT);
+		else if (b->ended == 0)
+			assert_int_equal(w.gather, GATHER_ON);
+		else
+			assert_int_not_equal(w.gather, GATHER_NOT);
+	}
+	assert_true(seen[GATHER_ON] && seen[GATHER_BRIEFLY] && seen[GATHER_NOT]);
+	assert_true(b->ended < 400);
+	world_record(&w);
+	world_run(&w, 1);
+	assert_int_equal(w.gather, GATHER_ON);
+	world_close(&w);
+}
+
 /* The connection takes longer than the lease runs. */
 static void a_request_that_has_not_gone_out_by_then_does_not(void **state)
 {
@@ -403,6 +434,7 @@ int main(void)
 		cmocka_unit_test(lines_that_wait_go_elsewhere),
 		cmocka_unit_test(what_was_said_holds_for_those_to_come),
 		cmocka_unit_test(past_the_deadline_no_line_is_sent),
+		cmocka_unit_test(answered_lines_gather_until_that_holds_up_what_is_sent),
 		cmocka_unit_test(a_request_that_has_not_gone_out_by_then_does_not),
 		cmocka_unit_test(online_requests_go_all_the_same),
 		cmocka_unit_test(models_are_those_of_driven_upstreams),

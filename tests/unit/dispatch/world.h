@@ -41,10 +41,11 @@ struct world {
 	struct client *client;
 	unsigned batch_count;
 	struct world_batch batches[WORLD_BATCHES_MAX];
-	unsigned ended;           /* of all batches */
-	bool disk_full;           /* outcomes become durable at world_record() alone */
-	bool forgets;             /* an answer's bytes are freed once it is durable */
-	struct outcome *unstored; /* those meanwhile */
+	unsigned ended;             /* of all batches */
+	bool disk_full;             /* outcomes become durable at world_record() alone */
+	bool forgets;               /* an answer's bytes are freed once it is durable */
+	struct outcome *unstored;   /* those meanwhile */
+	enum outcome_gather gather; /* as dispatch said last */
 };
 
 /* ---- what dispatch asks ---- */
@@ -151,6 +152,11 @@ static void world_fault(void *owner, const struct error *err)
 	b->faults++;
 }
 
+static void world_gather(void *ctx, enum outcome_gather how)
+{
+	((struct world *)ctx)->gather = how;
+}
+
 /* ---- opening ---- */
 
 /* For scripts. */
@@ -180,6 +186,7 @@ static inline void world_open_with(struct world *w, fake_script script, void *ct
 		.dropped = world_dropped,
 		.spent = world_spent,
 		.fault = world_fault,
+		.gather = world_gather,
 	};
 	struct error err;
 

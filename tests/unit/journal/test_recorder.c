@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "journal/recorder.h"
 
@@ -360,6 +361,54 @@ static void what_counts_no_longer_is_given_up(void **state)
 	scratch_dir_remove(dir);
 }
 
+/* A group waits for others to join it, until it is told that none come, or somebody waits for it. */
+static void what_is_published_is_gathered(void **state)
+{
+	(void)state;
+	char *dir = scratch_dir_new();
+	struct owner w[OWNERS];
+	struct recorder *r;
+	unsigned k = 0;
+	published_begin(w, dir, &r);
+	for (; k < 3; k++) { /* each is a group */
+		push(r, &w[0], k);
+		while (published.asked == k)
+			usleep(1000);
+	}
+	recorder_gather(r, GATHER_ON);
+	uint64_t began_ms = clock_ms();
+	for (; k < 6; k++) {
+		push(r, &w[0], k);
+		usleep(2000);
+	}
+	while (w[0].durable < 3)
+		usleep(1000);
+	bool early = published.asked > 3 && clock_ms() - began_ms < GATHER_MS;
+	recorder_gather(r, GATHER_NOT);
+	while (w[0].durable < 6)
+		usleep(1000);
+	assert_false(early);
+	assert_true(published.asked <= 5);
+	recorder_gather(r, GATHER_BRIEFLY); /* to publish takes no time here */
+	push(r, &w[0], k++);
+	while (w[0].durable < 7)
+		usleep(1000);
+	recorder_gather(r, GATHER_ON);
+	push(r, &w[0], k++);
+	recorder_flush(r, &w[0]);
+	while (!w[0].flushed)
+		usleep(1000);
+	for (; k < LINES; k++)
+		push(r, &w[0], k);
+	for (int i = 1; i < OWNERS; i++)
+		for (k = 0; k < LINES; k++)
+			push(r, &w[i], k);
+	assert_true(recorder_wait(r, 60000));
+	recorder_close(r);
+	owners_check(w, dir);
+	scratch_dir_remove(dir);
+}
+
 /* What nobody knows the outcome of is the last that is asked for: the bucket may be back for what came
  * after it. */
 static void it_closes_while_nothing_can_be_published(void **state)
@@ -397,6 +446,7 @@ int main(void)
 		cmocka_unit_test(an_ending_batch_does_not_hold_up_the_others),
 		cmocka_unit_test(nothing_is_durable_before_it_is_published),
 		cmocka_unit_test(what_counts_no_longer_is_given_up),
+		cmocka_unit_test(what_is_published_is_gathered),
 		cmocka_unit_test(it_closes_while_nothing_can_be_published),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
