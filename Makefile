@@ -76,7 +76,7 @@ bench-scheduling: build  ## docs/benchmarks.md, measured here; ARGS="--only burs
 
 bench-cluster: build  ## one node and three, on PostgreSQL and S3, beside SQLite; ARGS="--only kill", "--help"
 	@scripts/bootstrap.sh bench-cluster
-	@scripts/bench-cluster.sh $(ARGS)
+	@scripts/with-cluster.sh python3 bench/cluster.py $(ARGS)
 
 chaos:  ## three nodes under 200 faults in an hour; CHAOS_FAULTS=10 CHAOS_SEED=7; ARGS="--help"
 	@scripts/bootstrap.sh build chaos
