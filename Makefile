@@ -70,8 +70,8 @@ bench: build  ## the figures of README.md, measured here; ARGS="--only dispatch"
 	@scripts/bootstrap.sh bench
 	@python3 bench/bench.py $(ARGS)
 
-bench-scheduling: build  ## docs/benchmarks.md, measured here; ARGS="--only bursts", "--help"
-	@scripts/bootstrap.sh bench-scheduling
+bench-scheduling: build  ## docs/benchmarks.md, measured here; ARGS="--only bursts", "--nodes", "--help"
+	@scripts/bootstrap.sh bench-scheduling $(if $(findstring --nodes,$(ARGS)),bench-cluster)
 	@python3 bench/scheduling $(ARGS)
 
 bench-cluster: build  ## one node and three, on PostgreSQL and S3, beside SQLite; ARGS="--only kill", "--help"

@@ -77,6 +77,7 @@ class Fsync(Versus):
     """The reference goes straight to the engine and needs no disk."""
 
     name, title = "fsync", "A disk that takes 10 and 100 ms for each fsync"
+    not_with_nodes = "nothing on a node's disk has to last: what ends is in PostgreSQL and S3"
     weight = 3  # 800 lines a second
     SLOTS = 8
     ENGINE = ["--slots", SLOTS, "--step-us", 1000, "--seq-us", 0, "--prefill-us", 0, "--seed", 1]
