@@ -70,13 +70,13 @@ bench: build  ## the figures of README.md, measured here; ARGS="--only dispatch"
 	@scripts/bootstrap.sh bench
 	@python3 bench/bench.py $(ARGS)
 
-bench-scheduling: build  ## docs/benchmarks.md, measured here; ARGS="--only bursts", "--help"
-	@scripts/bootstrap.sh bench-scheduling
+bench-scheduling: build  ## docs/benchmarks.md, measured here; ARGS="--only bursts", "--nodes", "--help"
+	@scripts/bootstrap.sh bench-scheduling $(if $(findstring --nodes,$(ARGS)),bench-cluster)
 	@python3 bench/scheduling $(ARGS)
 
 bench-cluster: build  ## one node and three, on PostgreSQL and S3, beside SQLite; ARGS="--only kill", "--help"
 	@scripts/bootstrap.sh bench-cluster
-	@scripts/bench-cluster.sh $(ARGS)
+	@scripts/with-cluster.sh python3 bench/cluster.py $(ARGS)
 
 chaos:  ## three nodes under 200 faults in an hour; CHAOS_FAULTS=10 CHAOS_SEED=7; ARGS="--help"
 	@scripts/bootstrap.sh build chaos

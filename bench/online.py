@@ -20,6 +20,7 @@ import time
 import tls
 
 LONE = 2000  # requests, one at a time
+PERCENTILES = {"p50": 0.5, "p99": 0.99}
 STREAMS = 400
 EVENTS_PER_S = 50
 EVENT_S = 1 / EVENTS_PER_S
@@ -116,6 +117,24 @@ class Lone:
         if not data:
             sys.exit(f"online: {self.name} ends the connection within an answer")
         return data
+
+
+def in_turns(connections, count):
+    """Milliseconds of so many requests on each, in order. Requests take turns, so that whatever else the machine does
+    meets all connections alike."""
+    took = {name: [] for name in connections}
+    gc.disable()
+    for _ in range(count):
+        for name, connection in connections.items():
+            took[name].append(connection.ask())
+    gc.enable()
+    for connection in connections.values():
+        connection.sock.close()
+    return {name: sorted(times) for name, times in took.items()}
+
+
+def at_share(ordered, share):
+    return ordered[math.ceil(len(ordered) * share) - 1]
 
 
 class Streams:
@@ -255,19 +274,10 @@ class Online:
         )  # fmt: skip
 
     def lone(self, ways):
-        """Requests take turns, so that whatever else the machine does meets all ways alike."""
-        connections = {name: Lone(name, way.port, self.request()) for name, way in ways.items()}
-        took = {name: [] for name in ways}
-        gc.disable()
-        for _ in range(LONE):
-            for name, connection in connections.items():
-                took[name].append(connection.ask())
-        gc.enable()
+        took = in_turns({name: Lone(name, way.port, self.request()) for name, way in ways.items()}, LONE)
         for name, way in ways.items():
-            connections[name].sock.close()
-            for what, share in (("p50", 0.5), ("p99", 0.99)):
-                at = math.ceil(LONE * share) - 1
-                way.add(what, sorted(took[name])[at] - sorted(took["straight"])[at])
+            for what, share in PERCENTILES.items():
+                way.add(what, at_share(took[name], share) - at_share(took["straight"], share))
 
     def streams(self):
         seconds = self.bench.options.wrk_seconds

@@ -13,11 +13,19 @@ change of one thing, run again what it touches.
   make bench-scheduling ARGS="--run bursts-metrics"      some runs of them
   make bench-scheduling ARGS="--report"                  no run, only the table and the plots
   make bench-scheduling ARGS="--list"                    names of scenarios and their runs
+  make bench-scheduling ARGS="--nodes"                   the same through three nodes
+
+With --nodes lowtide is three nodes that share PostgreSQL and an S3 store, both started for it, and calls,
+uploads and online requests reach them in turn; engines, loads and what is wanted are the same. All that is
+left, also a table, is in build/bench/scheduling-nodes/; docs/benchmarks.md is of one server and stays as it
+is. What cannot mean the same is named in the table, with the reason: real engines, which take the cores; a
+slow disk, on which a node keeps nothing; drivers without lowtide.
 """
 
 import argparse
 import asyncio
 import json
+import os
 import pathlib
 import signal
 import sys
@@ -26,9 +34,9 @@ import time
 import report
 from runs import result_path, run_now
 from scenarios import SCENARIOS
-from servers import HERE, die_with_parent, say
+from servers import HERE, NODES, ROOT, die_with_parent, say
 
-
+JOBS, JOBS_OF_NODES = 6, 2  # three nodes and what they share take more of the cores
 ENGINES = ("sim", "upstream", "llama", "vllm")
 
 
@@ -41,8 +49,8 @@ def runs_wanted(options):
         if options.engine not in ("all", make.engine) and not options.only:
             continue
         scenario = make(options.quick)
-        if scenario.absent():
-            say(f"{make.name} is skipped: {scenario.absent()}")
+        if scenario.left_out():
+            say(f"{make.name} is skipped: {scenario.left_out()}")
             continue
         for run in scenario.runs():
             if not options.run or run["name"] in options.run:
@@ -116,7 +124,12 @@ def arguments():
     parser.add_argument("--only", type=names, help="scenarios, comma-separated")
     parser.add_argument("--run", type=names, help="runs, comma-separated")
     parser.add_argument("--quick", action="store_true", help="shorter and rougher")
-    parser.add_argument("--jobs", type=float, default=6, help="runs at once (%(default)g)")
+    parser.add_argument(
+        "--jobs", type=float, default=JOBS_OF_NODES if NODES else JOBS, help="runs at once (%(default)g)"
+    )
+    parser.add_argument(
+        "--nodes", type=int, nargs="?", const=3, default=0, help="so many (3) in place of one server"
+    )
     parser.add_argument("--report", action="store_true", help="run nothing")
     parser.add_argument("--keep-docs", action="store_true", help="leave docs/ as it is")
     parser.add_argument("--list", action="store_true", help="say what there is")
@@ -124,9 +137,20 @@ def arguments():
     return parser.parse_args()
 
 
+def begin_with_nodes(options):
+    """This program anew: with the servers that nodes share, if it runs any, and its files where theirs are."""
+    os.environ["BENCH_NODES"] = str(options.nodes)
+    servers = [] if options.report or options.list else [str(ROOT / "scripts/with-cluster.sh")]
+    here = str(pathlib.Path(__file__).resolve().parent)
+    command = [*servers, sys.executable, here, *sys.argv[1:]]
+    os.execv(command[0], command)
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
+    if options.nodes != NODES and not options.spec:
+        begin_with_nodes(options)
     if options.spec:
         run_now(json.loads(options.spec.read_text()))
         return
@@ -143,8 +167,10 @@ def main():
             sys.exit("there is no such run; --list says what there is")
         asyncio.run(run_all(runs.values(), options.jobs))
     results = report.results_read()
-    if not options.keep_docs:
+    if not options.keep_docs and not NODES:
         report.write(results, options.quick)
+    HERE.mkdir(parents=True, exist_ok=True)
+    (HERE / "results.txt").write_text("\n".join(report.text_table(results, options.quick)) + "\n")
     print("\n".join(report.text_table(results, options.quick, options.only)))
 
 

@@ -3,7 +3,7 @@
 from online import Bursts
 from prefixes import Prefixes
 from quiet import Quiet
-from scenario import WARM_S, rate
+from scenario import COMPUTES, WARM_S, rate
 
 LLAMA_SLOTS = 4
 LLAMA_SWEEP = (1, 2, 3, 4, 6, 8)
@@ -17,6 +17,7 @@ LLAMA_LINES = {
 class LlamaQuiet(Quiet):
     name, title = "llama-quiet", "llama.cpp: no online traffic"
     engine, prefix, sweep, slots = "llama", "llama-", LLAMA_SWEEP, LLAMA_SLOTS
+    not_with_nodes = COMPUTES
     engine_arguments = []
     from_s, until_s = WARM_S, 70
 
@@ -27,6 +28,7 @@ class LlamaQuiet(Quiet):
 class LlamaBursts(Bursts):
     name, title = "llama-bursts", "llama.cpp: bursts of online traffic through lowtide"
     engine, prefix, slots = "llama", "llama-", LLAMA_SLOTS
+    not_with_nodes = COMPUTES
     engine_arguments = []
     online_more = {"prompt_tokens": 24, "output": 8, "temperature": 0, "ignore_eos": True}
     beside = (
@@ -55,6 +57,7 @@ class LlamaBursts(Bursts):
 class LlamaPrefixes(Prefixes):
     name, title = "llama-prefixes", "llama.cpp: lines that share prefixes, shuffled"
     engine = "llama"
+    not_with_nodes = COMPUTES
     PREFIXES, TOKENS = 16, 450
     cases = (
         (

@@ -209,15 +209,15 @@ async def online_one(port, key, body, began, at, phase, found, any_text):
 
 
 async def online(
-    port, key, model, phases, seed, began, prompt_tokens=200, output=60, any_text=False, **more
+    ports, key, model, phases, seed, began, prompt_tokens=200, output=60, any_text=False, **more
 ):
-    """Sends the whole pattern; the same seed gives the same requests at the same times."""
+    """Sends the whole pattern, to the ports in turn; the same seed gives the same requests at the same times."""
     rng = random.Random(seed)
     found, tasks = [], []
     for n, (at, phase) in enumerate(arrivals(phases, seed)):
         text = text_of(4 * prompt_tokens, rng, f"online {n}:")
         body = json.dumps(body_of(model, text, output, stream=True, **more)).encode()
-        tasks.append(online_one(port, key, body, began, at, phase, found, any_text))
+        tasks.append(online_one(ports[n % len(ports)], key, body, began, at, phase, found, any_text))
     await asyncio.gather(*tasks)
     return sorted(found, key=lambda one: one["at"])
 

@@ -197,6 +197,7 @@ class Others(Bursts):
     """What drivers without a scheduler do to the same traffic."""
 
     name, title = "others", "For comparison: batch and online straight to the engine, no lowtide"
+    not_with_nodes = "there is no lowtide in it"
     to, alone_name = "engine", "alone-engine"
     kinds = (
         ("ungated", "ungated: 512 at once", {"batch": "fixed", "concurrency": 512}),

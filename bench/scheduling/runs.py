@@ -15,7 +15,8 @@ import time
 
 import load
 from load import Aimd, Broken, Driver
-from servers import FINAL, HERE, Lowtide, ended, engine_class, say
+from nodes import Nodes
+from servers import FINAL, HERE, NODES, Lowtide, ended, engine_class, say
 
 SAMPLE_S = 0.25
 STATS = (
@@ -77,7 +78,10 @@ class Scene:
                     self.gateway = Lowtide(self.directory, self.engines, {}, name="gateway")
                     await self.gateway.ready()
                     upstreams = [self.gateway]
-                self.lowtide = Lowtide(self.directory, upstreams, settings, fsync_ms)
+                if NODES:
+                    self.lowtide = Nodes(self.directory, upstreams, settings, NODES)
+                else:
+                    self.lowtide = Lowtide(self.directory, upstreams, settings, fsync_ms)
                 await self.lowtide.ready()
         except BaseException:
             self.stop()
@@ -196,7 +200,7 @@ async def run_load(run):
             through = spec.pop("to") == "lowtide"
             online = asyncio.create_task(
                 load.online(
-                    scene.lowtide.port if through else port,
+                    scene.lowtide.ports if through else [port],
                     scene.lowtide.key if through else None,
                     scene.model, began=scene.began, **spec,
                 )
@@ -225,14 +229,17 @@ async def control_at(scene, at, what):
 async def said_watch(scene, from_s, said):
     """Adds [second, line] of each line about metrics that lowtide logs from then on."""
     await asyncio.sleep(max(0, scene.began + from_s - time.monotonic()))
-    with open(scene.lowtide.log_path) as log:
-        log.seek(0, os.SEEK_END)
-        rest = ""
+    with contextlib.ExitStack() as opened:
+        logs = [opened.enter_context(open(path)) for path in scene.lowtide.log_paths]
+        rests = [""] * len(logs)
+        for log in logs:
+            log.seek(0, os.SEEK_END)
         while True:
             await asyncio.sleep(0.2)
-            *lines, rest = (rest + log.read()).split("\n")
-            t = round(time.monotonic() - scene.began, 1)
-            said += [[t, line] for line in lines if "metrics" in line][: 20 - len(said)]
+            for n, log in enumerate(logs):
+                *lines, rests[n] = (rests[n] + log.read()).split("\n")
+                t = round(time.monotonic() - scene.began, 1)
+                said += [[t, line] for line in lines if "metrics" in line][: 20 - len(said)]
 
 
 # ---- prefixes: the same file in input order, at the concurrency that lowtide used ----

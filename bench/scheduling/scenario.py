@@ -2,11 +2,14 @@
 
 import math
 
+from servers import NODES
+
 # An engine that stands for a 70B-class model on one node: 64 sequences at once, 33 ms a step when
 # they are all in use, 10 ms more for a prompt of 200 tokens.
 SLOTS = 64
 ENGINE = ["--slots", SLOTS, "--step-us", 30000, "--seq-us", 50, "--prefill-us", 50]
 ENGINE += ["--budget", 2048, "--seed", 1]
+COMPUTES = "its engine takes the cores that nodes, PostgreSQL and S3 need on the same machine"
 WARM_S = 10  # within which full speed is to be reached
 
 
@@ -154,6 +157,7 @@ class Results:
 class Scenario:
     name = title = ""
     engine = "sim"
+    not_with_nodes = ""  # why it cannot mean the same through nodes
 
     def __init__(self, quick):
         self.quick = quick
@@ -161,6 +165,10 @@ class Scenario:
     def absent(self):
         """Why it cannot run on this machine, or None."""
         return None
+
+    def left_out(self):
+        """Why it is not run, or None."""
+        return self.absent() or (self.not_with_nodes if NODES else None) or None
 
     def runs(self):
         """The runs that it needs. `weight`: how many of --jobs it counts as."""

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import ctypes
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -19,7 +20,8 @@ import time
 from load import CHAT, Broken, Connection
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HERE = ROOT / "build/bench/scheduling"  # everything that a run leaves
+NODES = int(os.environ.get("BENCH_NODES", 0))  # that lowtide is: nodes.py; 0: one server
+HERE = ROOT / ("build/bench/scheduling-nodes" if NODES else "build/bench/scheduling")  # everything that a run leaves
 ENGINE = pathlib.Path(os.environ.get("BENCH_ENGINE", ROOT / "build/bench/bench-engine"))
 LOWTIDE = pathlib.Path(os.environ.get("LOWTIDE_BIN", ROOT / "build/lowtide"))
 UPSTREAM = ROOT / "build/bench/bench-upstream"
@@ -206,46 +208,22 @@ def vllm_absent():
     return None
 
 
-class Lowtide(Program):
-    """lowtide, running on an empty data directory, and a client of it."""
+class Client:
+    """Calls of lowtide's API: `call()` is its subclass's."""
 
-    def __init__(self, directory, upstreams, settings, fsync_ms=None, name="lowtide"):
-        self.key = "sk-bench-" + secrets.token_hex(16)
+    def __init__(self, key, place, ports):
+        self.key, self.place = key, place  # place: what `lowtide key` takes for it
+        self.ports = ports  # of all that answer; uploads take turns
+        self.turns = itertools.cycle(ports)
         self.operator = None  # an operator's key, made when it is needed
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/v1"
-        self.data = directory / ("data" if name == "lowtide" else f"data-{name}")
-        shutil.rmtree(self.data, ignore_errors=True)
-        command = [LOWTIDE, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.data]
-        for upstream in upstreams:
-            command += ["--upstream", upstream.url]
-        no_limits = dict.fromkeys(("file_bytes", "org.bytes", "org.files"), 0)
-        named = {f"limits.{name}": value for name, value in no_limits.items()} | settings
-        for setting, value in named.items():
-            command += ["--set", f"{setting}={value}"]
-        (directory / f"{name}.command").write_text(" ".join(map(str, command)) + "\n")
-        environment = {**os.environ, "LOWTIDE_BOOTSTRAP_KEY": self.key}
-        if isinstance(upstreams[0], Lowtide):
-            environment["LOWTIDE_UPSTREAM_API_KEY"] = upstreams[0].key
-        if fsync_ms is not None:
-            environment |= {"LD_PRELOAD": str(SLOW_FSYNC), "SLOW_FSYNC_MS": str(fsync_ms)}
-        log_path = directory / f"{name}.log"
-        super().__init__(command, log_path, stdout=subprocess.DEVNULL, env=environment)
-        self.connection = Connection(self.port)
-
-    async def ready(self):
-        await self.until_ready(self.port, "/readyz")
 
     def new_org(self, name):
         """A key of another organization."""
         return self.new_key("--org", name)
 
     def new_key(self, *whose):
-        command = [LOWTIDE, "key", "create", "--data", self.data, *whose]
+        command = [LOWTIDE, "key", "create", *self.place, *whose]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    async def call(self, method, path, body=None, key=None):
-        return await self.connection.json(method, path, body, key or self.key)
 
     async def upload(self, path, key=None):
         return await asyncio.to_thread(self.upload_now, path, key or self.key)
@@ -257,7 +235,7 @@ class Lowtide(Program):
             "Content-Type: application/jsonl\r\n\r\n"
         ).encode()
         tail = b"\r\n--bench--\r\n"
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
+        connection = http.client.HTTPConnection("127.0.0.1", next(self.turns), timeout=600)
         connection.putrequest("POST", "/v1/files")
         connection.putheader("Authorization", f"Bearer {key}")
         connection.putheader("Content-Type", "multipart/form-data; boundary=bench")
@@ -291,14 +269,20 @@ class Lowtide(Program):
                 raise Broken(f"not what was waited for: {json.dumps(batch)[:1500]}")
             await asyncio.sleep(every_s)
 
-    async def lanes(self):
-        """What GET /v1/lowtide/scheduling says of each upstream, with its models' highest limit."""
+    async def scheduling(self):
+        """What GET /v1/lowtide/scheduling says of each upstream."""
+        return (await self.operator_call("/v1/lowtide/scheduling"))["upstreams"]
+
+    async def operator_call(self, path):
         if self.operator is None:
             self.operator = await asyncio.to_thread(self.new_key, "--operator")
-        answer = await self.call("GET", "/v1/lowtide/scheduling", key=self.operator)
+        return await self.call("GET", path, key=self.operator)
+
+    async def lanes(self):
+        """That, with its models' highest limit."""
         found = []
         none = {"concurrency_limit": 0, "reason": "", "in_flight": 0}
-        for upstream in answer["upstreams"]:
+        for upstream in await self.scheduling():
             lanes = upstream["lanes"] or [none]
             lane = max(lanes, key=lambda one: one["concurrency_limit"])
             found.append(
@@ -312,6 +296,44 @@ class Lowtide(Program):
                 }
             )
         return found
+
+
+def new_bootstrap_key():
+    return "sk-bench-" + secrets.token_hex(16)
+
+
+class Lowtide(Program, Client):
+    """lowtide, running on an empty data directory, and a client of it."""
+
+    def __init__(self, directory, upstreams, settings, fsync_ms=None, name="lowtide", key=None):
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+        self.data = directory / ("data" if name == "lowtide" else f"data-{name}")
+        Client.__init__(self, key or new_bootstrap_key(), ["--data", self.data], [self.port])
+        shutil.rmtree(self.data, ignore_errors=True)
+        command = [LOWTIDE, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.data]
+        for upstream in upstreams:
+            command += ["--upstream", upstream.url]
+        no_limits = dict.fromkeys(("file_bytes", "org.bytes", "org.files"), 0)
+        named = {f"limits.{name}": value for name, value in no_limits.items()} | settings
+        for setting, value in named.items():
+            command += ["--set", f"{setting}={value}"]
+        (directory / f"{name}.command").write_text(" ".join(map(str, command)) + "\n")
+        environment = {**os.environ, "LOWTIDE_BOOTSTRAP_KEY": self.key}
+        if isinstance(upstreams[0], Lowtide):
+            environment["LOWTIDE_UPSTREAM_API_KEY"] = upstreams[0].key
+        if fsync_ms is not None:
+            environment |= {"LD_PRELOAD": str(SLOW_FSYNC), "SLOW_FSYNC_MS": str(fsync_ms)}
+        log_path = directory / f"{name}.log"
+        Program.__init__(self, command, log_path, stdout=subprocess.DEVNULL, env=environment)
+        self.log_paths = [log_path]
+        self.connection = Connection(self.port)
+
+    async def ready(self):
+        await self.until_ready(self.port, "/readyz")
+
+    async def call(self, method, path, body=None, key=None):
+        return await self.connection.json(method, path, body, key or self.key)
 
 
 def engine_class(kind):

@@ -4,7 +4,7 @@ import plot
 from online import Bursts
 from plot import Panel
 from scenario import (
-    WARM_S, Missing, Scenario, engine_curve, ms, percentile, rate, ttfts, waiting_most,
+    COMPUTES, WARM_S, Missing, Scenario, engine_curve, ms, percentile, rate, ttfts, waiting_most,
 )  # fmt: skip
 from servers import vllm_absent
 from versus import steps_tokens
@@ -16,6 +16,7 @@ LINES = {"seed": 3, "prompt_tokens": 24, "output": (4, 18), "temperature": 0, "i
 
 class Vllm(Scenario):
     engine = "vllm"
+    not_with_nodes = COMPUTES
 
     def absent(self):
         return vllm_absent()
