@@ -275,9 +275,10 @@ static void batch_walk_done(struct batch_walk *w)
 static bool batch_move(struct batches_moving *m, const struct batch *b, struct error *err)
 {
 	AUTO(batch_walk_done) struct batch_walk w = { .of = m, .batch = b };
+	const struct span_input input = { b->counts.total, input_bytes(m, b), false };
 
-	if (!span_cut(&b->options, b->counts.total, input_bytes(m, b), &w.plan, &w.n, err) ||
-	    !spans_add(&w, err) || !results_add(m->moved, b, err))
+	if (!span_cut(&b->options, &input, &w.plan, &w.n, err) || !spans_add(&w, err) ||
+	    !results_add(m->moved, b, err))
 		return false;
 	w.gathered = calloc(w.n + 1, sizeof(*w.gathered));
 	w.ended = calloc(1, b->counts.total / 8 + 1);

@@ -45,13 +45,13 @@ void cluster_check(struct cluster *cl)
 
 /* ---- calls of span coordinators ---- */
 
-bool cluster_cut(struct cluster *cl, const struct batch *b, uint64_t lines, uint64_t bytes,
+bool cluster_cut(struct cluster *cl, const struct batch *b, const struct span_input *input,
 		 struct error *err)
 {
 	AUTO(auto_free) struct span_plan *plan = NULL;
 	size_t n, made;
 
-	if (!span_cut(&b->options, lines, bytes, &plan, &n, err))
+	if (!span_cut(&b->options, input, &plan, &n, err))
 		return false;
 	struct db *db = cluster_db_borrow(cl);
 	bool ok = store_spans_create(db, b->id, plan, n, &made, err);

@@ -19,6 +19,7 @@
 
 struct batch;
 struct cluster;
+struct span_input;
 
 struct node *cluster_node(struct cluster *cl); /* NULL: it has left */
 /* Has a look at what there is to claim, to drop, to join. Does not wait. */
@@ -34,7 +35,7 @@ struct db *cluster_db_borrow(struct cluster *cl);
 void cluster_db_return(struct cluster *cl, struct db *db);
 
 /* A batch that was judged good is cut in spans, before store_batch_start(). */
-MUST_USE bool cluster_cut(struct cluster *cl, const struct batch *b, uint64_t lines, uint64_t bytes,
+MUST_USE bool cluster_cut(struct cluster *cl, const struct batch *b, const struct span_input *input,
 			  struct error *err);
 /* As store_span_finish(); the last of its batch has that joined. */
 MUST_USE bool cluster_finish(struct cluster *cl, struct owner me, const struct span_lent *span,

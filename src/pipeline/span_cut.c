@@ -11,23 +11,23 @@ static bool is_whole(const struct batch_options *o)
 	return o->token_budget > 0 || o->canary > 0 || o->by_completion;
 }
 
-static uint64_t segments_each(uint64_t segments, uint64_t bytes)
+static uint64_t segments_each(uint64_t segments, const struct span_input *input)
 {
 	uint64_t each = (segments + SPANS_WANTED - 1) / SPANS_WANTED;
-	uint64_t segment_bytes = bytes / segments + 1;
+	uint64_t segment_bytes = input->bytes / segments + 1;
 
-	if (each > SPAN_SEGMENTS_MAX)
+	if (each > SPAN_SEGMENTS_MAX || input->prefixes)
 		each = SPAN_SEGMENTS_MAX;
 	if (each > SPAN_BYTES_MAX / segment_bytes)
 		each = SPAN_BYTES_MAX / segment_bytes;
 	return each > 0 ? each : 1;
 }
 
-bool span_cut(const struct batch_options *options, uint64_t lines, uint64_t bytes,
+bool span_cut(const struct batch_options *options, const struct span_input *input,
 	      struct span_plan **ret, size_t *ret_n, struct error *err)
 {
-	uint64_t segments = segments_of(lines);
-	uint64_t each = is_whole(options) ? segments : segments_each(segments, bytes);
+	uint64_t lines = input->lines, segments = segments_of(lines);
+	uint64_t each = is_whole(options) ? segments : segments_each(segments, input);
 	size_t n = (size_t)((segments + each - 1) / each);
 	struct span_plan *plan = calloc(n, sizeof(*plan));
 

@@ -9,6 +9,7 @@
 #include "ingest/verdict.h"
 #include "pipeline/cluster.h"
 #include "pipeline/coordinator_impl.h"
+#include "pipeline/span_cut.h"
 
 #define JUDGE_TRIES 3 /* while the models that are served change */
 
@@ -142,11 +143,11 @@ static bool batch_start(struct coordinator *c, const char *model, int64_t now, b
 			struct error *err)
 {
 	const struct index_summary *s = index_summary(c->files.input.index);
+	const struct span_input input = { c->lines, s->body_bytes, s->prefixes };
 
 	id_file(c->batch.output_file_id);
 	id_file(c->batch.error_file_id);
-	if (c->env->cluster != NULL &&
-	    !cluster_cut(c->env->cluster, &c->batch, c->lines, s->body_bytes, err))
+	if (c->env->cluster != NULL && !cluster_cut(c->env->cluster, &c->batch, &input, err))
 		return false;
 	if (!store_batch_start(c->env->store, c->id, c->lines, s->body_bytes / BYTES_PER_TOKEN,
 			       model, c->batch.output_file_id, c->batch.error_file_id, now,

@@ -9,6 +9,8 @@ struct cut {
 	size_t n;
 };
 
+static bool prefixes; /* whether lines share some */
+
 /* Cut, and what holds of each cut. */
 static struct cut cut(const struct batch_options *options, uint64_t lines, uint64_t bytes)
 {
@@ -16,7 +18,8 @@ static struct cut cut(const struct batch_options *options, uint64_t lines, uint6
 	struct error err;
 	uint64_t segment = 0, left = lines;
 
-	assert_true(span_cut(options, lines, bytes, &c.plan, &c.n, &err));
+	const struct span_input input = { lines, bytes, prefixes };
+	assert_true(span_cut(options, &input, &c.plan, &c.n, &err));
 	assert_true(c.n > 0);
 	for (size_t i = 0; i < c.n; i++) {
 		const struct span_plan *p = &c.plan[i];
@@ -89,6 +92,20 @@ static void a_small_batch_is_cut_for_many(void **state)
 				SPANS_WANTED);
 }
 
+static void lines_that_share_prefixes_stay_together(void **state)
+{
+	const struct batch_options none = { 0 };
+	uint64_t most = SPAN_SEGMENTS_MAX * (uint64_t)SEGMENT_LINES;
+
+	(void)state;
+	prefixes = true;
+	assert_int_equal(spans(&none, 2 * SEGMENT_LINES, 1000000), 1);
+	assert_int_equal(spans(&none, most, 1000000), 1);
+	assert_int_equal(spans(&none, 10 * most, 1000000), 10);
+	assert_int_equal(segments_most(most, 4 * (uint64_t)SPAN_BYTES_MAX), 3);
+	prefixes = false;
+}
+
 static void a_span_is_bounded(void **state)
 {
 	(void)state;
@@ -108,6 +125,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(around_the_ends_of_segments),
 		cmocka_unit_test(a_small_batch_is_cut_for_many),
+		cmocka_unit_test(lines_that_share_prefixes_stay_together),
 		cmocka_unit_test(a_span_is_bounded),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
