@@ -79,6 +79,7 @@ static void driven_run(struct dispatch *d, struct mail *m, unsigned asked)
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
 		if ((taken >> u->number & 1) != 0)
 			lanes_taken(u, now_ms);
+	online_shared_apply(d);
 	for (struct model *one = d->models; one != NULL; one = one->next)
 		model_stall(one);
 }
@@ -87,6 +88,19 @@ void dispatch_drives(struct dispatch *d, const char *upstream, bool drives)
 {
 	driven_set(&d->driven, upstream, drives);
 	mail_post(&d->mailbox, &d->driven_mail, driven_run, 1);
+}
+
+static void heard_run(struct dispatch *d, struct mail *m, unsigned asked)
+{
+	(void)m;
+	(void)asked;
+	online_shared_apply(d);
+}
+
+void dispatch_online_heard(struct dispatch *d, uint64_t node, const char *upstream, unsigned units)
+{
+	heard_set(&d->heard, node, upstream, units);
+	mail_post(&d->mailbox, &d->heard_mail, heard_run, 1);
 }
 
 void dispatch_deadline(struct dispatch *d, int64_t (*deadline_us)(void *ctx), void *ctx)
@@ -244,6 +258,8 @@ void dispatch_turn(struct dispatch *d)
 	d->filled = dispatch_fill(d);
 	if (d->ops.gather != NULL)
 		d->ops.gather(d->ctx, gather_wanted(d->upstreams));
+	if (d->ops.online != NULL)
+		online_shared_tell(d);
 	loop_tick(d);
 	client_due(d->client); /* what was started begins */
 }
@@ -398,6 +414,7 @@ bool dispatch_new(const struct dispatch_config *config, const struct upstream_co
 	catalogue_init(&d->catalogue);
 	locks_init(d);
 	driven_init(&d->driven);
+	heard_init(&d->heard);
 	if (!upstreams_set(d, upstreams, upstream_count, err)) {
 		dispatch_close(d);
 		return false;
@@ -440,6 +457,7 @@ void dispatch_close(struct dispatch *d)
 	dispatch_stop(d);
 	upstreams_free(d);
 	catalogue_done(&d->catalogue);
+	heard_done(&d->heard);
 	driven_done(&d->driven);
 	client_close(d->client);
 	pthread_cond_destroy(&d->called);

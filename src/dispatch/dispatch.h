@@ -59,6 +59,9 @@ struct dispatch_ops {
 	/* After each turn where upstreams are shared among nodes: how what has ended may become
 	 * durable. NULL: nobody wants to know. */
 	void (*gather)(void *ctx, enum outcome_gather how);
+	/* Online requests of so many units are in flight at an upstream that another node drives.
+	 * NULL: nobody wants to know. */
+	void (*online)(void *ctx, const char *upstream, unsigned units);
 };
 
 /* `upstreams` as for dispatch_upstreams(). */
@@ -101,6 +104,9 @@ void dispatch_drives(struct dispatch *d, const char *upstream, bool drives);
  * be later: until when lines may be sent, in us of sys.monotonic_us(). Must not wait. NULL: for
  * ever, as at first. To be set before the first flow is opened; `ctx` outlives dispatch_stop(). */
 void dispatch_deadline(struct dispatch *d, int64_t (*deadline_us)(void *ctx), void *ctx);
+/* Another node has online requests of so many units in flight at `upstream`: its own word, which holds
+ * for HEARD_MS (online_shared.h). Of no effect where this node does not drive it. Does not wait. */
+void dispatch_online_heard(struct dispatch *d, uint64_t node, const char *upstream, unsigned units);
 /* No line is in flight there, and all that were answered are durable. Waits for the dispatch
  * thread. */
 bool dispatch_idle_upstream(struct dispatch *d, const char *upstream);

@@ -13,6 +13,7 @@
 #include "dispatch/mail.h"
 #include "dispatch/memory.h"
 #include "dispatch/model.h"
+#include "dispatch/online_shared.h"
 #include "upstream/catalogue.h"
 #include "upstream/slots.h"
 
@@ -29,6 +30,7 @@ struct dispatch {
 	struct model *models;
 	struct model_labels labels;
 	struct driven driven;  /* which of them by this node, and until when */
+	struct heard heard;    /* online requests that other nodes have there */
 	struct slots slots;    /* of all upstreams */
 	struct online *online; /* that have not ended, the newest first */
 	unsigned online_count;
@@ -44,6 +46,7 @@ struct dispatch {
 	bool thread_started;
 	struct mailbox mailbox;
 	struct mail driven_mail; /* `driven` was told something */
+	struct mail heard_mail;  /* `heard` was */
 
 	pthread_mutex_t lock; /* for what follows */
 	pthread_cond_t idle;

@@ -12,6 +12,7 @@
 #include "dispatch/lane.h"
 #include "dispatch/learn.h"
 #include "dispatch/model.h"
+#include "dispatch/online_shared.h"
 #include "dispatch/progress.h"
 #include "dispatch/spending.h"
 #include "dispatch/stall.h"
@@ -204,5 +205,6 @@ void tick_run(struct dispatch *d, uint64_t now_ms)
 		for (struct lane *lane = lanes_of(u); lane != NULL; lane = lane->next_of_upstream)
 			lane_tick(lane, sys.monotonic_us());
 	}
+	online_shared_apply(d);
 	upstreams_tidy(d, now_ms);
 }

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "node/drives.h"
+#include "node/online.h"
 #include "node/start_file.h"
 #include "node/state.h"
 #include "store/node_db.h"
@@ -170,11 +171,15 @@ static void wait_again(const struct node *n)
 
 static bool wait_told(struct node *n, struct error *err)
 {
-	unsigned told;
+	struct node_news news;
+	int64_t online_us = online_due_us(n);
+	int64_t due_us = online_us < n->look_due_us ? online_us : n->look_due_us;
 
-	if (!node_db_wait(n->looking, n->wake_fd, node_wait_ms(n->look_due_us), &told, err))
+	if (!node_db_wait(n->looking, n->wake_fd, node_wait_ms(due_us), &news, err))
 		return false;
-	n->told |= told;
+	n->told |= news.told;
+	for (size_t i = 0; i < news.online_n; i++)
+		online_heard(n, &news.online[i]);
 	return true;
 }
 
@@ -185,7 +190,7 @@ void *look_main(void *arg)
 
 	while (!node_is_closing(n)) {
 		wake_drain(n);
-		if (look(n, &err) && wait_told(n, &err)) {
+		if (look(n, &err) && online_tell(n, &err) && wait_told(n, &err)) {
 			node_note(n, FAULT_LOOK, NULL);
 			continue;
 		}

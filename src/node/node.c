@@ -13,6 +13,7 @@
 #include "node/drives.h"
 #include "node/lease.h"
 #include "node/look.h"
+#include "node/online.h"
 #include "node/start_file.h"
 #include "node/state.h"
 #include "store/nodes.h"
@@ -31,6 +32,7 @@ static void node_free(struct node *n)
 	pthread_mutex_destroy(&n->lock);
 	objects_done(&n->objects);
 	drives_done(n);
+	online_free(n);
 	free(n->named);
 	free(n->seen);
 	free(n->upstreams);

@@ -37,6 +37,9 @@ struct node_ops {
 	/* Something may have changed for spans or batches: claims, cancels, views. After each look
 	 * that reached the database, so every LOOK_US, too. `told`: bits of enum node_told. */
 	void (*look)(void *ctx, unsigned told);
+	/* Node `node`, another one, has online requests of so many units in flight at `upstream`,
+	 * which it does not drive. Told again every ONLINE_TELL_US while there are any. */
+	void (*online)(void *ctx, uint64_t node, const char *upstream, unsigned units);
 };
 
 /* Strings are copied; `ops` and `ctx` have to outlive the node. */
@@ -85,6 +88,14 @@ void node_released(struct node *n, const char *upstream);
 void node_drain(struct node *n);
 /* It drains, and drives no upstream any more. */
 bool node_is_drained(struct node *n);
+
+/* ---- online requests ---- */
+
+#define ONLINE_TELL_US (2 * PROTOCOL_S)
+/* Online requests of so many units are in flight at `upstream`, which another node drives: it is told soon,
+ * at once where there were none, and a few times a second at most. While the database is away nobody
+ * hears of it. Does not wait. */
+void node_online(struct node *n, const char *upstream, unsigned units);
 
 /* ---- objects ---- */
 

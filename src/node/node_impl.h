@@ -69,6 +69,8 @@ struct node {
 	struct upstream_seen *upstreams;
 	size_t n_upstreams;
 
+	struct online_at *online; /* online.h */
+
 	/* node_upstreams(), not yet looked at. */
 	char (*named)[UPSTREAM_NAME_SIZE];
 	size_t n_named;

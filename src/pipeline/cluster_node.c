@@ -79,9 +79,21 @@ static void on_look(void *ctx, unsigned told)
 	cluster_look(cl);
 }
 
+static void on_online(void *ctx, uint64_t node, const char *upstream, unsigned units)
+{
+	struct cluster *cl = ctx;
+
+	dispatch_online_heard(cl->env->dispatch, node, upstream, units);
+}
+
 static const struct node_ops node_ops = {
-	.lost = on_lost, .taken = on_taken, .leave = on_leave, .look = on_look
+	.lost = on_lost, .taken = on_taken, .leave = on_leave, .look = on_look, .online = on_online
 };
+
+void cluster_online(struct cluster *cl, const char *upstream, unsigned units)
+{
+	node_online(cl->node, upstream, units);
+}
 
 bool cluster_publish(struct cluster *cl, struct recorded *parts, size_t n, struct error *err)
 {

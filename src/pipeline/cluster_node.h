@@ -29,6 +29,9 @@ void cluster_close(struct cluster *cl); /* without coordinators. NULL is fine */
 MUST_USE bool cluster_publish(struct cluster *cl, struct recorded *parts, size_t n,
 			      struct error *err);
 
+/* dispatch_ops.online: between cluster_start() and cluster_leave(). */
+void cluster_online(struct cluster *cl, const char *upstream, unsigned units);
+
 size_t cluster_spans(struct cluster *cl); /* how many it has */
 
 /* ---- what clients are shown: cluster_view.c ---- */

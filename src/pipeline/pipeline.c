@@ -392,6 +392,13 @@ static void on_gather(void *ctx, enum outcome_gather how)
 	recorder_gather(p->env.recorder, how);
 }
 
+static void on_online(void *ctx, const char *upstream, unsigned units)
+{
+	struct pipeline *p = ctx;
+
+	cluster_online(p->env.cluster, upstream, units);
+}
+
 static bool stages_open(struct pipeline *p, struct error *err)
 {
 	struct client *client;
@@ -401,6 +408,7 @@ static bool stages_open(struct pipeline *p, struct error *err)
 	if (p->config.cluster != NULL) {
 		recorder.publish = on_publish;
 		dispatch.gather = on_gather;
+		dispatch.online = on_online;
 	}
 	if (!recorder_open(&recorder, p, &p->env.recorder, err) ||
 	    !(p->config.libcurl ? client_open_libcurl(&client, err) : client_open(&client, err)))

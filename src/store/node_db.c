@@ -1,9 +1,12 @@
 #include "store/node_db.h"
 
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "store/asks.h"
 #include "store/db_kind.h"
 #include "store/postgres.h"
 
@@ -49,23 +52,44 @@ static unsigned told_of(const char *channel)
 	return 0;
 }
 
-static unsigned told_take(struct postgres_db *db)
+/* "NODE UNITS NAME", as store_online_tell() writes it; what is none is some other program's. */
+static bool online_read(const char *text, struct online_told *ret)
 {
-	unsigned told = 0;
-	PGnotify *one;
+	int at = 0;
 
-	if (db->told_seen != db->told) {
-		db->told_seen = db->told;
-		told = TOLD_ALL;
-	}
-	while ((one = PQnotifies(db->conn)) != NULL) {
-		told |= told_of(one->relname);
-		PQfreemem(one);
-	}
-	return told;
+	return sscanf(text, "%16" SCNx64 " %9u %n", &ret->node, &ret->units, &at) == 2 && at > 0 &&
+	       text[at] != '\0' &&
+	       slice_copy(slice_of(text + at), ret->upstream, sizeof(ret->upstream));
 }
 
-bool node_db_wait(struct db *base, int wake_fd, unsigned wait_ms, unsigned *ret_told,
+static void news_take(struct postgres_db *db, struct node_news *ret)
+{
+	PGnotify *one;
+
+	*ret = (struct node_news){ 0 };
+	if (db->told_seen != db->told) {
+		db->told_seen = db->told;
+		ret->told = TOLD_ALL;
+	}
+	while (ret->online_n < ONLINE_TOLD_MAX && (one = PQnotifies(db->conn)) != NULL) {
+		if (strcmp(one->relname, "lowtide_online") == 0)
+			ret->online_n += online_read(one->extra, &ret->online[ret->online_n]);
+		else
+			ret->told |= told_of(one->relname);
+		PQfreemem(one);
+	}
+}
+
+bool store_online_tell(struct db *db, const struct online_told *told, struct error *err)
+{
+	char text[TOLD_NAME_SIZE + 48];
+	int64_t one;
+
+	snprintf(text, sizeof(text), "%" PRIx64 " %u %s", told->node, told->units, told->upstream);
+	return ask_number(db, SQL_online_tell, VALUES(txt(text)), &one, err);
+}
+
+bool node_db_wait(struct db *base, int wake_fd, unsigned wait_ms, struct node_news *ret,
 		  struct error *err)
 {
 	struct postgres_db *db = postgres_of(base);
@@ -75,9 +99,9 @@ bool node_db_wait(struct db *base, int wake_fd, unsigned wait_ms, unsigned *ret_
 		(void)PQconsumeInput(db->conn); /* of one that is broken its status tells */
 		if (!postgres_revive(db, err))
 			return false;
-		*ret_told = told_take(db);
+		news_take(db, ret);
 		uint64_t now_ms = clock_ms();
-		if (*ret_told != 0 || now_ms >= until_ms)
+		if (ret->told != 0 || ret->online_n > 0 || now_ms >= until_ms)
 			return true;
 		struct pollfd fds[] = { { PQsocket(db->conn), POLLIN, 0 }, { wake_fd, POLLIN, 0 } };
 		(void)poll(fds, ARRAY_LEN(fds), clock_wait_ms(until_ms, now_ms));

@@ -35,15 +35,35 @@ void node_db_close(struct db *db); /* NULL is fine */
 /* The channels lowtide_nodes, lowtide_upstreams, lowtide_spans, lowtide_batches. */
 enum node_told { TOLD_NODES = 1, TOLD_UPSTREAMS = 2, TOLD_SPANS = 4, TOLD_BATCHES = 8 };
 
+#define TOLD_NAME_SIZE 256
+
+/* Of the channel lowtide_online: a node has online requests of so many units in flight at an upstream. */
+struct online_told {
+	uint64_t node;
+	unsigned units;
+	char upstream[TOLD_NAME_SIZE];
+};
+
+#define ONLINE_TOLD_MAX 16u
+
+/* What came; more of `online` than there is room for come with the next wait. */
+struct node_news {
+	unsigned told; /* bits of enum node_told */
+	size_t online_n;
+	struct online_told online[ONLINE_TOLD_MAX];
+};
+
 /* `db` is told of these channels from now on, also on the connection that follows a broken one. What
  * is read after it has all that nobody will be told of. */
 MUST_USE bool node_db_listen(struct db *db, struct error *err);
 /* Waits until a channel tells, `wake_fd` (-1: none) can be read, or `wait_ms` have passed; what came
- * since the last wait counts. *ret_told: bits of enum node_told; all of them after the connection was
- * made anew, since some may have been missed. What `wake_fd` has stays to be read. UNAVAILABLE, at
+ * since the last wait counts. ret->told has all bits after the connection was made anew, since some
+ * may have been missed. What `wake_fd` has stays to be read. UNAVAILABLE, at
  * once: the connection is broken, and cannot be made again now, which may have taken 5 s to see. */
-MUST_USE bool node_db_wait(struct db *db, int wake_fd, unsigned wait_ms, unsigned *ret_told,
+MUST_USE bool node_db_wait(struct db *db, int wake_fd, unsigned wait_ms, struct node_news *ret,
 			   struct error *err);
+/* All nodes hear of it, the caller's as well. */
+MUST_USE bool store_online_tell(struct db *db, const struct online_told *told, struct error *err);
 
 /* The name of a chunk or a part in the bucket, with its NUL: UTF-8. */
 #define OBJECT_NAME_SIZE 160

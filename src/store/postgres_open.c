@@ -174,7 +174,8 @@ bool postgres_share(struct db *base, struct error *err)
 bool postgres_listen(struct postgres_db *db, struct error *err)
 {
 	static const char text[] = "LISTEN lowtide_nodes; LISTEN lowtide_upstreams;"
-				   " LISTEN lowtide_spans; LISTEN lowtide_batches";
+				   " LISTEN lowtide_spans; LISTEN lowtide_batches;"
+				   " LISTEN lowtide_online";
 
 	return postgres_exec(db, text, NULL, 0, err);
 }

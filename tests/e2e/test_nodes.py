@@ -6,8 +6,10 @@ import concurrent.futures
 import contextlib
 import itertools
 import json
+import re
 import time
 
+import httpx
 import pytest
 from support import server as program
 from support.api import FINAL, output_text
@@ -186,6 +188,25 @@ def test_counts_that_move_are_seen_on_each(nodes, apis):
         apis[1].wait(batch, "completed")
         events.until(lambda one: one.data["status"] == "completed", 15)
     assert set(nodes.counts(mark).values()) == {1}
+
+
+def online_in_flight(api, upstream):
+    found = re.search(rf'^lowtide_upstream_in_flight{{upstream="{upstream}",kind="online"}} (\d+)$',
+                      httpx.get(f"{api.server.url}/metrics").text, re.M)  # fmt: skip
+    return int(found[1])
+
+
+def test_online_requests_are_known_to_whoever_drives(nodes, apis):
+    """Whichever node they go through: the one that sends lines there counts them all, and leaves them room."""
+    mark = fresh()
+    body = {"model": "far-0", "messages": [{"role": "user", "content": f"{mark} | hold:{mark}"}]}
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        calls = [pool.submit(one.http.post, "chat/completions", json=body) for one in apis * 2]
+        wait_until(lambda: sorted(online_in_flight(one, "u-3") for one in apis) == [2, 2, 6],
+                   "its driver knows of all six", 20)  # fmt: skip
+        nodes.upstreams[3].release(mark)
+        assert {one.result().status_code for one in calls} == {200}
+    wait_until(lambda: not any(online_in_flight(one, "u-3") for one in apis), "none is in flight", 10)
 
 
 def test_keys(nodes):

@@ -1,7 +1,9 @@
 /* test_driven.c: of several nodes one drives an upstream, and sends lines until its deadline. */
 #include "servers.h"
 
+#include "dispatch/dispatch_impl.h"
 #include "dispatch/driven.h"
+#include "upstream/upstream.h"
 
 static int64_t deadline_us;
 
@@ -22,6 +24,14 @@ static struct flow_view progress(const struct world_batch *b)
 
 	flow_progress(b->flow, &v);
 	return v;
+}
+
+static unsigned online_of(const struct world *w, const char *name)
+{
+	for (const struct upstream *u = w->dispatch->upstreams; u != NULL; u = u->next)
+		if (strcmp(u->config.name, name) == 0)
+			return u->slots.online;
+	return UINT_MAX;
 }
 
 /* ---- calls that wait for dispatch ---- */
@@ -353,6 +363,90 @@ static void online_requests_go_all_the_same(void **state)
 	world_close(&w);
 }
 
+/* Whose own word it is, while it holds; where another drives, it is nothing to this node. */
+static void those_of_other_nodes_count_where_this_one_drives(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 2);
+	deadline_in(600000);
+	dispatch_deadline(w.dispatch, deadline, &deadline_us);
+	dispatch_drives(w.dispatch, "b", false);
+	dispatch_online_heard(w.dispatch, 7, "a", 2);
+	dispatch_online_heard(w.dispatch, 8, "a", 1);
+	dispatch_online_heard(w.dispatch, 8, "b", 5);
+	dispatch_online_heard(w.dispatch, 8, "no such", 5);
+	world_run(&w, 1);
+	assert_int_equal(online_of(&w, "a"), 3);
+	assert_int_equal(online_of(&w, "b"), 0);
+	dispatch_online_heard(w.dispatch, 7, "a", 0);
+	world_run(&w, 1);
+	assert_int_equal(online_of(&w, "a"), 1);
+	world_run(&w, HEARD_MS + 1000); /* it is never heard of again */
+	assert_int_equal(online_of(&w, "a"), 0);
+	dispatch_online_heard(w.dispatch, 7, "a", UINT_MAX);
+	world_run(&w, 1);
+	assert_int_equal(online_of(&w, "a"), HEARD_UNITS_MAX);
+	dispatch_drives(w.dispatch, "a", false);
+	world_run(&w, 1);
+	assert_int_equal(online_of(&w, "a"), 0);
+	dispatch_drives(w.dispatch, "a", true);
+	world_run(&w, 1);
+	assert_int_equal(online_of(&w, "a"), HEARD_UNITS_MAX);
+	world_close(&w); /* with them */
+}
+
+/* Lines leave them room: all that there is. */
+static void lines_leave_those_of_other_nodes_room(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	deadline_in(600000);
+	dispatch_deadline(w.dispatch, deadline, &deadline_us);
+	struct world_batch *b = world_batch(&w, 400);
+	for (unsigned s = 0; s < 3; s++) {
+		dispatch_online_heard(w.dispatch, 7, "a", 64);
+		world_run(&w, 1000);
+	}
+	unsigned beside = b->ended;
+	dispatch_online_heard(w.dispatch, 7, "a", 0);
+	world_run(&w, 3000);
+	assert_true(b->ended > 3 * beside + 10);
+	world_close(&w);
+}
+
+/* What this node sends where another drives is for others to know. */
+static void online_requests_where_others_drive_are_told(void **state)
+{
+	static const struct online_ops ops = { on_head, on_body, on_end, on_released };
+	struct online o = { .ops = &ops,
+			    .endpoint = "/v1/chat/completions",
+			    .model = SLICE("m"),
+			    .units = 3,
+			    .body = SLICE("{}") };
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	deadline_in(600000);
+	dispatch_deadline(w.dispatch, deadline, &deadline_us);
+	dispatch_drives(w.dispatch, "a", false);
+	world_run(&w, 1);
+	dispatch_online(w.dispatch, &o);
+	world_run(&w, 1);
+	assert_int_equal(w.online_told, 3);
+	world_run(&w, 1000);
+	assert_true(online_whole);
+	assert_int_equal(w.online_told, 0);
+	assert_int_equal(w.online_tells, 2);
+	dispatch_online_release(w.dispatch, &o);
+	world_run(&w, 1);
+	world_close(&w);
+}
+
 /* ---- which models ---- */
 
 static void models_are_those_of_driven_upstreams(void **state)
@@ -437,6 +531,9 @@ int main(void)
 		cmocka_unit_test(answered_lines_gather_until_that_holds_up_what_is_sent),
 		cmocka_unit_test(a_request_that_has_not_gone_out_by_then_does_not),
 		cmocka_unit_test(online_requests_go_all_the_same),
+		cmocka_unit_test(those_of_other_nodes_count_where_this_one_drives),
+		cmocka_unit_test(lines_leave_those_of_other_nodes_room),
+		cmocka_unit_test(online_requests_where_others_drive_are_told),
 		cmocka_unit_test(models_are_those_of_driven_upstreams),
 		cmocka_unit_test(one_that_is_down_serves_nothing),
 		cmocka_unit_test(one_that_says_that_it_is_well_may_be_tried),

@@ -46,6 +46,7 @@ struct world {
 	bool forgets;               /* an answer's bytes are freed once it is durable */
 	struct outcome *unstored;   /* those meanwhile */
 	enum outcome_gather gather; /* as dispatch said last */
+	unsigned online_told, online_tells;
 };
 
 /* ---- what dispatch asks ---- */
@@ -157,6 +158,15 @@ static void world_gather(void *ctx, enum outcome_gather how)
 	((struct world *)ctx)->gather = how;
 }
 
+static void world_online(void *ctx, const char *upstream, unsigned units)
+{
+	struct world *w = ctx;
+
+	assert_non_null(upstream);
+	w->online_told = units;
+	w->online_tells++;
+}
+
 /* ---- opening ---- */
 
 /* For scripts. */
@@ -187,6 +197,7 @@ static inline void world_open_with(struct world *w, fake_script script, void *ct
 		.spent = world_spent,
 		.fault = world_fault,
 		.gather = world_gather,
+		.online = world_online,
 	};
 	struct error err;
 

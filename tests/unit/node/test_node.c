@@ -36,6 +36,8 @@ struct host {
 	struct owner owner_when_lost;
 	_Atomic unsigned told;
 	_Atomic uint64_t looked_us;
+	uint64_t heard_of; /* online requests of other nodes */
+	unsigned heard[UPSTREAMS], heard_n;
 };
 
 static struct host hosts[HOSTS];
@@ -93,7 +95,18 @@ static void look(void *ctx, unsigned told)
 	atomic_store(&h->looked_us, mono_now_us());
 }
 
-static const struct node_ops ops = { lost, taken, leave, look };
+static void online(void *ctx, uint64_t node, const char *upstream, unsigned units)
+{
+	struct host *h = ctx;
+
+	pthread_mutex_lock(&h->lock);
+	h->heard_of = node;
+	h->heard[upstream_of(upstream)] = units;
+	h->heard_n++;
+	pthread_mutex_unlock(&h->lock);
+}
+
+static const struct node_ops ops = { lost, taken, leave, look, online };
 
 static unsigned driven(struct host *h)
 {
@@ -116,6 +129,8 @@ static void start_as(unsigned i, bool drives)
 	atomic_store(&h->told, 0);
 	atomic_store(&h->looked_us, 0);
 	memset(h->drives, 0, sizeof(h->drives));
+	memset(h->heard, 0, sizeof(h->heard));
+	h->heard_n = 0;
 	h->left = 0;
 	h->keeps = false;
 	MUST(node_open(&c, &h->node, &err));
@@ -512,6 +527,48 @@ static void spans_and_batches_are_told_at_once(void **state)
 	free(seen);
 }
 
+static unsigned heard(struct host *h, unsigned upstream, unsigned *ret_n)
+{
+	pthread_mutex_lock(&h->lock);
+	unsigned units = h->heard[upstream];
+	*ret_n = h->heard_n;
+	pthread_mutex_unlock(&h->lock);
+	return units;
+}
+
+/* At once where there were none, then a few times a second, and again while there are any. */
+static void online_requests_are_told_to_others(void **state)
+{
+	struct host *a = start(0), *b = start(1);
+	unsigned n;
+
+	(void)state;
+	IN_TIME(driven(a) == 2 && driven(b) == 2);
+	node_online(a->node, "u1", 3);
+	SOON(heard(b, 0, &n) == 3);
+	assert_int_equal(n, 1);
+	assert_true(b->heard_of == node_owner(a->node).node);
+	node_online(a->node, "u1", 4); /* within the quarter of a second */
+	node_online(a->node, "u1", 5);
+	hand("NOTIFY lowtide_spans");
+	SOON((atomic_load(&b->told) & TOLD_SPANS) != 0);
+	assert_int_equal(heard(b, 0, &n), 3);
+	pass(1);
+	SOON(heard(b, 0, &n) == 5);
+	assert_int_equal(n, 2);
+	pass(3);
+	SOON(heard(b, 0, &n) == 5 && n >= 3);
+	node_online(a->node, "u1", 0);
+	pass(1);
+	SOON(heard(b, 0, &n) == 0);
+	unsigned before = n;
+	pass(5);
+	(void)heard(b, 0, &n);
+	assert_int_equal(n, before);
+	(void)heard(a, 0, &n);
+	assert_int_equal(n, 0); /* its own word is no news */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -532,6 +589,7 @@ int main(void)
 		WITH_NODES(only_the_smallest_leads),
 		WITH_NODES(the_floor_goes_with_the_lease),
 		WITH_NODES(spans_and_batches_are_told_at_once),
+		WITH_NODES(online_requests_are_told_to_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,12 +6,12 @@
 
 #define LONG_MS 10000u /* for what comes at once */
 
+static struct node_news news;
+
 static unsigned wait_told(unsigned wait_ms)
 {
-	unsigned ret;
-
-	MUST(node_db_wait(db, -1, wait_ms, &ret, &err));
-	return ret;
+	MUST(node_db_wait(db, -1, wait_ms, &news, &err));
+	return news.told;
 }
 
 static void each_channel_tells(void **state)
@@ -37,7 +37,7 @@ static void each_channel_tells(void **state)
 
 static void a_byte_wakes_and_stays(void **state)
 {
-	unsigned got = 9;
+	struct node_news got = { .told = 9 };
 	char byte;
 	int fds[2];
 
@@ -46,7 +46,7 @@ static void a_byte_wakes_and_stays(void **state)
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(write(fds[1], "x", 1), 1);
 	MUST(node_db_wait(db, fds[0], UINT32_MAX, &got, &err));
-	assert_int_equal(got, 0);
+	assert_int_equal(got.told, 0);
 	assert_int_equal(read(fds[0], &byte, 1), 1);
 	close(fds[0]);
 	close(fds[1]);
@@ -82,11 +82,40 @@ static void all_are_told_after_a_break(void **state)
 	assert_int_equal(wait_told(LONG_MS), TOLD_SPANS);
 }
 
+/* Of each node, its own words as well; what is none is passed over. */
+static void online_requests_are_told(void **state)
+{
+	const struct online_told told = { .node = 0x1f, .units = 70000, .upstream = "a b\xc3\xa4" };
+
+	(void)state;
+	MUST(node_db_listen(db, &err));
+	MUST(store_online_tell(db, &told, &err));
+	assert_int_equal(wait_told(LONG_MS), 0);
+	assert_int_equal(news.online_n, 1);
+	assert_true(news.online[0].node == told.node && news.online[0].units == told.units);
+	assert_string_equal(news.online[0].upstream, told.upstream);
+	hand("NOTIFY lowtide_online; NOTIFY lowtide_online, '12'; NOTIFY lowtide_online, '1 2 ';"
+	     "NOTIFY lowtide_online, '1 -2 u'; NOTIFY lowtide_online, 'x 2 u'; NOTIFY lowtide_spans");
+	assert_int_equal(wait_told(LONG_MS), TOLD_SPANS);
+	for (size_t i = 0; i < news.online_n; i++)
+		assert_string_equal(news.online[i].upstream, "u"); /* -2 is a number to scanf */
+	for (unsigned i = 0; i < ONLINE_TOLD_MAX + 3; i++)
+		hand("SELECT pg_notify('lowtide_online', '1 %u u')", i);
+	unsigned seen = 0;
+	while (seen < ONLINE_TOLD_MAX + 3) {
+		assert_int_equal(wait_told(LONG_MS), 0);
+		assert_in_range(news.online_n, 1, ONLINE_TOLD_MAX);
+		for (size_t i = 0; i < news.online_n; i++)
+			assert_int_equal(news.online[i].units, seen++);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_CLUSTER(each_channel_tells),
 		WITH_CLUSTER(a_byte_wakes_and_stays),
+		WITH_CLUSTER(online_requests_are_told),
 		WITH_CLUSTER(all_are_told_after_a_break),
 	};
 
