@@ -285,6 +285,14 @@ void flow_progress(struct flow *f, struct flow_view *ret)
 	*ret = f->has_view ? f->view : fake.view;
 }
 
+void dispatch_online_heard(struct dispatch *d, uint64_t node, const char *upstream, unsigned units)
+{
+	(void)d;
+	(void)node;
+	(void)upstream;
+	(void)units;
+}
+
 bool dispatch_serves(struct dispatch *d, const char *model)
 {
 	(void)d;
