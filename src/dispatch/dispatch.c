@@ -134,8 +134,8 @@ bool dispatch_idle_upstream(struct dispatch *d, const char *upstream)
 }
 
 struct driven_call {
-	const char *model; /* asked for; NULL: all of them */
-	bool well;         /* asked for, of that */
+	const char *model;   /* asked for; NULL: all of them */
+	enum drives_how how; /* asked for, of that */
 	bool serves;
 	char **list;
 	size_t n;
@@ -147,7 +147,7 @@ static bool driven_call(struct dispatch *d, void *arg, struct error *err)
 
 	if (c->model == NULL)
 		return serving_driven(d, &c->list, &c->n) || fail_memory(err);
-	c->serves = serving_drives(d, c->model, c->well);
+	c->serves = serving_drives(d, c->model, c->how);
 	return true;
 }
 
@@ -159,9 +159,9 @@ size_t dispatch_driven_models(struct dispatch *d, char ***ret)
 	return c.n;
 }
 
-bool dispatch_drives_model(struct dispatch *d, const char *model, bool well)
+bool dispatch_drives_model(struct dispatch *d, const char *model, enum drives_how how)
 {
-	struct driven_call c = { .model = model, .well = well };
+	struct driven_call c = { .model = model, .how = how };
 
 	return dispatch_call(d, driven_call, &c, &(struct error){ 0 }) && c.serves;
 }

@@ -115,9 +115,15 @@ bool dispatch_idle_upstream(struct dispatch *d, const char *upstream);
  * name, also those of the flows here that no upstream lists. Of other names dispatch_drives_model()
  * tells. One malloc'ed array with its texts; NULL: no memory, and 0. Waits for the dispatch thread. */
 size_t dispatch_driven_models(struct dispatch *d, char ***ret);
-/* The same of one model, whatever its name; also where none is well, unless asked for that. Waits for
- * the dispatch thread. */
-bool dispatch_drives_model(struct dispatch *d, const char *model, bool well);
+/* How well an upstream has to be. */
+enum drives_how {
+	DRIVES_ANY,
+	DRIVES_HOPED, /* it is up, or has been down for less than DRIVES_HOPE_MS */
+	DRIVES_WELL,  /* it is up, or a line may find out that it is */
+};
+#define DRIVES_HOPE_MS 10000u
+/* The same of one model, whatever its name. Waits for the dispatch thread. */
+bool dispatch_drives_model(struct dispatch *d, const char *model, enum drives_how how);
 
 /* Whether some upstream takes lines of that model: it lists it, or lists none. */
 bool dispatch_serves(struct dispatch *d, const char *model);

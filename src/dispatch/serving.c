@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "base/sys.h"
 #include "dispatch/dispatch_impl.h"
 #include "dispatch/lane.h"
 #include "dispatch/stall.h"
@@ -83,26 +84,36 @@ void serving_reported(struct dispatch *d, bool others)
 
 /* ---- what this node drives ---- */
 
-static bool circuit_is_well(const struct circuit *c)
+#define PROBE_OVERDUE_MS 30000u
+
+/* One without a health call is found to be up by a line alone: from time to time it gets some. */
+static bool circuit_is_well(const struct circuit *c, enum drives_how how, uint64_t now_ms)
 {
-	return !circuit_is_open(c) || breaker_is_up(&c->breaker);
+	const struct breaker *b = &c->breaker;
+
+	if (how == DRIVES_ANY || !circuit_is_open(c))
+		return true;
+	if (how == DRIVES_HOPED)
+		return now_ms < b->since_ms + DRIVES_HOPE_MS;
+	return breaker_is_up(b) || now_ms >= b->probe_at_ms + PROBE_OVERDUE_MS;
 }
 
 static bool upstream_drives(const struct dispatch *d, const struct upstream *u, const char *name,
-			    bool well)
+			    enum drives_how how)
 {
+	uint64_t now_ms = sys.monotonic_ms();
 	const struct model *m = model_find(d->models, name);
 	const struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
 
 	return upstream_takes_lines(u) && upstream_serves(d->upstreams, u, name) &&
-	       (!well || (circuit_is_well(&u->circuit) &&
-			  (lane == NULL || circuit_is_well(&lane->circuit))));
+	       circuit_is_well(&u->circuit, how, now_ms) &&
+	       (lane == NULL || circuit_is_well(&lane->circuit, how, now_ms));
 }
 
-bool serving_drives(const struct dispatch *d, const char *model, bool well)
+bool serving_drives(const struct dispatch *d, const char *model, enum drives_how how)
 {
 	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		if (upstream_drives(d, u, model, well))
+		if (upstream_drives(d, u, model, how))
 			return true;
 	return false;
 }
@@ -149,7 +160,7 @@ static size_t names_keep(const struct dispatch *d, const char **names, size_t n,
 	qsort(names, n, sizeof(*names), by_name);
 	for (size_t i = 0; i < n; i++) {
 		if (names[i][0] == '\0' || (kept > 0 && strcmp(names[kept - 1], names[i]) == 0) ||
-		    !serving_drives(d, names[i], true))
+		    !serving_drives(d, names[i], DRIVES_WELL))
 			continue;
 		names[kept++] = names[i];
 		*ret_bytes += strlen(names[i]) + 1;

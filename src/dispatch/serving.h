@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct dispatch;
+#include "dispatch/dispatch.h"
+
 struct model;
 struct schedule_ops;
 
@@ -15,9 +16,8 @@ struct model *model_get(struct dispatch *d, const char *name, const struct sched
 void model_unlisted_tell(struct dispatch *d, struct model *m);
 /* The list of upstreams is another, or what they serve. */
 void serving_renew(struct dispatch *d);
-/* An upstream that this node drives serves the model; with `well` it is well, too: or the health call
- * says so, and nothing but a line is missing that finds it out. */
-bool serving_drives(const struct dispatch *d, const char *model, bool well);
+/* An upstream that this node drives serves the model, and is so well: dispatch_drives_model(). */
+bool serving_drives(const struct dispatch *d, const char *model, enum drives_how how);
 /* Those that are known by name: see dispatch_driven_models(). False: no memory. */
 bool serving_driven(const struct dispatch *d, char ***ret, size_t *ret_n);
 /* What an upstream reports is new: see poll_ops (watch.h). */

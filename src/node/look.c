@@ -180,6 +180,9 @@ static bool wait_told(struct node *n, struct error *err)
 	n->told |= news.told;
 	for (size_t i = 0; i < news.online_n; i++)
 		online_heard(n, &news.online[i]);
+	for (size_t i = 0; i < news.wanted_n; i++)
+		if (news.wanted[i].node != n->me.node)
+			n->ops->wanted(n->ctx, news.wanted[i].model);
 	return true;
 }
 

@@ -40,6 +40,8 @@ struct node_ops {
 	/* Node `node`, another one, has online requests of so many units in flight at `upstream`,
 	 * which it does not drive. Told again every ONLINE_TELL_US while there are any. */
 	void (*online)(void *ctx, uint64_t node, const char *upstream, unsigned units);
+	/* Another node has nothing to send of `model`, could, and finds no span of it. */
+	void (*wanted)(void *ctx, const char *model);
 };
 
 /* Strings are copied; `ops` and `ctx` have to outlive the node. */

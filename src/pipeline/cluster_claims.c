@@ -1,4 +1,5 @@
 /* cluster_claims.c: which spans a node asks for, and which it gives back. In a look, one at a time. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,8 @@
 #define WANTING_MOST 64u /* models that are looked at in a look */
 #define DECLINED_MS 20000
 #define CLAIM_EVERY_MS 2000 /* where nothing says that there is more: a notice may be missed */
+#define WANT_EVERY_MS 5000
+#define WANTED_MS 12000 /* another node's word holds so long: it says so again before */
 
 /* ---- what it has ---- */
 
@@ -100,8 +103,9 @@ static bool held_look(struct cluster *cl, struct held *h, struct error *err)
 struct driven_models {
 	char **listed; /* one array with its texts */
 	const char **of;
-	char (*open)[SPAN_MODEL_SIZE];
 	size_t n;
+	char (*open)[SPAN_MODEL_SIZE]; /* of batches in progress, whoever drives them */
+	size_t open_n;
 };
 
 static void driven_models_done(struct driven_models *m)
@@ -122,22 +126,20 @@ static bool is_among(const struct driven_models *m, const char *model)
 /* Also those that no upstream lists, where one has no list and takes any: of batches that are open. */
 static bool driven_models_read(struct cluster *cl, struct driven_models *ret, struct error *err)
 {
-	size_t open_n = 0;
-
 	ret->n = dispatch_driven_models(cl->env->dispatch, &ret->listed);
 	struct db *db = cluster_db_borrow(cl);
-	bool ok = store_span_models(db, &ret->open, &open_n, err);
+	bool ok = store_span_models(db, &ret->open, &ret->open_n, err);
 	cluster_db_return(cl, db);
 	if (!ok)
 		return false;
-	ret->of = calloc(ret->n + open_n + 1, sizeof(*ret->of));
+	ret->of = calloc(ret->n + ret->open_n + 1, sizeof(*ret->of));
 	if (ret->of == NULL)
 		return fail_memory(err);
 	for (size_t i = 0; i < ret->n; i++)
 		ret->of[i] = ret->listed[i];
-	for (size_t i = 0; i < open_n; i++)
+	for (size_t i = 0; i < ret->open_n; i++)
 		if (!is_among(ret, ret->open[i]) &&
-		    dispatch_drives_model(cl->env->dispatch, ret->open[i], true))
+		    dispatch_drives_model(cl->env->dispatch, ret->open[i], DRIVES_WELL))
 			ret->of[ret->n++] = ret->open[i];
 	return true;
 }
@@ -263,6 +265,24 @@ static void declined_forget(struct cluster *cl)
 			i++;
 }
 
+/* Under wanted_lock. */
+static struct wanted_model *wanted_of(struct cluster *cl, const char *model)
+{
+	for (size_t i = 0; i < CLUSTER_WANTED; i++)
+		if (strcmp(cl->wanted[i].model, model) == 0)
+			return &cl->wanted[i];
+	return NULL;
+}
+
+static bool is_wanted(struct cluster *cl, const char *model)
+{
+	pthread_mutex_lock(&cl->wanted_lock);
+	const struct wanted_model *w = wanted_of(cl, model);
+	bool wanted = w != NULL && sys.monotonic_ms() < w->until_ms;
+	pthread_mutex_unlock(&cl->wanted_lock);
+	return wanted;
+}
+
 /* Lines in flight end before. What is given back is not claimed again for a while: of a batch of several
  * models another node sends the rest. */
 static void on_unwanted(void *ctx, struct coordinator *c)
@@ -284,15 +304,58 @@ static void on_unwanted(void *ctx, struct coordinator *c)
 	coordinator_span_leave(c, SPAN_GOES_BACK);
 }
 
-/* A batch's model may have come to another node with its upstream. */
+/* A batch's model may have come to another node with its upstream; or no upstream that this node drives
+ * has answered for it for some time, and another node would send its lines. */
 static void unwanted_leave(struct cluster *cl)
 {
 	AUTO(wanting_done) struct wanting w = { .cluster = cl };
+	struct dispatch *d = cl->env->dispatch;
 
 	batch_table_each(cl->table, on_models, &w);
 	for (size_t i = 0; i < w.n; i++)
-		w.driven[i] = dispatch_drives_model(cl->env->dispatch, w.models[i], false);
+		w.driven[i] = dispatch_drives_model(d, w.models[i], DRIVES_ANY) &&
+			      (!is_wanted(cl, w.models[i]) ||
+			       dispatch_drives_model(d, w.models[i], DRIVES_HOPED));
 	batch_table_each(cl->table, on_unwanted, &w);
+}
+
+/* ---- what this node would send, and what others would ---- */
+
+/* Of models whose batches are in progress it has nothing to send, and found nothing: whoever has their
+ * spans, and cannot send, is to know. */
+static bool wants_tell(struct cluster *cl, const struct driven_models *models, struct error *err)
+{
+	AUTO(wanting_done) struct wanting here = { .cluster = cl };
+	struct wanted_told told = { .node = node_owner(cl->node).node };
+	uint64_t now_ms = sys.monotonic_ms();
+	bool ok = true;
+
+	if (now_ms < cl->want_ms + WANT_EVERY_MS)
+		return true;
+	cl->want_ms = now_ms;
+	batch_table_each(cl->table, on_models, &here);
+	struct db *db = cluster_db_borrow(cl);
+	for (size_t i = 0; ok && i < models->open_n; i++) {
+		if (!is_among(models, models->open[i]) ||
+		    wanting_find(&here, models->open[i]) < here.n)
+			continue;
+		memcpy(told.model, models->open[i], sizeof(told.model));
+		ok = store_wanted_tell(db, &told, err);
+	}
+	cluster_db_return(cl, db);
+	return ok;
+}
+
+void cluster_wanted(struct cluster *cl, const char *model)
+{
+	pthread_mutex_lock(&cl->wanted_lock);
+	struct wanted_model *w = wanted_of(cl, model);
+	if (w == NULL)
+		w = &cl->wanted[cl->wanted_next++ % CLUSTER_WANTED];
+	snprintf(w->model, sizeof(w->model), "%s", model);
+	w->until_ms = sys.monotonic_ms() + WANTED_MS;
+	pthread_mutex_unlock(&cl->wanted_lock);
+	cluster_check(cl);
 }
 
 /* ---- the claims ---- */
@@ -332,7 +395,7 @@ bool cluster_claims_look(struct cluster *cl, struct error *err)
 		ok = claim(cl, &models, &more, err);
 	if (ok && more)
 		cluster_look(cl);
-	return ok;
+	return ok && (more || wants_tell(cl, &models, err));
 }
 
 /* ---- all that it has ---- */

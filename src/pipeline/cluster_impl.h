@@ -20,6 +20,14 @@ struct declined {
 
 #define CLUSTER_SEEN 64u
 
+#define CLUSTER_WANTED 16u
+
+/* A model of which another node would send the lines that this one cannot. */
+struct wanted_model {
+	char model[TOLD_NAME_SIZE];
+	uint64_t until_ms;
+};
+
 /* How far a batch was, as a client was told: no later answer says less because the database is away. */
 struct seen_progress {
 	char id[ID_SIZE];
@@ -60,6 +68,10 @@ struct cluster {
 	struct seen_progress seen[CLUSTER_SEEN];
 	unsigned seen_next;
 
+	pthread_mutex_t wanted_lock; /* for what others would send, in turn */
+	struct wanted_model wanted[CLUSTER_WANTED];
+	unsigned wanted_next;
+
 	pthread_mutex_t ended_lock; /* for batches whose last span was finished here */
 	char ended[CLUSTER_ENDED][ID_SIZE];
 	unsigned ended_n;
@@ -70,6 +82,7 @@ struct cluster {
 	uint64_t asked_ms;
 	struct declined declined[CLUSTER_DECLINED];
 	unsigned declined_n;
+	uint64_t want_ms;       /* when others were told last what this node would send */
 	char (*whole)[ID_SIZE]; /* batches that nobody had joined at the look before */
 	size_t whole_n;
 	uint64_t rest_ms;
@@ -89,6 +102,8 @@ void cluster_look_work(void *arg);
 
 /* Claims what it wants more of, and gives back what it has nothing to send of. A look's. */
 MUST_USE bool cluster_claims_look(struct cluster *cl, struct error *err);
+/* Another node would send lines of `model`. Any thread. */
+void cluster_wanted(struct cluster *cl, const char *model);
 /* All that it has were lost with the node's epoch; are given back. */
 void cluster_spans_lost(struct cluster *cl);
 void cluster_spans_leave(struct cluster *cl);

@@ -86,9 +86,17 @@ static void on_online(void *ctx, uint64_t node, const char *upstream, unsigned u
 	dispatch_online_heard(cl->env->dispatch, node, upstream, units);
 }
 
-static const struct node_ops node_ops = {
-	.lost = on_lost, .taken = on_taken, .leave = on_leave, .look = on_look, .online = on_online
-};
+static void on_wanted(void *ctx, const char *model)
+{
+	cluster_wanted(ctx, model);
+}
+
+static const struct node_ops node_ops = { .lost = on_lost,
+					  .taken = on_taken,
+					  .leave = on_leave,
+					  .look = on_look,
+					  .online = on_online,
+					  .wanted = on_wanted };
 
 void cluster_online(struct cluster *cl, const char *upstream, unsigned units)
 {
@@ -143,6 +151,7 @@ bool cluster_open(const struct cluster_config *config, struct coordinator_env *e
 	pthread_mutex_init(&cl->db_lock, NULL);
 	pthread_cond_init(&cl->db_idle, NULL);
 	pthread_mutex_init(&cl->driven_lock, NULL);
+	pthread_mutex_init(&cl->wanted_lock, NULL);
 	pthread_mutex_init(&cl->ended_lock, NULL);
 	pthread_mutex_init(&cl->seen_lock, NULL);
 	chunks_init(&cl->chunks, cl, env->blobs);
@@ -232,6 +241,7 @@ void cluster_close(struct cluster *cl)
 	pthread_cond_destroy(&cl->db_idle);
 	pthread_mutex_destroy(&cl->driven_lock);
 	pthread_mutex_destroy(&cl->ended_lock);
+	pthread_mutex_destroy(&cl->wanted_lock);
 	pthread_mutex_destroy(&cl->seen_lock);
 	free(cl->whole);
 	free(cl);

@@ -57,7 +57,7 @@
 #define SQL_NODE_STATEMENTS(X)                                                                     \
 	X(node_enter) X(node_epoch) X(node_renew) X(node_bury) X(node_leave) X(node_leave_before)  \
 	X(node_list) X(node_clock)                                                                               \
-	X(upstream_take) X(upstream_release) X(upstream_list) X(online_tell)                                      \
+	X(upstream_take) X(upstream_release) X(upstream_list) X(online_tell) X(wanted_tell)                                      \
 	X(spans_lock_batch) X(spans_create) X(spans_count) X(spans_whole) X(span_models)                          \
 	X(span_claim) X(span_claimed_pieces) X(span_give_back) X(span_finish_lock) X(span_finish)  \
 	X(span_finish_pieces) X(span_finish_batch) X(span_manifest) X(span_progress)                                \

@@ -62,6 +62,25 @@ static bool online_read(const char *text, struct online_told *ret)
 	       slice_copy(slice_of(text + at), ret->upstream, sizeof(ret->upstream));
 }
 
+/* "NODE MODEL". */
+static bool wanted_read(const char *text, struct wanted_told *ret)
+{
+	int at = 0;
+
+	return sscanf(text, "%16" SCNx64 " %n", &ret->node, &at) == 1 && at > 0 &&
+	       text[at] != '\0' && slice_copy(slice_of(text + at), ret->model, sizeof(ret->model));
+}
+
+static void news_add(struct node_news *ret, const PGnotify *one)
+{
+	if (strcmp(one->relname, "lowtide_online") == 0)
+		ret->online_n += online_read(one->extra, &ret->online[ret->online_n]);
+	else if (strcmp(one->relname, "lowtide_wanted") == 0)
+		ret->wanted_n += wanted_read(one->extra, &ret->wanted[ret->wanted_n]);
+	else
+		ret->told |= told_of(one->relname);
+}
+
 static void news_take(struct postgres_db *db, struct node_news *ret)
 {
 	PGnotify *one;
@@ -71,11 +90,9 @@ static void news_take(struct postgres_db *db, struct node_news *ret)
 		db->told_seen = db->told;
 		ret->told = TOLD_ALL;
 	}
-	while (ret->online_n < ONLINE_TOLD_MAX && (one = PQnotifies(db->conn)) != NULL) {
-		if (strcmp(one->relname, "lowtide_online") == 0)
-			ret->online_n += online_read(one->extra, &ret->online[ret->online_n]);
-		else
-			ret->told |= told_of(one->relname);
+	while (ret->online_n < NEWS_MAX && ret->wanted_n < NEWS_MAX &&
+	       (one = PQnotifies(db->conn)) != NULL) {
+		news_add(ret, one);
 		PQfreemem(one);
 	}
 }
@@ -87,6 +104,15 @@ bool store_online_tell(struct db *db, const struct online_told *told, struct err
 
 	snprintf(text, sizeof(text), "%" PRIx64 " %u %s", told->node, told->units, told->upstream);
 	return ask_number(db, SQL_online_tell, VALUES(txt(text)), &one, err);
+}
+
+bool store_wanted_tell(struct db *db, const struct wanted_told *told, struct error *err)
+{
+	char text[TOLD_NAME_SIZE + 32];
+	int64_t one;
+
+	snprintf(text, sizeof(text), "%" PRIx64 " %s", told->node, told->model);
+	return ask_number(db, SQL_wanted_tell, VALUES(txt(text)), &one, err);
 }
 
 bool node_db_wait(struct db *base, int wake_fd, unsigned wait_ms, struct node_news *ret,
@@ -101,7 +127,7 @@ bool node_db_wait(struct db *base, int wake_fd, unsigned wait_ms, struct node_ne
 			return false;
 		news_take(db, ret);
 		uint64_t now_ms = clock_ms();
-		if (ret->told != 0 || ret->online_n > 0 || now_ms >= until_ms)
+		if (ret->told != 0 || ret->online_n + ret->wanted_n > 0 || now_ms >= until_ms)
 			return true;
 		struct pollfd fds[] = { { PQsocket(db->conn), POLLIN, 0 }, { wake_fd, POLLIN, 0 } };
 		(void)poll(fds, ARRAY_LEN(fds), clock_wait_ms(until_ms, now_ms));

@@ -44,13 +44,20 @@ struct online_told {
 	char upstream[TOLD_NAME_SIZE];
 };
 
-#define ONLINE_TOLD_MAX 16u
+/* Of the channel lowtide_wanted: a node has nothing to send of a model, could, and finds no span of it. */
+struct wanted_told {
+	uint64_t node;
+	char model[TOLD_NAME_SIZE];
+};
 
-/* What came; more of `online` than there is room for come with the next wait. */
+#define NEWS_MAX 16u
+
+/* What came; more of one kind than there is room for come with the next wait. */
 struct node_news {
 	unsigned told; /* bits of enum node_told */
-	size_t online_n;
-	struct online_told online[ONLINE_TOLD_MAX];
+	size_t online_n, wanted_n;
+	struct online_told online[NEWS_MAX];
+	struct wanted_told wanted[NEWS_MAX];
 };
 
 /* `db` is told of these channels from now on, also on the connection that follows a broken one. What
@@ -64,6 +71,7 @@ MUST_USE bool node_db_wait(struct db *db, int wake_fd, unsigned wait_ms, struct 
 			   struct error *err);
 /* All nodes hear of it, the caller's as well. */
 MUST_USE bool store_online_tell(struct db *db, const struct online_told *told, struct error *err);
+MUST_USE bool store_wanted_tell(struct db *db, const struct wanted_told *told, struct error *err);
 
 /* The name of a chunk or a part in the bucket, with its NUL: UTF-8. */
 #define OBJECT_NAME_SIZE 160

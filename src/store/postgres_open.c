@@ -175,7 +175,7 @@ bool postgres_listen(struct postgres_db *db, struct error *err)
 {
 	static const char text[] = "LISTEN lowtide_nodes; LISTEN lowtide_upstreams;"
 				   " LISTEN lowtide_spans; LISTEN lowtide_batches;"
-				   " LISTEN lowtide_online";
+				   " LISTEN lowtide_online; LISTEN lowtide_wanted";
 
 	return postgres_exec(db, text, NULL, 0, err);
 }

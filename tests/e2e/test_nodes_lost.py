@@ -213,3 +213,23 @@ def test_the_bucket_is_away(nodes, store):
     nodes.delay = 0
     done = nodes.api(2).wait(batch, "completed", seconds=40)
     assert nodes.check(done, mark, COUNT, by=2) == 0
+
+
+def test_an_upstream_is_away(nodes):
+    """What its driver has of a batch goes to those whose upstreams answer; when it is back it sends again."""
+    mark = fresh()
+    nodes.delay = 0.2
+    batch = in_the_middle(nodes, mark, 12 * 1024, 2000)
+    away = 1
+    assert nodes.upstreams[away].counts(mark), "it has been sent some"
+    seen = nodes.acknowledged(batch)
+    nodes.upstreams[away].stop()
+    try:
+        nodes.delay = 0
+        batch = nodes.api(0).wait(batch, "completed", seconds=90)
+        nodes.check(batch, mark, 12 * 1024, seen)
+    finally:
+        nodes.upstreams[away].start()
+    mark = fresh()
+    batch = nodes.api(1).run(numbered(mark, 6 * 1024))
+    nodes.check(batch, mark, 6 * 1024)

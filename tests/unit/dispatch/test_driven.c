@@ -83,7 +83,7 @@ static bool is_idle(struct world *w, const char *upstream)
 
 static bool drives_well(struct dispatch *d, const char *model)
 {
-	return dispatch_drives_model(d, model, true);
+	return dispatch_drives_model(d, model, DRIVES_WELL);
 }
 
 static bool drives_model(struct world *w, const char *model)

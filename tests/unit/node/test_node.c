@@ -38,6 +38,7 @@ struct host {
 	_Atomic uint64_t looked_us;
 	uint64_t heard_of; /* online requests of other nodes */
 	unsigned heard[UPSTREAMS], heard_n;
+	char wanted[32];
 };
 
 static struct host hosts[HOSTS];
@@ -106,7 +107,16 @@ static void online(void *ctx, uint64_t node, const char *upstream, unsigned unit
 	pthread_mutex_unlock(&h->lock);
 }
 
-static const struct node_ops ops = { lost, taken, leave, look, online };
+static void wanted(void *ctx, const char *model)
+{
+	struct host *h = ctx;
+
+	pthread_mutex_lock(&h->lock);
+	snprintf(h->wanted, sizeof(h->wanted), "%s", model);
+	pthread_mutex_unlock(&h->lock);
+}
+
+static const struct node_ops ops = { lost, taken, leave, look, online, wanted };
 
 static unsigned driven(struct host *h)
 {
@@ -131,6 +141,7 @@ static void start_as(unsigned i, bool drives)
 	memset(h->drives, 0, sizeof(h->drives));
 	memset(h->heard, 0, sizeof(h->heard));
 	h->heard_n = 0;
+	h->wanted[0] = '\0';
 	h->left = 0;
 	h->keeps = false;
 	MUST(node_open(&c, &h->node, &err));
@@ -569,6 +580,29 @@ static void online_requests_are_told_to_others(void **state)
 	assert_int_equal(n, 0); /* its own word is no news */
 }
 
+static bool is_wanted(struct host *h, const char *model)
+{
+	pthread_mutex_lock(&h->lock);
+	bool is = strcmp(h->wanted, model) == 0;
+	pthread_mutex_unlock(&h->lock);
+	return is;
+}
+
+static void models_are_wanted_by_others(void **state)
+{
+	struct host *a = start(0), *b = start(1);
+	struct wanted_told told = { .node = node_owner(a->node).node, .model = "m 1" };
+
+	(void)state;
+	MUST(store_wanted_tell(db, &told, &err));
+	SOON(is_wanted(b, "m 1"));
+	snprintf(told.model, sizeof(told.model), "m 2");
+	told.node = node_owner(b->node).node;
+	MUST(store_wanted_tell(db, &told, &err));
+	SOON(is_wanted(a, "m 2"));
+	assert_true(is_wanted(b, "m 1"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -590,6 +624,7 @@ int main(void)
 		WITH_NODES(the_floor_goes_with_the_lease),
 		WITH_NODES(spans_and_batches_are_told_at_once),
 		WITH_NODES(online_requests_are_told_to_others),
+		WITH_NODES(models_are_wanted_by_others),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

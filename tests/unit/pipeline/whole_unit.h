@@ -86,11 +86,11 @@ size_t dispatch_driven_models(struct dispatch *d, char ***ret)
 	abort();
 }
 
-bool dispatch_drives_model(struct dispatch *d, const char *model, bool well)
+bool dispatch_drives_model(struct dispatch *d, const char *model, enum drives_how how)
 {
 	(void)d;
 	(void)model;
-	(void)well;
+	(void)how;
 	abort();
 }
 

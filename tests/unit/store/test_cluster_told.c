@@ -99,12 +99,12 @@ static void online_requests_are_told(void **state)
 	assert_int_equal(wait_told(LONG_MS), TOLD_SPANS);
 	for (size_t i = 0; i < news.online_n; i++)
 		assert_string_equal(news.online[i].upstream, "u"); /* -2 is a number to scanf */
-	for (unsigned i = 0; i < ONLINE_TOLD_MAX + 3; i++)
+	for (unsigned i = 0; i < NEWS_MAX + 3; i++)
 		hand("SELECT pg_notify('lowtide_online', '1 %u u')", i);
 	unsigned seen = 0;
-	while (seen < ONLINE_TOLD_MAX + 3) {
+	while (seen < NEWS_MAX + 3) {
 		assert_int_equal(wait_told(LONG_MS), 0);
-		assert_in_range(news.online_n, 1, ONLINE_TOLD_MAX);
+		assert_in_range(news.online_n, 1, NEWS_MAX);
 		for (size_t i = 0; i < news.online_n; i++)
 			assert_int_equal(news.online[i].units, seen++);
 	}
