@@ -145,10 +145,10 @@ static bool balance_make(struct node *n, struct balance *b, struct error *err)
 	}
 	count_driven(n, b);
 	pthread_mutex_lock(&n->lock);
-	b->drains = n->is_draining;
+	b->drains = n->drain_is_told;
+	bool takes = !n->is_draining;
 	pthread_mutex_unlock(&n->lock);
-	b->may_take = n->drives_any && !b->drains &&
-		      lease_may_send(node_deadline_us(n), node_mono_us());
+	b->may_take = n->drives_any && takes && lease_may_send(node_deadline_us(n), node_mono_us());
 	return true;
 }
 

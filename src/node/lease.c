@@ -33,14 +33,18 @@ static void was_buried(struct node *n, uint64_t epoch)
 	node_wake(n);
 }
 
-static void was_renewed(struct node *n, int64_t asked_us)
+static void was_renewed(struct node *n, const struct lease_asked *r)
 {
 	int64_t before_us = atomic_load(&n->deadline_us);
 
-	atomic_store(&n->deadline_us, lease_deadline_us(asked_us));
-	n->renew_due_us = asked_us + LEASE_RENEW_US;
-	if (!lease_may_send(before_us, node_mono_us()))
-		node_look_soon(n); /* there may be something to take */
+	atomic_store(&n->deadline_us, lease_deadline_us(r->asked_us));
+	n->renew_due_us = r->asked_us + LEASE_RENEW_US;
+	pthread_mutex_lock(&n->lock);
+	bool drains = r->draining && !n->drain_is_told;
+	n->drain_is_told = r->draining;
+	pthread_mutex_unlock(&n->lock);
+	if (drains || !lease_may_send(before_us, node_mono_us()))
+		node_look_soon(n); /* there is something to leave; there may be something to take */
 }
 
 static void renew(struct node *n, const struct lease_asked *r)
@@ -56,7 +60,7 @@ static void renew(struct node *n, const struct lease_asked *r)
 	}
 	node_note(n, FAULT_RENEW, NULL);
 	if (renewed)
-		was_renewed(n, r->asked_us);
+		was_renewed(n, r);
 	else
 		was_buried(n, epoch);
 }
