@@ -56,8 +56,16 @@ bool postgres_fail(struct postgres_db *db, const PGresult *r, const char *doing,
 	snprintf(detail, sizeof(detail), "%s: %.*s%s%s", doing, (int)strcspn(said, "\n"), said,
 		 state != NULL ? ", SQLSTATE " : "", state != NULL ? state : "");
 	(void)!fail_by_state(db, state != NULL ? state : "", detail, err);
+	snprintf(db->state, sizeof(db->state), "%s", state != NULL ? state : "");
 	db->fault = *err;
 	return false;
+}
+
+bool postgres_is_busy(const struct postgres_db *db)
+{
+	static const char *const behind_others[] = { "40", "55P03", NULL };
+
+	return is_one_of(db->state, behind_others);
 }
 
 /* ---- SQL that is no prepared statement ---- */
