@@ -21,6 +21,19 @@ static bool fail_now(struct error *err, const char *message, const char *detail)
 	return false;
 }
 
+/* A connection that is refused has no SQLSTATE: libpq keeps its words alone. The last is a pooler's. */
+static bool has_no_more(const char *state, const char *detail)
+{
+	static const char *const words[] = { "too many connections", "too many clients",
+					     "remaining connection slots",
+					     "no more connections allowed" };
+	bool has = strcmp(state, "53300") == 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		has |= strstr(detail, words[i]) != NULL;
+	return has;
+}
+
 static bool fail_by_state(struct postgres_db *db, const char *state, const char *detail,
 			  struct error *err)
 {
@@ -30,6 +43,13 @@ static bool fail_by_state(struct postgres_db *db, const char *state, const char 
 	bool too_late = strcmp(state, "23505") == 0 && db->use == DB_NODE;
 	bool read_only = strcmp(state, "25006") == 0 && db->use != DB_READS;
 
+	if ((state[0] == '\0' || is_one_of(state, away)) && has_no_more(state, detail))
+		return fail_now(
+			err,
+			"The database lets this server have no more connections "
+			"(max_connections, or the CONNECTION LIMIT of its role or database). Try again "
+			"in a moment.",
+			detail);
 	if (state[0] == '\0' || is_one_of(state, away))
 		return fail_now(err, "The database cannot be reached. Try again in a moment.",
 				detail);
