@@ -34,6 +34,20 @@ static bool has_no_more(const char *state, const char *detail)
 	return has;
 }
 
+/* What to raise comes before the server's own words, which may be cut. */
+static bool fail_full(struct error *err, const char *detail)
+{
+#define RAISE "max_connections, or the CONNECTION LIMIT of its role or of the database"
+	(void)!fail_now(err,
+			"The database lets this server have no more connections (" RAISE
+			"). Try again in a moment.",
+			"");
+	snprintf(err->detail, sizeof(err->detail), "too few connections (" RAISE "): %.150s",
+		 detail);
+	return false;
+#undef RAISE
+}
+
 static bool fail_by_state(struct postgres_db *db, const char *state, const char *detail,
 			  struct error *err)
 {
@@ -44,12 +58,7 @@ static bool fail_by_state(struct postgres_db *db, const char *state, const char 
 	bool read_only = strcmp(state, "25006") == 0 && db->use != DB_READS;
 
 	if ((state[0] == '\0' || is_one_of(state, away)) && has_no_more(state, detail))
-		return fail_now(
-			err,
-			"The database lets this server have no more connections "
-			"(max_connections, or the CONNECTION LIMIT of its role or database). Try again "
-			"in a moment.",
-			detail);
+		return fail_full(err, detail);
 	if (state[0] == '\0' || is_one_of(state, away))
 		return fail_now(err, "The database cannot be reached. Try again in a moment.",
 				detail);
