@@ -375,17 +375,23 @@ def test_the_bucket_is_removed_and_brought_back(nodes, bucket_of):
         assert not nodes.logged(n, "batch.input_lost") and not nodes.logged(n, "chunk.damaged")
 
 
-def test_the_bucket_is_made_anew(nodes):
-    """It is empty: what stood there is gone, and said to be. What runs is sent again, where its input is known, or
-    ends as failed; all that comes later is as ever."""
-    mark = fresh()
+def test_the_bucket_is_made_anew(nodes, bucket_of):
+    """It is empty: what stood there is gone, and nobody says otherwise. A batch whose input went ends as failed,
+    and each of its lines stands in one of its two files; all that comes later is as ever."""
+    mark, later = fresh(), fresh()
     done = nodes.api(0).run(numbered(fresh(), 20))
-    for name in nodes.keys():
-        if name.startswith("files/"):
-            nodes.s3.delete_object(Bucket=nodes.bucket, Key=f"{PREFIX}/{name}")
+    batch = in_the_middle(nodes, mark, least=50)
+    bucket_of.take()
+    wait_until(are_ready(nodes, 503, "bucket of this server is not"), "they say why", 30)
+    nodes.s3.create_bucket(Bucket=nodes.bucket)
+    wait_until(are_ready(nodes, 200), "they are ready again", 30)
     for n in range(3):
         assert nodes.api(n).http.get(f"files/{done['output_file_id']}/content").status_code in (404, 500)
-    wait_until(are_ready(nodes, 200), "they are ready", 15)
-    count = 1024
-    batch = nodes.api(1).create(numbered(mark, count))
-    ends(nodes, batch, mark, count=count)
+    made = nodes.api(1).create(numbered(later, 1024))
+    ends(nodes, made, later, count=1024)
+    ended = nodes.api(2).wait(batch, "failed", seconds=60)
+    assert "stored input of this batch could not be read" in ended["errors"]["data"][0]["message"], ended
+    counts = ended["request_counts"]
+    assert counts["total"] == COUNT == counts["completed"] + counts["failed"] and counts["failed"], counts
+    output, error = nodes.api(1).results(ended)
+    assert not set(output) & set(error) and len(output) + len(error) == COUNT
