@@ -245,9 +245,7 @@ const char *bucket_cache_trouble(struct bucket_cache *c)
 		[S3_ANSWERS] = NULL,
 		[S3_DOUBTED] = NULL,
 		[S3_AWAY] = "The server cannot reach its object storage now. Try again later.",
-		[S3_REFUSES] =
-			"The object storage refuses the credentials of this server, or its clock. Its "
-			"log says more.",
+		[S3_REFUSES] = "The object storage refuses the credentials of this server.",
 		[S3_NO_BUCKET] = "The bucket of this server is not in its object storage.",
 	};
 	enum s3_standing standing = s3_standing(c->s3);

@@ -393,5 +393,6 @@ def test_the_bucket_is_made_anew(nodes, bucket_of):
     assert "stored input of this batch could not be read" in ended["errors"]["data"][0]["message"], ended
     counts = ended["request_counts"]
     assert counts["total"] == COUNT == counts["completed"] + counts["failed"] and counts["failed"], counts
-    output, error = nodes.api(1).results(ended)
-    assert not set(output) & set(error) and len(output) + len(error) == COUNT
+    output, error = (nodes.api(1).content(ended[name]).splitlines() for name in ("output_file_id", "error_file_id"))
+    answered = {json.loads(one)["custom_id"] for one in output}
+    assert len(answered) == len(output) == counts["completed"] and len(error) == counts["failed"]
