@@ -20,12 +20,12 @@
 
 /* `from`: programs that know versions from this one on may serve from the schema behind it. Its own
  * number where they may not, else the version that the last release knows, and none older. */
-struct migration {
+struct postgres_migration {
 	const char *text;
 	long from;
 };
 
-static const struct migration migrations[] = {
+static const struct postgres_migration migrations[] = {
 	{ text_001_initial, 1 },
 	{ text_002_cluster, 2 },
 	{ text_003_nodes_write, 3 },
@@ -43,7 +43,7 @@ static const struct migration migrations[] = {
 /* For tests of upgrades: each that its failpoint names comes behind the migrations above. */
 static const struct {
 	const char *name;
-	struct migration is;
+	struct postgres_migration is;
 } pretended[] = {
 	{ "store.next_adds",
 	  { "CREATE TABLE next_table (a TEXT PRIMARY KEY, b BIGINT NOT NULL DEFAULT 0);"
@@ -56,7 +56,7 @@ static const struct {
 	{ "store.next_breaks", { "CREATE TABLE broken_table (a TEXT PRIMARY KEY)", VERSION + 1 } },
 };
 
-static const struct migration *pretended_at(long at)
+static const struct postgres_migration *pretended_at(long at)
 {
 	for (size_t i = 0; i < ARRAY_LEN(pretended); i++)
 		if (failpoint(pretended[i].name) != 0 && at-- == 0)
@@ -64,7 +64,7 @@ static const struct migration *pretended_at(long at)
 	return NULL;
 }
 #else
-static const struct migration *pretended_at(long at)
+static const struct postgres_migration *pretended_at(long at)
 {
 	(void)at;
 	return NULL;
@@ -72,7 +72,7 @@ static const struct migration *pretended_at(long at)
 #endif
 
 /* From 0; NULL: there are no more. */
-static const struct migration *migration_at(long at)
+static const struct postgres_migration *migration_at(long at)
 {
 	return at < VERSION ? &migrations[at] : pretended_at(at - VERSION);
 }
@@ -90,7 +90,7 @@ static long known(void)
 /* Of the schema as this program makes it. */
 static long compatible_from(void)
 {
-	const struct migration *m;
+	const struct postgres_migration *m;
 	long from = 0;
 
 	for (long at = 0; (m = migration_at(at)) != NULL; at++)
@@ -209,7 +209,7 @@ static bool versions_hold(struct postgres_db *db, long version, struct error *er
 
 static bool run_from(struct postgres_db *db, long version, struct error *err)
 {
-	const struct migration *m;
+	const struct postgres_migration *m;
 	char mark[96];
 
 	for (long at = version; (m = migration_at(at)) != NULL; at++)
