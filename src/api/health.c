@@ -54,9 +54,10 @@ static bool node_takes_clients(const struct request *rq, struct error *err)
 
 bool health_ready(struct request *rq, struct http_response *r, struct error *err)
 {
-	if (!blobs_answer(rq->api->blobs))
-		return fail(err, ERR_UNAVAILABLE,
-			    "The server cannot reach its object storage now. Try again later.");
+	const char *trouble = blobs_trouble(rq->api->blobs);
+
+	if (trouble != NULL)
+		return fail(err, ERR_UNAVAILABLE, "%s", trouble);
 	return health_takes_work(rq, err) && node_takes_clients(rq, err) &&
 	       store_answers(rq->api->store, err) && health_alive(rq, r, err);
 }

@@ -108,5 +108,6 @@ bool fail_memory(struct error *err)
 
 bool error_may_pass(const struct error *err)
 {
-	return err->sys == ENOMEM || err->sys == EMFILE || err->sys == ENFILE || err->sys == EAGAIN;
+	return err->kind == ERR_UNAVAILABLE || err->sys == ENOMEM || err->sys == EMFILE ||
+	       err->sys == ENFILE || err->sys == EAGAIN;
 }

@@ -72,8 +72,8 @@ bool fail_param(struct error *err, const char *param, const char *code, const ch
  * formatted detail. */
 bool fail_sys(struct error *err, int saved_errno, const char *format, ...) PRINTF_LIKE(3, 4);
 bool fail_memory(struct error *err);
-/* No memory, no descriptors, or a store that does not answer now (EAGAIN): what failed is not at
- * fault, and may do another time. */
+/* No memory, no descriptors, or a store that does not answer now (EAGAIN) or does not let us in
+ * (UNAVAILABLE): what failed is not at fault, and may do another time. */
 bool error_may_pass(const struct error *err);
 
 /* clang's analyzer reads one file at a time and would go on where they returned true. */

@@ -71,7 +71,7 @@ struct blobs_ops {
 		      struct error *err);
 	bool (*sync)(struct blobs *blobs, struct error *err);
 	void (*close)(struct blobs *blobs);
-	bool (*answers)(struct blobs *blobs); /* blobs_answer(); NULL: always */
+	const char *(*trouble)(struct blobs *blobs); /* blobs_trouble(); NULL: never any */
 	/* Removes what was lost at `until` or before and adds up what that was. NULL: what is lost is in
 	 * the data directory (lost.h). */
 	bool (*forget)(struct blobs *blobs, int64_t until, uint64_t *files, uint64_t *bytes,

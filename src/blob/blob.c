@@ -35,9 +35,14 @@ bool blobs_sweep(struct blobs *blobs, blob_standing_fn standing, void *ctx, int6
 	return blobs->ops->sweep(blobs, standing, ctx, at, err);
 }
 
+const char *blobs_trouble(struct blobs *blobs)
+{
+	return blobs->ops->trouble != NULL ? blobs->ops->trouble(blobs) : NULL;
+}
+
 bool blobs_answer(struct blobs *blobs)
 {
-	return blobs->ops->answers == NULL || blobs->ops->answers(blobs);
+	return blobs_trouble(blobs) == NULL;
 }
 
 bool blobs_forget(struct blobs *blobs, int64_t until, uint64_t *files, uint64_t *bytes,

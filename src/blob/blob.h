@@ -39,6 +39,8 @@ enum blob_kind { BLOB_DATA, BLOB_INDEX };
 /* Whether the store answers, as its last calls have shown. Waits for nothing: where it does not it is
  * asked again meanwhile. Any thread. */
 bool blobs_answer(struct blobs *blobs);
+/* The same: NULL where it answers, else why not, in a static sentence for clients. */
+const char *blobs_trouble(struct blobs *blobs);
 
 /* ---- reading ---- */
 

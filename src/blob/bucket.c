@@ -36,9 +36,9 @@ static bool bucket_take(struct blobs *blobs, const char *path, const char *id, e
 	return ok && (unlink(path) == 0 || fail_sys(err, errno, "removing %s", path));
 }
 
-static bool bucket_answers(struct blobs *blobs)
+static const char *bucket_trouble(struct blobs *blobs)
 {
-	return bucket_cache_answers(((struct bucket *)blobs)->cache);
+	return bucket_cache_trouble(((struct bucket *)blobs)->cache);
 }
 
 static void bucket_close(struct blobs *blobs)
@@ -58,7 +58,7 @@ static const struct blobs_ops bucket_ops = {
 	.remove = bucket_remove,
 	.lose = bucket_lose,
 	.sweep = bucket_sweep,
-	.answers = bucket_answers,
+	.trouble = bucket_trouble,
 	.forget = bucket_forget,
 	.sync = nothing_to_sync,
 	.close = bucket_close,

@@ -223,23 +223,36 @@ static void probe_run(void *arg)
 	struct bucket_cache *c = arg;
 	struct error err;
 
-	(void)!s3_check(c->s3, &err); /* s3_answers() has the result */
+	(void)!s3_check(c->s3, &err); /* s3_standing() has the result */
 	pthread_mutex_lock(&c->lock);
 	c->probes = false;
 	pthread_mutex_unlock(&c->lock);
 }
 
-bool bucket_cache_answers(struct bucket_cache *c)
+static void probe(struct bucket_cache *c)
 {
-	if (s3_answers(c->s3))
-		return true;
 	pthread_mutex_lock(&c->lock);
 	bool begins = !c->probes;
 	c->probes = true;
 	pthread_mutex_unlock(&c->lock);
 	if (begins)
 		workers_post(c->ahead, &c->probe, probe_run, c);
-	return false;
+}
+
+const char *bucket_cache_trouble(struct bucket_cache *c)
+{
+	static const char *const troubles[] = {
+		[S3_ANSWERS] = NULL,
+		[S3_DOUBTED] = NULL,
+		[S3_AWAY] = "The server cannot reach its object storage now. Try again later.",
+		[S3_REFUSES] = "The object storage refuses the credentials of this server.",
+		[S3_NO_BUCKET] = "The bucket of this server is not in its object storage.",
+	};
+	enum s3_standing standing = s3_standing(c->s3);
+
+	if (standing != S3_ANSWERS)
+		probe(c);
+	return troubles[standing];
 }
 
 /* The window at `at`, held for the caller; one that comes is waited for. */

@@ -85,8 +85,8 @@ struct bucket_source {
  * for the store, unless in a hurry. */
 MUST_USE bool bucket_cache_read(struct bucket_cache *c, const struct bucket_source *o, uint64_t at,
 				void *to, size_t n, size_t *ret_n, struct error *err);
-/* Whether the store answers; where it does not a thread of the cache's asks it again. */
-bool bucket_cache_answers(struct bucket_cache *c);
+/* blobs_trouble(); where there is any a thread of the cache's asks the store again. */
+const char *bucket_cache_trouble(struct bucket_cache *c);
 /* Begins to read the window around `at`, if there is room. Waits for nothing. */
 void bucket_cache_ahead(struct bucket_cache *c, const struct bucket_source *o, uint64_t at);
 

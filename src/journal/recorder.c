@@ -41,7 +41,7 @@ struct recorder {
 	unsigned waiters; /* in recorder_wait() */
 	bool closing;
 
-	_Atomic bool stalled;
+	_Atomic bool stalled, no_room;
 	_Atomic enum outcome_gather gather;
 
 	/* its thread's own */
@@ -53,6 +53,11 @@ struct recorder {
 bool recorder_stalled(const struct recorder *r)
 {
 	return r->stalled;
+}
+
+bool recorder_has_no_room(const struct recorder *r)
+{
+	return r->stalled && r->no_room;
 }
 
 void recorder_push(struct recorder *r, struct outcome *o)
@@ -216,6 +221,7 @@ static void stall_begin(struct recorder *r, void *owner, const struct error *err
 {
 	if (!r->stalled)
 		log_fault("journal.paused", err, kv_str("batch", r->ops.name(owner)));
+	r->no_room = err->kind == ERR_NO_SPACE;
 	r->stalled = true;
 }
 

@@ -72,3 +72,5 @@ void recorder_flush(struct recorder *r, void *owner);
 bool recorder_wait(struct recorder *r, uint64_t timeout_ms);
 /* True while the disk refuses. Any thread. */
 bool recorder_stalled(const struct recorder *r);
+/* True while it is full. Any thread. */
+bool recorder_has_no_room(const struct recorder *r);

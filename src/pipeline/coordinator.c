@@ -239,7 +239,8 @@ static enum batch_stall stall_of(struct coordinator *c, const struct batch *row,
 		return STALL_QUOTA;
 	}
 	if (c->span != NULL && !blobs_answer(c->env->blobs)) {
-		snprintf(message, STALL_TEXT_BYTES, "the object storage cannot be reached");
+		snprintf(message, STALL_TEXT_BYTES,
+			 "the object storage cannot be reached, or does not let the server in");
 		return STALL_PAUSED;
 	}
 	if (c->held_up || recorder_stalled(c->env->recorder)) {

@@ -535,7 +535,15 @@ bool pipeline_guest(struct pipeline *p, const struct client_guest *guest, struct
 
 bool pipeline_takes_clients(struct pipeline *p, char *why, size_t size)
 {
-	return p->env.cluster == NULL || cluster_takes_clients(p->env.cluster, why, size);
+	if (p->env.cluster == NULL)
+		return true;
+	if (!cluster_takes_clients(p->env.cluster, why, size))
+		return false;
+	if (!recorder_has_no_room(p->env.recorder))
+		return true;
+	snprintf(why, size,
+		 "The disk of this node is full: what it has waits until there is room.");
+	return false;
 }
 
 struct node *pipeline_node(struct pipeline *p)

@@ -1,9 +1,11 @@
 /* call.c: a call: attempts, and the waits between them. */
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "base/sys.h"
 #include "s3/s3_impl.h"
 
@@ -117,6 +119,50 @@ static bool attempt_over(struct s3_attempt *a, unsigned tries, bool *ret_ok, str
 	return *ret_ok || tries > 0 || err->sys == ENOMEM; /* altered on the way: once more */
 }
 
+/* ---- how it stands ---- */
+
+/* What one call's refusal says of all. Credentials that may not do one thing may do others. */
+static enum s3_standing standing_of(const struct s3_attempt *a, bool ok, enum s3_standing before)
+{
+	bool answered = !ok && a->code == CURLE_OK && !a->body_fault;
+
+	if (answered && a->err->sys == ENODEV)
+		return S3_NO_BUCKET;
+	if (!answered || a->err->sys != EACCES)
+		return S3_ANSWERS;
+	if (a->call->key == NULL || a->refuses_us)
+		return S3_REFUSES;
+	return before == S3_REFUSES ? S3_REFUSES : S3_DOUBTED;
+}
+
+/* Is told when it changes; what a start meets it tells itself. */
+static void standing_set(struct s3 *s, enum s3_standing now, const struct error *err)
+{
+	bool answers = now == S3_ANSWERS || now == S3_DOUBTED;
+	int before = atomic_exchange(&s->standing, (int)now);
+	bool answered = before == S3_ANSWERS || before == S3_DOUBTED;
+
+	if (!s->was_good || answers == answered)
+		return;
+	if (answers)
+		log_info("blob.storage_back");
+	else
+		log_write_error(LOG_WARN,
+				now == S3_AWAY ? "blob.storage_away" : "blob.storage_refuses", err,
+				LOG_FIELDS(kv_str("bucket", s->bucket)));
+}
+
+static void standing_note(struct s3 *s, const struct s3_attempt *a, bool ok, unsigned tries,
+			  bool over)
+{
+	if (over)
+		standing_set(s, standing_of(a, ok, (enum s3_standing)s->standing), a->err);
+	else if (tries >= AWAY_TRIES)
+		standing_set(s, S3_AWAY, a->err);
+	if (ok)
+		s->was_good = true;
+}
+
 static bool call_run(struct s3 *s, const struct s3_call *c, struct s3_sink *sink,
 		     const struct s3_hash *hash, struct s3_answer *ret, struct error *err)
 {
@@ -129,10 +175,7 @@ static bool call_run(struct s3 *s, const struct s3_call *c, struct s3_sink *sink
 		memcpy(a.answer.body_checksum, hash->base64, S3_CHECKSUM_SIZE);
 		bool over = attempt_over(&a, tries, &ok, err);
 		*ret = a.answer;
-		if (over)
-			s->away = false;
-		else if (tries >= AWAY_TRIES)
-			s->away = true;
+		standing_note(s, &a, ok, tries, over);
 		if (over || tries + 1 >= s->attempts)
 			return ok;
 		uint64_t wait = wait_ms(s, &a.answer, tries);

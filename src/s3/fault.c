@@ -10,6 +10,7 @@ struct word {
 	const char *code;
 	int sys;
 	const char *says;
+	bool one; /* it may be of one call alone */
 };
 
 /* The store's own words that an operator can do something about. */
@@ -23,7 +24,8 @@ static const struct word words[] = {
 	  "is wrong" },
 	{ "AccessDenied", EACCES,
 	  "the store does not let these credentials do that (blobs.credentials_file, the bucket's "
-	  "policy)" },
+	  "policy)",
+	  true },
 	{ "AllAccessDisabled", EACCES, "the store has closed this bucket" },
 	{ "InvalidToken", EACCES, "the session token is wrong (blobs.credentials_file)" },
 	{ "ExpiredToken", EACCES, "the session token has ended (blobs.credentials_file)" },
@@ -61,7 +63,8 @@ static const struct word *word_of_status(const struct s3_attempt *a)
 {
 	static const struct word forbidden = { "", EACCES,
 					       "the store does not let these credentials do that "
-					       "(blobs.credentials_file, blobs.region)" };
+					       "(blobs.credentials_file, blobs.region)",
+					       true };
 	static const struct word gone = { "", ENOENT, "there is no such object" };
 	static const struct word no_bucket = { "", ENODEV,
 					       "there is no such bucket (blobs, blobs.endpoint)" };
@@ -156,6 +159,20 @@ static bool passing(struct error *err)
 	return false;
 }
 
+/* It may do once somebody has set it right, and nothing of what was asked is at fault. */
+static bool refused(struct s3_attempt *a, const struct word *word, const char *what,
+		    struct error *err)
+{
+	(void)!fail_sys(err, word->sys, "%s: %s", what, word->says);
+	if (word->sys != EACCES && word->sys != ENODEV)
+		return false;
+	a->refuses_us = !word->one;
+	err->kind = ERR_UNAVAILABLE;
+	snprintf(err->message, sizeof(err->message),
+		 "The server cannot use its object storage now. Try again later.");
+	return false;
+}
+
 static bool say_connection(const struct s3_attempt *a, const char *what, struct error *err)
 {
 	const char *said = a->said[0] != '\0' ? a->said : curl_easy_strerror(a->code);
@@ -169,7 +186,7 @@ static bool say_connection(const struct s3_attempt *a, const char *what, struct 
 	return passing(err);
 }
 
-bool s3_fault_say(const struct s3_attempt *a, const char *code, struct error *err)
+bool s3_fault_say(struct s3_attempt *a, const char *code, struct error *err)
 {
 	const struct word *word = word_of(code);
 	char what[100];
@@ -184,11 +201,15 @@ bool s3_fault_say(const struct s3_attempt *a, const char *code, struct error *er
 		return say_connection(a, what, err);
 	if (word == NULL && code[0] == '\0')
 		word = word_of_status(a);
-	if (word != NULL && a->answer.region[0] != '\0' && word->sys == ENODEV)
-		return fail_sys(err, ENODEV, "%s: the bucket is in the region %s (blobs.region)",
-				what, a->answer.region);
+	if (word != NULL && a->answer.region[0] != '\0' && word->sys == ENODEV) {
+		(void)!refused(a, word, what, err);
+		snprintf(err->detail, sizeof(err->detail),
+			 "%s: the bucket is in the region %s (blobs.region)", what,
+			 a->answer.region);
+		return false;
+	}
 	if (word != NULL)
-		return fail_sys(err, word->sys, "%s: %s", what, word->says);
+		return refused(a, word, what, err);
 	(void)!fail_sys(err, passes ? EAGAIN : EIO, "%s: the store answers %d %s", what,
 			a->answer.status, code);
 	return passes && passing(err);

@@ -127,13 +127,23 @@ bool s3_read_whole(struct s3 *s, const char *key, void *to, size_t size, size_t 
 	return ok;
 }
 
+/* An answer to HEAD has no body, so it does not say whether there is a bucket. */
+static bool head_gone(struct s3 *s, struct error *err)
+{
+	struct error why;
+
+	if (err->sys == ENOENT && !s3_check(s, &why))
+		*err = why;
+	return false;
+}
+
 bool s3_head(struct s3 *s, const char *key, struct s3_object *ret, struct error *err)
 {
 	const struct s3_call c = { .method = "HEAD", .key = key, .what = "looking at" };
 	struct s3_answer answer;
 
 	if (!s3_call(s, &c, NULL, &answer, err))
-		return false;
+		return head_gone(s, err);
 	if (answer.length == UINT64_MAX)
 		return fail_sys(err, EIO, "looking at %s: the store does not say its length", key);
 	*ret = (struct s3_object){ .bytes = answer.length };

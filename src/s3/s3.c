@@ -226,9 +226,14 @@ void s3_give_up(struct s3 *s)
 	pthread_mutex_unlock(&s->lock);
 }
 
+enum s3_standing s3_standing(const struct s3 *s)
+{
+	return (enum s3_standing)s->standing;
+}
+
 bool s3_answers(const struct s3 *s)
 {
-	return !s->away;
+	return s->standing == S3_ANSWERS || s->standing == S3_DOUBTED;
 }
 
 /* ---- handles: each keeps its connection for the next call ---- */

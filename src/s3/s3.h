@@ -53,8 +53,16 @@ MUST_USE bool s3_open(const struct s3_config *c, struct s3 **ret, struct error *
 void s3_close(struct s3 *s);
 /* Whether the bucket can be asked: it is there, and lets us list. */
 MUST_USE bool s3_check(struct s3 *s, struct error *err);
-/* Whether the store answers: false from the third attempt of a call that had no answer, or one to come
- * again, until a call has another. */
+/* What the last calls have shown. */
+enum s3_standing {
+	S3_ANSWERS,
+	S3_DOUBTED, /* it has refused one call as if it did not know us: s3_check() tells */
+	S3_AWAY,    /* from the third attempt of a call that had no answer, or one to come again */
+	S3_REFUSES, /* it takes no call of these credentials, or of this machine's clock */
+	S3_NO_BUCKET,
+};
+enum s3_standing s3_standing(const struct s3 *s);
+/* It answers, as far as is known. */
 bool s3_answers(const struct s3 *s);
 /* The store's clock, Unix s, as the head of an answer says; 0: it does not say. */
 MUST_USE bool s3_now(struct s3 *s, int64_t *ret, struct error *err);

@@ -36,8 +36,9 @@ struct s3 {
 	const char *proxy; /* the environment's; "": none */
 	unsigned connect_timeout_ms, timeout_ms, patience_ms, attempts, backoff_ms;
 
-	_Atomic bool away;    /* see s3_answers() */
-	pthread_mutex_t lock; /* for all below */
+	_Atomic int standing;  /* enum s3_standing */
+	_Atomic bool was_good; /* a call has been: before that a start tells what is wrong */
+	pthread_mutex_t lock;  /* for all below */
 	pthread_cond_t ends;
 	bool gives_up;
 	CURL *idle[S3_HANDLES];
@@ -103,6 +104,7 @@ struct s3_attempt {
 	const char *hash;      /* of the body, hexadecimal */
 	uint64_t sent;         /* of the body */
 	bool body_fault, full; /* it could not be read · more came than was asked for */
+	bool refuses_us;       /* no call of ours would be taken: s3_fault_say() */
 	CURLcode code;
 	char said[CURL_ERROR_SIZE];
 };
@@ -115,7 +117,7 @@ MUST_USE bool s3_attempt_make(struct s3_attempt *a);
 /* Whether the same call may do another time. */
 bool s3_fault_passes(const struct s3_attempt *a, const char *code);
 /* Fills `err` for an attempt that failed; `code` is the store's word for it, "": none. */
-bool s3_fault_say(const struct s3_attempt *a, const char *code, struct error *err);
+bool s3_fault_say(struct s3_attempt *a, const char *code, struct error *err);
 
 /* ---- xml.c ---- */
 

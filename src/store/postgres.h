@@ -19,6 +19,7 @@ struct postgres_db {
 	bool listens;      /* node_db_listen(): whenever it connects */
 	int64_t told_seen; /* `told` as node_db_wait() has it: another since it is another connection */
 	char xid[24];      /* of the transaction that is open */
+	char state[6];     /* SQLSTATE of the last call that failed; "": the connection did */
 	struct error fault; /* of the last call that failed */
 };
 
@@ -53,6 +54,8 @@ PGresult *postgres_ask_prepared(struct postgres_db *db, const char *name, int n,
 
 /* ---- postgres_error.c ---- */
 
+/* The last call failed behind what others do, and may be made again as it was. */
+bool postgres_is_busy(const struct postgres_db *db);
 /* Fails as the result `r` says, or, NULL, as the connection does. */
 bool postgres_fail(struct postgres_db *db, const PGresult *r, const char *doing, struct error *err);
 /* Runs SQL of one or several statements; *ret_first, which may be NULL, is the first column of the last
@@ -77,5 +80,16 @@ bool postgres_has_happened(struct postgres_db *db);
 
 /* ---- postgres_migrate.c ---- */
 
-/* Brings a new or older database to this program's version. */
+/* Locks of a session, of two numbers, the second the schema's. Who serves has CLAIM, and, so that a
+ * migration sees whom it would shut out, KNOWS and the version that it knows. */
+#define POSTGRES_CLAIM_HEX "4c6f7753" /* "LowS" */
+#define POSTGRES_KNOWS_HEX "4c6f7600" /* "Lov" */
+
+/* Brings a new or older database to this program's version. One that a newer program has brought further
+ * stays as it is, where that says that this one may serve from it; else INVALID. INVALID also where
+ * programs serve from it that could not go on behind it; UNAVAILABLE where others keep it waiting. */
 MUST_USE bool postgres_migrate(struct postgres_db *db, struct error *err);
+/* Whether this program may work with the version that is there now: INVALID. */
+MUST_USE bool postgres_version_check(struct postgres_db *db, struct error *err);
+/* The version that this program knows. */
+long postgres_knows(void);

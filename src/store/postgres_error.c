@@ -21,6 +21,33 @@ static bool fail_now(struct error *err, const char *message, const char *detail)
 	return false;
 }
 
+/* A connection that is refused has no SQLSTATE: libpq keeps its words alone. The last is a pooler's. */
+static bool has_no_more(const char *state, const char *detail)
+{
+	static const char *const words[] = { "too many connections", "too many clients",
+					     "remaining connection slots",
+					     "no more connections allowed" };
+	bool has = strcmp(state, "53300") == 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		has |= strstr(detail, words[i]) != NULL;
+	return has;
+}
+
+/* What to raise comes before the server's own words, which may be cut. */
+static bool fail_full(struct error *err, const char *detail)
+{
+#define RAISE "max_connections, or the CONNECTION LIMIT of its role or of the database"
+	(void)!fail_now(err,
+			"The database lets this server have no more connections (" RAISE
+			"). Try again in a moment.",
+			"");
+	snprintf(err->detail, sizeof(err->detail), "too few connections (" RAISE "): %.150s",
+		 detail);
+	return false;
+#undef RAISE
+}
+
 static bool fail_by_state(struct postgres_db *db, const char *state, const char *detail,
 			  struct error *err)
 {
@@ -30,6 +57,8 @@ static bool fail_by_state(struct postgres_db *db, const char *state, const char 
 	bool too_late = strcmp(state, "23505") == 0 && db->use == DB_NODE;
 	bool read_only = strcmp(state, "25006") == 0 && db->use != DB_READS;
 
+	if ((state[0] == '\0' || is_one_of(state, away)) && has_no_more(state, detail))
+		return fail_full(err, detail);
 	if (state[0] == '\0' || is_one_of(state, away))
 		return fail_now(err, "The database cannot be reached. Try again in a moment.",
 				detail);
@@ -56,8 +85,16 @@ bool postgres_fail(struct postgres_db *db, const PGresult *r, const char *doing,
 	snprintf(detail, sizeof(detail), "%s: %.*s%s%s", doing, (int)strcspn(said, "\n"), said,
 		 state != NULL ? ", SQLSTATE " : "", state != NULL ? state : "");
 	(void)!fail_by_state(db, state != NULL ? state : "", detail, err);
+	snprintf(db->state, sizeof(db->state), "%s", state != NULL ? state : "");
 	db->fault = *err;
 	return false;
+}
+
+bool postgres_is_busy(const struct postgres_db *db)
+{
+	static const char *const behind_others[] = { "40", "55P03", NULL };
+
+	return is_one_of(db->state, behind_others);
 }
 
 /* ---- SQL that is no prepared statement ---- */

@@ -74,7 +74,8 @@ static bool prepare(struct postgres_db *db, struct error *err)
  * A lock of the session, for this schema: it goes with the connection. One server has it alone, or nodes
  * share it. */
 
-#define CLAIM_KEY "x'4c6f7753'::int, current_schema()::regnamespace::oid::int" /* "LowS" */
+#define OF_SCHEMA "current_schema()::regnamespace::oid::int"
+#define CLAIM_KEY "x'" POSTGRES_CLAIM_HEX "'::int, " OF_SCHEMA
 
 /* A server that hears nothing more of our machine lets go of it after half a minute. */
 static const char claim_alone[] = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;"
@@ -98,9 +99,19 @@ static bool truth_ask(struct postgres_db *db, const char *text, bool *ret, struc
 	return true;
 }
 
+/* Then the version: a migration that would shut us out has not seen our claim, or has been made. */
 static bool claim_try(struct postgres_db *db, int claims, bool *ret_ours, struct error *err)
 {
-	return truth_ask(db, claims == CLAIMS_SHARED ? claim_shared : claim_alone, ret_ours, err);
+	char mark[128];
+
+	if (!truth_ask(db, claims == CLAIMS_SHARED ? claim_shared : claim_alone, ret_ours, err))
+		return false;
+	snprintf(mark, sizeof(mark),
+		 "SELECT pg_advisory_lock_shared(x'" POSTGRES_KNOWS_HEX "'::int + %ld, " OF_SCHEMA
+		 ")",
+		 postgres_knows());
+	return !*ret_ours ||
+	       (postgres_exec(db, mark, NULL, 0, err) && postgres_version_check(db, err));
 }
 
 /* What another server holds alone nobody can share. */
@@ -123,16 +134,13 @@ static bool fail_claimed(struct postgres_db *db, int claims, struct error *err)
 			    "time may");
 }
 
-/* Who took it while the connection was broken may be gone later: no fault of what was asked. */
 static bool claim_again(struct postgres_db *db, struct error *err)
 {
 	bool ours;
 
 	if (!claim_try(db, db->claims, &ours, err))
 		return false;
-	if (!ours && !fail_claimed(db, db->claims, err) && err->kind == ERR_INVALID)
-		err->kind = ERR_UNAVAILABLE;
-	return ours;
+	return ours || fail_claimed(db, db->claims, err);
 }
 
 /* A start after a crash may find the lock of the one before. */
@@ -201,7 +209,9 @@ static bool set_up(struct postgres_db *db, struct error *err)
 	return postgres_exec(db, text_connect, NULL, 0, err) &&
 	       (own == NULL || postgres_exec(db, own, NULL, 0, err)) &&
 	       (!db->listens || postgres_listen(db, err)) &&
-	       (db->claims == CLAIMS_NOTHING || claim_again(db, err)) && prepare(db, err);
+	       (db->claims == CLAIMS_NOTHING ? postgres_version_check(db, err)
+					     : claim_again(db, err)) &&
+	       prepare(db, err);
 }
 
 /* What is not an error: libpq would print it on stderr. */
@@ -277,6 +287,10 @@ bool postgres_revive(struct postgres_db *db, struct error *err)
 		return postgres_fail(db, NULL, "connecting to the database (store) again", err);
 	if (set_up(db, err))
 		return true;
+	/* Who took it while the connection was broken may be gone later, and so may a newer version:
+	 * no fault of what was asked. */
+	if (err->kind == ERR_INVALID)
+		err->kind = ERR_UNAVAILABLE;
 	postgres_give_up(db); /* nobody asks on one that has no claim, and no statements */
 	return false;
 }

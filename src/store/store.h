@@ -23,7 +23,8 @@ struct store;
 MUST_USE bool store_open(const char *data_dir, struct store **ret, struct error *err);
 /* Opens the schema that a PostgreSQL URL (or "key=value ..." of libpq) leads to, creating and migrating
  * its tables. UNAVAILABLE where the server cannot be reached or does not let us in; INVALID where the
- * schema is another program's or a newer lowtide's. */
+ * schema is another program's, or a newer lowtide's with which this one cannot work, or where servers work
+ * with it that could not with this one's tables. */
 MUST_USE bool store_connect(const char *url, struct store **ret, struct error *err);
 /* INVALID where that could not be a URL, or holds a password, which a list of processes would show. */
 MUST_USE bool store_url_check(const char *url, struct error *err);

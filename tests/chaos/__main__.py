@@ -2,6 +2,7 @@
 twice, and what was sent again after a row had said that it has ended: all of them 0, or it ends with 1.
 
     CHAOS_FAULTS=10 CHAOS_SEED=7 make chaos       a short one: some 5 minutes
+    CHAOS_SEED=7 make chaos-short                 each kind of fault once, in under 5 minutes: part of `make test`
 """
 
 import argparse
@@ -18,7 +19,7 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from clients import Clients  # noqa: E402
-from faults import Faults, plan  # noqa: E402
+from faults import KINDS, SHORT_MINUTES, Faults, plan, plan_short  # noqa: E402
 from ledger import Ledger  # noqa: E402
 from place import CONCURRENCY, Place  # noqa: E402
 from support.server import BINARY, ROOT  # noqa: E402
@@ -39,21 +40,33 @@ def options():
     parser.add_argument("--writers", type=int, default=3, help="batches at a time")
     parser.add_argument("--lines", type=int, default=6000, help="of a large batch")
     parser.add_argument("--other", help="another build of lowtide: every second start is of that one")
+    parser.add_argument("--short", action="store_true", help="each kind of fault once")
     parser.add_argument("--plan", action="store_true", help="only say what would happen")
     made = parser.parse_args()
+    if made.short:
+        made.faults, made.lines = len(KINDS), min(made.lines, 2500)
+        made.minutes = made.minutes or SHORT_MINUTES
     made.minutes = made.minutes or made.faults * 0.3
     return made
 
 
+def plan_of(given):
+    if given.short:
+        return plan_short(given.seed, given.minutes, given.nodes)
+    return plan(given.seed, given.faults, given.minutes, given.nodes)
+
+
 def run(given, directory, ledger):
-    faults = plan(given.seed, given.faults, given.minutes, given.nodes)
+    faults = plan_of(given)
     place = Place(directory, ledger, given.nodes, given.upstreams, given.other)
     try:
         store = "versitygw" if place.bucket.gateway else "moto"
         ledger.say(f"{given.nodes} nodes are ready, on PostgreSQL and {store}; logs: {directory}")
         clients = Clients(place, ledger, given.seed, given.lines)
         clients.start(given.writers)
-        Faults(place, ledger).run(faults)
+        these = Faults(place, ledger)
+        these.run(faults)
+        ledger.faults = these.over
         ledger.say("no more faults: all nodes are to be ready, and all batches to end")
         if not place.wait_ready():
             states = {one.n: (one.ready, place._readyz(one)) for one in place.nodes}
@@ -88,7 +101,7 @@ def report(given, ledger):
 def main():
     given = options()
     if given.plan:
-        for n, one in enumerate(plan(given.seed, given.faults, given.minutes, given.nodes), 1):
+        for n, one in enumerate(plan_of(given), 1):
             print(n, one)
         return 0
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -102,10 +115,18 @@ def main():
     began = time.monotonic()
     try:
         run(given, directory, ledger)
+        if ledger.final() == 0:
+            ledger.violation("nothing was tried", "no batch has ended")
+    except Exception as error:
+        ledger.violation("chaos itself", repr(error))
+        raise
     finally:
         report(given, ledger)
     ledger.say(f"{'WRONG' if ledger.violations else 'all is well'}, after {time.monotonic() - began:.0f} s")
-    return 1 if ledger.violations else 0
+    # Faults that are over and batches that have ended, each looked at; and what was wrong.
+    failed = sum(ledger.violations.values())
+    print(f"chaos: {ledger.faults + ledger.final()} passed, {failed} failed", flush=True)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

@@ -20,6 +20,11 @@ KINDS = {
     "s3-halve": (4, 3, 12), "s3-reset": (5, 0, 0),
 }  # fmt: skip
 
+# The short form: each kind once. A burial costs a lease, so no more than two kinds bring one about.
+SHORT_S = {"kill": (16, 19), "freeze": (16, 19), "pause": (2, 6), "term": (0, 3), "pg": (1, 8), "s3": (1, 8)}
+SHORT_LINK_S = (2, 8)
+SHORT_MINUTES = 2.75
+
 
 @dataclass
 class Fault:
@@ -42,11 +47,25 @@ def plan(seed, count, minutes, nodes):
     return made
 
 
+def plan_short(seed, minutes, nodes):
+    draw = random.Random(f"{seed} short")
+    kinds, made = list(KINDS), []
+    draw.shuffle(kinds)
+    spacing = minutes * 60 / len(kinds)
+    for n, kind in enumerate(kinds):
+        seconds = draw.uniform(*SHORT_S.get(kind, SHORT_LINK_S))
+        if kind.endswith("-reset"):
+            seconds = 0
+        made.append(Fault((n + draw.uniform(0, 0.5)) * spacing, kind, draw.randrange(nodes), seconds,
+                          draw.uniform(0.05, 0.6)))  # fmt: skip
+    return made
+
+
 class Faults:
     def __init__(self, place, ledger):
         self.place, self.ledger = place, ledger
         self.server = {"pg": threading.Lock(), "s3": threading.Lock()}
-        self.threads = []
+        self.threads, self.over = [], 0
 
     def run(self, faults):
         """Each in its turn; two may overlap, but not on one node. Then all is well again."""
@@ -74,6 +93,7 @@ class Faults:
                     getattr(self, f"_{fault.kind}")(node, fault)
             except Exception as error:  # noqa: BLE001 # the others go on
                 self.ledger.violation("chaos itself", f"{what}: {error!r}")
+            self.over += 1
             self.ledger.say(f"{n}/{of} {what}: over", loud=False)
 
     def _kill(self, node, fault):

@@ -31,6 +31,7 @@ class Ledger:
     def __init__(self, path, seed):
         self.began = time.monotonic()
         self.seed = seed
+        self.faults = 0  # that are over
         self.file = open(path, "w", buffering=1)  # noqa: SIM115
         self.lock = threading.RLock()
         self.batches = {}
@@ -154,6 +155,10 @@ class Ledger:
             else:
                 made.append([second, n, second])
         return [(second, n) for second, n, _ in made]
+
+    def final(self):
+        with self.lock:
+            return sum(one.final for one in self.batches.values())
 
     def lines(self):
         with self.lock:

@@ -253,7 +253,7 @@ def test_a_schema_of_another_program_or_a_newer_lowtide(cluster, stored, tmp_pat
     api = stored()
     api.server.stop()
     store = api.server.settings["store"]
-    cluster.query(f"UPDATE {schema_of(store)}.lowtide SET version = 999")
+    cluster.query(f"UPDATE {schema_of(store)}.lowtide SET version = 999, compatible_from = 998")
     said = fails(tmp_path, store, 1)
     assert "version 999, made by a newer lowtide" in said
 

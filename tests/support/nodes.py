@@ -35,14 +35,19 @@ class Acknowledged:
 
 
 class Nodes:
-    """All are started; `config` is a configuration file's text, which names the upstreams itself."""
+    """All are started; `config` is a configuration file's text, which names the upstreams itself. They connect as
+    `user`, which is made where it is given, and have `env` at each start."""
 
     def __init__(self, directory, cluster, store, count=3, upstreams=3, settings=None, config=None,
-                 profile="openai"):  # fmt: skip
-        self.cluster, self.store = cluster, store
+                 profile="openai", user=None, env=None):  # fmt: skip
+        self.cluster, self.store, self.env = cluster, store, dict(env or {})
         self.schema = f"nodes_{uuid.uuid4().hex}"
         self.bucket = "n-" + fresh()
         cluster.query(f"CREATE SCHEMA {self.schema}")
+        where = cluster.where
+        if user is not None:
+            cluster.query(f"CREATE ROLE {user} LOGIN; GRANT ALL ON SCHEMA {self.schema} TO {user}")
+            where = re.sub(r"user=\S+", f"user={user}", where)
         self.s3 = store.client()
         self.s3.create_bucket(Bucket=self.bucket)
         self.delay = 0.0  # of each answer that is scripted in no other way
@@ -50,7 +55,7 @@ class Nodes:
         for one in self.upstreams:
             one.decide = lambda request: self._answer(request)
         self.settings = {
-            "store": f"{cluster.where} options=-csearch_path={self.schema}",
+            "store": f"{where} options=-csearch_path={self.schema}",
             "blobs.url": f"s3://{self.bucket}/{PREFIX}", "blobs.endpoint": store.endpoint,
             "execution.concurrency": 16, **(settings or {}),
         }  # fmt: skip
@@ -71,7 +76,7 @@ class Nodes:
         return Answer(delay=self.delay) if self.delay and b" | " not in request.body else None
 
     def _make(self):
-        env = {"AWS_ACCESS_KEY_ID": self.store.access_key, "AWS_SECRET_ACCESS_KEY": self.store.secret_key}
+        env = {"AWS_ACCESS_KEY_ID": self.store.access_key, "AWS_SECRET_ACCESS_KEY": self.store.secret_key, **self.env}
         first = None if self.named else self.upstreams[0]
         made = Server(self.directory / f"node-{len(self.servers)}", first, self.profile, self.settings,
                       env=env, args=self.args)  # fmt: skip

@@ -150,17 +150,21 @@ static void what_is_refused_is_not(void **state)
 		const char *status, *code;
 		int sys;
 		const char *words;
+		enum s3_standing standing;
 	} refused[] = {
-		{ "403 Forbidden", "SignatureDoesNotMatch", EACCES, "secret key" },
-		{ "403 Forbidden", "InvalidAccessKeyId", EACCES, "blobs.credentials_file" },
-		{ "403 Forbidden", "AccessDenied", EACCES, "the bucket's policy" },
-		{ "403 Forbidden", "RequestTimeTooSkewed", EACCES, "clock is off" },
-		{ "400 Bad Request", "ExpiredToken", EACCES, "has ended" },
-		{ "400 Bad Request", "AuthorizationHeaderMalformed", EACCES, "blobs.region" },
-		{ "404 Not Found", "NoSuchBucket", ENODEV, "no such bucket" },
-		{ "404 Not Found", "NoSuchKey", ENOENT, "no such object" },
-		{ "400 Bad Request", "EntityTooLarge", EIO, "answers 400 EntityTooLarge" },
-		{ "418 I'm a teapot", "", EIO, "answers 418" },
+		{ "403 Forbidden", "SignatureDoesNotMatch", EACCES, "secret key", S3_REFUSES },
+		{ "403 Forbidden", "InvalidAccessKeyId", EACCES, "blobs.credentials_file",
+		  S3_REFUSES },
+		{ "403 Forbidden", "AccessDenied", EACCES, "the bucket's policy", S3_DOUBTED },
+		{ "403 Forbidden", "RequestTimeTooSkewed", EACCES, "clock is off", S3_REFUSES },
+		{ "400 Bad Request", "ExpiredToken", EACCES, "has ended", S3_REFUSES },
+		{ "400 Bad Request", "AuthorizationHeaderMalformed", EACCES, "blobs.region",
+		  S3_REFUSES },
+		{ "404 Not Found", "NoSuchBucket", ENODEV, "no such bucket", S3_NO_BUCKET },
+		{ "404 Not Found", "NoSuchKey", ENOENT, "no such object", S3_ANSWERS },
+		{ "400 Bad Request", "EntityTooLarge", EIO, "answers 400 EntityTooLarge",
+		  S3_ANSWERS },
+		{ "418 I'm a teapot", "", EIO, "answers 418", S3_ANSWERS },
 	};
 	static char bodies[ARRAY_LEN(refused)][128]; /* the server reads one while it is left */
 
@@ -171,8 +175,13 @@ static void what_is_refused_is_not(void **state)
 			 refused[i].code);
 		ANSWERS({ refused[i].status, NULL, body });
 		FAILS(put(), refused[i].sys, refused[i].words);
-		assert_int_equal(err.kind, ERR_INTERNAL);
+		bool passes = refused[i].sys == EACCES || refused[i].sys == ENODEV;
+		assert_int_equal(err.kind, passes ? ERR_UNAVAILABLE : ERR_INTERNAL);
+		assert_int_equal(s3_standing(s3), refused[i].standing);
 		assert_int_equal(server.n, 1);
+		ANSWERS(OK);
+		MUST(put());
+		assert_int_equal(s3_standing(s3), S3_ANSWERS);
 	}
 	ANSWERS({ "301 Moved", "x-amz-bucket-region: eu-west-3\r\n", NULL });
 	FAILS(put(), ENODEV, "the region eu-west-3 (blobs.region)");
@@ -383,9 +392,11 @@ static void head_and_delete(void **state)
 	assert_int_equal(o.bytes, 5);
 	assert_string_equal(o.etag, "\"x\"");
 	ANSWERS({ "404 Not Found" });
+	FAILS(s3_head(s3, "files/a", &o, &err), ENODEV, "bucket"); /* neither is there */
+	ANSWERS({ "404 Not Found" }, OK, { "404 Not Found" });
 	FAILS(s3_head(s3, "files/a", &o, &err), ENOENT, "no such object");
 	MUST(s3_delete(s3, "files/a", &err));
-	assert_true(asked(1, "DELETE /our-bucket/pre/fix/files/a HTTP"));
+	assert_true(asked(2, "DELETE /our-bucket/pre/fix/files/a HTTP"));
 	ANSWERS({ "404 Not Found", NULL, "<Error><Code>NoSuchBucket</Code></Error>" });
 	FAILS(s3_delete(s3, "files/a", &err), ENODEV, "bucket");
 	FAILS(s3_check(s3, &err), ENODEV, "asking for the bucket our-bucket");

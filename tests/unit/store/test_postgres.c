@@ -117,7 +117,7 @@ static void the_database_is_lowtides_own(void **state)
 
 	(void)state;
 	store_close(TAKE(store));
-	by_hand("UPDATE lowtide SET version = 1000");
+	by_hand("UPDATE lowtide SET version = 1000, compatible_from = 1000");
 	FAILS(store_connect(postgres_url, &again, &err), INVALID);
 	assert_non_null(strstr(err.message, "version 1000, made by a newer lowtide"));
 	by_hand("DROP TABLE lowtide");
