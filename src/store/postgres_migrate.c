@@ -16,6 +16,7 @@ static const char *const migrations[] = {
 	text_001_initial,
 	text_002_cluster,
 	text_003_nodes_write,
+	text_004_nodes_alike,
 };
 #define MIGRATION_MS 600000 /* it may wait for another's */
 #define VERSION ((long)ARRAY_LEN(migrations))
