@@ -44,7 +44,7 @@ static void write_field(struct buf *to, enum record_type type, const void *membe
 		if (isnan(*(const double *)member))
 			buf_text(to, "nan");
 		else
-			buf_printf(to, "%.9g", *(const double *)member);
+			buf_printf(to, "%.17g", *(const double *)member);
 		break;
 	case RECORD_SLICE:
 		write_text(to, *(const struct slice *)member);

@@ -17,7 +17,7 @@ enum record_type {
 	RECORD_UNSIGNED,
 	RECORD_U64,
 	RECORD_I64,
-	RECORD_DOUBLE, /* nine digits; NAN may be */
+	RECORD_DOUBLE, /* exact; NAN may be */
 	RECORD_SLICE,
 	RECORD_WORD,  /* const char *; NULL and "" are the same: NULL when it is read */
 	RECORD_CHARS, /* an array of char, NUL-ended; a longer text is cut when it is read */

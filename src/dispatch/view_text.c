@@ -110,7 +110,7 @@ void view_write(struct buf *to, const struct scheduling_view *v)
 
 /* ---- reading ---- */
 
-struct reading {
+struct view_reading {
 	char *next[LINES]; /* where the next of each goes */
 	struct view_upstream *upstream;
 	struct view_lane *lane;
@@ -138,7 +138,7 @@ static void lines_count(const char *text, size_t count[static LINES + 1])
 }
 
 /* Arrays one behind the other; each struct's size is a multiple of what it is aligned to. */
-static bool reading_begin(struct reading *r, const char *text, struct scheduling_view *ret)
+static bool reading_begin(struct view_reading *r, const char *text, struct scheduling_view *ret)
 {
 	size_t count[LINES + 1] = { [MODEL] = 1 }, bytes = 0, at = 0; /* the row of the others */
 
@@ -148,7 +148,7 @@ static bool reading_begin(struct reading *r, const char *text, struct scheduling
 	*ret = (struct scheduling_view){ .memory = BUF(VIEW_READ_MAX) };
 	if (!buf_reserve(&ret->memory, bytes))
 		return false;
-	*r = (struct reading){ .view = ret };
+	*r = (struct view_reading){ .view = ret };
 	for (unsigned i = 0; i < LINES; i++) {
 		r->next[i] = ret->memory.p + at;
 		at += count[i] * lines[i].size;
@@ -160,7 +160,7 @@ static bool reading_begin(struct reading *r, const char *text, struct scheduling
 	return true;
 }
 
-static void upstream_add(struct reading *r, struct view_upstream *u)
+static void upstream_add(struct view_reading *r, struct view_upstream *u)
 {
 	r->upstream = u;
 	r->lane = NULL;
@@ -168,7 +168,7 @@ static void upstream_add(struct reading *r, struct view_upstream *u)
 	r->view->upstream_count++;
 }
 
-static void lane_add(struct reading *r, struct view_lane *lane)
+static void lane_add(struct view_reading *r, struct view_lane *lane)
 {
 	r->lane = lane;
 	lane->upstream = r->upstream->name;
@@ -179,7 +179,7 @@ static void lane_add(struct reading *r, struct view_lane *lane)
 }
 
 /* In its place; false: nothing it could be of. */
-static bool line_add(struct reading *r, enum line line, void *of)
+static bool line_add(struct view_reading *r, enum line line, void *of)
 {
 	switch (line) {
 	case UPSTREAM:
@@ -209,7 +209,7 @@ static bool line_add(struct reading *r, enum line line, void *of)
 	return true;
 }
 
-static bool line_read(struct reading *r, const char *tag, char *line)
+static bool line_read(struct view_reading *r, const char *tag, char *line)
 {
 	enum line kind = line_of(tag, strlen(tag));
 
@@ -228,7 +228,7 @@ static bool line_read(struct reading *r, const char *tag, char *line)
 
 bool view_read(char *text, struct scheduling_view *ret, struct error *err)
 {
-	struct reading r;
+	struct view_reading r;
 	char *tag, *line;
 
 	if (!reading_begin(&r, text, ret))
