@@ -371,7 +371,8 @@ static void turn(struct reports *r, bool end)
 		r->told_epoch = 0; /* a crash of the database's loses what was told */
 	bool ok = tell(r, end, &err);
 	db_give(r, ok);
-	if (!ok && log_storm_pass(&r->failed, sys.monotonic_ms(), &others))
+	if (!ok && err.kind != ERR_UNAVAILABLE && /* that the node says (node.away) */
+	    log_storm_pass(&r->failed, sys.monotonic_ms(), &others))
 		log_fault("reports.not_told", &err, kv_u64("others_before", others));
 }
 
