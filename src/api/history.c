@@ -82,7 +82,7 @@ static bool batch_get(struct request *rq, const char *id, const char *org, struc
 
 	if (!store_batch_get(rq->api->store, org, id, &b, err))
 		return false;
-	history_read_batch(rq->api->config.history, id, &page);
+	pipeline_history_batch(rq->api->pipeline, id, &page);
 	history_write(&r->body, HISTORY_BATCH, &page);
 	return true;
 }
@@ -101,7 +101,7 @@ bool history_get(struct request *rq, struct http_response *r, struct error *err)
 	const char *of_org = !rq->key.is_operator ? rq->key.org : name != NULL ? org.id : NULL;
 	if (batch != NULL)
 		return batch_get(rq, batch, of_org, r, err);
-	history_read(rq->api->config.history, of_org, spans[of].ring, &page);
+	pipeline_history(rq->api->pipeline, of_org, spans[of].ring, &page);
 	history_write(&r->body, of, &page);
 	return true;
 }

@@ -2,7 +2,7 @@
 #include "api/scheduling.h"
 
 #include "api/layout.h"
-#include "dispatch/dispatch.h"
+#include "pipeline/pipeline.h"
 
 /* ---- a model on an upstream ---- */
 
@@ -204,13 +204,14 @@ struct view_asked scheduling_asked(const struct request *rq, bool decisions)
 				    .decisions = decisions };
 }
 
+static void on_view(void *ctx, const struct scheduling_view *view)
+{
+	scheduling_write(ctx, view);
+}
+
 bool scheduling_get(struct request *rq, struct http_response *r, struct error *err)
 {
-	AUTO(scheduling_view_done) struct scheduling_view view = { 0 };
 	struct view_asked asked = scheduling_asked(rq, rq->key.is_operator);
 
-	if (!dispatch_view(pipeline_dispatch(rq->api->pipeline), &asked, &view, err))
-		return false;
-	scheduling_write(&r->body, &view);
-	return true;
+	return pipeline_scheduling(rq->api->pipeline, &asked, on_view, &r->body, err);
 }

@@ -115,7 +115,7 @@ static unsigned lane_decisions(const struct lane *lane)
 
 /* How much there is of everything. */
 struct extent {
-	size_t upstreams, lanes, decisions, models, text_bytes;
+	size_t upstreams, lanes, decisions, models, flows, text_bytes;
 };
 
 static void upstream_count(const struct upstream *u, const struct view_asked *asked,
@@ -134,6 +134,14 @@ static void upstream_count(const struct upstream *u, const struct view_asked *as
 	}
 }
 
+static void flow_extent(void *ctx, struct schedule_batch *b)
+{
+	struct extent *e = ctx;
+
+	e->flows++;
+	e->text_bytes += strlen(b->org) + strlen(((const struct flow *)b->batch)->id);
+}
+
 static struct extent extent_of(const struct dispatch *d, const struct view_asked *asked)
 {
 	struct extent e = { .models = 1 }; /* the row that the others share */
@@ -141,6 +149,8 @@ static struct extent extent_of(const struct dispatch *d, const struct view_asked
 	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
 		upstream_count(u, asked, &e);
 	for (const struct model *m = d->models; m != NULL; m = m->next) {
+		if (asked->flows)
+			schedule_each(m->schedule, flow_extent, &e);
 		if (model_place(asked, m) != PLACE_OWN)
 			continue;
 		e.models++;
@@ -155,6 +165,8 @@ struct filling {
 	struct view_lane *lane;
 	struct view_decision *decision;
 	struct view_model *model;
+	struct view_flow *flow;
+	struct slice flows_model; /* of the flows that are being copied */
 	char *text, *end;
 	const struct view_asked *asked;
 	uint64_t now_us;
@@ -165,7 +177,7 @@ static bool room_take(const struct extent *e, struct buf *memory, struct filling
 {
 	size_t bytes = e->upstreams * sizeof(*ret->upstream) + e->lanes * sizeof(*ret->lane) +
 		       e->decisions * sizeof(*ret->decision) + e->models * sizeof(*ret->model) +
-		       e->text_bytes;
+		       e->flows * sizeof(*ret->flow) + e->text_bytes;
 
 	if (!buf_reserve(memory, bytes))
 		return false;
@@ -173,7 +185,8 @@ static bool room_take(const struct extent *e, struct buf *memory, struct filling
 	ret->lane = (struct view_lane *)(ret->upstream + e->upstreams);
 	ret->decision = (struct view_decision *)(ret->lane + e->lanes);
 	ret->model = (struct view_model *)(ret->decision + e->decisions);
-	ret->text = (char *)(ret->model + e->models);
+	ret->flow = (struct view_flow *)(ret->model + e->models);
+	ret->text = (char *)(ret->flow + e->flows);
 	ret->end = ret->text + e->text_bytes;
 	return true;
 }
@@ -284,6 +297,19 @@ static void upstream_view(struct filling *f, const struct upstream *u)
 	to->lane_count = (size_t)(f->lane - to->lanes);
 }
 
+static void flow_copy(void *ctx, struct schedule_batch *b)
+{
+	struct filling *f = ctx;
+	const struct flow *flow = b->batch;
+
+	*f->flow++ = (struct view_flow){
+		.model = f->flows_model,
+		.org = text_copy(f, b->org),
+		.batch = text_copy(f, flow->id),
+		.waiting_again = flow->waiting,
+	};
+}
+
 static void models_view(struct filling *f, const struct model *first, struct scheduling_view *to)
 {
 	struct view_model others = { .name = SLICE(OTHER_MODELS) };
@@ -299,6 +325,9 @@ static void models_view(struct filling *f, const struct model *first, struct sch
 		else
 			to->other_models = true;
 		model_count(f->asked, m, row);
+		f->flows_model = row->name;
+		if (f->asked->flows)
+			schedule_each(m->schedule, flow_copy, f);
 	}
 	to->model_count = (size_t)(f->model - to->models);
 	*f->model++ = others;
@@ -326,7 +355,10 @@ bool view_make(const struct dispatch *d, const struct view_asked *asked,
 	v.lane_count = extent.lanes;
 	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
 		upstream_view(&f, u);
+	v.flows = f.flow;
+	v.flow_count = extent.flows;
 	models_view(&f, d->models, &v);
+	assert(f.flow == v.flows + extent.flows);
 	assert(f.upstream == v.upstreams + extent.upstreams);
 	assert(f.lane == v.lanes + extent.lanes);
 	assert(f.model == v.models + extent.models && f.text == f.end);

@@ -10,6 +10,8 @@
  *	  v
  *	decisions[0..] ...
  *
+ * On a node all of it is of that node alone; view_sum() (view_sum.h) makes one of those of all.
+ *
  * Ownership. All of it, names included, is one allocation, charged to the budget as a body of the
  * API's calls; scheduling_view_done() releases it. Its size is bounded by what dispatch knows:
  * UPSTREAMS_MAX upstreams, and the models that are told apart (64 without a batch, see
@@ -51,6 +53,12 @@ struct view_lane {
 	size_t decision_count;
 };
 
+/* Something of this program's is on its way there. */
+static inline bool view_lane_is_busy(const struct view_lane *lane)
+{
+	return lane->in_flight > 0 || lane->not_durable > 0 || lane->limit.online > 0;
+}
+
 struct view_upstream {
 	struct slice name;
 	bool retired;  /* gone from the configuration: one of the same name may be here too */
@@ -80,6 +88,18 @@ struct view_model {
 	uint64_t waiting_again; /* lines that failed and wait to be sent again */
 };
 
+/* As nodes tell one another: a mean that comes to rest after a while. */
+static inline double view_slots_rounded(double slots)
+{
+	return (double)(uint64_t)(slots * 1000 + 0.5) / 1000;
+}
+
+/* A run of lines of a model: of a batch, or on a node of one of its spans. */
+struct view_flow {
+	struct slice model, org, batch;
+	uint64_t waiting_again;
+};
+
 /* Which models have rows of their own, as far as they have a label, and lanes (contract 13.1). All
  * upstreams are in each view, with figures that are of all organizations. */
 enum view_whose {
@@ -96,6 +116,7 @@ struct view_asked {
 	enum view_whose whose;
 	const char *org; /* VIEW_ORG: its id */
 	bool decisions;  /* the lanes' as well */
+	bool flows;      /* what the models' counts are made of, as well */
 };
 
 struct scheduling_view {
@@ -108,7 +129,9 @@ struct scheduling_view {
 	/* Behind the last one is one more row, which all models without a label share. */
 	const struct view_model *models;
 	size_t model_count;
-	bool other_models;        /* there are some */
+	bool other_models; /* there are some */
+	const struct view_flow *flows;
+	size_t flow_count;
 	unsigned online_requests; /* that have not ended */
 	unsigned online_waiting;  /* of these, those that wait for an upstream */
 	struct buf memory;

@@ -11,9 +11,11 @@
 #include "base/sys.h"
 #include "base/worker.h"
 #include "history/history_file.h"
+#include "history/history_sum.h"
 
 #define TICK_MS (TICK_S * UINT64_C(1000))
 #define SAVE_TICKS 6u
+#define RATE_MS 10000
 
 struct history {
 	char data_dir[400];
@@ -22,8 +24,10 @@ struct history {
 	bool stopping;
 	struct rings rings;
 	struct paces paces;
-	int64_t at;       /* Unix s of the last tick */
-	uint64_t tick_ms; /* sys.monotonic_ms() then */
+	int64_t at;                               /* Unix s of the last tick */
+	uint64_t tick_ms;                         /* sys.monotonic_ms() then */
+	struct history_part parts[HISTORY_PARTS]; /* since the last take; the first is of all */
+	unsigned part_n;                          /* 0: it is not shared */
 	pthread_t thread;
 	bool started;
 	/* the thread's */
@@ -38,12 +42,31 @@ static uint32_t at_most(uint64_t n)
 	return n < UINT32_MAX ? (uint32_t)n : UINT32_MAX;
 }
 
+static void part_add(struct history *h, const char *org, const struct sums *more)
+{
+	unsigned i = 1;
+
+	if (h->part_n == 0)
+		return;
+	sums_add(&h->parts[0].sums, more);
+	while (i < h->part_n && strcmp(h->parts[i].org, org) != 0)
+		i++;
+	if (i == HISTORY_PARTS)
+		return;
+	if (i == h->part_n) {
+		h->parts[h->part_n++] = (struct history_part){ 0 };
+		snprintf(h->parts[i].org, sizeof(h->parts[i].org), "%s", org);
+	}
+	sums_add(&h->parts[i].sums, more);
+}
+
 static void count(struct history *h, const char *org, const struct sums *more)
 {
 	if (h == NULL)
 		return;
 	pthread_mutex_lock(&h->lock);
 	(void)rings_add(&h->rings, org, more);
+	part_add(h, org, more);
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -99,6 +122,79 @@ void history_read_batch(struct history *h, const char *batch, struct history_pag
 	if (pace != NULL)
 		page_fill(ret, pace, now_ms);
 	pthread_mutex_unlock(&h->lock);
+}
+
+/* ---- of several nodes ---- */
+
+void history_share(struct history *h)
+{
+	pthread_mutex_lock(&h->lock);
+	h->part_n = 1;
+	pthread_mutex_unlock(&h->lock);
+}
+
+unsigned history_take(struct history *h, struct history_part *ret)
+{
+	pthread_mutex_lock(&h->lock);
+	unsigned n = h->part_n;
+	memcpy(ret, h->parts, n * sizeof(*ret));
+	h->parts[0] = (struct history_part){ 0 };
+	h->part_n = n > 0;
+	pthread_mutex_unlock(&h->lock);
+	return n;
+}
+
+static void row_fill(struct pace_row *row, const struct batch_pace *pace, uint64_t now_ms)
+{
+	*row = (struct pace_row){
+		.from = sys.now_s() - (int64_t)((now_ms - pace->since_ms) / 1000),
+		.step_s = (unsigned)(pace->step_ms / 1000),
+		.steps = pace_steps(pace, now_ms),
+	};
+	memcpy(row->lines, pace->lines, row->steps * sizeof(row->lines[0]));
+}
+
+/* The step before the one at hand has ended since, and had lines, or the one before that. */
+static bool pace_is_new(const struct paces *p, unsigned at, uint64_t since_ms, uint64_t now_ms)
+{
+	const struct batch_pace *pace = &p->of[at];
+	uint64_t begun_ms = pace->since_ms + pace_steps(pace, now_ms) * pace->step_ms;
+
+	return begun_ms > since_ms && p->active_ms[at] + 2 * pace->step_ms >= since_ms;
+}
+
+void history_paces(struct history *h, uint64_t since_ms,
+		   void (*each)(void *ctx, const char *batch, const struct pace_row *row),
+		   void *ctx)
+{
+	struct pace_row row;
+
+	pthread_mutex_lock(&h->lock);
+	uint64_t now_ms = sys.monotonic_ms();
+	for (unsigned i = 0; i < PACES; i++) {
+		const char *batch = h->paces.of[i].batch;
+		const struct batch_pace *pace = paces_find(&h->paces, batch, now_ms);
+		if (pace == NULL || !pace_is_new(&h->paces, i, since_ms, now_ms))
+			continue;
+		row_fill(&row, pace, now_ms);
+		each(ctx, batch, &row);
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
+double history_batch_rate(struct history *h, const char *batch)
+{
+	double rate = 0;
+
+	if (h == NULL)
+		return 0;
+	pthread_mutex_lock(&h->lock);
+	uint64_t now_ms = sys.monotonic_ms();
+	const struct batch_pace *pace = paces_find(&h->paces, batch, now_ms);
+	if (pace != NULL)
+		rate = pace_rate(pace, now_ms, RATE_MS);
+	pthread_mutex_unlock(&h->lock);
+	return rate;
 }
 
 /* ---- the thread ---- */

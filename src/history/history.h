@@ -17,6 +17,7 @@
 #include "history/rings.h"
 
 struct history;
+struct pace_row; /* history_sum.h */
 
 /* A file that is damaged is told in the log, and another begun. */
 MUST_USE bool history_open(const char *data_dir, struct history **ret, struct error *err);
@@ -45,3 +46,26 @@ void history_read(struct history *h, const char *org, enum rings_span span,
 /* Of a batch since its first line ended, or since the server's start: lines/s alone, of steps that are
  * over. None: nothing is known of it. */
 void history_read_batch(struct history *h, const char *batch, struct history_page *ret);
+
+/* ---- of a node: for the history that several keep together (history_sum.h) ---- */
+
+/* In a run of ticks; `org` "": of all together. */
+struct history_part {
+	char org[ID_SIZE];
+	struct sums sums;
+};
+#define HISTORY_PARTS (1 + RINGS_ORGS)
+/* From now on what is counted is kept for history_take() as well. */
+void history_share(struct history *h);
+/* What was counted since the last call, that of all first: up to HISTORY_PARTS into `ret`; how many. An
+ * organization for which there was no place is counted in that of all alone. */
+unsigned history_take(struct history *h, struct history_part *ret);
+
+/* Calls `each` for batches of which a step has ended since `since_ms` of sys.monotonic_ms(), and which had
+ * lines in it: with all their steps that are over. Brief, and without calls of the history. */
+void history_paces(struct history *h, uint64_t since_ms,
+		   void (*each)(void *ctx, const char *batch, const struct pace_row *row),
+		   void *ctx);
+/* Lines a second of a batch, of the last ten seconds or of a step and what follows it, whichever is longer;
+ * 0: none ended. */
+double history_batch_rate(struct history *h, const char *batch);

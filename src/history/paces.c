@@ -74,3 +74,13 @@ unsigned pace_steps(const struct batch_pace *pace, uint64_t now_ms)
 {
 	return (unsigned)step_of(pace, now_ms);
 }
+
+double pace_rate(const struct batch_pace *pace, uint64_t now_ms, uint64_t over_ms)
+{
+	unsigned from = pace_steps(pace, now_ms), end = from;
+	uint64_t lines = pace->lines[from], ms = now_ms - pace->since_ms - from * pace->step_ms;
+
+	for (; from > 0 && (from == end || ms < over_ms); ms += pace->step_ms)
+		lines += pace->lines[--from];
+	return ms > 0 ? (double)lines * 1000 / (double)ms : 0;
+}

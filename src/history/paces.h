@@ -32,3 +32,6 @@ void paces_add(struct paces *p, const char *batch, uint64_t now_ms, uint64_t lin
 const struct batch_pace *paces_find(struct paces *p, const char *batch, uint64_t now_ms);
 /* Of its steps those that are over at `now_ms`. */
 unsigned pace_steps(const struct batch_pace *pace, uint64_t now_ms);
+/* Lines a second up to now, since the beginning of the last step that began `over_ms` ago or earlier, and has
+ * ended; since the first, where none did. */
+double pace_rate(const struct batch_pace *pace, uint64_t now_ms, uint64_t over_ms);

@@ -13,7 +13,7 @@ static void add(uint32_t *to, uint32_t more)
 	*to = more > UINT32_MAX - *to ? UINT32_MAX : *to + more;
 }
 
-static void sums_add(struct sums *to, const struct sums *more)
+void sums_add(struct sums *to, const struct sums *more)
 {
 	add(&to->lines, more->lines);
 	add(&to->tokens, more->tokens);

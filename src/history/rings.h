@@ -35,6 +35,8 @@ struct sums {
 	uint32_t first_ms, firsts; /* times to a first token, and how many they are */
 };
 
+void sums_add(struct sums *to, const struct sums *more);
+
 struct org_rings {
 	char org[ID_SIZE]; /* "": all */
 	uint64_t since;    /* before this tick nothing is known of it */

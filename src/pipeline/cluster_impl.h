@@ -6,6 +6,7 @@
 #include "base/worker.h"
 #include "pipeline/chunks.h"
 #include "pipeline/cluster_node.h"
+#include "pipeline/reports.h"
 
 #define CLUSTER_DBS 4u /* connections: the recorder's, a look's, and two for coordinators */
 
@@ -47,6 +48,7 @@ struct cluster {
 	const struct cluster_config *config;
 	struct node *node;
 	struct chunks chunks;
+	struct reports *reports;
 
 	pthread_mutex_t db_lock; /* for those that are idle */
 	pthread_cond_t db_idle;

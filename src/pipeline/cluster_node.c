@@ -166,7 +166,8 @@ bool cluster_open(const struct cluster_config *config, struct coordinator_env *e
 		.ctx = cl,
 		.drives = config->drives,
 	};
-	return dbs_open(cl, config->url, err) && node_open(&node, &cl->node, err);
+	return dbs_open(cl, config->url, err) && node_open(&node, &cl->node, err) &&
+	       reports_open(cl, config->url, &cl->reports, err);
 }
 
 void cluster_start(struct cluster *cl)
@@ -220,6 +221,12 @@ bool cluster_takes_clients(struct cluster *cl, char *why, size_t size)
 	return false;
 }
 
+void cluster_quiet(struct cluster *cl)
+{
+	if (cl != NULL)
+		reports_stop(cl->reports);
+}
+
 void cluster_leave(struct cluster *cl)
 {
 	if (cl != NULL)
@@ -230,6 +237,7 @@ void cluster_close(struct cluster *cl)
 {
 	if (cl == NULL)
 		return;
+	reports_close(cl->reports);
 	while (cl->dbs_n > 0)
 		node_db_close(cl->dbs[--cl->dbs_n]);
 	for (struct driven_upstream *u = driven_take(cl), *next; u != NULL; u = next) {

@@ -5,6 +5,7 @@
 
 #include "pipeline/batch_table.h"
 #include "pipeline/cluster.h"
+#include "pipeline/reports.h"
 
 struct cluster_config;
 struct recorded;
@@ -21,6 +22,9 @@ void cluster_upstreams(struct cluster *cl, const struct upstream_config *list, s
 void cluster_drain(struct cluster *cl, uint64_t at_most_ms);
 /* Its lease runs, and its clock is right; else `why` says in a sentence what is not so. */
 bool cluster_takes_clients(struct cluster *cl, char *why, size_t size);
+/* Tells the others nothing more of what it does, and adds what it did last to the history of all. Before
+ * dispatch stops; NULL is fine. */
+void cluster_quiet(struct cluster *cl);
 /* Workers and recorder are stopped: leaves, and calls dispatch no more. NULL is fine. */
 void cluster_leave(struct cluster *cl);
 void cluster_close(struct cluster *cl); /* without coordinators. NULL is fine */
@@ -36,8 +40,16 @@ size_t cluster_spans(struct cluster *cl); /* how many it has */
 
 /* ---- what clients are shown: cluster_view.c ---- */
 
-/* Lays what all nodes have finished over the row of a batch that is in progress, and what this one sees
- * of it. Waits for the database. False: it has no spans, or nobody can tell. */
+/* Lays what all nodes have finished over the row of a batch that is in progress, and what they do at the
+ * moment. Waits for the database. False: it has no spans, or nobody can tell. */
 bool cluster_view(struct cluster *cl, struct batch_view *v);
+/* pipeline_scheduling(). */
+MUST_USE bool cluster_scheduling(struct cluster *cl, const struct view_asked *asked, view_fn fn,
+				 void *ctx, struct error *err);
+/* history_read(), history_read_batch(), of all nodes together. Waits for the database; false: it does not
+ * tell. */
+bool cluster_history(struct cluster *cl, const char *org, enum rings_span span,
+		     struct history_page *ret);
+bool cluster_history_batch(struct cluster *cl, const char *batch, struct history_page *ret);
 /* pipeline_pulses(): of all batches that have spans. Waits for the database. */
 void cluster_pulses(struct cluster *cl, pulse_fn each, void *ctx);

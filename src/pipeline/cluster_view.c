@@ -8,7 +8,8 @@
 #include "pipeline/cluster_impl.h"
 #include "pipeline/stall_text.h"
 
-#define ETA_AFTER_S 5 /* of running: before that a rate says little */
+#define ETA_AFTER_S 5   /* of running: before that a rate says little */
+#define ETA_MOST_S 1e10 /* at a rate of nearly nothing */
 #define PULSES_MOST 1000u
 
 /* The first call on a connection that broke meanwhile fails, and the next has it made anew. */
@@ -25,11 +26,27 @@ static bool progress_read(struct cluster *cl, const char (*ids)[ID_SIZE], size_t
 
 static void on_span(void *ctx, struct coordinator *c)
 {
-	if (coordinator_span_number(c) != COORDINATOR_WHOLE)
-		coordinator_span_view(c, ctx);
+	struct report_batch *all = ctx, one;
+
+	if (coordinator_span_number(c) == COORDINATOR_WHOLE)
+		return;
+	report_batch_init(&one, all->id);
+	coordinator_span_view(c, &one);
+	report_batch_add(all, &one);
 }
 
-/* Of a batch of which this node has no span: what its row says. */
+/* By this node and the others. */
+static void seen_now(struct cluster *cl, const char *id, struct report_batch *ret)
+{
+	report_batch_init(ret, id);
+	cluster_spans_with(cl, id, on_span, ret);
+	if (ret->queue_position >= 0)
+		ret->rate_per_s = history_batch_rate(cl->env->config->history, id);
+	reports_look(cl->reports);
+	reports_batch_add(cl->reports, ret);
+}
+
+/* Of a batch of which no node runs a span: what its row says. */
 static bool stall_of_row(const struct batch *row, char message[static STALL_TEXT_BYTES])
 {
 	struct opening opening;
@@ -56,18 +73,31 @@ static void stall_set(struct batch_view *v, const struct span_progress *p)
 	}
 }
 
-/* By the mean since it began: all nodes together, and all tell the same. */
+/* By what ends lately at all nodes together; nothing: nobody can tell. */
 static void eta_set(struct batch_view *v, uint64_t left)
 {
-	const struct counts *c = &v->row.counts;
 	int64_t now_s = sys.now_s(), ran_s = now_s - v->row.at[BATCH_IN_PROGRESS];
-	uint64_t ended = c->completed + c->failed;
 
-	if (ran_s < ETA_AFTER_S || ended == 0 || v->row.hold != BATCH_GOES_ON)
+	if (ran_s < ETA_AFTER_S || v->rate_per_s <= 0 || v->row.hold != BATCH_GOES_ON)
 		return;
-	v->rate_per_s = (double)ended / (double)ran_s;
-	v->eta_at = now_s + (int64_t)((double)left / v->rate_per_s);
+	double left_s = (double)left / v->rate_per_s;
+	v->eta_at = now_s + (int64_t)(left_s < ETA_MOST_S ? left_s : ETA_MOST_S);
 	v->at_risk = v->at_risk || v->eta_at > v->row.expires_at;
+}
+
+/* What its row says of a hold is known before those that run it know. */
+static void seen_lay(struct batch_view *v, const struct report_batch *seen, uint64_t left)
+{
+	v->running = seen->running < left ? seen->running : left;
+	v->row.counts.retried += seen->retried;
+	v->at_risk = seen->at_risk;
+	v->certificate = seen->certificate;
+	v->rate_per_s = seen->rate_per_s;
+	v->queue_position = seen->queue_position < 0 ? 0 : seen->queue_position;
+	v->stall = seen->stall;
+	memcpy(v->stall_message, seen->message, sizeof(v->stall_message));
+	if (left > 0 && stall_text_hold(&v->row, v->stall_message))
+		v->stall = STALL_HELD;
 }
 
 /* Lines whose chunk is lost run again, and are counted again until their span's end says how it is. */
@@ -127,17 +157,13 @@ bool cluster_view(struct cluster *cl, struct batch_view *v)
 	v->row.usage = p.usage;
 	const struct counts *counts = &v->row.counts;
 	uint64_t left = counts->total - counts->completed - counts->failed;
-	v->running = 0;
-	v->queue_position = -1;
-	cluster_spans_with(cl, id[0], on_span, v);
-	bool elsewhere = v->queue_position < 0;
-	if (elsewhere)
-		v->queue_position = 0;
-	v->running = v->running < left ? v->running : left;
+	struct report_batch seen;
+	seen_now(cl, id[0], &seen);
+	seen_lay(v, &seen, left);
 	v->pending = left - v->running;
 	if (v->row.status != BATCH_IN_PROGRESS)
 		return true;
-	if (elsewhere && left > 0)
+	if (seen.queue_position < 0 && left > 0)
 		stall_set(v, &p);
 	eta_set(v, left);
 	return true;
@@ -159,21 +185,61 @@ static bool pulses_read(struct cluster *cl, char (**ret_ids)[ID_SIZE], struct sp
 	       progress_read(cl, (const char(*)[ID_SIZE]) * ret_ids, *ret_n, *ret, err);
 }
 
+bool cluster_scheduling(struct cluster *cl, const struct view_asked *asked, view_fn fn, void *ctx,
+			struct error *err)
+{
+	return reports_scheduling(cl->reports, asked, fn, ctx, err);
+}
+
+bool cluster_history(struct cluster *cl, const char *org, enum rings_span span,
+		     struct history_page *ret)
+{
+	return reports_history(cl->reports, org, span, ret);
+}
+
+bool cluster_history_batch(struct cluster *cl, const char *batch, struct history_page *ret)
+{
+	return reports_history_batch(cl->reports, batch, ret);
+}
+
+static const struct report_batch *own_find(const struct report_batch *own, size_t n, const char *id)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(own[i].id, id) == 0)
+			return &own[i];
+	return NULL;
+}
+
 void cluster_pulses(struct cluster *cl, pulse_fn each, void *ctx)
 {
 	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
 	AUTO(auto_free) struct span_progress *progress = NULL;
 	struct error err;
-	size_t n = 0;
+	size_t n = 0, own_n;
 
 	if (!pulses_read(cl, &ids, &progress, &n, &err)) {
 		log_debug("cluster.pulses_unknown", kv_str("why", err.message));
 		return;
 	}
+	AUTO(auto_free) struct report_batch *own = reports_own(cl->reports, &own_n);
+	reports_look(cl->reports);
 	for (size_t i = 0; i < n; i++) {
 		const struct span_progress *p = &progress[i];
+		const struct report_batch *mine = own_find(own, own_n, ids[i]);
+		struct report_batch seen;
+		report_batch_init(&seen, ids[i]);
+		if (mine != NULL)
+			report_batch_add(&seen, mine);
+		reports_batch_add(cl->reports, &seen);
 		const struct batch_pulse pulse = {
-			.id = ids[i], .org = p->org, .ended = p->counts.completed + p->counts.failed
+			.id = ids[i],
+			.org = p->org,
+			.ended = p->counts.completed + p->counts.failed,
+			.running = seen.running,
+			.queue_position = seen.queue_position < 0 ? 0
+								  : (unsigned)seen.queue_position,
+			.stall = seen.stall,
+			.at_risk = seen.at_risk,
 		};
 		if (p->spans > 0)
 			each(ctx, &pulse);

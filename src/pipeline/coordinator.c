@@ -10,6 +10,7 @@
 #include "base/sys.h"
 #include "pipeline/coordinator_impl.h"
 #include "pipeline/day_tokens.h"
+#include "pipeline/report.h"
 #include "pipeline/stall_text.h"
 
 /* ---- what lessor, worker and files ask and tell ---- */
@@ -318,31 +319,24 @@ void coordinator_view(struct coordinator *c, struct batch_view *v)
 	v->rate_per_s = sending.rate_per_s;
 }
 
-/* Where one of its spans waits for nothing the batch does not wait. */
-void coordinator_span_view(struct coordinator *c, struct batch_view *v)
+void coordinator_span_view(struct coordinator *c, struct report_batch *ret)
 {
-	char message[STALL_TEXT_BYTES];
 	struct flow_view sending;
-	bool first = v->queue_position < 0;
 
 	if (c->phase != PHASE_RUNNING)
 		return;
 	worker_look(c->worker, &sending);
 	bool all_ended = lessor_memory_ended(c->lessor) == c->lines;
+	struct batch row = c->batch; /* borrowed */
+	row.hold = (enum batch_hold)c->hold;
 	pthread_mutex_lock(&c->lock);
-	enum batch_stall stall = stall_of(c, &v->row, &sending, all_ended, message);
+	ret->stall = stall_of(c, &row, &sending, all_ended, ret->message);
 	pthread_mutex_unlock(&c->lock);
-	v->running += sending.running;
-	v->row.counts.retried += sending.retried;
-	v->at_risk = v->at_risk || sending.at_risk;
-	v->certificate = v->certificate || sending.certificate;
-	v->rate_per_s += sending.rate_per_s;
-	if (first || sending.queue_position < v->queue_position)
-		v->queue_position = sending.queue_position;
-	if (!first && stall != STALL_NONE)
-		return;
-	v->stall = stall;
-	memcpy(v->stall_message, message, sizeof(v->stall_message));
+	ret->running = sending.running;
+	ret->retried = sending.retried;
+	ret->at_risk = sending.at_risk;
+	ret->certificate = sending.certificate;
+	ret->queue_position = sending.queue_position;
 }
 
 bool coordinator_pulse(struct coordinator *c, struct batch_pulse *ret)

@@ -34,6 +34,7 @@
 struct cluster;
 struct coordinator;
 struct day_tokens;
+struct report_batch;
 struct span_lent;
 
 /* What a coordinator needs of the pipeline. */
@@ -152,7 +153,7 @@ struct coordinator_stream {
 void coordinator_stream(struct coordinator *c, uint32_t after, struct coordinator_stream *ret);
 /* See pipeline.h; false: it does not run yet. */
 bool coordinator_pulse(struct coordinator *c, struct batch_pulse *ret);
-/* Of a span: adds what this node sees of its batch to *v, whose row has the counts of all. */
-void coordinator_span_view(struct coordinator *c, struct batch_view *v);
+/* Of a span: what is seen of it, but for the rate, which is 0; as it is, if it does not run. */
+void coordinator_span_view(struct coordinator *c, struct report_batch *ret);
 /* Lays the numbers of this moment over those of the store. */
 void coordinator_view(struct coordinator *c, struct batch_view *v);

@@ -193,6 +193,34 @@ bool pipeline_estimate(struct pipeline *p, const struct batch *b, unsigned org_w
 	return estimate_run(&call, b, org_weight, ret, err);
 }
 
+/* ---- what goes on ---- */
+
+bool pipeline_scheduling(struct pipeline *p, const struct view_asked *asked, view_fn fn, void *ctx,
+			 struct error *err)
+{
+	AUTO(scheduling_view_done) struct scheduling_view view = { 0 };
+
+	if (p->env.cluster != NULL)
+		return cluster_scheduling(p->env.cluster, asked, fn, ctx, err);
+	if (!dispatch_view(p->env.dispatch, asked, &view, err))
+		return false;
+	fn(ctx, &view);
+	return true;
+}
+
+void pipeline_history(struct pipeline *p, const char *org, enum rings_span span,
+		      struct history_page *ret)
+{
+	if (p->env.cluster == NULL || !cluster_history(p->env.cluster, org, span, ret))
+		history_read(p->config.history, org, span, ret);
+}
+
+void pipeline_history_batch(struct pipeline *p, const char *batch, struct history_page *ret)
+{
+	if (p->env.cluster == NULL || !cluster_history_batch(p->env.cluster, batch, ret))
+		history_read_batch(p->config.history, batch, ret);
+}
+
 struct pulses_call {
 	pulse_fn each;
 	void *ctx;
@@ -587,7 +615,8 @@ void pipeline_close(struct pipeline *p)
 	if (p == NULL)
 		return;
 	p->env.closing = true;
-	workers_stop(p->env.workers); /* dispatch and recorder may still post */
+	workers_stop(p->env.workers);  /* dispatch and recorder may still post */
+	cluster_quiet(p->env.cluster); /* it asks dispatch */
 	batch_table_each(&p->batches, on_closing, NULL);
 	dispatch_stop(p->env.dispatch);
 	recorder_close(p->env.recorder); /* it still tells dispatch what is durable */

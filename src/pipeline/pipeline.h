@@ -11,11 +11,12 @@
 #include "batch/view.h"
 #include "blob/blob.h"
 #include "dispatch/dispatch.h"
+#include "dispatch/view.h"
+#include "history/history.h"
 #include "ingest/verdict.h"
 #include "store/store.h"
 
 struct pipeline;
-struct history;
 struct tracer;
 
 /* How this node joins others that share database and bucket (ARCHITECTURE.md, "Many machines"). */
@@ -137,6 +138,17 @@ struct batch_pulse {
 /* Calls `each` for every batch that runs here; brief, and without calls of the pipeline. */
 typedef void (*pulse_fn)(void *ctx, const struct batch_pulse *pulse);
 void pipeline_pulses(struct pipeline *p, pulse_fn each, void *ctx);
+
+/* Calls `fn` with what dispatch does at this moment: of all nodes, where there are several (view_sum.h);
+ * the view is gone after it. May wait a second for the database. */
+typedef void (*view_fn)(void *ctx, const struct scheduling_view *view);
+MUST_USE bool pipeline_scheduling(struct pipeline *p, const struct view_asked *asked, view_fn fn,
+				  void *ctx, struct error *err);
+/* history_read(), history_read_batch() of the configured history; of all nodes, where there are several and
+ * the database tells. Likewise. */
+void pipeline_history(struct pipeline *p, const char *org, enum rings_span span,
+		      struct history_page *ret);
+void pipeline_history_batch(struct pipeline *p, const char *batch, struct history_page *ret);
 
 /* This node; NULL: it is the one machine. */
 struct node;

@@ -62,7 +62,10 @@
 	X(span_claim) X(span_claimed_pieces) X(span_give_back) X(span_finish_lock) X(span_finish)  \
 	X(span_finish_pieces) X(span_finish_batch) X(span_manifest) X(span_progress)                                \
 	X(pieces_settle) X(pieces_list)                                                            \
-	X(garbage_mark) X(garbage_due) X(garbage_forget)
+	X(garbage_mark) X(garbage_due) X(garbage_forget)                                           \
+	X(report_put) X(report_list) X(report_forget)                                              \
+	X(history_add) X(history_forget) X(history_read)                                           \
+	X(paces_put) X(paces_list) X(paces_forget)
 
 enum sql {
 #define X(name) SQL_##name,

@@ -29,6 +29,7 @@ static const struct postgres_migration migrations[] = {
 	{ text_001_initial, 1 },
 	{ text_002_cluster, 2 },
 	{ text_003_nodes_write, 3 },
+	{ text_004_nodes_alike, 3 },
 };
 #define MIGRATION_MS 600000 /* it may wait for another's */
 #define RETRY_MS 200

@@ -190,7 +190,9 @@ static bool no_look(void *batch, uint64_t record, struct line_look *ret)
 
 static void flow_make(struct flow *f, struct model *m, const char *org, unsigned waiting)
 {
-	*f = (struct flow){ .waiting = waiting, .entry = { .batch = f, .org_weight = 1 } };
+	*f = (struct flow){ .id = "batch-1",
+			    .waiting = waiting,
+			    .entry = { .batch = f, .org_weight = 1 } };
 	snprintf(f->entry.org, sizeof(f->entry.org), "%s", org);
 	m->retry.waiting += waiting;
 	schedule_add(m->schedule, &f->entry);
@@ -226,6 +228,15 @@ static void models_of_an_organization(void **state)
 	v = view_for(&w, VIEW_ORG, "org-c");
 	assert_true(v.model_count == 0 && !v.other_models && v.lane_count == 0);
 	assert_true(v.models[0].batches == 0);
+	scheduling_view_done(&v);
+
+	struct error err;
+	assert_true(view_make(&w.d, &(struct view_asked){ .flows = true }, &v, &err));
+	assert_int_equal(v.flow_count, 3); /* of the latest model first */
+	assert_true(slice_is(v.flows[0].model, OTHER_MODELS) && slice_is(v.flows[0].org, "org-b"));
+	assert_true(v.flows[0].waiting_again == 5 && slice_is(v.flows[0].batch, "batch-1"));
+	assert_true(slice_is(v.flows[1].model, "m") && slice_is(v.flows[2].model, "m"));
+	assert_int_equal(v.flows[1].waiting_again + v.flows[2].waiting_again, 7);
 	scheduling_view_done(&v);
 
 	schedule_remove(w.labelled.schedule, &flows[0].entry);

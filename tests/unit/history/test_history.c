@@ -238,6 +238,78 @@ static void a_full_disk_is_tried_again(void **state)
 	assert_true(page.rates[page.steps - 12].lines_per_s == 10);
 }
 
+static void what_is_shared_is_taken_once(void **state)
+{
+	struct history_part parts[HISTORY_PARTS];
+
+	(void)state;
+	history_lines(h, "org-1", 100, 4000);
+	assert_int_equal(history_take(h, parts), 0); /* it is this machine's alone */
+	history_share(h);
+	history_lines(h, "org-1", 1, 10);
+	history_lines(h, "org-2", 2, 20);
+	history_first_token(h, "org-1", 250);
+	assert_int_equal(history_take(h, parts), 3);
+	assert_true(parts[0].org[0] == '\0' && parts[0].sums.lines == 3 &&
+		    parts[0].sums.tokens == 30);
+	assert_true(parts[0].sums.first_ms == 250 && parts[0].sums.firsts == 1);
+	assert_string_equal(parts[1].org, "org-1");
+	assert_true(parts[1].sums.lines == 1 && parts[2].sums.lines == 2);
+	assert_int_equal(history_take(h, parts), 1);
+	assert_int_equal(parts[0].sums.lines, 0);
+	char org[ID_SIZE];
+	for (unsigned i = 0; i < 2 * HISTORY_PARTS; i++) {
+		snprintf(org, sizeof(org), "org-%u", i);
+		history_lines(h, org, 1, 0);
+	}
+	assert_int_equal(history_take(h, parts), HISTORY_PARTS);
+	assert_int_equal(parts[0].sums.lines, 2 * HISTORY_PARTS);
+}
+
+static unsigned paces_seen;
+static struct pace_row pace_seen;
+
+static void on_pace(void *ctx, const char *batch, const struct pace_row *row)
+{
+	(void)ctx;
+	assert_string_equal(batch, "batch-1");
+	pace_seen = *row;
+	paces_seen++;
+}
+
+static unsigned paces_since(uint64_t since_ms)
+{
+	paces_seen = 0;
+	history_paces(h, since_ms, on_pace, NULL);
+	return paces_seen;
+}
+
+static void steps_of_batches_are_told_as_they_end(void **state)
+{
+	(void)state;
+	history_batch_lines(h, "batch-1", 30);
+	uint64_t told_ms = mono_ms;
+	assert_int_equal(paces_since(told_ms), 0); /* the step is not over */
+	assert_true(history_batch_rate(h, "batch-1") == 30);
+	pass(1);
+	history_batch_lines(h, "batch-1", 10);
+	assert_int_equal(paces_since(told_ms), 1);
+	assert_true(pace_seen.from == BEGIN - 1 && pace_seen.step_s == 1 && pace_seen.steps == 2);
+	assert_true(pace_seen.lines[0] == 0 && pace_seen.lines[1] == 30);
+	assert_true(history_batch_rate(h, "batch-1") == 20);
+	told_ms = mono_ms;
+	pass(1);
+	assert_int_equal(paces_since(told_ms), 1);
+	assert_int_equal(pace_seen.lines[2], 10);
+	assert_int_equal(paces_since(mono_ms), 0);
+	pass(60);
+	assert_int_equal(paces_since(mono_ms - 1000), 0); /* nothing happened */
+	assert_true(history_batch_rate(h, "batch-1") == 0);
+	assert_true(history_batch_rate(h, "batch-2") == 0);
+	history_batch_lines(h, "batch-1", 100);
+	assert_true(history_batch_rate(h, "batch-1") == 10);
+}
+
 static void nobody_counts_without_one(void **state)
 {
 	(void)state;
@@ -275,6 +347,8 @@ int main(void)
 		TEST(a_clock_that_was_set_back_at_a_start_is_no_time),
 		TEST(a_damaged_file_is_begun_anew),
 		TEST(a_full_disk_is_tried_again),
+		TEST(what_is_shared_is_taken_once),
+		TEST(steps_of_batches_are_told_as_they_end),
 		TEST(nobody_counts_without_one),
 		TEST(its_thread_ends),
 	};

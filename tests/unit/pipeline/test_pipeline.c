@@ -159,6 +159,21 @@ static void test_upstreams_go_to_dispatch(void **state)
 
 /* ---- what the clock brings ---- */
 
+static void on_scheduling(void *ctx, const struct scheduling_view *view)
+{
+	*(unsigned *)ctx += view->online_requests;
+}
+
+static void test_what_dispatch_does_is_this_machines(void **state)
+{
+	unsigned requests = 0;
+
+	(void)state;
+	assert_true(pipeline_scheduling(whole.p, &(struct view_asked){ .whose = VIEW_ALL },
+					on_scheduling, &requests, &err));
+	assert_int_equal(requests, 5);
+}
+
 static void test_a_window_ends_by_the_clock(void **state)
 {
 	(void)state;
@@ -289,6 +304,7 @@ int main(void)
 		TEST(test_a_disk_that_refuses_does_not_keep_it_closed),
 		TEST(test_an_opening_that_fails_leaves_nothing_open),
 		TEST(test_upstreams_go_to_dispatch),
+		TEST(test_what_dispatch_does_is_this_machines),
 		TEST(test_a_window_ends_by_the_clock),
 		TEST(test_a_clock_that_steps_ends_nothing),
 		TEST(test_an_organization_is_suspended_while_it_runs),

@@ -1,0 +1,36 @@
+-- What nodes tell one another of what they do at the moment, and the history that they keep together:
+-- for what clients are shown, and for nothing else. A node of an earlier version has none of it.
+
+-- The last report of each node. Not logged: after a crash of the database each says it anew.
+CREATE UNLOGGED TABLE node_reports (
+	node       BIGINT PRIMARY KEY,
+	epoch      BIGINT NOT NULL,
+	at         TIMESTAMPTZ NOT NULL,
+	since      BIGINT NOT NULL, -- Unix s: when this start of the program began
+	format     INTEGER NOT NULL, -- of the texts
+	scheduling TEXT NOT NULL,
+	batches    TEXT NOT NULL
+) WITH (fillfactor = 50);
+
+-- What ended at a node in 10 s (tick: Unix s / 10), of an organization, or ('') of all; no row: nothing.
+CREATE TABLE history_ticks (
+	org      TEXT COLLATE "C" NOT NULL,
+	tick     BIGINT NOT NULL,
+	node     BIGINT NOT NULL,
+	lines    BIGINT NOT NULL,
+	tokens   BIGINT NOT NULL,
+	first_ms BIGINT NOT NULL,
+	firsts   BIGINT NOT NULL,
+	PRIMARY KEY (org, tick, node)
+);
+
+-- How fast a batch went at a node, in steps since its first line ended there: lines of each, with commas.
+CREATE UNLOGGED TABLE batch_paces (
+	batch  TEXT COLLATE "C" NOT NULL,
+	node   BIGINT NOT NULL,
+	at     TIMESTAMPTZ NOT NULL,
+	begun  BIGINT NOT NULL, -- Unix s
+	step_s INTEGER NOT NULL,
+	lines  TEXT NOT NULL,
+	PRIMARY KEY (batch, node)
+) WITH (fillfactor = 50);
