@@ -118,7 +118,8 @@ size_t dispatch_driven_models(struct dispatch *d, char ***ret);
 /* How well an upstream has to be. */
 enum drives_how {
 	DRIVES_ANY,
-	DRIVES_HOPED, /* it is up, or has been down for less than DRIVES_HOPE_MS */
+	DRIVES_HOPED, /* it is up, or has been down for less than DRIVES_HOPE_MS, or a line that
+		       * was sent since then may yet find it up */
 	DRIVES_WELL,  /* it is up, or a line may find out that it is */
 };
 #define DRIVES_HOPE_MS 10000u

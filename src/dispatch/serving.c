@@ -84,17 +84,23 @@ void serving_reported(struct dispatch *d, bool others)
 
 /* ---- what this node drives ---- */
 
-#define PROBE_OVERDUE_MS 30000u
+#define PROBE_OVERDUE_MS 5000u
+
+static bool probe_is_young(const struct slots *s, uint64_t now_ms)
+{
+	return s->probes > 0 && now_ms < s->probed_at_ms + DRIVES_HOPE_MS;
+}
 
 /* One without a health call is found to be up by a line alone: from time to time it gets some. */
-static bool circuit_is_well(const struct circuit *c, enum drives_how how, uint64_t now_ms)
+static bool circuit_is_well(const struct circuit *c, const struct slots *s, enum drives_how how,
+			    uint64_t now_ms)
 {
 	const struct breaker *b = &c->breaker;
 
 	if (how == DRIVES_ANY || !circuit_is_open(c))
 		return true;
 	if (how == DRIVES_HOPED)
-		return now_ms < b->since_ms + DRIVES_HOPE_MS;
+		return now_ms < b->since_ms + DRIVES_HOPE_MS || probe_is_young(s, now_ms);
 	return breaker_is_up(b) || now_ms >= b->probe_at_ms + PROBE_OVERDUE_MS;
 }
 
@@ -106,8 +112,8 @@ static bool upstream_drives(const struct dispatch *d, const struct upstream *u, 
 	const struct lane *lane = m != NULL ? lane_find(m, u) : NULL;
 
 	return upstream_takes_lines(u) && upstream_serves(d->upstreams, u, name) &&
-	       circuit_is_well(&u->circuit, how, now_ms) &&
-	       (lane == NULL || circuit_is_well(&lane->circuit, how, now_ms));
+	       circuit_is_well(&u->circuit, &u->slots, how, now_ms) &&
+	       (lane == NULL || circuit_is_well(&lane->circuit, &lane->slots, how, now_ms));
 }
 
 bool serving_drives(const struct dispatch *d, const char *model, enum drives_how how)

@@ -1,23 +1,25 @@
-/* batch_trace.c: the span of a batch (trace/span.h). It is made when the batch has ended, of what the
- * row says: so it costs nothing meanwhile, and a restart in the middle loses nothing. Its id is the
- * batch's, so that lines sent before and after a restart are below the same span. */
+/* batch_trace.c: see batch_trace.h. */
+#include "pipeline/batch_trace.h"
+
 #include "base/log.h"
-#include "pipeline/coordinator_impl.h"
+#include "pipeline/coordinator.h"
+#include "pipeline/pipeline.h"
 #include "trace/tracer.h"
 
-void batch_trace_begin(struct coordinator *c)
+void batch_trace_begin(const struct coordinator_env *env, const char *batch_id,
+		       struct batch_trace *ret)
 {
 	char traceparent[BATCH_TRACEPARENT_SIZE];
 	struct error err;
 
-	c->trace = c->trace_parent = (struct trace_context){ 0 };
-	if (c->env->config->tracer == NULL)
+	*ret = (struct batch_trace){ 0 };
+	if (env->config->tracer == NULL)
 		return;
-	if (!store_batch_trace(c->env->store, c->id, traceparent, &err))
-		log_fault("batch.trace_unknown", &err, kv_str("batch", c->id));
+	if (!store_batch_trace(env->store, batch_id, traceparent, &err))
+		log_fault("batch.trace_unknown", &err, kv_str("batch", batch_id));
 	else if (traceparent[0] != '\0')
-		(void)trace_context_read(slice_of(traceparent), &c->trace_parent);
-	c->trace = trace_context_of(c->id, &c->trace_parent);
+		(void)trace_context_read(slice_of(traceparent), &ret->parent);
+	ret->own = trace_context_of(batch_id, &ret->parent);
 }
 
 static uint64_t ns_of(int64_t unix_s)
@@ -32,7 +34,7 @@ static int64_t entered_at(const struct batch *b, enum batch_status status)
 }
 
 /* A phase ends where a later one begins, the last with the batch. */
-static void phase_trace(const struct coordinator *c, const struct batch *b,
+static void phase_trace(struct tracer *tracer, const struct batch_trace *t, const struct batch *b,
 			enum batch_status status, uint64_t end_ns)
 {
 	int64_t from = entered_at(b, status);
@@ -43,11 +45,11 @@ static void phase_trace(const struct coordinator *c, const struct batch *b,
 		if (b->at[next] >= from && ns_of(b->at[next]) < end_ns &&
 		    !batch_is_final((enum batch_status)next))
 			end_ns = ns_of(b->at[next]);
-	const struct trace_context own = trace_context_new(&c->trace);
-	struct span *s = span_start_at(batch_status_name(status), SPAN_INTERNAL, &own, &c->trace,
+	const struct trace_context own = trace_context_new(&t->own);
+	struct span *s = span_start_at(batch_status_name(status), SPAN_INTERNAL, &own, &t->own,
 				       ns_of(from));
-	span_text(s, ATTR_BATCH, slice_of(c->id));
-	span_end_at(c->env->config->tracer, s, end_ns);
+	span_text(s, ATTR_BATCH, slice_of(b->id));
+	span_end_at(tracer, s, end_ns);
 }
 
 static void figures_tell(struct span *s, const struct batch *b)
@@ -85,7 +87,8 @@ static void batch_tell(struct span *s, const struct batch *b)
 		span_fail(s, "failed");
 }
 
-void batch_trace_end(struct coordinator *c)
+void batch_trace_end(const struct coordinator_env *env, const char *batch_id,
+		     const struct batch_trace *t)
 {
 	static const enum batch_status phases[] = { BATCH_VALIDATING, BATCH_IN_PROGRESS,
 						    BATCH_FINALIZING, BATCH_CANCELLING };
@@ -93,20 +96,21 @@ void batch_trace_end(struct coordinator *c)
 	uint64_t now_ns = trace_now_ns();
 	struct error err;
 
-	if (!c->trace.sampled)
+	if (!t->own.sampled)
 		return;
-	if (!store_batch_get(c->env->store, NULL, c->id, &b, &err)) {
+	if (!store_batch_get(env->store, NULL, batch_id, &b, &err)) {
 		if (err.kind != ERR_NOT_FOUND)
-			log_fault("batch.trace_unknown", &err, kv_str("batch", c->id));
+			log_fault("batch.trace_unknown", &err, kv_str("batch", batch_id));
 		return;
 	}
 	if (!batch_is_final(b.status))
 		return;
-	struct span *s = span_start_at("batch", SPAN_INTERNAL, &c->trace, &c->trace_parent,
+	struct tracer *tracer = env->config->tracer;
+	struct span *s = span_start_at("batch", SPAN_INTERNAL, &t->own, &t->parent,
 				       ns_of(b.created_at));
 	for (size_t i = 0; i < ARRAY_LEN(phases); i++)
-		phase_trace(c, &b, phases[i], now_ns);
+		phase_trace(tracer, t, &b, phases[i], now_ns);
 	if (s != NULL)
 		batch_tell(s, &b);
-	span_end_at(c->env->config->tracer, s, now_ns);
+	span_end_at(tracer, s, now_ns);
 }

@@ -106,6 +106,7 @@ struct driven_models {
 	size_t n;
 	char (*open)[SPAN_MODEL_SIZE]; /* of batches in progress, whoever drives them */
 	size_t open_n;
+	bool mixed; /* some of these have lines of several models */
 };
 
 static void driven_models_done(struct driven_models *m)
@@ -123,7 +124,8 @@ static bool is_among(const struct driven_models *m, const char *model)
 	return false;
 }
 
-/* Also those that no upstream lists, where one has no list and takes any: of batches that are open. */
+/* Also those that no upstream lists, where one has no list and takes any: of batches that are open. ""
+ * stands for those of a batch of several. */
 static bool driven_models_read(struct cluster *cl, struct driven_models *ret, struct error *err)
 {
 	ret->n = dispatch_driven_models(cl->env->dispatch, &ret->listed);
@@ -137,10 +139,12 @@ static bool driven_models_read(struct cluster *cl, struct driven_models *ret, st
 		return fail_memory(err);
 	for (size_t i = 0; i < ret->n; i++)
 		ret->of[i] = ret->listed[i];
-	for (size_t i = 0; i < ret->open_n; i++)
+	for (size_t i = 0; i < ret->open_n; i++) {
+		ret->mixed = ret->mixed || ret->open[i][0] == '\0';
 		if (!is_among(ret, ret->open[i]) &&
 		    dispatch_drives_model(cl->env->dispatch, ret->open[i], DRIVES_WELL))
 			ret->of[ret->n++] = ret->open[i];
+	}
 	return true;
 }
 
@@ -321,8 +325,17 @@ static void unwanted_leave(struct cluster *cl)
 
 /* ---- what this node would send, and what others would ---- */
 
-/* Of models whose batches are in progress it has nothing to send, and found nothing: whoever has their
- * spans, and cannot send, is to know. */
+static bool is_open(const struct driven_models *m, const char *model)
+{
+	bool open = m->mixed;
+
+	for (size_t i = 0; i < m->open_n && !open; i++)
+		open = strcmp(m->open[i], model) == 0;
+	return open;
+}
+
+/* Of models whose batches are, or may be, in progress it has nothing to send, and found nothing: whoever
+ * has their spans, and cannot send, is to know. */
 static bool wants_tell(struct cluster *cl, const struct driven_models *models, struct error *err)
 {
 	AUTO(wanting_done) struct wanting here = { .cluster = cl };
@@ -335,12 +348,13 @@ static bool wants_tell(struct cluster *cl, const struct driven_models *models, s
 	cl->want_ms = now_ms;
 	batch_table_each(cl->table, on_models, &here);
 	struct db *db = cluster_db_borrow(cl);
-	for (size_t i = 0; ok && i < models->open_n; i++) {
-		if (!is_among(models, models->open[i]) ||
-		    wanting_find(&here, models->open[i]) < here.n)
+	for (size_t i = 0, n = 0; ok && i < models->n && n < WANTING_MOST; i++) {
+		if (models->of[i][0] == '\0' || !is_open(models, models->of[i]) ||
+		    wanting_find(&here, models->of[i]) < here.n)
 			continue;
-		memcpy(told.model, models->open[i], sizeof(told.model));
+		snprintf(told.model, sizeof(told.model), "%s", models->of[i]);
 		ok = store_wanted_tell(db, &told, err);
+		n++;
 	}
 	cluster_db_return(cl, db);
 	return ok;

@@ -9,18 +9,18 @@
  *	coordinator_open.c   opens what is on disk
  *	coordinator_span.c   all that is different with a span of many nodes
  *	coordinator_turn.c   when it has its turn; what other threads ask of it
- *	batch_trace.c        its span */
+ *	batch_trace.h        its span */
 #pragma once
 
 #include "batch/override.h"
 #include "dispatch/spending.h"
+#include "pipeline/batch_trace.h"
 #include "pipeline/coordinator.h"
 #include "pipeline/lessor_memory.h"
 #include "pipeline/shares.h"
 #include "pipeline/worker.h"
 #include "results/results.h"
 #include "store/spans.h"
-#include "trace/context.h"
 
 /* In the order of its life, but for REOPENING. What it says of itself before RUNNING is what the
  * store has. */
@@ -102,12 +102,12 @@ struct coordinator {
 	bool records_lost; /* the journal, as it was opened, did not have all that it should */
 	/* enum batch_hold, as the store had it at the last look; other threads only read it */
 	_Atomic int hold;
-	bool paused_sent;      /* what the worker was told last */
-	_Atomic bool closed;   /* it was outside its hours then */
-	_Atomic bool canary;   /* only the lines of its canary are sent, and then it is held */
-	uint8_t *canary_lines; /* these, a bit a line; NULL: it has no canary, or had one */
-	uint64_t canary_ended; /* the lines before this one that are of it have ended */
-	struct trace_context trace, trace_parent; /* its span; zeroed: it is not traced */
+	bool paused_sent;         /* what the worker was told last */
+	_Atomic bool closed;      /* it was outside its hours then */
+	_Atomic bool canary;      /* only the lines of its canary are sent, and then it is held */
+	uint8_t *canary_lines;    /* these, a bit a line; NULL: it has no canary, or had one */
+	uint64_t canary_ended;    /* the lines before this one that are of it have ended */
+	struct batch_trace trace; /* its span */
 
 	pthread_mutex_t lock; /* for all below */
 	struct {
@@ -193,13 +193,6 @@ MUST_USE bool coordinator_pause_look(struct coordinator *c, struct error *err);
 MUST_USE bool coordinator_canary_begin(struct coordinator *c, struct error *err);
 /* Holds the batch once its canary has ended; then all its other lines may be sent. */
 MUST_USE bool coordinator_canary_look(struct coordinator *c, struct error *err);
-/* ---- batch_trace.c ---- */
-
-/* Whether it is traced, and as what: sets c->trace. */
-void batch_trace_begin(struct coordinator *c);
-/* It is final: its span and those of its phases are sent. */
-void batch_trace_end(struct coordinator *c);
-
 /* ---- validate.c ---- */
 
 #define BYTES_PER_TOKEN 4 /* for the estimate of what a batch will take */

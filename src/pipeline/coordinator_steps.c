@@ -109,7 +109,7 @@ static bool span_send(struct coordinator *c, struct error *err)
 						  c->env->config->max_attempts),
 		.line_timeout_ms = at_most(c->batch.options.line_timeout_s * 1000,
 					   c->env->config->line_timeout_ms),
-		.trace = c->trace,
+		.trace = c->trace.own,
 	};
 	if (c->batch.options.token_budget > 0) {
 		lessor_memory_sums(c->lessor, &sums);
@@ -211,7 +211,7 @@ static bool step_load(struct coordinator *c, struct error *err)
 	if (!override_read(c, err) || !hours_read(c, ends, err))
 		return false;
 	c->hold = c->batch.hold;
-	batch_trace_begin(c);
+	batch_trace_begin(c->env, c->id, &c->trace);
 	if (batch_is_final(status)) {
 		coordinator_move(c, PHASE_GONE);
 		return true;
@@ -513,7 +513,8 @@ void coordinator_work(void *arg)
 		coordinator_turn_end(c, next == NEXT_LATER ? RETRY_MS : 0);
 		return;
 	}
-	batch_trace_end(c);
+	if (c->span == NULL)
+		batch_trace_end(c->env, c->id, &c->trace);
 	coordinator_span_end(c);
 	c->env->ended(c->env->ctx, c);
 }

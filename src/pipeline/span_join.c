@@ -8,6 +8,7 @@
 #include "base/sys.h"
 #include "batch/finding.h"
 #include "blob/objects.h"
+#include "pipeline/batch_trace.h"
 #include "pipeline/cluster.h"
 #include "pipeline/coordinator.h"
 #include "pipeline/result_files.h"
@@ -153,6 +154,14 @@ static bool finish_as(struct joining *j, enum batch_status to, bool *ret_moved, 
 				  to == BATCH_FAILED ? errors.p : NULL, now, ret_moved, err);
 }
 
+static void trace_tell(const struct joining *j)
+{
+	struct batch_trace trace;
+
+	batch_trace_begin(j->env, j->batch.id, &trace);
+	batch_trace_end(j->env, j->batch.id, &trace);
+}
+
 /* A cancel may come until the very end: then that is the state. */
 static bool finish(struct joining *j, struct error *err)
 {
@@ -171,6 +180,7 @@ static bool finish(struct joining *j, struct error *err)
 	if (!j->order_known)
 		log_warn("order.lost", kv_str("batch", j->batch.id));
 	ended_tell(j, to);
+	trace_tell(j);
 	parts_remove(j);
 	return true;
 }

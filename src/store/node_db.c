@@ -1,8 +1,12 @@
 #include "store/node_db.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -52,23 +56,40 @@ static unsigned told_of(const char *channel)
 	return 0;
 }
 
-/* "NODE UNITS NAME", as store_online_tell() writes it; what is none is some other program's. */
+/* A number and a space behind it; NULL: that is something else. */
+static const char *number_read(const char *text, int base, uint64_t *ret)
+{
+	char *end;
+
+	if (!isxdigit((unsigned char)*text))
+		return NULL;
+	errno = 0;
+	*ret = strtoull(text, &end, base);
+	return errno == 0 && *end == ' ' ? end + 1 : NULL;
+}
+
+/* What is no name is some other program's word. */
+static bool name_read(const char *text, char ret[static TOLD_NAME_SIZE])
+{
+	return text != NULL && *text != '\0' && slice_copy(slice_of(text), ret, TOLD_NAME_SIZE);
+}
+
+/* "NODE UNITS NAME", as store_online_tell() writes it. */
 static bool online_read(const char *text, struct online_told *ret)
 {
-	int at = 0;
+	uint64_t units = 0;
 
-	return sscanf(text, "%16" SCNx64 " %9u %n", &ret->node, &ret->units, &at) == 2 && at > 0 &&
-	       text[at] != '\0' &&
-	       slice_copy(slice_of(text + at), ret->upstream, sizeof(ret->upstream));
+	text = number_read(text, 16, &ret->node);
+	if (text != NULL)
+		text = number_read(text, 10, &units);
+	ret->units = units < UINT_MAX ? (unsigned)units : UINT_MAX;
+	return name_read(text, ret->upstream);
 }
 
 /* "NODE MODEL". */
 static bool wanted_read(const char *text, struct wanted_told *ret)
 {
-	int at = 0;
-
-	return sscanf(text, "%16" SCNx64 " %n", &ret->node, &at) == 1 && at > 0 &&
-	       text[at] != '\0' && slice_copy(slice_of(text + at), ret->model, sizeof(ret->model));
+	return name_read(number_read(text, 16, &ret->node), ret->model);
 }
 
 static void news_add(struct node_news *ret, const PGnotify *one)

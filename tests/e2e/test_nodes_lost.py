@@ -8,7 +8,7 @@ import time
 
 import pytest
 from support import s3
-from support.jsonl import fresh, numbered
+from support.jsonl import fresh, line, numbered
 from support.nodes import PREFIX, Nodes
 from support.wire import wait_until
 
@@ -215,21 +215,26 @@ def test_the_bucket_is_away(nodes, store):
     assert nodes.check(done, mark, COUNT, by=2) == 0
 
 
-def test_an_upstream_is_away(nodes):
+@pytest.mark.parametrize("models", [1, 2], ids=["one_model", "two_models"])
+def test_an_upstream_is_away(nodes, models):
     """What its driver has of a batch goes to those whose upstreams answer; when it is back it sends again."""
-    mark = fresh()
+    mark, away = fresh(), 1
     nodes.delay = 0.2
-    batch = in_the_middle(nodes, mark, 12 * 1024, 2000)
-    away = 1
+    lines = [line(f"{mark}-{n}", f"{mark}-{n}", model=f"m-{n % models}") for n in range(2 * COUNT)]
+    batch = nodes.api(0).create(lines, lowtide={"mixed_models": models > 1})
+    nodes.wait_acknowledged(batch, 2000)
     assert nodes.upstreams[away].counts(mark), "it has been sent some"
     seen = nodes.acknowledged(batch)
     nodes.upstreams[away].stop()
     try:
         nodes.delay = 0
         batch = nodes.api(0).wait(batch, "completed", seconds=90)
-        nodes.check(batch, mark, 12 * 1024, seen)
+        nodes.check(batch, mark, 2 * COUNT, seen)
     finally:
         nodes.upstreams[away].start()
     mark = fresh()
-    batch = nodes.api(1).run(numbered(mark, 6 * 1024))
-    nodes.check(batch, mark, 6 * 1024)
+    nodes.delay = 0.2
+    batch = nodes.api(1).create(numbered(mark, 2 * COUNT))
+    wait_until(lambda: nodes.upstreams[away].counts(mark), "it is sent lines again", 60)
+    nodes.delay = 0
+    nodes.check(nodes.api(1).wait(batch, "completed"), mark, 2 * COUNT)

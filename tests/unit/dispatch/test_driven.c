@@ -94,6 +94,19 @@ static bool drives_model(struct world *w, const char *model)
 	return a.is;
 }
 
+static bool drives_hoped(struct dispatch *d, const char *model)
+{
+	return dispatch_drives_model(d, model, DRIVES_HOPED);
+}
+
+static bool hopes(struct world *w, const char *model)
+{
+	struct asked a = { .name = model, .ask = drives_hoped };
+
+	turned(w, &a);
+	return a.is;
+}
+
 /* The models, with a space behind each. */
 static const char *models(struct world *w)
 {
@@ -519,6 +532,35 @@ static void one_that_says_that_it_is_well_may_be_tried(void **state)
 	world_close(&w);
 }
 
+/* Its lines may go elsewhere after a while. Without any, somebody has to find out that it is back. */
+static void an_upstream_that_is_down_is_hoped_for_a_while(void **state)
+{
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	struct world_batch *b = world_batch(&w, 40);
+	servers.of[0].unreachable = true;
+	world_run(&w, 2000);
+	assert_true(hopes(&w, "m"));
+	assert_false(drives_model(&w, "m"));
+	world_run(&w, DRIVES_HOPE_MS + 1000);
+	assert_false(hopes(&w, "m"));
+	assert_false(drives_model(&w, "m"));
+	world_drop(&w, b); /* it is not probed any more */
+	world_run(&w, 40000);
+	assert_true(drives_model(&w, "m"));
+	servers.of[0].unreachable = false;
+	servers.of[0].answer.after_ms = 3000;
+	b = world_batch(&w, 4);
+	world_run(&w, 2000);
+	assert_true(hopes(&w, "m")); /* a line is in flight that may find it up */
+	world_run(&w, 5000);
+	assert_int_equal(b->ended, 4);
+	assert_true(hopes(&w, "m") && drives_model(&w, "m"));
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -531,6 +573,7 @@ int main(void)
 		cmocka_unit_test(answered_lines_gather_until_that_holds_up_what_is_sent),
 		cmocka_unit_test(a_request_that_has_not_gone_out_by_then_does_not),
 		cmocka_unit_test(online_requests_go_all_the_same),
+		cmocka_unit_test(an_upstream_that_is_down_is_hoped_for_a_while),
 		cmocka_unit_test(those_of_other_nodes_count_where_this_one_drives),
 		cmocka_unit_test(lines_leave_those_of_other_nodes_room),
 		cmocka_unit_test(online_requests_where_others_drive_are_told),

@@ -97,8 +97,7 @@ static void online_requests_are_told(void **state)
 	hand("NOTIFY lowtide_online; NOTIFY lowtide_online, '12'; NOTIFY lowtide_online, '1 2 ';"
 	     "NOTIFY lowtide_online, '1 -2 u'; NOTIFY lowtide_online, 'x 2 u'; NOTIFY lowtide_spans");
 	assert_int_equal(wait_told(LONG_MS), TOLD_SPANS);
-	for (size_t i = 0; i < news.online_n; i++)
-		assert_string_equal(news.online[i].upstream, "u"); /* -2 is a number to scanf */
+	assert_int_equal(news.online_n, 0);
 	for (unsigned i = 0; i < NEWS_MAX + 3; i++)
 		hand("SELECT pg_notify('lowtide_online', '1 %u u')", i);
 	unsigned seen = 0;

@@ -1,2 +1,3 @@
--- The models of batches in progress, each once. Index: batch_runs.
-SELECT DISTINCT model FROM batch WHERE status = 1 AND model IS NOT NULL AND length(model) < 256
+-- The models of batches in progress, each once; '' where one has several. Index: batch_runs.
+SELECT DISTINCT coalesce(model, '') FROM batch
+WHERE status = 1 AND (model IS NULL OR length(model) < 256)
