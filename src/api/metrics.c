@@ -234,11 +234,20 @@ static const struct metric node_metrics[] = {
 	  "How often this node's lease ran out and others took what it had.", F(node.buried) },
 };
 
-static void write_node(struct buf *to, const struct metrics_figures *f)
+static const struct metric node_view_metrics[] = {
+	{ "lowtide_node_online_elsewhere", "gauge",
+	  "Online requests of other nodes at upstreams that this node drives.",
+	  COLUMN(struct scheduling_view, online_elsewhere) },
+};
+
+static void write_node(struct buf *to, const struct metrics_figures *f,
+		       const struct scheduling_view *v)
 {
 	const struct metric_rows node = METRIC_ROWS(f, f->node.is_node ? 1 : 0);
+	const struct metric_rows view = METRIC_ROWS(v, f->node.is_node ? 1 : 0);
 
 	prometheus_write(to, node_metrics, ARRAY_LEN(node_metrics), &node);
+	prometheus_write(to, node_view_metrics, ARRAY_LEN(node_view_metrics), &view);
 }
 
 void metrics_write(struct buf *to, const struct metrics_figures *f, const struct scheduling_view *v)
@@ -250,7 +259,7 @@ void metrics_write(struct buf *to, const struct metrics_figures *f, const struct
 	write_online(to, v);
 	write_webhooks(to, f);
 	write_traces(to, f);
-	write_node(to, f);
+	write_node(to, f, v);
 }
 
 /* ---- figures ---- */

@@ -235,6 +235,7 @@ static void lane_view(struct filling *f, const struct lane *lane, struct slice u
 	struct limit_state state = limit_state(lane->limit, f->now_us);
 	struct view_lane *to = f->lane++;
 
+	state.online -= target_of(lane->upstream)->online_heard;
 	*to = (struct view_lane){
 		.upstream = upstream,
 		.model = text_copy(f, lane->model->name),
@@ -285,7 +286,7 @@ static void upstream_view(struct filling *f, const struct upstream *u)
 		.weight = u->config.weight,
 		.max_concurrency = upstream_most(u),
 		.batch = u->slots.sent,
-		.online = u->slots.online,
+		.online = u->slots.online - target_of(u)->online_heard,
 		.trips = upstream_trips(u),
 		.lanes = f->lane,
 	};
@@ -333,6 +334,16 @@ static void models_view(struct filling *f, const struct model *first, struct sch
 	*f->model++ = others;
 }
 
+/* Those show them: what all nodes show together counts each once. */
+static unsigned online_elsewhere(const struct dispatch *d)
+{
+	unsigned n = 0;
+
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		n += target_of(u)->online_heard;
+	return n;
+}
+
 bool view_make(const struct dispatch *d, const struct view_asked *asked,
 	       struct scheduling_view *ret, struct error *err)
 {
@@ -343,6 +354,7 @@ bool view_make(const struct dispatch *d, const struct view_asked *asked,
 		.whose = asked->whose,
 		.online_requests = d->online_count,
 		.online_waiting = d->online_waiting,
+		.online_elsewhere = online_elsewhere(d),
 		.memory = BUF_OF(VIEW_BYTES_MAX, budget_use(d->config.budget, BUDGET_CALLS)),
 	};
 

@@ -134,6 +134,8 @@ struct scheduling_view {
 	size_t flow_count;
 	unsigned online_requests; /* that have not ended */
 	unsigned online_waiting;  /* of these, those that wait for an upstream */
+	/* Of other nodes, where this one drives, as they tell; in no other count, nor in a sum. */
+	unsigned online_elsewhere;
 	struct buf memory;
 };
 

@@ -190,10 +190,9 @@ def test_counts_that_move_are_seen_on_each(nodes, apis):
     assert set(nodes.counts(mark).values()) == {1}
 
 
-def online_in_flight(api, upstream):
-    found = re.search(rf'^lowtide_upstream_in_flight{{upstream="{upstream}",kind="online"}} (\d+)$',
-                      httpx.get(f"{api.server.url}/metrics").text, re.M)  # fmt: skip
-    return int(found[1])
+def figure(api, name):
+    text = httpx.get(f"{api.server.url}/metrics").text
+    return int(re.search(rf"^{re.escape(name)} (\d+)$", text, re.M)[1])
 
 
 def test_online_requests_are_known_to_whoever_drives(nodes, apis):
@@ -202,11 +201,14 @@ def test_online_requests_are_known_to_whoever_drives(nodes, apis):
     body = {"model": "far-0", "messages": [{"role": "user", "content": f"{mark} | hold:{mark}"}]}
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         calls = [pool.submit(one.http.post, "chat/completions", json=body) for one in apis * 2]
-        wait_until(lambda: sorted(online_in_flight(one, "u-3") for one in apis) == [2, 2, 6],
-                   "its driver knows of all six", 20)  # fmt: skip
+        own = 'lowtide_upstream_in_flight{upstream="u-3",kind="online"}'
+        wait_until(lambda: [figure(one, own) for one in apis] == [2, 2, 2], "each has its own", 20)
+        theirs = "lowtide_node_online_elsewhere"
+        wait_until(lambda: sorted(figure(one, theirs) for one in apis) == [0, 0, 4],
+                   "its driver knows of those of both others", 20)  # fmt: skip
         nodes.upstreams[3].release(mark)
         assert {one.result().status_code for one in calls} == {200}
-    wait_until(lambda: not any(online_in_flight(one, "u-3") for one in apis), "none is in flight", 10)
+    wait_until(lambda: not any(figure(one, theirs) for one in apis), "none is in flight", 10)
 
 
 def test_keys(nodes):

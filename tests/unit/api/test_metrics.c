@@ -117,7 +117,10 @@ static const char of_node[] = HEAD("lowtide_nodes", "gauge",
 	"lowtide_node_spans 5\n"                                                               //
 	HEAD("lowtide_node_buried_total", "counter",
 	     "How often this node's lease ran out and others took what it had.") //
-	"lowtide_node_buried_total 1\n";
+	"lowtide_node_buried_total 1\n"                                          //
+	HEAD("lowtide_node_online_elsewhere", "gauge",
+	     "Online requests of other nodes at upstreams that this node drives.") //
+	"lowtide_node_online_elsewhere 2\n";
 
 /* Without the lines of `text`, the heads alone. */
 static void heads(const char *text, struct buf *to)

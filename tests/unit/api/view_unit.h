@@ -94,4 +94,5 @@ static const struct scheduling_view unit_view = {
 	.other_models = true,
 	.online_requests = 6,
 	.online_waiting = 5,
+	.online_elsewhere = 2,
 };
