@@ -190,12 +190,26 @@ static void on_idle_leave(void *ctx, struct coordinator *c)
 		coordinator_span_leave(c, SPAN_GOES_BACK);
 }
 
+/* Once it returns no line is sent any more; the upstreams are left later, when the others know that this
+ * node drains. */
+static void sending_stop(struct cluster *cl)
+{
+	struct dispatch *d = cl->env->dispatch;
+
+	pthread_mutex_lock(&cl->driven_lock);
+	for (const struct driven_upstream *u = cl->driven; u != NULL; u = u->next)
+		dispatch_drives(d, u->name, false);
+	pthread_mutex_unlock(&cl->driven_lock);
+	(void)dispatch_idle_upstream(d, ""); /* a call, behind which that is done */
+}
+
 /* Those without lines in flight go back at once; what is in flight after `at_most_ms` is dropped. */
 void cluster_drain(struct cluster *cl, uint64_t at_most_ms)
 {
 	uint64_t now_ms = sys.monotonic_ms(), until_ms = now_ms + at_most_ms;
 
 	cl->draining = true;
+	sending_stop(cl);
 	node_drain(cl->node);
 	for (; now_ms < until_ms + GIVE_BACK_MS && cluster_spans(cl) > 0;
 	     now_ms = sys.monotonic_ms()) {

@@ -29,7 +29,7 @@ bool dispatch_open(const struct dispatch_config *config, const struct upstream_c
 	(void)upstreams;
 	(void)ctx;
 	(void)e;
-	assert_ptr_equal(ops, &worker_dispatch_ops);
+	assert_ptr_equal(ops->ended, worker_dispatch_ops.ended);
 	whole.client = config->client;
 	whole.upstreams = upstream_count;
 	whole.stopped = false;
