@@ -113,7 +113,20 @@ static bool left_judge(struct cluster *cl, struct error *err)
 	return true;
 }
 
-/* A window that ends by a wrong clock does not come back. */
+static void on_window(void *ctx, struct coordinator *c)
+{
+	if (coordinator_span_number(c) != COORDINATOR_WHOLE)
+		coordinator_check_window(c, *(const int64_t *)ctx);
+}
+
+/* Of what it has, by the database's clock: its own would end them at another time, for good. */
+static void windows_end(struct cluster *cl)
+{
+	int64_t theirs_s = sys.now_s() - cl->clock_ahead_ms / 1000;
+
+	batch_table_each(cl->table, on_window, &theirs_s);
+}
+
 static bool clock_look(struct cluster *cl, struct error *err)
 {
 	int64_t ahead_ms;
@@ -128,10 +141,12 @@ static bool clock_look(struct cluster *cl, struct error *err)
 	if (was_good && !cluster_clock_is_good(cl))
 		log_warn("clock.off", kv_int("ahead_ms", ahead_ms),
 			 kv_str("hint",
-				"it is not the database's: this node ends no windows, and is "
-				"not ready for clients, until it is set"));
+				"it is not the database's: this node ends windows by that one, and "
+				"is not ready for clients, until its own is set"));
 	else if (!was_good && cluster_clock_is_good(cl))
 		log_info("clock.good");
+	if (!cluster_clock_is_good(cl))
+		windows_end(cl);
 	return true;
 }
 
