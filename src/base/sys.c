@@ -19,9 +19,14 @@ static int64_t clock_off_s(void)
 }
 #endif
 
+/* Not time(): that is the clock of the last tick, up to 10 ms behind what everyone else reads, and
+ * so of a second that was over before the request came. */
 static int64_t real_now_s(void)
 {
-	return (int64_t)time(NULL) + clock_off_s();
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec + clock_off_s();
 }
 
 static uint64_t real_monotonic_ms(void)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 
 #include "base/sys.h"
 
@@ -25,6 +26,20 @@ static void the_table_is_the_real_thing(void **state)
 	uint64_t before = sys.monotonic_ms();
 	usleep(20000);
 	assert_in_range(sys.monotonic_ms() - before, 15, 10000);
+}
+
+/* A caller that has seen a second begin never gets the one before. */
+static void a_second_has_begun_for_all_at_once(void **state)
+{
+	struct timespec now;
+	time_t last;
+
+	(void)state;
+	clock_gettime(CLOCK_REALTIME, &now);
+	last = now.tv_sec;
+	while (now.tv_sec == last)
+		clock_gettime(CLOCK_REALTIME, &now);
+	assert_true(sys.now_s() >= now.tv_sec);
 }
 
 /* ---- short writes, interruptions ---- */
@@ -218,6 +233,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_table_is_the_real_thing),
+		cmocka_unit_test(a_second_has_begun_for_all_at_once),
 		RESTORED(writes_go_on_until_all_is_written),
 		RESTORED(a_write_that_does_nothing_is_an_error_and_no_endless_loop),
 		RESTORED(errors_are_handed_on),
