@@ -6,7 +6,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/log.h"
 #include "base/memory.h"
 #include "base/sys.h"
 #include "pipeline/cluster_impl.h"
@@ -50,7 +49,6 @@ static void on_taken(void *ctx, const char *upstream)
 	cl->driven = u;
 	pthread_mutex_unlock(&cl->driven_lock);
 	dispatch_drives(cl->env->dispatch, upstream, true);
-	log_info("node.drives", kv_str("upstream", upstream));
 	cluster_look(cl);
 }
 
@@ -59,7 +57,6 @@ static void on_leave(void *ctx, const char *upstream)
 	struct cluster *cl = ctx;
 
 	dispatch_drives(cl->env->dispatch, upstream, false);
-	log_info("node.leaves", kv_str("upstream", upstream));
 	pthread_mutex_lock(&cl->driven_lock);
 	for (struct driven_upstream *u = cl->driven; u != NULL; u = u->next)
 		u->leaves = u->leaves || strcmp(u->name, upstream) == 0;
