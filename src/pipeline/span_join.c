@@ -119,22 +119,6 @@ static void ended_tell(const struct joining *j, enum batch_status status)
 		 kv_str("causes", causes.failed ? "" : causes.p));
 }
 
-/* The batch's rows of spans went with its last state, so no row names them: what stays here, after a
- * crash or a fault, the garbage sweep removes. */
-static void parts_remove(const struct joining *j)
-{
-	struct error err;
-
-	for (size_t i = 0; i < j->n; i++) {
-		const struct span_end *end = &j->spans[i].end;
-		const char *const names[] = { end->output.name, end->error.name };
-		for (size_t k = 0; k < ARRAY_LEN(names); k++)
-			if (names[k][0] != '\0' && !blob_remove(j->env->blobs, names[k], &err))
-				log_fault("results.part_not_removed", &err,
-					  kv_str("batch", j->batch.id));
-	}
-}
-
 static bool finish_as(struct joining *j, enum batch_status to, bool *ret_moved, struct error *err)
 {
 	AUTO(buf_free) struct buf errors = BUF(4096);
@@ -181,11 +165,13 @@ static bool finish(struct joining *j, struct error *err)
 		log_warn("order.lost", kv_str("batch", j->batch.id));
 	ended_tell(j, to);
 	trace_tell(j);
-	parts_remove(j);
 	return true;
 }
 
-/* crash, before the last state: result files without a row, of a batch that is joined again. */
+/* The batch's rows of spans go with its last state, so no row names the parts any more: they are the
+ * garbage sweep's, and stay for who reads a page of them.
+ *
+ * crash, before the last state: result files without a row, of a batch that is joined again. */
 bool span_join(struct cluster *cl, struct coordinator_env *env, const char *batch_id,
 	       struct error *err)
 {
