@@ -61,7 +61,7 @@
 	X(upstream_take) X(upstream_release) X(upstream_list) X(online_tell) X(wanted_tell)                                      \
 	X(spans_lock_batch) X(spans_create) X(spans_count) X(spans_whole) X(span_models)                          \
 	X(span_claim) X(span_claimed_pieces) X(span_give_back) X(span_finish_lock) X(span_finish)  \
-	X(span_finish_pieces) X(span_finish_batch) X(span_manifest) X(span_progress)                                \
+	X(span_finish_pieces) X(span_finish_batch) X(span_manifest) X(span_progress) X(batch_states)                                \
 	X(pieces_settle) X(pieces_list)                                                            \
 	X(garbage_mark) X(garbage_due) X(garbage_forget)                                           \
 	X(report_put) X(report_list) X(report_forget)                                              \

@@ -130,6 +130,16 @@ struct span_progress {
 MUST_USE bool store_span_progress(struct db *db, const char (*batches)[ID_SIZE], size_t n,
 				  struct span_progress *ret, struct error *err);
 
+/* Where batches are. */
+struct batch_state {
+	bool is_there;
+	enum batch_status status;
+	enum batch_hold hold;
+};
+/* Of each of `n` batches, however many, into `ret`, in their order. */
+MUST_USE bool store_batches_states(struct db *db, const char (*batches)[ID_SIZE], size_t n,
+				   struct batch_state *ret, struct error *err);
+
 /* The manifest, and how far a batch is: its spans in order. */
 struct span_seen {
 	uint32_t n;

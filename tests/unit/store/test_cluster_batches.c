@@ -198,12 +198,38 @@ static void old_ones_that_are_validating_are_listed(void **state)
 	free(ids);
 }
 
+static void states_of_many_are_one_question(void **state)
+{
+	struct batch b[3];
+	char ids[4][ID_SIZE] = { "batch_of_nobody" };
+	struct batch_state got[4];
+	bool done;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		b[i] = put_spans(&ours, "m", 1, DAY);
+		memcpy(ids[3 - i], b[i].id, ID_SIZE);
+	}
+	MUST(store_batch_hold(store, b[1].id, BATCH_HELD, EPOCH_S, &done, &err));
+	MUST(store_batch_move(store, b[2].id, 1u << BATCH_IN_PROGRESS, BATCH_CANCELLING, EPOCH_S,
+			      &done, &err));
+	MUST(store_batches_states(db, (const char(*)[ID_SIZE])ids, 4, got, &err));
+	assert_false(got[0].is_there);
+	for (unsigned i = 1; i < 4; i++)
+		assert_true(got[i].is_there);
+	assert_true(got[3].status == BATCH_IN_PROGRESS && got[3].hold == BATCH_GOES_ON);
+	assert_true(got[2].status == BATCH_IN_PROGRESS && got[2].hold == BATCH_HELD);
+	assert_true(got[1].status == BATCH_CANCELLING);
+	MUST(store_batches_states(db, NULL, 0, got, &err));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_CLUSTER(a_final_batch_has_no_spans),
 		WITH_CLUSTER(parts_are_known_by_both_their_names),
 		WITH_CLUSTER(progress_is_summed),
+		WITH_CLUSTER(states_of_many_are_one_question),
 		WITH_CLUSTER(a_finish_counts_for_its_day),
 		WITH_CLUSTER(old_ones_that_are_validating_are_listed),
 	};
