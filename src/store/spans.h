@@ -48,9 +48,9 @@ struct span_wanted {
 	size_t n_full;
 };
 
-/* The models of batches that are in progress, those with shorter names; "": some batch has several. A
- * malloc'ed array. */
-#define SPAN_MODEL_SIZE 256
+/* The models of batches that are in progress, but for longer names than an input's index has; "": some
+ * batch has several. A malloc'ed array. */
+#define SPAN_MODEL_SIZE 257
 MUST_USE bool store_span_models(struct db *db, char (**ret)[SPAN_MODEL_SIZE], size_t *ret_n,
 				struct error *err);
 

@@ -198,6 +198,30 @@ static void old_ones_that_are_validating_are_listed(void **state)
 	free(ids);
 }
 
+/* As long as an input's index has them, in bytes, of whatever characters; what is longer is nobody's fault. */
+static void models_of_any_characters_are_listed(void **state)
+{
+	char longest[257], wide[401], (*listed)[SPAN_MODEL_SIZE];
+	size_t n, seen = 0;
+
+	(void)state;
+	memset(longest, 'm', 256);
+	for (size_t i = 0; i < 400; i += 2)
+		memcpy(wide + i, "\xc3\xa4", 2);
+	longest[256] = wide[400] = '\0';
+	put_spans(&ours, wide, 1, DAY);
+	wide[256] = '\0';
+	put_spans(&ours, longest, 1, DAY);
+	put_spans(&ours, wide, 1, DAY);
+	put_spans(&ours, wide, 1, DAY);
+	MUST(store_span_models(db, &listed, &n, &err));
+	assert_int_equal(n, 2);
+	for (size_t i = 0; i < n; i++)
+		seen += strcmp(listed[i], longest) == 0 || strcmp(listed[i], wide) == 0;
+	assert_int_equal(seen, 2);
+	free(listed);
+}
+
 static void states_of_many_are_one_question(void **state)
 {
 	struct batch b[3];
@@ -229,6 +253,7 @@ int main(void)
 		WITH_CLUSTER(a_final_batch_has_no_spans),
 		WITH_CLUSTER(parts_are_known_by_both_their_names),
 		WITH_CLUSTER(progress_is_summed),
+		WITH_CLUSTER(models_of_any_characters_are_listed),
 		WITH_CLUSTER(states_of_many_are_one_question),
 		WITH_CLUSTER(a_finish_counts_for_its_day),
 		WITH_CLUSTER(old_ones_that_are_validating_are_listed),
