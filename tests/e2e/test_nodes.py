@@ -15,7 +15,7 @@ from support import server as program
 from support.api import FINAL, output_text
 from support.events import Events
 from support.jsonl import fresh, jsonl, line, numbered
-from support.nodes import Nodes
+from support.nodes import Nodes, serving
 from support.receiver import Receiver
 from support.wire import wait_until
 
@@ -32,12 +32,11 @@ def configured(urls):
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory, cluster, store):
-    made = Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, upstreams=6, config=configured,
-                 settings={"execution.concurrency": CONCURRENCY, "online.reserve": 0,
-                           "limits.window_min": "1s", "webhooks.allow_private": "true"})  # fmt: skip
-    made.wait_even()
-    yield made
-    made.close()
+    settings = {"execution.concurrency": CONCURRENCY, "online.reserve": 0, "limits.window_min": "1s",
+                "webhooks.allow_private": "true"}  # fmt: skip
+    with serving(Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, upstreams=6, config=configured,
+                       settings=settings)) as made:  # fmt: skip
+        yield made
 
 
 def same(apis, path, status=200):

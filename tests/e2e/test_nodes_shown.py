@@ -5,10 +5,9 @@ import re
 
 import httpx
 import pytest
-from support import s3
 from support.api import Api
 from support.jsonl import fresh, numbered
-from support.nodes import Nodes
+from support.nodes import Nodes, serving
 from support.terminal import client
 from support.wire import wait_until
 
@@ -16,23 +15,9 @@ MOVES = {"is_self", "lease_left_s"}
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory, cluster):
-    store = s3.start()
-    made = Nodes(tmp_path_factory.mktemp("shown"), cluster, store)
-    made.wait_even()
-    yield made
-    made.close()
-    store.stop()
-
-
-@pytest.fixture(scope="module")
-def boss(nodes):
-    """An Api of each node, with an operator's key."""
-    key = nodes.server(0).operator_key()
-    made = [Api(one, key) for one in nodes.servers]
-    yield made
-    for one in made:
-        one.close()
+def nodes(tmp_path_factory, cluster, store):
+    with serving(Nodes(tmp_path_factory.mktemp("shown"), cluster, store)) as made:
+        yield made
 
 
 def listed(api):

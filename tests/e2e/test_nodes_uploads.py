@@ -8,7 +8,7 @@ import json
 import pytest
 from support.api import check_error, check_file
 from support.jsonl import fresh, jsonl, line, numbered
-from support.nodes import Nodes
+from support.nodes import Nodes, serving
 from support.wire import wait_until
 
 MB = 1 << 20
@@ -16,10 +16,9 @@ MB = 1 << 20
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory, cluster, store):
-    made = Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, settings={"online.reserve": 0})
-    made.wait_even()
-    yield made
-    made.close()
+    settings = {"online.reserve": 0}
+    with serving(Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, settings=settings)) as made:
+        yield made
 
 
 def together(*calls):

@@ -2,12 +2,14 @@
 every line.
 
     nodes = Nodes(directory, cluster, store)     # three nodes, three upstreams
+    with serving(nodes): ...                     # they have shared the upstreams, and are closed at its end
     nodes.api(0), nodes.server(1)                # all have one key
     seen = nodes.acknowledged(batch)             # what may not be sent again from now on
     ...
     nodes.check(batch, mark, count, seen)
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 
 from support import server as program
 from support.api import Api, Watch
-from support.jsonl import fresh
+from support.jsonl import fresh, numbered
 from support.journal import lines_of
 from support.server import Server
 from support.upstream import Answer, Upstream
@@ -211,6 +213,12 @@ class Nodes:
 
     # ---- lines ----
 
+    def in_the_middle(self, mark, count, least, **more):
+        """A batch of numbered(mark, count), made through the first, of which so many lines have ended."""
+        batch = self.api(0).create(numbered(mark, count), **more)
+        self.wait_acknowledged(batch, least)
+        return batch
+
     def sent(self, prefix):
         return sum(one.sent(prefix) for one in self.upstreams)
 
@@ -265,3 +273,23 @@ class Nodes:
 
     def command(self, *words, n=0, **more):
         return program.run(*words, *self.servers[n].place(), **more)
+
+
+@contextlib.contextmanager
+def serving(nodes):
+    """The nodes, once they have shared the upstreams; they are closed at the end, whatever ends the block."""
+    try:
+        nodes.wait_even()
+        yield nodes
+    finally:
+        nodes.close()
+
+
+def are_ready(nodes, status, words="", which=range(3)):
+    """That /readyz of those says so, each within one look."""
+
+    def look():
+        found = [nodes.ready(n) for n in which]
+        return all(code == status and re.search(words, said) for code, said in found)
+
+    return look
