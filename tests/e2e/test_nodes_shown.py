@@ -91,7 +91,7 @@ def test_spans_are_counted(nodes, boss):
 
 def test_one_that_is_set_otherwise_leaves_and_is_shown(nodes, boss):
     """Of four nodes the odd one is marked, whichever answers; in `lowtide top`, too."""
-    made = nodes._make()
+    made = nodes.make()
     made.settings = {**made.settings, "execution.max_attempts": 2}
     made.start()
     odd = f":{made.port}"
@@ -120,7 +120,7 @@ def test_one_that_is_frozen_and_goes_on(nodes, boss):
     nodes.freeze(2)
     try:
         wait_until(lambda: len(listed(boss[0])["data"]) == 2, "others have buried it", 30)
-        assert figures(boss[1])["lowtide_nodes"] == 2
+        wait_until(lambda: figures(boss[1])["lowtide_nodes"] == 2, "the other knows, too", 20)
     finally:
         nodes.thaw(2)
     wait_until(lambda: figures(boss[2])["lowtide_node_buried_total"] == 1, "it knows", 20)
