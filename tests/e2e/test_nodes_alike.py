@@ -141,7 +141,7 @@ def test_an_online_request(nodes, boss, apis):
     mark = fresh()
     with apis[0].http.stream("POST", f"{apis[0].server.url}/v1/chat/completions",
                              json={"model": "m-1", "stream": True, "messages":
-                                   [{"role": "user", "content": f"{mark} | stream:2:6"}]}) as answer:  # fmt: skip
+                                   [{"role": "user", "content": f"{mark} | stream:2:60"}]}) as answer:  # fmt: skip
         assert answer.status_code == 200
         whole = alike(boss, "lowtide/scheduling", lambda one: one["online_requests"] == 1, 5)
         assert sum(one["online"] for one in whole["upstreams"]) == 1

@@ -126,7 +126,7 @@ def drop_connections(nodes):
 def test_one_node_after_the_other(nodes, tmp_path):
     """While a batch runs and clients ask, and across it a node of before starts and connects anew."""
     env, mark, before = newer(tmp_path, NEXT), fresh(), known(nodes)
-    nodes.delay = 0.15
+    nodes.delay = 0.25  # it is to last for two starts of a busy machine
     batch = nodes.in_the_middle(mark, COUNT, 200)
     with clients(nodes, batch):
         nodes.server(0).stop()

@@ -184,9 +184,10 @@ def test_a_batch_of_several_nodes_is_one_span(collector, tmp_path, cluster, stor
         nodes.delay = 0.02
         batch = nodes.api(0).run(numbered(fresh(), 4 * 1024))
         (span,) = collector.wait(name="batch")
+        sent = lambda: {one.resource["service.instance.id"] for one in collector.of(name="line")}  # noqa: E731
+        wait_until(lambda: len(sent()) == 2, "both have sent some")
         lines = collector.wait(20, name="line")
         assert {one.parent for one in lines} == {span.id}
-        assert len({one.resource["service.instance.id"] for one in lines}) == 2
         assert span.attributes["lowtide.batch.id"] == batch["id"]
         assert span.attributes["lowtide.lines.completed"] == 4 * 1024
         phases = {one.name for one in collector.of(parent=span.id)} - {"line"}
