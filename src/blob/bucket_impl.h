@@ -42,10 +42,10 @@ struct bucket_object {
 /* The data of one blob. Zeroed it is empty. */
 struct bucket_row {
 	struct bucket_object *objects; /* one behind the other */
-	size_t n, cap;
+	size_t n;
 	uint64_t bytes;   /* of them all */
 	uint64_t *strays; /* starts of objects that are not in the row */
-	size_t strays_n, strays_cap;
+	size_t strays_n;
 	uint64_t index_bytes;
 	bool has_index;
 };

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "blob/bucket_impl.h"
 
@@ -155,20 +156,17 @@ struct bucket_sweep {
 	char id[ID_SIZE];  /* of the object before; "": there was none */
 	int64_t newest;    /* of its objects, Unix s */
 	struct swept *list;
-	size_t n, cap;
+	size_t n;
 	uint64_t removed, lost;
 };
 
 static bool swept_add(struct bucket_sweep *s, enum blob_standing standing, struct error *err)
 {
-	if (s->n == s->cap) {
-		size_t cap = s->cap > 0 ? 2 * s->cap : 16;
-		struct swept *more = realloc(s->list, cap * sizeof(*more));
-		if (more == NULL)
-			return fail_memory(err);
-		s->list = more;
-		s->cap = cap;
-	}
+	struct swept *more = array_room(s->list, s->n, sizeof(*more));
+
+	if (more == NULL)
+		return fail_memory(err);
+	s->list = more;
 	memcpy(s->list[s->n].id, s->id, sizeof(s->id));
 	s->list[s->n++].standing = standing;
 	return true;

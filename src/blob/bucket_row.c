@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "blob/bucket_impl.h"
 
 void bucket_row_free(struct bucket_row *row)
@@ -32,27 +33,21 @@ void bucket_index_key(const char *id, char ret[static BUCKET_KEY_SIZE])
 
 bool bucket_row_reserve(struct bucket_row *row, struct error *err)
 {
-	if (row->n < row->cap)
-		return true;
-	size_t cap = row->cap > 0 ? 2 * row->cap : 4;
-	struct bucket_object *more = realloc(row->objects, cap * sizeof(*more));
+	struct bucket_object *more = array_room(row->objects, row->n, sizeof(*more));
+
 	if (more == NULL)
 		return fail_memory(err);
 	row->objects = more;
-	row->cap = cap;
 	return true;
 }
 
 static bool stray_add(struct bucket_row *row, uint64_t start, struct error *err)
 {
-	if (row->strays_n == row->strays_cap) {
-		size_t cap = row->strays_cap > 0 ? 2 * row->strays_cap : 4;
-		uint64_t *more = realloc(row->strays, cap * sizeof(*more));
-		if (more == NULL)
-			return fail_memory(err);
-		row->strays = more;
-		row->strays_cap = cap;
-	}
+	uint64_t *more = array_room(row->strays, row->strays_n, sizeof(*more));
+
+	if (more == NULL)
+		return fail_memory(err);
+	row->strays = more;
 	row->strays[row->strays_n++] = start;
 	return true;
 }

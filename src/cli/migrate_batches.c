@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/array.h"
 #include "base/attr.h"
 #include "base/sys.h"
 #include "batch/segment.h"
@@ -79,7 +80,7 @@ static bool piece_add(struct batch_walk *w, size_t i, const char *chunk, struct 
 
 	if (g->records.n == 0)
 		return true;
-	more = reallocarray(moved->pieces, moved->n_pieces + 1, sizeof(*more));
+	more = array_room(moved->pieces, moved->n_pieces, sizeof(*more));
 	if (more == NULL)
 		return fail_memory(err);
 	moved->pieces = more;

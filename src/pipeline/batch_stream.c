@@ -4,7 +4,7 @@
  *	(it ends)          they move and go, one after the other; the row says final before
  *	final              the blobs: output and error file, and beside one of them the order
  *
- * Of a batch that nodes share there is nothing to read before it is final: its records are spread over
+ * While nodes run it, the parts of spans that are finished (span_stream.h): other records are spread over
  * chunks, and some are in other nodes' memory.
  *
  * Whoever finds a file of a running batch gone looks at the row again. */
@@ -18,6 +18,7 @@
 
 #include "base/attr.h"
 #include "base/sys.h"
+#include "pipeline/span_stream.h"
 #include "results/order.h"
 #include "results/stream.h"
 
@@ -157,8 +158,10 @@ static bool sources_open(const struct batch_stream_call *call, const struct batc
 	*ret_again = false;
 	if (batch_is_final(b->status))
 		return final_open(call, b, s, err);
-	if (store_is_shared(call->store))
-		return true;
+	if (call->cluster != NULL)
+		return b->status == BATCH_VALIDATING ||
+		       span_stream_open(call->cluster, call->blobs, b->id, call->after, s,
+					ret_again, err);
 	if (!batch_table_with(call->table, b->id, on_stream, &look)) {
 		*ret_again = true;
 		return true;

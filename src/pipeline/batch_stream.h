@@ -10,6 +10,7 @@ struct batch_stream_call {
 	struct store *store;
 	struct blobs *blobs;
 	struct batch_table *table;
+	struct cluster *cluster; /* NULL: this is the one machine */
 	struct budget_use *memory;
 	uint64_t after;
 	unsigned limit;

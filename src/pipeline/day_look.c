@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/sys.h"
 
 #define FLUSH_MS 2000u
@@ -12,21 +13,18 @@
 
 struct count_list {
 	struct token_count *of;
-	size_t n, cap;
+	size_t n;
 	bool failed;
 };
 
 static void list_add(struct count_list *l, const char *id, uint64_t tokens)
 {
-	if (l->n == l->cap) {
-		size_t cap = l->cap == 0 ? 16 : 2 * l->cap;
-		struct token_count *grown = reallocarray(l->of, cap, sizeof(*grown));
-		l->failed = l->failed || grown == NULL;
-		if (grown == NULL)
-			return;
-		l->of = grown;
-		l->cap = cap;
-	}
+	struct token_count *grown = array_room(l->of, l->n, sizeof(*grown));
+
+	l->failed = l->failed || grown == NULL;
+	if (grown == NULL)
+		return;
+	l->of = grown;
 	struct token_count *one = &l->of[l->n++];
 	*one = (struct token_count){ .tokens = tokens };
 	memcpy(one->id, id, strnlen(id, sizeof(one->id) - 1));

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
+
 void journal_marks_clear(struct journal_marks *m)
 {
 	free(m->of);
@@ -14,14 +16,10 @@ void journal_marks_add(struct journal_marks *m, struct journal_mark mark)
 {
 	if (m->n > 0 && mark.number < m->of[m->n - 1].number + MARK_LINES)
 		return;
-	if (m->n == m->room) {
-		size_t room = m->room > 0 ? 2 * m->room : 16;
-		struct journal_mark *more = realloc(m->of, room * sizeof(*more));
-		if (more == NULL)
-			return;
-		m->of = more;
-		m->room = room;
-	}
+	struct journal_mark *more = array_room(m->of, m->n, sizeof(*more));
+	if (more == NULL)
+		return;
+	m->of = more;
 	m->of[m->n++] = mark;
 }
 

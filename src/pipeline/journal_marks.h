@@ -17,7 +17,7 @@ struct journal_mark {
 /* Zero at first. */
 struct journal_marks {
 	struct journal_mark *of; /* ascending */
-	size_t n, room;
+	size_t n;
 };
 
 void journal_marks_clear(struct journal_marks *m);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/sys.h"
 #include "history/history_sum.h"
 
@@ -14,7 +15,7 @@
 void kept_history_done(struct kept_history *k)
 {
 	free(TAKE(k->rows));
-	k->n = k->cap = 0;
+	k->n = 0;
 }
 
 /* ---- organizations ---- */
@@ -27,14 +28,10 @@ static struct ticks_row *row_get(struct kept_history *k, const char *org, int64_
 			return &k->rows[i - 1];
 	if (k->n == KEPT_ROWS_MAX)
 		return NULL;
-	if (k->n == k->cap) {
-		size_t cap = k->cap > 0 ? 2 * k->cap : 16;
-		struct ticks_row *rows = realloc(k->rows, cap * sizeof(*rows));
-		if (rows == NULL)
-			return NULL;
-		k->rows = rows;
-		k->cap = cap;
-	}
+	struct ticks_row *rows = array_room(k->rows, k->n, sizeof(*rows));
+	if (rows == NULL)
+		return NULL;
+	k->rows = rows;
 	struct ticks_row *row = &k->rows[k->n++];
 	*row = (struct ticks_row){ .tick = tick };
 	snprintf(row->org, sizeof(row->org), "%s", org);

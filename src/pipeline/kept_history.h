@@ -10,7 +10,7 @@
 
 struct kept_history {
 	struct ticks_row *rows; /* not told yet: of the tick at hand, too */
-	size_t n, cap;
+	size_t n;
 	uint64_t paces_ms; /* steps that ended before are told */
 	int64_t forgot_at; /* Unix s: when old rows went last */
 };

@@ -149,6 +149,7 @@ bool pipeline_results(struct pipeline *p, struct batch *b, uint64_t after, unsig
 		.store = p->env.store,
 		.blobs = p->env.blobs,
 		.table = &p->batches,
+		.cluster = p->env.cluster,
 		.memory = budget_use(&p->budget, BUDGET_STREAMS),
 		.after = after,
 		.limit = limit,

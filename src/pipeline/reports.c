@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/sys.h"
@@ -185,7 +186,7 @@ void reports_batch_add(struct reports *r, struct report_batch *to)
 
 struct own_batches {
 	struct report_batch *of;
-	size_t n, cap;
+	size_t n;
 };
 
 static struct report_batch *own_get(struct own_batches *own, const char *id)
@@ -196,14 +197,10 @@ static struct report_batch *own_get(struct own_batches *own, const char *id)
 		i++;
 	if (i < own->n)
 		return &own->of[i];
-	if (own->n == own->cap) {
-		size_t cap = own->cap > 0 ? 2 * own->cap : 8;
-		struct report_batch *of = realloc(own->of, cap * sizeof(*of));
-		if (of == NULL)
-			return NULL;
-		own->of = of;
-		own->cap = cap;
-	}
+	struct report_batch *of = array_room(own->of, own->n, sizeof(*of));
+	if (of == NULL)
+		return NULL;
+	own->of = of;
 	report_batch_init(&own->of[own->n], id);
 	return &own->of[own->n++];
 }

@@ -8,8 +8,7 @@
 
 /* ---- of a span ---- */
 
-/* The part beside which the order of both is; NULL: they have no lines. */
-static const char *span_home(const struct span_end *end)
+const char *span_order_home(const struct span_end *end)
 {
 	return end->output.bytes > 0  ? end->output.name
 	       : end->error.bytes > 0 ? end->error.name
@@ -23,28 +22,61 @@ bool span_order_put(struct blobs *blobs, const struct span_end *end, struct buf 
 	size_t n = notes->n / sizeof(struct order_note);
 	AUTO(buf_free) struct buf order = BUF((n + 1) * ORDER_ENTRY_BYTES);
 
-	if (span_home(end) == NULL)
+	if (span_order_home(end) == NULL)
 		return true;
 	if (!order_format((struct order_note *)notes->p, n, &order))
 		return fail_memory(err);
-	return blob_put(blobs, span_home(end), BLOB_INDEX, buf_slice(&order), err);
+	return blob_put(blobs, span_order_home(end), BLOB_INDEX, buf_slice(&order), err);
 }
 
 /* ---- of the whole ---- */
 
+static int by_end(const void *a, const void *b)
+{
+	const struct span_seen *x = *(const struct span_seen *const *)a;
+	const struct span_seen *y = *(const struct span_seen *const *)b;
+
+	if (x->after < 0 || y->after < 0)
+		return x->after < 0 && y->after < 0 ? (x->n > y->n) - (x->n < y->n)
+						    : (x->after < 0) - (y->after < 0);
+	return (x->after > y->after) - (x->after < y->after);
+}
+
+const struct span_seen **span_order_of(const struct span_seen *spans, size_t n)
+{
+	const struct span_seen **sorted = calloc(n + 1, sizeof(const struct span_seen *));
+
+	for (size_t i = 0; sorted != NULL && i < n; i++)
+		sorted[i] = &spans[i];
+	if (sorted != NULL)
+		qsort(sorted, n, sizeof(const struct span_seen *), by_end);
+	return sorted;
+}
+
 struct joined_order {
 	struct blob_writer *to;
-	struct order_entry *entries;        /* ENTRIES_AT_ONCE */
-	uint64_t output_bytes, error_bytes; /* of the spans before */
+	struct order_entry *entries;  /* ENTRIES_AT_ONCE */
+	uint64_t output_at, error_at; /* where the parts at hand are in the result files */
 };
+
+/* Result files have the parts in the order of their numbers. */
+static void parts_find(struct joined_order *j, const struct span_seen *spans,
+		       const struct span_seen *of)
+{
+	j->output_at = j->error_at = 0;
+	for (const struct span_seen *s = spans; s < of; s++) {
+		j->output_at += s->end.output.bytes;
+		j->error_at += s->end.error.bytes;
+	}
+}
 
 static void entries_shift(const struct joined_order *j, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (j->entries[i].length > 0)
 			j->entries[i].place += (j->entries[i].place & ORDER_ERROR) != 0
-						       ? j->error_bytes
-						       : j->output_bytes;
+						       ? j->error_at
+						       : j->output_at;
 }
 
 static bool entries_write(const struct joined_order *j, size_t n, struct error *err)
@@ -78,14 +110,12 @@ static bool span_add(struct joined_order *j, struct blobs *blobs, const struct s
 {
 	struct blob_reader *from;
 
-	if (span_home(end) == NULL)
+	if (span_order_home(end) == NULL)
 		return true;
-	if (!blob_open(blobs, span_home(end), BLOB_INDEX, &from, err))
+	if (!blob_open(blobs, span_order_home(end), BLOB_INDEX, &from, err))
 		return false;
 	bool ok = span_copy(j, end, from, err);
 	blob_reader_close(from);
-	j->output_bytes += end->output.bytes;
-	j->error_bytes += end->error.bytes;
 	return ok;
 }
 
@@ -93,14 +123,17 @@ static bool all_write(struct joined_order *j, struct blobs *blobs, const struct 
 		      size_t n, struct error *err)
 {
 	AUTO(buf_free) struct buf header = BUF(2 * ORDER_ENTRY_BYTES);
+	AUTO(auto_free) const struct span_seen **sorted = span_order_of(spans, n);
 	struct order_note none = { 0 };
 
 	j->entries = malloc(ENTRIES_AT_ONCE * sizeof(*j->entries));
-	if (j->entries == NULL || !order_format(&none, 0, &header))
+	if (sorted == NULL || j->entries == NULL || !order_format(&none, 0, &header))
 		return fail_memory(err);
 	bool ok = blob_write(j->to, buf_slice(&header), err);
-	for (size_t i = 0; ok && i < n; i++)
-		ok = span_add(j, blobs, &spans[i].end, err);
+	for (size_t i = 0; ok && i < n; i++) {
+		parts_find(j, spans, sorted[i]);
+		ok = span_add(j, blobs, &sorted[i]->end, err);
+	}
 	return ok;
 }
 

@@ -1,7 +1,7 @@
 /* span_order.h: where each line of a batch stands in its result files (results/order.h), where these are made of
  * spans' parts: each span has an order of its parts, and the batch's is made of those. Lines are numbered
- * span after span, and within one as they were appended: what nodes have ended beside each other has no
- * order of ending that all of them know. Private to pipeline/. */
+ * span after span as these were finished, and within one as they were appended: what nodes have ended beside
+ * each other has no order of ending that all of them know. Private to pipeline/. */
 #pragma once
 
 #include "base/buf.h"
@@ -9,11 +9,17 @@
 #include "results/order.h"
 #include "store/spans.h"
 
+/* The spans as their lines are numbered; those of which it is not known when they were finished, or which
+ * are open, come last. A malloc'ed array; NULL: no memory. */
+const struct span_seen **span_order_of(const struct span_seen *spans, size_t n);
+/* The part beside which the order of both is; NULL: they have no lines. */
+const char *span_order_home(const struct span_end *end);
+
 /* Puts the order of a span's parts beside the first of them that has lines. `notes`: struct order_note,
  * whose numbers are 1 to their count. */
 MUST_USE bool span_order_put(struct blobs *blobs, const struct span_end *end, struct buf *notes,
 			     struct error *err);
-/* Puts the order of the whole at its homes. *ret_known false: that of a span is gone, and so there is none,
+/* Puts the order of the whole, `spans` by number, at its homes. *ret_known false: that of a span is gone, and so there is none,
  * or another node has joined the batch meanwhile. The result files have all lines either way. */
 MUST_USE bool span_order_join(struct blobs *blobs, const struct span_seen *spans, size_t n,
 			      const struct order_homes *homes, bool *ret_known, struct error *err);

@@ -14,6 +14,7 @@
 #include "results/order.h"
 
 #define SWEEP_AT_ONCE 64
+#define DIR_BYTES 420u
 
 /* ---- while the server runs ---- */
 
@@ -140,18 +141,26 @@ static bool journal_sweep(struct sweep *s, const char *dir, const char *name, ui
 	return true;
 }
 
-static bool journals_sweep(struct sweep *s, struct error *err)
+/* The directory of journals, which is made if there is none: the caller's to close. */
+static bool journals_open(const struct sweep *s, char dir[static DIR_BYTES], DIR **ret,
+			  struct error *err)
 {
-	char dir[420];
-	uint64_t lost = 0;
-	bool ok = true;
-
-	snprintf(dir, sizeof(dir), "%s/batches", s->data_dir);
+	snprintf(dir, DIR_BYTES, "%s/batches", s->data_dir);
 	if (!sys_make_dir(dir))
 		return fail_sys(err, errno, "making %s", dir);
-	DIR *d = opendir(dir);
-	if (d == NULL)
-		return fail_sys(err, errno, "reading %s", dir);
+	*ret = opendir(dir);
+	return *ret != NULL || fail_sys(err, errno, "reading %s", dir);
+}
+
+static bool journals_sweep(struct sweep *s, struct error *err)
+{
+	char dir[DIR_BYTES];
+	uint64_t lost = 0;
+	bool ok = true;
+	DIR *d;
+
+	if (!journals_open(s, dir, &d, err))
+		return false;
 	for (struct dirent *e; ok && (e = readdir(d)) != NULL;)
 		ok = journal_sweep(s, dir, e->d_name, &lost, err);
 	closedir(d);
@@ -179,14 +188,11 @@ void sweep_unknown(struct sweep *s, int64_t lost_at)
 
 bool sweep_scratch(struct sweep *s, struct error *err)
 {
-	char dir[420], path[800];
+	char dir[DIR_BYTES], path[DIR_BYTES + 400];
+	DIR *d;
 
-	snprintf(dir, sizeof(dir), "%s/batches", s->data_dir);
-	if (!sys_make_dir(dir))
-		return fail_sys(err, errno, "making %s", dir);
-	DIR *d = opendir(dir);
-	if (d == NULL)
-		return fail_sys(err, errno, "reading %s", dir);
+	if (!journals_open(s, dir, &d, err))
+		return false;
 	for (struct dirent *e; (e = readdir(d)) != NULL;) {
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
 		if (strstr(e->d_name, ".journal") != NULL && unlink(path) != 0)

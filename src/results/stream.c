@@ -71,7 +71,7 @@ static bool find_merged(struct stream *s, size_t *ret_missing, struct error *err
 	entries = malloc(count * sizeof(*entries) + 1);
 	if (entries == NULL)
 		return fail_memory(err);
-	if (!order_read(s->from.order, s->after + 1, entries, count, &n, err))
+	if (!order_read(s->from.order, s->after - s->from.before + 1, entries, count, &n, err))
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		const struct order_entry *e = &entries[i];

@@ -23,6 +23,7 @@ struct stream_sources {
 	uint64_t journal_at;                /* a record of it from where on the page's are */
 	uint64_t journal_end;
 	uint64_t records; /* lines of the batch */
+	uint32_t before;  /* numbers up to here stand elsewhere: the order begins behind them */
 	uint32_t last;    /* numbers up to here may be shown */
 };
 void stream_sources_close(struct stream_sources *s); /* NULL members are fine */

@@ -17,6 +17,7 @@
 
 #include <stdint.h>
 
+#include "base/array.h"
 #include "base/attr.h"
 #include "base/error.h"
 #include "base/id.h"
@@ -201,9 +202,3 @@ MUST_USE bool sql_run(struct db *db, enum sql id, const struct value *values, ui
 /* A statement that gives a single number; 0 if it gives none. */
 MUST_USE bool sql_number(struct db *db, enum sql id, const struct value *values, int64_t *ret,
 			 struct error *err);
-
-/* ---- growing results ---- */
-
-/* Makes room for one more element after `n` in the malloc'ed `array`: the array, perhaps moved, or
- * NULL (then it is as it was). */
-MUST_USE void *array_room(void *array, size_t n, size_t element_size);

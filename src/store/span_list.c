@@ -100,6 +100,7 @@ static bool seen_read(struct query *q, void *to, struct error *err)
 
 	*ret = (struct span_seen){ .n = (uint32_t)query_u64(q) };
 	ret->is_finished = query_int(q) != 0;
+	ret->after = query_int(q);
 	part_read(q, &ret->end.output);
 	part_read(q, &ret->end.error);
 	span_counts_read(q, &ret->end.counts, &ret->end.usage);

@@ -134,6 +134,7 @@ MUST_USE bool store_span_progress(struct db *db, const char (*batches)[ID_SIZE],
 struct span_seen {
 	uint32_t n;
 	bool is_finished;
+	int64_t after; /* so many of the batch were finished before it; -1: that is not known */
 	struct span_end end; /* counts and usage so far; causes and parts once it is finished */
 };
 /* A malloc'ed array. */

@@ -60,9 +60,9 @@ static const struct order_homes homes = { "file-o", "file-e" };
 static void one_span_behind_the_other(void **state)
 {
 	struct span_seen spans[] = {
-		{ .n = 0, .end = span_put("part-1", "part-2", 0) },
-		{ .n = 1 }, /* no line of it stands anywhere */
-		{ .n = 2, .end = span_put("part-3", "part-4", 3) },
+		{ .n = 0, .after = 0, .end = span_put("part-1", "part-2", 0) },
+		{ .n = 1, .after = 1 }, /* no line of it stands anywhere */
+		{ .n = 2, .after = 2, .end = span_put("part-3", "part-4", 3) },
 	};
 	const struct order_entry expected[] = {
 		{ 0, 10, 0 },  { ORDER_ERROR, 7, 1 },     { 10, 10, 2 },
@@ -77,11 +77,41 @@ static void one_span_behind_the_other(void **state)
 	assert_order("file-e", expected, 6);
 }
 
+/* The files have them by number. */
+static void as_they_were_finished(void **state)
+{
+	struct span_seen spans[] = {
+		{ .n = 0, .after = -1, .end = span_put("part-11", "part-12", 0) },
+		{ .n = 1, .after = 1, .end = span_put("part-13", "part-14", 3) },
+		{ .n = 2, .after = 0, .end = span_put("part-15", "part-16", 6) },
+		{ .n = 3, .after = -1 },
+	};
+	const struct order_homes others = { "file-r", "file-s" };
+	const struct order_entry expected[] = {
+		{ 40, 10, 6 }, { ORDER_ERROR | 14, 7, 7 }, { 50, 10, 8 },
+		{ 20, 10, 3 }, { ORDER_ERROR | 7, 7, 4 },  { 30, 10, 5 },
+		{ 0, 10, 0 },  { ORDER_ERROR, 7, 1 },      { 10, 10, 2 },
+	};
+	bool known;
+
+	(void)state;
+	const struct span_seen **sorted = span_order_of(spans, 4);
+	assert_non_null(sorted);
+	const uint32_t numbers[] = { 2, 1, 0, 3 };
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(sorted[i]->n, numbers[i]);
+	free(sorted);
+	assert_true(span_order_join(blobs, spans, 4, &others, &known, &err));
+	assert_true(known);
+	assert_order("file-r", expected, 9);
+	assert_order("file-s", expected, 9);
+}
+
 static void a_span_whose_order_is_gone_or_not_whole(void **state)
 {
 	struct span_seen spans[] = {
-		{ .n = 0, .end = span_put("part-5", "part-6", 0) },
-		{ .n = 1, .end = span_put("part-7", "part-8", 3) },
+		{ .n = 0, .after = 0, .end = span_put("part-5", "part-6", 0) },
+		{ .n = 1, .after = 1, .end = span_put("part-7", "part-8", 3) },
 	};
 	const struct order_homes others = { "file-p", "file-q" };
 	struct blob_reader *r;
@@ -103,6 +133,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_span_behind_the_other, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(as_they_were_finished, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_span_whose_order_is_gone_or_not_whole, set_up,
 						tear_down),
 	};

@@ -174,6 +174,32 @@ static void check(struct stream *s, uint32_t first, uint32_t last, uint32_t hole
 	stream_close(s);
 }
 
+/* Its own numbers begin at 1; the page's, at those of who stands before it. */
+static void an_order_behind_others(void **state)
+{
+	const uint32_t before = 1000;
+	struct merge_state m;
+	struct stream *s;
+	struct error err;
+	char want[3000], got[3000];
+	size_t some;
+
+	(void)state;
+	merge(LINES, 0, &m);
+	struct stream_sources from = { .output_bytes = m.output_bytes,
+				       .before = before,
+				       .last = before + LINES };
+	from.order = file_reader(path[1]);
+	assert_true(blob_open(blobs, OUTPUT_ID, BLOB_DATA, &from.output, &err));
+	assert_true(stream_open(&from, before + 10, LINES, NULL, &s, &err));
+	assert_int_equal(stream_last(s), before + LINES);
+	size_t n = line_make(11, want);
+	assert_true(stream_read(s, 0, got, n, &some, &err));
+	assert_int_equal(some, n);
+	assert_memory_equal(want, got, n);
+	stream_close(s);
+}
+
 static void pages_come_from_both(void **state)
 {
 	(void)state;
@@ -352,6 +378,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(pages_come_from_both),
+		TEST(an_order_behind_others),
 		TEST(numbers_without_a_line_are_passed_over),
 		TEST(what_is_not_merged_for_good_is_read_from_the_journal),
 		TEST(a_damaged_record_is_passed_over),

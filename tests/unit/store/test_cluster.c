@@ -354,6 +354,10 @@ static void the_last_span_ends_the_batch(void **state)
 	MUST(store_spans_whole(db, 10, &whole, &n, &err));
 	assert_int_equal(n, 0);
 	free(whole);
+	MUST(store_span_manifest(db, b.id, &seen, &n, &err));
+	assert_int_equal(seen[0].after, -1);
+	assert_int_equal(seen[1].after, 0);
+	free(seen);
 	assert_false(finish((struct owner){ 1, 2 }, &s[0], &last));
 	assert_int_equal(status_of(b.id), BATCH_IN_PROGRESS);
 	assert_int_equal(hand("SELECT count(*) FROM journal_pieces"), 1);
@@ -375,6 +379,8 @@ static void the_last_span_ends_the_batch(void **state)
 	assert_int_equal(n, 2);
 	assert_int_equal(seen[0].n, 0);
 	assert_true(seen[0].is_finished);
+	assert_int_equal(seen[0].after, 1);
+	assert_int_equal(seen[1].after, 0);
 	assert_string_equal(seen[0].end.output.name, "part-0-1");
 	assert_int_equal(seen[0].end.output.bytes, 1000);
 	assert_string_equal(seen[0].end.error.name, "");

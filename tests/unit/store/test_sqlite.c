@@ -117,21 +117,6 @@ static void a_row_that_makes_no_sense_is_an_error(void **state)
 	}
 }
 
-static void room_grows_by_doubling(void **state)
-{
-	int *array = NULL;
-
-	(void)state;
-	for (int n = 0; n < 1000; n++) {
-		array = array_room(array, (size_t)n, sizeof(*array));
-		assert_non_null(array);
-		array[n] = n; /* ASan tells if there is no room */
-	}
-	for (int n = 0; n < 1000; n++)
-		assert_int_equal(array[n], n);
-	free(array);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,7 +124,6 @@ int main(void)
 		WITH_STORE(the_indexes_are_those_that_the_comment_names),
 		WITH_STORE(readers_cannot_write),
 		WITH_STORE(a_row_that_makes_no_sense_is_an_error),
-		WITH_STORE(room_grows_by_doubling),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

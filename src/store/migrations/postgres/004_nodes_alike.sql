@@ -34,3 +34,7 @@ CREATE UNLOGGED TABLE batch_paces (
 	lines  TEXT NOT NULL,
 	PRIMARY KEY (batch, node)
 ) WITH (fillfactor = 50);
+
+-- Of a finished span: how many of its batch were finished before it. By that its lines are numbered where
+-- results are shown as they end. NULL: it is open, or a node of an earlier version finished it.
+ALTER TABLE spans ADD COLUMN finished_after INTEGER;
