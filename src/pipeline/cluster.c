@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/sys.h"
 #include "pipeline/cluster_impl.h"
 #include "pipeline/span_cut.h"
 
@@ -29,7 +30,19 @@ void cluster_db_return(struct cluster *cl, struct db *db)
 	pthread_cond_signal(&cl->db_idle);
 }
 
-/* ---- looks ---- */
+/* ---- tasks ---- */
+
+void cluster_ask(struct cluster *cl, struct cluster_task *t)
+{
+	if (cl->started && !cl->env->closing && atomic_fetch_add(&t->asked, 1) == 0)
+		workers_post(cl->env->workers, &t->work, t->fn, cl);
+}
+
+void cluster_task_end(struct cluster *cl, struct cluster_task *t, unsigned asked)
+{
+	if (atomic_fetch_sub(&t->asked, asked) != asked && !cl->env->closing)
+		workers_post(cl->env->workers, &t->work, t->fn, cl);
+}
 
 void cluster_look(struct cluster *cl)
 {
@@ -39,8 +52,12 @@ void cluster_look(struct cluster *cl)
 
 void cluster_check(struct cluster *cl)
 {
-	if (cl->started && !cl->env->closing && atomic_fetch_add(&cl->looks, 1) == 0)
-		workers_post(cl->env->workers, &cl->look_work, cl->look_fn, cl);
+	cluster_ask(cl, &cl->look);
+}
+
+bool cluster_is_closing(const struct cluster *cl)
+{
+	return cl->env->closing;
 }
 
 /* ---- calls of span coordinators ---- */
@@ -66,6 +83,17 @@ static void ended_add(struct cluster *cl, const char *batch)
 	if (cl->ended_n < CLUSTER_ENDED)
 		memcpy(cl->ended[cl->ended_n++], batch, ID_SIZE);
 	pthread_mutex_unlock(&cl->ended_lock);
+	cluster_ask(cl, &cl->join);
+}
+
+bool cluster_ended_take(struct cluster *cl, char id[static ID_SIZE])
+{
+	pthread_mutex_lock(&cl->ended_lock);
+	bool any = cl->ended_n > 0;
+	if (any)
+		memcpy(id, cl->ended[--cl->ended_n], ID_SIZE);
+	pthread_mutex_unlock(&cl->ended_lock);
+	return any;
 }
 
 bool cluster_finish(struct cluster *cl, struct owner me, const struct span_lent *span,
@@ -122,5 +150,10 @@ bool cluster_clock_is_good(const struct cluster *cl)
 {
 	int64_t ahead_ms = cl->clock_ahead_ms;
 
-	return llabs(ahead_ms) < CLOCK_OFF_MS;
+	return cl->clock_is_known && llabs(ahead_ms) < CLOCK_OFF_MS;
+}
+
+int64_t cluster_now_s(const struct cluster *cl)
+{
+	return sys.now_s() - cl->clock_ahead_ms / 1000;
 }
