@@ -81,15 +81,6 @@ static bool is_of_before(const struct chunks *c, const struct recorded *part)
 	return lent->epoch != c->owner.epoch || lent->node != c->owner.node;
 }
 
-static bool pieces_settle(struct chunks *c, size_t n, struct error *err)
-{
-	struct db *db = cluster_db_borrow(c->cluster);
-	bool ok = store_pieces_settle(db, c->owner, c->name, c->pieces, n, err);
-
-	cluster_db_return(c->cluster, db);
-	return ok;
-}
-
 bool chunks_publish(struct chunks *c, struct recorded *parts, size_t n, struct error *err)
 {
 	if (c->number == 0 && !chunk_begin(c, parts, n, err))
@@ -97,7 +88,8 @@ bool chunks_publish(struct chunks *c, struct recorded *parts, size_t n, struct e
 	if (!c->is_put && !objects_put(c->blobs, c->name, buf_slice(&c->bytes), err))
 		return false;
 	c->is_put = true;
-	if (!pieces_settle(c, n, err))
+	if (!store_pieces_settle(cluster_recorder_db(c->cluster), c->owner, c->name, c->pieces, n,
+				 err))
 		return false;
 	bool refused = false;
 	for (size_t i = 0; i < n; i++) {

@@ -16,11 +16,11 @@
 static bool progress_read(struct cluster *cl, const char (*ids)[ID_SIZE], size_t n,
 			  struct span_progress *ret, struct error *err)
 {
-	struct db *db = cluster_db_borrow(cl);
+	struct db *db = cluster_view_db_borrow(cl);
 	bool ok = store_span_progress(db, ids, n, ret, err) ||
 		  (err->kind == ERR_UNAVAILABLE && store_span_progress(db, ids, n, ret, err));
 
-	cluster_db_return(cl, db);
+	cluster_view_db_return(cl, db);
 	return ok;
 }
 
