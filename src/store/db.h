@@ -35,7 +35,7 @@
 	X(day_add) X(day_add_of_batch) X(day_get) X(day_list) X(day_counted) X(day_forget)         \
 	X(org_limit_list) X(org_limit_put) X(org_limit_drop)                                       \
 	X(key_insert) X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count)              \
-	X(call_insert) X(call_by_key) X(call_by_content) X(call_forget)                            \
+	X(call_insert) X(call_by_key) X(call_by_content) X(call_last) X(call_forget)                            \
 	X(file_insert) X(file_get) X(file_usage) X(file_cursor)                                    \
 	X(file_list_desc) X(file_list_asc) X(file_list_purpose_desc) X(file_list_purpose_asc)      \
 	X(file_delete) X(file_expire) X(file_next_expiry) X(file_forget)                           \
