@@ -3,6 +3,7 @@
 #include "coordinator_unit.h"
 
 #include "blob/objects.h"
+#include "memory_fault.h"
 #include "node/node.h"
 #include "pipeline/cluster.h"
 #include "pipeline/span_order.h"
@@ -238,6 +239,30 @@ static void test_counting_is_free_while_the_order_is_put(void **state)
 	assert_order(cluster.end.output.name, in_order, LINES);
 }
 
+/* ---- memory is out ---- */
+
+/* What it did not take over is the caller's. */
+static void test_there_is_no_memory_for_it(void **state)
+{
+	(void)state;
+	const struct owner me = { .node = 7, .epoch = 1 };
+
+	batch_of_nobody();
+	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
+		struct span_lent lent = span_lent();
+		lent.pieces = calloc(1, sizeof(*lent.pieces));
+		memory_fail(&s);
+		bool ok = coordinator_new_span(&w.env, &lent, me, &w.c, &err);
+		memory_restore(&s);
+		if (ok)
+			coordinator_free(TAKE(w.c));
+		else
+			assert_no_memory(&err);
+		span_lent_done(&lent);
+		assert_int_equal(w.env.unread, 0);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, span_setup, span_teardown)
 
 int main(void)
@@ -246,6 +271,7 @@ int main(void)
 		TEST(test_a_span_ends_with_its_parts_and_their_order),
 		TEST(test_by_completion_the_order_is_that_of_the_part),
 		TEST(test_counting_is_free_while_the_order_is_put),
+		TEST(test_there_is_no_memory_for_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
