@@ -73,14 +73,6 @@ static bool chunk_begin(struct chunks *c, const struct recorded *parts, size_t n
 	return true;
 }
 
-/* Of spans that were lent to an epoch of this node that is over nothing can be settled any more. */
-static bool is_of_before(const struct chunks *c, const struct recorded *part)
-{
-	const struct owner *lent = &worker_span(part->owner)->owner;
-
-	return lent->epoch != c->owner.epoch || lent->node != c->owner.node;
-}
-
 static bool pieces_settle(struct chunks *c, size_t n, struct error *err)
 {
 	struct db *db = cluster_db_borrow(c->cluster);
@@ -101,7 +93,7 @@ bool chunks_publish(struct chunks *c, struct recorded *parts, size_t n, struct e
 		return false;
 	bool refused = false;
 	for (size_t i = 0; i < n; i++) {
-		parts[i].is_lost = !c->pieces[i].is_held || is_of_before(c, &parts[i]);
+		parts[i].is_lost = !c->pieces[i].is_held;
 		refused = refused || parts[i].is_lost;
 	}
 	if (refused)
