@@ -11,7 +11,7 @@
  * end is that of the span. It is gone when the span is finished, given back or lost.
  *
  * Threads: any. A call that has an error borrows a connection and waits for the database; no lock is
- * held meanwhile. */
+ * held meanwhile, but the day's `counting` (day_tokens.h) by who finishes a span. */
 #pragma once
 
 #include "node/node.h"
