@@ -128,7 +128,7 @@ void coordinator_queue(struct coordinator *c, const struct queue_place *places, 
 /* Whether it waits for its organization's next day (day_tokens.h). Any thread. */
 void coordinator_day(struct coordinator *c, struct day_tokens *d);
 /* Tokens of its lines that have ended and that no day has, and whose they are; while it is held from
- * counting (day_tokens_hold()). Any thread. */
+ * counting (day_tokens_hold()). Of a span none: a day has them as they end (store/pieces.h). Any thread. */
 uint64_t coordinator_tokens_uncounted(struct coordinator *c, char ret_org[static ID_SIZE]);
 /* None is uncounted from now on. Returns how many are counted since, 0: none was uncounted. */
 uint64_t coordinator_tokens_settle(struct coordinator *c);

@@ -356,25 +356,19 @@ static void part_spare(const struct coordinator *c, const char *id, uint64_t byt
 /* crash, before it: parts that no row names, which the garbage sweep removes; the span is lent again. */
 bool coordinator_span_finish(struct coordinator *c, struct error *err)
 {
-	struct merge_state m = *coordinator_merged(c);
-	struct span_end end = { .counts = m.counts, .usage = m.usage, .causes = m.causes };
+	const struct merge_state *m = coordinator_merged(c);
+	struct span_end end = { .counts = m->counts, .usage = m->usage, .causes = m->causes };
 	bool finished;
 
-	part_describe(c->span->output_part, m.output_bytes, m.output_lines, &end.output);
-	part_describe(c->span->error_part, m.error_bytes, m.error_lines, &end.error);
-	if (!span_order_put(c->env->blobs, &end, c->order_path, err))
-		return false;
-	coordinator_tokens_begin(c, &m); /* not while the bucket is waited for */
-	end.day = m.day;
-	end.day_tokens = m.day_tokens;
-	bool ok = cluster_finish(c->env->cluster, c->span->worker.owner, &c->span->lent, &end,
-				 &finished, err);
-	coordinator_tokens_end(c, &m, ok && finished);
-	if (!ok)
+	part_describe(c->span->output_part, m->output_bytes, m->output_lines, &end.output);
+	part_describe(c->span->error_part, m->error_bytes, m->error_lines, &end.error);
+	if (!span_order_put(c->env->blobs, &end, c->order_path, err) ||
+	    !cluster_finish(c->env->cluster, c->span->worker.owner, &c->span->lent, &end, &finished,
+			    err))
 		return false;
 	if (!finished)
 		log_warn("span.lost", kv_str("batch", c->id), kv_u64("span", c->span->lent.id.n));
-	part_spare(c, c->span->output_part, m.output_bytes);
-	part_spare(c, c->span->error_part, m.error_bytes);
+	part_spare(c, c->span->output_part, m->output_bytes);
+	part_spare(c, c->span->error_part, m->error_bytes);
 	return true;
 }

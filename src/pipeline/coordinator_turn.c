@@ -261,7 +261,7 @@ static uint64_t tokens_ended(struct coordinator *c)
 
 uint64_t coordinator_tokens_uncounted(struct coordinator *c, char ret_org[static ID_SIZE])
 {
-	if (c->phase < PHASE_RUNNING)
+	if (c->phase < PHASE_RUNNING || c->span != NULL)
 		return 0;
 	uint64_t ended = tokens_ended(c);
 	memcpy(ret_org, c->batch.org, ID_SIZE);
@@ -273,7 +273,7 @@ uint64_t coordinator_tokens_uncounted(struct coordinator *c, char ret_org[static
 
 uint64_t coordinator_tokens_settle(struct coordinator *c)
 {
-	if (c->phase < PHASE_RUNNING)
+	if (c->phase < PHASE_RUNNING || c->span != NULL)
 		return 0;
 	uint64_t ended = tokens_ended(c);
 	pthread_mutex_lock(&c->lock);

@@ -228,6 +228,23 @@ static bool work_send(const struct move *m, work_row_fn row, size_t n)
 	"completed, failed, retried, input_tokens, cached_tokens, output_tokens, reasoning_tokens," \
 	" total_tokens"
 
+/* What has ended of moved batches and no day has counts for today, as with a start on the directory: from here
+ * on tokens count as they are settled. */
+static bool tokens_count(const struct move *m)
+{
+	static const char text[] =
+		"INSERT INTO org_day (day, org, tokens)"
+		" SELECT floor(extract(epoch FROM statement_timestamp()) / 86400)::bigint, b.org,"
+		" sum(s.tokens - p.counted_tokens)::bigint"
+		" FROM (SELECT batch, sum(input_tokens + output_tokens) AS tokens FROM spans"
+		" GROUP BY batch) AS s"
+		" JOIN batch AS b ON b.id = s.batch JOIN progress AS p ON p.batch = s.batch"
+		" WHERE s.tokens > p.counted_tokens GROUP BY b.org"
+		" ON CONFLICT (day, org) DO UPDATE SET tokens = org_day.tokens + excluded.tokens";
+
+	return postgres_exec(m->to, text, NULL, 0, m->err);
+}
+
 static bool work_move(const struct move *m)
 {
 	return m->work == NULL ||
@@ -235,7 +252,7 @@ static bool work_move(const struct move *m)
 			   "batch, n, first_segment, segments, lines, " COUNT_COLUMNS) &&
 		copy_end(m, work_send(m, span_row, m->work->n_spans)) &&
 		copy_begin(m, "journal_pieces", "batch, span, chunk, at, length, " COUNT_COLUMNS) &&
-		copy_end(m, work_send(m, piece_row, m->work->n_pieces)));
+		copy_end(m, work_send(m, piece_row, m->work->n_pieces)) && tokens_count(m));
 }
 
 /* ---- the whole ---- */

@@ -17,7 +17,8 @@ struct piece_settled {
 };
 
 /* The chunk `chunk` is in the bucket. Of each piece whose span is the caller's, in that epoch, the
- * lines are finished with the commit: its row is there, and the counts are in the span's. `is_held`
+ * lines are finished with the commit: its row is there, the counts are in the span's, and the tokens in the
+ * organization's of the day (store_day_get()), by the database's clock. `is_held`
  * false: the span is another's, or finished, and its lines are lost to the caller; the others of
  * the chunk are not. A chunk has one piece of a span at most.
  *

@@ -159,8 +159,7 @@ static bool finish(struct asks *a, struct db *db, struct owner me, const struct 
 			      u64(c->failed), u64(c->expired), u64(c->cancelled), u64(c->retried),
 			      u64(u->input), u64(u->cached), u64(u->output), u64(u->reasoning),
 			      u64(u->total), txt(causes), txt_or_null(o->name), u64(o->bytes),
-			      u64(o->lines), txt_or_null(e->name), u64(e->bytes), u64(e->lines),
-			      num(end->day), u64(end->day_tokens)) },
+			      u64(o->lines), txt_or_null(e->name), u64(e->bytes), u64(e->lines)) },
 		     { SQL_span_finish_pieces, VALUES(batch, n) },
 		     { SQL_span_finish_batch, VALUES(batch) }),
 		err);

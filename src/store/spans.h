@@ -90,10 +90,6 @@ struct span_end {
 	struct usage usage;
 	struct causes causes;
 	struct span_part output, error;
-	/* what it adds to which UTC day of its organization (store.h), in days since 1970, when it is
-	 * finished; not listed. So store_batch_finish() adds nothing of it */
-	int64_t day;
-	uint64_t day_tokens;
 };
 
 /* span_finish(): both parts are in the bucket. *ret_finished false: it is not the caller's, in that

@@ -394,7 +394,8 @@ MUST_USE bool store_queue(struct store *s, const struct org_queue *configured, b
 
 /* ---- tokens of a day (contract 13.1); `day`: UTC, days since 1970 ----
  *
- * A day's tokens are those that store_merge_put() and store_batch_finish() added, and these: */
+ * A day's tokens are those that store_merge_put(), store_batch_finish() and nodes' settlements (pieces.h) added,
+ * and these: */
 struct token_count {
 	char id[ID_SIZE]; /* of an organization, or of a batch */
 	uint64_t tokens;

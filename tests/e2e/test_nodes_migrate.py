@@ -67,6 +67,11 @@ def files_of(api, batch):
     return [api.content(batch[one]) for one in ("output_file_id", "error_file_id") if batch[one]]
 
 
+def used_today(api):
+    rows = api.http.get("lowtide/limits").json()["data"]
+    return next(one["use"] for one in rows if one["name"] == "tokens_per_day")
+
+
 def some_fail(mark):
     return [line(f"{mark}-{n}", f"{mark}-{n} | {'status:422' if n % 50 == 0 else 'ok'}") for n in range(200)]
 
@@ -79,6 +84,7 @@ def test_a_directory_becomes_nodes(serve, own_upstream, place, store, cluster_of
     old = fresh()
     done = api.run(some_fail(old))
     results = files_of(api, done)
+    used = used_today(api)
     gone = api.upload(jsonl(numbered(fresh(), 3)))
     api.http.delete(f"files/{gone}")
     data = jsonl(numbered(fresh(), 100))
@@ -101,6 +107,7 @@ def test_a_directory_becomes_nodes(serve, own_upstream, place, store, cluster_of
     own_upstream.release(mark)
     batch = nodes[1].wait(batch, "completed", seconds=60)
     assert batch["request_counts"] == {"total": count, "completed": count, "failed": 0}
+    assert [used_today(one) - used for one in nodes] == [10 * count] * 2, "each line counts once for the day"
     again = own_upstream.sent(mark) - count
     assert again <= CONCURRENCY + (1024 if end == "kill" else 0), again
     output, _ = nodes[0].results(batch)

@@ -144,32 +144,59 @@ static uint64_t tokens_of(int64_t day)
 	return ret;
 }
 
-/* Of who is refused nothing is counted, of a finish that is asked again once. */
-static void a_finish_counts_for_its_day(void **state)
+static bool settle_tokens(struct owner me, const struct span_lent *s, const char *chunk)
 {
+	struct piece_settled p = { .span = s->id,
+				   .epoch = s->epoch,
+				   .length = 10,
+				   .counts = { .completed = 1 },
+				   .usage = { .input = 30, .output = 12, .total = 50 } };
+
+	MUST(store_pieces_settle(db, me, chunk, &p, 1, &err));
+	return p.is_held;
+}
+
+/* Of who is refused nothing is counted, of a settlement that is asked again once, and of the end nothing: what
+ * each node's lines took is there for all before a span ends, also where another node goes on with it. */
+static void a_settlement_counts_for_its_day(void **state)
+{
+	const int64_t day = EPOCH_S / DAY;
 	struct owner a = enter(1), b = enter(2);
-	struct span_end end = { .usage = { .input = 30, .output = 12 },
-				.day = 7,
-				.day_tokens = 42 };
-	struct span_lent s[2];
-	bool finished, last;
+	struct org_day *rows;
+	struct span_lent s[2], again;
+	uint64_t sum = 0;
+	bool limited, last;
+	size_t n;
 
 	(void)state;
-	put_spans(&ours, "m", 2, DAY);
+	put_spans(&ours, "m", 2, 3 * DAY);
 	assert_true(claim(a, &s[0]));
-	assert_true(claim_more(a, &s[0].id, 1, &s[1]));
-	MUST(store_span_finish(db, b, &s[0].id, s[0].epoch, &end, &finished, &last, &err));
-	assert_false(finished);
-	assert_int_equal(tokens_of(7), 0);
+	assert_true(claim(b, &s[1]));
+	assert_false(settle_tokens(b, &s[0], "c-2-1-1"));
+	assert_int_equal(tokens_of(day), 0);
 	for (int times = 0; times < 2; times++)
-		MUST(store_span_finish(db, a, &s[0].id, s[0].epoch, &end, &finished, &last, &err));
-	assert_int_equal(tokens_of(7), 42);
-	end.day_tokens = 0;
-	end.day = 8;
-	MUST(store_span_finish(db, a, &s[1].id, s[1].epoch, &end, &finished, &last, &err));
-	assert_true(finished);
-	assert_int_equal(tokens_of(7), 42);
-	assert_int_equal(hand("SELECT count(*) FROM org_day"), 1);
+		assert_true(settle_tokens(a, &s[0], "c-1-1-1"));
+	assert_int_equal(tokens_of(day), 42);
+	assert_true(settle_tokens(b, &s[1], "c-2-1-2"));
+	assert_int_equal(tokens_of(day), 84);
+	MUST(store_day_list(store, day, true, &limited, &rows, &n, &err));
+	for (size_t i = 0; i < n; i++)
+		sum += strcmp(rows[i].org, ours.id) == 0 ? rows[i].tokens : 0;
+	free(rows);
+	assert_int_equal(sum, 84);
+	clock_forward_us((int64_t)DAY * 1000000);
+	assert_true(give_back(a, &s[0]));
+	hand("UPDATE nodes SET lease_until = 'infinity'");
+	assert_true(claim_more(b, &s[1].id, 1, &again));
+	span_lent_done(&again);
+	assert_int_equal(tokens_of(day + 1), 0);
+	assert_true(settle_tokens(b, &again, "c-2-1-3"));
+	assert_true(finish(b, &again, &last));
+	assert_int_equal(tokens_of(day), 84);
+	assert_int_equal(tokens_of(day + 1), 42);
+	MUST(store_day_begin(store, day + 32, true, NULL, 0, &err));
+	assert_int_equal(tokens_of(day), 0);
+	assert_int_equal(tokens_of(day + 1), 42);
 }
 
 static void old_ones_that_are_validating_are_listed(void **state)
@@ -255,7 +282,7 @@ int main(void)
 		WITH_CLUSTER(progress_is_summed),
 		WITH_CLUSTER(models_of_any_characters_are_listed),
 		WITH_CLUSTER(states_of_many_are_one_question),
-		WITH_CLUSTER(a_finish_counts_for_its_day),
+		WITH_CLUSTER(a_settlement_counts_for_its_day),
 		WITH_CLUSTER(old_ones_that_are_validating_are_listed),
 	};
 

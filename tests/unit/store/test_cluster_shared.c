@@ -289,7 +289,7 @@ struct finisher {
 static void *finishes_all(void *arg)
 {
 	struct finisher *f = arg;
-	const struct span_end end = { .day = 20000, .day_tokens = 7 };
+	const struct span_end end = { .usage = { .input = 7 } };
 	struct span_lent s;
 	bool lent = true, finished, last;
 
@@ -297,9 +297,14 @@ static void *finishes_all(void *arg)
 		struct span_wanted w = { ticket, models, 1, NULL, 0 };
 		if (!store_span_claim(f->db, f->me, &w, &s, &lent, &f->err))
 			return NULL;
-		if (lent && (!store_span_finish(f->db, f->me, &s.id, s.epoch, &end, &finished,
-						&last, &f->err) ||
-			     !finished || !last))
+		struct piece_settled p = { .span = s.id,
+					   .epoch = s.epoch,
+					   .usage = { .input = 7 } };
+		if (lent &&
+		    (!store_pieces_settle(f->db, f->me, "c", &p, 1, &f->err) || !p.is_held ||
+		     !store_span_finish(f->db, f->me, &s.id, s.epoch, &end, &finished, &last,
+					&f->err) ||
+		     !finished || !last))
 			return NULL;
 	}
 	f->is_well = true;
@@ -333,9 +338,9 @@ static void ends_of_spans_take_numbers_beside_writers(void **state)
 		fail_msg("%s (%s)", m.err.message, m.err.detail);
 	assert_int_equal(hand("SELECT count(*) FROM batch WHERE status = 2"), SPANS);
 	assert_int_equal(hand("SELECT max(changed) FROM batch"), 3 * SPANS + 3 * MADE);
-	assert_int_equal(hand("SELECT tokens FROM org_day WHERE day = 20000 AND org = '%s'",
-			      ours.id),
-			 7 * SPANS);
+	uint64_t tokens;
+	MUST(store_day_get(store, ours.id, EPOCH_S / DAY, &tokens, &err));
+	assert_int_equal(tokens, 7 * SPANS);
 }
 
 /* A writer that holds its turn delays the move, not the finish. */

@@ -1,5 +1,6 @@
 -- What nodes tell one another of what they do at the moment, and the history that they keep together:
--- for what clients are shown, and for nothing else. A node of an earlier version has none of it.
+-- for what clients are shown; and what lines take of an organization's day. A node of an earlier version has
+-- none of it.
 
 -- The last report of each node. Not logged: after a crash of the database each says it anew.
 CREATE UNLOGGED TABLE node_reports (
@@ -33,6 +34,16 @@ CREATE UNLOGGED TABLE batch_paces (
 	step_s INTEGER NOT NULL,
 	lines  TEXT NOT NULL,
 	PRIMARY KEY (batch, node)
+) WITH (fillfactor = 50);
+
+-- The tokens that organizations took on a day by lines that nodes settled; org_day has all others. A row a
+-- node, so that no settlement waits for another node's.
+CREATE TABLE org_day_settled (
+	day    BIGINT NOT NULL,
+	org    TEXT COLLATE "C" NOT NULL REFERENCES org (id),
+	node   BIGINT NOT NULL,
+	tokens BIGINT NOT NULL,
+	PRIMARY KEY (day, org, node)
 ) WITH (fillfactor = 50);
 
 -- Of a finished span: how many of its batch were finished before it. By that its lines are numbered where

@@ -1,5 +1,6 @@
 -- Node $1 in epoch $2 settles chunk $3: arrays, an element a piece, $4 to $16. The numbers of those
--- whose spans it holds, from 1; of these the rows are there, and the counts are in the spans, once.
+-- whose spans it holds, from 1; of these the rows are there, and the counts are in the spans, and the tokens
+-- in the node's row of the organization's UTC day, once.
 -- Spans are locked in order: two settlements do not wait for one another in a circle. Each is found
 -- by its primary key (the sums keep spans_owned out of it, with which each piece would be compared
 -- with each span of the node). Index: primary keys.
@@ -37,5 +38,12 @@ WITH me AS MATERIALIZED (
 		total_tokens = s.total_tokens + new.total_tokens
 	FROM new
 	WHERE s.batch = new.batch AND s.n = new.span
+), taken AS (
+	INSERT INTO org_day_settled AS t (day, org, node, tokens)
+	SELECT floor(extract(epoch FROM statement_timestamp()) / 86400)::bigint, b.org, $1,
+		sum(new.input_tokens + new.output_tokens)::bigint
+	FROM new JOIN batch AS b ON b.id = new.batch
+	GROUP BY b.org HAVING sum(new.input_tokens + new.output_tokens) > 0
+	ON CONFLICT (day, org, node) DO UPDATE SET tokens = t.tokens + excluded.tokens
 )
 SELECT i FROM held
