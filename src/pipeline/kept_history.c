@@ -8,7 +8,7 @@
 #include "base/sys.h"
 #include "history/history_sum.h"
 
-#define FORGET_EVERY_S 3600
+#define FORGET_EVERY_S 600
 #define DAY_S INT64_C(86400)
 #define TELL_S 2 /* after a tick's end its rows are there */
 

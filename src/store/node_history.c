@@ -44,15 +44,16 @@ bool store_ticks_add(struct db *db, uint64_t node, const struct ticks_row *rows,
 {
 	AUTO(asks_done) struct asks a = { 0 };
 	struct buf c[TICK_COLUMNS] = { LIST, LIST, LIST, LIST, LIST, LIST };
-	bool ok =
-		ticks_columns(rows, n, c, err) &&
-		asks_run(&a, db, HISTORY_WAIT_MS,
-			 ASKS({ SQL_history_add,
-				VALUES(u64(node), txt(c[ORG].p), txt(c[TICK].p), txt(c[LINES].p),
-				       txt(c[TOKENS].p), txt(c[FIRST_MS].p), txt(c[FIRSTS].p)) },
-			      { SQL_history_forget, VALUES(txt(forget_before > 0 ? c[ORG].p : "{}"),
-							   num(forget_before)) }),
-			 err);
+	bool ok = ticks_columns(rows, n, c, err);
+	const struct value *add = VALUES(u64(node), txt(c[ORG].p), txt(c[TICK].p), txt(c[LINES].p),
+					 txt(c[TOKENS].p), txt(c[FIRST_MS].p), txt(c[FIRSTS].p));
+	if (forget_before > 0)
+		ok = ok && asks_run(&a, db, HISTORY_WAIT_MS,
+				    ASKS({ SQL_history_add, add },
+					 { SQL_history_forget, VALUES(num(forget_before)) }),
+				    err);
+	else
+		ok = ok && asks_run(&a, db, HISTORY_WAIT_MS, ASKS({ SQL_history_add, add }), err);
 
 	columns_free(c, TICK_COLUMNS);
 	return ok;

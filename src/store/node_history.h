@@ -13,8 +13,9 @@ struct ticks_row {
 	int64_t tick; /* Unix s / 10 */
 	uint64_t lines, tokens, first_ms, firsts;
 };
-/* Of ticks that are over; asked again it adds nothing. Of the organizations among them what is before tick
- * `forget_before` goes; 0: nothing does. */
+/* Of ticks that are over; asked again it adds nothing. Of what is before tick `forget_before`, of all
+ * organizations, some goes, more than all nodes add meanwhile if each asks for it every ten minutes; 0:
+ * nothing does. */
 MUST_USE bool store_ticks_add(struct db *db, uint64_t node, const struct ticks_row *rows, size_t n,
 			      int64_t forget_before, struct error *err);
 /* The sum over nodes in steps of `ticks`, from tick `from` on: those in which any organization did

@@ -111,6 +111,13 @@ static void ticks_are_added_up(void **state)
 	free(rows);
 	MUST(store_ticks_add(db, 2, two, 2, 601, &err));
 	assert_int_equal(hand("SELECT count(*) FROM history_ticks"), 2); /* of 602 */
+	hand("BEGIN");
+	hand("DELETE FROM history_ticks WHERE org = 'org-2'"); /* as another node does at this time */
+	MUST(store_ticks_add(db, 2, two, 2, 603, &err));
+	hand("ROLLBACK");
+	assert_int_equal(hand("SELECT count(*) FROM history_ticks"), 1);
+	MUST(store_ticks_add(db, 2, two, 2, 603, &err)); /* whose organization did nothing since */
+	assert_int_equal(hand("SELECT count(*) FROM history_ticks"), 0);
 }
 
 static void paces_of_each_node(void **state)

@@ -24,6 +24,7 @@ CREATE TABLE history_ticks (
 	firsts   BIGINT NOT NULL,
 	PRIMARY KEY (org, tick, node)
 );
+CREATE INDEX history_ticks_by_age ON history_ticks (tick);
 
 -- How fast a batch went at a node, in steps since its first line ended there: lines of each, with commas.
 CREATE UNLOGGED TABLE batch_paces (
