@@ -30,8 +30,8 @@ static int act_migrate(void *arguments, struct config *config)
 	(void)arguments;
 	const struct migrate_config way = { .data_dir = config->data,
 					    .url = config->store,
-					    .bucket = config->blobs_url != NULL ? bucket_open
-										: NULL,
+					    .bucket_url = config->blobs_url,
+					    .bucket = bucket_open,
 					    .ctx = config };
 
 	if (config->store != NULL)

@@ -52,6 +52,7 @@ struct migration {
 	struct files_moved files;
 	struct batches_moved batches;
 	uint64_t rows;
+	bool again; /* an earlier call has moved all */
 };
 
 static void migration_done(struct migration *c)
@@ -61,7 +62,7 @@ static void migration_done(struct migration *c)
 		blobs_close(c->to);
 	if (c->from != NULL)
 		blobs_close(c->from);
-	mover_close(c->mover);
+	mover_close(TAKE(c->mover));
 }
 
 /* What a power cut has left in the log alone is in files and journals afterwards. */
@@ -97,14 +98,21 @@ static bool rows_move(struct migration *c, struct error *err)
 	const struct work_moved work = { b->spans, b->pieces, b->n_spans, b->n_pieces };
 
 	(void)failpoint("migrate.before_rows");
-	return mover_move(c->mover, c->config->bucket != NULL ? &work : NULL, &c->rows, err);
+	return mover_move(c->mover, c->config->bucket_url != NULL ? &work : NULL, &c->rows, err);
 }
 
+/* Both databases are closed behind it: nobody has meta.db open when it is renamed. */
 static bool all_move(struct migration *c, struct error *err)
 {
-	return mover_open(c->config->data_dir, c->config->url, &c->mover, err) &&
-	       (mover_is_done(c->mover) ||
-		((c->config->bucket == NULL || bytes_move(c, err)) && rows_move(c, err)));
+	const struct migrate_config *config = c->config;
+
+	if (!mover_open(config->data_dir, config->url, config->bucket_url, &c->mover, err))
+		return false;
+	c->again = mover_is_done(c->mover);
+	bool ok = c->again ||
+		  ((config->bucket_url == NULL || bytes_move(c, err)) && rows_move(c, err));
+	mover_close(TAKE(c->mover));
+	return ok;
 }
 
 static void moved_print(const struct migration *c, const char *from)
@@ -112,13 +120,13 @@ static void moved_print(const struct migration *c, const char *from)
 	const struct files_moved *f = &c->files;
 	const char *data_dir = c->config->data_dir;
 
-	if (mover_is_done(c->mover))
+	if (c->again)
 		printf("the rows of %s were moved before; ", from);
 	else
 		printf("moved %" PRIu64 " rows of %s; ", c->rows, from);
 	printf("it is meta.db.moved now. Start with: lowtide serve --data %s --store URL%s\n",
-	       data_dir, c->config->bucket != NULL ? " --blobs s3://BUCKET/PREFIX" : "");
-	if (c->config->bucket == NULL || mover_is_done(c->mover))
+	       data_dir, c->config->bucket_url != NULL ? " --blobs s3://BUCKET/PREFIX" : "");
+	if (c->config->bucket_url == NULL || c->again)
 		return;
 	printf("moved %" PRIu64 " files, %" PRIu64 " bytes; %" PRIu64
 	       " were there from an earlier call\n",

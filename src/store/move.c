@@ -43,6 +43,7 @@ struct move {
 	struct sqlite_db *from;
 	struct postgres_db *to;
 	const struct work_moved *work;
+	const char *bucket; /* "": none */
 	uint64_t *rows;
 	struct error *err;
 };
@@ -255,6 +256,42 @@ static bool work_move(const struct move *m)
 		copy_end(m, work_send(m, piece_row, m->work->n_pieces)) && tokens_count(m));
 }
 
+/* ---- where it went ---- */
+
+static bool note_put(const struct move *m)
+{
+	AUTO(buf_free) struct buf text = BUF(UINT32_MAX);
+	char *quoted = PQescapeLiteral(m->to->conn, m->bucket, strlen(m->bucket));
+
+	if (quoted == NULL)
+		return postgres_fail(m->to, NULL, "moving rows", m->err);
+	buf_text(&text, "UPDATE lowtide SET moved_to = ");
+	buf_text(&text, quoted);
+	buf_char(&text, '\0');
+	PQfreemem(quoted);
+	return text.failed ? fail_memory(m->err) : postgres_exec(m->to, text.p, NULL, 0, m->err);
+}
+
+/* A call that goes on with an earlier one's work says the same as that. */
+static bool note_check(struct store *to, const char *bucket, struct error *err)
+{
+	char noted[1024];
+
+	if (!postgres_exec(postgres_of(to->writer), "SELECT moved_to FROM lowtide", noted,
+			   sizeof(noted), err))
+		return false;
+	if (strcmp(noted, bucket) == 0)
+		return true;
+	return noted[0] != '\0'
+		       ? fail(err, ERR_INVALID,
+			      "an earlier call has moved these rows, and files to %s: make it again with "
+			      "that bucket",
+			      noted)
+		       : fail(err, ERR_INVALID,
+			      "an earlier call has moved these rows without a bucket, so files are here "
+			      "alone: make it again without one");
+}
+
 /* ---- the whole ---- */
 
 /* *ret_done: an earlier call has moved these rows, and nothing has come since. */
@@ -283,11 +320,12 @@ static bool rows_move(const struct move *m)
 	for (size_t i = 0; i < ARRAY_LEN(tables); i++)
 		if (!table_move(m, tables[i]))
 			return false;
-	return sequences_set(m) && work_move(m);
+	return sequences_set(m) && work_move(m) && note_put(m);
 }
 
 struct mover {
 	struct store *from, *to;
+	const char *bucket;
 	bool done;
 };
 
@@ -310,14 +348,17 @@ void mover_close(struct mover *m)
 	free(m);
 }
 
-bool mover_open(const char *data_dir, const char *url, struct mover **ret, struct error *err)
+bool mover_open(const char *data_dir, const char *url, const char *bucket, struct mover **ret,
+		struct error *err)
 {
 	struct mover *m = calloc(1, sizeof(*m));
 
 	if (m == NULL)
 		return fail_memory(err);
+	m->bucket = bucket != NULL ? bucket : "";
 	if (store_open(data_dir, &m->from, err) && store_connect(url, &m->to, err) &&
-	    store_claim(m->to, err) && is_there(m->from, m->to, &m->done, err)) {
+	    store_claim(m->to, err) && is_there(m->from, m->to, &m->done, err) &&
+	    (!m->done || note_check(m->to, m->bucket, err))) {
 		*ret = m;
 		return true;
 	}
@@ -329,23 +370,14 @@ bool mover_open(const char *data_dir, const char *url, struct mover **ret, struc
 bool mover_move(struct mover *m, const struct work_moved *work, uint64_t *ret_rows,
 		struct error *err)
 {
-	const struct move move = { sqlite_of(m->from->writer), postgres_of(m->to->writer), work,
-				   ret_rows, err };
+	const struct move move = { sqlite_of(m->from->writer),
+				   postgres_of(m->to->writer),
+				   work,
+				   m->bucket,
+				   ret_rows,
+				   err };
 	AUTO(txn_end) struct txn t = { 0 };
 
 	*ret_rows = 0;
 	return txn_begin(&t, m->to, err) && rows_move(&move) && txn_commit(&t, err);
-}
-
-bool store_move(const char *data_dir, const char *url, struct store_moved *ret, struct error *err)
-{
-	struct mover *m;
-
-	*ret = (struct store_moved){ 0 };
-	if (!mover_open(data_dir, url, &m, err))
-		return false;
-	ret->again = mover_is_done(m);
-	bool good = ret->again || mover_move(m, NULL, &ret->rows, err);
-	mover_close(m);
-	return good;
 }

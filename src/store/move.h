@@ -26,11 +26,11 @@ struct work_moved {
 	size_t n_spans, n_pieces;
 };
 
-/* Both databases, open; the one that `url` leads to is claimed. INVALID where it has other rows. Nobody else uses
- * either. */
+/* Both databases, open; the one that `url` leads to is claimed. `bucket`: the URL of that to which files and work go,
+ * NULL: none; kept. INVALID where it has other rows, or these with another bucket. Nobody else uses either. */
 struct mover;
-MUST_USE bool mover_open(const char *data_dir, const char *url, struct mover **ret,
-			 struct error *err);
+MUST_USE bool mover_open(const char *data_dir, const char *url, const char *bucket,
+			 struct mover **ret, struct error *err);
 /* NULL is fine. */
 void mover_close(struct mover *m);
 /* The directory's own, to be read. */

@@ -46,14 +46,6 @@ MUST_USE bool store_claim(struct store *s, struct error *err);
 MUST_USE bool store_share(struct store *s, struct error *err);
 bool store_is_shared(const struct store *s);
 
-/* Moves all rows of DATA/meta.db into the schema that `url` leads to, which has none; meta.db keeps its own.
- * INVALID where the schema has other rows. Nobody else uses either. */
-struct store_moved {
-	uint64_t rows;
-	bool again; /* an earlier call had moved them: none were now */
-};
-MUST_USE bool store_move(const char *data_dir, const char *url, struct store_moved *ret,
-			 struct error *err);
 void store_close(struct store *s);
 /* Its reads wait for a server: no event loop makes one. */
 bool store_waits(const struct store *s);

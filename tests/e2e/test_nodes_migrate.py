@@ -21,11 +21,12 @@ def place(cluster, store):
             "blobs.endpoint": store.endpoint, "execution.concurrency": CONCURRENCY}  # fmt: skip
 
 
-def migrated(api, place, store, expect=0, failpoint=None):
+def migrated(api, place, store, expect=0, failpoint=None, bucket=True):
     env = {"AWS_ACCESS_KEY_ID": store.access_key, "AWS_SECRET_ACCESS_KEY": store.secret_key}
     if failpoint:
         env["LOWTIDE_FAILPOINTS"] = f"{failpoint}=kill"
-    return program.run("migrate", "--from", api.server.data, "--to", place["store"], place["blobs.url"],
+    to = [place["blobs.url"]] if bucket else []
+    return program.run("migrate", "--from", api.server.data, "--to", place["store"], *to,
                        "--set", f"blobs.endpoint={place['blobs.endpoint']}", expect=expect, env=env)  # fmt: skip
 
 
@@ -180,3 +181,19 @@ def test_what_cannot_move_is_told(serve, own_upstream, place, store, cluster_of)
     nodes = cluster_of(api)
     own_upstream.release(mark)
     assert nodes[1].wait(batch, "completed")["request_counts"]["completed"] == 2049
+
+
+@pytest.mark.parametrize("bucket", [True, False])
+def test_a_call_that_goes_on_says_the_same(serve, place, store, bucket):
+    """Rows are there, and files with them or not: what is said of them at the end is so."""
+    api = serve(profile="openai")
+    api.run(numbered(fresh(), 3))
+    api.server.stop()
+    assert migrated(api, place, store, None, "migrate.before_rename", bucket).returncode == -9
+    said = migrated(api, place, store, 2, bucket=not bucket).stderr
+    assert (f"files to {place['blobs.url']}" if bucket else "without a bucket") in said, said
+    assert (api.server.data / "meta.db").exists()
+    said = migrated(api, place, store, bucket=bucket).stdout
+    assert "were moved before" in said and ("--blobs" in said) == bucket, said
+    left = sorted(one.name for one in api.server.data.glob("meta.db*"))
+    assert left == ["meta.db.moved"], left

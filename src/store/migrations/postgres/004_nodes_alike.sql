@@ -47,6 +47,9 @@ CREATE TABLE org_day_settled (
 	PRIMARY KEY (day, org, node)
 ) WITH (fillfactor = 50);
 
+-- Of rows that `lowtide migrate` moved here: the bucket that files and work went to, '': none.
+ALTER TABLE lowtide ADD COLUMN moved_to TEXT;
+
 -- Of a finished span: how many of its batch were finished before it. By that its lines are numbered where
 -- results are shown as they end. NULL: it is open, or a node of an earlier version finished it.
 ALTER TABLE spans ADD COLUMN finished_after INTEGER;
