@@ -262,7 +262,7 @@ static void a_resend_that_another_node_has_done_first(void **state)
 	assert_true(create(&other, NOW, id));
 	assert_found(&plain, NOW - 5, "");
 	assert_true(create(&plain, NOW - 5, id));
-	assert_found(&resent, NOW + 4, id);
+	assert_found(&resent, NOW + 4, store_waits(store) ? id : first);
 }
 
 /* On one machine it was held off: two plain calls are two. */
