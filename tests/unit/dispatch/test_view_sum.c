@@ -158,9 +158,11 @@ static void what_makes_no_sense_is_refused(void **state)
 	const char *bad[] = { "lane\tm\t1\t0\t1\tr\t1\t0\t0\t0\t0\t0\t0\n",
 			      "decision\t1\t1\tr\t1\t0\t0\t0\t0\t0\t0\n",
 			      "upstream\tu\n",
-			      "upstream\tu\t0\t0\t4000\t\t1\t1\t1\t1\t1\t\tnan\tnan\tnan\n",
 			      "online\t1\n",
-			      "model\tm\t1\n" };
+			      "model\tm\t1\n",
+			      "model\tm\tnan\t0\n",
+			      "model\tm\t1e300\t0\n",
+			      "others\tm\t-1\t0\n" };
 	struct scheduling_view v;
 	struct error err;
 
@@ -174,6 +176,23 @@ static void what_makes_no_sense_is_refused(void **state)
 	assert_true(view_read(text, &v, &err));
 	assert_true(v.online_requests == 1 && v.upstream_count == 0 && v.model_count == 0);
 	scheduling_view_done(&v);
+}
+
+/* Each state that is read has a word, which is shown. */
+static void states_are_those_of_upstreams(void **state)
+{
+	struct scheduling_view v;
+	struct error err;
+
+	(void)state;
+	for (unsigned i = 0; i <= STALL_HELD + 2; i++) {
+		bool has_word = i <= STALL_HELD && stall_words(i)->upstream != NULL;
+		snprintf(text, sizeof(text),
+			 "upstream\tu\t0\t0\t%u\t\t1\t1\t1\t1\t1\t\tnan\tnan\tnan\n", i);
+		assert_int_equal(view_read(text, &v, &err), has_word);
+		if (has_word)
+			scheduling_view_done(&v);
+	}
 }
 
 static struct scheduling_view sum_of(const struct scheduling_view *first,
@@ -243,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_view_goes_through_text),
 		cmocka_unit_test(what_makes_no_sense_is_refused),
+		cmocka_unit_test(states_are_those_of_upstreams),
 		cmocka_unit_test(the_sum_is_the_same_on_both),
 		cmocka_unit_test(an_organization_sees_its_own_of_all),
 	};
