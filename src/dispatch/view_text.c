@@ -23,7 +23,7 @@
 static const struct record_field upstream_fields[] = {
 	U(name),   U(retired), U(draining),        U(state), U(said),
 	U(up),     U(weight),  U(max_concurrency), U(batch), U(online),
-	U(engine), U(running), U(waiting),         U(cache),
+	U(engine), U(running), U(waiting),         U(cache), U(driven),
 };
 static const struct record_field lane_fields[] = { L(model), L(in_flight), L(not_durable),
 						   LIMIT_FIELDS(struct view_lane) };
@@ -66,13 +66,11 @@ static void lane_write(struct buf *to, const struct view_lane *lane)
 
 static void upstream_write(struct buf *to, const struct view_upstream *u)
 {
-	bool elsewhere = u->state == STALL_ELSEWHERE;
-
-	if (elsewhere && u->batch == 0 && u->online == 0)
+	if (!u->driven && u->batch == 0 && u->online == 0)
 		return;
 	line_write(to, UPSTREAM, u);
 	for (size_t i = 0; i < u->lane_count; i++)
-		if (!elsewhere || view_lane_is_busy(&u->lanes[i]))
+		if (u->driven || view_lane_is_busy(&u->lanes[i]))
 			lane_write(to, &u->lanes[i]);
 }
 

@@ -156,12 +156,15 @@ static void driven_later_it_gets_lines_then(void **state)
 	assert_true(dispatch_serves(w.dispatch, "m"));
 	world_view(&w, &v);
 	assert_int_equal(v.upstreams[0].state, STALL_ELSEWHERE);
-	assert_true(v.upstreams[0].up);
+	assert_true(v.upstreams[0].up && !v.upstreams[0].driven);
 	assert_true(slice_is(v.upstreams[0].said, "another node drives it"));
 	scheduling_view_done(&v);
 	dispatch_drives(w.dispatch, "a", true);
 	world_run(&w, 0);
 	assert_int_equal(progress(b).stall, STALL_NONE);
+	world_view(&w, &v);
+	assert_true(v.upstreams[0].driven);
+	scheduling_view_done(&v);
 	world_run(&w, 3000);
 	assert_int_equal(b->ended, 10);
 	world_close(&w);
