@@ -257,7 +257,7 @@ void dispatch_turn(struct dispatch *d)
 	load_look(&d->load, sys.monotonic_us());
 	d->filled = dispatch_fill(d);
 	if (d->ops.gather != NULL)
-		d->ops.gather(d->ctx, gather_wanted(d->upstreams));
+		d->ops.gather(d->ctx, gather_wanted(&d->slots, d->upstreams));
 	if (d->ops.online != NULL)
 		online_shared_tell(d);
 	loop_tick(d);

@@ -297,6 +297,37 @@ static void answered_lines_gather_until_that_holds_up_what_is_sent(void **state)
 	world_close(&w);
 }
 
+static void one_after_the_other(const struct request *rq, struct fake_answer *ret)
+{
+	ret->after_ms = 100 + rq->line;
+}
+
+/* On a lane of which twice the limit is more than all of dispatch may have answered and not durable. */
+static void lines_gather_until_dispatch_is_full_of_them(void **state)
+{
+	struct upstream_config list[] = { server_config(0) };
+	struct world w;
+
+	(void)state;
+	list[0].concurrency = list[0].max_concurrency = 2000;
+	servers_open_with(&w, WORLD_CONFIG, list, 1);
+	servers.of[0].choose = one_after_the_other;
+	deadline_in(600000);
+	dispatch_deadline(w.dispatch, deadline, &deadline_us);
+	w.disk_full = true;
+	for (unsigned i = 0; i < 2; i++)
+		world_batch(&w, WORLD_LINES_MAX);
+	for (unsigned ms = 0; ms < 2000 && w.ended <= UNSYNCED_MAX; ms++) {
+		world_run(&w, 1);
+		enum outcome_gather wanted = w.ended < UNSYNCED_MAX / 4 * 3 ? GATHER_ON
+					     : w.ended < UNSYNCED_MAX       ? GATHER_BRIEFLY
+									    : GATHER_NOT;
+		assert_int_equal(w.gather, wanted);
+	}
+	assert_true(w.ended > UNSYNCED_MAX);
+	world_close(&w);
+}
+
 /* The connection takes longer than the lease runs. */
 static void a_request_that_has_not_gone_out_by_then_does_not(void **state)
 {
@@ -574,6 +605,7 @@ int main(void)
 		cmocka_unit_test(what_was_said_holds_for_those_to_come),
 		cmocka_unit_test(past_the_deadline_no_line_is_sent),
 		cmocka_unit_test(answered_lines_gather_until_that_holds_up_what_is_sent),
+		cmocka_unit_test(lines_gather_until_dispatch_is_full_of_them),
 		cmocka_unit_test(a_request_that_has_not_gone_out_by_then_does_not),
 		cmocka_unit_test(online_requests_go_all_the_same),
 		cmocka_unit_test(an_upstream_that_is_down_is_hoped_for_a_while),
