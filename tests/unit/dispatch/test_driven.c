@@ -494,6 +494,43 @@ static void online_requests_where_others_drive_are_told(void **state)
 	world_close(&w);
 }
 
+/* One that a reload has retired, and the one that took its name. */
+static void those_of_one_name_are_told_together(void **state)
+{
+	static const struct online_ops ops = { on_head, on_body, on_end, on_released };
+	static char other_key[] = "sk-other";
+	struct upstream_config other = server_config(0);
+	struct online of[2];
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	servers.of[0].answer.after_ms = 1000;
+	deadline_in(600000);
+	dispatch_deadline(w.dispatch, deadline, &deadline_us);
+	dispatch_drives(w.dispatch, "a", false);
+	for (unsigned i = 0; i < 2; i++) {
+		of[i] = (struct online){ .ops = &ops,
+					 .endpoint = "/v1/chat/completions",
+					 .model = SLICE("m"),
+					 .units = 3 + i,
+					 .body = SLICE("{}") };
+		dispatch_online(w.dispatch, &of[i]);
+		world_run(&w, 400);
+		assert_int_equal(w.online_told, i == 0 ? 3 : 7);
+		other.api_key = other_key;
+		world_upstreams(&w, &other, 1);
+	}
+	world_run(&w, 300); /* the first, which the retired one has */
+	assert_int_equal(w.online_told, 4);
+	world_run(&w, 1000);
+	assert_int_equal(w.online_told, 0);
+	for (unsigned i = 0; i < 2; i++)
+		dispatch_online_release(w.dispatch, &of[i]);
+	world_run(&w, 1);
+	world_close(&w);
+}
+
 /* ---- which models ---- */
 
 static void models_are_those_of_driven_upstreams(void **state)
@@ -612,6 +649,7 @@ int main(void)
 		cmocka_unit_test(those_of_other_nodes_count_where_this_one_drives),
 		cmocka_unit_test(lines_leave_those_of_other_nodes_room),
 		cmocka_unit_test(online_requests_where_others_drive_are_told),
+		cmocka_unit_test(those_of_one_name_are_told_together),
 		cmocka_unit_test(models_are_those_of_driven_upstreams),
 		cmocka_unit_test(one_that_is_down_serves_nothing),
 		cmocka_unit_test(one_that_says_that_it_is_well_may_be_tried),
