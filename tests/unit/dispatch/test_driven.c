@@ -237,6 +237,27 @@ static void what_was_said_holds_for_those_to_come(void **state)
 	world_close(&w);
 }
 
+/* The list is renewed before dispatch has read that it drives one. */
+static void one_that_is_taken_at_a_reload_begins_slowly(void **state)
+{
+	struct upstream_config a = server_config(0);
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	struct world_batch *b = world_batch(&w, 10);
+	world_run(&w, 3000);
+	assert_int_equal(b->ended, 10);
+	dispatch_drives(w.dispatch, "a", false);
+	world_run(&w, 1);
+	const struct lane *lane = lanes_of(w.dispatch->upstreams);
+	assert_false(lane_is_shut(lane));
+	driven_set(&w.dispatch->driven, "a", true);
+	world_upstreams(&w, &a, 1);
+	assert_true(lane_is_shut(lane));
+	world_close(&w);
+}
+
 /* ---- the deadline ---- */
 
 static void past_the_deadline_no_line_is_sent(void **state)
@@ -640,6 +661,7 @@ int main(void)
 		cmocka_unit_test(what_is_in_flight_ends),
 		cmocka_unit_test(lines_that_wait_go_elsewhere),
 		cmocka_unit_test(what_was_said_holds_for_those_to_come),
+		cmocka_unit_test(one_that_is_taken_at_a_reload_begins_slowly),
 		cmocka_unit_test(past_the_deadline_no_line_is_sent),
 		cmocka_unit_test(answered_lines_gather_until_that_holds_up_what_is_sent),
 		cmocka_unit_test(lines_gather_until_dispatch_is_full_of_them),
