@@ -171,8 +171,7 @@ bool node_is_well(struct node *n, char *why, size_t size)
 	if (has_lease(n))
 		return true;
 	pthread_mutex_lock(&n->lock);
-	bool is_first = node_deadline_us(n) == 0;
-	snprintf(why, size, "This node has no lease%s.%s%s", is_first ? " yet" : " any more",
+	snprintf(why, size, "This node has no lease%s.%s%s", n->had_lease ? " any more" : " yet",
 		 n->faults != 0 ? " " : "", n->faults != 0 ? n->why : "");
 	pthread_mutex_unlock(&n->lock);
 	return false;

@@ -34,6 +34,7 @@ struct host {
 	bool keeps;    /* something stays in flight */
 	_Atomic unsigned lost;
 	struct owner owner_when_lost;
+	char why_when_lost[700];
 	_Atomic unsigned told;
 	_Atomic uint64_t looked_us;
 	uint64_t heard_of; /* online requests of other nodes */
@@ -66,6 +67,7 @@ static void lost(void *ctx)
 	memset(h->drives, 0, sizeof(h->drives));
 	pthread_mutex_unlock(&h->lock);
 	h->owner_when_lost = node_owner(h->node);
+	(void)node_is_well(h->node, h->why_when_lost, sizeof(h->why_when_lost));
 	atomic_fetch_add(&h->lost, 1);
 }
 
@@ -462,6 +464,7 @@ static void buried_it_is_told_and_goes_on(void **state)
 	node_refused(a->node);
 	SOON(atomic_load(&a->lost) == 1);
 	assert_int_equal(a->owner_when_lost.epoch, 1);
+	assert_string_equal(a->why_when_lost, "This node has no lease any more.");
 	SOON(node_owner(a->node).epoch == 2);
 	assert_true(node_owner(a->node).node == me.node);
 	SOON(driven(a) == UPSTREAMS);
