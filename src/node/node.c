@@ -226,16 +226,6 @@ void node_drain(struct node *n)
 	node_look_soon(n);
 }
 
-bool node_is_drained(struct node *n)
-{
-	pthread_mutex_lock(&n->lock);
-	bool drained = n->is_draining;
-	for (const struct drive *d = n->drives; d != NULL; d = d->next)
-		drained &= !d->is_held;
-	pthread_mutex_unlock(&n->lock);
-	return drained;
-}
-
 /* ---- objects ---- */
 
 uint64_t node_object_take(struct node *n)
