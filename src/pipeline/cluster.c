@@ -12,22 +12,87 @@
 
 /* ---- connections ---- */
 
+static void pool_init(struct db_pool *pool)
+{
+	pthread_mutex_init(&pool->lock, NULL);
+	pthread_cond_init(&pool->idle, NULL);
+}
+
+static bool pool_fill(struct db_pool *pool, unsigned n, const char *url, struct error *err)
+{
+	for (; pool->n < n; pool->n++)
+		if (!node_db_open(url, &pool->dbs[pool->n], err))
+			return false;
+	return true;
+}
+
+static void pool_close(struct db_pool *pool)
+{
+	while (pool->n > 0)
+		node_db_close(pool->dbs[--pool->n]);
+	pthread_mutex_destroy(&pool->lock);
+	pthread_cond_destroy(&pool->idle);
+}
+
+static struct db *pool_borrow(struct db_pool *pool)
+{
+	pthread_mutex_lock(&pool->lock);
+	while (pool->n == 0)
+		pthread_cond_wait(&pool->idle, &pool->lock);
+	struct db *db = pool->dbs[--pool->n];
+	pthread_mutex_unlock(&pool->lock);
+	return db;
+}
+
+static void pool_return(struct db_pool *pool, struct db *db)
+{
+	pthread_mutex_lock(&pool->lock);
+	pool->dbs[pool->n++] = db;
+	pthread_mutex_unlock(&pool->lock);
+	pthread_cond_signal(&pool->idle);
+}
+
 struct db *cluster_db_borrow(struct cluster *cl)
 {
-	pthread_mutex_lock(&cl->db_lock);
-	while (cl->dbs_n == 0)
-		pthread_cond_wait(&cl->db_idle, &cl->db_lock);
-	struct db *db = cl->dbs[--cl->dbs_n];
-	pthread_mutex_unlock(&cl->db_lock);
-	return db;
+	return pool_borrow(&cl->works);
 }
 
 void cluster_db_return(struct cluster *cl, struct db *db)
 {
-	pthread_mutex_lock(&cl->db_lock);
-	cl->dbs[cl->dbs_n++] = db;
-	pthread_mutex_unlock(&cl->db_lock);
-	pthread_cond_signal(&cl->db_idle);
+	pool_return(&cl->works, db);
+}
+
+struct db *cluster_view_db_borrow(struct cluster *cl)
+{
+	return pool_borrow(&cl->views);
+}
+
+void cluster_view_db_return(struct cluster *cl, struct db *db)
+{
+	pool_return(&cl->views, db);
+}
+
+struct db *cluster_recorder_db(struct cluster *cl)
+{
+	return cl->recorder_db;
+}
+
+bool cluster_dbs_open(struct cluster *cl, struct error *err)
+{
+	const char *url = cl->config->url;
+
+	pool_init(&cl->works);
+	pool_init(&cl->views);
+	return pool_fill(&cl->works, DBS_OF_WORKS, url, err) &&
+	       pool_fill(&cl->views, DBS_OF_VIEWS, url, err) &&
+	       node_db_open(url, &cl->recorder_db, err);
+}
+
+void cluster_dbs_close(struct cluster *cl)
+{
+	node_db_close(cl->recorder_db);
+	pool_close(&cl->views);
+	pool_close(&cl->works);
 }
 
 /* ---- tasks ---- */

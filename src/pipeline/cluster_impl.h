@@ -8,7 +8,16 @@
 #include "pipeline/cluster_node.h"
 #include "pipeline/reports.h"
 
-#define CLUSTER_DBS 4u /* connections: the recorder's, a look's, and two for coordinators */
+#define DBS_OF_WORKS 4u /* connections: for tasks, and for coordinators */
+#define DBS_OF_VIEWS 2u /* for what clients are shown */
+
+/* Connections, of whoever has borrowed them. */
+struct db_pool {
+	pthread_mutex_t lock; /* for those that are idle */
+	pthread_cond_t idle;
+	struct db *dbs[DBS_OF_WORKS];
+	unsigned n;
+};
 
 #define CLUSTER_ENDED 256u
 
@@ -62,10 +71,8 @@ struct cluster {
 	struct chunks chunks;
 	struct reports *reports;
 
-	pthread_mutex_t db_lock; /* for those that are idle */
-	pthread_cond_t db_idle;
-	struct db *dbs[CLUSTER_DBS];
-	unsigned dbs_n;
+	struct db_pool works, views;
+	struct db *recorder_db;
 
 	_Atomic int64_t clock_ahead_ms; /* of the database's, once that is known */
 	_Atomic bool clock_is_known;
@@ -114,6 +121,9 @@ struct cluster {
 #define CLOCK_OFF_MS 10000
 
 /* ---- cluster.c ---- */
+
+MUST_USE bool cluster_dbs_open(struct cluster *cl, struct error *err);
+void cluster_dbs_close(struct cluster *cl); /* also where not all could be opened */
 
 /* Has it run, from now on at any time. Does not wait. */
 void cluster_ask(struct cluster *cl, struct cluster_task *t);

@@ -122,14 +122,6 @@ bool cluster_publish(struct cluster *cl, struct recorded *parts, size_t n, struc
 
 /* ---- opening and closing ---- */
 
-static bool dbs_open(struct cluster *cl, const char *url, struct error *err)
-{
-	for (; cl->dbs_n < CLUSTER_DBS; cl->dbs_n++)
-		if (!node_db_open(url, &cl->dbs[cl->dbs_n], err))
-			return false;
-	return true;
-}
-
 static int64_t on_deadline(void *ctx)
 {
 	const struct cluster *cl = ctx;
@@ -162,8 +154,6 @@ bool cluster_open(const struct cluster_config *config, struct coordinator_env *e
 	cl->look.fn = cluster_look_work;
 	cl->join.fn = cluster_join_work;
 	cl->lead.fn = cluster_lead_work;
-	pthread_mutex_init(&cl->db_lock, NULL);
-	pthread_cond_init(&cl->db_idle, NULL);
 	pthread_mutex_init(&cl->driven_lock, NULL);
 	pthread_mutex_init(&cl->wanted_lock, NULL);
 	pthread_mutex_init(&cl->ended_lock, NULL);
@@ -180,7 +170,7 @@ bool cluster_open(const struct cluster_config *config, struct coordinator_env *e
 		.ctx = cl,
 		.drives = config->drives,
 	};
-	return dbs_open(cl, config->url, err) && node_open(&node, &cl->node, err) &&
+	return cluster_dbs_open(cl, err) && node_open(&node, &cl->node, err) &&
 	       reports_open(cl, config->url, &cl->reports, err);
 }
 
@@ -271,13 +261,10 @@ void cluster_close(struct cluster *cl)
 	if (cl == NULL)
 		return;
 	reports_close(cl->reports);
-	while (cl->dbs_n > 0)
-		node_db_close(cl->dbs[--cl->dbs_n]);
+	cluster_dbs_close(cl);
 	driven_free(cl->driven);
 	driven_free(cl->leaving);
 	chunks_done(&cl->chunks);
-	pthread_mutex_destroy(&cl->db_lock);
-	pthread_cond_destroy(&cl->db_idle);
 	pthread_mutex_destroy(&cl->driven_lock);
 	pthread_mutex_destroy(&cl->ended_lock);
 	pthread_mutex_destroy(&cl->wanted_lock);

@@ -115,6 +115,18 @@ static void test_what_is_lost_goes_after_its_time(void **state)
 	assert_int_equal(scratch_count(world.dir, "lost"), 0);
 }
 
+static void test_a_node_empties_its_scratch(void **state)
+{
+	(void)state;
+	put("batches/batch-a.3.journal");
+	put("batches/batch-a.3.order");
+	put("batches/notes.txt"); /* not ours */
+	MUST(sweep_scratch(&sweep, &err));
+	assert_false(scratch_exists(world.dir, "batches/batch-a.3.journal"));
+	assert_false(scratch_exists(world.dir, "batches/batch-a.3.order"));
+	assert_true(scratch_exists(world.dir, "batches/notes.txt"));
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -125,6 +137,7 @@ int main(void)
 		TEST(test_the_journal_of_a_final_batch_is_removed),
 		TEST(test_a_deleted_file_goes_with_the_next_sweep),
 		TEST(test_what_is_lost_goes_after_its_time),
+		TEST(test_a_node_empties_its_scratch),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
