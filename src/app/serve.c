@@ -188,6 +188,7 @@ static bool open_webhooks(struct server *s, const struct config *c, struct error
 
 	bool ok = endpoints_make(c, s->store, &endpoints, &n, err);
 	config.endpoints = endpoints;
+	config.yields = config_is_node(c); /* until it is told that it leads: on_leads() */
 	ok = ok && webhooks_open(&config, s->store, &s->webhooks, err);
 	endpoints_free(endpoints, n);
 	return ok;
@@ -227,7 +228,6 @@ static bool open_stages(struct server *s, const struct config *c,
 		s->node.cluster.leads = on_leads;
 		s->node.cluster.ctx = s->webhooks;
 		pipeline.cluster = &s->node.cluster;
-		webhooks_yield(s->webhooks, true);
 	}
 	api.webhooks = s->webhooks;
 	return pipeline_open(c->data, &pipeline, s->store, s->blobs, &s->pipeline, err) &&

@@ -71,14 +71,9 @@ static bool dispatch_call(struct dispatch *d,
 
 static void driven_run(struct dispatch *d, struct mail *m, unsigned asked)
 {
-	uint64_t now_ms = sys.monotonic_ms();
-	uint64_t taken = driven_apply(&d->driven, d->upstreams);
-
 	(void)m;
 	(void)asked;
-	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
-		if ((taken >> u->number & 1) != 0)
-			lanes_taken(u, now_ms);
+	upstreams_driven(d);
 	online_shared_apply(d);
 	for (struct model *one = d->models; one != NULL; one = one->next)
 		model_stall(one);
@@ -257,7 +252,7 @@ void dispatch_turn(struct dispatch *d)
 	load_look(&d->load, sys.monotonic_us());
 	d->filled = dispatch_fill(d);
 	if (d->ops.gather != NULL)
-		d->ops.gather(d->ctx, gather_wanted(d->upstreams));
+		d->ops.gather(d->ctx, gather_wanted(&d->slots, d->upstreams));
 	if (d->ops.online != NULL)
 		online_shared_tell(d);
 	loop_tick(d);

@@ -59,7 +59,8 @@ struct dispatch_ops {
 	/* After each turn where upstreams are shared among nodes: how what has ended may become
 	 * durable. NULL: nobody wants to know. */
 	void (*gather)(void *ctx, enum outcome_gather how);
-	/* Online requests of so many units are in flight at an upstream that another node drives.
+	/* Online requests of so many units are in flight at upstreams of that name, which another
+	 * node drives.
 	 * NULL: nobody wants to know. */
 	void (*online)(void *ctx, const char *upstream, unsigned units);
 };

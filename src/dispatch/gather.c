@@ -23,9 +23,17 @@ static enum outcome_gather upstream_wants(const struct upstream *u)
 	return GATHER_ON;
 }
 
-enum outcome_gather gather_wanted(const struct upstream *first)
+/* Full, nothing is sent anywhere (lane_offer()). */
+static enum outcome_gather all_want(const struct slots *all)
 {
-	enum outcome_gather wanted = GATHER_ON;
+	if (slots_unsynced_full(all))
+		return GATHER_NOT;
+	return 4 * slots_unrecorded(all) >= 3 * UNSYNCED_MAX ? GATHER_BRIEFLY : GATHER_ON;
+}
+
+enum outcome_gather gather_wanted(const struct slots *all, const struct upstream *first)
+{
+	enum outcome_gather wanted = all_want(all);
 
 	for (const struct upstream *u = first; u != NULL; u = u->next) {
 		enum outcome_gather its = upstream_wants(u);

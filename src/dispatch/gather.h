@@ -4,7 +4,9 @@
 
 #include "batch/outcome.h"
 
+struct slots;
 struct upstream;
 
-/* Of the list that begins with `first`: what the one in the most need of it wants. The dispatch thread. */
-enum outcome_gather gather_wanted(const struct upstream *first);
+/* What is in the most need of it wants: `all`, the account of dispatch, or one of the list that begins with
+ * `first`. The dispatch thread. */
+enum outcome_gather gather_wanted(const struct slots *all, const struct upstream *first);

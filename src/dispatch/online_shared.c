@@ -97,14 +97,30 @@ void online_shared_apply(struct dispatch *d)
 	}
 }
 
+static unsigned units_elsewhere(const struct upstream *u)
+{
+	return u->shared && u->elsewhere ? u->slots.online_units : 0;
+}
+
+/* After a reload there may be a retired one of the same name beside it. */
+static unsigned units_of_name(const struct dispatch *d, const char *name)
+{
+	unsigned units = 0;
+
+	for (const struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		if (strcmp(u->config.name, name) == 0)
+			units += units_elsewhere(u);
+	return units;
+}
+
 void online_shared_tell(struct dispatch *d)
 {
 	for (struct upstream *u = d->upstreams; u != NULL; u = u->next) {
 		struct target *t = target_of(u);
-		unsigned units = u->shared && u->elsewhere ? u->slots.online_units : 0;
+		unsigned units = units_elsewhere(u);
 		if (units == t->online_told)
 			continue;
 		t->online_told = units;
-		d->ops.online(d->ctx, u->config.name, units);
+		d->ops.online(d->ctx, u->config.name, units_of_name(d, u->config.name));
 	}
 }

@@ -28,7 +28,7 @@ struct target {
 	struct limit_state limit_told;        /* that the log was told of it; limit 0: nothing */
 	struct line_transfer *free_transfers; /* line_transfer.h */
 	unsigned online_heard; /* of slots.online, those of other nodes: online_shared.h */
-	unsigned online_told;  /* units that others were told of last */
+	unsigned online_told;  /* its units, of what others were told of its name last */
 };
 
 static inline struct target *target_of(const struct upstream *u)

@@ -109,6 +109,15 @@ static void renewal_link(struct dispatch *d, struct renewal *r)
 	*end = retired;
 }
 
+void upstreams_driven(struct dispatch *d)
+{
+	uint64_t now_ms = sys.monotonic_ms(), taken = driven_apply(&d->driven, d->upstreams);
+
+	for (struct upstream *u = d->upstreams; u != NULL; u = u->next)
+		if ((taken >> u->number & 1) != 0)
+			lanes_taken(u, now_ms);
+}
+
 bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_t n,
 		   struct error *err)
 {
@@ -126,7 +135,7 @@ bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_
 				   UPSTREAMS_MAX);
 	}
 	renewal_link(d, &r);
-	(void)driven_apply(&d->driven, d->upstreams);
+	upstreams_driven(d);
 	for (size_t i = 0; i < n; i++) {
 		upstream_configure(r.upstreams[i], &r.configs[i], now_us / 1000);
 		lanes_configure(r.upstreams[i], now_us);

@@ -16,6 +16,8 @@ struct dispatch;
 
 MUST_USE bool upstreams_set(struct dispatch *d, const struct upstream_config *list, size_t n,
 			    struct error *err);
+/* What was said of who drives them (driven.h) holds from now on. */
+void upstreams_driven(struct dispatch *d);
 /* Frees them all, and all models. */
 void upstreams_free(struct dispatch *d);
 /* Frees what is retired and idle. */

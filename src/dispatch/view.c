@@ -18,7 +18,8 @@
 
 /* ---- what an upstream is said to do ---- */
 
-/* As its own breaker says, or its lanes', where all of them wait. */
+/* As its own breaker says, or its lanes', where all of them wait: of one that another node drives as far
+ * as online requests of this one found out. */
 static enum batch_stall upstream_state(const struct upstream *u)
 {
 	enum batch_stall least = STALL_REFUSED;
@@ -280,6 +281,7 @@ static void upstream_view(struct filling *f, const struct upstream *u)
 		.name = text_copy(f, u->config.name),
 		.retired = u->retired,
 		.draining = u->retired || u->config.drain,
+		.driven = !u->elsewhere,
 		.state = state,
 		.said = text_copy(f, upstream_said(u)),
 		.up = state <= STALL_THROTTLED,

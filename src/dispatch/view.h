@@ -63,6 +63,7 @@ struct view_upstream {
 	struct slice name;
 	bool retired;  /* gone from the configuration: one of the same name may be here too */
 	bool draining; /* retired, or set to drain */
+	bool driven;   /* by this node, which alone knows how it is; of one machine always */
 	enum batch_stall state; /* up to STALL_REFUSED */
 	struct slice said;      /* what it said last that was not well; of a state but STALL_NONE */
 	bool up;                /* it takes requests, or will after a pause; from whichever node */

@@ -43,11 +43,6 @@ static bool upstream_is(const struct view_upstream *u, const struct view_upstrea
 	return u->retired == other->retired && slice_eq(u->name, other->name);
 }
 
-static bool is_driven(const struct view_upstream *u)
-{
-	return u->state != STALL_ELSEWHERE;
-}
-
 static void counts_add(struct view_upstream *to, const struct view_upstream *more)
 {
 	to->batch += more->batch;
@@ -68,7 +63,7 @@ static void upstream_add(struct sum *s, const struct view_upstream *u)
 		return;
 	}
 	struct view_upstream before = *to;
-	if (!is_driven(to) && is_driven(u)) {
+	if (!to->driven && u->driven) {
 		*to = *u;
 		counts_add(to, &before);
 	} else {
@@ -105,7 +100,7 @@ static void lanes_of_view_add(struct sum *s, struct view_lane *first, const stru
 			      bool has_driver)
 {
 	for (size_t k = 0; k < u->lane_count; k++)
-		if (!has_driver || is_driven(u) || view_lane_is_busy(&u->lanes[k]))
+		if (!has_driver || u->driven || view_lane_is_busy(&u->lanes[k]))
 			lane_add(s, first, &u->lanes[k]);
 }
 
@@ -113,13 +108,13 @@ static void lanes_of_view_add(struct sum *s, struct view_lane *first, const stru
 static void lanes_add(struct sum *s, struct view_upstream *to)
 {
 	struct view_lane *first = s->lanes + s->lane_n;
-	bool has_driver = is_driven(to);
+	bool has_driver = to->driven;
 
 	for (int driver = 1; driver >= 0; driver--)
 		for (size_t i = 0; i < s->n; i++)
 			for (size_t k = 0; k < s->views[i]->upstream_count; k++) {
 				const struct view_upstream *u = &s->views[i]->upstreams[k];
-				if (upstream_is(to, u) && is_driven(u) == driver)
+				if (upstream_is(to, u) && u->driven == driver)
 					lanes_of_view_add(s, first, u, has_driver);
 			}
 	to->lanes = first;

@@ -6,6 +6,7 @@
 #include "base/record.h"
 
 #define VIEW_READ_MAX (64u << 20)
+#define SLOTS_END 1e9 /* no node has so many */
 
 #define LIMIT_FIELDS(of)                                                                       \
 	RECORD(of, limit.requests), RECORD(of, limit.reason), RECORD(of, limit.batch),         \
@@ -22,7 +23,7 @@
 static const struct record_field upstream_fields[] = {
 	U(name),   U(retired), U(draining),        U(state), U(said),
 	U(up),     U(weight),  U(max_concurrency), U(batch), U(online),
-	U(engine), U(running), U(waiting),         U(cache),
+	U(engine), U(running), U(waiting),         U(cache), U(driven),
 };
 static const struct record_field lane_fields[] = { L(model), L(in_flight), L(not_durable),
 						   LIMIT_FIELDS(struct view_lane) };
@@ -65,13 +66,11 @@ static void lane_write(struct buf *to, const struct view_lane *lane)
 
 static void upstream_write(struct buf *to, const struct view_upstream *u)
 {
-	bool elsewhere = u->state == STALL_ELSEWHERE;
-
-	if (elsewhere && u->batch == 0 && u->online == 0)
+	if (!u->driven && u->batch == 0 && u->online == 0)
 		return;
 	line_write(to, UPSTREAM, u);
 	for (size_t i = 0; i < u->lane_count; i++)
-		if (!elsewhere || view_lane_is_busy(&u->lanes[i]))
+		if (u->driven || view_lane_is_busy(&u->lanes[i]))
 			lane_write(to, &u->lanes[i]);
 }
 
@@ -178,13 +177,25 @@ static void lane_add(struct view_reading *r, struct view_lane *lane)
 	r->view->lane_count++;
 }
 
-/* In its place; false: nothing it could be of. */
+/* It indexes what it is called. */
+static bool upstream_makes_sense(const struct view_upstream *u)
+{
+	return u->state <= STALL_REFUSED && stall_words(u->state)->upstream != NULL;
+}
+
+/* They are cast where they are rounded. */
+static bool model_makes_sense(const struct view_model *m)
+{
+	return m->slots >= 0 && m->slots < SLOTS_END;
+}
+
+/* In its place; false: nothing it could be of, or nothing that could be. */
 static bool line_add(struct view_reading *r, enum line line, void *of)
 {
 	switch (line) {
 	case UPSTREAM:
 		upstream_add(r, of);
-		return r->upstream->state <= STALL_REFUSED;
+		return upstream_makes_sense(r->upstream);
 	case LANE:
 		if (r->upstream != NULL)
 			lane_add(r, of);
@@ -195,10 +206,10 @@ static bool line_add(struct view_reading *r, enum line line, void *of)
 		return r->lane != NULL;
 	case MODEL:
 		r->view->model_count++;
-		return true;
+		return model_makes_sense(of);
 	case OTHERS:
 		r->view->other_models = true;
-		return true;
+		return model_makes_sense(of);
 	case FLOW:
 		r->view->flow_count++;
 		return true;

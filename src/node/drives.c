@@ -61,7 +61,7 @@ void drives_done(struct node *n)
 	}
 }
 
-/* Others may ask what it has (node_is_drained()). */
+/* node_released() looks at it in any thread. */
 static void drive_held(struct node *n, struct drive *d, bool is_held)
 {
 	pthread_mutex_lock(&n->lock);

@@ -40,6 +40,7 @@ static void was_renewed(struct node *n, const struct lease_asked *r)
 	atomic_store(&n->deadline_us, lease_deadline_us(r->asked_us));
 	n->renew_due_us = r->asked_us + LEASE_RENEW_US;
 	pthread_mutex_lock(&n->lock);
+	n->had_lease = true;
 	bool drains = r->draining && !n->drain_is_told;
 	n->drain_is_told = r->draining;
 	pthread_mutex_unlock(&n->lock);

@@ -171,8 +171,7 @@ bool node_is_well(struct node *n, char *why, size_t size)
 	if (has_lease(n))
 		return true;
 	pthread_mutex_lock(&n->lock);
-	bool is_first = node_deadline_us(n) == 0;
-	snprintf(why, size, "This node has no lease%s.%s%s", is_first ? " yet" : " any more",
+	snprintf(why, size, "This node has no lease%s.%s%s", n->had_lease ? " any more" : " yet",
 		 n->faults != 0 ? " " : "", n->faults != 0 ? n->why : "");
 	pthread_mutex_unlock(&n->lock);
 	return false;
@@ -225,16 +224,6 @@ void node_drain(struct node *n)
 	node_renew_soon(n);
 	pthread_mutex_unlock(&n->lock);
 	node_look_soon(n);
-}
-
-bool node_is_drained(struct node *n)
-{
-	pthread_mutex_lock(&n->lock);
-	bool drained = n->is_draining;
-	for (const struct drive *d = n->drives; d != NULL; d = d->next)
-		drained &= !d->is_held;
-	pthread_mutex_unlock(&n->lock);
-	return drained;
 }
 
 /* ---- objects ---- */

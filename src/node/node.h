@@ -88,8 +88,6 @@ void node_upstreams(struct node *n, const char *const *names, size_t count);
 void node_released(struct node *n, const char *upstream);
 /* From now on it takes nothing, leaves all upstreams, and others see that. */
 void node_drain(struct node *n);
-/* It drains, and drives no upstream any more. */
-bool node_is_drained(struct node *n);
 
 /* ---- online requests ---- */
 

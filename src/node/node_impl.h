@@ -57,6 +57,7 @@ struct node {
 	bool is_buried;      /* and lost() has not returned yet */
 	uint64_t epoch_next; /* where it is buried; 0: there is no row of it any more */
 	bool renew_now, look_now, is_draining, is_closing;
+	bool had_lease;     /* once, in whichever epoch */
 	bool drain_is_told; /* its row says so: what it leaves is not moved back to it */
 	struct objects objects;
 	unsigned faults; /* bits of enum node_fault */

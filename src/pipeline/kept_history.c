@@ -176,7 +176,7 @@ static bool pace_parse(const struct pace_text *text, struct pace_row *ret)
 		ret->lines[ret->steps++] = lines < UINT32_MAX ? (uint32_t)lines : UINT32_MAX;
 		at = *end == ',' ? end + 1 : end;
 	}
-	return *at == '\0' && text->step_s > 0;
+	return *at == '\0' && text->step_s > 0 && text->begun >= 0 && text->begun <= UINT32_MAX;
 }
 
 bool kept_history_batch(struct db *db, const char *batch, int64_t now, struct history_page *ret,

@@ -69,7 +69,8 @@ void report_batches_write(struct buf *to, struct report_batch *batches, size_t n
 static bool batch_read(char *line, struct report_batch *ret)
 {
 	return record_read(line, fields, ARRAY_LEN(fields), ret) && ret->stall <= STALL_HELD &&
-	       ret->queue_position >= 0 && ret->id[0] != '\0';
+	       ret->queue_position >= 0 && ret->queue_position <= UINT32_MAX &&
+	       ret->rate_per_s >= 0 && ret->id[0] != '\0';
 }
 
 static bool batches_read(char *text, struct report *ret, struct error *err)

@@ -75,6 +75,8 @@ static enum blob_standing standing_of_blob(void *ctx, const char *id)
 	struct error err;
 	bool known, deleted;
 
+	if (*s->closing)
+		return BLOB_KNOWN;
 	if (!store_blob_known(s->store, id, &known, &deleted, &err)) {
 		log_fault("sweep.failed", &err, kv_str("blob", id));
 		return BLOB_KNOWN;

@@ -121,14 +121,17 @@ static bool attempt_over(struct s3_attempt *a, unsigned tries, bool *ret_ok, str
 
 /* ---- how it stands ---- */
 
-/* What one call's refusal says of all. Credentials that may not do one thing may do others. */
+/* What one call's refusal says of all; one that no answer ended (memory, its body, a certificate) says
+ * nothing. Credentials that may not do one thing may do others. */
 static enum s3_standing standing_of(const struct s3_attempt *a, bool ok, enum s3_standing before)
 {
-	bool answered = !ok && a->code == CURLE_OK && !a->body_fault;
+	bool answered = a->code == CURLE_OK && !a->body_fault;
 
-	if (answered && a->err->sys == ENODEV)
+	if (!ok && (!answered || a->err->sys == ENOMEM))
+		return before;
+	if (!ok && a->err->sys == ENODEV)
 		return S3_NO_BUCKET;
-	if (!answered || a->err->sys != EACCES)
+	if (ok || a->err->sys != EACCES)
 		return S3_ANSWERS;
 	if (a->call->key == NULL || a->refuses_us)
 		return S3_REFUSES;

@@ -231,11 +231,6 @@ enum s3_standing s3_standing(const struct s3 *s)
 	return (enum s3_standing)s->standing;
 }
 
-bool s3_answers(const struct s3 *s)
-{
-	return s->standing == S3_ANSWERS || s->standing == S3_DOUBTED;
-}
-
 /* ---- handles: each keeps its connection for the next call ---- */
 
 CURL *s3_handle_take(struct s3 *s)

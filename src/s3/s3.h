@@ -62,8 +62,6 @@ enum s3_standing {
 	S3_NO_BUCKET,
 };
 enum s3_standing s3_standing(const struct s3 *s);
-/* It answers, as far as is known. */
-bool s3_answers(const struct s3 *s);
 /* The store's clock, Unix s, as the head of an answer says; 0: it does not say. */
 MUST_USE bool s3_now(struct s3 *s, int64_t *ret, struct error *err);
 /* Calls that wait to be tried again fail at once, now and from now on: the process ends. */

@@ -40,9 +40,10 @@ static bool shift(struct webhooks *w)
 	int64_t latest = w->wall.wall_s + ATTEMPTS_WAIT_MAX_S;
 	struct error err;
 
-	if (w->yields) { /* whoever delivers looks at its own clock */
-		w->shifts = false;
+	if (w->yields) { /* whoever delivers looks at its own clock, and this one when it is to */
+		w->shifts = true;
 		w->shift_s = 0;
+		return true;
 	}
 	if (!w->shifts)
 		return true;

@@ -213,6 +213,7 @@ bool webhooks_new(const struct webhooks_config *config, struct store *store, str
 	w->config.endpoint_count = 0;
 	w->store = store;
 	w->client = client;
+	w->yields = config->yields;
 	if (!secrets_copy(config->endpoints, config->endpoint_count, &w->secrets)) {
 		free(w);
 		return fail_memory(err);

@@ -35,6 +35,7 @@ struct webhooks_config {
 	/* the configuration's endpoints, with their secrets; borrowed while it is opened */
 	const struct webhook_endpoint *endpoints;
 	size_t endpoint_count;
+	bool yields; /* at first: webhooks_yield() */
 };
 
 /* Delivers what the store's outbox holds, and will hold, until it is closed. Opened before anything

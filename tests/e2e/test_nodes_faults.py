@@ -135,7 +135,7 @@ def test_no_more_connections(nodes, few):
     for n in (0, 1):
         away = nodes.logged(n, "node.away")
         assert any("CONNECTION LIMIT" in one for one in away), away
-        assert nodes.logged(n, "node.back")
+        wait_until(lambda n=n: nodes.logged(n, "node.back"), "all of it is back", 20)
     ends(nodes, batch, mark, seen, by=2)
 
 

@@ -4,6 +4,7 @@ At the end of each: lines lost 0, twice in the output 0, sent again after a row 
 ended 0 (Nodes.check).
 """
 
+import json
 import time
 
 import pytest
@@ -13,7 +14,8 @@ from support.nodes import PREFIX, Nodes, are_ready, serving
 from support.wire import wait_until
 
 CONCURRENCY = 16
-COUNT = 6 * 1024  # six spans
+SEGMENT_LINES = 1024
+COUNT = 6 * SEGMENT_LINES  # six spans
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,62 @@ def test_an_object_of_a_dead_node_is_damaged(nodes):
     logs = [line for n in range(3) for line in nodes.logged(n, "(chunk|journal).damaged")]
     assert any(gone in line for line in logs), logs
     assert len(logs) >= 2, logs
+
+
+def test_a_part_of_a_result_is_gone(nodes):
+    """Removed behind our back: the batch says so, and has all other lines; a retry has those run again."""
+    mark, gate, gone = fresh(), fresh(), range(3 * SEGMENT_LINES, 4 * SEGMENT_LINES)
+    nodes.delay = 0
+    held = line(f"{mark}-0", f"{mark}-0 | hold:{gate}")
+    batch = nodes.api(0).create([held] + numbered(mark, COUNT)[1:])
+    wait_until(lambda: nodes.spans(batch, "finished") == 5, "all other spans are finished", 30)
+    ((part,),) = nodes.query(f"SELECT output_part FROM spans WHERE batch = '{batch['id']}' AND n = 3")
+    for name in nodes.keys(f"files/{part}"):
+        nodes.s3.delete_object(Bucket=nodes.bucket, Key=f"{PREFIX}/{name}")
+    nodes.release(gate)
+    shown = lambda: nodes.api(1).http.get(f"batches/{batch['id']}").json()  # noqa: E731
+    wait_until(lambda: shown()["status"] == "failed", "it ends", 90)
+    del nodes.watch.last[batch["id"]]  # lines that had completed have not
+    ended = nodes.api(1).get(batch["id"])
+    assert f"Results of {len(gone)} lines are lost" in ended["errors"]["data"][0]["message"], ended
+    counts = ended["request_counts"]
+    assert (counts["total"], counts["completed"], counts["failed"]) == (COUNT, COUNT - len(gone), len(gone))
+    output = [json.loads(one)["custom_id"] for one in nodes.api(2).content(ended["output_file_id"]).splitlines()]
+    assert sorted(output) == sorted(f"{mark}-{n}" for n in range(COUNT) if n not in gone)
+    again = nodes.api(2).http.post(f"batches/{batch['id']}/retry")
+    assert again.status_code == 200, again.text
+    done = nodes.api(1).wait(nodes.api(2).created(again.json()), "completed")
+    output = [json.loads(one)["custom_id"] for one in nodes.api(0).content(done["output_file_id"]).splitlines()]
+    assert sorted(output) == sorted(f"{mark}-{n}" for n in gone)
+
+
+def of_its_own(urls):
+    """Each upstream serves a model that no other does."""
+    upstreams = [{"name": f"u-{n}", "url": url, "models": [f"m-{n}"]} for n, url in enumerate(urls)]
+    return f"upstreams: {json.dumps(upstreams)}\n"
+
+
+def test_an_upstream_moves(tmp_path, cluster, store):
+    """A node comes, and takes an upstream over: what is in flight there ends before, and nothing is sent twice."""
+    mark, gate = fresh(), fresh()
+    settings = {"execution.concurrency": CONCURRENCY}
+    with serving(Nodes(tmp_path, cluster, store, 2, 2, settings=settings, config=of_its_own)) as nodes:
+        nodes.server(1).signal_term()
+        nodes.server(1).wait_exit()
+        nodes.wait_even()
+        lines = [[line(f"{mark}-{m}-{n}", f"{mark}-{m}-{n} | hold:{gate}", model=f"m-{m}") for n in range(2000)]
+                 for m in range(2)]  # fmt: skip
+        batches = [nodes.api(0).create(some) for some in lines]
+        wait_until(lambda: nodes.in_flight() == 2 * CONCURRENCY, "both are busy", 30)
+        nodes.server(1).start()
+        wait_until(lambda: nodes.logged(0, "node.upstream_leave"), "one is to move", 20)
+        time.sleep(1)  # what is wrong would be cut off within a look
+        assert nodes.in_flight() == 2 * CONCURRENCY
+        nodes.release(gate)
+        nodes.wait_even()
+        for batch in batches:
+            assert nodes.api(1).wait(batch, "completed", seconds=60)["request_counts"]["completed"] == 2000
+        assert set(nodes.counts(mark).values()) == {1}
 
 
 def test_postgresql_is_away(nodes, cluster):

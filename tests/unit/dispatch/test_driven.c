@@ -156,12 +156,15 @@ static void driven_later_it_gets_lines_then(void **state)
 	assert_true(dispatch_serves(w.dispatch, "m"));
 	world_view(&w, &v);
 	assert_int_equal(v.upstreams[0].state, STALL_ELSEWHERE);
-	assert_true(v.upstreams[0].up);
+	assert_true(v.upstreams[0].up && !v.upstreams[0].driven);
 	assert_true(slice_is(v.upstreams[0].said, "another node drives it"));
 	scheduling_view_done(&v);
 	dispatch_drives(w.dispatch, "a", true);
 	world_run(&w, 0);
 	assert_int_equal(progress(b).stall, STALL_NONE);
+	world_view(&w, &v);
+	assert_true(v.upstreams[0].driven);
+	scheduling_view_done(&v);
 	world_run(&w, 3000);
 	assert_int_equal(b->ended, 10);
 	world_close(&w);
@@ -234,6 +237,27 @@ static void what_was_said_holds_for_those_to_come(void **state)
 	world_close(&w);
 }
 
+/* The list is renewed before dispatch has read that it drives one. */
+static void one_that_is_taken_at_a_reload_begins_slowly(void **state)
+{
+	struct upstream_config a = server_config(0);
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	struct world_batch *b = world_batch(&w, 10);
+	world_run(&w, 3000);
+	assert_int_equal(b->ended, 10);
+	dispatch_drives(w.dispatch, "a", false);
+	world_run(&w, 1);
+	const struct lane *lane = lanes_of(w.dispatch->upstreams);
+	assert_false(lane_is_shut(lane));
+	driven_set(&w.dispatch->driven, "a", true);
+	world_upstreams(&w, &a, 1);
+	assert_true(lane_is_shut(lane));
+	world_close(&w);
+}
+
 /* ---- the deadline ---- */
 
 static void past_the_deadline_no_line_is_sent(void **state)
@@ -291,6 +315,37 @@ static void answered_lines_gather_until_that_holds_up_what_is_sent(void **state)
 	world_record(&w);
 	world_run(&w, 1);
 	assert_int_equal(w.gather, GATHER_ON);
+	world_close(&w);
+}
+
+static void one_after_the_other(const struct request *rq, struct fake_answer *ret)
+{
+	ret->after_ms = 100 + rq->line;
+}
+
+/* On a lane of which twice the limit is more than all of dispatch may have answered and not durable. */
+static void lines_gather_until_dispatch_is_full_of_them(void **state)
+{
+	struct upstream_config list[] = { server_config(0) };
+	struct world w;
+
+	(void)state;
+	list[0].concurrency = list[0].max_concurrency = 2000;
+	servers_open_with(&w, WORLD_CONFIG, list, 1);
+	servers.of[0].choose = one_after_the_other;
+	deadline_in(600000);
+	dispatch_deadline(w.dispatch, deadline, &deadline_us);
+	w.disk_full = true;
+	for (unsigned i = 0; i < 2; i++)
+		world_batch(&w, WORLD_LINES_MAX);
+	for (unsigned ms = 0; ms < 2000 && w.ended <= UNSYNCED_MAX; ms++) {
+		world_run(&w, 1);
+		enum outcome_gather wanted = w.ended < UNSYNCED_MAX / 4 * 3 ? GATHER_ON
+					     : w.ended < UNSYNCED_MAX       ? GATHER_BRIEFLY
+									    : GATHER_NOT;
+		assert_int_equal(w.gather, wanted);
+	}
+	assert_true(w.ended > UNSYNCED_MAX);
 	world_close(&w);
 }
 
@@ -460,6 +515,43 @@ static void online_requests_where_others_drive_are_told(void **state)
 	world_close(&w);
 }
 
+/* One that a reload has retired, and the one that took its name. */
+static void those_of_one_name_are_told_together(void **state)
+{
+	static const struct online_ops ops = { on_head, on_body, on_end, on_released };
+	static char other_key[] = "sk-other";
+	struct upstream_config other = server_config(0);
+	struct online of[2];
+	struct world w;
+
+	(void)state;
+	servers_open(&w, 1);
+	servers.of[0].answer.after_ms = 1000;
+	deadline_in(600000);
+	dispatch_deadline(w.dispatch, deadline, &deadline_us);
+	dispatch_drives(w.dispatch, "a", false);
+	for (unsigned i = 0; i < 2; i++) {
+		of[i] = (struct online){ .ops = &ops,
+					 .endpoint = "/v1/chat/completions",
+					 .model = SLICE("m"),
+					 .units = 3 + i,
+					 .body = SLICE("{}") };
+		dispatch_online(w.dispatch, &of[i]);
+		world_run(&w, 400);
+		assert_int_equal(w.online_told, i == 0 ? 3 : 7);
+		other.api_key = other_key;
+		world_upstreams(&w, &other, 1);
+	}
+	world_run(&w, 300); /* the first, which the retired one has */
+	assert_int_equal(w.online_told, 4);
+	world_run(&w, 1000);
+	assert_int_equal(w.online_told, 0);
+	for (unsigned i = 0; i < 2; i++)
+		dispatch_online_release(w.dispatch, &of[i]);
+	world_run(&w, 1);
+	world_close(&w);
+}
+
 /* ---- which models ---- */
 
 static void models_are_those_of_driven_upstreams(void **state)
@@ -569,14 +661,17 @@ int main(void)
 		cmocka_unit_test(what_is_in_flight_ends),
 		cmocka_unit_test(lines_that_wait_go_elsewhere),
 		cmocka_unit_test(what_was_said_holds_for_those_to_come),
+		cmocka_unit_test(one_that_is_taken_at_a_reload_begins_slowly),
 		cmocka_unit_test(past_the_deadline_no_line_is_sent),
 		cmocka_unit_test(answered_lines_gather_until_that_holds_up_what_is_sent),
+		cmocka_unit_test(lines_gather_until_dispatch_is_full_of_them),
 		cmocka_unit_test(a_request_that_has_not_gone_out_by_then_does_not),
 		cmocka_unit_test(online_requests_go_all_the_same),
 		cmocka_unit_test(an_upstream_that_is_down_is_hoped_for_a_while),
 		cmocka_unit_test(those_of_other_nodes_count_where_this_one_drives),
 		cmocka_unit_test(lines_leave_those_of_other_nodes_room),
 		cmocka_unit_test(online_requests_where_others_drive_are_told),
+		cmocka_unit_test(those_of_one_name_are_told_together),
 		cmocka_unit_test(models_are_those_of_driven_upstreams),
 		cmocka_unit_test(one_that_is_down_serves_nothing),
 		cmocka_unit_test(one_that_says_that_it_is_well_may_be_tried),

@@ -18,7 +18,7 @@
 
 static const struct view_decision decision = { 99, { .requests = 8, .reason = "probe" } };
 
-/* Node A drives a, node B drives b, and has an online request at a. */
+/* Node A drives a, node B drives b, and has online requests at a. */
 static struct view_lane a_lanes[] = { LANE("m", 5), LANE("x", 0) };
 static struct view_lane a_lanes_elsewhere[] = { LANE("x", 0), LANE("m", 0) };
 static struct view_lane b_lanes[] = { LANE("m", 7) };
@@ -26,6 +26,7 @@ static struct view_lane b_lanes_elsewhere[] = { LANE("m", 0), LANE("only-here", 
 
 static struct view_upstream of_a[] = {
 	{ .name = SLICE("a"),
+	  .driven = true,
 	  .up = true,
 	  .batch = 5,
 	  .online = 1,
@@ -58,6 +59,7 @@ static struct view_upstream of_b[] = {
 	  .lanes = a_lanes_elsewhere,
 	  .lane_count = 2 },
 	{ .name = SLICE("b"),
+	  .driven = true,
 	  .state = STALL_DOWN,
 	  .said = SLICE("refused\tit"),
 	  .batch = 7,
@@ -158,9 +160,11 @@ static void what_makes_no_sense_is_refused(void **state)
 	const char *bad[] = { "lane\tm\t1\t0\t1\tr\t1\t0\t0\t0\t0\t0\t0\n",
 			      "decision\t1\t1\tr\t1\t0\t0\t0\t0\t0\t0\n",
 			      "upstream\tu\n",
-			      "upstream\tu\t0\t0\t4000\t\t1\t1\t1\t1\t1\t\tnan\tnan\tnan\n",
 			      "online\t1\n",
-			      "model\tm\t1\n" };
+			      "model\tm\t1\n",
+			      "model\tm\tnan\t0\n",
+			      "model\tm\t1e300\t0\n",
+			      "others\tm\t-1\t0\n" };
 	struct scheduling_view v;
 	struct error err;
 
@@ -174,6 +178,23 @@ static void what_makes_no_sense_is_refused(void **state)
 	assert_true(view_read(text, &v, &err));
 	assert_true(v.online_requests == 1 && v.upstream_count == 0 && v.model_count == 0);
 	scheduling_view_done(&v);
+}
+
+/* Each state that is read has a word, which is shown. */
+static void states_are_those_of_upstreams(void **state)
+{
+	struct scheduling_view v;
+	struct error err;
+
+	(void)state;
+	for (unsigned i = 0; i <= STALL_HELD + 2; i++) {
+		bool has_word = i <= STALL_HELD && stall_words(i)->upstream != NULL;
+		snprintf(text, sizeof(text),
+			 "upstream\tu\t0\t0\t%u\t\t1\t1\t1\t1\t1\t\tnan\tnan\tnan\t1\n", i);
+		assert_int_equal(view_read(text, &v, &err), has_word);
+		if (has_word)
+			scheduling_view_done(&v);
+	}
 }
 
 static struct scheduling_view sum_of(const struct scheduling_view *first,
@@ -220,6 +241,29 @@ static void the_sum_is_the_same_on_both(void **state)
 	}
 }
 
+/* Its online requests alone found a down: whoever drives it knows better. */
+static void who_does_not_drive_is_not_believed(void **state)
+{
+	struct scheduling_view told, *const others[] = { &view_b, &told };
+
+	(void)state;
+	of_b[0].state = STALL_DOWN;
+	of_b[0].said = SLICE("refused");
+	of_b[0].up = false;
+	through_text(&view_b, &told);
+	for (int i = 0; i < 2; i++) {
+		struct scheduling_view v = sum_of(others[i], &view_a, VIEW_ALL, NULL);
+		upstreams_are_their_drivers(&v);
+		assert_true(v.upstreams[0].up && v.upstreams[0].said.n == 0);
+		scheduling_view_done(&v);
+	}
+	scheduling_view_done(&told);
+	of_b[0].online = a_lanes_elsewhere[1].limit.online = 0;
+	through_text(&view_b, &told);
+	assert_int_equal(told.upstream_count, 1); /* it has nothing to say of it */
+	scheduling_view_done(&told);
+}
+
 static void an_organization_sees_its_own_of_all(void **state)
 {
 	struct scheduling_view v = sum_of(&view_a, &view_b, VIEW_ORG, "org-2");
@@ -243,8 +287,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_view_goes_through_text),
 		cmocka_unit_test(what_makes_no_sense_is_refused),
+		cmocka_unit_test(states_are_those_of_upstreams),
 		cmocka_unit_test(the_sum_is_the_same_on_both),
 		cmocka_unit_test(an_organization_sees_its_own_of_all),
+		cmocka_unit_test(who_does_not_drive_is_not_believed), /* the last: B is changed */
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

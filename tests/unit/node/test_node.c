@@ -30,10 +30,11 @@ struct host {
 	char *dir;
 	pthread_mutex_t lock;
 	bool drives[UPSTREAMS];
-	unsigned left; /* leave() was called, so often */
-	bool keeps;    /* something stays in flight */
+	unsigned left_n; /* leave() was called, so often */
+	bool keeps;      /* something stays in flight */
 	_Atomic unsigned lost;
 	struct owner owner_when_lost;
+	char why_when_lost[700];
 	_Atomic unsigned told;
 	_Atomic uint64_t looked_us;
 	uint64_t heard_of; /* online requests of other nodes */
@@ -51,10 +52,10 @@ static unsigned upstream_of(const char *name)
 	abort();
 }
 
-static void set_drives(struct host *h, const char *upstream, bool drives)
+static void set_drives(struct host *h, const char *upstream, bool does)
 {
 	pthread_mutex_lock(&h->lock);
-	h->drives[upstream_of(upstream)] = drives;
+	h->drives[upstream_of(upstream)] = does;
 	pthread_mutex_unlock(&h->lock);
 }
 
@@ -66,6 +67,7 @@ static void lost(void *ctx)
 	memset(h->drives, 0, sizeof(h->drives));
 	pthread_mutex_unlock(&h->lock);
 	h->owner_when_lost = node_owner(h->node);
+	(void)node_is_well(h->node, h->why_when_lost, sizeof(h->why_when_lost));
 	atomic_fetch_add(&h->lost, 1);
 }
 
@@ -79,7 +81,7 @@ static void leave(void *ctx, const char *upstream)
 	struct host *h = ctx;
 
 	pthread_mutex_lock(&h->lock);
-	h->left++;
+	h->left_n++;
 	struct node *n = h->keeps ? NULL : h->node;
 	pthread_mutex_unlock(&h->lock);
 	if (n == NULL)
@@ -129,11 +131,34 @@ static unsigned driven(struct host *h)
 	return n;
 }
 
+static bool drives(struct host *h, unsigned upstream)
+{
+	pthread_mutex_lock(&h->lock);
+	bool is = h->drives[upstream];
+	pthread_mutex_unlock(&h->lock);
+	return is;
+}
+
+static unsigned left(struct host *h)
+{
+	pthread_mutex_lock(&h->lock);
+	unsigned n = h->left_n;
+	pthread_mutex_unlock(&h->lock);
+	return n;
+}
+
+static void keep(struct host *h, bool keeps)
+{
+	pthread_mutex_lock(&h->lock);
+	h->keeps = keeps;
+	pthread_mutex_unlock(&h->lock);
+}
+
 /* Knows no upstream yet. */
-static void start_as(unsigned i, bool drives)
+static void start_as(unsigned i, bool drives_any)
 {
 	struct host *h = &hosts[i];
-	struct node_config c = { node_url, h->dir, "a:1", "0.1.0", "digest", &ops, h, drives };
+	struct node_config c = { node_url, h->dir, "a:1", "0.1.0", "digest", &ops, h, drives_any };
 
 	atomic_store(&h->lost, 0);
 	atomic_store(&h->told, 0);
@@ -142,7 +167,7 @@ static void start_as(unsigned i, bool drives)
 	memset(h->heard, 0, sizeof(h->heard));
 	h->heard_n = 0;
 	h->wanted[0] = '\0';
-	h->left = 0;
+	h->left_n = 0;
 	h->keeps = false;
 	MUST(node_open(&c, &h->node, &err));
 }
@@ -243,10 +268,10 @@ static void two_share_the_upstreams(void **state)
 	struct host *b = start(1);
 	IN_TIME(driven(a) == 2 && driven(b) == 2);
 	for (unsigned u = 0; u < UPSTREAMS; u++)
-		assert_true(a->drives[u] != b->drives[u]);
+		assert_true(drives(a, u) != drives(b, u));
 	pass(20); /* and that is all */
-	assert_int_equal(a->left, 2);
-	assert_int_equal(b->left, 0);
+	assert_int_equal(left(a), 2);
+	assert_int_equal(left(b), 0);
 }
 
 static void what_is_free_is_shared_at_once(void **state)
@@ -258,7 +283,7 @@ static void what_is_free_is_shared_at_once(void **state)
 	node_upstreams(hosts[0].node, names, UPSTREAMS);
 	node_upstreams(hosts[1].node, names, UPSTREAMS);
 	SOON(driven(&hosts[0]) == 2 && driven(&hosts[1]) == 2);
-	assert_int_equal(hosts[0].left + hosts[1].left, 0);
+	assert_int_equal(left(&hosts[0]) + left(&hosts[1]), 0);
 }
 
 static void one_of_role_api_takes_none(void **state)
@@ -273,7 +298,7 @@ static void one_of_role_api_takes_none(void **state)
 	struct host *b = start(1);
 	SOON(driven(b) == UPSTREAMS); /* and waits for nobody to take its share */
 	pass(10);
-	assert_int_equal(b->left, 0);
+	assert_int_equal(left(b), 0);
 	struct node_seen *seen = node_list(b->node, &n);
 	assert_int_equal(n, 2);
 	assert_int_equal(node_is_api(&seen[0]) + node_is_api(&seen[1]), 1);
@@ -292,7 +317,7 @@ static void what_another_does_not_have_comes_back_and_stays(void **state)
 	pass(60); /* each of the others is tried once */
 	assert_int_equal(driven(a), 3);
 	assert_int_equal(driven(&hosts[1]), 1);
-	assert_int_equal(a->left, 4);
+	assert_int_equal(left(a), 4);
 }
 
 /* ---- ends ---- */
@@ -360,14 +385,12 @@ static void drained_it_gives_back_at_once(void **state)
 
 	(void)state;
 	IN_TIME(driven(a) == 2 && driven(b) == 2);
-	unsigned left = b->left; /* it may have been the first to take some */
-	assert_false(node_is_drained(a->node));
+	unsigned before = left(b); /* it may have been the first to take some */
 	node_drain(a->node);
 	SOON(driven(a) == 0 && driven(b) == UPSTREAMS);
-	SOON(node_is_drained(a->node));
 	pass(10);
 	assert_int_equal(driven(b), UPSTREAMS);
-	assert_int_equal(b->left, left);
+	assert_int_equal(left(b), before);
 	node_close(TAKE(a->node));
 	assert_int_equal(hand("SELECT count(*) FROM nodes WHERE epoch = 2"), 1);
 }
@@ -378,13 +401,13 @@ static void what_is_in_flight_keeps_an_upstream(void **state)
 
 	(void)state;
 	SOON(driven(a) == UPSTREAMS);
-	a->keeps = true;
+	keep(a, true);
 	struct host *b = start(1);
-	IN_TIME(a->left == 1);
+	IN_TIME(left(a) == 1);
 	pass(10);
-	assert_int_equal(a->left, 1); /* one at a time moves */
+	assert_int_equal(left(a), 1); /* one at a time moves */
 	assert_int_equal(driven(b), 0);
-	a->keeps = false;
+	keep(a, false);
 	set_drives(a, "u1", false);
 	node_released(a->node, "u1");
 	IN_TIME(driven(b) == 2 && driven(a) == 2);
@@ -397,7 +420,7 @@ static void one_that_leaves_the_configuration_is_left(void **state)
 	(void)state;
 	SOON(driven(a) == UPSTREAMS);
 	node_upstreams(a->node, names + 1, UPSTREAMS - 1);
-	SOON(driven(a) == UPSTREAMS - 1 && !a->drives[0]);
+	SOON(driven(a) == UPSTREAMS - 1 && !drives(a, 0));
 	pass(10);
 	assert_int_equal(driven(a), UPSTREAMS - 1);
 	node_upstreams(a->node, names, UPSTREAMS);
@@ -462,6 +485,7 @@ static void buried_it_is_told_and_goes_on(void **state)
 	node_refused(a->node);
 	SOON(atomic_load(&a->lost) == 1);
 	assert_int_equal(a->owner_when_lost.epoch, 1);
+	assert_string_equal(a->why_when_lost, "This node has no lease any more.");
 	SOON(node_owner(a->node).epoch == 2);
 	assert_true(node_owner(a->node).node == me.node);
 	SOON(driven(a) == UPSTREAMS);

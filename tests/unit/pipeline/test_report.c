@@ -81,6 +81,8 @@ static void of_another_version(void **state)
 	refused("online\t0\t0\n", "batch\tb\t0\t5\t0\t0\t99\t0\t0\tm\n",
 		REPORT_FORMAT); /* a stall */
 	refused("online\t0\t0\n", "batch\t\t0\t5\t0\t0\t0\t0\t0\tm\n", REPORT_FORMAT);
+	refused("online\t0\t0\n", "batch\tb\t0\t5\t0\tnan\t0\t0\t0\tm\n", REPORT_FORMAT);
+	refused("online\t0\t0\n", "batch\tb\t4294967296\t5\t0\t0\t0\t0\t0\tm\n", REPORT_FORMAT);
 	refused("online\tx\t0\n", "batch\tb\t0\t5\t0\t0\t0\t0\t0\tm\n", REPORT_FORMAT);
 	refused("lane\tm\n", "", REPORT_FORMAT);
 	r = read_one("");

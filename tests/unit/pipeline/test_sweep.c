@@ -2,12 +2,14 @@
 #include "pipeline_unit.h"
 
 static struct sweep sweep;
+static _Atomic bool closing;
 
 static int setup(void **state)
 {
 	(void)state;
 	world_open();
 	sweep = (struct sweep){ .data_dir = world.dir,
+				.closing = &closing,
 				.store = world.store,
 				.blobs = world.blobs,
 				.lost_after_s = DAY };

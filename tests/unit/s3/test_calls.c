@@ -137,10 +137,10 @@ static void what_may_pass_is_tried_again(void **state)
 		FAILS(put(), EAGAIN, "putting files/a: ");
 		assert_int_equal(err.kind, ERR_UNAVAILABLE);
 		assert_int_equal(server.n, 3); /* as many as are set */
-		assert_false(s3_answers(s3));
+		assert_int_equal(s3_standing(s3), S3_AWAY);
 		ANSWERS({ "404 Not Found" });
 		FAILS(put(), ENOENT, "no such object");
-		assert_true(s3_answers(s3));
+		assert_int_equal(s3_standing(s3), S3_ANSWERS);
 	}
 }
 
@@ -378,6 +378,11 @@ static void a_body_that_cannot_be_read(void **state)
 	FAILS(s3_put(s3, "files/a", &body, NULL, &err), EBADF, "scratch file");
 	reads = 1;
 	FAILS(s3_put(s3, "files/a", &body, NULL, &err), EBADF, "scratch file");
+	ANSWERS(SLOW);
+	FAILS(put(), EAGAIN, "putting files/a: ");
+	reads = 0;
+	FAILS(s3_put(s3, "files/a", &body, NULL, &err), EBADF, "scratch file");
+	assert_int_equal(s3_standing(s3), S3_AWAY); /* it says nothing of the store */
 }
 
 /* ---- the other calls ---- */

@@ -1,5 +1,6 @@
 /* Allocations that fail: the call says so, and the next one is as ever. */
 #include "../memory_fault.h"
+#include "s3/s3_impl.h"
 #include "s3_server.h"
 
 static bool all_calls(void)
@@ -93,10 +94,29 @@ static void every_list(void **state)
 	sweep(replies, lists);
 }
 
+/* A call that had no memory says nothing of the store. */
+static void while_the_store_is_away(void **state)
+{
+	static const struct reply replies[] = { { "200 OK" }, { NULL } };
+	struct slice bytes = SLICE("abc");
+	struct s3_body body = s3_body_of(&bytes);
+
+	(void)state;
+	for (struct memory_sweep s = MEMORY_SWEEP; memory_sweep_next(&s);) {
+		answers(replies);
+		s3->standing = S3_AWAY;
+		memory_fail(&s);
+		bool ok = s3_put(s3, "files/a", &body, NULL, &err);
+		memory_restore(&s);
+		assert_int_equal(s3_standing(s3), ok ? S3_ANSWERS : S3_AWAY);
+	}
+}
+
 int main(void)
 {
 #define CALL(test) cmocka_unit_test_setup_teardown(test, s3_setup, s3_teardown)
-	const struct CMUnitTest tests[] = { CALL(every_call), CALL(every_list) };
+	const struct CMUnitTest tests[] = { CALL(every_call), CALL(every_list),
+					    CALL(while_the_store_is_away) };
 
 	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 	server_close();

@@ -508,6 +508,31 @@ static void a_clock_that_steps(void **state)
 	assert_int_equal(seen_count, 4);
 }
 
+/* ---- of several processes one delivers ---- */
+
+/* What is due to be sent four days from now, by a clock that was wrong, is sent before that. */
+static void one_that_yields_at_first_begins_nothing(void **state)
+{
+	static const struct webhooks_config config = { .timeout_ms = 15000,
+						       .user_agent = "u",
+						       .yields = true };
+
+	(void)state;
+	(void)endpoint("http://good/");
+	clock_off_s = 0;
+	clock_step(96 * HOUR);
+	batch_ends();
+	clock_step(-96 * HOUR);
+	webhooks_free(hooks);
+	MUST(webhooks_new(&config, store, client, &hooks, &err));
+	turn_begin(hooks);
+	run_for(10 * HOUR);
+	assert_int_equal(seen_count, 0);
+	webhooks_yield(hooks, false);
+	run_for(ATTEMPTS_WAIT_MAX_S + 60);
+	assert_int_equal(seen_count, 1);
+}
+
 /* ---- test calls ---- */
 
 static struct webhook_test_end tested;
@@ -565,6 +590,7 @@ int main(void)
 		IN_WORLD(a_store_that_fails_for_a_while),
 		IN_WORLD(a_crash_sends_it_again),
 		IN_WORLD(a_clock_that_steps),
+		IN_WORLD(one_that_yields_at_first_begins_nothing),
 		IN_WORLD(test_calls),
 	};
 
