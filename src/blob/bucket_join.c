@@ -4,15 +4,12 @@
  * remove nothing that the other has put. */
 #include <assert.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/worker.h"
+#include "base/several.h"
 #include "blob/bucket_impl.h"
 #include "blob/objects.h"
-
-#define THREADS 8u
 
 struct join {
 	struct bucket *b;
@@ -23,14 +20,6 @@ struct join {
 	size_t n, copies_n;
 	uint64_t bytes; /* of the whole */
 	struct bucket_row there;
-
-	/* what is being done by all threads */
-	bool (*step)(const struct join *j, size_t i, struct error *err);
-	size_t steps;
-	pthread_mutex_t lock; /* for all below */
-	size_t next;
-	bool failed;
-	struct error fault; /* the first */
 };
 
 /* One object of a part, and where it stands in the whole. */
@@ -40,61 +29,6 @@ struct join_copy {
 	uint64_t start;
 	bool there; /* it need not be copied */
 };
-
-/* ---- several at a time ---- */
-
-/* False: there is none left, or one has failed. */
-static bool step_take(struct join *j, size_t *ret)
-{
-	pthread_mutex_lock(&j->lock);
-	bool more = !j->failed && j->next < j->steps;
-	if (more)
-		*ret = j->next++;
-	pthread_mutex_unlock(&j->lock);
-	return more;
-}
-
-static void step_failed(struct join *j, const struct error *err)
-{
-	pthread_mutex_lock(&j->lock);
-	if (!j->failed)
-		j->fault = *err;
-	j->failed = true;
-	pthread_mutex_unlock(&j->lock);
-}
-
-static void *steps_run(void *arg)
-{
-	struct join *j = arg;
-	struct error err;
-	size_t i;
-
-	while (step_take(j, &i))
-		if (!j->step(j, i, &err))
-			step_failed(j, &err);
-	return NULL;
-}
-
-/* Where threads cannot be had it is done by fewer, or by this one. */
-static bool steps_do(struct join *j, bool (*step)(const struct join *, size_t, struct error *),
-		     size_t steps, struct error *err)
-{
-	pthread_t threads[THREADS - 1];
-	unsigned n = 0;
-
-	j->step = step;
-	j->steps = steps;
-	j->next = 0;
-	while (n < THREADS - 1 && n + 1 < steps &&
-	       thread_start(&threads[n], "blob-join", steps_run, j, err))
-		n++;
-	steps_run(j);
-	for (unsigned i = 0; i < n; i++)
-		pthread_join(threads[i], NULL);
-	if (j->failed)
-		*err = j->fault;
-	return !j->failed;
-}
 
 /* ---- the rows of the parts ---- */
 
@@ -139,8 +73,9 @@ static bool part_find(const struct join *j, size_t i, bool *ret_found, struct er
 }
 
 /* A part without bytes need not be there. */
-static bool part_load(const struct join *j, size_t i, struct error *err)
+static bool part_load(void *ctx, size_t i, struct error *err)
 {
+	const struct join *j = ctx;
 	const struct blob_joined *part = &j->parts[i];
 	struct bucket_row *row = &j->rows[i];
 	bool found;
@@ -223,8 +158,9 @@ static void there_mark(struct join *j)
 	}
 }
 
-static bool copy_one(const struct join *j, size_t i, struct error *err)
+static bool copy_one(void *ctx, size_t i, struct error *err)
 {
+	const struct join *j = ctx;
 	const struct join_copy *c = &j->copies[i];
 	const struct bucket_object to = { .start = c->start };
 	char from_key[BUCKET_KEY_SIZE], to_key[BUCKET_KEY_SIZE];
@@ -299,8 +235,8 @@ static bool whole_make(struct join *j, struct error *err)
 	if (!bucket_row_load(j->b, j->id, &j->there, err))
 		return false;
 	there_mark(j);
-	return steps_do(j, copy_one, j->copies_n, err) && (j->bytes > 0 || empty_put(j, err)) &&
-	       others_remove(j, err) && whole_check(j, err);
+	return several_do("blob-join", copy_one, j, j->copies_n, err) &&
+	       (j->bytes > 0 || empty_put(j, err)) && others_remove(j, err) && whole_check(j, err);
 }
 
 static void join_free(struct join *j)
@@ -310,7 +246,6 @@ static void join_free(struct join *j)
 	bucket_row_free(&j->there);
 	free(j->rows);
 	free(j->copies);
-	pthread_mutex_destroy(&j->lock);
 }
 
 bool blobs_join(struct blobs *blobs, const char *id, const struct blob_joined *parts, size_t n,
@@ -320,10 +255,10 @@ bool blobs_join(struct blobs *blobs, const char *id, const struct blob_joined *p
 
 	if (!blob_id_is_plain(id))
 		return blob_not_found(id, err);
-	pthread_mutex_init(&j.lock, NULL);
 	j.rows = calloc(n + 1, sizeof(*j.rows));
-	bool ok = (j.rows != NULL || fail_memory(err)) && steps_do(&j, part_load, n, err) &&
-		  copies_make(&j, err) && whole_make(&j, err);
+	bool ok = (j.rows != NULL || fail_memory(err)) &&
+		  several_do("blob-join", part_load, &j, n, err) && copies_make(&j, err) &&
+		  whole_make(&j, err);
 	join_free(&j);
 	return ok;
 }

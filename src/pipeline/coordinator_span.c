@@ -9,12 +9,10 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "blob/objects.h"
 #include "pipeline/cluster.h"
 #include "pipeline/coordinator_impl.h"
+#include "pipeline/span_fill.h"
 #include "pipeline/span_order.h"
-
-#define FILL_BYTES (1u << 20) /* of a chunk, read at a time */
 
 /* ---- making ---- */
 
@@ -101,33 +99,15 @@ uint32_t coordinator_span_number(const struct coordinator *c)
 
 /* ---- opening ---- */
 
-/* Appends a piece's records to the journal. Where the object is gone, or is not what it was, its lines
- * have not ended: they run again. */
-static bool piece_fill(struct coordinator *c, const struct span_piece *piece, struct journal *to,
-		       struct buf *bytes, struct error *err)
+/* Not given back, nor lost, and the process goes on. Any thread. */
+static bool is_wanted(void *ctx)
 {
-	uint64_t at = piece->at, left = piece->length;
+	struct coordinator *c = ctx;
 
-	while (left > 0) {
-		size_t n = left < FILL_BYTES ? (size_t)left : FILL_BYTES;
-		buf_clear(bytes);
-		if (!buf_reserve(bytes, n))
-			return fail_memory(err);
-		if (!objects_read(c->env->blobs, piece->chunk, at, bytes->p, n, err)) {
-			if (err->sys != ENOENT && err->sys != EBADMSG && err->sys != ENODATA)
-				return false;
-			log_write_error(LOG_WARN, "chunk.damaged", err,
-					LOG_FIELDS(kv_str("batch", c->id),
-						   kv_str("chunk", piece->chunk),
-						   kv_u64("lines", piece->lines)));
-			return true;
-		}
-		if (!journal_append(to, (struct slice){ bytes->p, n }, err))
-			return false;
-		at += n;
-		left -= n;
-	}
-	return true;
+	pthread_mutex_lock(&c->lock);
+	bool stays = c->span->fate == SPAN_STAYS;
+	pthread_mutex_unlock(&c->lock);
+	return stays && !c->env->closing;
 }
 
 static void each_none(void *ctx, const struct journal_head *head, uint64_t at)
@@ -151,11 +131,11 @@ static bool pieces_renew(struct coordinator *c, struct error *err)
 	return cluster_pieces(c->env->cluster, &lent->id, &lent->pieces, &lent->n_pieces, err);
 }
 
-/* crash, in here: a file in this node's directory, which the next start empties. */
+/* One that is not wanted any more is not read to its end: it has no other step but to leave.
+ * crash, in here: a file in this node's directory, which the next start empties. */
 static bool journal_fill(struct coordinator *c, const char *path, struct error *err)
 {
 	const struct span_lent *lent = &c->span->lent;
-	AUTO(buf_free) struct buf bytes = BUF(FILL_BYTES);
 	struct journal_found found;
 	struct journal *j;
 
@@ -168,10 +148,15 @@ static bool journal_fill(struct coordinator *c, const char *path, struct error *
 	if (!journal_open_logged(path, JOURNAL_START, c->lines, each_none, NULL, &scratch, &j,
 				 &found, err))
 		return false;
-	bool ok = true;
-	for (size_t i = 0; ok && i < lent->n_pieces; i++)
-		ok = piece_fill(c, &lent->pieces[i], j, &bytes, err);
-	ok = ok && journal_sync(j, err);
+	const struct span_filling filling = {
+		.blobs = c->env->blobs,
+		.batch_id = c->id,
+		.pieces = lent->pieces,
+		.n = lent->n_pieces,
+		.stays = is_wanted,
+		.ctx = c,
+	};
+	bool ok = span_fill(&filling, j, err) && journal_sync(j, err);
 	journal_close(j);
 	return ok;
 }

@@ -14,6 +14,9 @@ static struct {
 	unsigned refuse; /* so many ends more are not answered */
 	bool counting_held;
 	struct span_end end; /* the last */
+	struct buf chunk;
+	_Atomic unsigned reads;
+	enum span_fate leaves; /* while it is read */
 } cluster;
 
 static bool counting_is_held(void)
@@ -104,10 +107,14 @@ bool objects_read(struct blobs *blobs, const char *name, uint64_t at, void *to, 
 		  struct error *e)
 {
 	(void)blobs;
-	(void)at;
-	(void)to;
-	(void)n;
-	return fail_sys(e, ENOENT, "no %s", name);
+	(void)e;
+	assert_string_equal(name, "chunks/a");
+	assert_true(at + n <= cluster.chunk.n);
+	memcpy(to, cluster.chunk.p + at, n);
+	cluster.reads++;
+	if (cluster.leaves != SPAN_STAYS)
+		coordinator_span_leave(w.c, cluster.leaves);
+	return true;
 }
 
 /* An order that becomes a blob. */
@@ -129,12 +136,14 @@ static int span_setup(void **state)
 	memset(&cluster, 0, sizeof(cluster));
 	int ret = setup(state);
 	sys.rename = order_rename;
+	cluster.chunk = BUF(4096);
 	return ret;
 }
 
 static int span_teardown(void **state)
 {
 	sys.rename = rename;
+	buf_free(&cluster.chunk);
 	return teardown(state);
 }
 
@@ -157,14 +166,38 @@ static void batch_of_nobody(void)
 	w.env.cluster = (struct cluster *)&cluster;
 }
 
+static void span_take_up_as(struct span_lent *lent)
+{
+	const struct owner me = { .node = 7, .epoch = 1 };
+
+	MUST(coordinator_new_span(&w.env, lent, me, &w.c, &err));
+	coordinator_kick(w.c);
+	turns_take();
+}
+
 static void span_take_up(void)
 {
 	struct span_lent lent = span_lent();
-	const struct owner me = { .node = 7, .epoch = 1 };
 
-	MUST(coordinator_new_span(&w.env, &lent, me, &w.c, &err));
-	coordinator_kick(w.c);
-	turns_take();
+	span_take_up_as(&lent);
+}
+
+/* Of which an owner before has finished a line, in so many pieces. */
+static void span_take_over(uint32_t record, size_t pieces)
+{
+	const struct journal_head about = { .record = record,
+					    .http_status = 200,
+					    .kind = JOURNAL_OUTPUT };
+	struct span_lent lent = span_lent();
+
+	assert_true(
+		journal_encode_line(&about, SLICE("{\"custom_id\":\"before\"}\n"), &cluster.chunk));
+	lent.pieces = calloc(pieces, sizeof(*lent.pieces));
+	for (; lent.n_pieces < pieces; lent.n_pieces++)
+		lent.pieces[lent.n_pieces] = (struct span_piece){ .chunk = "chunks/a",
+								  .length = cluster.chunk.n,
+								  .lines = 1 };
+	span_take_up_as(&lent);
 }
 
 static void assert_order(const char *home, const uint32_t *records, size_t n)
@@ -242,6 +275,58 @@ static void test_a_span_counts_nothing_for_the_day(void **state)
 	assert_order(cluster.end.output.name, in_order, LINES);
 }
 
+/* ---- what owners before have finished ---- */
+
+static void test_what_has_ended_before_is_not_sent(void **state)
+{
+	(void)state;
+	uint64_t records[LINES_MAX];
+
+	batch_of_nobody();
+	span_take_over(1, 1);
+	assert_int_equal(fake_records(records), 2);
+	answer(0);
+	answer(2);
+	to_the_end();
+	assert_int_equal(cluster.end.output.lines, LINES);
+	assert_order(cluster.end.output.name, in_order, LINES);
+}
+
+static void leave_while_it_is_read(enum span_fate fate)
+{
+	batch_of_nobody();
+	cluster.leaves = fate;
+	span_take_over(1, 1000);
+	to_the_end();
+	assert_true(cluster.reads <= 8); /* those that had begun */
+	assert_int_equal(fake.added, 0);
+	assert_int_equal(cluster.finished, 0);
+	assert_int_equal(scratch_count(world.dir, "batches"), 1);
+}
+
+static void test_one_that_goes_back_is_not_read_to_its_end(void **state)
+{
+	(void)state;
+	leave_while_it_is_read(SPAN_GOES_BACK);
+	assert_int_equal(cluster.given_back, 1);
+}
+
+static void test_nor_is_one_that_is_lost(void **state)
+{
+	(void)state;
+	leave_while_it_is_read(SPAN_IS_LOST);
+	assert_int_equal(cluster.given_back, 0);
+}
+
+static void test_nor_is_any_when_the_process_ends(void **state)
+{
+	(void)state;
+	batch_of_nobody();
+	w.env.closing = true;
+	span_take_over(1, 1000);
+	assert_int_equal(cluster.reads, 0);
+}
+
 /* ---- memory is out ---- */
 
 /* What it did not take over is the caller's. */
@@ -274,6 +359,10 @@ int main(void)
 		TEST(test_a_span_ends_with_its_parts_and_their_order),
 		TEST(test_by_completion_the_order_is_that_of_the_part),
 		TEST(test_a_span_counts_nothing_for_the_day),
+		TEST(test_what_has_ended_before_is_not_sent),
+		TEST(test_one_that_goes_back_is_not_read_to_its_end),
+		TEST(test_nor_is_one_that_is_lost),
+		TEST(test_nor_is_any_when_the_process_ends),
 		TEST(test_there_is_no_memory_for_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
