@@ -703,6 +703,27 @@ def table():
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
+def parsed(parser):
+    """The arguments, among them those of all programs here: where one works, and what it runs."""
+    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/bench/work")
+    parser.add_argument("--lowtide", type=pathlib.Path, default=ROOT / "build/lowtide")
+    upstream = ROOT / "build/bench/bench-upstream"
+    parser.add_argument("--upstream", type=pathlib.Path, default=upstream)
+    return parser.parse_args()
+
+
+def measure(bench, file, about=""):
+    """The parts that --only names. Their table is printed, and stands with the figures in build/bench/FILE, below
+    `about`."""
+    for name in bench.options.only.split(","):
+        getattr(bench, name)()
+    text = "\n".join(table())
+    print(text)
+    with open(bench.work.parent / file, "w") as out:
+        out.writelines(json.dumps(one) + "\n" for one in figures)
+        out.write(f"{about}{text}\n")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parts = "dispatch,large,wide,online,streams,upload,complete,download,tls,restart"
@@ -716,21 +737,10 @@ def main():
     parser.add_argument("--restart-lines", type=int, default=1_000_000)
     parser.add_argument("--upload-bytes", type=int, default=1_000_000_000)
     parser.add_argument("--wrk-seconds", type=int, default=8)
-    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/bench/work")
-    parser.add_argument("--lowtide", type=pathlib.Path, default=ROOT / "build/lowtide")
-    upstream = ROOT / "build/bench/bench-upstream"
-    parser.add_argument("--upstream", type=pathlib.Path, default=upstream)
-    options = parser.parse_args()
+    options = parsed(parser)
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    bench = Bench(options)
-    for name in options.only.split(","):
-        getattr(bench, name)()
-    text = "\n".join(table())
-    print(text)
-    with open(options.work.parent / "results.txt", "w") as out:
-        out.writelines(json.dumps(one) + "\n" for one in figures)
-        out.write(text + "\n")
+    measure(Bench(options), "results.txt")
 
 
 if __name__ == "__main__":

@@ -21,9 +21,7 @@ where there are cores for all of it; on two it tells what the second and third c
 
 import argparse
 import contextlib
-import json
 import os
-import pathlib
 import shutil
 import signal
 import statistics
@@ -35,26 +33,18 @@ import cluster_online
 from cluster_place import TAKEN_OVER_S, Cluster, CountingNginx
 from cluster_store import SETTLE_S, Store, needed
 
-ROOT = bench.ROOT
 IN_FLIGHT = bench.IN_FLIGHT
 NODES = 3
 
 
-class Bench:
+class Bench(bench.Bench):
     def __init__(self, options):
-        self.options = options
-        self.work = options.work
-        self.work.mkdir(parents=True, exist_ok=True)
-        self.store, self.key = Store(), bench.KEY
-        self.upstreams = [bench.Upstream(options.upstream) for _ in range(NODES)]
+        super().__init__(options)
+        self.store = Store()
+        self.upstreams = [self.upstream, *(self.upstream_make() for _ in range(NODES - 1))]
         bench.say(f"PostgreSQL with fsync, S3 is {self.store.kind}; {os.cpu_count()} cores for all of it")
         if self.store.kind == "moto":
             bench.say("moto is Python, and slow: lines/s are its own here; LOWTIDE_VERSITYGW names another")
-
-    def input(self, lines):
-        path = self.work / f"in-{lines}.jsonl"
-        bench.input_make(path, lines, bench.BODY_BYTES)
-        return path
 
     @contextlib.contextmanager
     def cluster(self, count, upstreams, **more):
@@ -64,21 +54,6 @@ class Bench:
             yield made
         finally:
             made.stop()
-
-    @contextlib.contextmanager
-    def alone(self):
-        """On SQLite and a directory."""
-        directory = self.work / "server"
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir()
-        os.sync()
-        server = bench.Server(self.options.lowtide, directory, self.upstreams[0])
-        server.start()
-        try:
-            yield server
-        finally:
-            server.kill()
-            shutil.rmtree(server.data, ignore_errors=True)
 
     def batch(self, servers, lines):
         """One batch, made through the first: lines/s, CPU of a line on all of them, seconds to its end."""
@@ -112,7 +87,7 @@ class Bench:
         alone, one = [], []
         for n in range(self.options.rounds):
             bench.say(f"reference, round {n + 1}: {self.options.lines:,} lines on SQLite, then on one node")
-            with self.alone() as server:
+            with self.server() as server:
                 alone.append(self.batch([server], self.options.lines))
             with self.cluster(1, self.upstreams[:1]) as made:
                 one.append(self.batch(made.nodes, self.options.lines))
@@ -170,7 +145,7 @@ class Bench:
         did not have them there in time, and not because its process had to wait for a core. `of_upstreams` is the part
         of that rate which was reached: well under 1 says that the cores were the limit after all."""
         lines, latency_us = self.options.spread_lines, self.options.spread_latency_us
-        slow = [bench.Upstream(self.options.upstream, "-l", str(latency_us)) for _ in range(NODES)]
+        slow = [self.upstream_make("-l", latency_us) for _ in range(NODES)]
         bench.say(f"spread: {lines:,} lines on {NODES} nodes, answers after {latency_us / 1000:g} ms")
         with self.cluster(NODES, slow, in_flight=NODES * IN_FLIGHT) as made:
             rate = self.batch(made.nodes, lines)["rate"]
@@ -193,7 +168,7 @@ class Bench:
     def kill(self):
         """Answers take a while, so that much is in flight and the batch outlives the lease."""
         lines, latency_us = self.options.kill_lines, self.options.kill_latency_us
-        slow = [bench.Upstream(self.options.upstream, "-l", str(latency_us)) for _ in range(NODES)]
+        slow = [self.upstream_make("-l", latency_us) for _ in range(NODES)]
         bench.say(f"kill: {lines:,} lines on {NODES} nodes, answers after {latency_us / 1000:g} ms")
         with self.cluster(NODES, slow) as made:
             first, last = made.nodes[0], made.nodes[-1]
@@ -213,7 +188,7 @@ class Bench:
             batch, _ = last.batch_wait(batch_id, lambda batch: batch["status"] == "completed")
             again = sum(up.requests() for up in slow) - lines
             bench.figure("kill.sent_again", again, "lines", ("<=", 3 * IN_FLIGHT), at_resume=at_resume)
-            wrong = bench.Bench.output_wrong(self, last, batch, lines)
+            wrong = self.output_wrong(last, batch, lines)
             bench.figure("kill.lines_wrong", wrong, "lines", ("<=", 0))
 
 
@@ -230,11 +205,7 @@ def main():
     parser.add_argument("--memory-lines", type=int, default=5_000_000)
     parser.add_argument("--kill-lines", type=int, default=200_000)
     parser.add_argument("--kill-latency-us", type=int, default=20_000)
-    parser.add_argument("--work", type=pathlib.Path, default=ROOT / "build/bench/work")
-    parser.add_argument("--lowtide", type=pathlib.Path, default=ROOT / "build/lowtide")
-    upstream = ROOT / "build/bench/bench-upstream"
-    parser.add_argument("--upstream", type=pathlib.Path, default=upstream)
-    options = parser.parse_args()
+    options = bench.parsed(parser)
     needed("bench-cluster")
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
@@ -242,13 +213,8 @@ def main():
     load = os.getloadavg()[0]
     if load > 0.5:
         bench.say(f"the machine is busy, load {load:.1f}: figures are not worth much")
-    for name in options.only.split(","):
-        getattr(measured, name)()
-    text = "\n".join(bench.table())
-    print(text)
-    with open(options.work.parent / "cluster.txt", "w") as out:
-        out.writelines(json.dumps(one) + "\n" for one in bench.figures)
-        out.write(f"PostgreSQL with fsync, S3: {measured.store.kind}, load at the start {load:.1f}\n{text}\n")
+    about = f"PostgreSQL with fsync, S3: {measured.store.kind}, load at the start {load:.1f}\n"
+    bench.measure(measured, "cluster.txt", about)
 
 
 if __name__ == "__main__":

@@ -95,10 +95,8 @@ def one_round(cluster_bench, name, upstreams):
 
 def measure(cluster_bench):
     options = cluster_bench.options
-    upstreams = [
-        bench.Upstream(options.upstream, "-l", str(latency))
-        for latency in (LATENCY_US, OTHERS_LATENCY_US, OTHERS_LATENCY_US)
-    ]
+    latencies = (LATENCY_US, OTHERS_LATENCY_US, OTHERS_LATENCY_US)
+    upstreams = [cluster_bench.upstream_make("-l", latency) for latency in latencies]
     states = {name: State() for name in STATES}
     for n in range(options.rounds):
         for name, state in states.items():

@@ -46,6 +46,8 @@ class CountingNginx:
         program = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin")
         self.process = bench.start([program, "-e", directory / "nginx.log", "-c", config])
         while not self.log.exists():
+            if self.process.poll() is not None:
+                sys.exit(f"nginx does not start; {directory / 'nginx.log'} says why")
             time.sleep(0.01)
 
     def calls(self, skip=0):

@@ -13,7 +13,6 @@ import argparse
 import hashlib
 import http.client
 import multiprocessing
-import pathlib
 import statistics
 import sys
 import time
@@ -119,11 +118,7 @@ def main():
     parser.add_argument("--lines", type=int, default=300_000)
     parser.add_argument("--readers", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--lowtide", type=pathlib.Path, default=bench.ROOT / "build/lowtide")
-    upstream = bench.ROOT / "build/bench/bench-upstream"
-    parser.add_argument("--upstream", type=pathlib.Path, default=upstream)
-    parser.add_argument("--work", type=pathlib.Path, default=bench.ROOT / "build/bench/work")
-    options = parser.parse_args()
+    options = bench.parsed(parser)
     measures = bench.Bench(options)
     path = measures.input(options.lines)
     ways = [(order, n) for order in ("input", "completion") for n in (0, options.readers)]

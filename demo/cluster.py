@@ -5,7 +5,6 @@ LOWTIDE_TEST_POSTGRES, LOWTIDE_TEST_S3. Exits 0 only if every line came back onc
 """
 
 import collections
-import contextlib
 import json
 import os
 import re
@@ -16,13 +15,14 @@ import subprocess
 import sys
 import time
 
-from demo import HERE as MODEL_HERE
-from demo import MODEL, ROOT, answers, die_with_parent, free_port, tail
+import demo
+from demo import MODEL, ROOT, batch_create, die_with_parent, free_port
 from openai import OpenAI, OpenAIError
 
 HERE = ROOT / "build/cluster-demo"  # everything that this writes
 NODES = 3
 LINES = 300
+TAKEN_OVER_S = 60
 SCHEMA = "lowtide_demo"
 STAND_IN_MS = 250  # of an answer, where there is no model
 KEY = "sk-demo-" + secrets.token_hex(16)
@@ -57,39 +57,13 @@ def say(text):
     print(text, flush=True)
 
 
-@contextlib.contextmanager
-def stopped_at_the_end():
-    """A list of processes; whatever ends the block, they end."""
-    started = []
-    try:
-        yield started
-    finally:
-        for one in started:
-            one.terminate()
-        for one in started:
-            try:
-                one.wait(timeout=15)
-            except subprocess.TimeoutExpired:
-                one.kill()
-                one.wait()
-
-
 def start(started, name, command, **environment):
-    with open(HERE / f"{name}.log", "a") as log:
-        process = subprocess.Popen(
-            [str(word) for word in command], stdin=subprocess.PIPE, stdout=log, stderr=log,
-            env={**os.environ, **environment}, start_new_session=True, preexec_fn=die_with_parent,
-        )  # fmt: skip
-    started.append(process)
-    return process
+    started.append(demo.start(HERE / f"{name}.log", command, **environment))
+    return started[-1]
 
 
 def wait_ready(name, process, url):
-    began = time.monotonic()
-    while not answers(url):
-        if process.poll() is not None or time.monotonic() > began + 120:
-            sys.exit(f"cluster-demo: {name} did not start; its log ends with\n{tail(HERE / f'{name}.log')}")
-        time.sleep(0.1)
+    demo.wait_ready(process, HERE / f"{name}.log", url)
 
 
 def query(sql):
@@ -113,10 +87,9 @@ def model_start(started):
         import xllamacpp  # noqa: F401
     except ImportError:
         return stand_ins_start(started)
-    MODEL_HERE.mkdir(parents=True, exist_ok=True)
+    demo.HERE.mkdir(parents=True, exist_ok=True)  # the model's file stays there
     port = free_port()
-    model = [sys.executable, ROOT / "demo/model.py", port, MODEL_HERE / f"{MODEL}.gguf"]
-    process = start(started, "model", model)
+    process = start(started, "model", demo.model_command(port))
     wait_ready("model", process, f"http://127.0.0.1:{port}/health")
     say(f"The model: {MODEL}, on this machine.")
     return [f"http://127.0.0.1:{port}/v1"], MODEL
@@ -187,14 +160,6 @@ def input_write(path, model):
             out.write(json.dumps(line) + "\n")
 
 
-def batch_create(client, path):
-    with open(path, "rb") as data:
-        file = client.files.create(file=data, purpose="batch")
-    return client.batches.create(
-        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
-    )
-
-
 def wait(client, batch, until):
     """Looks at the batch, through whichever node, until `until` holds of it or it has ended."""
     began, told = time.monotonic(), counted(batch)
@@ -221,8 +186,12 @@ def kill_one(nodes):
     return node, driven[node], time.monotonic()
 
 
-def wait_taken_over(nodes, all_of_them):
-    while sum(one.driven() for one in nodes) < all_of_them:
+def wait_driven(nodes, upstreams):
+    """Until these nodes send to so many."""
+    end = time.monotonic() + TAKEN_OVER_S
+    while sum(one.driven() for one in nodes) < upstreams:
+        if time.monotonic() > end:
+            sys.exit(f"cluster-demo: nobody sends to a model server, after {TAKEN_OVER_S} s; logs are in {HERE}")
         time.sleep(0.1)
 
 
@@ -251,8 +220,7 @@ def show(started):
         one.wait_ready()
     url = nginx_start(started, nodes)
     say(f"{NODES} nodes of lowtide are ready; a client sees one address, nginx in front of them: {url}")
-    while sum(one.driven() for one in nodes) < len(upstreams):
-        time.sleep(0.1)
+    wait_driven(nodes, len(upstreams))
 
     client = OpenAI(base_url=url, api_key=KEY, max_retries=8)
     input_write(HERE / "input.jsonl", model)
@@ -263,7 +231,7 @@ def show(started):
     at_kill = counted(batch)
     say(f"At {at_kill} lines done: kill -9 of node {node.n}, which sent to {drove} of {len(upstreams)} "
         f"{'model servers' if len(upstreams) > 1 else 'model server'}.")  # fmt: skip
-    wait_taken_over([one for one in nodes if one is not node], len(upstreams))
+    wait_driven([one for one in nodes if one is not node], len(upstreams))
     say(f"{time.monotonic() - killed:.1f} s later another node sends there. The client goes on asking.")
     batch = wait(client, batch, lambda seen: False)
     return report(client, batch)
@@ -280,11 +248,13 @@ def main():
     endpoint = os.environ["LOWTIDE_TEST_S3"].split()[0]
     (version,) = query("SHOW server_version")
     say(f"PostgreSQL {re.match(r'[0-9.]+', version[0])[0]} and an S3 store at {endpoint} are up.")
-    with stopped_at_the_end() as started:
-        try:
-            good = show(started)
-        except OpenAIError as error:
-            sys.exit(f"cluster-demo: {error}; logs are in {HERE}")
+    started = []
+    try:
+        good = show(started)
+    except OpenAIError as error:
+        sys.exit(f"cluster-demo: {error}; logs are in {HERE}")
+    finally:
+        demo.stop(started)
     say(f"All is stopped. Logs, input and output: {HERE.relative_to(ROOT)}/")
     if not good:
         sys.exit(1)

@@ -112,33 +112,53 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-@contextlib.contextmanager
-def running(name, command, ready_url, **environment):
-    """A server from when it is ready to the end of the block, whatever ends it."""
-    log_path = HERE / f"{name}.log"
+def start(log_path, command, **environment):
     with open(log_path, "w") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [str(word) for word in command],
             stdin=subprocess.PIPE, stdout=log, stderr=log, env={**os.environ, **environment},
             start_new_session=True,  # Ctrl-C is for us: we stop the servers
             preexec_fn=die_with_parent,
         )  # fmt: skip
+
+
+def wait_ready(process, log_path, url):
+    """Returns the seconds that it took."""
+    began = time.monotonic()
+    while not answers(url):
+        if process.poll() is not None or time.monotonic() > began + 120:
+            sys.exit(f"demo: {log_path.stem} did not start; {log_path} ends with\n{tail(log_path)}")
+        time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def stop(processes):
+    """All at one time."""
+    for one in processes:
+        one.terminate()
+    for one in processes:
+        try:
+            one.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            one.kill()
+            one.wait()
+
+
+@contextlib.contextmanager
+def running(name, command, ready_url, **environment):
+    """A server from when it is ready to the end of the block, whatever ends it."""
+    log_path = HERE / f"{name}.log"
+    process = start(log_path, command, **environment)
     try:
-        began = time.monotonic()
-        while not answers(ready_url):
-            if process.poll() is not None or time.monotonic() > began + 120:
-                sys.exit(f"demo: {name} did not start; {log_path} ends with\n{tail(log_path)}")
-            time.sleep(0.1)
-        print(f"{name} is ready after {time.monotonic() - began:.1f} s", flush=True)
+        print(f"{name} is ready after {wait_ready(process, log_path, ready_url):.1f} s", flush=True)
         yield
     finally:
         process.stdin.close()
-        process.terminate()
-        try:
-            process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop([process])
+
+
+def model_command(port):
+    return [sys.executable, ROOT / "demo/model.py", port, HERE / f"{MODEL}.gguf"]
 
 
 def answers(url):
@@ -171,16 +191,17 @@ def progress(batch, began, last):
     return int(10 * share)
 
 
-def batch_run(client, input_path):
+def batch_create(client, input_path, **more):
     with open(input_path, "rb") as data:
         file = client.files.create(file=data, purpose="batch")
-    batch = client.batches.create(
-        input_file_id=file.id,
-        endpoint="/v1/chat/completions",
-        completion_window="24h",
-        metadata={"demo": "debian sections"},
+    return client.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h", **more
     )
-    print(f"batch {batch.id} on {file.id}", flush=True)
+
+
+def batch_run(client, input_path):
+    batch = batch_create(client, input_path, metadata={"demo": "debian sections"})
+    print(f"batch {batch.id} on {batch.input_file_id}", flush=True)
     began, last = time.monotonic(), None
     while batch.status in ("validating", "in_progress", "finalizing"):
         time.sleep(0.25)
@@ -286,11 +307,10 @@ def main():
     engine = f"http://127.0.0.1:{model_port}"
     lowtide = f"http://127.0.0.1:{port}"
     key = "sk-demo-" + secrets.token_hex(16)
-    model_command = [sys.executable, ROOT / "demo/model.py", model_port, HERE / f"{MODEL}.gguf"]
     lowtide_command = [ROOT / "build/lowtide", "serve", "--listen", f"127.0.0.1:{port}"]
     lowtide_command += ["--data", HERE / "data", "--upstream", f"{engine}/v1"]
     with (
-        running("model", model_command, f"{engine}/health"),
+        running("model", model_command(model_port), f"{engine}/health"),
         running("lowtide", lowtide_command, f"{lowtide}/readyz", LOWTIDE_BOOTSTRAP_KEY=key),
     ):
         client = OpenAI(base_url=f"{lowtide}/v1", api_key=key)

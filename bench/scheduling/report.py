@@ -9,7 +9,7 @@ import subprocess
 from runs import result_path
 from scenario import Missing, Results
 from scenarios import SCENARIOS
-from servers import HERE, NODES, ROOT
+from servers import NODES, ROOT
 
 DOCS = ROOT / "docs"
 TEMPLATE = pathlib.Path(__file__).with_name("benchmarks.template.md")

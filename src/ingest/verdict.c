@@ -189,13 +189,13 @@ static bool line_judge(struct judge *j, const struct index_record *r, uint32_t *
 	return true;
 }
 
-static bool lines_judge(struct judge *j, const struct index *ix, uint64_t first, struct error *err)
+static bool lines_judge(struct judge *j, const struct index *ix, uint64_t first, uint64_t end,
+			struct error *err)
 {
 	struct index_record records[RECORDS_AT_ONCE];
-	uint64_t lines = j->explainer.summary->lines;
 
-	for (; first < lines; first += RECORDS_AT_ONCE) {
-		uint64_t left = lines - first;
+	for (; first < end; first += RECORDS_AT_ONCE) {
+		uint64_t left = end - first;
 		size_t n = left < RECORDS_AT_ONCE ? (size_t)left : RECORDS_AT_ONCE;
 
 		if (!index_read(ix, first, records, n, err))
@@ -326,7 +326,7 @@ static bool file_judge(struct judge *j, const struct index *ix, struct error *er
 			 "limits.inputs_per_file");
 	if (satisfied(j) || summary_is_clean(j))
 		return true;
-	return lines_judge(j, ix, 0, err);
+	return lines_judge(j, ix, 0, s->lines, err);
 }
 
 /* ---- the rules of the batch ---- */
@@ -458,8 +458,8 @@ static const char *model_of_all(const struct judge *j)
 }
 
 bool verdict_bad_lines(const struct index *ix, const struct blob_reader *blob,
-		       const struct verdict_rules *rules, uint64_t first, bad_line_fn each,
-		       void *ctx, struct verdict_lines *ret, struct error *err)
+		       const struct verdict_rules *rules, uint64_t first, uint64_t end,
+		       bad_line_fn each, void *ctx, struct verdict_lines *ret, struct error *err)
 {
 	const struct index_summary *s = index_summary(ix);
 	struct judge j;
@@ -468,7 +468,7 @@ bool verdict_bad_lines(const struct index *ix, const struct blob_reader *blob,
 	j.bad = each;
 	j.ctx = ctx;
 	bool clean = summary_is_clean(&j);
-	bool ok = clean || lines_judge(&j, ix, first, err);
+	bool ok = clean || lines_judge(&j, ix, first, end, err);
 	*ret = (struct verdict_lines){
 		.bad = j.count,
 		.model = clean ? (s->model_count == 1 ? s->models[0] : NULL) : model_of_all(&j),

@@ -73,8 +73,10 @@ struct verdict_lines {
 	const char *model;
 };
 
-/* For a batch that leaves out bad lines (contract 11.1): calls `each` for every bad one from number
- * `first` on, as verdict_judge() does. What is wrong with the whole file is not looked at. */
+/* For a batch that leaves out bad lines (contract 11.1): calls `each` for every bad one of the numbers
+ * from `first` up to `end` (at most the lines of the file), as verdict_judge() does. No others are read.
+ * What is wrong with the whole file is not looked at. */
 MUST_USE bool verdict_bad_lines(const struct index *ix, const struct blob_reader *blob,
-				const struct verdict_rules *rules, uint64_t first, bad_line_fn each,
-				void *ctx, struct verdict_lines *ret, struct error *err);
+				const struct verdict_rules *rules, uint64_t first, uint64_t end,
+				bad_line_fn each, void *ctx, struct verdict_lines *ret,
+				struct error *err);

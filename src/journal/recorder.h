@@ -27,7 +27,7 @@ struct recorded {
 	const struct outcome *first;
 	const struct journal *journal;
 	uint64_t at, end;
-	bool is_lost; /* the answer */
+	bool is_lost; /* the answer; false before it */
 };
 
 struct recorder_ops {
@@ -50,8 +50,9 @@ struct recorder_ops {
 	/* NULL: what a journal has synced is durable. Else it is once this has returned true: the
 	 * journals of `parts`, up to RECORDED_MAX of different owners, are synced as far as `end`,
 	 * and are scratch. Sets is_lost of those that no longer count, which are given up. After a
-	 * failure nobody may know whether it has happened: the same parts are given again, until
-	 * it returns true or the recorder closes. Recorder thread. */
+	 * failure nobody may know whether it has happened, or some have: the same parts are given
+	 * again, as they were left, until it returns true or the recorder closes. Recorder
+	 * thread. */
 	bool (*publish)(void *ctx, struct recorded *parts, size_t n, struct error *err);
 };
 

@@ -11,7 +11,7 @@
  * end is that of the span. It is gone when the span is finished, given back or lost.
  *
  * Threads: any. A call that has an error borrows a connection and waits for the database; no lock is
- * held meanwhile. */
+ * held meanwhile, but the day's `counting` (day_tokens.h) by who finishes a span. */
 #pragma once
 
 #include "node/node.h"
@@ -27,12 +27,19 @@ void cluster_look(struct cluster *cl);
 /* Now and then: the same, where it asks the database for nothing unless what it has to send runs out. */
 void cluster_check(struct cluster *cl);
 
-/* Its wall clock is the database's, about: else it ends nothing by it. */
+/* Its wall clock is the database's, about, and is known to be: else it ends nothing by it. */
 bool cluster_clock_is_good(const struct cluster *cl);
+/* The pipeline ends: what takes long leaves the rest to who comes next. */
+bool cluster_is_closing(const struct cluster *cl);
 
-/* The caller's alone until it is returned. Waits for one. */
+/* For a task, or a coordinator. The caller's alone until it is returned. Waits for one. */
 struct db *cluster_db_borrow(struct cluster *cl);
 void cluster_db_return(struct cluster *cl, struct db *db);
+/* For what clients are shown: no work waits for them, however often they ask. */
+struct db *cluster_view_db_borrow(struct cluster *cl);
+void cluster_view_db_return(struct cluster *cl, struct db *db);
+/* The recorder's own: what it acknowledges waits for nobody else's question. */
+struct db *cluster_recorder_db(struct cluster *cl);
 
 /* A batch that was judged good is cut in spans, before store_batch_start(). */
 MUST_USE bool cluster_cut(struct cluster *cl, const struct batch *b, const struct span_input *input,

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "pipeline/cluster_impl.h"
@@ -12,7 +13,7 @@
 #define UNSENT_S 2.0      /* ... and those of so long */
 #define HELD_MOST 256u    /* spans with lines to send that a node has at a time */
 #define CLAIMS_AT_ONCE 32u
-#define WANTING_MOST 64u /* models that are looked at in a look */
+#define WANTS_TOLD 64u /* models, at a time */
 #define DECLINED_MS 20000
 #define CLAIM_EVERY_MS 2000 /* where nothing says that there is more: a notice may be missed */
 #define WANT_EVERY_MS 5000
@@ -150,8 +151,9 @@ static bool driven_models_read(struct cluster *cl, struct driven_models *ret, st
 
 /* ---- claims ---- */
 
-/* It is in the node's name: a crash, or no memory, leaves it so, and another claim gives it again. */
-static bool span_begin(struct cluster *cl, struct span_lent *lent, struct owner me,
+/* It is in the node's name: a crash, or no memory, leaves it so, and another claim gives it again.
+ * `losses`: before it was claimed. */
+static bool span_begin(struct cluster *cl, struct span_lent *lent, struct owner me, unsigned losses,
 		       struct error *err)
 {
 	struct coordinator *c;
@@ -160,10 +162,12 @@ static bool span_begin(struct cluster *cl, struct span_lent *lent, struct owner 
 		span_lent_done(lent);
 		return false;
 	}
-	if (batch_table_add(cl->table, c))
-		coordinator_kick(c);
-	else
+	if (!batch_table_add(cl->table, c))
 		coordinator_free(c); /* the one before has not gone yet: at the next look */
+	else if (cl->losses != losses)
+		coordinator_span_leave(c, SPAN_IS_LOST); /* it was not there to be told */
+	else
+		coordinator_kick(c);
 	return true;
 }
 
@@ -178,6 +182,7 @@ static bool claim(struct cluster *cl, const struct driven_models *models, bool *
 		return false;
 	cl->asked_spans = h.spans_n;
 	cl->asked_full = h.full_n;
+	unsigned losses = cl->losses;
 	struct owner me = node_owner(cl->node);
 	const struct span_wanted asked = {
 		.ticket = ++cl->ticket,
@@ -191,43 +196,55 @@ static bool claim(struct cluster *cl, const struct driven_models *models, bool *
 	struct db *db = cluster_db_borrow(cl);
 	bool ok = store_span_claim(db, me, &asked, &lent, ret_more, err);
 	cluster_db_return(cl, db);
-	return ok && (!*ret_more || span_begin(cl, &lent, me, err));
+	return ok && (!*ret_more || span_begin(cl, &lent, me, losses, err));
 }
 
-/* Models whose lines wait here, and whether this node drives an upstream that serves them. */
+/* A model whose lines wait here. */
+struct wanting_model {
+	char *name;
+	bool driven;  /* this node drives an upstream that serves it, ... */
+	bool is_down; /* ... of which none has answered for long, and another node would send them */
+};
+
 struct wanting {
 	struct cluster *cluster;
-	char *models[WANTING_MOST];
-	bool driven[WANTING_MOST];
+	struct wanting_model *models;
 	size_t n;
-	bool any;      /* of the span that is looked at */
-	size_t shares; /* of that span */
+	/* of the span that is looked at */
+	bool any, any_down;
+	size_t shares;
 };
 
 static void wanting_done(struct wanting *w)
 {
 	for (size_t i = 0; i < w->n; i++)
-		free(w->models[i]);
+		free(w->models[i].name);
+	free(w->models);
 }
 
 static size_t wanting_find(const struct wanting *w, const char *model)
 {
 	size_t i = 0;
 
-	while (i < w->n && strcmp(w->models[i], model) != 0)
+	while (i < w->n && strcmp(w->models[i].name, model) != 0)
 		i++;
 	return i;
 }
 
+/* Without memory it is not known: its spans stay. */
 static void on_model(void *ctx, const char *model, uint64_t left)
 {
 	struct wanting *w = ctx;
 
 	(void)left;
-	if (model == NULL || w->n == WANTING_MOST || wanting_find(w, model) < w->n)
+	if (model == NULL || wanting_find(w, model) < w->n)
 		return;
-	w->models[w->n] = strdup(model);
-	w->n += w->models[w->n] != NULL;
+	struct wanting_model *more = array_room(w->models, w->n, sizeof(*more));
+	if (more == NULL)
+		return;
+	w->models = more;
+	more[w->n] = (struct wanting_model){ .name = strdup(model) };
+	w->n += more[w->n].name != NULL;
 }
 
 static void on_models(void *ctx, struct coordinator *c)
@@ -244,15 +261,19 @@ static void on_share(void *ctx, const char *model, uint64_t left)
 
 	(void)left;
 	w->shares++;
-	w->any = w->any || i == w->n || w->driven[i];
+	w->any = w->any || i == w->n || (w->models[i].driven && !w->models[i].is_down);
+	w->any_down = w->any_down || (i < w->n && w->models[i].driven && w->models[i].is_down);
 }
 
-/* Without room it may be claimed again at once, which costs a look at its chunks. */
+/* Without memory it may be claimed again at once, which costs a look at its chunks. */
 static void declined_add(struct cluster *cl, const struct coordinator *c)
 {
-	if (cl->declined_n == CLUSTER_DECLINED)
+	struct declined *more = array_room(cl->declined, cl->declined_n, sizeof(*more));
+
+	if (more == NULL)
 		return;
-	struct declined *d = &cl->declined[cl->declined_n++];
+	cl->declined = more;
+	struct declined *d = &more[cl->declined_n++];
 	memcpy(d->span.batch, coordinator_id(c), sizeof(d->span.batch));
 	d->span.n = coordinator_span_number(c);
 	d->until_ms = sys.monotonic_ms() + DECLINED_MS;
@@ -262,7 +283,7 @@ static void declined_forget(struct cluster *cl)
 {
 	uint64_t now_ms = sys.monotonic_ms();
 
-	for (unsigned i = 0; i < cl->declined_n;)
+	for (size_t i = 0; i < cl->declined_n;)
 		if (now_ms >= cl->declined[i].until_ms)
 			cl->declined[i] = cl->declined[--cl->declined_n];
 		else
@@ -287,8 +308,9 @@ static bool is_wanted(struct cluster *cl, const char *model)
 	return wanted;
 }
 
-/* Lines in flight end before. What is given back is not claimed again for a while: of a batch of several
- * models another node sends the rest. */
+/* What is in flight ends before, as the upstream that it is at is left once that is so; but where that is down
+ * it may never. What is given back is not claimed again for a while: of a batch of several models another
+ * node sends the rest. */
 static void on_unwanted(void *ctx, struct coordinator *c)
 {
 	struct wanting *w = ctx;
@@ -301,8 +323,9 @@ static void on_unwanted(void *ctx, struct coordinator *c)
 	if (w->any)
 		return;
 	w->shares = 0;
+	w->any_down = false;
 	coordinator_span_models(c, on_share, w);
-	if (w->any || w->shares == 0)
+	if (w->any || w->shares == 0 || (left.running > 0 && !w->any_down))
 		return;
 	declined_add(w->cluster, c);
 	coordinator_span_leave(c, SPAN_GOES_BACK);
@@ -316,10 +339,12 @@ static void unwanted_leave(struct cluster *cl)
 	struct dispatch *d = cl->env->dispatch;
 
 	batch_table_each(cl->table, on_models, &w);
-	for (size_t i = 0; i < w.n; i++)
-		w.driven[i] = dispatch_drives_model(d, w.models[i], DRIVES_ANY) &&
-			      (!is_wanted(cl, w.models[i]) ||
-			       dispatch_drives_model(d, w.models[i], DRIVES_HOPED));
+	for (size_t i = 0; i < w.n; i++) {
+		struct wanting_model *m = &w.models[i];
+		m->driven = dispatch_drives_model(d, m->name, DRIVES_ANY);
+		m->is_down = m->driven && is_wanted(cl, m->name) &&
+			     !dispatch_drives_model(d, m->name, DRIVES_HOPED);
+	}
 	batch_table_each(cl->table, on_unwanted, &w);
 }
 
@@ -348,7 +373,7 @@ static bool wants_tell(struct cluster *cl, const struct driven_models *models, s
 	cl->want_ms = now_ms;
 	batch_table_each(cl->table, on_models, &here);
 	struct db *db = cluster_db_borrow(cl);
-	for (size_t i = 0, n = 0; ok && i < models->n && n < WANTING_MOST; i++) {
+	for (size_t i = 0, n = 0; ok && i < models->n && n < WANTS_TOLD; i++) {
 		if (models->of[i][0] == '\0' || !is_open(models, models->of[i]) ||
 		    wanting_find(&here, models->of[i]) < here.n)
 			continue;

@@ -8,9 +8,17 @@
 #include "pipeline/cluster_node.h"
 #include "pipeline/reports.h"
 
-#define CLUSTER_DBS 4u /* connections: the recorder's, a look's, and two for coordinators */
+#define DBS_OF_WORKS 4u /* connections: for tasks, and for coordinators */
+#define DBS_OF_VIEWS 2u /* for what clients are shown */
 
-#define CLUSTER_DECLINED 64u
+/* Connections, of whoever has borrowed them. */
+struct db_pool {
+	pthread_mutex_t lock; /* for those that are idle */
+	pthread_cond_t idle;
+	struct db *dbs[DBS_OF_WORKS];
+	unsigned n;
+};
+
 #define CLUSTER_ENDED 256u
 
 /* A span that was given back since this node has nothing more to send of it. */
@@ -38,8 +46,21 @@ struct seen_progress {
 /* An upstream that this node drives. */
 struct driven_upstream {
 	struct driven_upstream *next;
-	bool leaves; /* it is to be released once nothing is in flight */
 	char name[];
+};
+
+/* A batch that was seen to be whole, and not joined. */
+struct whole_batch {
+	char id[ID_SIZE];
+	uint64_t since_ms;
+	unsigned tries; /* of which each found that a part is gone */
+};
+
+/* Work of the pipeline's workers: one at a time, and once more where it was asked for meanwhile. */
+struct cluster_task {
+	struct work work;
+	worker_fn fn;
+	_Atomic unsigned asked; /* and not ended, the one under way among them */
 };
 
 struct cluster {
@@ -50,21 +71,20 @@ struct cluster {
 	struct chunks chunks;
 	struct reports *reports;
 
-	pthread_mutex_t db_lock; /* for those that are idle */
-	pthread_cond_t db_idle;
-	struct db *dbs[CLUSTER_DBS];
-	unsigned dbs_n;
+	struct db_pool works, views;
+	struct db *recorder_db;
 
-	_Atomic int64_t clock_ahead_ms; /* of the database's */
+	_Atomic int64_t clock_ahead_ms; /* of the database's, once that is known */
+	_Atomic bool clock_is_known;
 	_Atomic bool started, draining;
 	_Atomic bool claims_anew; /* something says that there may be more to claim */
-	_Atomic unsigned looks;   /* asked for and not begun, the one under way among them */
 	_Atomic unsigned told;    /* bits of enum node_told, for the next look */
-	struct work look_work;
-	worker_fn look_fn; /* cluster_look_work() */
+	_Atomic unsigned losses;  /* how often all that it had was lost */
+	/* cluster_look.c, and what would keep that from it: cluster_join.c, cluster_lead.c */
+	struct cluster_task look, join, lead;
 
-	pthread_mutex_t driven_lock; /* around `driven` */
-	struct driven_upstream *driven;
+	pthread_mutex_t driven_lock;              /* around both */
+	struct driven_upstream *driven, *leaving; /* the latter go once nothing is in flight */
 
 	pthread_mutex_t seen_lock; /* for what clients were shown last, in turn */
 	struct seen_progress seen[CLUSTER_SEEN];
@@ -82,23 +102,44 @@ struct cluster {
 	uint64_t ticket;
 	size_t asked_spans, asked_full; /* what it had at the last claim, and when that was */
 	uint64_t asked_ms;
-	struct declined declined[CLUSTER_DECLINED];
-	unsigned declined_n;
-	uint64_t want_ms;       /* when others were told last what this node would send */
-	char (*whole)[ID_SIZE]; /* batches that nobody had joined at the look before */
-	size_t whole_n;
+	struct declined *declined;
+	size_t declined_n;
+	uint64_t want_ms; /* when others were told last what this node would send */
 	uint64_t rest_ms;
-	uint64_t swept_ms, blobs_swept_ms;
 	bool leads;
 	struct log_storm failed;
+
+	struct log_storm join_failed; /* the join's own */
+
+	/* the lead's own */
+	struct whole_batch *whole;
+	size_t whole_n;
+	uint64_t swept_ms, blobs_swept_ms;
+	struct log_storm lead_failed;
 };
 
 #define CLOCK_OFF_MS 10000
 
-/* ---- cluster_look.c ---- */
+/* ---- cluster.c ---- */
 
-/* The look (worker_fn). */
+MUST_USE bool cluster_dbs_open(struct cluster *cl, struct error *err);
+void cluster_dbs_close(struct cluster *cl); /* also where not all could be opened */
+
+/* Has it run, from now on at any time. Does not wait. */
+void cluster_ask(struct cluster *cl, struct cluster_task *t);
+/* The last that its function does; `asked`: what t->asked was when that began. */
+void cluster_task_end(struct cluster *cl, struct cluster_task *t, unsigned asked);
+/* Unix s by the database's clock, as far as it is known. */
+int64_t cluster_now_s(const struct cluster *cl);
+/* One of the ended batches, if there is any. */
+bool cluster_ended_take(struct cluster *cl, char id[static ID_SIZE]);
+
+/* ---- cluster_look.c, cluster_join.c, cluster_lead.c ---- */
+
+/* The tasks (worker_fn). */
 void cluster_look_work(void *arg);
+void cluster_join_work(void *arg);
+void cluster_lead_work(void *arg);
 
 /* ---- cluster_claims.c ---- */
 

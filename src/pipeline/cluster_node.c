@@ -16,25 +16,32 @@
 
 /* ---- what the node tells ---- */
 
-/* All of them. */
-static struct driven_upstream *driven_take(struct cluster *cl)
+static void driven_free(struct driven_upstream *first)
+{
+	for (struct driven_upstream *u = first, *next; u != NULL; u = next) {
+		next = u->next;
+		free(u);
+	}
+}
+
+/* Drives and leaves nothing any more. */
+static void driven_drop(struct cluster *cl)
 {
 	pthread_mutex_lock(&cl->driven_lock);
-	struct driven_upstream *first = TAKE(cl->driven);
+	for (const struct driven_upstream *u = cl->driven; u != NULL; u = u->next)
+		dispatch_drives(cl->env->dispatch, u->name, false);
+	driven_free(TAKE(cl->driven));
+	driven_free(TAKE(cl->leaving));
 	pthread_mutex_unlock(&cl->driven_lock);
-	return first;
 }
 
 static void on_lost(void *ctx)
 {
 	struct cluster *cl = ctx;
 
+	cl->losses++; /* before: what a claim adds behind that is told of it by this alone */
 	cluster_spans_lost(cl);
-	for (struct driven_upstream *u = driven_take(cl), *next; u != NULL; u = next) {
-		next = u->next;
-		dispatch_drives(cl->env->dispatch, u->name, false);
-		free(u);
-	}
+	driven_drop(cl);
 }
 
 static void on_taken(void *ctx, const char *upstream)
@@ -47,8 +54,9 @@ static void on_taken(void *ctx, const char *upstream)
 	pthread_mutex_lock(&cl->driven_lock);
 	u->next = cl->driven;
 	cl->driven = u;
+	if (!cl->draining) /* else it is left again, unsent to */
+		dispatch_drives(cl->env->dispatch, upstream, true);
 	pthread_mutex_unlock(&cl->driven_lock);
-	dispatch_drives(cl->env->dispatch, upstream, true);
 	cluster_look(cl);
 }
 
@@ -58,8 +66,15 @@ static void on_leave(void *ctx, const char *upstream)
 
 	dispatch_drives(cl->env->dispatch, upstream, false);
 	pthread_mutex_lock(&cl->driven_lock);
-	for (struct driven_upstream *u = cl->driven; u != NULL; u = u->next)
-		u->leaves = u->leaves || strcmp(u->name, upstream) == 0;
+	struct driven_upstream **link = &cl->driven;
+	while (*link != NULL && strcmp((*link)->name, upstream) != 0)
+		link = &(*link)->next;
+	struct driven_upstream *u = *link;
+	if (u != NULL) {
+		*link = u->next;
+		u->next = cl->leaving;
+		cl->leaving = u;
+	}
 	pthread_mutex_unlock(&cl->driven_lock);
 	cluster_look(cl);
 }
@@ -107,14 +122,6 @@ bool cluster_publish(struct cluster *cl, struct recorded *parts, size_t n, struc
 
 /* ---- opening and closing ---- */
 
-static bool dbs_open(struct cluster *cl, const char *url, struct error *err)
-{
-	for (; cl->dbs_n < CLUSTER_DBS; cl->dbs_n++)
-		if (!node_db_open(url, &cl->dbs[cl->dbs_n], err))
-			return false;
-	return true;
-}
-
 static int64_t on_deadline(void *ctx)
 {
 	const struct cluster *cl = ctx;
@@ -144,9 +151,9 @@ bool cluster_open(const struct cluster_config *config, struct coordinator_env *e
 	cl->env = env;
 	cl->table = table;
 	cl->config = config;
-	cl->look_fn = cluster_look_work;
-	pthread_mutex_init(&cl->db_lock, NULL);
-	pthread_cond_init(&cl->db_idle, NULL);
+	cl->look.fn = cluster_look_work;
+	cl->join.fn = cluster_join_work;
+	cl->lead.fn = cluster_lead_work;
 	pthread_mutex_init(&cl->driven_lock, NULL);
 	pthread_mutex_init(&cl->wanted_lock, NULL);
 	pthread_mutex_init(&cl->ended_lock, NULL);
@@ -163,7 +170,7 @@ bool cluster_open(const struct cluster_config *config, struct coordinator_env *e
 		.ctx = cl,
 		.drives = config->drives,
 	};
-	return dbs_open(cl, config->url, err) && node_open(&node, &cl->node, err) &&
+	return cluster_dbs_open(cl, err) && node_open(&node, &cl->node, err) &&
 	       reports_open(cl, config->url, &cl->reports, err);
 }
 
@@ -227,6 +234,11 @@ bool cluster_takes_clients(struct cluster *cl, char *why, size_t size)
 		return false;
 	if (cluster_clock_is_good(cl))
 		return true;
+	if (!cl->clock_is_known) {
+		snprintf(why, size,
+			 "This node has not compared its clock with the database's yet.");
+		return false;
+	}
 	snprintf(why, size, "The clock of this node is %lld s %s the database's: set it.",
 		 (long long)llabs(ahead_ms) / 1000, ahead_ms > 0 ? "ahead of" : "behind");
 	return false;
@@ -249,19 +261,15 @@ void cluster_close(struct cluster *cl)
 	if (cl == NULL)
 		return;
 	reports_close(cl->reports);
-	while (cl->dbs_n > 0)
-		node_db_close(cl->dbs[--cl->dbs_n]);
-	for (struct driven_upstream *u = driven_take(cl), *next; u != NULL; u = next) {
-		next = u->next;
-		free(u);
-	}
+	cluster_dbs_close(cl);
+	driven_free(cl->driven);
+	driven_free(cl->leaving);
 	chunks_done(&cl->chunks);
-	pthread_mutex_destroy(&cl->db_lock);
-	pthread_cond_destroy(&cl->db_idle);
 	pthread_mutex_destroy(&cl->driven_lock);
 	pthread_mutex_destroy(&cl->ended_lock);
 	pthread_mutex_destroy(&cl->wanted_lock);
 	pthread_mutex_destroy(&cl->seen_lock);
 	free(cl->whole);
+	free(cl->declined);
 	free(cl);
 }

@@ -10,17 +10,16 @@
 
 #define ETA_AFTER_S 5   /* of running: before that a rate says little */
 #define ETA_MOST_S 1e10 /* at a rate of nearly nothing */
-#define PULSES_MOST 1000u
 
 /* The first call on a connection that broke meanwhile fails, and the next has it made anew. */
 static bool progress_read(struct cluster *cl, const char (*ids)[ID_SIZE], size_t n,
 			  struct span_progress *ret, struct error *err)
 {
-	struct db *db = cluster_db_borrow(cl);
+	struct db *db = cluster_view_db_borrow(cl);
 	bool ok = store_span_progress(db, ids, n, ret, err) ||
 		  (err->kind == ERR_UNAVAILABLE && store_span_progress(db, ids, n, ret, err));
 
-	cluster_db_return(cl, db);
+	cluster_view_db_return(cl, db);
 	return ok;
 }
 
@@ -169,22 +168,6 @@ bool cluster_view(struct cluster *cl, struct batch_view *v)
 	return true;
 }
 
-/* Of batches that moved on in between there are no spans any more: their change of state is told. */
-static bool pulses_read(struct cluster *cl, char (**ret_ids)[ID_SIZE], struct span_progress **ret,
-			size_t *ret_n, struct error *err)
-{
-	*ret = NULL;
-	if (!cluster_batches_open(cl, ret_ids, ret_n, err))
-		return false;
-	if (*ret_n > PULSES_MOST)
-		*ret_n = PULSES_MOST;
-	*ret = calloc(*ret_n + 1, sizeof(**ret));
-	if (*ret == NULL)
-		return fail_memory(err);
-	return *ret_n == 0 ||
-	       progress_read(cl, (const char(*)[ID_SIZE]) * ret_ids, *ret_n, *ret, err);
-}
-
 bool cluster_scheduling(struct cluster *cl, const struct view_asked *asked, view_fn fn, void *ctx,
 			struct error *err)
 {
@@ -210,38 +193,66 @@ static const struct report_batch *own_find(const struct report_batch *own, size_
 	return NULL;
 }
 
+struct pulsing {
+	struct cluster *cl;
+	const struct report_batch *own;
+	size_t own_n;
+	pulse_fn each;
+	void *ctx;
+};
+
+static void pulse_one(const struct pulsing *p, const char *id, const struct span_progress *progress)
+{
+	const struct report_batch *mine = own_find(p->own, p->own_n, id);
+	struct report_batch seen;
+
+	report_batch_init(&seen, id);
+	if (mine != NULL)
+		report_batch_add(&seen, mine);
+	reports_batch_add(p->cl->reports, &seen);
+	const struct batch_pulse pulse = {
+		.id = id,
+		.org = progress->org,
+		.ended = progress->counts.completed + progress->counts.failed,
+		.running = seen.running,
+		.queue_position = seen.queue_position < 0 ? 0 : (unsigned)seen.queue_position,
+		.stall = seen.stall,
+		.at_risk = seen.at_risk,
+	};
+	p->each(p->ctx, &pulse);
+}
+
+/* Of batches that moved on in between there are no spans any more: their change of state is told. */
+static bool pulse_all(const struct pulsing *p, const char (*ids)[ID_SIZE], size_t n,
+		      struct error *err)
+{
+	AUTO(auto_free) struct span_progress *of = calloc(SPAN_PROGRESS_MAX, sizeof(*of));
+
+	if (of == NULL)
+		return fail_memory(err);
+	for (size_t at = 0, some; at < n; at += some) {
+		some = n - at < SPAN_PROGRESS_MAX ? n - at : SPAN_PROGRESS_MAX;
+		if (!progress_read(p->cl, ids + at, some, of, err))
+			return false;
+		for (size_t i = 0; i < some; i++)
+			if (of[i].spans > 0)
+				pulse_one(p, ids[at + i], &of[i]);
+	}
+	return true;
+}
+
 void cluster_pulses(struct cluster *cl, pulse_fn each, void *ctx)
 {
+	struct pulsing p = { .cl = cl, .each = each, .ctx = ctx };
 	AUTO(auto_free) char(*ids)[ID_SIZE] = NULL;
-	AUTO(auto_free) struct span_progress *progress = NULL;
 	struct error err;
-	size_t n = 0, own_n;
+	size_t n = 0;
 
-	if (!pulses_read(cl, &ids, &progress, &n, &err)) {
-		log_debug("cluster.pulses_unknown", kv_str("why", err.message));
-		return;
-	}
-	AUTO(auto_free) struct report_batch *own = reports_own(cl->reports, &own_n);
+	bool ok = cluster_batches_open(cl, &ids, &n, &err);
+	AUTO(auto_free) struct report_batch *own = reports_own(cl->reports, &p.own_n);
+	p.own = own;
 	reports_look(cl->reports);
-	for (size_t i = 0; i < n; i++) {
-		const struct span_progress *p = &progress[i];
-		const struct report_batch *mine = own_find(own, own_n, ids[i]);
-		struct report_batch seen;
-		report_batch_init(&seen, ids[i]);
-		if (mine != NULL)
-			report_batch_add(&seen, mine);
-		reports_batch_add(cl->reports, &seen);
-		const struct batch_pulse pulse = {
-			.id = ids[i],
-			.org = p->org,
-			.ended = p->counts.completed + p->counts.failed,
-			.running = seen.running,
-			.queue_position = seen.queue_position < 0 ? 0
-								  : (unsigned)seen.queue_position,
-			.stall = seen.stall,
-			.at_risk = seen.at_risk,
-		};
-		if (p->spans > 0)
-			each(ctx, &pulse);
-	}
+	ok = ok && (n == 0 || pulse_all(&p, (const char(*)[ID_SIZE])ids, n, &err));
+	if (!ok)
+		log_debug("cluster.pulses_unknown", kv_str("why", err.message));
 }

@@ -83,14 +83,6 @@ static bool parts_new(struct coordinator *c, struct error *err)
 {
 	struct coordinator_env *env = c->env;
 
-	c->files = (struct open_files){
-		.table = &env->files,
-		.ops = &open_files_ops,
-		.ctx = c,
-		.input = { .blobs = env->blobs,
-			   .file_id = c->batch.input_file_id,
-			   .batch_id = c->id },
-	};
 	if (!lessor_memory_new(c->id, env->lease_ms, &lessor_watch, c, &c->lessor, err))
 		return false;
 	const struct worker_config worker = {
@@ -121,6 +113,14 @@ static bool coordinator_make(struct coordinator_env *env, const char *batch_id,
 	env->unread++;
 	c->work_fn = coordinator_work;
 	(void)slice_copy(slice_of(batch_id), c->id, sizeof(c->id));
+	c->files = (struct open_files){
+		.table = &env->files,
+		.ops = &open_files_ops,
+		.ctx = c,
+		.input = { .blobs = env->blobs,
+			   .file_id = c->batch.input_file_id,
+			   .batch_id = c->id },
+	};
 	pthread_mutex_init(&c->lock, NULL);
 	if ((lent != NULL && !coordinator_span_new(c, lent, owner, err)) || !parts_new(c, err)) {
 		coordinator_free(c);

@@ -54,7 +54,6 @@ struct coordinator_span {
 	/* its parts, once they are made; 0: not yet */
 	uint64_t output_number, error_number;
 	char output_part[ID_SIZE], error_part[ID_SIZE];
-	struct buf notes;    /* where each line of the parts stands: struct order_note */
 	enum span_fate fate; /* under the lock */
 	bool row_stale;      /* likewise: the store may say something new */
 };
@@ -82,7 +81,7 @@ struct coordinator {
 	struct merge_state *merged; /* NULL: none is; see coordinator_merged() */
 	struct results *results;    /* NULL but in a step that opens or merges */
 	uint8_t *settled; /* output_order "completion": bit a line, in the result files; else NULL */
-	char *order_path; /* NULL: it was not needed yet */
+	char *order_path; /* of a span it is scratch; NULL: it was not needed yet */
 	struct {
 		uint32_t last;         /* while there is no journal to ask */
 		uint32_t before;       /* the last number before this merge */
@@ -155,6 +154,8 @@ void coordinator_tokens_end(struct coordinator *c, const struct merge_state *m, 
 
 /* Of a batch, or of a span. */
 void coordinator_journal_path(const struct coordinator *c, char *to, size_t size);
+/* Sets c->order_path, on first need: a batch that waits has none. */
+MUST_USE bool coordinator_order_path(struct coordinator *c, struct error *err);
 MUST_USE bool coordinator_span_new(struct coordinator *c, struct span_lent *lent,
 				   struct owner owner, struct error *err);
 /* It is gone: before that is told. Of no effect without a span. */
@@ -228,8 +229,6 @@ void coordinator_close(struct coordinator *c);
 bool coordinator_is_logged(const struct coordinator *c);
 /* Names in the directory of orders and journals are durable. */
 MUST_USE bool coordinator_batches_sync(const struct coordinator *c, struct error *err);
-/* Sets c->order_path, on first need: a batch that waits has none. */
-MUST_USE bool coordinator_order_path(struct coordinator *c, struct error *err);
 /* Opens the result files as what is merged says. */
 MUST_USE bool coordinator_results_open(struct coordinator *c, struct error *err);
 

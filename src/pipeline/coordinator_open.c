@@ -54,28 +54,18 @@ static bool input_resume(struct coordinator *c, struct error *err)
 	return true;
 }
 
-bool coordinator_order_path(struct coordinator *c, struct error *err)
-{
-	if (c->order_path != NULL)
-		return true;
-	if (asprintf(&c->order_path, "%s/batches/%s.order", c->env->data_dir, c->id) >= 0)
-		return true;
-	c->order_path = NULL;
-	return fail_memory(err);
-}
-
 bool coordinator_results_open(struct coordinator *c, struct error *err)
 {
+	if (!coordinator_order_path(c, err))
+		return false;
 	if (c->span != NULL)
 		coordinator_parts_name(c);
-	else if (!coordinator_order_path(c, err))
-		return false;
 	const struct results_files files = {
 		.blobs = c->env->blobs,
 		.output_id = c->span != NULL ? c->span->output_part : c->batch.output_file_id,
 		.error_id = c->span != NULL ? c->span->error_part : c->batch.error_file_id,
 		.order_path = c->order_path,
-		.notes = c->span != NULL ? &c->span->notes : NULL,
+		.of_part = c->span != NULL,
 		.at_once = coordinator_is_logged(c) && c->settled == NULL &&
 			   coordinator_merged(c)->segments == 0 &&
 			   coordinator_merged(c)->journal_from == 0,

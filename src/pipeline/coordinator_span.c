@@ -14,18 +14,33 @@
 #include "pipeline/coordinator_impl.h"
 #include "pipeline/span_order.h"
 
-#define NOTES_BYTES (64u << 20) /* a span has at most SPAN_SEGMENTS, of which it needs less */
-#define FILL_BYTES (1u << 20)   /* of a chunk, read at a time */
+#define FILL_BYTES (1u << 20) /* of a chunk, read at a time */
 
 /* ---- making ---- */
 
-void coordinator_journal_path(const struct coordinator *c, char *to, size_t size)
+static void path_make(const struct coordinator *c, const char *what, char *to, size_t size)
 {
 	if (c->span == NULL)
-		snprintf(to, size, "%s/batches/%s.journal", c->env->data_dir, c->id);
+		snprintf(to, size, "%s/batches/%s.%s", c->env->data_dir, c->id, what);
 	else
-		snprintf(to, size, "%s/batches/%s.%u.journal", c->env->data_dir, c->id,
-			 c->span->lent.id.n);
+		snprintf(to, size, "%s/batches/%s.%u.%s", c->env->data_dir, c->id,
+			 c->span->lent.id.n, what);
+}
+
+void coordinator_journal_path(const struct coordinator *c, char *to, size_t size)
+{
+	path_make(c, "journal", to, size);
+}
+
+bool coordinator_order_path(struct coordinator *c, struct error *err)
+{
+	char path[512];
+
+	if (c->order_path != NULL)
+		return true;
+	path_make(c, "order", path, sizeof(path));
+	c->order_path = strdup(path);
+	return c->order_path != NULL || fail_memory(err);
 }
 
 bool coordinator_span_new(struct coordinator *c, struct span_lent *lent, struct owner owner,
@@ -35,7 +50,6 @@ bool coordinator_span_new(struct coordinator *c, struct span_lent *lent, struct 
 
 	if (s == NULL)
 		return fail_memory(err);
-	s->notes = BUF(NOTES_BYTES);
 	s->lent = *lent;
 	s->worker = (struct worker_span){ .id = lent->id, .epoch = lent->epoch, .owner = owner };
 	*lent = (struct span_lent){ 0 };
@@ -51,7 +65,13 @@ static void part_forget(const struct coordinator *c, uint64_t number)
 		node_object_decided(node, number);
 }
 
-/* Before another coordinator may be made of the span, whose journal has the same name. */
+static void scratch_remove(const struct coordinator *c, const char *path)
+{
+	if (unlink(path) != 0 && errno != ENOENT)
+		log_warn("journal.unlink_failed", kv_str("batch", c->id), kv_int("errno", errno));
+}
+
+/* Before another coordinator may be made of the span, whose files have the same names. */
 void coordinator_span_end(struct coordinator *c)
 {
 	char path[512];
@@ -59,8 +79,9 @@ void coordinator_span_end(struct coordinator *c)
 	if (c->span == NULL)
 		return;
 	coordinator_journal_path(c, path, sizeof(path));
-	if (unlink(path) != 0 && errno != ENOENT)
-		log_warn("journal.unlink_failed", kv_str("batch", c->id), kv_int("errno", errno));
+	scratch_remove(c, path);
+	if (c->order_path != NULL)
+		scratch_remove(c, c->order_path);
 }
 
 void coordinator_span_free(struct coordinator *c)
@@ -70,7 +91,6 @@ void coordinator_span_free(struct coordinator *c)
 	part_forget(c, c->span->output_number);
 	part_forget(c, c->span->error_number);
 	span_lent_done(&c->span->lent);
-	buf_free(&c->span->notes);
 	free(c->span);
 }
 
@@ -337,18 +357,17 @@ static void part_spare(const struct coordinator *c, const char *id, uint64_t byt
 bool coordinator_span_finish(struct coordinator *c, struct error *err)
 {
 	struct merge_state m = *coordinator_merged(c);
+	struct span_end end = { .counts = m.counts, .usage = m.usage, .causes = m.causes };
 	bool finished;
 
-	coordinator_tokens_begin(c, &m);
-	struct span_end end = { .counts = m.counts,
-				.usage = m.usage,
-				.causes = m.causes,
-				.day = m.day,
-				.day_tokens = m.day_tokens };
 	part_describe(c->span->output_part, m.output_bytes, m.output_lines, &end.output);
 	part_describe(c->span->error_part, m.error_bytes, m.error_lines, &end.error);
-	bool ok = span_order_put(c->env->blobs, &end, &c->span->notes, err) &&
-		  cluster_finish(c->env->cluster, c->span->worker.owner, &c->span->lent, &end,
+	if (!span_order_put(c->env->blobs, &end, c->order_path, err))
+		return false;
+	coordinator_tokens_begin(c, &m); /* not while the bucket is waited for */
+	end.day = m.day;
+	end.day_tokens = m.day_tokens;
+	bool ok = cluster_finish(c->env->cluster, c->span->worker.owner, &c->span->lent, &end,
 				 &finished, err);
 	coordinator_tokens_end(c, &m, ok && finished);
 	if (!ok)

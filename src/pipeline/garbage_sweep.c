@@ -93,12 +93,14 @@ static bool due_remove(struct cluster *cl, struct blobs *blobs, size_t *ret_n, s
 	bool ok = store_garbage_due(db, GARBAGE_US, REMOVED_AT_ONCE, &names, ret_n, err);
 
 	cluster_db_return(cl, db);
-	for (size_t i = 0; ok && i < *ret_n; i++)
-		ok = one_remove(blobs, names[i], err);
-	if (!ok || *ret_n == 0)
+	size_t removed = 0;
+	for (; ok && removed < *ret_n && !cluster_is_closing(cl); removed++)
+		ok = one_remove(blobs, names[removed], err);
+	*ret_n = removed;
+	if (!ok || removed == 0)
 		return ok;
 	db = cluster_db_borrow(cl);
-	ok = store_garbage_forget(db, (const char(*)[OBJECT_NAME_SIZE])names, *ret_n, err);
+	ok = store_garbage_forget(db, (const char(*)[OBJECT_NAME_SIZE])names, removed, err);
 	cluster_db_return(cl, db);
 	return ok;
 }

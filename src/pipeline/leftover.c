@@ -146,7 +146,8 @@ static bool bad_each(struct leftover *r, const struct batch *b, const char *mode
 	}
 	struct verdict_rules rules = verdict_rules_lasting(b, override);
 	rules.model = model;
-	bool ok = verdict_bad_lines(r->input.index, r->input.blob, &rules, 0, each, r, &lines, err);
+	bool ok = verdict_bad_lines(r->input.index, r->input.blob, &rules, 0,
+				    input_lines(&r->input), each, r, &lines, err);
 	override_free(override);
 	return ok;
 }

@@ -483,6 +483,7 @@ static void pipeline_init(struct pipeline *p, const struct pipeline_config *conf
 		.store = store,
 		.blobs = blobs,
 		.lost_after_s = config->lost_after_s,
+		.closing = &p->env.closing,
 	};
 	sweep_init(&p->sweep);
 	org_look_init(&p->orgs, &p->env, &p->batches);

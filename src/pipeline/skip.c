@@ -79,8 +79,6 @@ static bool on_bad_line(void *ctx, uint64_t number, const struct index_record *r
 	AUTO(buf_free) struct buf id = BUF(UINT16_MAX);
 	struct slice custom_id;
 
-	if (number >= s->c->lines) /* of another span */
-		return true;
 	if (s->again && lessor_memory_has_ended(s->c->lessor, number))
 		return true;
 	return custom_id_read(s, r, &id, &custom_id, err) &&
@@ -93,7 +91,8 @@ static bool lines_skip(struct skipping *s, const struct verdict_rules *rules, ui
 	const struct input *in = &s->c->files.input;
 
 	s->records = BUF(UINT32_MAX);
-	bool ok = verdict_bad_lines(in->index, in->blob, rules, first, on_bad_line, s, ret, err) &&
+	bool ok = verdict_bad_lines(in->index, in->blob, rules, first, s->c->lines, on_bad_line, s,
+				    ret, err) &&
 		  records_write(s, err) && journal_sync(s->journal, err);
 	buf_free(&s->records);
 	return ok;

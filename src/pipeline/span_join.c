@@ -1,6 +1,8 @@
 /* span_join.c: see span_join.h. */
 #include "pipeline/span_join.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,9 @@
 #include "pipeline/span_order.h"
 
 #define FAULT_TEXT "The stored input of this batch could not be read."
+#define LOST_TEXT                                                                                          \
+	"Results of %llu lines are lost: the object storage does not have them any more. Retry the batch " \
+	"to have these lines run again."
 
 struct joining {
 	struct cluster *cluster;
@@ -23,6 +28,7 @@ struct joining {
 	struct span_seen *spans; /* the manifest */
 	size_t n;
 	struct merge_state sums;
+	uint64_t lost_lines;
 	bool order_known;
 };
 
@@ -44,15 +50,67 @@ static void counts_add(struct counts *sum, const struct counts *more)
 /* *ret_whole: every span is finished. */
 static bool manifest_read(struct joining *j, bool *ret_whole, struct error *err)
 {
-	struct merge_state *m = &j->sums;
 	struct db *db = cluster_db_borrow(j->cluster);
 	bool ok = store_span_manifest(db, j->batch.id, &j->spans, &j->n, err);
 
 	cluster_db_return(j->cluster, db);
 	*ret_whole = ok && j->n > 0;
-	for (size_t i = 0; ok && i < j->n; i++) {
-		const struct span_end *end = &j->spans[i].end;
+	for (size_t i = 0; ok && i < j->n; i++)
 		*ret_whole = *ret_whole && j->spans[i].is_finished;
+	return ok;
+}
+
+static bool part_is_lost(const struct joining *j, const struct span_part *part, bool *ret,
+			 struct error *err)
+{
+	struct blob_reader *r;
+
+	*ret = false;
+	if (part->bytes == 0)
+		return true;
+	if (blob_open(j->env->blobs, part->name, BLOB_DATA, &r, err)) {
+		*ret = blob_bytes(r) != part->bytes;
+		blob_reader_close(r);
+		return true;
+	}
+	*ret = err->kind == ERR_NOT_FOUND || err->sys == ENOENT || err->sys == EBADMSG;
+	return *ret;
+}
+
+/* Its lines have ended, and stand nowhere: none of both parts, whose order is one. */
+static void span_drop(struct joining *j, struct span_seen *s)
+{
+	struct span_end *end = &s->end;
+
+	log_error("results.part_lost", kv_str("batch", j->batch.id), kv_u64("span", s->n),
+		  kv_u64("lines", end->output.lines + end->error.lines));
+	j->lost_lines += end->output.lines + end->error.lines;
+	end->counts.completed -= end->output.lines;
+	end->counts.failed += end->output.lines;
+	end->output = end->error = (struct span_part){ 0 };
+}
+
+static bool lost_drop(struct joining *j, struct error *err)
+{
+	bool output, error;
+
+	for (size_t i = 0; i < j->n; i++) {
+		const struct span_end *end = &j->spans[i].end;
+		if (!part_is_lost(j, &end->output, &output, err) ||
+		    !part_is_lost(j, &end->error, &error, err))
+			return false;
+		if (output || error)
+			span_drop(j, &j->spans[i]);
+	}
+	return true;
+}
+
+static void sums_make(struct joining *j)
+{
+	struct merge_state *m = &j->sums;
+
+	for (size_t i = 0; i < j->n; i++) {
+		const struct span_end *end = &j->spans[i].end;
 		counts_add(&m->counts, &end->counts);
 		usage_add(&m->usage, &end->usage);
 		causes_merge(&m->causes, &end->causes);
@@ -61,7 +119,6 @@ static bool manifest_read(struct joining *j, bool *ret_whole, struct error *err)
 		m->error_bytes += end->error.bytes;
 		m->error_lines += end->error.lines;
 	}
-	return ok;
 }
 
 static bool parts_join(struct joining *j, const char *file_id, bool errors, struct error *err)
@@ -101,6 +158,7 @@ static bool has_fault(const struct causes *causes)
 static enum batch_status status_of(const struct joining *j)
 {
 	return j->batch.status == BATCH_CANCELLING ? BATCH_CANCELLED
+	       : j->lost_lines > 0                 ? BATCH_FAILED
 	       : has_fault(&j->sums.causes)        ? BATCH_FAILED
 	       : j->sums.counts.expired > 0        ? BATCH_EXPIRED
 						   : BATCH_COMPLETED;
@@ -124,9 +182,12 @@ static bool finish_as(struct joining *j, enum batch_status to, bool *ret_moved, 
 	AUTO(buf_free) struct buf errors = BUF(4096);
 	struct file output, error;
 	int64_t now = sys.now_s();
+	char lost[256];
 
+	snprintf(lost, sizeof(lost), LOST_TEXT, (unsigned long long)j->lost_lines);
 	finding_json_one(&errors,
-			 &(struct finding){ .code = "server_error", .message = FAULT_TEXT });
+			 &(struct finding){ .code = "server_error",
+					    .message = j->lost_lines > 0 ? lost : FAULT_TEXT });
 	buf_char(&errors, '\0');
 	if (errors.failed)
 		return fail_memory(err);
@@ -173,7 +234,7 @@ static bool finish(struct joining *j, struct error *err)
  *
  * crash, before the last state: result files without a row, of a batch that is joined again. */
 bool span_join(struct cluster *cl, struct coordinator_env *env, const char *batch_id,
-	       struct error *err)
+	       enum span_join how, struct error *err)
 {
 	AUTO(joining_done) struct joining j = { .cluster = cl, .env = env };
 	bool whole;
@@ -184,7 +245,12 @@ bool span_join(struct cluster *cl, struct coordinator_env *env, const char *batc
 		return true;
 	if (!manifest_read(&j, &whole, err))
 		return false;
-	return !whole || (parts_join(&j, j.batch.output_file_id, false, err) &&
-			  parts_join(&j, j.batch.error_file_id, true, err) && order_join(&j, err) &&
-			  finish(&j, err));
+	if (!whole)
+		return true;
+	if (how == JOIN_WHAT_IS_THERE && !lost_drop(&j, err))
+		return false;
+	sums_make(&j);
+	return parts_join(&j, j.batch.output_file_id, false, err) &&
+	       parts_join(&j, j.batch.error_file_id, true, err) && order_join(&j, err) &&
+	       finish(&j, err);
 }

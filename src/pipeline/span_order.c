@@ -16,17 +16,12 @@ const char *span_order_home(const struct span_end *end)
 }
 
 /* crash, after it: an index of a part that no row names, which the garbage sweep removes. */
-bool span_order_put(struct blobs *blobs, const struct span_end *end, struct buf *notes,
+bool span_order_put(struct blobs *blobs, const struct span_end *end, const char *path,
 		    struct error *err)
 {
-	size_t n = notes->n / sizeof(struct order_note);
-	AUTO(buf_free) struct buf order = BUF((n + 1) * ORDER_ENTRY_BYTES);
+	const struct order_homes home = { .output = span_order_home(end) };
 
-	if (span_order_home(end) == NULL)
-		return true;
-	if (!order_format((struct order_note *)notes->p, n, &order))
-		return fail_memory(err);
-	return blob_put(blobs, span_order_home(end), BLOB_INDEX, buf_slice(&order), err);
+	return order_move_home(blobs, path, &home, err);
 }
 
 /* ---- of the whole ---- */

@@ -4,7 +4,6 @@
  * each other has no order of ending that all of them know. Private to pipeline/. */
 #pragma once
 
-#include "base/buf.h"
 #include "blob/blob.h"
 #include "results/order.h"
 #include "store/spans.h"
@@ -15,9 +14,9 @@ const struct span_seen **span_order_of(const struct span_seen *spans, size_t n);
 /* The part beside which the order of both is; NULL: they have no lines. */
 const char *span_order_home(const struct span_end *end);
 
-/* Puts the order of a span's parts beside the first of them that has lines. `notes`: struct order_note,
- * whose numbers are 1 to their count. */
-MUST_USE bool span_order_put(struct blobs *blobs, const struct span_end *end, struct buf *notes,
+/* Puts the order of a span's parts, which is the file at `path`, beside the first of them that has lines.
+ * The file goes; where it has gone before, that was done. */
+MUST_USE bool span_order_put(struct blobs *blobs, const struct span_end *end, const char *path,
 			     struct error *err);
 /* Puts the order of the whole, `spans` by number, at its homes. *ret_known false: that of a span is gone, and so there is none,
  * or another node has joined the batch meanwhile. The result files have all lines either way. */

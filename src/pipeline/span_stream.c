@@ -45,9 +45,9 @@ bool span_stream_open(struct cluster *cl, struct blobs *blobs, const char *batch
 	uint64_t before;
 	size_t n;
 
-	struct db *db = cluster_db_borrow(cl);
+	struct db *db = cluster_view_db_borrow(cl);
 	bool ok = store_span_manifest(db, batch_id, &spans, &n, err);
-	cluster_db_return(cl, db);
+	cluster_view_db_return(cl, db);
 	if (!ok)
 		return false;
 	*ret_again = n == 0;

@@ -75,6 +75,8 @@ static enum blob_standing standing_of_blob(void *ctx, const char *id)
 	struct error err;
 	bool known, deleted;
 
+	if (*s->closing)
+		return BLOB_KNOWN;
 	if (!store_blob_known(s->store, id, &known, &deleted, &err)) {
 		log_fault("sweep.failed", &err, kv_str("blob", id));
 		return BLOB_KNOWN;
@@ -186,6 +188,11 @@ void sweep_unknown(struct sweep *s, int64_t lost_at)
 		log_fault("sweep.failed", &err);
 }
 
+static bool is_scratch(const char *name)
+{
+	return strstr(name, ".journal") != NULL || strstr(name, ".order") != NULL;
+}
+
 bool sweep_scratch(struct sweep *s, struct error *err)
 {
 	char dir[DIR_BYTES], path[DIR_BYTES + 400];
@@ -195,7 +202,7 @@ bool sweep_scratch(struct sweep *s, struct error *err)
 		return false;
 	for (struct dirent *e; (e = readdir(d)) != NULL;) {
 		snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
-		if (strstr(e->d_name, ".journal") != NULL && unlink(path) != 0)
+		if (is_scratch(e->d_name) && unlink(path) != 0)
 			log_warn("journal.unlink_failed", kv_str("path", path),
 				 kv_int("errno", errno));
 	}

@@ -13,7 +13,8 @@ struct sweep {
 	const char *data_dir;
 	struct store *store;
 	struct blobs *blobs;
-	uint64_t lost_after_s; /* what is in lost/ goes; 0: never */
+	uint64_t lost_after_s;       /* what is in lost/ goes; 0: never */
+	const _Atomic bool *closing; /* the process ends: what was not looked at stays */
 	/* our own */
 	pthread_mutex_t lock;
 	int64_t lost_at;

@@ -87,14 +87,6 @@ bool results_order_is_new(const struct results *r)
 	return r->order_is_new;
 }
 
-static void notes_rewind(struct buf *notes, uint64_t lines)
-{
-	size_t n = (size_t)lines * sizeof(struct order_note);
-
-	if (n < notes->n)
-		notes->n = n;
-}
-
 void results_rewind(struct results *r, const struct merge_state *m)
 {
 	if (!r->at_once) {
@@ -102,8 +94,6 @@ void results_rewind(struct results *r, const struct merge_state *m)
 		blob_append_rewind_to(r->error.file, m->error_bytes);
 	}
 	buf_clear(&r->order_bytes);
-	if (r->files.notes != NULL)
-		notes_rewind(r->files.notes, m->output_lines + m->error_lines);
 	r->output.lines = m->output_lines;
 	r->error.lines = m->error_lines;
 	buf_clear(&r->output.pending);
@@ -306,11 +296,13 @@ static void sums_add_missing(struct merge_state *m, enum outcome_fault fault, ui
 	}
 }
 
-/* A line was appended to `to`, at `at`. */
+/* A line was appended to `to`, at `at`, and counted there. */
 void results_line_note(struct append *a, const struct sink *to, uint64_t at, uint64_t record,
 		       uint32_t number)
 {
-	if (number == 0 && a->r->files.order_path != NULL)
+	if (a->r->files.of_part)
+		number = (uint32_t)(a->r->output.lines + a->r->error.lines);
+	else if (number == 0 && a->r->files.order_path != NULL)
 		number = a->number(a->ctx);
 	a->notes[a->noted++] = (struct order_note){
 		number,
@@ -391,23 +383,11 @@ static bool files_append(struct append *a, struct error *err)
 	       (r->order == NULL || order_put(r->order, a->notes, a->noted, err));
 }
 
-static bool notes_add(const struct append *a, struct error *err)
-{
-	struct buf *to = a->r->files.notes;
-
-	for (size_t i = 0; i < a->noted; i++) {
-		struct order_note note = a->notes[i];
-		note.number = (uint32_t)(to->n / sizeof(note)) + 1;
-		buf_append(to, &note, sizeof(note));
-	}
-	return to->failed ? fail_memory(err) : true;
-}
-
 bool results_append_end(struct append *a, struct merge_state *m, struct error *err)
 {
 	struct results *r = a->r;
 
-	if (!files_append(a, err) || (r->files.notes != NULL && !notes_add(a, err)))
+	if (!files_append(a, err))
 		return false;
 	a->sums.output_bytes = results_sink_end(&r->output);
 	a->sums.output_lines = r->output.lines;
@@ -476,7 +456,8 @@ bool results_sync(struct results *r, struct error *err)
 	bool ok = r->at_once ? put_at_once(r, err)
 			     : blob_append_sync(r->output.file, err) &&
 				       blob_append_sync(r->error.file, err) &&
-				       (r->order == NULL || order_sync(r->order, err));
+				       (r->order == NULL || r->files.of_part ||
+					order_sync(r->order, err));
 	(void)failpoint("results.after_sync");
 	return ok;
 }

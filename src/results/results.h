@@ -27,9 +27,9 @@ struct results_files {
 	/* One merge makes all of it, and nothing counts before the batch is final: where the store
 	 * shares syncs the files are put at once, the order where it is of a batch that is final. */
 	bool at_once;
-	/* Of a part of a batch: each line that is appended gets a struct order_note here, numbered from 1
-	 * in that order; outlives the results. NULL: none. Beside it `order_path` is NULL. */
-	struct buf *notes;
+	/* Of a part of a batch: lines are numbered from 1 as they are appended, whatever the journal
+	 * says, and the order is scratch, which is not synced. */
+	bool of_part;
 };
 /* Opens the files at the lengths that `m` says. */
 MUST_USE bool results_open(const struct results_files *files, const struct merge_state *m,

@@ -51,7 +51,7 @@ uint64_t results_sink_end(const struct sink *s);
 MUST_USE bool results_line_append(struct results *r, const struct journal *j,
 				  const struct place *place, bool *ret_good, struct error *err);
 void results_sums_add(struct merge_state *m, const struct journal_head *head);
-/* A line was appended to `to`, at `at`. */
+/* A line was appended to `to`, at `at`, and counted there. */
 void results_line_note(struct append *a, const struct sink *to, uint64_t at, uint64_t record,
 		       uint32_t number);
 /* All of it is written; `m` says so. */

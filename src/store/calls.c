@@ -7,7 +7,8 @@
  *
  * On one machine a resend is held off while its plain call runs (api/repeat.h). Of nodes, which do not
  * know of each other's calls, it may be done before: so it is recorded a second time, under a route of its
- * own, and there a plain call looks that began no later. */
+ * own, and there its plain call finds it. A plain call that comes later, to make another, does not: only
+ * what was recorded after its look (store_call_find()) counts, by numbers, which go by commits and no clock. */
 #include <stdio.h>
 
 #include "store/store_priv.h"
@@ -40,14 +41,14 @@ static bool find_by_key(struct db *db, const struct call *call, int64_t now,
 	return true;
 }
 
-/* `since`: when it was made, at the earliest. */
+/* `since`: when it was made, at the earliest; `from`: its number, at least. */
 static bool find_content(struct db *db, const struct call *call, const char *route, int64_t since,
-			 char ret_id[static ID_SIZE], struct error *err)
+			 int64_t from, char ret_id[static ID_SIZE], struct error *err)
 {
 	AUTO(query_done)
 	struct query q = query(db, SQL_call_by_content,
 			       VALUES(txt(call->key), txt(route), txt(call->fingerprint),
-				      num(since)));
+				      num(since), num(from)));
 	bool found;
 
 	if (!query_step(&q, &found, err))
@@ -76,11 +77,11 @@ bool call_find(struct db *db, const struct call *call, int64_t now, char ret_id[
 	if (call->idempotency_key[0] != '\0')
 		return find_by_key(db, call, now, ret_id, err);
 	if (call->resent)
-		return find_content(db, call, call->route, now - RESEND_S, ret_id, err);
-	if (!call->of_nodes)
+		return find_content(db, call, call->route, now - RESEND_S, 0, ret_id, err);
+	if (call->resent_from == 0)
 		return true;
 	resent_route(call, route);
-	return find_content(db, call, route, now, ret_id, err);
+	return find_content(db, call, route, 0, call->resent_from, ret_id, err);
 }
 
 static bool record_as(struct db *db, const struct call *call, const char *route, const char *answer,
@@ -107,10 +108,28 @@ bool call_record(struct db *db, const struct call *call, const char *answer, int
 	return record_as(db, call, route, answer, now, err);
 }
 
-bool store_call_find(struct store *s, const struct call *call, int64_t now,
-		     char ret_id[static ID_SIZE], struct error *err)
+/* From here on a resend is this plain call's. */
+static bool resent_look(struct db *db, struct call *call, struct error *err)
+{
+	char route[RESENT_ROUTE_SIZE];
+	int64_t last;
+
+	resent_route(call, route);
+	if (!sql_number(db, SQL_call_last,
+			VALUES(txt(call->key), txt(route), txt(call->fingerprint)), &last, err))
+		return false;
+	call->resent_from = last + 1;
+	return true;
+}
+
+bool store_call_find(struct store *s, struct call *call, int64_t now, char ret_id[static ID_SIZE],
+		     struct error *err)
 {
 	AUTO(reader_return) struct db *db = reader_borrow(s);
 
-	return call_find(db, call, now, ret_id, err);
+	call->resent_from = 0;
+	if (!call_find(db, call, now, ret_id, err))
+		return false;
+	return !call->of_nodes || call->resent || call->idempotency_key[0] != '\0' ||
+	       resent_look(db, call, err);
 }

@@ -35,7 +35,7 @@
 	X(day_add) X(day_add_of_batch) X(day_get) X(day_list) X(day_counted) X(day_forget)         \
 	X(org_limit_list) X(org_limit_put) X(org_limit_drop)                                       \
 	X(key_insert) X(key_list) X(key_find) X(key_named) X(key_revoke) X(key_count)              \
-	X(call_insert) X(call_by_key) X(call_by_content) X(call_forget)                            \
+	X(call_insert) X(call_by_key) X(call_by_content) X(call_last) X(call_forget)                            \
 	X(file_insert) X(file_get) X(file_usage) X(file_cursor)                                    \
 	X(file_list_desc) X(file_list_asc) X(file_list_purpose_desc) X(file_list_purpose_asc)      \
 	X(file_delete) X(file_expire) X(file_next_expiry) X(file_forget)                           \
@@ -61,7 +61,7 @@
 	X(upstream_take) X(upstream_release) X(upstream_list) X(online_tell) X(wanted_tell)                                      \
 	X(spans_lock_batch) X(spans_create) X(spans_count) X(spans_whole) X(span_models)                          \
 	X(span_claim) X(span_claimed_pieces) X(span_give_back) X(span_finish_lock) X(span_finish)  \
-	X(span_finish_pieces) X(span_finish_batch) X(span_manifest) X(span_progress)                                \
+	X(span_finish_pieces) X(span_finish_batch) X(span_manifest) X(span_progress) X(batch_states)                                \
 	X(pieces_settle) X(pieces_list)                                                            \
 	X(garbage_mark) X(garbage_due) X(garbage_forget)                                           \
 	X(report_put) X(report_list) X(report_forget)                                              \

@@ -35,7 +35,7 @@ void node_db_close(struct db *db); /* NULL is fine */
 /* The channels lowtide_nodes, lowtide_upstreams, lowtide_spans, lowtide_batches. */
 enum node_told { TOLD_NODES = 1, TOLD_UPSTREAMS = 2, TOLD_SPANS = 4, TOLD_BATCHES = 8 };
 
-#define TOLD_NAME_SIZE 256
+#define TOLD_NAME_SIZE 257 /* of an upstream, of a model: SPAN_MODEL_SIZE */
 
 /* Of the channel lowtide_online: a node has online requests of so many units in flight at an upstream. */
 struct online_told {

@@ -149,12 +149,15 @@ static bool claim(struct postgres_db *db, int claims, struct error *err)
 	uint64_t began_ms = clock_ms();
 	bool ours = false;
 
-	while (postgres_revive(db, err) && claim_try(db, claims, &ours, err) && !ours) {
+	for (;;) {
+		if (!postgres_revive(db, err) || !claim_try(db, claims, &ours, err))
+			return false; /* `ours` or not */
+		if (ours)
+			return true;
 		if (clock_ms() - began_ms > db->claim_wait_ms)
 			return fail_claimed(db, claims, err);
 		poll(NULL, 0, RETRY_MS);
 	}
-	return ours;
 }
 
 bool postgres_claim(struct db *base, struct error *err)

@@ -68,6 +68,14 @@ static bool all_progress_read(struct query *q, struct span_progress *ret, size_t
 	return false;
 }
 
+static bool ids_list(const char (*ids)[ID_SIZE], size_t n, struct buf *ret, struct error *err)
+{
+	for (size_t i = 0; i < n; i++)
+		array_text(ret, ids[i]);
+	array_end(ret);
+	return !ret->failed || fail_memory(err);
+}
+
 bool store_span_progress(struct db *db, const char (*batches)[ID_SIZE], size_t n,
 			 struct span_progress *ret, struct error *err)
 {
@@ -75,14 +83,45 @@ bool store_span_progress(struct db *db, const char (*batches)[ID_SIZE], size_t n
 	AUTO(buf_free) struct buf list = LIST;
 
 	assert(n <= SPAN_PROGRESS_MAX);
-	for (size_t i = 0; i < n; i++)
-		array_text(&list, batches[i]);
-	array_end(&list);
-	if (list.failed)
-		return fail_memory(err);
-	return asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_span_progress, VALUES(txt(list.p)) }),
+	return ids_list(batches, n, &list, err) &&
+	       asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_span_progress, VALUES(txt(list.p)) }),
 			err) &&
 	       all_progress_read(&a.of[0], ret, n, err);
+}
+
+/* ---- where they are ---- */
+
+static bool states_read(struct query *q, struct batch_state *ret, size_t n, struct error *err)
+{
+	bool row;
+
+	for (size_t i = 0; i < n; i++)
+		ret[i] = (struct batch_state){ 0 };
+	while (query_step(q, &row, err)) {
+		if (!row)
+			return true;
+		uint64_t i = query_u64(q);
+		struct batch_state is = { .is_there = true };
+		is.status = (enum batch_status)query_int(q);
+		is.hold = (enum batch_hold)query_int(q);
+		if (i == 0 || i > n)
+			q->misread = true;
+		else
+			ret[i - 1] = is;
+	}
+	return false;
+}
+
+bool store_batches_states(struct db *db, const char (*batches)[ID_SIZE], size_t n,
+			  struct batch_state *ret, struct error *err)
+{
+	AUTO(asks_done) struct asks a = { 0 };
+	AUTO(buf_free) struct buf list = LIST;
+
+	return ids_list(batches, n, &list, err) &&
+	       asks_run(&a, db, ASK_WAIT_MS, ASKS({ SQL_batch_states, VALUES(txt(list.p)) }),
+			err) &&
+	       states_read(&a.of[0], ret, n, err);
 }
 
 /* ---- the manifest ---- */

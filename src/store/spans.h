@@ -48,9 +48,9 @@ struct span_wanted {
 	size_t n_full;
 };
 
-/* The models of batches that are in progress, those with shorter names; "": some batch has several. A
- * malloc'ed array. */
-#define SPAN_MODEL_SIZE 256
+/* The models of batches that are in progress, but for longer names than an input's index has; "": some
+ * batch has several. A malloc'ed array. */
+#define SPAN_MODEL_SIZE 257
 MUST_USE bool store_span_models(struct db *db, char (**ret)[SPAN_MODEL_SIZE], size_t *ret_n,
 				struct error *err);
 
@@ -129,6 +129,16 @@ struct span_progress {
 /* Of each of up to SPAN_PROGRESS_MAX batches, no two the same, into `ret`, in their order. */
 MUST_USE bool store_span_progress(struct db *db, const char (*batches)[ID_SIZE], size_t n,
 				  struct span_progress *ret, struct error *err);
+
+/* Where batches are. */
+struct batch_state {
+	bool is_there;
+	enum batch_status status;
+	enum batch_hold hold;
+};
+/* Of each of `n` batches, however many, into `ret`, in their order. */
+MUST_USE bool store_batches_states(struct db *db, const char (*batches)[ID_SIZE], size_t n,
+				   struct batch_state *ret, struct error *err);
 
 /* The manifest, and how far a batch is: its spans in order. */
 struct span_seen {

@@ -205,12 +205,14 @@ struct call {
 	char fingerprint[65];      /* hex of SHA-256 over the content */
 	bool resent;               /* x-stainless-retry-count >= 1 */
 	bool of_nodes; /* its resend may be another node's, and done before it: that is found, too */
+	int64_t resent_from; /* the store's: it has this number or a greater one; 0: none counts */
 };
 /* *ret_id is the first call's object, or "" when this call is to go on. An idempotency key counts
  * for 24 h: KEY_REUSED when it came with other content. A resend without a key is that of the last
  * plain call with its content within 120 s. The inserts below look again in their own transaction
- * and record the call, so two calls at once cannot both make one. */
-MUST_USE bool store_call_find(struct store *s, const struct call *call, int64_t now,
+ * and record the call, so two calls at once cannot both make one; of nodes they find a resend that was
+ * entered after this look. */
+MUST_USE bool store_call_find(struct store *s, struct call *call, int64_t now,
 			      char ret_id[static ID_SIZE], struct error *err);
 
 /* ---- files ---- */

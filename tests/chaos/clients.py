@@ -23,13 +23,13 @@ class Clients:
         self.place, self.ledger, self.largest = place, ledger, largest
         self.random = random.Random(f"{seed} clients")
         self.stop = threading.Event()
-        self.threads, self.running = [], 0
+        self.threads = []
         self.created = {}  # mark -> id
         self.http = httpx.Client(timeout=8, trust_env=False, verify=False)
 
     def start(self, writers):
-        for n in range(writers):
-            self._thread(self._write, random.Random(self.random.random()), n)
+        for _ in range(writers):
+            self._thread(self._write, random.Random(self.random.random()))
         self._thread(self._online, random.Random(self.random.random()))
 
     def _thread(self, run, *args):
@@ -81,7 +81,7 @@ class Clients:
 
     # ---- batches ----
 
-    def _write(self, draw, n):
+    def _write(self, draw):
         while not self.stop.is_set():
             try:
                 self._batch(draw)

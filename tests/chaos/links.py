@@ -2,11 +2,10 @@
 
 import random
 import socket
-import struct
 import threading
 import time
 
-from support.accepting import each_accepted
+from support.accepting import each_accepted, reset
 
 
 class Link:
@@ -96,9 +95,4 @@ class Link:
     def _end(self, pair):
         self.open.discard(pair)
         for one in pair:
-            try:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                one.shutdown(socket.SHUT_RDWR)  # another thread may read it: to close is not enough
-            except OSError:
-                pass
-            one.close()
+            reset(one)

@@ -17,16 +17,11 @@ from links import Link
 from support import postgres
 from support.journal import HEAD, HEAD_BYTES
 from support.server import ROOT, Server
+from support.tls import free_port
 from support.upstream import Answer, Upstream
 
 PREFIX, BUCKET, SCHEMA = "some/where", "chaos", "chaos"
 CONCURRENCY = 16  # of an upstream
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Bucket:
@@ -48,6 +43,8 @@ class Bucket:
                 [ROOT / ".venv/bin/python", "-m", "support.s3", self.place / "where"],
                 env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
             while not (self.place / "where").exists():
+                if self.process.poll() is not None:
+                    raise SystemExit("chaos: moto does not start")
                 time.sleep(0.05)
             endpoint, self.access, self.secret, _ = (self.place / "where").read_text().split()
             self.port = int(endpoint.rpartition(":")[2])

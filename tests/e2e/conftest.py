@@ -71,6 +71,27 @@ def store():
 
 
 @pytest.fixture
+def nodes(all_nodes, request):
+    """The module's `all_nodes`: all of them are up, and are so again for the next test; an answer takes a while."""
+    request.node.servers = all_nodes.servers
+    all_nodes.delay = 0.1
+    yield all_nodes
+    all_nodes.delay = 0
+    all_nodes.revive()
+    all_nodes.wait_even()
+
+
+@pytest.fixture(scope="module")
+def boss(nodes):
+    """An Api for each node of the module's `nodes`, with an operator's key."""
+    key = nodes.server(0).operator_key()
+    made = [Api(one, key) for one in nodes.servers]
+    yield made
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
 def apis(nodes, request):
     """An Api for each node of the module's `nodes`, of an organization of the test's own."""
     request.node.servers = nodes.servers

@@ -9,10 +9,9 @@ import re
 import time
 
 import pytest
-from support.api import Api
 from support.events import Events
 from support.jsonl import fresh, numbered
-from support.nodes import Nodes
+from support.nodes import Nodes, serving
 from support.terminal import client
 from support.wire import wait_until
 
@@ -23,22 +22,9 @@ ALIKE_S = 10  # some seconds of a busy machine; docs/many-machines.md says one
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory, cluster, store):
-    made = Nodes(tmp_path_factory.mktemp("alike"), cluster, store,
-                 settings={"execution.concurrency": CONCURRENCY, "online.reserve": 0,
-                           "limits.window_min": "1s"})  # fmt: skip
-    made.wait_even()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def boss(nodes):
-    """An Api of each node, with an operator's key."""
-    key = nodes.server(0).operator_key()
-    made = [Api(one, key) for one in nodes.servers]
-    yield made
-    for one in made:
-        one.close()
+    settings = {"execution.concurrency": CONCURRENCY, "online.reserve": 0, "limits.window_min": "1s"}
+    with serving(Nodes(tmp_path_factory.mktemp("alike"), cluster, store, settings=settings)) as made:
+        yield made
 
 
 def got(api, path):
@@ -155,7 +141,7 @@ def test_an_online_request(nodes, boss, apis):
     mark = fresh()
     with apis[0].http.stream("POST", f"{apis[0].server.url}/v1/chat/completions",
                              json={"model": "m-1", "stream": True, "messages":
-                                   [{"role": "user", "content": f"{mark} | stream:2:6"}]}) as answer:  # fmt: skip
+                                   [{"role": "user", "content": f"{mark} | stream:2:60"}]}) as answer:  # fmt: skip
         assert answer.status_code == 200
         whole = alike(boss, "lowtide/scheduling", lambda one: one["online_requests"] == 1, 5)
         assert sum(one["online"] for one in whole["upstreams"]) == 1

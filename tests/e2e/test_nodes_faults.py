@@ -15,7 +15,7 @@ from moto.iam.models import iam_backends
 from moto.s3.models import s3_backends
 from support import s3
 from support.jsonl import fresh, jsonl, numbered
-from support.nodes import PREFIX, Nodes
+from support.nodes import Nodes, are_ready, serving
 from support.wire import wait_until
 
 CONCURRENCY = 16
@@ -32,40 +32,12 @@ def wrong_clock(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def all_nodes(tmp_path_factory, cluster, store, wrong_clock):
-    made = Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, user="few",
-                 settings={"execution.concurrency": CONCURRENCY, "execution.drain": "5s",
-                           "limits.window_min": "1s"})  # fmt: skip
+    settings = {"execution.concurrency": CONCURRENCY, "execution.drain": "5s", "limits.window_min": "1s"}
+    made = Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, user="few", settings=settings)
     made.server(1).env["LOWTIDE_FAILPOINTS"] = f"clock=3600:{wrong_clock}"
     made.server(1).restart()
-    made.wait_even()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def nodes(all_nodes, request):
-    request.node.servers = all_nodes.servers
-    all_nodes.delay = 0.1
-    yield all_nodes
-    all_nodes.delay = 0
-    all_nodes.revive()
-    all_nodes.wait_even()
-
-
-def in_the_middle(nodes, mark, count=COUNT, least=300, **more):
-    batch = nodes.api(0).create(numbered(mark, count), **more)
-    nodes.wait_acknowledged(batch, least)
-    return batch
-
-
-def are_ready(nodes, status, words="", which=range(3)):
-    """That /readyz of those says so, each within one look."""
-
-    def look():
-        found = [nodes.ready(n) for n in which]
-        return all(code == status and re.search(words, said) for code, said in found)
-
-    return look
+    with serving(made):
+        yield made
 
 
 def refused(response):
@@ -98,7 +70,7 @@ def off(wrong_clock):
 def test_a_nodes_clock_is_an_hour_off(nodes, off):
     """No window ends by it, no client is sent there; it works on for the others, and so do they."""
     mark = fresh()
-    batch = in_the_middle(nodes, mark, completion_window="10m")
+    batch = nodes.in_the_middle(mark, COUNT, 300, completion_window="10m")
     off.touch()
     wait_until(are_ready(nodes, 503, r"clock of this node is 3\d\d\d s ahead", [1]), "it says so", 15)
     assert len(nodes.logged(1, "clock.off")) == 1
@@ -120,7 +92,7 @@ def test_a_nodes_clock_is_an_hour_off(nodes, off):
     assert nodes.api(2).get(batch["id"])["status"] == "completed"
     # Windows end meanwhile, whichever node has the span: by the database's clock.
     for _ in range(6):
-        held = nodes.api(0).create(numbered(f"{fresh()} | hold:{mark}", 4), completion_window="3s")
+        held = nodes.api(0).create(numbered(fresh(), 4, f"hold:{mark}"), completion_window="3s")
         assert nodes.api(0).wait(held, "expired", seconds=30)["request_counts"]["total"] == 4
     nodes.release(mark)
     off.unlink()
@@ -135,14 +107,9 @@ def drop_connections(nodes):
     nodes.cluster.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'few'")
 
 
-def connections(nodes):
-    ((n,),) = nodes.cluster.query("SELECT count(*) FROM pg_stat_activity WHERE usename = 'few'")
-    return int(n)
-
-
 @pytest.fixture
 def few(nodes, cluster):
-    """few(n): the nodes may have no more connections than that."""
+    """few(0): no new connection of the nodes is taken; few(-1): all are again."""
     yield lambda n: cluster.query(f"ALTER ROLE few CONNECTION LIMIT {n}")
     cluster.query("ALTER ROLE few CONNECTION LIMIT -1")
 
@@ -151,17 +118,16 @@ def test_no_more_connections(nodes, few):
     """One that starts says what is to be raised. Those that serve, once they have lost theirs, say so, and
     have them again as soon as they may."""
     mark = fresh()
-    batch = in_the_middle(nodes, mark)
+    batch = nodes.in_the_middle(mark, COUNT, 300)
     seen = nodes.acknowledged(batch)
     nodes.server(2).stop()
-    few(connections(nodes))
+    few(0)
     nodes.server(2).start(wait=False)
     assert nodes.server(2).process.wait(60) == 1
     said = nodes.server(2).log().splitlines()[-1]
     assert "too few connections" in said and "too many connections" in said, said
     assert "max_connections" in said and "CONNECTION LIMIT" in said, said
     assert are_ready(nodes, 200, "", (0, 1))()
-    few(0)
     drop_connections(nodes)
     wait_until(are_ready(nodes, 503, "no more connections", (0, 1)), "they say why", 30)
     assert "no more connections" in refused(nodes.api(0).http.get("batches"))
@@ -172,14 +138,14 @@ def test_no_more_connections(nodes, few):
     for n in (0, 1):
         away = nodes.logged(n, "node.away")
         assert any("CONNECTION LIMIT" in one for one in away), away
-        assert nodes.logged(n, "node.back")
+        wait_until(lambda n=n: nodes.logged(n, "node.back"), "all of it is back", 20)
     ends(nodes, batch, mark, seen, by=2)
 
 
 def test_postgresql_takes_no_changes(nodes, cluster):
     """As in a failover: reads are answered, changes are to come again; nobody sends without a lease."""
     mark = fresh()
-    batch = in_the_middle(nodes, mark)
+    batch = nodes.in_the_middle(mark, COUNT, 300)
     seen = nodes.acknowledged(batch)
     cluster.query("ALTER SYSTEM SET default_transaction_read_only = on")
     cluster.query("SELECT pg_reload_conf()")
@@ -252,7 +218,7 @@ def test_a_nodes_disk_is_full(nodes, on_small_disk):
     """It says so, and what it has waits there; the others serve, and go on with theirs. Once there is room
     it goes on, and nothing is sent again."""
     mark, big = fresh(), jsonl([b"x" * 10_000 for _ in range(400)])
-    batch = in_the_middle(nodes, mark)
+    batch = nodes.in_the_middle(mark, COUNT, 300)
     seen = nodes.acknowledged(batch)
     on_small_disk.fill()
     answer = nodes.api(2).upload_raw(big)
@@ -309,7 +275,7 @@ def account(store):
 ])  # fmt: skip
 def test_credentials_are_taken_away(nodes, account, how, words):
     mark = fresh()
-    batch = in_the_middle(nodes, mark)
+    batch = nodes.in_the_middle(mark, COUNT, 300)
     seen = nodes.acknowledged(batch)
     getattr(account, how)()
     refused(upload(nodes, 0))
@@ -355,7 +321,7 @@ def bucket_of(nodes):
 def test_the_bucket_is_removed_and_brought_back(nodes, bucket_of):
     """Nothing is taken for lost meanwhile: not what a batch waits for, nor what a client asks for."""
     mark, other = fresh(), fresh()
-    batch = in_the_middle(nodes, mark)
+    batch = nodes.in_the_middle(mark, COUNT, 300)
     small = nodes.api(0).upload(numbered(other, 700))
     seen = nodes.acknowledged(batch)
     bucket_of.take()
@@ -386,7 +352,7 @@ def test_the_bucket_is_made_anew(nodes, bucket_of):
     and each of its lines stands in one of its two files; all that comes later is as ever."""
     mark, later = fresh(), fresh()
     done = nodes.api(0).run(numbered(fresh(), 20))
-    batch = in_the_middle(nodes, mark, least=50)
+    batch = nodes.in_the_middle(mark, COUNT, 50)
     bucket_of.take()
     wait_until(are_ready(nodes, 503, "bucket of this server is not"), "they say why", 30)
     nodes.s3.create_bucket(Bucket=nodes.bucket)

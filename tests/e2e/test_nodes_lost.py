@@ -4,43 +4,25 @@ At the end of each: lines lost 0, twice in the output 0, sent again after a row 
 ended 0 (Nodes.check).
 """
 
+import json
 import time
 
 import pytest
 from support import s3
 from support.jsonl import fresh, line, numbered
-from support.nodes import PREFIX, Nodes
+from support.nodes import PREFIX, Nodes, are_ready, serving
 from support.wire import wait_until
 
 CONCURRENCY = 16
-COUNT = 6 * 1024  # six spans
+SEGMENT_LINES = 1024
+COUNT = 6 * SEGMENT_LINES  # six spans
 
 
 @pytest.fixture(scope="module")
 def all_nodes(tmp_path_factory, cluster, store):
-    made = Nodes(tmp_path_factory.mktemp("nodes"), cluster, store,
-                 settings={"execution.concurrency": CONCURRENCY, "execution.drain": "5s"})  # fmt: skip
-    made.wait_even()
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def nodes(all_nodes, request):
-    """All of them are up; they are so again for the next test."""
-    request.node.servers = all_nodes.servers
-    all_nodes.delay = 0.1
-    yield all_nodes
-    all_nodes.delay = 0
-    all_nodes.revive()
-    all_nodes.wait_even()
-
-
-def in_the_middle(nodes, mark, count=COUNT, least=700, by=0):
-    """A batch of which every node has a span, and so many lines have ended."""
-    batch = nodes.api(by).create(numbered(mark, count))
-    nodes.wait_acknowledged(batch, least)
-    return batch
+    settings = {"execution.concurrency": CONCURRENCY, "execution.drain": "5s"}
+    with serving(Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, settings=settings)) as made:
+        yield made
 
 
 def resent_at_most(nodes, drove):
@@ -63,7 +45,7 @@ def holder(nodes, batch, apart=()):
 def test_a_node_is_killed(nodes):
     """The others go on with its spans within 20 s of its death; started again it takes part."""
     mark = fresh()
-    batch = in_the_middle(nodes, mark)
+    batch = nodes.in_the_middle(mark, COUNT, 700)
     victim = wait_until(lambda: holder(nodes, batch, {0}), "a node that has a span", 10)
     drove, dead = len(nodes.driven(victim)), nodes.number(victim)
     nodes.kill(victim)
@@ -90,7 +72,7 @@ def test_a_node_is_killed(nodes):
 def test_a_node_that_stood_still_past_its_lease(nodes):
     """What it writes then is refused; its lines are counted once; it goes on in its next epoch."""
     mark = fresh()
-    batch = in_the_middle(nodes, mark)
+    batch = nodes.in_the_middle(mark, COUNT, 700)
     zombie = wait_until(lambda: holder(nodes, batch, {0}), "a node that has a span", 10)
     drove, (me, epoch) = len(nodes.driven(zombie)), nodes.number(zombie)
     nodes.freeze(zombie)
@@ -112,7 +94,7 @@ def test_a_node_that_stood_still_past_its_lease(nodes):
 def test_a_node_is_ended(nodes):
     """SIGTERM: what it has is free as soon as its lines in flight have ended, and nothing runs twice."""
     mark = fresh()
-    batch = in_the_middle(nodes, mark)
+    batch = nodes.in_the_middle(mark, COUNT, 700)
     leaving = wait_until(lambda: holder(nodes, batch, {0}), "a node that has a span", 10)
     me, epoch = nodes.number(leaving)
     theirs = f"node = {me} AND node_epoch = {epoch} AND NOT finished"
@@ -132,7 +114,7 @@ def test_a_node_is_ended(nodes):
 def test_an_object_of_a_dead_node_is_damaged(nodes):
     """A chunk that is gone, and one that was altered: the log says so, and their lines run again."""
     mark = fresh()
-    batch = in_the_middle(nodes, mark, least=1500)
+    batch = nodes.in_the_middle(mark, COUNT, 1500)
     victim = wait_until(lambda: holder(nodes, batch, {0}), "a node that has a span", 10)
     me, epoch = nodes.number(victim)
     nodes.kill(victim)
@@ -157,23 +139,71 @@ def test_an_object_of_a_dead_node_is_damaged(nodes):
     assert len(logs) >= 2, logs
 
 
-def both_say(nodes, status, words=""):
-    def look():
-        found = [nodes.ready(n) for n in range(3)]
-        return all(code == status and words in message for code, message in found)
+def test_a_part_of_a_result_is_gone(nodes):
+    """Removed behind our back: the batch says so, and has all other lines; a retry has those run again."""
+    mark, gate, gone = fresh(), fresh(), range(3 * SEGMENT_LINES, 4 * SEGMENT_LINES)
+    nodes.delay = 0
+    held = line(f"{mark}-0", f"{mark}-0 | hold:{gate}")
+    batch = nodes.api(0).create([held] + numbered(mark, COUNT)[1:])
+    wait_until(lambda: nodes.spans(batch, "finished") == 5, "all other spans are finished", 30)
+    ((part,),) = nodes.query(f"SELECT output_part FROM spans WHERE batch = '{batch['id']}' AND n = 3")
+    for name in nodes.keys(f"files/{part}"):
+        nodes.s3.delete_object(Bucket=nodes.bucket, Key=f"{PREFIX}/{name}")
+    nodes.release(gate)
+    shown = lambda: nodes.api(1).http.get(f"batches/{batch['id']}").json()  # noqa: E731
+    wait_until(lambda: shown()["status"] == "failed", "it ends", 90)
+    del nodes.watch.last[batch["id"]]  # lines that had completed have not
+    ended = nodes.api(1).get(batch["id"])
+    assert f"Results of {len(gone)} lines are lost" in ended["errors"]["data"][0]["message"], ended
+    counts = ended["request_counts"]
+    assert (counts["total"], counts["completed"], counts["failed"]) == (COUNT, COUNT - len(gone), len(gone))
+    output = [json.loads(one)["custom_id"] for one in nodes.api(2).content(ended["output_file_id"]).splitlines()]
+    assert sorted(output) == sorted(f"{mark}-{n}" for n in range(COUNT) if n not in gone)
+    again = nodes.api(2).http.post(f"batches/{batch['id']}/retry")
+    assert again.status_code == 200, again.text
+    done = nodes.api(1).wait(nodes.api(2).created(again.json()), "completed")
+    output = [json.loads(one)["custom_id"] for one in nodes.api(0).content(done["output_file_id"]).splitlines()]
+    assert sorted(output) == sorted(f"{mark}-{n}" for n in gone)
 
-    return look
+
+def of_its_own(urls):
+    """Each upstream serves a model that no other does."""
+    upstreams = [{"name": f"u-{n}", "url": url, "models": [f"m-{n}"]} for n, url in enumerate(urls)]
+    return f"upstreams: {json.dumps(upstreams)}\n"
+
+
+def test_an_upstream_moves(tmp_path, cluster, store):
+    """A node comes, and takes an upstream over: what is in flight there ends before, and nothing is sent twice."""
+    mark, gate = fresh(), fresh()
+    settings = {"execution.concurrency": CONCURRENCY}
+    with serving(Nodes(tmp_path, cluster, store, 2, 2, settings=settings, config=of_its_own)) as nodes:
+        nodes.server(1).signal_term()
+        nodes.server(1).wait_exit()
+        nodes.wait_even()
+        lines = [[line(f"{mark}-{m}-{n}", f"{mark}-{m}-{n} | hold:{gate}", model=f"m-{m}") for n in range(2000)]
+                 for m in range(2)]  # fmt: skip
+        batches = [nodes.api(0).create(some) for some in lines]
+        wait_until(lambda: nodes.in_flight() == 2 * CONCURRENCY, "both are busy", 30)
+        nodes.server(1).start()
+        wait_until(lambda: nodes.logged(0, "node.upstream_leave"), "one is to move", 20)
+        time.sleep(1)  # what is wrong would be cut off within a look
+        assert nodes.in_flight() == 2 * CONCURRENCY
+        nodes.release(gate)
+        nodes.wait_even()
+        for batch in batches:
+            assert nodes.api(1).wait(batch, "completed", seconds=60)["request_counts"]["completed"] == 2000
+        assert set(nodes.counts(mark).values()) == {1}
 
 
 def test_postgresql_is_away(nodes, cluster):
     """Nobody sends once the leases are over; all say why, and go on by themselves."""
     mark = fresh()
-    batch = in_the_middle(nodes, mark)
+    batch = nodes.in_the_middle(mark, COUNT, 700)
     seen = nodes.acknowledged(batch)
     cluster.stop("immediate")
     away = time.monotonic()
     try:
-        wait_until(both_say(nodes, 503, "database"), "they are not ready", 10)
+        wait_until(are_ready(nodes, 503, "database"), "they are not ready", 10)
         refused = nodes.api(1).http.get("batches")
         assert refused.status_code == 503 and "database" in refused.json()["error"]["message"]
         time.sleep(max(0, away + 15.5 - time.monotonic()))
@@ -183,7 +213,7 @@ def test_postgresql_is_away(nodes, cluster):
     finally:
         cluster.start()
     back = time.monotonic()
-    wait_until(both_say(nodes, 200), "they are ready again", 20)
+    wait_until(are_ready(nodes, 200), "they are ready again", 20)
     nodes.delay = 0
     done = nodes.api(1).wait(batch, "completed", seconds=40)
     # Whoever is back first may bury the others: what they had in flight runs again.
@@ -196,11 +226,11 @@ def test_postgresql_is_away(nodes, cluster):
 def test_the_bucket_is_away(nodes, store):
     """What was answered waits, and no more than that: nothing runs twice."""
     mark = fresh()
-    batch = in_the_middle(nodes, mark)
+    batch = nodes.in_the_middle(mark, COUNT, 700)
     port = int(store.endpoint.rsplit(":", 1)[1])
     store.server.stop()
     try:
-        wait_until(both_say(nodes, 503, "storage"), "they are not ready", 15)
+        wait_until(are_ready(nodes, 503, "storage"), "they are not ready", 15)
         nodes.settled(mark, 10)  # answered and not acknowledged are bounded: they stop
         # the others told last a second ago, perhaps
         stalled = nodes.api(2).wait(batch, lambda one: one["lowtide"]["stall_reason"] == "paused", 10)
@@ -209,7 +239,7 @@ def test_the_bucket_is_away(nodes, store):
         assert nodes.sent(mark) - ended <= 3 * 2 * CONCURRENCY
     finally:
         store.server = s3.serve(port)
-    wait_until(both_say(nodes, 200), "they are ready again", 20)
+    wait_until(are_ready(nodes, 200), "they are ready again", 20)
     nodes.delay = 0
     done = nodes.api(2).wait(batch, "completed", seconds=40)
     assert nodes.check(done, mark, COUNT, by=2) == 0

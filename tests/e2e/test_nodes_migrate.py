@@ -123,14 +123,14 @@ def test_a_directory_becomes_nodes(serve, own_upstream, place, store, cluster_of
 
 
 def test_options_about_all_lines(serve, own_upstream, place, store, cluster_of):
-    """Lines in the order of ending, bad lines that are left out, and a batch that is being cancelled."""
+    """Lines in the order of ending, and bad lines that are left out."""
     api = serve(profile="openai", settings={"execution.concurrency": CONCURRENCY})
-    marks = [fresh() for _ in range(3)]
+    marks = [fresh() for _ in range(2)]
     held = [line(f"{m}-held", f"{m}-held | hold:{m}") for m in marks]
     one = api.create(jsonl(numbered(marks[0], 300) + [held[0]]), lowtide={"output_order": "completion"})
     bad = [b'{"custom_id": "bad"}']
     two = api.create(jsonl(numbered(marks[1], 300) + bad + [held[1]]), lowtide={"on_invalid_line": "skip"})
-    for mark in marks[:2]:
+    for mark in marks:
         own_upstream.wait_sent(mark, 301)
     wait_until(lambda: all(api.get(b["id"])["request_counts"]["completed"] == 300 for b in (one, two)),
                "all but one have ended", 60)  # fmt: skip
@@ -146,7 +146,7 @@ def test_options_about_all_lines(serve, own_upstream, place, store, cluster_of):
     assert two["request_counts"] == {"total": 302, "completed": 301, "failed": 1}
     output, error = nodes[1].results(two)
     assert len(output) == 301 and len(error) == 1
-    for mark in marks[:2]:
+    for mark in marks:
         assert own_upstream.sent(mark) <= 302, "the held line alone is sent again"
 
 

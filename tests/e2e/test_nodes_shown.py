@@ -5,10 +5,9 @@ import re
 
 import httpx
 import pytest
-from support import s3
 from support.api import Api
 from support.jsonl import fresh, numbered
-from support.nodes import Nodes
+from support.nodes import Nodes, serving
 from support.terminal import client
 from support.wire import wait_until
 
@@ -16,23 +15,9 @@ MOVES = {"is_self", "lease_left_s"}
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory, cluster):
-    store = s3.start()
-    made = Nodes(tmp_path_factory.mktemp("shown"), cluster, store)
-    made.wait_even()
-    yield made
-    made.close()
-    store.stop()
-
-
-@pytest.fixture(scope="module")
-def boss(nodes):
-    """An Api of each node, with an operator's key."""
-    key = nodes.server(0).operator_key()
-    made = [Api(one, key) for one in nodes.servers]
-    yield made
-    for one in made:
-        one.close()
+def nodes(tmp_path_factory, cluster, store):
+    with serving(Nodes(tmp_path_factory.mktemp("shown"), cluster, store)) as made:
+        yield made
 
 
 def listed(api):
@@ -106,7 +91,7 @@ def test_spans_are_counted(nodes, boss):
 
 def test_one_that_is_set_otherwise_leaves_and_is_shown(nodes, boss):
     """Of four nodes the odd one is marked, whichever answers; in `lowtide top`, too."""
-    made = nodes._make()
+    made = nodes.make()
     made.settings = {**made.settings, "execution.max_attempts": 2}
     made.start()
     odd = f":{made.port}"
@@ -135,7 +120,7 @@ def test_one_that_is_frozen_and_goes_on(nodes, boss):
     nodes.freeze(2)
     try:
         wait_until(lambda: len(listed(boss[0])["data"]) == 2, "others have buried it", 30)
-        assert figures(boss[1])["lowtide_nodes"] == 2
+        wait_until(lambda: figures(boss[1])["lowtide_nodes"] == 2, "the other knows, too", 20)
     finally:
         nodes.thaw(2)
     wait_until(lambda: figures(boss[2])["lowtide_node_buried_total"] == 1, "it knows", 20)

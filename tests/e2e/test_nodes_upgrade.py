@@ -12,7 +12,7 @@ import openai
 import pytest
 from support import server as program
 from support.jsonl import fresh, numbered
-from support.nodes import Nodes
+from support.nodes import Nodes, are_ready, serving
 from support.wire import wait_until
 
 COUNT = 6 * 1024
@@ -31,13 +31,11 @@ def newer(tmp_path, *names):
 @pytest.fixture
 def nodes(tmp_path, cluster, store, request):
     """Those of each test are new: a schema does not go back."""
-    made = Nodes(tmp_path, cluster, store,
-                 settings={"execution.concurrency": 16, "execution.drain": "5s"})  # fmt: skip
+    made = Nodes(tmp_path, cluster, store, settings={"execution.concurrency": 16, "execution.drain": "5s"})
     request.node.servers = made.servers
-    made.wait_even()
-    yield made
-    made.delay = 0
-    made.close()
+    with serving(made):
+        yield made
+        made.delay = 0
 
 
 def version(nodes):
@@ -128,9 +126,8 @@ def drop_connections(nodes):
 def test_one_node_after_the_other(nodes, tmp_path):
     """While a batch runs and clients ask, and across it a node of before starts and connects anew."""
     env, mark, before = newer(tmp_path, NEXT), fresh(), known(nodes)
-    nodes.delay = 0.15
-    batch = nodes.api(0).create(numbered(mark, COUNT))
-    nodes.wait_acknowledged(batch, 200)
+    nodes.delay = 0.25  # it is to last for two starts of a busy machine
+    batch = nodes.in_the_middle(mark, COUNT, 200)
     with clients(nodes, batch):
         nodes.server(0).stop()
         nodes.server(0).start(env=env)
@@ -139,7 +136,7 @@ def test_one_node_after_the_other(nodes, tmp_path):
         seen = nodes.acknowledged(batch)
         # Those of before: their connections break, and one is started again as it was.
         drop_connections(nodes)
-        wait_until(lambda: all(nodes.ready(n)[0] == 200 for n in range(3)), "all are ready", 30)
+        wait_until(are_ready(nodes, 200), "all are ready", 30)
         wait_until(lambda: nodes.logged(2, "store.newer"), "it says that the database is newer", 30)
         nodes.server(1).stop()
         nodes.server(1).start()
@@ -169,8 +166,7 @@ def test_two_versions_on_is_refused(nodes, tmp_path):
     before, was = known(nodes), version(nodes)
     mark = fresh()
     nodes.delay = 0.1
-    batch = nodes.api(0).create(numbered(mark, 2048))
-    nodes.wait_acknowledged(batch, 50)
+    batch = nodes.in_the_middle(mark, 2048, 50)
     both = newer(tmp_path, NEXT, SECOND)
     nodes.server(0).stop()
     assert nodes.server(0).start(env=both, wait=False).process.wait(60) == 1
@@ -196,7 +192,7 @@ def test_two_versions_on_is_refused(nodes, tmp_path):
     assert refused.returncode != 0 and "made by a newer lowtide" in refused.stderr
     nodes.server(1).start(env=newer(tmp_path, NEXT))
     drop_connections(nodes)
-    wait_until(lambda: all(nodes.ready(n)[0] == 200 for n in range(3)), "all are ready", 30)
+    wait_until(are_ready(nodes, 200), "all are ready", 30)
     nodes.delay = 0
     nodes.check(nodes.api(1).wait(batch, "completed", seconds=60), mark, 2048)
 

@@ -8,7 +8,7 @@ import json
 import pytest
 from support.api import check_error, check_file
 from support.jsonl import fresh, jsonl, line, numbered
-from support.nodes import Nodes
+from support.nodes import Nodes, serving
 from support.wire import wait_until
 
 MB = 1 << 20
@@ -17,10 +17,9 @@ SEGMENT_LINES = 1024
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory, cluster, store):
-    made = Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, settings={"online.reserve": 0})
-    made.wait_even()
-    yield made
-    made.close()
+    settings = {"online.reserve": 0}
+    with serving(Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, settings=settings)) as made:
+        yield made
 
 
 def together(*calls):
@@ -226,13 +225,17 @@ def test_11_3_results_of_several_nodes(nodes, apis, order):
     mark, count = fresh(), 12000
     bad = range(0, count, 3000)
     lines = [line(f"{mark}-{n}", f"{mark}-{n} | {'status:422' if n in bad else 'ok'}") for n in range(count)]
+    ends = f"{mark}-ends"
+    lines[-1] = line(f"{mark}-{count - 1}", f"{mark}-{count - 1} | hold:{ends}")
     batch = apis[0].create(jsonl(lines), lowtide={"output_order": order})
     nodes.wait_acknowledged(batch, 100)
     for api in apis:
-        if order == "completion" and api.get(batch["id"])["status"] == "in_progress":
+        assert api.get(batch["id"])["status"] == "in_progress"
+        if order == "completion":
             assert page(api, batch) == ([], True, 0) and page(api, batch, 7) == ([], True, 7)
             shown = api.http.get(f"batches/{batch['id']}/lines")
             assert shown.status_code == 200 and shown.content == b""
+    nodes.release(ends)
     batch = apis[1].wait(batch, "completed", seconds=120)
     assert batch["request_counts"]["failed"] == len(bad)
     output, error = files_of(apis[2], batch)

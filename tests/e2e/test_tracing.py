@@ -9,7 +9,7 @@ import pytest
 from support import server as program
 from support.collector import Collector
 from support.jsonl import fresh, line, numbered
-from support.nodes import Nodes
+from support.nodes import Nodes, serving
 from support.prometheus import parse_metrics
 from support.upstream import Answer
 from support.wire import wait_until
@@ -179,24 +179,21 @@ def test_a_batch_keeps_its_trace_across_a_kill(traced, collector, own_upstream):
 
 def test_a_batch_of_several_nodes_is_one_span(collector, tmp_path, cluster, store):
     """Lines that nodes send are below it; whoever ends the batch sends it, and nobody else."""
-    nodes = Nodes(tmp_path, cluster, store, count=2, upstreams=2,
-                  settings={"tracing.endpoint": collector.url, "tracing.sample": "50"})  # fmt: skip
-    try:
-        nodes.wait_even()
+    settings = {"tracing.endpoint": collector.url, "tracing.sample": "50"}
+    with serving(Nodes(tmp_path, cluster, store, count=2, upstreams=2, settings=settings)) as nodes:
         nodes.delay = 0.02
         batch = nodes.api(0).run(numbered(fresh(), 4 * 1024))
         (span,) = collector.wait(name="batch")
+        sent = lambda: {one.resource["service.instance.id"] for one in collector.of(name="line")}  # noqa: E731
+        wait_until(lambda: len(sent()) == 2, "both have sent some")
         lines = collector.wait(20, name="line")
         assert {one.parent for one in lines} == {span.id}
-        assert len({one.resource["service.instance.id"] for one in lines}) == 2
         assert span.attributes["lowtide.batch.id"] == batch["id"]
         assert span.attributes["lowtide.lines.completed"] == 4 * 1024
         phases = {one.name for one in collector.of(parent=span.id)} - {"line"}
         assert phases >= {"validating", "in_progress"}
         failed = nodes.api(1).run([b"no JSON"], until="failed")
         collector.wait(2, name="batch")
-    finally:
-        nodes.close()
     spans = [one.attributes["lowtide.batch.id"] for one in collector.of(name="batch")]
     assert sorted(spans) == sorted([batch["id"], failed["id"]])
 

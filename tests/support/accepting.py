@@ -1,5 +1,7 @@
-"""How the proxies of tests take connections."""
+"""How the proxies of tests take connections, and reset them."""
 
+import socket
+import struct
 import threading
 
 
@@ -11,3 +13,13 @@ def each_accepted(listener, serve):
         except OSError:
             return
         threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+
+def reset(connection):
+    """Ends it with RST, as one that was killed does."""
+    try:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.shutdown(socket.SHUT_RDWR)  # another thread may read it: to close is not enough
+    except OSError:
+        pass
+    connection.close()

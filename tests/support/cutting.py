@@ -2,10 +2,9 @@
 connections where it is told to."""
 
 import socket
-import struct
 import threading
 
-from support.accepting import each_accepted
+from support.accepting import each_accepted, reset
 
 
 class CuttingProxy:
@@ -38,7 +37,7 @@ class CuttingProxy:
         try:
             remote = socket.create_connection(("127.0.0.1", self.server.port))
         except OSError:
-            self._reset(client)
+            reset(client)
             return
         state = {"held": False, "lost": False}
         up = threading.Thread(
@@ -46,15 +45,6 @@ class CuttingProxy:
         )
         up.start()
         self._pass("down", remote, client, client, state)
-
-    @staticmethod
-    def _reset(one):
-        try:
-            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            one.shutdown(socket.SHUT_RDWR)  # another thread may read it: to close is not enough
-        except OSError:
-            pass
-        one.close()
 
     def _pass(self, way, source, to, client, state):
         try:
@@ -82,7 +72,7 @@ class CuttingProxy:
             pass
         if way == "up" and state["held"]:
             return
-        self._reset(client)
+        reset(client)
         for one in (source, to):
             try:
                 one.shutdown(socket.SHUT_RDWR)

@@ -2,12 +2,14 @@
 every line.
 
     nodes = Nodes(directory, cluster, store)     # three nodes, three upstreams
+    with serving(nodes): ...                     # they have shared the upstreams, and are closed at its end
     nodes.api(0), nodes.server(1)                # all have one key
     seen = nodes.acknowledged(batch)             # what may not be sent again from now on
     ...
     nodes.check(batch, mark, count, seen)
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 
 from support import server as program
 from support.api import Api, Watch
-from support.jsonl import fresh
+from support.jsonl import fresh, numbered
 from support.journal import lines_of
 from support.server import Server
 from support.upstream import Answer, Upstream
@@ -36,11 +38,10 @@ class Acknowledged:
 
 class Nodes:
     """All are started; `config` is a configuration file's text, which names the upstreams itself. They connect as
-    `user`, which is made where it is given, and have `env` at each start."""
+    `user`, which is made where it is given."""
 
-    def __init__(self, directory, cluster, store, count=3, upstreams=3, settings=None, config=None,
-                 profile="openai", user=None, env=None):  # fmt: skip
-        self.cluster, self.store, self.env = cluster, store, dict(env or {})
+    def __init__(self, directory, cluster, store, count=3, upstreams=3, settings=None, config=None, user=None):
+        self.cluster, self.store, self.directory = cluster, store, directory
         self.schema = f"nodes_{uuid.uuid4().hex}"
         self.bucket = "n-" + fresh()
         cluster.query(f"CREATE SCHEMA {self.schema}")
@@ -59,7 +60,6 @@ class Nodes:
             "blobs.url": f"s3://{self.bucket}/{PREFIX}", "blobs.endpoint": store.endpoint,
             "execution.concurrency": 16, **(settings or {}),
         }  # fmt: skip
-        self.profile, self.directory = profile, directory
         self.args = [word for one in self.upstreams[1:] for word in ("--upstream", one.url)]
         if config is not None:
             (directory / "nodes.yaml").write_text(config([one.url for one in self.upstreams]))
@@ -67,7 +67,7 @@ class Nodes:
         self.named = config is not None
         self.servers, self.apis, self.watch = [], [], Watch()
         for _ in range(count):
-            self._make()
+            self.make()
         for one in self.servers:
             one.start(wait=False)
         self.wait_ready()
@@ -75,21 +75,17 @@ class Nodes:
     def _answer(self, request):
         return Answer(delay=self.delay) if self.delay and b" | " not in request.body else None
 
-    def _make(self):
-        env = {"AWS_ACCESS_KEY_ID": self.store.access_key, "AWS_SECRET_ACCESS_KEY": self.store.secret_key, **self.env}
+    def make(self):
+        """One more, which is not started."""
+        env = {"AWS_ACCESS_KEY_ID": self.store.access_key, "AWS_SECRET_ACCESS_KEY": self.store.secret_key}
         first = None if self.named else self.upstreams[0]
-        made = Server(self.directory / f"node-{len(self.servers)}", first, self.profile, self.settings,
+        made = Server(self.directory / f"node-{len(self.servers)}", first, "openai", self.settings,
                       env=env, args=self.args)  # fmt: skip
         self.servers.append(made)
         made.key = self.servers[0].key
         self.apis.append(Api(made))
         self.apis[-1].watch = self.watch  # what one has shown, none of them takes back
         return made
-
-    def add(self):
-        """One more; its number."""
-        self._make().start()
-        return len(self.servers) - 1
 
     # ---- life ----
 
@@ -211,6 +207,12 @@ class Nodes:
 
     # ---- lines ----
 
+    def in_the_middle(self, mark, count, least, **more):
+        """A batch of numbered(mark, count), made through the first, of which so many lines have ended."""
+        batch = self.api(0).create(numbered(mark, count), **more)
+        self.wait_acknowledged(batch, least)
+        return batch
+
     def sent(self, prefix):
         return sum(one.sent(prefix) for one in self.upstreams)
 
@@ -265,3 +267,23 @@ class Nodes:
 
     def command(self, *words, n=0, **more):
         return program.run(*words, *self.servers[n].place(), **more)
+
+
+@contextlib.contextmanager
+def serving(nodes):
+    """The nodes, once they have shared the upstreams; they are closed at the end, whatever ends the block."""
+    try:
+        nodes.wait_even()
+        yield nodes
+    finally:
+        nodes.close()
+
+
+def are_ready(nodes, status, words="", which=range(3)):
+    """That /readyz of those says so, each within one look."""
+
+    def look():
+        found = [nodes.ready(n) for n in which]
+        return all(code == status and re.search(words, said) for code, said in found)
+
+    return look

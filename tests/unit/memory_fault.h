@@ -53,10 +53,10 @@ void memory_restore(struct memory_sweep *s);
 bool memory_fault_now(void);
 
 /* The error of a call that got no memory, or in which SQLite or the system got none. */
-static inline void assert_no_memory(const struct error *err)
+static inline void assert_no_memory(const struct error *e)
 {
-	if (err->sys != ENOMEM && strstr(err->detail, "out of memory") == NULL)
-		fail_msg("not for want of memory: kind %d, sys %d: %s (%s)", (int)err->kind,
-			 err->sys, err->message, err->detail);
-	assert_int_equal(err->kind, ERR_INTERNAL);
+	if (e->sys != ENOMEM && strstr(e->detail, "out of memory") == NULL)
+		fail_msg("not for want of memory: kind %d, sys %d: %s (%s)", (int)e->kind, e->sys,
+			 e->message, e->detail);
+	assert_int_equal(e->kind, ERR_INTERNAL);
 }

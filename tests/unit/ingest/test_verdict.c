@@ -98,8 +98,9 @@ static bool note_bad(void *ctx, uint64_t number, const struct index_record *r,
 	return true;
 }
 
-static void check_bad(const struct verdict_rules *rules, const char *text, uint64_t first,
-		      const char *want, const char *model)
+/* `end` 0: all lines. */
+static void check_bad_of(const struct verdict_rules *rules, const char *text, uint64_t first,
+			 uint64_t end, const char *want, const char *model)
 {
 	struct ingested f = ingested_text(text);
 	struct verdict_lines lines;
@@ -108,7 +109,10 @@ static void check_bad(const struct verdict_rules *rules, const char *text, uint6
 
 	found_n = 0;
 	found[0] = '\0';
-	assert_true(verdict_bad_lines(f.index, f.blob, rules, first, note_bad, NULL, &lines, &err));
+	if (end == 0)
+		end = index_summary(f.index)->lines;
+	assert_true(verdict_bad_lines(f.index, f.blob, rules, first, end, note_bad, NULL, &lines,
+				      &err));
 	assert_string_equal(found, want);
 	for (size_t i = 0; i < found_n; i++)
 		bad += found[i] == '\n';
@@ -118,6 +122,12 @@ static void check_bad(const struct verdict_rules *rules, const char *text, uint6
 	else
 		assert_string_equal(lines.model, model);
 	ingested_close(&f);
+}
+
+static void check_bad(const struct verdict_rules *rules, const char *text, uint64_t first,
+		      const char *want, const char *model)
+{
+	check_bad_of(rules, text, first, 0, want, model);
 }
 
 /* ---- each row ---- */
@@ -794,6 +804,10 @@ static void bad_lines_and_the_model_of_the_others(void **state)
 		  "2: " MIXED("n") "3: invalid_json_line 5 - " NO_JSON,
 		  "m");
 	check_bad(&kimi, text, 3, "3: invalid_json_line 5 - " NO_JSON, NULL);
+	/* those of a part of the file */
+	check_bad_of(&kimi, text, 0, 3, "0: invalid_json_line 1 - " NO_JSON "2: " MIXED("n"), "m");
+	check_bad_of(&kimi, text, 1, 2, "", "m");
+	check_bad_of(&kimi, text, 3, 3, "", NULL);
 	check_bad(&kimi, "x", 0, "0: invalid_json_line 1 - " NO_JSON, NULL);
 	/* the model was decided before */
 	of_n.model = "n";
@@ -859,7 +873,7 @@ static void who_hears_of_bad_lines_may_end_it(void **state)
 	struct error err;
 
 	(void)state;
-	assert_false(verdict_bad_lines(f.index, f.blob, &kimi, 0, refuse, NULL, &lines, &err));
+	assert_false(verdict_bad_lines(f.index, f.blob, &kimi, 0, 2, refuse, NULL, &lines, &err));
 	ingested_close(&f);
 }
 

@@ -19,6 +19,11 @@ struct owner {
 	unsigned durable_at_flush;
 };
 
+/* Of the test that runs. */
+static char *dir;
+static struct owner owners[OWNERS];
+static struct recorder *r;
+
 static void nothing(void *ctx, const struct journal_head *head, uint64_t at)
 {
 	(void)head;
@@ -74,7 +79,7 @@ static void on_flushed(void *ctx, void *owner)
 static const struct recorder_ops ops = { on_journal, on_name,     on_durable,
 					 on_ends,    on_given_up, on_flushed };
 
-static void push(struct recorder *r, struct owner *w, uint64_t record)
+static void push(struct owner *w, uint64_t record)
 {
 	struct outcome *o = outcome_new(w, record, SLICE("c"));
 	assert_non_null(o);
@@ -85,57 +90,71 @@ static void push(struct recorder *r, struct owner *w, uint64_t record)
 	recorder_push(r, o);
 }
 
-static void owners_open(struct owner *w, const char *dir)
+/* LINES of each owner, in turn. */
+static void push_all(void)
 {
-	for (int i = 0; i < OWNERS; i++) {
-		char path[PATH_MAX];
-		struct error err;
-		struct journal_found cut;
-		unsigned found = 0;
-		w[i] = (struct owner){ 0 };
-		snprintf(w[i].name, sizeof(w[i].name), "b%d", i);
-		snprintf(path, sizeof(path), "%s/b%d.journal", dir, i);
-		assert_true(journal_open(path, JOURNAL_START, 100000, nothing, &found,
-					 &w[i].journal, &cut, &err));
-	}
+	for (unsigned k = 0; k < LINES; k++)
+		for (int i = 0; i < OWNERS; i++)
+			push(&owners[i], k);
 }
 
-static void owners_check(struct owner *w, const char *dir)
+/* Returns how many lines it has. */
+static unsigned journal_open_of(struct owner *w)
+{
+	char path[PATH_MAX];
+	struct error err;
+	struct journal_found cut;
+	unsigned found = 0;
+
+	snprintf(path, sizeof(path), "%s/%s.journal", dir, w->name);
+	assert_true(journal_open(path, JOURNAL_START, 100000, nothing, &found, &w->journal, &cut,
+				 &err));
+	assert_int_equal(cut.torn_bytes, 0);
+	return found;
+}
+
+static void begin(const struct recorder_ops *with)
+{
+	struct error err;
+
+	dir = scratch_dir_new();
+	for (int i = 0; i < OWNERS; i++) {
+		struct owner *w = &owners[i];
+		*w = (struct owner){ 0 };
+		snprintf(w->name, sizeof(w->name), "b%d", i);
+		assert_int_equal(journal_open_of(w), 0);
+	}
+	assert_true(recorder_open(with, NULL, &r, &err));
+}
+
+static void end(void)
+{
+	for (int i = 0; i < OWNERS; i++)
+		journal_close(owners[i].journal);
+	scratch_dir_remove(dir);
+}
+
+/* Each journal has all lines. */
+static void end_with_all(void)
 {
 	for (int i = 0; i < OWNERS; i++) {
-		char path[PATH_MAX];
-		struct error err;
-		struct journal_found cut;
-		unsigned found = 0;
-		journal_close(w[i].journal);
-		snprintf(path, sizeof(path), "%s/b%d.journal", dir, i);
-		assert_true(journal_open(path, JOURNAL_START, 100000, nothing, &found,
-					 &w[i].journal, &cut, &err));
-		assert_int_equal(found, LINES);
-		assert_int_equal(cut.torn_bytes, 0);
-		journal_close(w[i].journal);
+		journal_close(owners[i].journal);
+		assert_int_equal(journal_open_of(&owners[i]), LINES);
 	}
+	end();
 }
 
 static void all_is_durable_in_order(void **state)
 {
 	(void)state;
-	char *dir = scratch_dir_new();
-	struct owner w[OWNERS];
-	struct recorder *r;
-	struct error err;
-	owners_open(w, dir);
-	assert_true(recorder_open(&ops, NULL, &r, &err));
-	for (unsigned k = 0; k < LINES; k++)
-		for (int i = 0; i < OWNERS; i++)
-			push(r, &w[i], k);
-	recorder_flush(r, &w[1]);
+	begin(&ops);
+	push_all();
+	recorder_flush(r, &owners[1]);
 	assert_true(recorder_wait(r, 60000));
 	recorder_close(r); /* the flush has been answered by now */
-	assert_true(w[1].flushed);
-	assert_int_equal(w[1].durable_at_flush, LINES);
-	owners_check(w, dir);
-	scratch_dir_remove(dir);
+	assert_true(owners[1].flushed);
+	assert_int_equal(owners[1].durable_at_flush, LINES);
+	end_with_all();
 }
 
 static atomic_uint syncs;
@@ -154,31 +173,21 @@ static int standing_fdatasync(int fd)
 static void what_comes_during_a_sync_is_one_group(void **state)
 {
 	(void)state;
-	char *dir = scratch_dir_new();
-	struct owner w[OWNERS];
-	struct recorder *r;
-	struct error err;
-	owners_open(w, dir);
-	real_fdatasync = sys.fdatasync;
-	sys.fdatasync = standing_fdatasync;
+	begin(&ops);
 	syncs = 0;
 	disk_stands = true;
-	assert_true(recorder_open(&ops, NULL, &r, &err));
-	push(r, &w[0], 0);
+	push(&owners[0], 0);
 	while (syncs == 0)
 		usleep(1000);
 	for (unsigned k = 1; k < 10 * LINES; k++)
-		push(r, &w[0], k);
-	assert_int_equal(w[0].durable, 0);
+		push(&owners[0], k);
+	assert_int_equal(owners[0].durable, 0);
 	disk_stands = false;
 	assert_true(recorder_wait(r, 60000));
 	assert_int_equal(syncs, 2);
-	assert_int_equal(w[0].durable, 10 * LINES);
+	assert_int_equal(owners[0].durable, 10 * LINES);
 	recorder_close(r);
-	sys.fdatasync = real_fdatasync;
-	for (int i = 0; i < OWNERS; i++)
-		journal_close(w[i].journal);
-	scratch_dir_remove(dir);
+	end();
 }
 
 static atomic_bool disk_full;
@@ -196,62 +205,39 @@ static ssize_t full_pwrite(int fd, const void *p, size_t n, off_t at)
 static void full_disk_pauses_and_loses_nothing(void **state)
 {
 	(void)state;
-	char *dir = scratch_dir_new();
-	struct owner w[OWNERS];
-	struct recorder *r;
-	struct error err;
-	owners_open(w, dir);
-	real_pwrite = sys.pwrite;
+	begin(&ops);
 	disk_full = true;
-	sys.pwrite = full_pwrite;
-	assert_true(recorder_open(&ops, NULL, &r, &err));
-	for (unsigned k = 0; k < LINES; k++)
-		for (int i = 0; i < OWNERS; i++)
-			push(r, &w[i], k);
+	push_all();
 	assert_false(recorder_wait(r, 50));
 	while (!recorder_stalled(r))
 		usleep(1000);
-	assert_int_equal(w[0].durable, 0);
+	assert_int_equal(owners[0].durable, 0);
 	disk_full = false;
 	assert_true(recorder_wait(r, 60000));
 	assert_false(recorder_stalled(r));
 	recorder_close(r);
-	sys.pwrite = real_pwrite;
-	owners_check(w, dir);
-	scratch_dir_remove(dir);
+	end_with_all();
 }
 
 /* Of a batch that is to end nothing is waited for for long; the others' lines are all recorded. */
 static void an_ending_batch_does_not_hold_up_the_others(void **state)
 {
 	(void)state;
-	char *dir = scratch_dir_new();
-	struct owner w[OWNERS];
-	struct recorder *r;
-	struct error err;
-	owners_open(w, dir);
-	real_pwrite = sys.pwrite;
+	begin(&ops);
 	disk_full = true;
-	sys.pwrite = full_pwrite;
-	w[0].ends = true;
-	assert_true(recorder_open(&ops, NULL, &r, &err));
-	for (unsigned k = 0; k < LINES; k++)
-		for (int i = 0; i < OWNERS; i++)
-			push(r, &w[i], k);
-	recorder_flush(r, &w[0]);
-	while (w[0].given_up == 0)
+	owners[0].ends = true;
+	push_all();
+	recorder_flush(r, &owners[0]);
+	while (owners[0].given_up == 0)
 		usleep(1000);
 	disk_full = false;
 	assert_true(recorder_wait(r, 60000));
 	recorder_close(r);
-	sys.pwrite = real_pwrite;
-	assert_true(w[0].flushed);
-	assert_int_equal(w[0].durable + w[0].given_up, LINES);
+	assert_true(owners[0].flushed);
+	assert_int_equal(owners[0].durable + owners[0].given_up, LINES);
 	for (int i = 1; i < OWNERS; i++)
-		assert_int_equal(w[i].durable, LINES);
-	for (int i = 0; i < OWNERS; i++)
-		journal_close(w[i].journal);
-	scratch_dir_remove(dir);
+		assert_int_equal(owners[i].durable, LINES);
+	end();
 }
 
 /* ---- published beyond this machine ---- */
@@ -302,111 +288,92 @@ static bool on_publish(void *ctx, struct recorded *parts, size_t n, struct error
 static const struct recorder_ops publishing = { on_journal,  on_name,    on_durable, on_ends,
 						on_given_up, on_flushed, on_publish };
 
-static void published_begin(struct owner *w, const char *dir, struct recorder **ret)
+static void published_begin(void)
 {
-	struct error err;
-
-	owners_open(w, dir);
 	memset(&published, 0, sizeof(published));
-	assert_true(recorder_open(&publishing, NULL, ret, &err));
+	begin(&publishing);
 }
 
 static void nothing_is_durable_before_it_is_published(void **state)
 {
 	(void)state;
-	char *dir = scratch_dir_new();
-	struct owner w[OWNERS];
-	struct recorder *r;
-	published_begin(w, dir, &r);
+	published_begin();
 	published.refuses = true;
-	for (unsigned k = 0; k < LINES; k++)
-		for (int i = 0; i < OWNERS; i++)
-			push(r, &w[i], k);
-	recorder_flush(r, &w[2]);
+	push_all();
+	recorder_flush(r, &owners[2]);
 	while (published.refused < 2)
 		usleep(1000);
 	assert_true(recorder_stalled(r));
-	assert_int_equal(w[0].durable + w[1].durable + w[2].durable, 0);
-	assert_false(w[2].flushed);
+	assert_int_equal(owners[0].durable + owners[1].durable + owners[2].durable, 0);
+	assert_false(owners[2].flushed);
 	published.refuses = false;
 	assert_true(recorder_wait(r, 60000));
 	assert_false(recorder_stalled(r));
 	recorder_close(r);
-	assert_true(w[2].flushed);
+	assert_true(owners[2].flushed);
 	for (int i = 0; i < OWNERS; i++)
-		assert_int_equal(w[i].durable, LINES);
+		assert_int_equal(owners[i].durable, LINES);
 	assert_true(published.asked <= published.refused + 3); /* groups, not lines */
-	owners_check(w, dir);
-	scratch_dir_remove(dir);
+	end_with_all();
 }
 
 static void what_counts_no_longer_is_given_up(void **state)
 {
 	(void)state;
-	char *dir = scratch_dir_new();
-	struct owner w[OWNERS];
-	struct recorder *r;
-	published_begin(w, dir, &r);
-	published.lost = &w[1];
-	for (unsigned k = 0; k < LINES; k++)
-		for (int i = 0; i < OWNERS; i++)
-			push(r, &w[i], k);
-	recorder_flush(r, &w[1]);
+	published_begin();
+	published.lost = &owners[1];
+	push_all();
+	recorder_flush(r, &owners[1]);
 	assert_true(recorder_wait(r, 60000));
 	recorder_close(r);
-	assert_true(w[0].durable == LINES && w[0].given_up == 0);
-	assert_true(w[1].durable == 0 && w[1].given_up == LINES && w[1].flushed);
-	assert_true(w[2].durable == LINES && w[2].given_up == 0);
-	owners_check(w, dir);
-	scratch_dir_remove(dir);
+	assert_true(owners[0].durable == LINES && owners[0].given_up == 0);
+	assert_true(owners[1].durable == 0 && owners[1].given_up == LINES && owners[1].flushed);
+	assert_true(owners[2].durable == LINES && owners[2].given_up == 0);
+	end_with_all();
 }
 
 /* A group waits for others to join it, until it is told that none come, or somebody waits for it. */
 static void what_is_published_is_gathered(void **state)
 {
 	(void)state;
-	char *dir = scratch_dir_new();
-	struct owner w[OWNERS];
-	struct recorder *r;
 	unsigned k = 0;
-	published_begin(w, dir, &r);
+	published_begin();
 	for (; k < 3; k++) { /* each is a group */
-		push(r, &w[0], k);
+		push(&owners[0], k);
 		while (published.asked == k)
 			usleep(1000);
 	}
 	recorder_gather(r, GATHER_ON);
 	uint64_t began_ms = clock_ms();
 	for (; k < 6; k++) {
-		push(r, &w[0], k);
+		push(&owners[0], k);
 		usleep(2000);
 	}
-	while (w[0].durable < 3)
+	while (owners[0].durable < 3)
 		usleep(1000);
 	bool early = published.asked > 3 && clock_ms() - began_ms < GATHER_MS;
 	recorder_gather(r, GATHER_NOT);
-	while (w[0].durable < 6)
+	while (owners[0].durable < 6)
 		usleep(1000);
 	assert_false(early);
 	assert_true(published.asked <= 5);
 	recorder_gather(r, GATHER_BRIEFLY); /* to publish takes no time here */
-	push(r, &w[0], k++);
-	while (w[0].durable < 7)
+	push(&owners[0], k++);
+	while (owners[0].durable < 7)
 		usleep(1000);
 	recorder_gather(r, GATHER_ON);
-	push(r, &w[0], k++);
-	recorder_flush(r, &w[0]);
-	while (!w[0].flushed)
+	push(&owners[0], k++);
+	recorder_flush(r, &owners[0]);
+	while (!owners[0].flushed)
 		usleep(1000);
 	for (; k < LINES; k++)
-		push(r, &w[0], k);
+		push(&owners[0], k);
 	for (int i = 1; i < OWNERS; i++)
 		for (k = 0; k < LINES; k++)
-			push(r, &w[i], k);
+			push(&owners[i], k);
 	assert_true(recorder_wait(r, 60000));
 	recorder_close(r);
-	owners_check(w, dir);
-	scratch_dir_remove(dir);
+	end_with_all();
 }
 
 /* What nobody knows the outcome of is the last that is asked for: the bucket may be back for what came
@@ -414,31 +381,30 @@ static void what_is_published_is_gathered(void **state)
 static void it_closes_while_nothing_can_be_published(void **state)
 {
 	(void)state;
-	char *dir = scratch_dir_new();
-	struct owner w[OWNERS];
-	struct recorder *r;
-	published_begin(w, dir, &r);
+	published_begin();
 	published.refuses = true;
-	push(r, &w[0], 0);
+	push(&owners[0], 0);
 	while (published.refused == 0)
 		usleep(1000);
 	for (unsigned k = 1; k < LINES; k++)
 		for (int i = 0; i < OWNERS; i++)
-			push(r, &w[i], i == 0 ? k : k - 1);
-	recorder_flush(r, &w[0]);
+			push(&owners[i], i == 0 ? k : k - 1);
+	recorder_flush(r, &owners[0]);
 	recorder_close(r);
 	assert_int_equal(published.n, 1);
-	assert_false(w[0].flushed);
-	for (int i = 0; i < OWNERS; i++) {
-		assert_int_equal(w[i].durable + w[i].given_up, 0);
-		journal_close(w[i].journal);
-	}
-	scratch_dir_remove(dir);
+	assert_false(owners[0].flushed);
+	for (int i = 0; i < OWNERS; i++)
+		assert_int_equal(owners[i].durable + owners[i].given_up, 0);
+	end();
 }
 
 int main(void)
 {
 	log_set_level(LOG_OFF);
+	real_fdatasync = sys.fdatasync;
+	sys.fdatasync = standing_fdatasync;
+	real_pwrite = sys.pwrite;
+	sys.pwrite = full_pwrite;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_is_durable_in_order),
 		cmocka_unit_test(what_comes_during_a_sync_is_one_group),

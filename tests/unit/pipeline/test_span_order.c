@@ -27,18 +27,24 @@ static struct span_end span_put(const char *output, const char *error, uint32_t 
 {
 	struct span_end end = { .output = { .bytes = 20, .lines = 2 },
 				.error = { .bytes = 7, .lines = 1 } };
-	const struct order_note of[] = {
+	struct order_note of[] = {
 		{ 1, { .place = 0, .length = 10, .record = record } },
 		{ 2, { .place = ORDER_ERROR, .length = 7, .record = record + 1 } },
 		{ 3, { .place = 10, .length = 10, .record = record + 2 } },
 	};
-	struct buf notes = BUF(4096);
+	char path[PATH_MAX];
+	struct order *o;
+	bool created;
 
 	snprintf(end.output.name, sizeof(end.output.name), "%s", output);
 	snprintf(end.error.name, sizeof(end.error.name), "%s", error);
-	buf_append(&notes, of, sizeof(of));
-	assert_true(span_order_put(blobs, &end, &notes, &err));
-	buf_free(&notes);
+	snprintf(path, sizeof(path), "%s/scratch.order", dir);
+	assert_true(order_open(path, true, &o, &created, &err));
+	assert_true(order_put(o, of, 3, &err));
+	order_close(o);
+	assert_true(span_order_put(blobs, &end, path, &err));
+	assert_false(scratch_exists(dir, "scratch.order"));
+	assert_true(span_order_put(blobs, &end, path, &err)); /* the span's end is tried again */
 	return end;
 }
 

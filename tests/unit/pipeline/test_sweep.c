@@ -2,12 +2,14 @@
 #include "pipeline_unit.h"
 
 static struct sweep sweep;
+static _Atomic bool closing;
 
 static int setup(void **state)
 {
 	(void)state;
 	world_open();
 	sweep = (struct sweep){ .data_dir = world.dir,
+				.closing = &closing,
 				.store = world.store,
 				.blobs = world.blobs,
 				.lost_after_s = DAY };
@@ -113,6 +115,18 @@ static void test_what_is_lost_goes_after_its_time(void **state)
 	assert_int_equal(scratch_count(world.dir, "lost"), 0);
 }
 
+static void test_a_node_empties_its_scratch(void **state)
+{
+	(void)state;
+	put("batches/batch-a.3.journal");
+	put("batches/batch-a.3.order");
+	put("batches/notes.txt"); /* not ours */
+	MUST(sweep_scratch(&sweep, &err));
+	assert_false(scratch_exists(world.dir, "batches/batch-a.3.journal"));
+	assert_false(scratch_exists(world.dir, "batches/batch-a.3.order"));
+	assert_true(scratch_exists(world.dir, "batches/notes.txt"));
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -123,6 +137,7 @@ int main(void)
 		TEST(test_the_journal_of_a_final_batch_is_removed),
 		TEST(test_a_deleted_file_goes_with_the_next_sweep),
 		TEST(test_what_is_lost_goes_after_its_time),
+		TEST(test_a_node_empties_its_scratch),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

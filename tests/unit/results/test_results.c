@@ -407,6 +407,42 @@ static bool all_merged(struct world *w, struct results *r, struct merge_state *m
 
 /* Result files of a store in memory: any fault is healed by a rewind, and what is in the books is
  * durable. */
+/* Whatever numbers its journal has, which is made of several nodes'; also where a merge has failed. */
+static void a_part_is_numbered_as_its_lines_are_appended(void **state)
+{
+	(void)state;
+	struct world w;
+	struct results *r;
+	struct error err;
+	struct merge_state m = { 0 };
+	const unsigned lines = SEGMENT_LINES + 500;
+	world_open(&w);
+	journal_fill(&w, lines, 77, 10);
+	const struct results_files files = { w.blobs, OUTPUT_ID, ERROR_ID, w.order_path,
+					     .of_part = true };
+	assert_true(results_open(&files, &m, &r, &err));
+	assert_true(merge(&w, r, SEGMENT_LINES, OUTCOME_CANCELLED, &m, &err));
+	struct merge_state tried = m;
+	assert_true(merge(&w, r, lines, OUTCOME_CANCELLED, &tried, &err));
+	results_rewind(r, &m);
+	results_close(r);
+	assert_true(results_open(&files, &m, &r, &err));
+	assert_true(merge(&w, r, lines, OUTCOME_CANCELLED, &m, &err));
+	results_close(r);
+	assert_int_equal(m.counts.cancelled, 1);
+	struct blob_reader *order = reader_of(w.order_path);
+	assert_int_equal(blob_bytes(order), (uint64_t)(lines + 1) * ORDER_ENTRY_BYTES);
+	for (unsigned i = 0; i < lines; i++) {
+		struct order_entry e;
+		size_t n;
+		assert_true(order_read(order, i + 1, &e, 1, &n, &err));
+		assert_int_equal(e.record, i);
+		assert_true(order_counts(&e, m.output_bytes, m.error_bytes));
+	}
+	blob_reader_close(order);
+	world_close(&w);
+}
+
 static void results_need_no_files(void **state)
 {
 	struct buf want_output = BUF(0), want_error = BUF(0);
@@ -463,6 +499,7 @@ int main(void)
 		cmocka_unit_test(without_a_journal_all_lines_are_missing),
 		cmocka_unit_test(any_single_fault_is_healed_by_doing_it_again),
 		cmocka_unit_test(a_run_is_in_the_order_of_the_journal),
+		cmocka_unit_test(a_part_is_numbered_as_its_lines_are_appended),
 		cmocka_unit_test(results_need_no_files),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

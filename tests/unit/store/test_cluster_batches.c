@@ -198,12 +198,63 @@ static void old_ones_that_are_validating_are_listed(void **state)
 	free(ids);
 }
 
+/* As long as an input's index has them, in bytes, of whatever characters; what is longer is nobody's fault. */
+static void models_of_any_characters_are_listed(void **state)
+{
+	char longest[257], wide[401], (*listed)[SPAN_MODEL_SIZE];
+	size_t n, seen = 0;
+
+	(void)state;
+	memset(longest, 'm', 256);
+	for (size_t i = 0; i < 400; i += 2)
+		memcpy(wide + i, "\xc3\xa4", 2);
+	longest[256] = wide[400] = '\0';
+	put_spans(&ours, wide, 1, DAY);
+	wide[256] = '\0';
+	put_spans(&ours, longest, 1, DAY);
+	put_spans(&ours, wide, 1, DAY);
+	put_spans(&ours, wide, 1, DAY);
+	MUST(store_span_models(db, &listed, &n, &err));
+	assert_int_equal(n, 2);
+	for (size_t i = 0; i < n; i++)
+		seen += strcmp(listed[i], longest) == 0 || strcmp(listed[i], wide) == 0;
+	assert_int_equal(seen, 2);
+	free(listed);
+}
+
+static void states_of_many_are_one_question(void **state)
+{
+	struct batch b[3];
+	char ids[4][ID_SIZE] = { "batch_of_nobody" };
+	struct batch_state got[4];
+	bool done;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		b[i] = put_spans(&ours, "m", 1, DAY);
+		memcpy(ids[3 - i], b[i].id, ID_SIZE);
+	}
+	MUST(store_batch_hold(store, b[1].id, BATCH_HELD, EPOCH_S, &done, &err));
+	MUST(store_batch_move(store, b[2].id, 1u << BATCH_IN_PROGRESS, BATCH_CANCELLING, EPOCH_S,
+			      &done, &err));
+	MUST(store_batches_states(db, (const char(*)[ID_SIZE])ids, 4, got, &err));
+	assert_false(got[0].is_there);
+	for (unsigned i = 1; i < 4; i++)
+		assert_true(got[i].is_there);
+	assert_true(got[3].status == BATCH_IN_PROGRESS && got[3].hold == BATCH_GOES_ON);
+	assert_true(got[2].status == BATCH_IN_PROGRESS && got[2].hold == BATCH_HELD);
+	assert_true(got[1].status == BATCH_CANCELLING);
+	MUST(store_batches_states(db, NULL, 0, got, &err));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		WITH_CLUSTER(a_final_batch_has_no_spans),
 		WITH_CLUSTER(parts_are_known_by_both_their_names),
 		WITH_CLUSTER(progress_is_summed),
+		WITH_CLUSTER(models_of_any_characters_are_listed),
+		WITH_CLUSTER(states_of_many_are_one_question),
 		WITH_CLUSTER(a_finish_counts_for_its_day),
 		WITH_CLUSTER(old_ones_that_are_validating_are_listed),
 	};

@@ -56,6 +56,20 @@ static void nodes_and_a_single_server_exclude_each_other(void **state)
 	MUST(store_share(store, &err));
 }
 
+/* The lock is had, and the version is another's: which shows when it has the lock alone. */
+static void a_claim_that_may_not_be_is_none(void **state)
+{
+	(void)state;
+	store_close(TAKE(second));
+	reopen();
+	hand("UPDATE lowtide SET version = 1000, compatible_from = 1000");
+	FAILS(store_share(store, &err), INVALID);
+	assert_non_null(strstr(err.message, "version 1000"));
+	assert_false(store_is_shared(store));
+	FAILS(store_claim(store, &err), INVALID);
+	assert_non_null(strstr(err.message, "version 1000"));
+}
+
 static void directories_are_not_shared(void **state)
 {
 	struct store *local;
@@ -415,6 +429,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SHARED(nodes_and_a_single_server_exclude_each_other),
+		SHARED(a_claim_that_may_not_be_is_none),
 		SHARED(directories_are_not_shared),
 		SHARED(a_new_connection_shares_again),
 		SHARED(what_was_claimed_meanwhile_is_unavailable),

@@ -109,12 +109,26 @@ static void online_requests_are_told(void **state)
 	}
 }
 
+/* The longest that there is. */
+static void wanted_models_are_told(void **state)
+{
+	struct wanted_told told = { .node = UINT64_C(0x7fffffffffffffff) };
+
+	(void)state;
+	memset(told.model, 'm', 256);
+	MUST(node_db_listen(db, &err));
+	MUST(store_wanted_tell(db, &told, &err));
+	assert_int_equal(wait_told(LONG_MS), 0);
+	assert_int_equal(news.wanted_n, 1);
+	assert_true(news.wanted[0].node == told.node);
+	assert_string_equal(news.wanted[0].model, told.model);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_CLUSTER(each_channel_tells),
-		WITH_CLUSTER(a_byte_wakes_and_stays),
-		WITH_CLUSTER(online_requests_are_told),
+		WITH_CLUSTER(each_channel_tells),         WITH_CLUSTER(a_byte_wakes_and_stays),
+		WITH_CLUSTER(online_requests_are_told),   WITH_CLUSTER(wanted_models_are_told),
 		WITH_CLUSTER(all_are_told_after_a_break),
 	};
 
