@@ -44,7 +44,7 @@ static uint64_t upstream_trips(const struct upstream *u)
 	return trips;
 }
 
-/* What it said last that was not well. */
+/* What it said last that was not well; of one that another node drives that it does. */
 static const char *upstream_said(const struct upstream *u)
 {
 	if (upstream_state(u) == STALL_NONE)

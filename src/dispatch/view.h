@@ -65,8 +65,9 @@ struct view_upstream {
 	bool draining; /* retired, or set to drain */
 	bool driven;   /* by this node, which alone knows how it is; of one machine always */
 	enum batch_stall state; /* up to STALL_REFUSED */
-	struct slice said;      /* what it said last that was not well; of a state but STALL_NONE */
-	bool up;                /* it takes requests, or will after a pause; from whichever node */
+	struct slice said; /* what it said last that was not well, or whose it is; of a state but
+				 * STALL_NONE */
+	bool up;           /* it takes requests, or will after a pause; from whichever node */
 	unsigned weight, max_concurrency;
 	unsigned batch, online; /* requests in flight */
 	uint64_t trips;         /* how often it, or a model on it, went down */

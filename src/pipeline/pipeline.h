@@ -1,10 +1,12 @@
 /* pipeline.h: joins the stages: validate -> schedule -> dispatch -> journal -> results. The only
  * place that knows every one of them; the API and the CLI see a batch's run through this header.
  *
- * Threads of its own: dispatch, recorder, two workers. All calls may come from any thread and do
- * not block on the network; pipeline_cancel() and pipeline_progress() may wait for the store,
- * opening, draining and closing for what is under way, pipeline_upstreams() for a turn of
- * dispatch. */
+ * Threads of its own: dispatch, recorder, eight workers, and on a node those of node.h and reports.h.
+ * All calls may come from any thread, and none waits for an upstream. pipeline_cancel(), pipeline_hold()
+ * and what shows batches wait for the store; on a node, which shows what all do, pipeline_view(),
+ * pipeline_pulses(), pipeline_scheduling() and pipeline_history() do, too, and pipeline_results() for the
+ * bucket. Opening, draining and closing wait for what is under way, pipeline_upstreams() and
+ * pipeline_scheduling() for a turn of dispatch. */
 #pragma once
 
 #include "base/error.h"
@@ -127,7 +129,8 @@ MUST_USE bool pipeline_tokens_count(struct pipeline *p, const char *org, uint64_
 /* When the day ends, Unix s. */
 int64_t pipeline_tokens_reset(void);
 
-/* What moves a batch that runs here, in short: something has changed where any of it differs. */
+/* What moves a batch that runs, on whichever node, in short: something has changed where any of it
+ * differs. */
 struct batch_pulse {
 	const char *id, *org; /* borrowed for the call */
 	uint64_t ended, running;
@@ -135,7 +138,8 @@ struct batch_pulse {
 	enum batch_stall stall;
 	bool at_risk;
 };
-/* Calls `each` for every batch that runs here; brief, and without calls of the pipeline. */
+/* Calls `each` for every batch that runs, on whichever node; brief, and without calls of the
+ * pipeline. */
 typedef void (*pulse_fn)(void *ctx, const struct batch_pulse *pulse);
 void pipeline_pulses(struct pipeline *p, pulse_fn each, void *ctx);
 

@@ -26,7 +26,7 @@ void report_batch_add(struct report_batch *to, const struct report_batch *more);
 
 struct report {
 	uint64_t node;
-	int64_t since;                /* Unix s */
+	int64_t since;                /* Unix s by the database's clock: when the node began */
 	struct report_batch *batches; /* by id */
 	size_t batch_n;
 	struct scheduling_view view;

@@ -393,6 +393,16 @@ static void *reports_main(void *arg)
 
 /* ---- opening and closing ---- */
 
+static bool since_find(struct reports *r, struct error *err)
+{
+	int64_t now_s = sys.now_s(), ahead_ms;
+
+	if (!store_node_clock(r->db, now_s * 1000 + 500, &ahead_ms, err))
+		return false;
+	r->since = now_s - ahead_ms / 1000;
+	return true;
+}
+
 bool reports_open(struct cluster *cl, const char *url, struct reports **ret, struct error *err)
 {
 	struct reports *r = calloc(1, sizeof(*r));
@@ -401,12 +411,11 @@ bool reports_open(struct cluster *cl, const char *url, struct reports **ret, str
 	if (r == NULL)
 		return fail_memory(err);
 	r->cl = cl;
-	r->since = sys.now_s();
 	pthread_mutex_init(&r->lock, NULL);
 	clock_cond_init(&r->changed);
 	if (cl->env->config->history != NULL)
 		history_share(cl->env->config->history);
-	r->started = node_db_open(url, &r->db, err) &&
+	r->started = node_db_open(url, &r->db, err) && since_find(r, err) &&
 		     thread_start(&r->thread, "reports", reports_main, r, err);
 	if (!r->started) {
 		reports_close(r);

@@ -85,6 +85,9 @@ def test_a_nodes_clock_is_an_hour_off(nodes, off):
     nodes.server(1).port = int(re.search(r"http://127\.0\.0\.1:(\d+)", nodes.server(1).stdout())[1])
     wait_until(lambda: nodes.number(1) and nodes.driven(1), "it drives an upstream", 30)
     wait_until(are_ready(nodes, 503, "clock of this node", [1]), "it says so again", 15)
+    since = f"SELECT since - extract(epoch FROM now())::bigint FROM node_reports WHERE node = {nodes.number(1)[0]}"
+    wait_until(lambda: nodes.query(since), "it reports", 15)
+    assert -60 < int(nodes.query(since)[0][0]) <= 1
     assert ends(nodes, batch, mark) < COUNT
     assert nodes.api(2).get(batch["id"])["status"] == "completed"
     # Windows end meanwhile, whichever node has the span: by the database's clock.
