@@ -13,7 +13,7 @@
 #define READS 64u               /* of a round, likewise */
 #define ROUND_BYTES (2u << 20)
 
-struct read {
+struct span_read {
 	const struct span_piece *piece;
 	uint64_t at; /* in the chunk */
 	size_t n, to;
@@ -21,24 +21,24 @@ struct read {
 	struct error why;
 };
 
-struct filling {
+struct span_reading {
 	const struct span_filling *of;
 	size_t piece; /* the first that is not read whole, and how much of it is */
 	uint64_t done;
 	const struct span_piece *bad; /* the last of which something is missing */
 	struct buf bytes;             /* of the round */
 	size_t n;
-	struct read reads[READS];
+	struct span_read reads[READS];
 };
 
-static void filling_free(struct filling **f)
+static void reading_free(struct span_reading **f)
 {
 	if (*f != NULL)
 		buf_free(&(*f)->bytes);
 	free(*f);
 }
 
-static bool round_plan(struct filling *f, struct error *err)
+static bool round_plan(struct span_reading *f, struct error *err)
 {
 	size_t bytes = 0;
 
@@ -49,8 +49,9 @@ static bool round_plan(struct filling *f, struct error *err)
 		size_t n = left < READ_BYTES ? (size_t)left : READ_BYTES;
 		if (bytes + n > ROUND_BYTES)
 			break;
-		f->reads[f->n++] =
-			(struct read){ .piece = p, .at = p->at + f->done, .n = n, .to = bytes };
+		f->reads[f->n++] = (struct span_read){
+			.piece = p, .at = p->at + f->done, .n = n, .to = bytes
+		};
 		bytes += n;
 		f->done += n;
 		if (f->done < p->length)
@@ -65,8 +66,8 @@ static bool round_plan(struct filling *f, struct error *err)
 /* One that is not wanted any more is not read, nor is the round used. */
 static bool read_one(void *ctx, size_t i, struct error *err)
 {
-	struct filling *f = ctx;
-	struct read *r = &f->reads[i];
+	struct span_reading *f = ctx;
+	struct span_read *r = &f->reads[i];
 
 	if (!f->of->stays(f->of->ctx) ||
 	    objects_read(f->of->blobs, r->piece->chunk, r->at, f->bytes.p + r->to, r->n, &r->why))
@@ -78,7 +79,7 @@ static bool read_one(void *ctx, size_t i, struct error *err)
 }
 
 /* The rest of a piece of which something is missing is left out. */
-static bool read_append(struct filling *f, const struct read *r, struct journal *to,
+static bool read_append(struct span_reading *f, const struct span_read *r, struct journal *to,
 			struct error *err)
 {
 	if (r->piece == f->bad)
@@ -95,7 +96,7 @@ static bool read_append(struct filling *f, const struct read *r, struct journal 
 
 bool span_fill(const struct span_filling *of, struct journal *to, struct error *err)
 {
-	AUTO(filling_free) struct filling *f = calloc(1, sizeof(*f));
+	AUTO(reading_free) struct span_reading *f = calloc(1, sizeof(*f));
 
 	if (f == NULL)
 		return fail_memory(err);
