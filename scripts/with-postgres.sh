@@ -29,7 +29,7 @@ finish() {
 trap finish EXIT
 if as_owner "$bin/initdb" -D "$place/data" -A trust -E UTF8 --locale=C.UTF-8 -N >"$place/log" 2>&1 &&
     printf '%s\n' "unix_socket_directories = '$place'" "listen_addresses = ''" 'fsync = off' \
-        'max_connections = 200' >>"$place/data/postgresql.conf" &&
+        'max_connections = 400' >>"$place/data/postgresql.conf" &&
     as_owner "$bin/pg_ctl" -D "$place/data" -w -l "$place/data/log" start >"$place/log" 2>&1; then
     user=$([ "$(id -u)" = 0 ] && echo postgres || id -un)
     export LOWTIDE_TEST_POSTGRES="host=$place user=$user dbname=postgres"

@@ -2,7 +2,9 @@
  * (cluster_claims.c), sees to its clock, and, where it leads, has that done. What takes long is in tasks of its
  * own, and never keeps a look waiting. */
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/array.h"
 #include "base/log.h"
 #include "base/sys.h"
 #include "pipeline/cluster_impl.h"
@@ -105,24 +107,87 @@ static bool rest_look(struct cluster *cl, struct error *err)
 	return clock_look(cl, err);
 }
 
-/* ---- the look ---- */
+/* ---- what changed of its batches ---- */
 
-static void on_row(void *ctx, struct coordinator *c)
+/* Those of which it has spans, each once. */
+struct states {
+	char (*ids)[ID_SIZE];
+	struct batch_state *of;
+	size_t n;
+	bool failed;
+};
+
+static void states_done(struct states *s)
 {
-	(void)ctx;
-	coordinator_span_look(c);
+	free(s->ids);
+	free(s->of);
 }
+
+static size_t states_find(const struct states *s, const char *id)
+{
+	size_t i = 0;
+
+	while (i < s->n && strcmp(s->ids[i], id) != 0)
+		i++;
+	return i;
+}
+
+static void on_id(void *ctx, struct coordinator *c)
+{
+	struct states *s = ctx;
+
+	if (coordinator_span_number(c) == COORDINATOR_WHOLE ||
+	    states_find(s, coordinator_id(c)) < s->n)
+		return;
+	char(*more)[ID_SIZE] = array_room(s->ids, s->n, ID_SIZE);
+	s->failed = s->failed || more == NULL;
+	if (more == NULL)
+		return;
+	s->ids = more;
+	memcpy(more[s->n++], coordinator_id(c), ID_SIZE);
+}
+
+static void on_state(void *ctx, struct coordinator *c)
+{
+	const struct states *s = ctx;
+	size_t i = states_find(s, coordinator_id(c));
+
+	if (i < s->n)
+		coordinator_span_look(c, &s->of[i]);
+}
+
+/* A batch that came in between is of the row that its spans read when they open. */
+static bool states_look(struct cluster *cl, struct error *err)
+{
+	AUTO(states_done) struct states s = { 0 };
+
+	batch_table_each(cl->table, on_id, &s);
+	s.of = calloc(s.n + 1, sizeof(*s.of));
+	if (s.failed || s.of == NULL)
+		return fail_memory(err);
+	if (s.n == 0)
+		return true;
+	struct db *db = cluster_db_borrow(cl);
+	bool ok = store_batches_states(db, (const char(*)[ID_SIZE])s.ids, s.n, s.of, err);
+	cluster_db_return(cl, db);
+	if (ok)
+		batch_table_each(cl->table, on_state, &s);
+	return ok;
+}
+
+/* ---- the look ---- */
 
 static void look(struct cluster *cl)
 {
 	struct error err;
 	uint64_t others;
 	unsigned told = atomic_exchange(&cl->told, 0);
+	bool ok = (told & TOLD_BATCHES) == 0 || states_look(cl, &err);
 
-	if ((told & TOLD_BATCHES) != 0)
-		batch_table_each(cl->table, on_row, NULL);
+	if (!ok)
+		cl->told |= TOLD_BATCHES; /* at the next */
 	leaving_look(cl);
-	bool ok = rest_look(cl, &err);
+	ok = rest_look(cl, &err) && ok;
 	ok = cl->clock_is_known && cluster_claims_look(cl, &err) && ok;
 	if (!ok && log_storm_pass(&cl->failed, sys.monotonic_ms(), &others))
 		log_fault("cluster.look_failed", &err, kv_u64("others_before", others));

@@ -32,6 +32,7 @@
 #include "pipeline/pipeline.h"
 
 struct cluster;
+struct batch_state;
 struct coordinator;
 struct day_tokens;
 struct report_batch;
@@ -92,8 +93,8 @@ uint32_t coordinator_span_number(const struct coordinator *c); /* COORDINATOR_WH
 enum span_fate { SPAN_STAYS, SPAN_GOES_BACK, SPAN_IS_LOST };
 /* Of a span, else of no effect: it is given back, or was lost. Any thread. */
 void coordinator_span_leave(struct coordinator *c, enum span_fate fate);
-/* Likewise: its batch's row may have changed. Any thread; does not wait. */
-void coordinator_span_look(struct coordinator *c);
+/* Likewise: where its batch is now; if that is new to it, it reads the row. Any thread; does not wait. */
+void coordinator_span_look(struct coordinator *c, const struct batch_state *now);
 /* What there is to send of a span that stays; all 0 of one that ends. */
 struct span_unsent {
 	uint64_t unsent, running; /* lines that wait; that are in flight */

@@ -224,14 +224,25 @@ void coordinator_span_leave(struct coordinator *c, enum span_fate fate)
 		coordinator_kick(c);
 }
 
-void coordinator_span_look(struct coordinator *c)
+static void row_is_stale(struct coordinator *c)
 {
-	if (c->span == NULL)
-		return;
 	pthread_mutex_lock(&c->lock);
 	c->span->row_stale = true;
 	pthread_mutex_unlock(&c->lock);
 	coordinator_kick(c);
+}
+
+/* What is not open yet may have read an older one. */
+static bool is_known(const struct coordinator *c, const struct batch_state *now)
+{
+	return c->phase == PHASE_RUNNING && now->is_there && (int)now->hold == c->hold &&
+	       now->status == BATCH_IN_PROGRESS;
+}
+
+void coordinator_span_look(struct coordinator *c, const struct batch_state *now)
+{
+	if (c->span != NULL && !is_known(c, now))
+		row_is_stale(c);
 }
 
 static bool row_read(struct coordinator *c, struct error *err)
@@ -242,7 +253,7 @@ static bool row_read(struct coordinator *c, struct error *err)
 		if (err->kind == ERR_NOT_FOUND)
 			coordinator_span_leave(c, SPAN_IS_LOST);
 		else
-			coordinator_span_look(c);
+			row_is_stale(c);
 		return err->kind == ERR_NOT_FOUND;
 	}
 	c->hold = now.hold;
