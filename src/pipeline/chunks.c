@@ -50,7 +50,7 @@ static bool has_room(uint64_t bytes, const struct outcome *o)
 	return bytes == 0 || bytes + o->journal_bytes <= CHUNK_BYTES;
 }
 
-/* The lines of `part` from `first` on for which there is room, one at least. *ret_left: the first of the
+/* The lines of `part` from `first` on, which has room, as far as there is room for them. *ret_left: the first of the
  * others; NULL: there are none. */
 static bool piece_add(struct chunks *c, const struct recorded *part, const struct outcome *first,
 		      const struct outcome **ret_left, struct error *err)
@@ -60,8 +60,10 @@ static bool piece_add(struct chunks *c, const struct recorded *part, const struc
 	const struct outcome *o = first;
 
 	*p = (struct piece_settled){ .span = span->id, .epoch = span->epoch, .at = c->bytes.n };
-	for (; o != NULL && has_room(c->bytes.n + p->length, o); o = o->next)
+	do {
 		outcome_add(o, p);
+		o = o->next;
+	} while (o != NULL && has_room(c->bytes.n + p->length, o));
 	assert(o != NULL || first->journal_at + p->length == part->end);
 	if (!buf_reserve(&c->bytes, p->length))
 		return fail_memory(err);
