@@ -50,8 +50,8 @@ static bool has_room(uint64_t bytes, const struct outcome *o)
 	return bytes == 0 || bytes + o->journal_bytes <= CHUNK_BYTES;
 }
 
-/* The lines of `part` from `first` on, which has room, as far as there is room for them. *ret_left: the first of the
- * others; NULL: there are none. */
+/* The lines of `part` from `first` on, which has room, as far as there is room for them. *ret_left: the
+ * first of the others; NULL: there are none. */
 static bool piece_add(struct chunks *c, const struct recorded *part, const struct outcome *first,
 		      const struct outcome **ret_left, struct error *err)
 {
