@@ -34,7 +34,7 @@ static struct ticks_row *row_get(struct kept_history *k, const char *org, int64_
 	k->rows = rows;
 	struct ticks_row *row = &k->rows[k->n++];
 	*row = (struct ticks_row){ .tick = tick };
-	snprintf(row->org, sizeof(row->org), "%s", org);
+	(void)slice_copy(slice_of(org), row->org, sizeof(row->org));
 	return row;
 }
 
