@@ -39,9 +39,10 @@ static struct error err;
 
 /* ---- the clock, and a disk that is full ---- */
 
+/* Moved by the test, read by any thread. */
 static struct {
-	int64_t s;
-	uint64_t ms;
+	_Atomic int64_t s;
+	_Atomic uint64_t ms;
 	atomic_bool disk_full;
 } world_sys;
 
