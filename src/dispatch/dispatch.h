@@ -60,8 +60,7 @@ struct dispatch_ops {
 	 * durable. NULL: nobody wants to know. */
 	void (*gather)(void *ctx, enum outcome_gather how);
 	/* Online requests of so many units are in flight at upstreams of that name, which another
-	 * node drives.
-	 * NULL: nobody wants to know. */
+	 * node drives. NULL: nobody wants to know. */
 	void (*online)(void *ctx, const char *upstream, unsigned units);
 };
 

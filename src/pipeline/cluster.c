@@ -215,7 +215,7 @@ bool cluster_clock_is_good(const struct cluster *cl)
 {
 	int64_t ahead_ms = cl->clock_ahead_ms;
 
-	return cl->clock_is_known && llabs(ahead_ms) < CLOCK_OFF_MS;
+	return llabs(ahead_ms) < CLOCK_OFF_MS;
 }
 
 int64_t cluster_now_s(const struct cluster *cl)

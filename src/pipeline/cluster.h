@@ -27,7 +27,7 @@ void cluster_look(struct cluster *cl);
 /* Now and then: the same, where it asks the database for nothing unless what it has to send runs out. */
 void cluster_check(struct cluster *cl);
 
-/* Its wall clock is the database's, about, and is known to be: else it ends nothing by it. */
+/* Its wall clock is the database's, about: else it ends nothing by it. */
 bool cluster_clock_is_good(const struct cluster *cl);
 /* The pipeline ends: what takes long leaves the rest to who comes next. */
 bool cluster_is_closing(const struct cluster *cl);

@@ -74,8 +74,7 @@ struct cluster {
 	struct db_pool works, views;
 	struct db *recorder_db;
 
-	_Atomic int64_t clock_ahead_ms; /* of the database's, once that is known */
-	_Atomic bool clock_is_known;
+	_Atomic int64_t clock_ahead_ms; /* of the database's */
 	_Atomic bool started, draining;
 	_Atomic bool claims_anew; /* something says that there may be more to claim */
 	_Atomic unsigned told;    /* bits of enum node_told, for the next look */
@@ -129,13 +128,15 @@ void cluster_dbs_close(struct cluster *cl); /* also where not all could be opene
 void cluster_ask(struct cluster *cl, struct cluster_task *t);
 /* The last that its function does; `asked`: what t->asked was when that began. */
 void cluster_task_end(struct cluster *cl, struct cluster_task *t, unsigned asked);
-/* Unix s by the database's clock, as far as it is known. */
+/* Unix s by the database's clock. */
 int64_t cluster_now_s(const struct cluster *cl);
 /* One of the ended batches, if there is any. */
 bool cluster_ended_take(struct cluster *cl, char id[static ID_SIZE]);
 
 /* ---- cluster_look.c, cluster_join.c, cluster_lead.c ---- */
 
+/* Compares its clock with the database's. */
+MUST_USE bool cluster_clock_look(struct cluster *cl, struct error *err);
 /* The tasks (worker_fn). */
 void cluster_look_work(void *arg);
 void cluster_join_work(void *arg);

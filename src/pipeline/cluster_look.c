@@ -58,21 +58,10 @@ static void windows_end(struct cluster *cl)
 	batch_table_each(cl->table, on_window, &theirs_s);
 }
 
-static void clock_tell(bool was_known, bool was_good, int64_t ahead_ms, bool is_good)
-{
-	if (!is_good && (was_good || !was_known))
-		log_warn("clock.off", kv_int("ahead_ms", ahead_ms),
-			 kv_str("hint",
-				"it is not the database's: this node ends windows by that one, and "
-				"is not ready for clients, until its own is set"));
-	else if (is_good && was_known && !was_good)
-		log_info("clock.good");
-}
-
-static bool clock_look(struct cluster *cl, struct error *err)
+bool cluster_clock_look(struct cluster *cl, struct error *err)
 {
 	int64_t ahead_ms;
-	bool was_known = cl->clock_is_known, was_good = cluster_clock_is_good(cl);
+	bool was_good = cluster_clock_is_good(cl);
 	struct db *db = cluster_db_borrow(cl);
 	bool ok = store_node_clock(db, sys.now_s() * 1000 + 500, &ahead_ms, err);
 
@@ -80,17 +69,20 @@ static bool clock_look(struct cluster *cl, struct error *err)
 	if (!ok)
 		return false;
 	cl->clock_ahead_ms = ahead_ms;
-	cl->clock_is_known = true;
-	bool is_good = cluster_clock_is_good(cl);
-	clock_tell(was_known, was_good, ahead_ms, is_good);
-	if (!is_good)
+	if (was_good && !cluster_clock_is_good(cl))
+		log_warn("clock.off", kv_int("ahead_ms", ahead_ms),
+			 kv_str("hint",
+				"it is not the database's: this node ends windows by that one, and "
+				"is not ready for clients, until its own is set"));
+	else if (!was_good && cluster_clock_is_good(cl))
+		log_info("clock.good");
+	if (!cluster_clock_is_good(cl))
 		windows_end(cl);
 	return true;
 }
 
 /* ---- now and then ---- */
 
-/* Nothing is claimed, so nothing ends, before the clock is known. */
 static bool rest_look(struct cluster *cl, struct error *err)
 {
 	uint64_t now_ms = sys.monotonic_ms();
@@ -99,12 +91,12 @@ static bool rest_look(struct cluster *cl, struct error *err)
 	if (leads != cl->leads)
 		cl->config->leads(cl->config->ctx, leads);
 	cl->leads = leads;
-	if (cl->clock_is_known && now_ms < cl->rest_ms + REST_EVERY_MS)
+	if (now_ms < cl->rest_ms + REST_EVERY_MS)
 		return true;
 	cl->rest_ms = now_ms;
 	if (leads)
 		cluster_ask(cl, &cl->lead);
-	return clock_look(cl, err);
+	return cluster_clock_look(cl, err);
 }
 
 /* ---- what changed of its batches ---- */
@@ -188,7 +180,7 @@ static void look(struct cluster *cl)
 		cl->told |= TOLD_BATCHES; /* at the next */
 	leaving_look(cl);
 	ok = rest_look(cl, &err) && ok;
-	ok = cl->clock_is_known && cluster_claims_look(cl, &err) && ok;
+	ok = cluster_claims_look(cl, &err) && ok;
 	if (!ok && log_storm_pass(&cl->failed, sys.monotonic_ms(), &others))
 		log_fault("cluster.look_failed", &err, kv_u64("others_before", others));
 }

@@ -171,6 +171,7 @@ bool cluster_open(const struct cluster_config *config, struct coordinator_env *e
 		.drives = config->drives,
 	};
 	return cluster_dbs_open(cl, err) && node_open(&node, &cl->node, err) &&
+	       cluster_clock_look(cl, err) && /* before anything ends by it */
 	       reports_open(cl, config->url, &cl->reports, err);
 }
 
@@ -234,11 +235,6 @@ bool cluster_takes_clients(struct cluster *cl, char *why, size_t size)
 		return false;
 	if (cluster_clock_is_good(cl))
 		return true;
-	if (!cl->clock_is_known) {
-		snprintf(why, size,
-			 "This node has not compared its clock with the database's yet.");
-		return false;
-	}
 	snprintf(why, size, "The clock of this node is %lld s %s the database's: set it.",
 		 (long long)llabs(ahead_ms) / 1000, ahead_ms > 0 ? "ahead of" : "behind");
 	return false;

@@ -31,8 +31,8 @@
 #include "pipeline/open_files.h"
 #include "pipeline/pipeline.h"
 
-struct cluster;
 struct batch_state;
+struct cluster;
 struct coordinator;
 struct day_tokens;
 struct report_batch;

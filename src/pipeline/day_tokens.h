@@ -5,8 +5,9 @@
  * their batch; of each batch that runs, what has ended and no merge has counted yet (the journal has
  * it: a restart finds it again); and of online answers what is not written yet, FLUSH_MS at most,
  * which a crash loses. Of nodes the second is none: what lines took is in rows of the day when they have
- * ended (store/pieces.h), whichever node asks; of others' online answers it sees what is written. Lines that ended before midnight count for the day before, unless the process
- * dies before day_look() has recorded that they do.
+ * ended (store/pieces.h), whichever node asks; of others' online answers it sees what is written. Lines
+ * that ended before midnight count for the day before, unless the process dies before day_look() has
+ * recorded that they do.
  *
  * Threads: any. `counting` is held from the commit of a merge until its coordinator has what was
  * counted, and by who adds up the three: so nothing is missed or found twice. `lock` is held for an

@@ -45,12 +45,6 @@ struct reports {
 	struct log_storm failed;
 };
 
-/* Unix s by the database's clock. */
-static int64_t now_there(const struct reports *r)
-{
-	return sys.now_s() - r->cl->clock_ahead_ms / 1000;
-}
-
 /* ---- the connection ---- */
 
 /* False: another has it for so long. */
@@ -276,7 +270,8 @@ bool reports_history(struct reports *r, const char *org, enum rings_span span,
 	reports_look(r);
 	if (!db_take_to_show(r))
 		return false;
-	bool ok = kept_history_page(r->db, org, span, now_there(r), earliest_since(r), ret, &err);
+	bool ok = kept_history_page(r->db, org, span, cluster_now_s(r->cl), earliest_since(r), ret,
+				    &err);
 	db_give(r, ok);
 	return ok;
 }
@@ -287,7 +282,7 @@ bool reports_history_batch(struct reports *r, const char *batch, struct history_
 
 	if (!db_take_to_show(r))
 		return false;
-	bool ok = kept_history_batch(r->db, batch, now_there(r), ret, &err);
+	bool ok = kept_history_batch(r->db, batch, cluster_now_s(r->cl), ret, &err);
 	db_give(r, ok);
 	return ok;
 }
@@ -349,7 +344,7 @@ static bool tell(struct reports *r, bool end, struct error *err)
 	struct history *h = r->cl->env->config->history;
 
 	if (h != NULL && !kept_history_turn(&r->history, h, r->db, node_owner(r->cl->node).node,
-					    now_there(r), end, err))
+					    cluster_now_s(r->cl), end, err))
 		return false;
 	return end || report_tell(r, err);
 }
@@ -393,16 +388,6 @@ static void *reports_main(void *arg)
 
 /* ---- opening and closing ---- */
 
-static bool since_find(struct reports *r, struct error *err)
-{
-	int64_t now_s = sys.now_s(), ahead_ms;
-
-	if (!store_node_clock(r->db, now_s * 1000 + 500, &ahead_ms, err))
-		return false;
-	r->since = now_s - ahead_ms / 1000;
-	return true;
-}
-
 bool reports_open(struct cluster *cl, const char *url, struct reports **ret, struct error *err)
 {
 	struct reports *r = calloc(1, sizeof(*r));
@@ -411,11 +396,12 @@ bool reports_open(struct cluster *cl, const char *url, struct reports **ret, str
 	if (r == NULL)
 		return fail_memory(err);
 	r->cl = cl;
+	r->since = cluster_now_s(cl);
 	pthread_mutex_init(&r->lock, NULL);
 	clock_cond_init(&r->changed);
 	if (cl->env->config->history != NULL)
 		history_share(cl->env->config->history);
-	r->started = node_db_open(url, &r->db, err) && since_find(r, err) &&
+	r->started = node_db_open(url, &r->db, err) &&
 		     thread_start(&r->thread, "reports", reports_main, r, err);
 	if (!r->started) {
 		reports_close(r);

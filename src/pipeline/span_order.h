@@ -18,7 +18,7 @@ const char *span_order_home(const struct span_end *end);
  * The file goes; where it has gone before, that was done. */
 MUST_USE bool span_order_put(struct blobs *blobs, const struct span_end *end, const char *path,
 			     struct error *err);
-/* Puts the order of the whole, `spans` by number, at its homes. *ret_known false: that of a span is gone, and so there is none,
- * or another node has joined the batch meanwhile. The result files have all lines either way. */
+/* Puts the order of the whole, `spans` by number, at its homes. *ret_known false: that of a span is gone, and so
+ * there is none, or another node has joined the batch meanwhile. The result files have all lines either way. */
 MUST_USE bool span_order_join(struct blobs *blobs, const struct span_seen *spans, size_t n,
 			      const struct order_homes *homes, bool *ret_known, struct error *err);
