@@ -19,6 +19,23 @@ def ca(tmp_path):
 
 
 @pytest.fixture
+def serve_alone(serve, ca, tmp_path):
+    """serve_alone(upstream, **execution): its requests are lines only, as streams are counted here.
+
+    Asking for metrics takes a stream, and makes libcurl look at its connections now and then.
+    """
+
+    def make(upstream, **execution):
+        path = tmp_path / "lowtide.yaml"
+        path.write_text(f"upstreams: [{{url: '{upstream.url}', metrics: none}}]\n")
+        settings = {f"execution.{name}": value for name, value in execution.items()}
+        settings["tls.ca_file"] = ca.cert
+        return serve(upstream=False, settings=settings, args=["--config", str(path)])
+
+    return make
+
+
+@pytest.fixture
 def speak(ca):
     """speak(decide): an upstream that decides what becomes of each request."""
     made = []
@@ -80,9 +97,9 @@ def narrow(own_upstream, ca, tmp_path):
     front.close()
 
 
-def test_a_full_connection_gets_one_beside_it(serve, narrow, ca, http_client):
+def test_a_full_connection_gets_one_beside_it(serve_alone, narrow, http_client):
     """And not one for each line that finds no room: 64 lines, four connections."""
-    api = serve(upstream=narrow, settings={"tls.ca_file": ca.cert, "execution.concurrency": 64})
+    api = serve_alone(narrow, concurrency=64)
     batch = api.run(numbered(fresh(), 256, "slow:0.2"))
     assert batch["request_counts"]["completed"] == 256
     assert {one[2] for one in narrow.served()} == {"HTTP/2.0"}
@@ -115,9 +132,9 @@ def gate(narrow):
     made.close()
 
 
-def test_lines_that_wait_for_a_connection_can_be_cancelled(serve, gate, own_upstream, ca):
+def test_lines_that_wait_for_a_connection_can_be_cancelled(serve_alone, gate, own_upstream):
     """16 are sent, one makes a connection that does not come to stand, 23 wait for that."""
-    api = serve(upstream=gate, settings={"tls.ca_file": ca.cert, "execution.concurrency": 40})
+    api = serve_alone(gate, concurrency=40)
     mark = fresh()
     before = shut(api, gate)
     batch = api.create(numbered(mark, 40, "hold:many"))
@@ -132,12 +149,9 @@ def test_lines_that_wait_for_a_connection_can_be_cancelled(serve, gate, own_upst
     assert api.run(numbered(fresh(), 40))["request_counts"]["completed"] == 40
 
 
-def test_a_connection_beside_another_that_cannot_be_made(serve, gate, own_upstream, ca):
+def test_a_connection_beside_another_that_cannot_be_made(serve_alone, gate, own_upstream):
     """Nobody waits for it longer than for the first; no line loses an attempt by it."""
-    settings = {
-        "tls.ca_file": ca.cert, "execution.concurrency": 40, "execution.max_attempts": 1,
-    }  # fmt: skip
-    api = serve(upstream=gate, settings=settings)
+    api = serve_alone(gate, concurrency=40, max_attempts=1)
     mark = fresh()
     before = shut(api, gate)
     batch = api.create(numbered(mark, 40, "hold:many"))
@@ -155,53 +169,43 @@ def test_a_connection_beside_another_that_cannot_be_made(serve, gate, own_upstre
 
 
 @pytest.mark.parametrize("how", ["leave", "leave-0", "leave-slowly", "notify"])
-def test_a_farewell_without_an_end_of_the_connection(serve, speak, ca, tmp_path, how):
-    """T5: GOAWAY and close_notify, no FIN. All lines on it go elsewhere within seconds.
-
-    Without metrics: asking for them would make libcurl look at the connection now and then.
-    """
+def test_a_farewell_without_an_end_of_the_connection(serve_alone, speak, how):
+    """T5: GOAWAY and close_notify, no FIN. All lines on it go elsewhere within seconds."""
     upstream = speak(
         lambda connection, number, path: "ok" if connection > 1 else how if number == 19 else "wait"
     )
-    path = tmp_path / "lowtide.yaml"
-    path.write_text(f"upstreams: [{{url: '{upstream.url}', metrics: none}}]\n")
-    settings = {"tls.ca_file": ca.cert, "execution.concurrency": 20}
-    api = serve(upstream=False, settings=settings, args=["--config", str(path)])
+    api = serve_alone(upstream, concurrency=20)
     batch = api.run(numbered(fresh(), 40))  # and not after the line's timeout, 10 min
     assert batch["request_counts"]["completed"] == 40
     assert upstream.connections >= 2
 
 
 @pytest.mark.parametrize("every", [1, 2], ids=["all", "every other"])
-def test_streams_that_are_refused(serve, speak, ca, every):
+def test_streams_that_are_refused(serve_alone, speak, every):
     """T6: never processed is no attempt: with one attempt a line nothing is lost.
 
     Of every other stream, too: the upstream is well then, so that it would be the line's fault.
     """
-    until = time.monotonic() + 4
+    until = []
 
     def decide(connection, number, path):
-        refused = number % every == 0 and time.monotonic() < until
+        if not until:
+            until.append(time.monotonic() + 4)  # from the first request on
+        refused = number % every == 0 and time.monotonic() < until[0]
         return "refuse" if refused else "ok"
 
     upstream = speak(decide)
-    settings = {
-        "tls.ca_file": ca.cert, "execution.concurrency": 10, "execution.max_attempts": 1,
-    }  # fmt: skip
-    api = serve(upstream=upstream, settings=settings)
+    api = serve_alone(upstream, concurrency=10, max_attempts=1)
     batch = api.run(numbered(fresh(), 40))
     assert batch["request_counts"]["completed"] == 40
     assert upstream.sent("refuse") > 0
 
 
 @pytest.mark.parametrize("how", ["leave", "leave-0", "notify"])
-def test_a_farewell_costs_no_attempt(serve, speak, ca, how):
+def test_a_farewell_costs_no_attempt(serve_alone, speak, how):
     upstream = speak(
         lambda connection, number, path: "ok" if connection > 1 else how if number == 19 else "wait"
     )
-    settings = {
-        "tls.ca_file": ca.cert, "execution.concurrency": 20, "execution.max_attempts": 1,
-    }  # fmt: skip
-    api = serve(upstream=upstream, settings=settings)
+    api = serve_alone(upstream, concurrency=20, max_attempts=1)
     batch = api.run(numbered(fresh(), 40))
     assert batch["request_counts"]["completed"] == 40
