@@ -26,6 +26,7 @@
 #define ROSE_PART 0.02
 #define WAIT_POLLS 2u
 #define WAIT_PART 0.06 /* of the slots: so many do not wait for a step alone */
+#define RISE_POLLS 3u
 #define CALM_POLLS 2u
 #define TRIED_PART 1.1
 #define FULL_POLLS 40u
@@ -232,8 +233,12 @@ static void slots_learn(struct engine *e, const struct engine_view *v)
 		e->grows = true;
 	e->wait_polls = rose ? 0 : e->wait_polls + (e->waits && is_tried(e, v));
 	e->calm_polls = e->waits ? 0 : e->calm_polls + 1;
-	if (e->wait_polls >= WAIT_POLLS || queue > fmax(2, 2 * ends(e, v) + WAIT_PART * e->slots))
+	bool queues = queue > fmax(2, 2 * ends(e, v) + WAIT_PART * e->slots);
+	if (e->wait_polls >= WAIT_POLLS || queues)
 		e->grows = false;
+	e->rise_polls = rose ? e->rise_polls + 1 : 0;
+	if (e->rise_polls >= RISE_POLLS && !queues) /* what waited then waited for a step alone */
+		e->grows = true;
 	e->still_polls = rose ? 0 : e->still_polls + 1;
 	if (e->waits || e->still_polls > IDLE_POLLS)
 		e->rose_polls = 0;
@@ -365,7 +370,8 @@ static void polls_restart(struct engine *e)
 	others_init(&e->others);
 	e->silent_polls = 0;
 	e->hidden_part = 0;
-	e->full_polls = e->idle_polls = e->rose_polls = e->calm_polls = e->wait_polls = 0;
+	e->full_polls = e->idle_polls = e->calm_polls = e->wait_polls = 0;
+	e->rose_polls = e->rise_polls = 0;
 	e->full_most = e->try_more = 0;
 	e->crowd = (struct crowd){ 0 };
 }

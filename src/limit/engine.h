@@ -50,6 +50,7 @@ struct engine {
 	unsigned wait_polls;    /* ... and at so many, of those at which it was tried */
 	double rose_own;        /* ours in flight when it ran more than ever */
 	unsigned rose_polls;    /* it ran more than ever, and nothing waited: polls, of late */
+	unsigned rise_polls;    /* one after another at which it ran more than ever */
 	unsigned still_polls;   /* since it ran more than ever */
 	unsigned crammed_polls; /* one after another: it runs all that it ever ran, and more waits */
 	unsigned full_polls;    /* one after another: more are there than run */

@@ -404,6 +404,55 @@ static void changes(void **state)
 	change_run(s, &after, "no lines for ten seconds");
 }
 
+/* ---- growth ---- */
+
+/* Seconds until the limit is at the engine's slots, at the worst of 60 chances. What waits for a
+ * step when the engine is asked is chance: growth must not end by it. */
+static double growth_worst_s(const struct scenario *s)
+{
+	char shift[16];
+	size_t worst = 0;
+
+	for (int i = 0; i < 60; i++) {
+		snprintf(shift, sizeof(shift), "%d", 7919 * i);
+		assert_int_equal(setenv("LIMIT_SHIFT", shift, 1), 0);
+		struct world *w = world_new(s, 0);
+		world_run(w, 20 * WORLD_S);
+		size_t at = 0;
+		while (at < w->n_ticks && w->limit[at] < s->engine.slots)
+			at++;
+		worst = at > worst ? at : worst;
+		world_free(w);
+	}
+	return (double)worst * (double)WORLD_TICK_US / (double)WORLD_S;
+}
+
+static void growth_goes_on(void **state)
+{
+	static const uint64_t steps_us[] = { 10000, 30000 };
+	const char *shift = getenv("LIMIT_SHIFT");
+	(void)state;
+
+	for (size_t i = 0; i < ARRAY_LEN(steps_us); i++) {
+		struct scenario s = SCENARIO(256);
+
+		s.name = "growth by chance";
+		s.engine.step_us = steps_us[i];
+		s.tokens_low = 30;
+		s.tokens_high = 90;
+		s.metrics_ms_low = 9;
+		s.metrics_ms_high = 33;
+		if (!is_wanted(s.name))
+			return;
+		double worst_s = growth_worst_s(&s);
+		printf("%-26s 256 slots, steps of %.0f ms: found after %.1f s at most\n", s.name,
+		       (double)steps_us[i] / 1000, worst_s);
+		holds(s.name, "seconds", worst_s <= 12);
+	}
+	assert_int_equal(shift != NULL ? setenv("LIMIT_SHIFT", shift, 1) : unsetenv("LIMIT_SHIFT"),
+			 0);
+}
+
 /* ---- upstreams without slots ---- */
 
 /* One that takes any number, where 5,000 lines a second are all that we can do: held against the
@@ -517,6 +566,7 @@ int main(void)
 		cmocka_unit_test_teardown(slots_256, all_held),
 		cmocka_unit_test_teardown(lies, all_held),
 		cmocka_unit_test_teardown(changes, all_held),
+		cmocka_unit_test_teardown(growth_goes_on, all_held),
 		cmocka_unit_test_teardown(any_number, all_held),
 		cmocka_unit_test_teardown(beside_others, all_held),
 	};
