@@ -22,11 +22,13 @@
 #define FLAT_KNEE 0.8  /* ... of the slots: beyond is no matter */
 #define SEEN_POLLS 2u
 #define SEEN_PART 0.6 /* of what is in flight: enough to grow by */
-#define GROWTH 1.2    /* a poll */
+#define GROWTH 1.2    /* in GROWTH_US: a poll, where metrics do not take long */
+#define GROWTH_US (SECOND / 4)
+#define GROWTH_MOST 2.0 /* times GROWTH_US at one poll */
 #define ROSE_PART 0.02
 #define WAIT_POLLS 2u
 #define WAIT_PART 0.06 /* of the slots: so many do not wait for a step alone */
-#define RISE_POLLS 3u
+#define RISE_POLLS 2u
 #define CALM_POLLS 2u
 #define TRIED_PART 1.1
 #define FULL_POLLS 40u
@@ -288,6 +290,16 @@ static void try_step(struct engine *e, const struct engine_view *v)
 	}
 }
 
+/* As fast in time when there are fewer polls. */
+static double growth(const struct engine *e, const struct engine_view *v)
+{
+	double times = (double)(v->now_us - e->gauges_us) / (double)GROWTH_US;
+
+	if (e->waits)
+		return TRIED_PART;
+	return e->gauges_us == NEVER ? GROWTH : pow(GROWTH, clamp(times, 1, GROWTH_MOST));
+}
+
 static double cap_now(const struct engine *e, const struct engine_view *v, const struct curve *c)
 {
 	/* Lines are paced beside online requests; the cap is of others, too. */
@@ -302,8 +314,7 @@ static double cap_now(const struct engine *e, const struct engine_view *v, const
 	/* In steps, while all that is in flight is seen, and none of it waits. */
 	if ((e->grows || e->rose_polls >= 2) && (e->calm_polls >= CALM_POLLS || !is_tried(e, v)) &&
 	    seen_of(&e->gauges) >= SEEN_PART * v->own_asked)
-		cap = fmax(cap,
-			   v->kept + fmax(own + 1, floor((e->waits ? TRIED_PART : GROWTH) * own)));
+		cap = fmax(cap, v->kept + fmax(own + 1, floor(growth(e, v) * own)));
 	if (e->grows && e->waits && is_tried(e, v)) /* the first sign of a queue */
 		cap = fmin(cap, fmax(v->cap, e->slots + hide(e, v)));
 	if (e->grows && e->slots > FLAT_FROM) /* answers have to follow, or the knee is missed */

@@ -2,9 +2,10 @@
  *
  * A closed loop of lines: whatever the limit has room for is sent, of each lane's endless supply.
  * What is sent reaches the engine half a round trip later, and its answer comes back as late.
- * Metrics are asked for every POLL_US; the answer is the engine's Prometheus text of the moment at
- * which the question arrived, read by gauges_read(), and delivered `metrics_ms` later. Beside the
- * lines there may be online requests, through us or straight to the engine.
+ * Metrics are asked for every POLL_US, or, where they take long, twice a second, as dispatch/watch.c
+ * has it; the answer is the engine's Prometheus text of the moment at which the question arrived,
+ * read by gauges_read(), and delivered `metrics_ms` later. Beside the lines there may be online
+ * requests, through us or straight to the engine.
  *
  * With `fixed` no limit is asked: so many sequences are kept in the engine, shared evenly by the
  * lanes. That is the reference that others are held against.
@@ -33,6 +34,8 @@
 #define WORLD_S (1000 * WORLD_MS)
 #define WORLD_NEVER UINT64_MAX
 #define WORLD_POLL_US (250 * WORLD_MS)
+#define WORLD_POLL_MOST_US (500 * WORLD_MS)
+#define WORLD_POLL_PART 20u
 #define WORLD_TICK_US (100 * WORLD_MS)
 #define WORLD_TRIP_US (WORLD_MS / 2) /* one way */
 #define WORLD_LANES_MAX 8u
@@ -424,7 +427,10 @@ static inline void world_gauges(struct world *w)
 	else
 		limit_gauges_lost(w->limits[0], w->now_us);
 	w->gauges_us = WORLD_NEVER;
-	w->poll_us = w->now_us + WORLD_POLL_US;
+	uint64_t every_us = WORLD_POLL_PART * (w->now_us - w->asked_us);
+	w->poll_us = w->now_us + (every_us < WORLD_POLL_US        ? WORLD_POLL_US
+				  : every_us > WORLD_POLL_MOST_US ? WORLD_POLL_MOST_US
+								  : every_us);
 }
 
 /* ---- time ---- */
