@@ -11,16 +11,7 @@
 #include "app/nodes.h"
 #include "blob/bucket.h"
 
-#define SECRET_SIZE 2048
-
-struct credentials {
-	char access_key[256], secret_key[SECRET_SIZE], session_token[2 * SECRET_SIZE];
-};
-
-static void credentials_wipe(struct credentials *k)
-{
-	explicit_bzero(k, sizeof(*k));
-}
+#define LINE_SIZE (sizeof(struct s3_credentials)) /* more than any of its texts */
 
 /* ---- credentials ---- */
 
@@ -42,7 +33,7 @@ static struct slice trimmed(const char *text, size_t n)
 }
 
 /* "aws_access_key_id = ..." False: a value is too long. */
-static bool line_take(struct credentials *k, const char *line)
+static bool line_take(struct s3_credentials *k, const char *line)
 {
 	const char *sign = strchr(line, '=');
 
@@ -60,10 +51,10 @@ static bool line_take(struct credentials *k, const char *line)
 }
 
 /* Of a file with several profiles the first alone. */
-static bool file_read(const char *path, struct credentials *k, struct error *err)
+static bool file_read(const char *path, struct s3_credentials *k, struct error *err)
 {
 	AUTO(close_file) FILE *file = fopen(path, "re");
-	char line[3 * SECRET_SIZE];
+	char line[LINE_SIZE];
 	unsigned profiles = 0;
 	bool ok = true;
 
@@ -88,28 +79,33 @@ static bool variable_take(const char *name, char *to, size_t size, struct error 
 	       fail(err, ERR_INVALID, "the environment variable %s is too long", name);
 }
 
-static bool credentials_read(const struct config *c, struct credentials *k, struct error *err)
+/* `file` NULL: the environment's. */
+static bool credentials_read(const char *file, struct s3_credentials *k, struct error *err)
 {
-	bool ok = c->blobs_credentials_file != NULL
-			  ? file_read(c->blobs_credentials_file, k, err)
-			  : variable_take("AWS_ACCESS_KEY_ID", k->access_key, sizeof(k->access_key),
-					  err) &&
-				    variable_take("AWS_SECRET_ACCESS_KEY", k->secret_key,
-						  sizeof(k->secret_key), err) &&
-				    variable_take("AWS_SESSION_TOKEN", k->session_token,
-						  sizeof(k->session_token), err);
+	bool ok = file != NULL ? file_read(file, k, err)
+			       : variable_take("AWS_ACCESS_KEY_ID", k->access_key,
+					       sizeof(k->access_key), err) &&
+					 variable_take("AWS_SECRET_ACCESS_KEY", k->secret_key,
+						       sizeof(k->secret_key), err) &&
+					 variable_take("AWS_SESSION_TOKEN", k->session_token,
+						       sizeof(k->session_token), err);
 
 	if (!ok)
 		return false;
 	if (k->access_key[0] != '\0' && k->secret_key[0] != '\0')
 		return true;
 	return fail(err, ERR_INVALID,
-		    c->blobs_credentials_file != NULL
-			    ? "blobs.credentials_file: it has no aws_access_key_id, or no "
-			      "aws_secret_access_key"
-			    : "blobs.url: the store's credentials are not set: "
-			      "blobs.credentials_file, or AWS_ACCESS_KEY_ID and "
-			      "AWS_SECRET_ACCESS_KEY in the environment");
+		    file != NULL ? "blobs.credentials_file: it has no aws_access_key_id, or no "
+				   "aws_secret_access_key"
+				 : "blobs.url: the store's credentials are not set: "
+				   "blobs.credentials_file, or AWS_ACCESS_KEY_ID and "
+				   "AWS_SECRET_ACCESS_KEY in the environment");
+}
+
+/* The file anew: s3_config.renew. */
+static bool credentials_again(void *file, struct s3_credentials *ret, struct error *err)
+{
+	return credentials_read(file, ret, err);
 }
 
 /* ---- the bucket ---- */
@@ -128,15 +124,16 @@ static bool url_split(const char *url, char bucket[static 64], const char **pref
 
 static bool bucket_open(const struct config *c, struct blobs **ret, struct error *err)
 {
-	AUTO(credentials_wipe) struct credentials keys = { 0 };
+	AUTO(s3_credentials_wipe) struct s3_credentials keys = { 0 };
+	char *file = c->blobs_credentials_file;
 	char bucket[64];
 	struct s3_config s = { .endpoint = c->blobs_endpoint,
 			       .region = c->blobs_region,
 			       .bucket = bucket,
 			       .path_style = c->blobs_path_style,
-			       .access_key = keys.access_key,
-			       .secret_key = keys.secret_key,
-			       .session_token = keys.session_token,
+			       .credentials = &keys,
+			       .renew = file != NULL ? credentials_again : NULL,
+			       .renew_ctx = file, /* which the first configuration keeps */
 			       .ca_file = c->blobs_ca_file,
 			       .encryption = c->blobs_encryption };
 
@@ -144,7 +141,7 @@ static bool bucket_open(const struct config *c, struct blobs **ret, struct error
 		return false;
 	if (c->blobs_endpoint == NULL)
 		return fail(err, ERR_INVALID, "blobs.endpoint is not set: where the store is");
-	if (!credentials_read(c, &keys, err))
+	if (!credentials_read(file, &keys, err))
 		return false;
 	if (blobs_open_bucket(&s, ret, err))
 		return true;

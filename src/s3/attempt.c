@@ -179,13 +179,15 @@ static bool list_add(struct curl_slist **list, const char *name, const char *val
 	return longer != NULL;
 }
 
-static bool headers_make(const struct s3_attempt *a, struct curl_slist **list)
+static bool headers_make(const struct s3_attempt *a, const struct s3_credentials *keys,
+			 struct curl_slist **list)
 {
 	const struct s3_call *c = a->call;
+	const char *token = keys->session_token[0] != '\0' ? keys->session_token : NULL;
 	bool keeps = c->keeps_checksum;
 
 	if (!list_add(list, "x-amz-content-sha256: ", a->hash) ||
-	    !list_add(list, "x-amz-security-token: ", a->s->session_token) ||
+	    !list_add(list, "x-amz-security-token: ", token) ||
 	    !list_add(list, "x-amz-checksum-sha256: ", keeps ? a->answer.body_checksum : NULL) ||
 	    !list_add(list, "x-amz-sdk-checksum-algorithm: ", keeps ? "SHA256" : NULL))
 		return false;
@@ -243,13 +245,13 @@ static bool way_set(const struct s3 *s, CURL *easy)
 }
 
 static bool attempt_set(struct s3_attempt *a, CURL *easy, const char *url,
-			struct curl_slist *headers)
+			struct curl_slist *headers, const struct s3_credentials *keys)
 {
 	const struct s3 *s = a->s;
 
 	return SET(CURLOPT_URL, url) && SET(CURLOPT_HTTPHEADER, headers) &&
-	       SET(CURLOPT_AWS_SIGV4, s->sign) && SET(CURLOPT_USERNAME, s->access_key) &&
-	       SET(CURLOPT_PASSWORD, s->secret_key) && SET(CURLOPT_USERAGENT, "lowtide") &&
+	       SET(CURLOPT_AWS_SIGV4, s->sign) && SET(CURLOPT_USERNAME, keys->access_key) &&
+	       SET(CURLOPT_PASSWORD, keys->secret_key) && SET(CURLOPT_USERAGENT, "lowtide") &&
 	       SET(CURLOPT_ERRORBUFFER, a->said) && SET(CURLOPT_HEADERFUNCTION, on_header) &&
 	       SET(CURLOPT_HEADERDATA, a) && SET(CURLOPT_WRITEFUNCTION, on_bytes) &&
 	       SET(CURLOPT_WRITEDATA, a) && way_set(s, easy) && method_set(a, easy);
@@ -259,16 +261,18 @@ bool s3_attempt_make(struct s3_attempt *a)
 {
 	AUTO(buf_free) struct buf url = BUF(S3_URL_SIZE);
 	AUTO(list_free) struct curl_slist *headers = NULL;
+	AUTO(s3_credentials_wipe) struct s3_credentials keys;
 
+	a->keys_epoch = s3_keys_take(a->s, &keys);
 	buf_clear(&a->sink->text);
 	a->sink->n = 0;
 	a->answer.status = 0;
-	if (!url_make(a, &url) || !headers_make(a, &headers))
+	if (!url_make(a, &url) || !headers_make(a, &keys, &headers))
 		return false;
 	CURL *easy = s3_handle_take(a->s);
 	if (easy == NULL)
 		return false;
-	bool ok = attempt_set(a, easy, url.p, headers);
+	bool ok = attempt_set(a, easy, url.p, headers, &keys);
 	if (ok)
 		a->code = curl_easy_perform(easy);
 	s3_handle_give(a->s, easy);

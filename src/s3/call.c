@@ -119,14 +119,22 @@ static bool attempt_over(struct s3_attempt *a, unsigned tries, bool *ret_ok, str
 	return *ret_ok || tries > 0 || err->sys == ENOMEM; /* altered on the way: once more */
 }
 
+/* Of these credentials; a store that cannot be believed to be the one has answered nothing. */
+static bool is_refused(const struct s3_attempt *a)
+{
+	return a->code == CURLE_OK && !a->body_fault && a->err->sys == EACCES;
+}
+
 /* ---- how it stands ---- */
 
-/* What one call's refusal says of all; one that no answer ended (memory, its body, a certificate) says
- * nothing. Credentials that may not do one thing may do others. */
+/* What one call's refusal says of all; one that no answer ended (memory, its body) says nothing.
+ * Credentials that may not do one thing may do others. */
 static enum s3_standing standing_of(const struct s3_attempt *a, bool ok, enum s3_standing before)
 {
 	bool answered = a->code == CURLE_OK && !a->body_fault;
 
+	if (a->untrusted)
+		return S3_AWAY;
 	if (!ok && (!answered || a->err->sys == ENOMEM))
 		return before;
 	if (!ok && a->err->sys == ENODEV)
@@ -178,6 +186,8 @@ static bool call_run(struct s3 *s, const struct s3_call *c, struct s3_sink *sink
 		memcpy(a.answer.body_checksum, hash->base64, S3_CHECKSUM_SIZE);
 		bool over = attempt_over(&a, tries, &ok, err);
 		*ret = a.answer;
+		if (over && !ok && is_refused(&a) && s3_keys_renew(s, a.keys_epoch))
+			continue; /* at once, and without a word */
 		standing_note(s, &a, ok, tries, over);
 		if (over || tries + 1 >= s->attempts)
 			return ok;

@@ -150,7 +150,7 @@ static void doing(const struct s3_attempt *a, char *to, size_t size)
 		 a->call->key != NULL ? a->call->key : a->s->bucket);
 }
 
-/* What fail_sys() has filled with EAGAIN: the same call may do later. */
+/* What fail_sys() has filled: the same call may do later. */
 static bool passing(struct error *err)
 {
 	err->kind = ERR_UNAVAILABLE;
@@ -173,13 +173,16 @@ static bool refused(struct s3_attempt *a, const struct word *word, const char *w
 	return false;
 }
 
-static bool say_connection(const struct s3_attempt *a, const char *what, struct error *err)
+static bool say_connection(struct s3_attempt *a, const char *what, struct error *err)
 {
 	const char *said = a->said[0] != '\0' ? a->said : curl_easy_strerror(a->code);
 
-	if (is_certificate(a->code))
-		return fail_sys(err, EACCES, "%s: the store's certificate (blobs.ca_file): %s",
+	a->untrusted = is_certificate(a->code);
+	if (a->untrusted) {
+		(void)!fail_sys(err, EACCES, "%s: the store's certificate (blobs.ca_file): %s",
 				what, said);
+		return passing(err);
+	}
 	if (!connection_passes(a->code))
 		return fail_sys(err, EIO, "%s: %s (blobs.endpoint)", what, said);
 	(void)!fail_sys(err, EAGAIN, "%s: %s (blobs.endpoint)", what, said);

@@ -26,15 +26,6 @@ static bool has(const char *text)
 	return text != NULL && text[0] != '\0';
 }
 
-/* Texts that stand in a header: nothing there ends it. */
-static bool is_printable(const char *text)
-{
-	for (; *text != '\0'; text++)
-		if (*text < 0x21 || *text > 0x7e)
-			return false;
-	return true;
-}
-
 static bool endpoint_check(const char *url, struct error *err)
 {
 	const char *host = !has(url)                              ? NULL
@@ -74,22 +65,10 @@ static bool prefix_check(const char *prefix, struct error *err)
 	return true;
 }
 
-static bool credentials_check(const struct s3_config *c, struct error *err)
-{
-	if (!has(c->access_key) || !is_printable(c->access_key))
-		return fail_param(err, "access_key", NULL, "the store's access key is not set");
-	if (!has(c->secret_key) || !is_printable(c->secret_key))
-		return fail_param(err, "secret_key", NULL, "the store's secret key is not set");
-	if (has(c->session_token) && !is_printable(c->session_token))
-		return fail_param(err, "session_token", NULL,
-				  "the store's session token is not one");
-	return true;
-}
-
 static bool config_check(const struct s3_config *c, struct error *err)
 {
 	if (!endpoint_check(c->endpoint, err) || !bucket_check(c->bucket, err) ||
-	    !prefix_check(c->prefix, err) || !credentials_check(c, err))
+	    !prefix_check(c->prefix, err) || !s3_keys_check(c->credentials, err))
 		return false;
 	if (has(c->region) && (strlen(c->region) > 63 || !all_of(c->region, LOWER DIGITS "-")))
 		return fail_param(err, "region", NULL,
@@ -152,14 +131,9 @@ static bool texts_copy(struct s3 *s, const struct s3_config *c)
 	s->sign = sign_make(c->region);
 	s->bucket = strdup(c->bucket);
 	s->prefix = prefix_make(c->prefix);
-	s->access_key = strdup(c->access_key);
-	s->secret_key = strdup(c->secret_key);
-	s->session_token = copy_of(c->session_token);
 	s->ca_file = copy_of(c->ca_file);
 	s->encryption = copy_of(c->encryption);
 	return s->base != NULL && s->sign != NULL && s->bucket != NULL && s->prefix != NULL &&
-	       s->access_key != NULL && s->secret_key != NULL &&
-	       (s->session_token != NULL || !has(c->session_token)) &&
 	       (s->ca_file != NULL || !has(c->ca_file)) &&
 	       (s->encryption != NULL || !has(c->encryption));
 }
@@ -172,12 +146,16 @@ bool s3_open(const struct s3_config *c, struct s3 **ret, struct error *err)
 	if (s == NULL)
 		return fail_memory(err);
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_init(&s->renewing, NULL);
 	clock_cond_init(&s->ends);
 	s->connect_timeout_ms = or_usual(c->connect_timeout_ms, 10000);
 	s->timeout_ms = or_usual(c->timeout_ms, 60000);
 	s->patience_ms = or_usual(c->patience_ms, 60000);
 	s->attempts = or_usual(c->attempts, 8);
 	s->backoff_ms = or_usual(c->backoff_ms, 200);
+	s->keys = *c->credentials;
+	s->renew = c->renew;
+	s->renew_ctx = c->renew_ctx;
 	bool ok = (texts_copy(s, c) && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) ||
 		  fail_memory(err);
 	if (!ok) {
@@ -191,13 +169,6 @@ bool s3_open(const struct s3_config *c, struct s3 **ret, struct error *err)
 	return true;
 }
 
-static void secret_free(char *text)
-{
-	if (text != NULL)
-		explicit_bzero(text, strlen(text));
-	free(text);
-}
-
 void s3_close(struct s3 *s)
 {
 	if (s == NULL)
@@ -208,12 +179,11 @@ void s3_close(struct s3 *s)
 	free(s->sign);
 	free(s->bucket);
 	free(s->prefix);
-	free(s->access_key);
-	secret_free(s->secret_key);
-	secret_free(s->session_token);
+	s3_credentials_wipe(&s->keys);
 	free(s->ca_file);
 	free(s->encryption);
 	pthread_cond_destroy(&s->ends);
+	pthread_mutex_destroy(&s->renewing);
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }

@@ -4,7 +4,8 @@
  * Every call blocks for at most s3_config.patience_ms and an attempt; it is for worker threads. What
  * may pass (no connection, time-outs, 408, 429, 500, 502, 503, 504, bodies that were cut) is tried
  * again, after waits that double and are drawn at random from nothing to that (full jitter);
- * Retry-After is kept to. Other answers are final.
+ * Retry-After is kept to. So is what the store refuses of these credentials, where s3_config.renew has
+ * others. Other answers are final.
  *
  * Bytes: each body is sent with its SHA-256 in the signature (x-amz-content-sha256), which the server
  * checks, and as x-amz-checksum-sha256, which the server keeps. What comes back has to have the
@@ -27,17 +28,26 @@
 
 struct s3;
 
-/* What is set; texts are copied. NULL or 0: the default, where there is one. */
+/* What requests are signed with. Whoever has a copy wipes it: s3_credentials_wipe(). */
+struct s3_credentials {
+	char access_key[256], secret_key[2048];
+	char session_token[4096]; /* of credentials that end; "": none */
+};
+void s3_credentials_wipe(struct s3_credentials *k);
+
+/* What is set; texts and credentials are copied. NULL or 0: the default, where there is one. */
 struct s3_config {
-	const char *endpoint;      /* "https://s3.example.org", "http://10.0.0.2:9000" */
-	const char *region;        /* "us-east-1" is the default */
-	const char *bucket;        /* 3 to 63 of a-z, 0-9, '.', '-' */
-	const char *prefix;        /* of all keys, "" is the default; a '/' is put behind it */
-	bool path_style;           /* ENDPOINT/BUCKET/KEY; else BUCKET.ENDPOINT/KEY */
-	const char *access_key;    /* the credentials */
-	const char *secret_key;    /* likewise */
-	const char *session_token; /* of credentials that end; NULL: none */
-	const char *ca_file;       /* CA certificates, PEM; NULL: the machine's */
+	const char *endpoint; /* "https://s3.example.org", "http://10.0.0.2:9000" */
+	const char *region;   /* "us-east-1" is the default */
+	const char *bucket;   /* 3 to 63 of a-z, 0-9, '.', '-' */
+	const char *prefix;   /* of all keys, "" is the default; a '/' is put behind it */
+	bool path_style;      /* ENDPOINT/BUCKET/KEY; else BUCKET.ENDPOINT/KEY */
+	const struct s3_credentials *credentials;
+	/* Asked when the store has refused those that it gave last, or the first: there may be others by
+	 * now. From any thread, one at a time. NULL: there never are. `ctx` outlives the s3. */
+	bool (*renew)(void *ctx, struct s3_credentials *ret, struct error *err);
+	void *renew_ctx;
+	const char *ca_file;    /* CA certificates, PEM; NULL: the machine's */
 	const char *encryption; /* x-amz-server-side-encryption: "AES256", "aws:kms"; NULL: none */
 	unsigned connect_timeout_ms; /* 10 s */
 	unsigned timeout_ms;         /* of one attempt, 60 s */
@@ -57,7 +67,8 @@ MUST_USE bool s3_check(struct s3 *s, struct error *err);
 enum s3_standing {
 	S3_ANSWERS,
 	S3_DOUBTED, /* it has refused one call as if it did not know us: s3_check() tells */
-	S3_AWAY,    /* from the third attempt of a call that had no answer, or one to come again */
+	S3_AWAY, /* from the third attempt of a call that had no answer, or one to come again; its
+	             * certificate is not to be believed */
 	S3_REFUSES, /* it takes no call of these credentials, or of this machine's clock */
 	S3_NO_BUCKET,
 };

@@ -6,6 +6,7 @@
  *	copy.c       copies of objects
  *	leftover.c   uploads in parts that nobody will complete
  *	call.c       a call: attempts and the waits between them
+ *	keys.c       what requests are signed with, and others in its place
  *	attempt.c    one request by libcurl, signed, and its answer
  *	fault.c      what an answer that is no good means, in a sentence
  *	xml.c        what the store writes, read by expat
@@ -31,16 +32,21 @@ struct s3 {
 	char *sign;   /* "aws:amz:REGION:s3" */
 	char *bucket; /* as in the settings */
 	char *prefix; /* "" or ends with a '/' */
-	char *access_key, *secret_key, *session_token;
 	char *ca_file, *encryption;
+	bool (*renew)(void *ctx, struct s3_credentials *ret, struct error *err); /* NULL: none */
+	void *renew_ctx;
 	const char *proxy; /* the environment's; "": none */
 	unsigned connect_timeout_ms, timeout_ms, patience_ms, attempts, backoff_ms;
 
-	_Atomic int standing;  /* enum s3_standing */
-	_Atomic bool was_good; /* a call has been: before that a start tells what is wrong */
-	pthread_mutex_t lock;  /* for all below */
+	_Atomic int standing;     /* enum s3_standing */
+	_Atomic bool was_good;    /* a call has been: before that a start tells what is wrong */
+	pthread_mutex_t renewing; /* before `lock` */
+	bool renew_failed;        /* was told; under `renewing` */
+	pthread_mutex_t lock;     /* for all below */
 	pthread_cond_t ends;
 	bool gives_up;
+	struct s3_credentials keys;
+	uint64_t keys_epoch; /* grows with each that came in their place */
 	CURL *idle[S3_HANDLES];
 	unsigned idle_n;
 };
@@ -50,6 +56,15 @@ struct s3 {
 /* NULL: no memory. */
 CURL *s3_handle_take(struct s3 *s);
 void s3_handle_give(struct s3 *s, CURL *easy);
+
+/* ---- keys.c ---- */
+
+/* INVALID: a text is missing, or is none that can stand in a header; `param` is s3_credentials' member. */
+MUST_USE bool s3_keys_check(const struct s3_credentials *k, struct error *err);
+/* A copy of those of now, to be wiped, and their epoch. */
+uint64_t s3_keys_take(struct s3 *s, struct s3_credentials *ret);
+/* The store has refused those of `epoch`: whether there are others by now. */
+bool s3_keys_renew(struct s3 *s, uint64_t epoch);
 
 /* ---- call.c ---- */
 
@@ -102,9 +117,11 @@ struct s3_attempt {
 	struct s3_answer answer;
 	struct error *err;     /* of `call`'s body, where it cannot be read */
 	const char *hash;      /* of the body, hexadecimal */
+	uint64_t keys_epoch;   /* of the credentials that it was signed with */
 	uint64_t sent;         /* of the body */
 	bool body_fault, full; /* it could not be read · more came than was asked for */
 	bool refuses_us;       /* no call of ours would be taken: s3_fault_say() */
+	bool untrusted;        /* its certificate is none of blobs.ca_file's: likewise */
 	CURLcode code;
 	char said[CURL_ERROR_SIZE];
 };

@@ -212,49 +212,84 @@ def test_credentials_in_a_file(in_bucket, store, tmp_path):
     assert api.content(api.upload([line("1")])) == jsonl([line("1")])
 
 
-@contextlib.contextmanager
-def https_front(store, pair):
-    """The store over https; its bytes are passed on as they are, for they are signed."""
+def tls_of(pair):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(pair.cert, pair.key)
-    port = int(store.endpoint.rsplit(":", 1)[1])
+    return context
 
+
+class HttpsFront(socketserver.ThreadingTCPServer):
+    """The store over https; its bytes are passed on as they are, for they are signed."""
+
+    daemon_threads = True
+
+    def __init__(self, store, context):
+        super().__init__(("127.0.0.1", 0), self.one)
+        self.port = int(store.endpoint.rsplit(":", 1)[1])
+        self.context, self.open = context, []
+        self.endpoint = f"https://127.0.0.1:{self.server_address[1]}"
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def show(self, context):
+        """Another certificate, from now on; connections that are there end."""
+        self.context = context
+        while self.open:
+            with contextlib.suppress(OSError):
+                self.open.pop().shutdown(socket.SHUT_RDWR)
+
+    @staticmethod
     def pump(source, to):
         with contextlib.suppress(OSError):
             while piece := source.recv(65536):
                 to.sendall(piece)
             to.shutdown(socket.SHUT_WR)
 
-    class Handler(socketserver.BaseRequestHandler):
-        def handle(self):
-            with contextlib.suppress(OSError), \
-                 context.wrap_socket(self.request, server_side=True) as client, \
-                 socket.create_connection(("127.0.0.1", port)) as back:
-                up = threading.Thread(target=pump, args=(client, back), daemon=True)
-                up.start()
-                pump(back, client)
+    def one(self, request, address, server):
+        with contextlib.suppress(OSError), \
+             self.context.wrap_socket(request, server_side=True) as client, \
+             socket.create_connection(("127.0.0.1", self.port)) as back:
+            self.open.append(client)
+            up = threading.Thread(target=self.pump, args=(client, back), daemon=True)
+            up.start()
+            self.pump(back, client)
 
-    class Front(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-
-    with Front(("127.0.0.1", 0), Handler) as front:
-        threading.Thread(target=front.serve_forever, daemon=True).start()
-        yield f"https://127.0.0.1:{front.server_address[1]}"
-        front.shutdown()
+    def __exit__(self, *how):
+        self.shutdown()
+        super().__exit__(*how)
 
 
 def test_a_store_over_https(in_bucket, store, bucket, tmp_path):
     ca = Authority(tmp_path)
-    with https_front(store, ca.server("127.0.0.1")) as endpoint:
-        api = in_bucket(settings={"blobs.endpoint": endpoint, "blobs.ca_file": ca.cert,
+    with HttpsFront(store, tls_of(ca.server("127.0.0.1"))) as front:
+        api = in_bucket(settings={"blobs.endpoint": front.endpoint, "blobs.ca_file": ca.cert,
                                   "blobs.encryption": "AES256"})  # fmt: skip
         file = api.upload([line("1")])
         assert api.content(file) == jsonl([line("1")])
         head = store.client().head_object(Bucket=bucket, Key=f"some/where/files/{file}.jsonl")
         assert head["ServerSideEncryption"] == "AES256"
-        said = refusal(store, "--blobs", f"s3://{bucket}/p", "--set", f"blobs.endpoint={endpoint}",
+        said = refusal(store, "--blobs", f"s3://{bucket}/p", "--set", f"blobs.endpoint={front.endpoint}",
                        tmp_path=tmp_path)  # fmt: skip
         assert "the store's certificate (blobs.ca_file)" in said
+        api.server.stop()
+
+
+def test_a_certificate_that_ends_while_it_runs(in_bucket, store, tmp_path):
+    """As a store that is away: 503, and nothing is taken for lost."""
+    ca = Authority(tmp_path)
+    ended, good = [tls_of(ca.server("127.0.0.1", expired=expired)) for expired in (True, False)]
+    with HttpsFront(store, good) as front:
+        api = in_bucket(settings={"blobs.endpoint": front.endpoint, "blobs.ca_file": ca.cert})
+        file = api.upload([line("1")])
+        front.show(ended)
+        answer = api.upload_raw(jsonl([line("2")]))
+        assert answer.status_code == 503 and int(answer.headers["retry-after"]) >= 1, answer.text
+        ready = lambda: api.http.get(f"{api.server.url}/readyz")  # noqa: E731
+        assert ready().status_code == 503 and "cannot reach its object storage" in ready().text
+        (told,) = [one for one in api.server.log().splitlines() if "blob.storage_away" in one]
+        assert "the store's certificate (blobs.ca_file)" in told
+        front.show(good)
+        wait_until(lambda: ready().status_code == 200, "it is ready again", 30)
+        assert api.content(file) == jsonl([line("1")])
         api.server.stop()
 
 

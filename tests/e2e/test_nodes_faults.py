@@ -30,9 +30,27 @@ def wrong_clock(tmp_path_factory):
     return tmp_path_factory.mktemp("clock") / "wrong"
 
 
+class Credentials:
+    """The file that all nodes have them from."""
+
+    def __init__(self, path, store):
+        self.path, self.secret = path, store.secret_key
+        self.write(store.access_key)
+
+    def write(self, access_key):
+        self.path.write_text(f"[lowtide]\naws_access_key_id = {access_key}\n"
+                             f"aws_secret_access_key = {self.secret}\n")  # fmt: skip
+
+
 @pytest.fixture(scope="module")
-def all_nodes(tmp_path_factory, cluster, store, wrong_clock):
-    settings = {"execution.concurrency": CONCURRENCY, "execution.drain": "5s", "limits.window_min": "1s"}
+def credentials(tmp_path_factory, store):
+    return Credentials(tmp_path_factory.mktemp("credentials") / "bucket", store)
+
+
+@pytest.fixture(scope="module")
+def all_nodes(tmp_path_factory, cluster, store, wrong_clock, credentials):
+    settings = {"execution.concurrency": CONCURRENCY, "execution.drain": "5s", "limits.window_min": "1s",
+                "blobs.credentials_file": credentials.path}  # fmt: skip
     made = Nodes(tmp_path_factory.mktemp("nodes"), cluster, store, user="few", settings=settings)
     made.server(1).env["LOWTIDE_FAILPOINTS"] = f"clock=3600:{wrong_clock}"
     made.server(1).restart()
@@ -295,6 +313,24 @@ def test_credentials_are_taken_away(nodes, account, how, words):
     assert all(nodes.logged(n, "blob.storage_back") for n in range(3))
     assert ends(nodes, batch, mark, seen, by=2) == 0
     assert upload(nodes, 0).status_code == 200
+
+
+def test_credentials_are_replaced_in_their_file(nodes, account, credentials, store):
+    """As a token that ends is: no node is started anew."""
+    mark = fresh()
+    batch = nodes.in_the_middle(mark, COUNT, 300)
+    seen = nodes.acknowledged(batch)
+    account.rotate()
+    refused(upload(nodes, 0))
+    credentials.write("AKIAANOTHERISINPLACE")
+    wait_until(are_ready(nodes, 200), "they are ready again", 30)
+    assert ends(nodes, batch, mark, seen, by=1) == 0
+    assert all(upload(nodes, n).status_code == 200 for n in range(3))
+    assert all(nodes.logged(n, "blob.credentials_renewed") for n in range(3))
+    # both at once: nobody is refused
+    account.restore()
+    credentials.write(store.access_key)
+    assert all(upload(nodes, n).status_code == 200 for n in range(3))
 
 
 @pytest.fixture

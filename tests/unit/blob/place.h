@@ -23,6 +23,7 @@ static inline bool place_is(const char *kind)
 
 static inline struct s3_config place_config(void)
 {
+	static const struct s3_credentials keys = { .access_key = "key", .secret_key = "secret" };
 	static char endpoint[64];
 
 	if (place_is("s3"))
@@ -31,8 +32,7 @@ static inline struct s3_config place_config(void)
 	return (struct s3_config){ .endpoint = endpoint,
 				   .bucket = "bucket",
 				   .path_style = true,
-				   .access_key = "key",
-				   .secret_key = "secret",
+				   .credentials = &keys,
 				   .attempts = 1 };
 }
 

@@ -8,7 +8,8 @@
 
 #define SKIPPED 77 /* meson's */
 
-static char real_endpoint[64], real_access[64], real_secret[64], real_bucket[64], real_prefix[64];
+static char real_endpoint[64], real_bucket[64], real_prefix[64];
+static struct s3_credentials real_keys;
 
 static inline struct s3_config real_config(void)
 {
@@ -16,8 +17,7 @@ static inline struct s3_config real_config(void)
 				   .bucket = real_bucket,
 				   .prefix = real_prefix,
 				   .path_style = true,
-				   .access_key = real_access,
-				   .secret_key = real_secret,
+				   .credentials = &real_keys,
 				   .attempts = 3,
 				   .backoff_ms = 10 };
 }
@@ -28,8 +28,8 @@ static inline void real_find(void)
 
 	if (where == NULL)
 		_exit(SKIPPED);
-	assert_int_equal(sscanf(where, "%63s %63s %63s %63s", real_endpoint, real_access,
-				real_secret, real_bucket),
+	assert_int_equal(sscanf(where, "%63s %63s %63s %63s", real_endpoint, real_keys.access_key,
+				real_keys.secret_key, real_bucket),
 			 4);
 	snprintf(real_prefix, sizeof(real_prefix), "unit/%d", (int)getpid());
 }

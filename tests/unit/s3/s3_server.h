@@ -154,6 +154,7 @@ static inline void server_close(void)
 
 static struct s3 *s3;
 static struct error err;
+static const struct s3_credentials ours = { .access_key = "AKIDOURS", .secret_key = SECRET };
 
 /* As a test sets it: quick. */
 static inline struct s3_config config_of(const char *endpoint)
@@ -163,8 +164,7 @@ static inline struct s3_config config_of(const char *endpoint)
 		.bucket = "our-bucket",
 		.prefix = "pre/fix",
 		.path_style = true,
-		.access_key = "AKIDOURS",
-		.secret_key = SECRET,
+		.credentials = &ours,
 		.attempts = 3,
 		.backoff_ms = 1,
 		.timeout_ms = 5000,

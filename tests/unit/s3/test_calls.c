@@ -62,11 +62,13 @@ static bool read_whole(void)
 
 static void a_put_says_what_it_sends(void **state)
 {
+	struct s3_credentials keys = ours;
 	struct s3_config c = config_of(NULL);
 
 	(void)state;
 	c.encryption = "AES256";
-	c.session_token = "tok/en==";
+	snprintf(keys.session_token, sizeof(keys.session_token), "tok/en==");
+	c.credentials = &keys;
 	c.region = "eu-north-1";
 	s3_make(&c);
 	ANSWERS(OK);
@@ -256,6 +258,95 @@ static void giving_up_ends_a_wait(void **state)
 	FAILS(put(), EAGAIN, "503");
 	pthread_join(other, NULL);
 	assert_int_equal(server.n, 1);
+}
+
+/* ---- credentials in place of others ---- */
+
+#define ENDED                                                                       \
+	{                                                                           \
+		"400 Bad Request", NULL, "<Error><Code>ExpiredToken</Code></Error>" \
+	}
+
+static struct {
+	struct s3_credentials keys;
+	bool fails;
+	unsigned asked;
+} file;
+
+static bool file_read_again(void *ctx, struct s3_credentials *ret, struct error *e)
+{
+	assert_ptr_equal(ctx, &file);
+	file.asked++;
+	*ret = file.keys;
+	return !file.fails || fail(e, ERR_INVALID, "cannot read it");
+}
+
+static void with_file(const char *token)
+{
+	struct s3_config c = config_of(NULL);
+
+	file.keys = ours;
+	snprintf(file.keys.session_token, sizeof(file.keys.session_token), "%s", token);
+	file.asked = 0;
+	file.fails = false;
+	c.credentials = &file.keys;
+	c.renew = file_read_again;
+	c.renew_ctx = &file;
+	s3_make(&c);
+}
+
+static void others_are_asked_for_when_the_store_refuses(void **state)
+{
+	(void)state;
+	with_file("first");
+	snprintf(file.keys.session_token, sizeof(file.keys.session_token), "second");
+	ANSWERS(OK);
+	MUST(put());
+	assert_string_equal(header(0, "x-amz-security-token"), "first");
+	assert_int_equal(file.asked, 0);
+	ANSWERS(ENDED, OK);
+	MUST(put());
+	assert_int_equal(server.n, 2);
+	assert_int_equal(server.asked[1].body_n, 3);
+	assert_string_equal(header(1, "x-amz-security-token"), "second");
+	assert_int_equal(s3_standing(s3), S3_ANSWERS);
+	ANSWERS(OK);
+	MUST(put());
+	assert_string_equal(header(0, "x-amz-security-token"), "second");
+	assert_int_equal(file.asked, 1);
+}
+
+static void the_same_again_are_no_others(void **state)
+{
+	(void)state;
+	with_file("first");
+	ANSWERS(ENDED, OK);
+	FAILS(put(), EACCES, "the session token has ended");
+	assert_int_equal(server.n, 1);
+	assert_int_equal(s3_standing(s3), S3_REFUSES);
+	/* what cannot be read, or is none: those of before stay */
+	file.fails = true;
+	ANSWERS(ENDED, OK);
+	FAILS(put(), EACCES, "the session token has ended");
+	file.fails = false;
+	file.keys.access_key[0] = '\0';
+	ANSWERS(ENDED, OK);
+	FAILS(put(), EACCES, "the session token has ended");
+	assert_int_equal(file.asked, 3);
+	ANSWERS(OK);
+	MUST(put());
+	assert_string_equal(header(0, "x-amz-security-token"), "first");
+}
+
+static void what_is_no_refusal_asks_for_no_others(void **state)
+{
+	(void)state;
+	with_file("first");
+	ANSWERS({ "404 Not Found", NULL, "<Error><Code>NoSuchBucket</Code></Error>" });
+	FAILS(put(), ENODEV, "no such bucket");
+	ANSWERS(SLOW, SLOW, OK);
+	MUST(put());
+	assert_int_equal(file.asked, 0);
 }
 
 /* ---- bytes ---- */
@@ -459,6 +550,9 @@ int main(void)
 		CALL(silence_is_a_time_out),
 		CALL(the_store_says_when),
 		CALL(giving_up_ends_a_wait),
+		CALL(others_are_asked_for_when_the_store_refuses),
+		CALL(the_same_again_are_no_others),
+		CALL(what_is_no_refusal_asks_for_no_others),
 		CALL(cut_bodies_are_read_again),
 		CALL(lengths_that_are_wrong),
 		CALL(whole_objects_have_their_checksum),

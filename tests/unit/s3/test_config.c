@@ -42,6 +42,13 @@ static void endpoints(void **state)
 		with_;                                                    \
 	})
 
+static void refuses_keys(struct s3_credentials keys, const char *param)
+{
+	refuses(WITH(credentials, &keys), param);
+}
+
+#define KEYS(...) ((struct s3_credentials){ __VA_ARGS__ })
+
 static void all_else(void **state)
 {
 	char text[400];
@@ -61,11 +68,11 @@ static void all_else(void **state)
 	refuses(WITH(prefix, "a/../b"), "prefix");
 	refuses(WITH(prefix, "a b"), "prefix");
 	refuses(WITH(prefix, text), "prefix");
-	refuses(WITH(access_key, NULL), "access_key");
-	refuses(WITH(access_key, "a\r\nb"), "access_key");
-	refuses(WITH(secret_key, ""), "secret_key");
-	refuses(WITH(secret_key, SECRET "\n"), "secret_key");
-	refuses(WITH(session_token, "a b"), "session_token");
+	refuses_keys(KEYS("", SECRET, ""), "access_key");
+	refuses_keys(KEYS("a\r\nb", SECRET, ""), "access_key");
+	refuses_keys(KEYS("a", "", ""), "secret_key");
+	refuses_keys(KEYS("a", SECRET "\n", ""), "secret_key");
+	refuses_keys(KEYS("a", SECRET, "a b"), "session_token");
 	takes(WITH(region, "eu-central-1"));
 	refuses(WITH(region, "eu:central"), "region");
 	takes(WITH(encryption, "aws:kms"));

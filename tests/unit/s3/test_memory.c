@@ -12,7 +12,6 @@ static bool all_calls(void)
 	struct s3 *other;
 	char to[8];
 
-	c.session_token = "token";
 	c.ca_file = "/nowhere";
 	c.encryption = "AES256";
 	if (!s3_open(&c, &other, &err))

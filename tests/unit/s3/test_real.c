@@ -170,14 +170,16 @@ static void who_may_not_is_told(void **state)
 	struct s3 *other;
 
 	(void)state;
-	c.secret_key = "wrong";
+	struct s3_credentials wrong = *c.credentials;
+	snprintf(wrong.secret_key, sizeof(wrong.secret_key), "wrong");
+	c.credentials = &wrong;
 	MUST(s3_open(&c, &other, &err));
 	assert_false(s3_check(other, &err));
 	assert_int_equal(err.sys, EACCES);
 	assert_non_null(strstr(err.detail, "the secret key"));
 	s3_close(other);
-	c = real_config();
-	c.access_key = "AKIAUNKNOWN";
+	wrong = *real_config().credentials;
+	snprintf(wrong.access_key, sizeof(wrong.access_key), "AKIAUNKNOWN");
 	MUST(s3_open(&c, &other, &err));
 	assert_false(s3_check(other, &err));
 	assert_int_equal(err.sys, EACCES);
