@@ -92,11 +92,16 @@ static bool wanted_read(const char *text, struct wanted_told *ret)
 	return name_read(number_read(text, 16, &ret->node), ret->model);
 }
 
+static bool is_of(const PGnotify *one, const char *channel)
+{
+	return strncmp(one->relname, channel, strlen(channel)) == 0;
+}
+
 static void news_add(struct node_news *ret, const PGnotify *one)
 {
-	if (strcmp(one->relname, "lowtide_online") == 0)
+	if (is_of(one, "lowtide_online_"))
 		ret->online_n += online_read(one->extra, &ret->online[ret->online_n]);
-	else if (strcmp(one->relname, "lowtide_wanted") == 0)
+	else if (is_of(one, "lowtide_wanted_"))
 		ret->wanted_n += wanted_read(one->extra, &ret->wanted[ret->wanted_n]);
 	else
 		ret->told |= told_of(one->relname);

@@ -37,14 +37,15 @@ enum node_told { TOLD_NODES = 1, TOLD_UPSTREAMS = 2, TOLD_SPANS = 4, TOLD_BATCHE
 
 #define TOLD_NAME_SIZE 257 /* of an upstream, of a model: SPAN_MODEL_SIZE */
 
-/* Of the channel lowtide_online: a node has online requests of so many units in flight at an upstream. */
+/* Of the channel lowtide_online_OID, of the schema: a node has online requests of so many units in flight at an upstream. */
 struct online_told {
 	uint64_t node;
 	unsigned units;
 	char upstream[TOLD_NAME_SIZE];
 };
 
-/* Of the channel lowtide_wanted: a node has nothing to send of a model, could, and finds no span of it. */
+/* Of the channel lowtide_wanted_OID: a node has nothing to send of a model, could, and finds no span
+ * of it. */
 struct wanted_told {
 	uint64_t node;
 	char model[TOLD_NAME_SIZE];

@@ -182,11 +182,15 @@ bool postgres_share(struct db *base, struct error *err)
 
 /* ---- set up ---- */
 
+/* A channel is the whole database's, and each of its schemas may have nodes of its own. What these hear
+ * of others is a look too many; but what is counted comes by channels with the schema's oid. */
 bool postgres_listen(struct postgres_db *db, struct error *err)
 {
-	static const char text[] = "LISTEN lowtide_nodes; LISTEN lowtide_upstreams;"
-				   " LISTEN lowtide_spans; LISTEN lowtide_batches;"
-				   " LISTEN lowtide_online; LISTEN lowtide_wanted";
+	static const char text[] =
+		"LISTEN lowtide_nodes; LISTEN lowtide_upstreams;"
+		" LISTEN lowtide_spans; LISTEN lowtide_batches;"
+		" DO $$BEGIN EXECUTE format('LISTEN lowtide_online_%1$s;"
+		" LISTEN lowtide_wanted_%1$s', current_schema()::regnamespace::oid); END$$";
 
 	return postgres_exec(db, text, NULL, 0, err);
 }

@@ -82,6 +82,24 @@ static void all_are_told_after_a_break(void **state)
 	assert_int_equal(wait_told(LONG_MS), TOLD_SPANS);
 }
 
+#define ONLINE "'lowtide_online_' || current_schema()::regnamespace::oid"
+
+/* Other nodes of the database, which serve another schema, are not of this cluster: their online requests
+ * took the room of its lines. */
+static void nodes_of_another_schema_are_not_heard(void **state)
+{
+	(void)state;
+	MUST(node_db_listen(db, &err));
+	hand("SELECT pg_notify('lowtide_online_' || oid, '1 2 u') FROM pg_namespace"
+	     " WHERE nspname <> current_schema()");
+	hand("SELECT pg_notify('lowtide_wanted_' || oid, '1 m') FROM pg_namespace"
+	     " WHERE nspname <> current_schema()");
+	hand("NOTIFY lowtide_online, '1 2 u'; NOTIFY lowtide_spans");
+	assert_int_equal(wait_told(LONG_MS), TOLD_SPANS);
+	assert_int_equal(news.online_n, 0);
+	assert_int_equal(news.wanted_n, 0);
+}
+
 /* Of each node, its own words as well; what is none is passed over. */
 static void online_requests_are_told(void **state)
 {
@@ -94,12 +112,14 @@ static void online_requests_are_told(void **state)
 	assert_int_equal(news.online_n, 1);
 	assert_true(news.online[0].node == told.node && news.online[0].units == told.units);
 	assert_string_equal(news.online[0].upstream, told.upstream);
-	hand("NOTIFY lowtide_online; NOTIFY lowtide_online, '12'; NOTIFY lowtide_online, '1 2 ';"
-	     "NOTIFY lowtide_online, '1 -2 u'; NOTIFY lowtide_online, 'x 2 u'; NOTIFY lowtide_spans");
+	static const char *const others[] = { "", "12", "1 2 ", "1 -2 u", "x 2 u" };
+	for (size_t i = 0; i < ARRAY_LEN(others); i++)
+		hand("SELECT pg_notify(" ONLINE ", '%s')", others[i]);
+	hand("NOTIFY lowtide_spans");
 	assert_int_equal(wait_told(LONG_MS), TOLD_SPANS);
 	assert_int_equal(news.online_n, 0);
 	for (unsigned i = 0; i < NEWS_MAX + 3; i++)
-		hand("SELECT pg_notify('lowtide_online', '1 %u u')", i);
+		hand("SELECT pg_notify(" ONLINE ", '1 %u u')", i);
 	unsigned seen = 0;
 	while (seen < NEWS_MAX + 3) {
 		assert_int_equal(wait_told(LONG_MS), 0);
@@ -127,9 +147,12 @@ static void wanted_models_are_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_CLUSTER(each_channel_tells),         WITH_CLUSTER(a_byte_wakes_and_stays),
-		WITH_CLUSTER(online_requests_are_told),   WITH_CLUSTER(wanted_models_are_told),
+		WITH_CLUSTER(each_channel_tells),
+		WITH_CLUSTER(a_byte_wakes_and_stays),
+		WITH_CLUSTER(online_requests_are_told),
+		WITH_CLUSTER(wanted_models_are_told),
 		WITH_CLUSTER(all_are_told_after_a_break),
+		WITH_CLUSTER(nodes_of_another_schema_are_not_heard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

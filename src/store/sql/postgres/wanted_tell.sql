@@ -1,2 +1,2 @@
--- Tells all nodes $1 (struct wanted_told as text, node_db.c). Index: none.
-SELECT count(pg_notify('lowtide_wanted', $1))
+-- Tells all nodes of this schema $1 (struct wanted_told as text, node_db.c). Index: none.
+SELECT count(pg_notify('lowtide_wanted_' || current_schema()::regnamespace::oid, $1))
