@@ -571,7 +571,7 @@ static unsigned heard(struct host *h, unsigned upstream, unsigned *ret_n)
 	return units;
 }
 
-/* At once where there were none, then a few times a second, and again while there are any. */
+/* At once where there were none, then forty times a second, and again while there are any. */
 static void online_requests_are_told_to_others(void **state)
 {
 	struct host *a = start(0), *b = start(1);
@@ -583,7 +583,7 @@ static void online_requests_are_told_to_others(void **state)
 	SOON(heard(b, 0, &n) == 3);
 	assert_int_equal(n, 1);
 	assert_true(b->heard_of == node_owner(a->node).node);
-	node_online(a->node, "u1", 4); /* within the quarter of a second */
+	node_online(a->node, "u1", 4); /* within 25 ms */
 	node_online(a->node, "u1", 5);
 	hand("NOTIFY lowtide_spans");
 	SOON((atomic_load(&b->told) & TOLD_SPANS) != 0);
