@@ -189,7 +189,7 @@ def followed(apis, batch, count):
             found.extend(got)
         return len(found) == count
 
-    wait_until(enough, f"{count} lines")
+    wait_until(enough, f"{count} lines", 90)
     return found
 
 
