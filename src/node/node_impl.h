@@ -62,6 +62,7 @@ struct node {
 	struct objects objects;
 	unsigned faults; /* bits of enum node_fault */
 	char why[700];   /* of the last fault */
+	char said[2100]; /* each sentence that was logged since it is away, one behind the other */
 
 	/* Changed by the looking thread alone. */
 	struct owner me;

@@ -58,6 +58,18 @@ void node_renew_soon(struct node *n)
 	pthread_cond_signal(&n->renew_wake);
 }
 
+/* With the lock held: whether this sentence was not logged since the node is away. Its first fault is
+ * often a connection that closed; why none is made again is told by the next. */
+static bool is_news(struct node *n, const char *sentence)
+{
+	size_t at = strlen(n->said), size = strlen(sentence) + 1;
+
+	if (strstr(n->said, sentence) != NULL || at + size > sizeof(n->said))
+		return false;
+	memcpy(n->said + at, sentence, size);
+	return true;
+}
+
 void node_note(struct node *n, enum node_fault which, const struct error *err)
 {
 	static const char *const at[] = {
@@ -66,6 +78,9 @@ void node_note(struct node *n, enum node_fault which, const struct error *err)
 
 	pthread_mutex_lock(&n->lock);
 	unsigned before = n->faults;
+	if (before == 0)
+		n->said[0] = '\0';
+	bool news = err != NULL && is_news(n, err->message);
 	if (err != NULL) {
 		n->faults |= which;
 		snprintf(n->why, sizeof(n->why), "%s", err->message);
@@ -74,9 +89,9 @@ void node_note(struct node *n, enum node_fault which, const struct error *err)
 	}
 	unsigned now = n->faults;
 	pthread_mutex_unlock(&n->lock);
-	if (before == 0 && now != 0)
+	if (news)
 		log_write_error(LOG_WARN, "node.away", err, LOG_FIELDS(kv_str("at", at[which])));
-	else if (before != 0 && now == 0)
+	if (before != 0 && now == 0)
 		log_info("node.back");
 }
 

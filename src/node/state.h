@@ -18,7 +18,8 @@ void node_wake(struct node *n);
 void node_look_soon(struct node *n);
 /* With the lock held: renews at once. */
 void node_renew_soon(struct node *n);
-/* Notes that `which` failed with `err`, or, NULL, that it works. */
+/* Notes that `which` failed with `err`, or, NULL, that it works. While the node is away each sentence is
+ * logged once. */
 void node_note(struct node *n, enum node_fault which, const struct error *err);
 /* Ends before long. */
 bool node_is_closing(struct node *n);

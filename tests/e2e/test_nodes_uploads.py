@@ -179,17 +179,20 @@ def numbers(lines, mark):
 
 
 def followed(apis, batch, count):
-    """As a client that asks the nodes in turn, until it has so many lines."""
+    """As a client that asks the nodes in turn, until it has so many lines. They come span by span."""
     found = []
 
-    def enough():
+    def more():
+        before = len(found)
         for api in apis:
             got, incomplete, last = page(api, batch, len(found), 300)
             assert incomplete and len(got) == last - len(found) <= 300
             found.extend(got)
-        return len(found) == count
+        return len(found) > before
 
-    wait_until(enough, f"{count} lines", 90)
+    while len(found) < count:
+        wait_until(more, f"more than {len(found)} lines")
+    assert len(found) == count
     return found
 
 

@@ -6,6 +6,8 @@
  *	log_seen_end(); */
 #pragma once
 
+#include <ctype.h>
+
 #include "unit.h"
 
 #include "base/log.h"
@@ -36,7 +38,8 @@ static inline unsigned log_seen_count(const char *event, const char *text)
 	for (unsigned i = 0; i < log_seen.n; i++) {
 		const char *at = strstr(log_seen.lines[i], event);
 
-		count += at != NULL && at[strlen(event)] == ' ' && strstr(at, text) != NULL;
+		count += at != NULL && isspace((unsigned char)at[strlen(event)]) &&
+			 strstr(at, text) != NULL;
 	}
 	return count;
 }

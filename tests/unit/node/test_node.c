@@ -8,7 +8,9 @@
 #include <poll.h>
 #include <stdatomic.h>
 
+#include "log_seen.h"
 #include "node/node_impl.h"
+#include "node/state.h"
 
 /* ---- time ---- */
 
@@ -604,6 +606,38 @@ static void online_requests_are_told_to_others(void **state)
 	assert_int_equal(n, 0); /* its own word is no news */
 }
 
+/* ---- what is logged while it is away ---- */
+
+/* The limit behind the connection that closed is told, each once, and anew the next time. */
+static void each_reason_is_logged_once(void **state)
+{
+	static struct node n;
+	struct error closed, limit;
+
+	(void)state;
+	n.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	(void)!fail(&closed, ERR_UNAVAILABLE, "It closed.");
+	(void)!fail(&limit, ERR_UNAVAILABLE, "No more.");
+	log_set_level(LOG_INFO);
+	log_seen_begin();
+	for (int i = 0; i < 3; i++) {
+		node_note(&n, FAULT_RENEW, &closed);
+		node_note(&n, FAULT_LOOK, &limit);
+	}
+	node_note(&n, FAULT_RENEW, NULL);
+	assert_int_equal(log_seen_count("node.back", ""), 0);
+	node_note(&n, FAULT_LOOK, NULL);
+	assert_int_equal(log_seen_count("node.away", "It closed."), 1);
+	assert_int_equal(log_seen_count("node.away", "No more."), 1);
+	node_note(&n, FAULT_RENEW, &limit);
+	node_note(&n, FAULT_RENEW, NULL);
+	log_seen_end();
+	log_set_level(LOG_OFF);
+	assert_int_equal(log_seen_count("node.away", "It closed."), 1);
+	assert_int_equal(log_seen_count("node.away", "No more."), 2);
+	assert_int_equal(log_seen_count("node.back", ""), 2);
+}
+
 static bool is_wanted(struct host *h, const char *model)
 {
 	pthread_mutex_lock(&h->lock);
@@ -649,6 +683,7 @@ int main(void)
 		WITH_NODES(spans_and_batches_are_told_at_once),
 		WITH_NODES(online_requests_are_told_to_others),
 		WITH_NODES(models_are_wanted_by_others),
+		WITH_NODES(each_reason_is_logged_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
